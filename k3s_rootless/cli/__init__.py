@@ -1,0 +1,74 @@
+"""The shell: arguments, streams and exit codes. Commands compose the subjects; nothing below this package knows of it.
+
+Start-up time is a feature: this module and each command's module load click and the standard library only. What a command needs
+beyond that it imports in its body, so that `--help`, `--version` and completion stay as fast as click itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from k3s_rootless import __version__
+from k3s_rootless.errors import RootlessError
+
+INTERRUPTED = 130
+_COMMANDS = ("check", "up", "down", "status", "ports", "logs", "version")
+
+
+class Shell(click.Group):
+    """The command group, and the one place where an error becomes words or JSON and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """List the commands in the order of a user's day."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
+        """Load one command's module."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"k3s_rootless.cli.{cmd_name}").command
+        return command
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
+        """Run, and exit with the code of docs/reference/exit-codes.md."""
+        given = list(sys.argv[1:] if args is None else args)
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(given, *more, **extra)
+        except click.exceptions.Abort:
+            click.echo("interrupted", err=True)
+            code = INTERRUPTED
+        except RootlessError as error:
+            code = _tell(given, error.message, error.hint, error.exit_code)
+        except click.ClickException as error:
+            if "--json" not in given:
+                error.show()
+                sys.exit(error.exit_code)
+            code = _tell(given, error.format_message(), None, error.exit_code)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; the shell's own programs end in the same way.
+            sys.stderr.close()
+            code = 1
+        sys.exit(code or 0)
+
+
+def _tell(given: Sequence[str], message: str, hint: str | None, code: int) -> int:
+    from k3s_rootless.cli.report import Report
+
+    name = next((word for word in given if word in _COMMANDS), "error")
+    Report(json_for=name if "--json" in given else None).error(message, hint, code)
+    return code
+
+
+@click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="k3s-rootless %(version)s")
+def shell() -> None:
+    """Run K3s without root, under your own systemd.
+
+    Start with `k3s-rootless up`; `k3s-rootless check` tells what this host lacks.
+    """

@@ -1,0 +1,60 @@
+"""`k3s-rootless check`: can this user run K3s here, and what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from k3s_rootless.cli.session import Session, json_option
+
+if TYPE_CHECKING:
+    from k3s_rootless.finding import Finding
+
+
+@click.command("check")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Leave a failed check, or a group of them, out.")
+@json_option
+def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, as_json: bool) -> None:
+    """Tell whether this user can run K3s here, and what is missing.
+
+    With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
+    """
+    from k3s_rootless.cli import host
+    from k3s_rootless.cli.report import finding_document
+    from k3s_rootless.errors import RootlessError
+    from k3s_rootless.finding import Verdict, matches
+
+    session = Session.of("check" if as_json else None)
+    host.require_known((*ids, *ignored))
+    findings = tuple(one for one in _findings(session) if not ids or any(matches(one.check, asked) for asked in ids))
+    failed = host.failures(findings, ignored)
+    unknown = [
+        one.check for one in findings if one.verdict is Verdict.UNKNOWN and not any(matches(one.check, i) for i in ignored)
+    ]
+    session.report.findings(findings)
+    error: RootlessError | None = host.refusal(failed) if failed else None
+    if error is None and unknown:
+        error = RootlessError(f"could not look at {', '.join(unknown)}", hint="the reasons are above")
+    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
+    session.report.document(
+        {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
+    )
+    if error is None:
+        session.report.answer("\nready: run `k3s-rootless up`")
+        return
+    session.report.answer(f"\nnot ready: {error.message}\nnext: {error.hint}")
+    click.get_current_context().exit(error.exit_code)
+
+
+def _findings(session: Session) -> tuple[Finding, ...]:
+    from k3s_rootless.cli import host
+    from k3s_rootless.errors import RootlessError
+
+    try:
+        with session.manager() as manager:
+            facts, _ = host.examine(session, manager)
+    except RootlessError as error:
+        facts, _ = host.examine(session, None, error.message)
+    return host.judge(facts)

@@ -1,0 +1,32 @@
+"""`k3s-rootless down`: stop K3s."""
+
+from __future__ import annotations
+
+import click
+
+from k3s_rootless.cli.session import Session, json_option
+
+
+@click.command("down")
+@click.option("--disable", is_flag=True, help="Also keep it from starting with your next session.")
+@json_option
+def command(*, disable: bool, as_json: bool) -> None:
+    """Stop K3s. Its unit and its data stay."""
+    from k3s_rootless.errors import NotRunning
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import apply, plan
+
+    session = Session.of("down" if as_json else None)
+    with session.manager() as manager:
+        with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
+            state = manager.unit(UNIT)
+            if state.load_state == "not-found":
+                raise NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
+            steps = plan.down(state, disable=disable)
+            for step in steps:
+                session.report.story(f"{step.describe()}: {step.cause}")
+                apply.perform(step, manager)
+        after = manager.unit(UNIT)
+    starts = after.file_state == "enabled"
+    session.report.answer("K3s is down" + ("; it starts again with your next session" if starts else ""))
+    session.report.document({"changed": bool(steps), "active": after.active_state, "enabled": starts, "errors": []})

@@ -1,0 +1,77 @@
+"""What a command is given: who runs it, where things lie, and how to speak; built once, from the environment."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from k3s_rootless.cli.report import Report
+from k3s_rootless.errors import PreflightFailed, RootlessError
+from k3s_rootless.paths import Paths
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.systemd import UserManager
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the tool by one user."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    uid: int
+    user: str
+    report: Report
+
+    @classmethod
+    def of(cls, json_for: str | None = None) -> Session:
+        """Read the session of this process; `json_for` names the command whose answer is to be JSON."""
+        uid = os.getuid()
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            raise RootlessError(f"uid {uid} is not in the user database", hint="look at it with: getent passwd") from None
+        # HOME of the environment may be another user's (sudo, su); K3s itself and systemd go by the database as well.
+        home = Path(entry.pw_dir)
+        return cls(Paths.of(os.environ, uid, home), dict(os.environ), uid, entry.pw_name, Report(json_for=json_for))
+
+    def manager(self) -> UserManager:
+        """Give the user manager, to be used as a context; a session that cannot have one is told why. Raises RootlessError."""
+        if self.uid == 0:
+            raise PreflightFailed(
+                "cannot manage rootless K3s as root: it belongs to an ordinary user",
+                hint="run it as that user, in a session of its own: machinectl shell USER@ (or ssh USER@localhost)",
+            )
+        self._require_own_runtime_directory()
+        from k3s_rootless.service.systemd import UserManager
+
+        return UserManager(self.environ, self.paths.runtime, self.uid)
+
+    def _require_own_runtime_directory(self) -> None:
+        runtime = self.paths.runtime
+        try:
+            owner = runtime.stat().st_uid
+        except OSError:
+            raise PreflightFailed(
+                f"cannot find the user manager: {runtime} does not exist, so this user has no session",
+                hint="log in directly (ssh, a console or machinectl shell): su, sudo and cron make no session",
+            ) from None
+        if owner != self.uid:
+            raise PreflightFailed(
+                f"cannot use XDG_RUNTIME_DIR: {runtime} belongs to uid {owner}, not to you",
+                hint=f"log in directly, or run: export XDG_RUNTIME_DIR=/run/user/{self.uid}",
+            )
+
+
+def json_option(function: Function) -> Function:
+    """Give a command `--json`: one document on stdout, errors included (docs/reference/json.md)."""
+    option: Function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+    return option

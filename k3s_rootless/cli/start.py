@@ -1,0 +1,128 @@
+"""One start of K3s, looked at from all sides: what `up` waits for, `status` shows and `ports` asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import PeerError, RootlessError
+from k3s_rootless.observation import Unknown
+from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.service.readiness import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.rest import Peer
+    from k3s_rootless.service.facts import UnitState
+
+QUESTION_SECONDS = 5.0
+# File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
+_CLOCK_GRAIN = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Start:
+    """A running unit and the peers behind it, each found when it is first asked for."""
+
+    state: UnitState
+    settings: ServerSettings
+    version: Version | None
+    uid: int
+    rootlesskit: Peer | None = field(default=None)
+    api: Peer | None = field(default=None)
+    node: str = ""
+
+    @classmethod
+    def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
+        """Take paths and ports from the unit as systemd runs it, not from what we would have written."""
+        settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+        return cls(state, settings, version, session.uid)
+
+    def phases(self) -> Sequence[Phase]:
+        """Give what must be true, in the order in which K3s makes it so."""
+        return (
+            Phase("child namespace and API socket", self._socket),
+            Phase(f"port {self.settings.https_port} forwarded", self._forwarded),
+            Phase("kubeconfig of this start", self._kubeconfig),
+            Phase("API server ready", self._ready),
+            Phase("node ready", self._node),
+        )
+
+    def find_rootlesskit(self) -> Peer:
+        """Give rootlesskit's API. Raises PeerError."""
+        if self.rootlesskit is None:
+            from k3s_rootless.ports import rootlesskit
+
+            temporary = Path((self.state.environment or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
+            candidates = rootlesskit.state_candidates(self.settings, self.version, uid=self.uid, temporary=temporary)
+            self.rootlesskit = rootlesskit.live_peer(candidates, uid=self.uid, timeout=QUESTION_SECONDS)
+        return self.rootlesskit
+
+    def find_api(self) -> Peer:
+        """Give the API server, by the kubeconfig that this start wrote. Raises RootlessError."""
+        if self.api is None:
+            from k3s_rootless.cluster import kubeconfig
+
+            found = kubeconfig.load(self.settings.kubeconfig, uid=self.uid)
+            if self.state.started and found.modified + _CLOCK_GRAIN < self.state.started:
+                raise PeerError(f"{found.path} is older than this start of K3s")
+            self.api = kubeconfig.peer(found)
+        return self.api
+
+    def _socket(self) -> str | None:
+        try:
+            self.find_rootlesskit()
+        except PeerError as error:
+            return error.message
+        return None
+
+    def _forwarded(self) -> str | None:
+        from k3s_rootless.ports import rootlesskit
+
+        port = self.settings.https_port
+        try:
+            found = rootlesskit.forwards(self.find_rootlesskit(), QUESTION_SECONDS)
+        except PeerError as error:
+            self.rootlesskit = None
+            return error.message
+        ours = any(one.parent_port == port and one.proto.startswith("tcp") for one in found)
+        return None if ours else f"rootlesskit does not forward port {port} yet"
+
+    def _kubeconfig(self) -> str | None:
+        try:
+            self.find_api()
+        except RootlessError as error:
+            return error.message
+        return None
+
+    def _ready(self) -> str | None:
+        from k3s_rootless.cluster import api
+
+        try:
+            answer = api.readyz(self.find_api(), QUESTION_SECONDS)
+        except RootlessError as error:
+            return error.message
+        if isinstance(answer, Unknown):
+            self.api = None
+            return answer.reason
+        return None if answer.value.ready else f"the API server is not ready: {', '.join(answer.value.failing)}"
+
+    def _node(self) -> str | None:
+        from k3s_rootless.cluster import api
+
+        try:
+            answer = api.node_ready(self.find_api(), QUESTION_SECONDS)
+        except RootlessError as error:
+            return error.message
+        if isinstance(answer, Unknown):
+            return answer.reason
+        ready = next((node for node in answer.value if node.ready), None)
+        if ready is None:
+            return "; ".join(f"node {node.name}: {node.reason}" for node in answer.value) or "no node has registered yet"
+        self.node = ready.name
+        return None

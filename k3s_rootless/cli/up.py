@@ -1,0 +1,121 @@
+"""`k3s-rootless up`: from nothing to a K3s that is ready."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from k3s_rootless.cli.session import Session, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.service.plan import Step
+    from k3s_rootless.service.systemd import UserManager
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Read a length of time such as 90, 90s, 5m or 1h."""
+    factor = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
+    number = value[:-1] if factor else value
+    if not number.isdecimal() or len(number) > 6:
+        raise click.BadParameter(f"`{value}` is no length of time; write 90s, 5m or 1h", context, parameter)
+    return float(int(number) * (factor or 1))
+
+
+@click.command("up")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--timeout", callback=_seconds, default="5m", show_default=True, help="How long to wait until K3s is ready.")
+@click.option("--wait/--no-wait", default=True, help="Wait until K3s is ready, or end once systemd has started it.")
+@click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
+@click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
+@json_option
+def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Bring K3s up for this user, and wait until it is ready.
+
+    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
+    """
+    from k3s_rootless.cli import follow, host, install
+    from k3s_rootless.observation import Known
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import apply, delegation, plan
+
+    session = Session.of("up" if as_json else None)
+    host.require_known(ignored)
+    begun = time.monotonic()
+    with session.manager() as manager:
+        facts, reach = host.examine(session, manager)
+        version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
+        _require_ready(session, host.judge(facts), ignored)
+        wanted = install.desired(facts, install.unit_directory(manager, session.paths))
+        reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
+        with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
+            steps = plan.up(wanted, install.found(manager, wanted.path, reexecute=reexecute), force=force)
+            if dry_run:
+                _show_plan(session, steps)
+                return
+            manager.watch(UNIT)
+            _perform(session, manager, steps, ignored)
+        if not steps:
+            session.report.story("nothing to do: the unit is installed, enabled and running")
+        if not wait:
+            _answer(session, steps, time.monotonic() - begun, ready=None)
+            return
+        follow.until_ready(session, manager, version, seconds=timeout)
+    _answer(session, steps, time.monotonic() - begun, ready=True)
+
+
+def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
+    from k3s_rootless.cli import host
+    from k3s_rootless.finding import Verdict
+
+    failed = host.failures(findings, ignored)
+    blocking = tuple(finding for finding in failed if not host.mended_by_up(finding))
+    unknown = tuple(finding for finding in findings if finding.verdict is Verdict.UNKNOWN)
+    if blocking:
+        session.report.findings((*failed, *unknown), to_stderr=True)
+        raise host.refusal(blocking)
+    for finding in unknown:
+        session.report.story(f"could not check {finding.check}: {finding.reason}")
+    passed = sum(finding.verdict is Verdict.PASS for finding in findings)
+    left_out = len(host.failures(findings)) - len(failed)
+    session.report.story(f"host checked: {passed} of {len(findings)} passed" + (f", {left_out} ignored" if left_out else ""))
+
+
+def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
+    from k3s_rootless.cli import host
+    from k3s_rootless.service import apply, plan
+
+    for step in steps:
+        session.report.story(f"{step.describe()}: {step.cause}")
+        apply.perform(step, manager)
+        if isinstance(step, plan.Reexecute):
+            # The step was to make the controllers effective: look whether it did, before K3s has to find out.
+            facts, _ = host.examine(session, manager)
+            if failed := host.failures(host.judge(facts), ignored):
+                session.report.findings(failed, to_stderr=True)
+                raise host.refusal(failed)
+
+
+def _show_plan(session: Session, steps: Sequence[Step]) -> None:
+    for number, step in enumerate(steps, 1):
+        session.report.answer(f"{number}. {step.describe()}: {step.cause}")
+    if not steps:
+        session.report.answer("nothing to do")
+    session.report.document({"dry_run": True, "steps": _documents(steps), "errors": []})
+
+
+def _documents(steps: Sequence[Step]) -> list[dict[str, str]]:
+    return [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps]
+
+
+def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:
+    if ready:
+        session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
+    else:
+        session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
+    session.report.document(
+        {"changed": bool(steps), "ready": ready, "seconds": round(seconds, 3), "steps": _documents(steps), "errors": []}
+    )

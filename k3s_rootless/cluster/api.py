@@ -1,0 +1,90 @@
+"""Whether the API server and its node are ready, by its own word.
+
+Checked by hand rather than with pydantic, which alone would cost `status` more time than all else together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.cluster.facts import Node, Readiness
+from k3s_rootless.errors import PeerError
+from k3s_rootless.observation import Known, Observed, Unknown
+
+if TYPE_CHECKING:
+    from k3s_rootless.rest import Answer, Peer
+
+READYZ = "/readyz?verbose"
+NODES = "/api/v1/nodes?limit=100"
+# `[-]poststarthook/rbac/bootstrap-roles failed: reason withheld` (Kubernetes apiserver/pkg/server/healthz, v1.21 to v1.36).
+_FAILING = re.compile(r"^\[-\](?P<name>\S+)", re.MULTILINE)
+_LONGEST = 300
+
+
+def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
+    """Ask whether the API server is ready; Unknown when it cannot be asked or does not answer the question.
+
+    `timeout` is in seconds. 500 is the API server's no; each other status but 200 is no answer (401: it does not know us).
+    """
+    try:
+        answer = peer.get(READYZ, timeout=timeout)
+    except PeerError as error:
+        return Unknown(error.message)
+    if answer.status == 200:
+        return Known(Readiness(ready=True), READYZ)
+    failing = tuple(_printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace")))
+    if answer.status == 500 and failing:
+        return Known(Readiness(ready=False, failing=failing), READYZ)
+    return Unknown(_refusal(answer))
+
+
+def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
+    """Ask for the nodes (rootless K3s has one) and their `Ready` condition; no node is an answer, and comes before the first.
+
+    `timeout` is in seconds. Unknown when the API server cannot be asked, refuses, or says what is no list of nodes.
+    """
+    try:
+        answer = peer.get(NODES, timeout=timeout)
+    except PeerError as error:
+        return Unknown(error.message)
+    if answer.status != 200:
+        return Unknown(_refusal(answer))
+    try:
+        listed = json.loads(answer.body)
+        if listed["kind"] != "NodeList":
+            return Unknown("the API server's answer is no list of nodes")
+        return Known(tuple(_node(one) for one in listed.get("items") or ()), NODES)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Unknown("the API server's answer is no list of nodes")
+
+
+def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
+    status = node.get("status") or {}
+    nothing: dict[str, Any] = {}
+    condition = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), nothing)
+    ready = {"True": True, "False": False}.get(condition.get("status", ""))
+    reason = "" if ready else condition.get("message") or condition.get("reason") or "it has not reported yet"
+    return Node(
+        name=_printable(node["metadata"]["name"]),
+        ready=ready,
+        version=_printable((status.get("nodeInfo") or {}).get("kubeletVersion") or ""),
+        reason=_printable(reason),
+    )
+
+
+def _refusal(answer: Answer) -> str:
+    try:
+        said = json.loads(answer.body[:65536])["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = answer.body[:_LONGEST].decode("utf-8", "replace").strip()
+    why = _printable(said) if isinstance(said, str) and said else "it did not say why"
+    return f"the API server refused: {why} (HTTP status {answer.status})"
+
+
+def _printable(text: str) -> str:
+    # The words of others reach a terminal: neither escape sequences nor marks that reorder text may.
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])

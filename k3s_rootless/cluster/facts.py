@@ -1,0 +1,43 @@
+"""What a kubeconfig says, and what the API server says about itself and its nodes: frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Kubeconfig:
+    """The current context of a kubeconfig; certificates and key are PEM, and the key is left out of the representation.
+
+    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start. `mode` is that of the file.
+    """
+
+    path: Path
+    server: str
+    host: str
+    port: int
+    authority: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+    modified: datetime
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer of `/readyz`: `failing` holds the names of the checks that it says are not well."""
+
+    ready: bool
+    failing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why it is not ready."""
+
+    name: str
+    ready: bool | None
+    version: str
+    reason: str = ""

@@ -1,0 +1,165 @@
+"""K3s's kubeconfig: read without trusting it, and turned into a verified connection.
+
+K3s writes the file at each start, with a client certificate of an administrator of the cluster; with --write-kubeconfig it
+makes `~/.kube/k3s.yaml` a link to the file that was asked for (its pkg/server, v1.21 to v1.36). So links are followed, and what
+counts is the owner of the file that was opened.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from k3s_rootless.cluster.facts import Kubeconfig
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.rest import TlsPeer
+
+if TYPE_CHECKING:
+    import ssl
+
+LARGEST = 256 * 1024
+"""Bytes; K3s's are about 3 KiB."""
+_DEEPEST = 32
+_HINT = "restart K3s, which writes its kubeconfig anew: `k3s-rootless restart`"
+_START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
+
+
+def load(path: Path, *, uid: int) -> Kubeconfig:
+    """Read the kubeconfig of `uid`; raises RootlessError, with a hint, when it is missing, another user's, or rubbish."""
+    content, status = _content(path, uid)
+    try:
+        return _record(path, _document(content), status)
+    except (ValueError, binascii.Error) as error:
+        raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=_HINT) from error
+
+
+def peer(kubeconfig: Kubeconfig) -> TlsPeer:
+    """Give the API server as a peer that is verified by the kubeconfig's own authority alone; raises RootlessError."""
+    return TlsPeer(kubeconfig.host, kubeconfig.port, context(kubeconfig))
+
+
+def context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
+    """Build what verifies the API server and shows our certificate to it; raises RootlessError for damaged certificates."""
+    import ssl
+
+    built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Go trusts each certificate of its pool for itself; OpenSSL wants a self-signed root unless told. K3s allows authorities of
+    # the user's own, whose file may hold an intermediate only (its documentation, "Using Custom CA Certificates").
+    built.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        built.load_verify_locations(cadata=kubeconfig.authority.decode("ascii"))
+        _load_pair(built, kubeconfig)
+    except (ssl.SSLError, ValueError) as error:
+        raise RootlessError(
+            f"cannot use the kubeconfig {kubeconfig.path}: its certificates or its key are damaged", hint=_HINT
+        ) from error
+    return built
+
+
+def _load_pair(built: ssl.SSLContext, kubeconfig: Kubeconfig) -> None:
+    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and goes with its descriptor.
+    descriptor = os.memfd_create("k3s-rootless-client", os.MFD_CLOEXEC)
+    with open(descriptor, "wb") as pair:  # noqa: PTH123 (a descriptor has no path)
+        pair.write(kubeconfig.certificate.rstrip() + b"\n" + kubeconfig.key)
+        pair.flush()
+        # Without a password of our own OpenSSL would ask for one at the terminal when the key is encrypted.
+        built.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
+
+
+def _content(path: Path, uid: int) -> tuple[bytes, os.stat_result]:
+    try:
+        # Without O_NONBLOCK, opening a pipe that somebody put there would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise RootlessError(f"cannot read the kubeconfig {path}: it is not there", hint=_START) from None
+    except OSError as error:
+        raise RootlessError(f"cannot read the kubeconfig {path}: {(error.strerror or str(error)).lower()}") from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor has no path)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RootlessError(f"cannot read the kubeconfig {path}: it is no regular file")
+        if status.st_uid != uid:
+            raise RootlessError(f"cannot trust the kubeconfig {path}: it belongs to uid {status.st_uid}, not to uid {uid}")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise RootlessError(f"cannot read the kubeconfig {path}: it is larger than {LARGEST} bytes", hint=_HINT)
+    return content, status
+
+
+def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        _require_plain(yaml.parse(content, Loader=loader))
+        return yaml.load(content, Loader=loader)  # noqa: S506 (a safe loader, in C where there is one)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ValueError(f"it is no YAML ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
+
+
+def _require_plain(events: Any) -> None:  # noqa: ANN401 (pyyaml's events)
+    # Aliases and merge keys can make a short file explode, and deep nesting can end the process (PyYAML's composer recurses in
+    # C); K3s writes neither.
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has aliases")  # noqa: TRY004 (its content, not its type)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _record(path: Path, document: Any, status: os.stat_result) -> Kubeconfig:  # noqa: ANN401 (a foreign document)
+    chosen = _named(document, "contexts", _string(document, "current-context"), "context")
+    cluster = _named(document, "clusters", _string(chosen, "cluster"), "cluster")
+    user = _named(document, "users", _string(chosen, "user"), "user")
+    server = _string(cluster, "server")
+    host, port = _address(server)
+    return Kubeconfig(
+        path=path,
+        server=server,
+        host=host,
+        port=port,
+        authority=_pem(cluster, "certificate-authority-data"),
+        certificate=_pem(user, "client-certificate-data"),
+        key=_pem(user, "client-key-data"),
+        modified=datetime.fromtimestamp(status.st_mtime, tz=UTC),
+        mode=stat.S_IMODE(status.st_mode),
+    )
+
+
+def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (a foreign document)
+    listed = document.get(kind)
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and one.get("name") == name and isinstance(one.get(inner), dict):
+            return one[inner]
+    raise ValueError(f"it has no {inner} of the name {name!r}")
+
+
+def _string(document: Any, key: str) -> str:  # noqa: ANN401 (a foreign document)
+    value = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"it has no {key}")
+    return value
+
+
+def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (a foreign document)
+    try:
+        return base64.b64decode(_string(document, key), validate=True)
+    except binascii.Error:
+        raise ValueError(f"its {key} is no base64") from None
+
+
+def _address(server: str) -> tuple[str, int]:
+    url = urlsplit(server)
+    if url.scheme != "https" or not url.hostname or not server.isprintable():
+        raise ValueError(f"its server {server!r} is no https address")
+    return url.hostname, url.port if url.port is not None else 443

@@ -1,0 +1,96 @@
+"""The one door to other programs: argument lists, a time limit, and failures that can be pasted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from k3s_rootless.errors import CommandFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a program printed, and its exit status (negative: the signal that ended it)."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> Output:
+    """Run a program to its end and return what it printed; output that is not UTF-8 is replaced, not refused.
+
+    `timeout` is in seconds; the program's whole process group is killed when it is up, so that a wrapper that forked leaves
+    nothing behind. Raises CommandFailed when the program cannot be started or is too slow; a non-zero status is the caller's.
+    """
+    with _started(args, environ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            raise CommandFailed(f"`{shlex.join(args)}` gave no answer within {timeout:g} s") from None
+        return Output(_text(stdout), _text(stderr), process.returncode)
+
+
+def stream(args: Sequence[str]) -> Iterator[bytes]:
+    """Run a program and yield its lines as they come; closing the iterator ends the program."""
+    with _started(args, None) as process:
+        try:
+            yield from _lines(process)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Become another program; returns only by raising CommandFailed."""
+    try:
+        os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
+    except OSError as error:
+        raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    stdout: IO[bytes] | None = process.stdout
+    if stdout is not None:
+        yield from stdout
+    if process.wait() > 0 and process.stderr is not None:
+        complaint = _text(process.stderr.read()).strip()
+        if complaint:
+            raise CommandFailed(f"`{shlex.join(map(str, process.args))}` failed: {complaint.splitlines()[-1]}")  # type: ignore[arg-type]
+
+
+@contextmanager
+def _started(args: Sequence[str], environ: Mapping[str, str] | None) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        process = subprocess.Popen(
+            list(args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ) if environ is not None else None,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _kill_group(process)
+            raise
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def _text(printed: bytes) -> str:
+    return printed.decode("utf-8", "replace")

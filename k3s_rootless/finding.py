@@ -1,0 +1,61 @@
+"""A verdict on one question, with what it rests on and what would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+CHECKS_PAGE = "docs/reference/checks.md"
+
+
+class Verdict(Enum):
+    """The four answers; `unknown` means that nobody could look, and is never dressed as one of the others."""
+
+    PASS = "pass"  # noqa: S105 (a verdict, not a password)
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Mender(Enum):
+    """Who can mend it; `nobody` means that this host cannot run rootless K3s."""
+
+    USER = "user"
+    ADMINISTRATOR = "administrator"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What mends a finding: who can do it, one sentence, and the commands to paste (none where no command helps)."""
+
+    mender: Mender
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer of one check.
+
+    `check` is its stable id (`cgroup.delegation.cpuset`), `observed` what was seen, `source` where; `reason` says why the
+    verdict is not `pass`, and `remedy` what to do about it.
+    """
+
+    check: str
+    title: str
+    verdict: Verdict
+    observed: str
+    source: str = ""
+    reason: str = ""
+    remedy: Remedy | None = None
+
+    @property
+    def anchor(self) -> str:
+        """Where the documentation explains this check."""
+        return f"{CHECKS_PAGE}#{self.check.replace('.', '')}"
+
+
+def matches(check: str, asked: str) -> bool:
+    """Tell whether `asked` names this check or a group that it belongs to (`cgroup.delegation`)."""
+    return check == asked or check.startswith(f"{asked}.")

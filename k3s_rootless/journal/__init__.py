@@ -1,0 +1,1 @@
+"""What K3s said, and what that means."""

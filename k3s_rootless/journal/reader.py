@@ -1,0 +1,177 @@
+"""The journal of the unit, streamed from journalctl's JSON in constant memory.
+
+journalctl is run rather than libsystemd bound: its Python binding needs a compiler and hides the same lack of permission. It is
+asked by `--user-unit` and `_UID`, not by `--user -u`, which opens only the files of one user and shows nothing where journald
+keeps none (a volatile journal; systemd #26742).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from k3s_rootless import command
+from k3s_rootless.errors import CommandFailed, RootlessError, UsageError
+from k3s_rootless.journal.facts import Entry, Query
+from k3s_rootless.paths import UNIT
+
+_FIELDS = ("MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER", "_SYSTEMD_INVOCATION_ID", "USER_INVOCATION_ID")
+_INVOCATION = re.compile(r"[0-9a-f]{32}")
+_KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HINT = (
+    "have an administrator keep the journal on disk, where each user can read their own: "
+    "`sudo mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix /var/log/journal && sudo journalctl --flush`, "
+    'or let you read all of it: `sudo usermod -aG systemd-journal "$USER"` (from your next login on)'
+)
+
+
+def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
+    """Build the command line; it asks for nothing that systemd before 247 does not know. Raises UsageError."""
+    args = [journalctl, "--quiet", "--no-pager", f"--user-unit={unit}", "--output=json", "--all"]
+    args.append(f"--output-fields={','.join(_FIELDS)}")
+    if query.lines is not None:
+        args.append(f"--lines={query.lines}")
+    args += [f"--{name}={value}" for name, value in (("since", query.since), ("grep", query.grep)) if value is not None]
+    if query.after is not None:
+        args.append(f"--after-cursor={query.after}")
+    args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow)) if asked]
+    return args + _matches(query)
+
+
+def _matches(query: Query) -> list[str]:
+    # Matches are ANDed, `+` ORs what stands left and right of it, and the options of above are ANDed with the whole
+    # (journalctl(1); seen on systemd 257). So each side names the user.
+    user = f"_UID={query.uid}"
+    if query.invocation is None:
+        return [user]
+    if not _INVOCATION.fullmatch(query.invocation):
+        raise UsageError(f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits")
+    # K3s's own lines carry the first, what the user manager says about the unit the second.
+    return [user, f"_SYSTEMD_INVOCATION_ID={query.invocation}", "+", user, f"USER_INVOCATION_ID={query.invocation}"]
+
+
+class Reading:
+    """The entries of one query as they come, oldest first; `skipped` counts lines that were no entries.
+
+    Use it in a `with` statement, or close it: closing ends journalctl, which else follows for ever.
+    """
+
+    def __init__(self, args: list[str], kept_in: Sequence[Path]) -> None:
+        self.skipped = 0
+        self._kept_in = kept_in
+        self._lines = command.stream(args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Entry]:
+        line = None
+        try:
+            for line in self._lines:
+                entry = parse(line)
+                if entry is None:
+                    self.skipped += 1
+                else:
+                    yield entry
+        except CommandFailed as error:
+            raise _explained(error) from error
+        if line is None and not any(_holds_something(place) for place in self._kept_in):
+            raise RootlessError("cannot read the journal: this host keeps none", hint=_HINT)
+
+    def close(self) -> None:
+        """End journalctl; doing so twice does nothing."""
+        close = getattr(self._lines, "close", None)
+        if close is not None:
+            close()
+
+
+def read(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl", kept_in: Sequence[Path] = _KEPT_IN) -> Reading:
+    """Ask the journal; nothing runs before the first entry is asked for.
+
+    No entries is an answer: nothing was logged. While iterating, raises RootlessError with a hint where this user may not read
+    the journal or where none is kept, UsageError for a time or pattern that is none, and CommandFailed for all else that
+    journalctl complains of. `kept_in` is where journald keeps its files.
+    """
+    return Reading(arguments(query, unit=unit, journalctl=journalctl), kept_in)
+
+
+def collect(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> tuple[Entry, ...]:
+    """Read all entries of a query that is known to be small (`lines`); see `read`."""
+    with closing(read(query, unit=unit, journalctl=journalctl)) as reading:
+        return tuple(reading)
+
+
+def parse(line: bytes) -> Entry | None:
+    """Read one line of `journalctl -o json`; None when it is none.
+
+    Values are strings, lists of byte values where something does not print, null where too long (without `--all`), and lists of
+    all these where a field was given more than once (systemd.io, "Journal JSON Format").
+    """
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    # The manager's lines have an invocation of their own, that of user@UID.service: what they are about comes first.
+    invocation = _text(fields.get("USER_INVOCATION_ID")) or _text(fields.get("_SYSTEMD_INVOCATION_ID"))
+    return Entry(
+        time=_time(fields.get("__REALTIME_TIMESTAMP")),
+        message=_text(fields.get("MESSAGE")) or "",
+        priority=_number(fields.get("PRIORITY")),
+        pid=_number(fields.get("_PID")),
+        identifier=_text(fields.get("SYSLOG_IDENTIFIER")),
+        invocation=invocation,
+        cursor=_text(fields.get("__CURSOR")),
+    )
+
+
+def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return None
+    if all(isinstance(one, int) and 0 <= one <= 255 for one in value):
+        return bytes(value).decode("utf-8", "replace")
+    return "\n".join(text for one in value if (text := _text(one)) is not None)
+
+
+def _number(value: Any) -> int | None:  # noqa: ANN401 (other people's JSON)
+    text = _text(value)
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
+    microseconds = _number(value)
+    try:
+        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
+
+
+def _explained(error: CommandFailed) -> RootlessError:
+    if "insufficient permissions" in error.message:
+        return RootlessError("cannot read the journal: this user may not", hint=_HINT)
+    why = error.message.rpartition("` failed: ")[2]
+    if why.startswith(("Failed to parse timestamp", "Bad pattern")):
+        return UsageError(f"cannot read the journal: {why[:1].lower()}{why[1:]}")
+    return error
+
+
+def _holds_something(place: Path) -> bool:
+    # Where no journal is kept, journalctl finds nothing and says nothing (systemd 257), as if nothing had been logged.
+    try:
+        return any(place.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,62 @@
+"""Every path that is read or owned, decided once from the environment.
+
+Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1.21 to v1.36): the data directory is
+`~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`; flags can move both, which `release.flags` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+UNIT = "k3s-rootless.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The places of one user on one host.
+
+    `root` is `/` outside tests; host files are read below it. `user_units` is where systemd's documentation puts units of
+    the user; a running user manager is asked instead (`UserManager.unit_directory`).
+    """
+
+    root: Path
+    home: Path
+    runtime: Path
+    config: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], uid: int, home: Path) -> Paths:
+        """Decide the paths from the environment, the uid and the home directory that the user database names."""
+        return cls(
+            root=Path("/"),
+            home=home,
+            runtime=_absolute(environ.get("XDG_RUNTIME_DIR")) or Path(f"/run/user/{uid}"),
+            config=_absolute(environ.get("XDG_CONFIG_HOME")) or home / ".config",
+        )
+
+    @property
+    def user_units(self) -> Path:
+        """The directory for units of this user."""
+        return self.config / "systemd" / "user"
+
+    @property
+    def data(self) -> Path:
+        """K3s's data directory by default."""
+        return self.home / ".rancher" / "k3s"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig that rootless K3s writes at each start, by default."""
+        return self.home / ".kube" / "k3s.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """The lock that keeps two changing commands of one user apart; gone with the session's runtime directory."""
+        return self.runtime / "k3s-rootless.lock"
+
+
+def _absolute(value: str | None) -> Path | None:
+    # The XDG base directory specification (0.8) tells programs to ignore relative paths.
+    return Path(value) if value and value.startswith("/") else None

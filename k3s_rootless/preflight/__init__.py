@@ -1,0 +1,1 @@
+"""Can this user run K3s here, and what is missing."""

@@ -1,0 +1,100 @@
+"""What is known about the host and the user before a start: frozen records without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from k3s_rootless.observation import Observed
+from k3s_rootless.release.version import Version
+
+
+class CgroupMode(Enum):
+    """How the host mounts control groups."""
+
+    UNIFIED = "unified (cgroup v2)"
+    HYBRID = "hybrid (cgroup v1, with v2 beside it)"
+    LEGACY = "legacy (cgroup v1)"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """Which controllers reach how far on their way from the kernel to a unit of the user.
+
+    `kernel` are those that cgroup v2 has at all; `configured` is what user@UID.service is told to delegate, `realized` what
+    its cgroup holds, and `effective` what a unit with `Delegate=yes` was really given.
+    """
+
+    kernel: Observed[frozenset[str]]
+    configured: Observed[frozenset[str]]
+    realized: Observed[frozenset[str]]
+    effective: Observed[frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeDirectory:
+    """The runtime directory that this process was given (`given`), or else the one that the uid leads to."""
+
+    path: str
+    given: bool
+    exists: bool
+    owner: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapProgram:
+    """newuidmap or newgidmap as the unit will find it; `path` is None where it is not on the unit's PATH."""
+
+    path: str | None
+    owner: int = 0
+    setuid: bool = False
+    capable: bool = False
+    nosuid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubidRange:
+    """One range of subordinate ids: the first, and how many."""
+
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class K3sBinary:
+    """The k3s that a unit would start; `path` is None where there is none. `version` is what it says of itself."""
+
+    path: str | None
+    executable: bool = False
+    owner: int = 0
+    writable_by_others: bool = False
+    version: Observed[Version] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the checks judge.
+
+    `sysctls` maps a key to its value, or to None where this kernel does not have it. `namespace` is 0 where a user namespace
+    could be made, else the errno of unshare(2).
+    """
+
+    uid: int
+    user: str
+    machine: str
+    systemd_booted: bool
+    runtime: RuntimeDirectory
+    user_manager: Observed[str]
+    cgroup: Observed[CgroupMode]
+    delegation: Delegation
+    sysctls: Mapping[str, Observed[str | None]]
+    namespace: Observed[int]
+    newuidmap: Observed[MapProgram]
+    newgidmap: Observed[MapProgram]
+    subuid: Observed[tuple[SubidRange, ...]]
+    subgid: Observed[tuple[SubidRange, ...]]
+    k3s: K3sBinary
+    distribution: str = ""

@@ -1,0 +1,232 @@
+"""Reads the host, and judges nothing.
+
+Read below the given root: /etc/os-release, /etc/subuid, /etc/subgid, /proc/sys, /run/systemd/system, /sys/fs/cgroup and the
+directories of the unit's PATH. Every probe answers Known or Unknown, and none of them raises for what it finds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from k3s_rootless import command
+from k3s_rootless.errors import CommandFailed
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, RuntimeDirectory, SubidRange
+from k3s_rootless.release import version
+
+# include/uapi/linux/magic.h
+_CGROUP2_MAGIC = 0x63677270
+_TMPFS_MAGIC = 0x01021994
+_CLONE_NEWUSER = 0x10000000
+# capability.h: bit 6 is CAP_SETGID, bit 7 CAP_SETUID.
+_CAPABILITY_BITS = {"newgidmap": 6, "newuidmap": 7}
+SYSCTLS = ("net.ipv4.ip_forward", "kernel.unprivileged_userns_clone", "user.max_user_namespaces")
+VERSION_SECONDS = 10.0
+
+
+def cgroup_mode(root: Path) -> Observed[CgroupMode]:
+    """Tell how control groups are mounted, by the magic numbers of the file systems."""
+    top = root / "sys/fs/cgroup"
+    if not top.is_dir():
+        return Known(CgroupMode.ABSENT, str(top))
+    magic = _file_system_magic(top)
+    if magic == _CGROUP2_MAGIC:
+        return Known(CgroupMode.UNIFIED, f"statfs {top}")
+    if magic != _TMPFS_MAGIC:
+        return Unknown(f"{top} is neither cgroup2 nor tmpfs but a file system with the magic number {magic:#x}")
+    beside = top / "unified"
+    hybrid = beside.is_dir() and _file_system_magic(beside) == _CGROUP2_MAGIC
+    return Known(CgroupMode.HYBRID if hybrid else CgroupMode.LEGACY, f"statfs {top}")
+
+
+def _file_system_magic(path: Path) -> int:
+    # os.statvfs leaves f_type out; it is the first word of struct statfs on every architecture of Linux but s390.
+    answer = ctypes.create_string_buffer(512)
+    if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(path), answer) != 0:
+        return 0
+    return ctypes.c_ulong.from_buffer(answer).value & 0xFFFFFFFF
+
+
+def sysctls(root: Path) -> Mapping[str, Observed[str | None]]:
+    """Read the sysctls that decide a start; None stands for a key that this kernel does not have."""
+    return {key: _sysctl(root / "proc/sys" / key.replace(".", "/")) for key in SYSCTLS}
+
+
+def _sysctl(path: Path) -> Observed[str | None]:
+    try:
+        return Known(path.read_text("utf-8").strip(), str(path))
+    except FileNotFoundError:
+        return Known(None, str(path))
+    except OSError as error:
+        return Unknown(f"{path} cannot be read: {error.strerror}")
+
+
+def user_namespace() -> Observed[int]:
+    """Make a user namespace in a child that ends at once; give 0, or the errno of unshare(2)."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        failed = libc.unshare(_CLONE_NEWUSER) != 0
+        os.write(writing, ctypes.get_errno().to_bytes(4, "little") if failed else bytes(4))
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:  # noqa: PTH123 (a file descriptor)
+        answer = pipe.read(4)
+    os.waitpid(child, 0)
+    if len(answer) != 4:
+        return Unknown("the child that was to make one died first")
+    return Known(int.from_bytes(answer, "little"), "unshare(CLONE_NEWUSER)")
+
+
+def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirectory:
+    """Look at the runtime directory: given in the environment, or derived from the uid."""
+    given = bool(environ.get("XDG_RUNTIME_DIR"))
+    try:
+        found = path.stat()
+    except OSError:
+        return RuntimeDirectory(str(path), given=given, exists=False, owner=-1, mode=0)
+    return RuntimeDirectory(str(path), given=given, exists=True, owner=found.st_uid, mode=stat.S_IMODE(found.st_mode))
+
+
+def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
+    """Look for newuidmap or newgidmap on `search` (the unit's PATH) and at the privileges that it needs."""
+    below = os.pathsep.join(str(root / entry.lstrip("/")) for entry in search.split(os.pathsep))
+    found = shutil.which(name, path=below)
+    if found is None:
+        return Known(MapProgram(path=None), search)
+    try:
+        real = Path(found).resolve(strict=True)
+        status = real.stat()
+        return Known(
+            MapProgram(
+                path=str(real),
+                owner=status.st_uid,
+                setuid=bool(status.st_mode & stat.S_ISUID),
+                capable=_has_capability(real, _CAPABILITY_BITS[name]),
+                nosuid=bool(os.statvfs(real).f_flag & os.ST_NOSUID),
+            ),
+            str(real),
+        )
+    except OSError as error:
+        return Unknown(f"{found} cannot be examined: {error.strerror}")
+
+
+def _has_capability(path: Path, bit: int) -> bool:
+    # vfs_cap_data (linux/capability.h): the magic word, then the permitted set's low word, little endian.
+    try:
+        attribute = os.getxattr(path, "security.capability")
+    except OSError:
+        return False
+    return len(attribute) >= 8 and bool(int.from_bytes(attribute[4:8], "little") >> bit & 1)
+
+
+def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRange, ...]]:
+    """List the subordinate ids of the user; `kind` is `subuid` or `subgid`.
+
+    getsubids(1) is asked first, since it alone knows ranges that come from a directory service (`subid:` in
+    nsswitch.conf), as rootlesskit does from 1.1.0 on (K3s v1.33); then the file, by name or by uid.
+    """
+    if root == Path("/") and (found := _getsubids(kind, user)):
+        return found
+    path = root / "etc" / kind
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return Known((), str(path))
+    except OSError as error:
+        return Unknown(f"{path} cannot be read: {error.strerror}")
+    ranges = (_range(line, (user, str(uid))) for line in lines)
+    return Known(tuple(found for found in ranges if found is not None), str(path))
+
+
+def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
+    program = shutil.which("getsubids")
+    if program is None:
+        return None
+    arguments = [program, "-g", user] if kind == "subgid" else [program, user]
+    try:
+        output = command.run(arguments, timeout=5)
+    except CommandFailed:
+        return None
+    # `0: alice 100000 65536`
+    words = [line.split() for line in output.stdout.splitlines()]
+    ranges = tuple(SubidRange(int(w[2]), int(w[3])) for w in words if len(w) == 4 and w[2].isdecimal() and w[3].isdecimal())
+    return Known(ranges, " ".join(arguments)) if ranges else None
+
+
+def _range(line: str, owners: tuple[str, ...]) -> SubidRange | None:
+    owner, _, rest = line.strip().partition(":")
+    start, _, count = rest.partition(":")
+    if owner not in owners or not (start.isdecimal() and count.isdecimal()):
+        return None
+    return SubidRange(int(start), int(count))
+
+
+def k3s_binary(environ: Mapping[str, str], search: str, home: Path) -> K3sBinary:
+    """Find the k3s that a unit would start, and ask it for its version.
+
+    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where users put programs.
+    """
+    places = [environ.get("PATH", ""), search, str(home / ".local/bin"), str(home / "bin")]
+    path = os.pathsep.join(place for place in places if place)
+    found = shutil.which("k3s", path=path)
+    if found is None:
+        blocked = shutil.which("k3s", mode=os.F_OK, path=path)
+        return K3sBinary(path=blocked)
+    try:
+        real = _pinned(Path(found))
+        status = real.stat()
+    except OSError:
+        return K3sBinary(path=found)
+    return K3sBinary(
+        path=str(real),
+        executable=True,
+        owner=status.st_uid,
+        writable_by_others=bool(status.st_mode & stat.S_IWOTH),
+        version=_k3s_version(real, home),
+    )
+
+
+def _pinned(found: Path) -> Path:
+    real = found.resolve(strict=True)
+    # A path into the Nix store is collected after the next upgrade; there, the link that is kept is the real name.
+    return found.absolute() if real.is_relative_to("/nix/store") else real
+
+
+def _k3s_version(path: Path, home: Path) -> Observed[version.Version]:
+    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321): point it at a file that is not.
+    environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": "/nonexistent"}
+    asked = f"{path} --version"
+    try:
+        output = command.run([str(path), "--version"], timeout=VERSION_SECONDS, environ=environ)
+    except CommandFailed as error:
+        return Unknown(error.message)
+    found = version.from_output(output.stdout)
+    if found is not None:
+        return Known(found, asked)
+    printed = next(iter(output.stdout.splitlines()), "nothing") if output.status == 0 else f"exit status {output.status}"
+    return Unknown(f"`{asked}` did not answer like K3s: {printed[:80]!r}")
+
+
+def distribution(root: Path) -> str:
+    """Give `ID` and `ID_LIKE` of os-release as one string of words, such as `ubuntu debian`; empty when unreadable."""
+    words = {}
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        try:
+            lines = (root / name).read_text("utf-8", "replace").splitlines()
+        except OSError:
+            continue
+        words = {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
+        break
+    return f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".strip()
+
+
+def systemd_booted(root: Path) -> bool:
+    """Tell whether systemd is the init of this host, as sd_booted(3) does."""
+    return (root / "run/systemd/system").is_dir()

@@ -1,0 +1,1 @@
+"""What this K3s does: its version, and which release brought what."""

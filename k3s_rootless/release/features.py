@@ -1,0 +1,76 @@
+"""Which release of K3s brought what, read from K3s's own tags and release notes (2021 to October 2026)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from k3s_rootless.release.version import Version, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A change that reached several release lines: its first release on each of them, and all later lines."""
+
+    firsts: tuple[Version, ...]
+
+    @classmethod
+    def of(cls, *texts: str) -> Since:
+        """Build it from version texts, in any order."""
+        return cls(tuple(sorted(version for text in texts if (version := parse(text)))))
+
+    def holds(self, version: Version) -> bool:
+        """Tell whether this release has the change."""
+        for first in self.firsts:
+            if first.line == version.line:
+                return first <= version
+        return version > self.firsts[-1]
+
+
+class UnitVariant(Enum):
+    """The two contents that K3s's k3s-rootless.service ever had (commits 6e8284e3d and daf527cca), by ExecStart's arguments."""
+
+    PLAIN = "server --rootless"
+    FUSE_OVERLAYFS = "server --rootless --snapshotter=fuse-overlayfs"
+
+
+UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What `Environment=PATH=` of K3s's unit says, in all releases."""
+FIRST_UNIT = Since.of("v1.21.0-alpha1")
+"""Older tags carry no rootless unit, and handle cgroups in another way."""
+FUSE_OVERLAYFS_UNIT = Since.of("v1.22.0-alpha1")
+CONTROLLERS_REQUIRED = Since.of("v1.22.0-alpha1")
+"""1.21 falls back to no cgroups at all; later releases die (K3s #4065)."""
+FIXED_STATE_DIRECTORY = Since.of("v1.26.14+k3s1", "v1.27.11+k3s1", "v1.28.7+k3s1", "v1.29.2+k3s1")
+"""rootlesskit's state lies in `<data directory>/rootless`; before, in `$TMPDIR/rootless<digits>` (K3s #9308)."""
+NODE_PORTS_FORWARDED = Since.of("v1.26.15+k3s1", "v1.27.12+k3s1", "v1.28.8+k3s1", "v1.29.3+k3s1")
+UDP_FORWARDED = Since.of("v1.32.11+k3s3", "v1.33.7+k3s3", "v1.34.3+k3s3", "v1.35.0+k3s1")
+
+_BROKEN = {
+    "v1.35.1+k3s1": "v1.35.2+k3s1",
+    "v1.34.4+k3s1": "v1.34.5+k3s1",
+    "v1.33.8+k3s1": "v1.33.9+k3s1",
+    "v1.32.12+k3s1": "v1.32.13+k3s1",
+}
+NEWEST_KNOWN_LINE = (1, 37)
+
+
+def unit_variant(version: Version) -> UnitVariant | None:
+    """Name the unit that K3s ships with this release; None for a release without one."""
+    if not FIRST_UNIT.holds(version):
+        return None
+    return UnitVariant.FUSE_OVERLAYFS if FUSE_OVERLAYFS_UNIT.holds(version) else UnitVariant.PLAIN
+
+
+def repaired_by(version: Version) -> str | None:
+    """Name the release that repairs this one, if rootless K3s cannot start in it (K3s #13667); else None."""
+    return _BROKEN.get(version.text)
+
+
+def child_to_parent_port(port: int, *, https_port: int) -> int:
+    """Give the host port that K3s forwards to a port of the child namespace.
+
+    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation says "below 1024"), and
+    never to the API server's own port, whatever the documentation says.
+    """
+    return port + 10000 if port <= 1024 and port != https_port else port

@@ -1,0 +1,59 @@
+"""What the command line and environment of a running K3s say about its paths and ports.
+
+K3s takes a flag as `--flag value`, `--flag=value` or, for short ones, `-d value`; a flag beats its variable
+(K3s pkg/cli/cmds/server.go, v1.21 to v1.36).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HTTPS_PORT = 6443
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where this server keeps its files and which port its API has; the same port inside and on the host, never offset."""
+
+    data: Path
+    kubeconfig: Path
+    https_port: int = HTTPS_PORT
+    servicelb: bool = True
+
+    @classmethod
+    def of(cls, argv: Sequence[str], environ: Mapping[str, str], home: Path) -> ServerSettings:
+        """Read ExecStart's arguments and the unit's environment; what they do not say is K3s's default."""
+        data = _last(argv, "--data-dir", "-d") or environ.get("K3S_DATA_DIR")
+        kubeconfig = _last(argv, "--write-kubeconfig", "-o") or environ.get("K3S_KUBECONFIG_OUTPUT")
+        port = _last(argv, "--https-listen-port")
+        disabled = {part.strip() for value in _values(argv, "--disable", "--no-deploy") for part in value.split(",")}
+        return cls(
+            data=_expanded(data, home) if data else home / ".rancher" / "k3s",
+            kubeconfig=_expanded(kubeconfig, home) if kubeconfig else home / ".kube" / "k3s.yaml",
+            https_port=int(port) if port and port.isdecimal() else HTTPS_PORT,
+            servicelb="servicelb" not in disabled,
+        )
+
+
+def _values(argv: Sequence[str], *names: str) -> list[str]:
+    values = []
+    for index, word in enumerate(argv):
+        name, equals, value = word.partition("=")
+        if name in names:
+            values.append(value if equals else "".join(argv[index + 1 : index + 2]))
+    return values
+
+
+def _last(argv: Sequence[str], *names: str) -> str | None:
+    values = _values(argv, *names)
+    return values[-1] if values else None
+
+
+def _expanded(path: str, home: Path) -> Path:
+    # K3s expands these three itself, since systemd does not (K3s pkg/datadir, resolvehome).
+    for prefix in ("~", "$HOME", "${HOME}"):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return home / path[len(prefix) + 1 :]
+    return Path(path)

@@ -1,0 +1,130 @@
+"""Performs steps, and decides nothing: every decision was made when the plan was."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.service import plan
+from k3s_rootless.service.systemd import UserManager
+
+
+def perform(step: plan.Step, manager: UserManager) -> None:
+    """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
+    match step:
+        case plan.Reexecute():
+            manager.reexecute()
+        case plan.WriteUnit(path, text, _, backup):
+            if backup is not None:
+                write(backup, path.read_text("utf-8"))
+            write(path, text)
+        case plan.Reload():
+            manager.reload()
+        case plan.ResetFailed(unit):
+            manager.reset_failed(unit)
+        case plan.Enable(unit):
+            manager.enable(unit)
+            manager.reload()
+        case plan.Disable(unit):
+            manager.disable(unit)
+            manager.reload()
+        case plan.Start(unit):
+            manager.start(unit)
+        case plan.Restart(unit):
+            manager.restart(unit)
+        case plan.Stop(unit):
+            manager.stop(unit)
+
+
+def read(path: Path) -> tuple[str | None, datetime | None]:
+    """Read a unit file and the time it was written; (None, None) where there is none. Raises RootlessError."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise RootlessError(f"cannot read `{path}`: {_words(error)}") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: beside it first, synced to the disk, then renamed over it. Raises RootlessError."""
+    try:
+        _own_directory(path.parent)
+        _sweep(path)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+    except OSError as error:
+        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+
+
+@contextmanager
+def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Keep other changing commands of this user out; `on_wait` is called before waiting for one that is at work."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise RootlessError(f"cannot open the lock `{path}`: {_words(error)}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _own_directory(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+    owner = directory.stat().st_uid
+    if owner != os.getuid():
+        raise RootlessError(
+            f"cannot write into `{directory}`: it belongs to uid {owner}",
+            hint=f"give it back with an administrator's help: sudo chown -R $(id -u) {directory}",
+        )
+
+
+def _sweep(path: Path) -> None:
+    # What a run that was killed between writing and renaming left; nobody else makes such names, and the lock is ours.
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _words(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _hint(error: OSError, path: Path) -> str | None:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"free some space first: df -h {path.parent}"
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return f"make the directory writable for you: ls -ld {path.parent}"
+    return None

@@ -1,0 +1,85 @@
+"""How far cgroup v2 controllers reach: the kernel, the configuration, the user manager's cgroup, and a unit of the user.
+
+Only the last decides. On systemd 257 `cgroup.controllers` of user@UID.service lists controllers that its running manager does
+not pass on; so a transient unit with `Delegate=yes` is started, looked at, and stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from k3s_rootless.errors import BusError, RootlessError
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.service import systemd
+from k3s_rootless.service.facts import ControllerReach
+
+_PROBE_MICROSECONDS = 15_000_000
+
+
+def reach(manager: systemd.UserManager, uid: int, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
+    """Look at all four places; each can be unknown by itself."""
+    return ControllerReach(
+        kernel=_controllers(mount),
+        configured=_configured(uid),
+        realized=_controllers(mount / manager.control_group.lstrip("/")),
+        effective=_effective(manager, mount),
+    )
+
+
+def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
+    """What is left to see without a user manager."""
+    unknown = Unknown(reason)
+    return ControllerReach(kernel=_controllers(mount), configured=unknown, realized=unknown, effective=unknown)
+
+
+def only_reexecution_lacks(found: ControllerReach, needed: frozenset[str]) -> bool:
+    """Tell whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` mends that, without root."""
+    if isinstance(found.effective, Unknown) or isinstance(found.realized, Unknown):
+        return False
+    return bool((needed - found.effective.value) & found.realized.value)
+
+
+def _controllers(directory: Path) -> Observed[frozenset[str]]:
+    path = directory / "cgroup.controllers"
+    try:
+        return Known(frozenset(path.read_text("ascii").split()), str(path))
+    except OSError as error:
+        return Unknown(f"{path} cannot be read: {error.strerror}")
+
+
+def _configured(uid: int) -> Observed[frozenset[str]]:
+    name = f"user@{uid}.service"
+    try:
+        return Known(systemd.delegated_by_system(name), f"DelegateControllers of {name}")
+    except BusError as error:
+        return Unknown(error.message)
+
+
+def _effective(manager: systemd.UserManager, mount: Path) -> Observed[frozenset[str]]:
+    sleep = shutil.which("sleep", path=os.defpath + ":/run/current-system/sw/bin")
+    if sleep is None:
+        return Unknown("there is no `sleep` to start a transient unit with")
+    name = f"k3s-rootless-check-{os.getpid()}-{os.urandom(4).hex()}.service"
+    try:
+        state = manager.start_transient(
+            name,
+            {
+                "Description": ("s", "k3s-rootless looks which controllers a unit is given"),
+                "Type": ("s", "exec"),
+                "ExecStart": ("a(sasb)", [[sleep, [sleep, "infinity"], False]]),
+                "Delegate": ("b", True),
+                "KillSignal": ("i", 9),
+                # If we are killed here, the unit still ends by itself and leaves nothing.
+                "RuntimeMaxUSec": ("t", _PROBE_MICROSECONDS),
+                "CollectMode": ("s", "inactive-or-failed"),
+            },
+        )
+        try:
+            found = _controllers(mount / state.control_group.lstrip("/")) if state.control_group else Unknown("no cgroup")
+        finally:
+            manager.stop(name)
+    except RootlessError as error:
+        return Unknown(f"a transient unit could not show it: {error.message}")
+    return Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes") if isinstance(found, Known) else found

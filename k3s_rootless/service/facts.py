@@ -1,0 +1,95 @@
+"""What is wanted of the unit, and what was found: frozen records without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from k3s_rootless.observation import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSettings:
+    """What the unit is rendered from: the K3s release, the path of its binary, and the PATH that K3s is to search."""
+
+    version: str
+    server: str
+    binary: str
+    search: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredUnit:
+    """The unit as it should be: where, with which text, enabled and running."""
+
+    path: Path
+    text: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
+
+    `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
+    `memory` is in bytes, `cpu` in seconds; None where they are not accounted.
+    """
+
+    name: str
+    load_state: str
+    active_state: str
+    sub_state: str
+    result: str = "success"
+    load_error: str = ""
+    fragment: Path | None = None
+    drop_ins: tuple[Path, ...] = ()
+    file_state: str = ""
+    needs_reload: bool = False
+    invocation: str = ""
+    main_pid: int = 0
+    restarts: int = 0
+    exit_code: int = 0
+    exit_status: int = 0
+    argv: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+    control_group: str = ""
+    started: datetime | None = None
+    memory: int | None = None
+    cpu: float | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is a unit to start."""
+        return self.load_state not in {"not-found", "masked"}
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs; says nothing about readiness, since K3s's unit is of Type=simple."""
+        return self.active_state in {"active", "reloading"} and self.sub_state == "running"
+
+    @property
+    def dead(self) -> bool:
+        """Whether a start has failed: the unit failed, or waits to be restarted after it failed."""
+        return self.active_state == "failed" or self.sub_state.startswith("auto-restart")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows."""
+
+    text: str | None
+    written: datetime | None
+    state: UnitState
+    reexecute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerReach:
+    """How far controllers reach; see preflight.facts.Delegation, which is built from this."""
+
+    kernel: Observed[frozenset[str]]
+    configured: Observed[frozenset[str]]
+    realized: Observed[frozenset[str]]
+    effective: Observed[frozenset[str]]

@@ -1,0 +1,62 @@
+"""Turns systemd's properties into our records; foreign types end here.
+
+Any property may be missing (systemd 247 to 262), and the largest unsigned number stands for "not set".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless.service.facts import UnitState
+
+_NOT_SET = 2**64 - 1
+
+
+def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
+    """Read a unit's properties, as GetAll gives them for all its interfaces."""
+    commands = values.get("ExecStart") or [[None, []]]
+    fragment = values.get("FragmentPath") or ""
+    return UnitState(
+        name=name,
+        load_state=values.get("LoadState", ""),
+        active_state=values.get("ActiveState", ""),
+        sub_state=values.get("SubState", ""),
+        result=values.get("Result", "success"),
+        load_error=_load_error(values),
+        fragment=Path(fragment) if fragment else None,
+        drop_ins=tuple(Path(path) for path in values.get("DropInPaths", ())),
+        file_state=values.get("UnitFileState", ""),
+        needs_reload=values.get("NeedDaemonReload", False),
+        invocation=bytes(values.get("InvocationID", b"")).hex(),
+        main_pid=values.get("MainPID", 0),
+        restarts=values.get("NRestarts", 0),
+        exit_code=values.get("ExecMainCode", 0),
+        exit_status=values.get("ExecMainStatus", 0),
+        argv=tuple(commands[0][1]),
+        environment=_environment(values.get("Environment", ())),
+        control_group=values.get("ControlGroup", ""),
+        started=_time(values.get("ExecMainStartTimestamp")),
+        memory=_number(values.get("MemoryCurrent")),
+        cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,
+    )
+
+
+def _load_error(values: Mapping[str, Any]) -> str:
+    error = values.get("LoadError") or ["", ""]
+    return str(error[1]) if error[0] else ""
+
+
+def _environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
+    return dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
+
+
+def _time(microseconds: int | None) -> datetime | None:
+    known = _number(microseconds)
+    return datetime.fromtimestamp(known / 1e6, UTC) if known else None
+
+
+def _number(value: int | None) -> int | None:
+    return None if value is None or value == _NOT_SET else value

@@ -1,0 +1,106 @@
+"""Waits until K3s is ready, phase by phase, or until it is known that it will not be.
+
+K3s's unit is of Type=simple: systemd says "started" while K3s may die half a minute later, again and again. So a start is
+followed to its end: a change of the unit ends a wait at once, and what only asking can tell is asked in short turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from k3s_rootless.service.facts import UnitState
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 0.2
+"""Seconds. Readiness is told at most this long after it is true, plus what one question takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One thing that must be true; `missing` looks, and gives None when it is, or what is still waited for."""
+
+    name: str
+    missing: Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Every phase was reached, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The start failed, or something stopped the unit; `state` is what the manager said then."""
+
+    phase: str
+    state: UnitState
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfTime:
+    """The time is up, and `phase` was not reached: it waits for `missing`."""
+
+    phase: str
+    missing: str
+    seconds: float
+
+
+Outcome = Ready | Died | OutOfTime
+
+
+class Watched(Protocol):
+    """A user manager that watches one unit."""
+
+    def unit(self, name: str) -> UnitState:
+        """Give the unit's state."""
+
+    def wait_change(self, seconds: float) -> bool:
+        """Wait for a change of the unit; tell whether there was one."""
+
+
+def wait(
+    phases: Sequence[Phase],
+    manager: Watched,
+    unit: str,
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    on_reached: Callable[[Phase, float], None],
+) -> Outcome:
+    """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the seconds since the beginning."""
+    begun = clock()
+    first = manager.unit(unit)
+    state = first
+    for phase in phases:
+        pause = FIRST_PAUSE
+        while True:
+            if _over(first, state):
+                return Died(phase.name, state)
+            if (missing := phase.missing()) is None:
+                break
+            left = begun + seconds - clock()
+            if left <= 0:
+                return OutOfTime(phase.name, missing, clock() - begun)
+            if manager.wait_change(min(pause, left)):
+                state = manager.unit(unit)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+        on_reached(phase, clock() - begun)
+    # The last answers may be older than a death: look once more before saying yes.
+    state = manager.unit(unit)
+    return Died(phases[-1].name, state) if _over(first, state) else Ready(clock() - begun)
+
+
+def first_missing(phases: Sequence[Phase]) -> tuple[Phase, str] | None:
+    """Look once at all phases, in order; give the first that is not reached, and what it waits for."""
+    for phase in phases:
+        if (missing := phase.missing()) is not None:
+            return phase, missing
+    return None
+
+
+def _over(first: UnitState, state: UnitState) -> bool:
+    return state.dead or not state.running or state.restarts > first.restarts or state.invocation != first.invocation

@@ -1,0 +1,73 @@
+"""The text of the unit: rendered for one K3s release, and recognised again later.
+
+The first line carries the SHA-256 of all that follows. So a unit that we wrote and nobody touched can be told from one that
+somebody edited or brought along, by content alone and without a record of our own that could be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import Enum
+from importlib import resources
+
+from k3s_rootless.service.facts import UnitSettings
+
+_MARK = "# k3s-rootless sha256:"
+_RELEASE = re.compile(r"^# K3s for this user, without root\. Written by k3s-rootless for K3s (?P<release>\S+);", re.MULTILINE)
+_UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
+
+
+class Author(Enum):
+    """Who wrote the unit that was found."""
+
+    OURS = "written by k3s-rootless, and untouched since"
+    EDITED = "written by k3s-rootless, and edited since"
+    FOREIGN = "not written by k3s-rootless"
+
+
+def render(settings: UnitSettings) -> str:
+    """Give the unit's whole text, mark and all."""
+    # Here, since jinja2 is needed only where a unit is rendered.
+    from jinja2 import Environment, StrictUndefined
+
+    template = resources.files("k3s_rootless").joinpath("units", "k3s-rootless.service.j2").read_text("utf-8")
+    # The output is a unit file and no HTML: each value is escaped by systemd's rules before it gets here.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    body = environment.from_string(template).render(
+        version=settings.version,
+        server=settings.server,
+        binary=quoted(settings.binary),
+        search=quoted(f"PATH={settings.search}"),
+    )
+    return f"{_MARK}{digest(body)}\n{body}"
+
+
+def author(text: str) -> Author:
+    """Tell who wrote this text."""
+    mark, _, body = text.partition("\n")
+    if not mark.startswith(_MARK):
+        return Author.FOREIGN
+    return Author.OURS if mark.removeprefix(_MARK) == digest(body) else Author.EDITED
+
+
+def written_for(text: str) -> str | None:
+    """Give the K3s release that this text says it was written for; None for a unit that does not say."""
+    found = _RELEASE.search(text)
+    return found["release"] if found else None
+
+
+def quoted(word: str) -> str:
+    """Give one word as systemd reads it back: quoted, C-escaped, with specifiers doubled (systemd.syntax(7), systemd.unit(5)).
+
+    `$` stays: it is expanded neither in `Environment=` nor in the path of the program (systemd 257, load-fragment.c).
+    """
+    plain = "".join(
+        _UNESCAPED.get(char) or (f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else char) for char in word
+    )
+    return f'"{plain}"'
+
+
+def digest(body: str) -> str:
+    """Give the SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(body.encode()).hexdigest()
