@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,13 +39,13 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
 
 
 def stream(args: Sequence[str]) -> Iterator[bytes]:
-    """Run a program and yield its lines as they come; closing the iterator ends the program."""
-    with _started(args, None) as process:
-        try:
-            yield from _lines(process)
-        finally:
-            process.terminate()
-            process.wait()
+    """Run a program and yield its lines as they come; closing the iterator ends the program, and what it started.
+
+    Raises CommandFailed when the program cannot be started, complains and fails, or is ended by a signal.
+    """
+    # Not a pipe: nobody empties it meanwhile, and a program that complains at length would stand still.
+    with open(os.memfd_create("stderr"), "r+b") as complaints, _started(args, None, complaints) as process:  # noqa: PTH123
+        yield from _lines(process, complaints)
 
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -55,24 +56,30 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
 
 
-def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[bytes]:
     stdout: IO[bytes] | None = process.stdout
     if stdout is not None:
         yield from stdout
-    if process.wait() > 0 and process.stderr is not None:
-        complaint = _text(process.stderr.read()).strip()
-        if complaint:
-            raise CommandFailed(f"`{shlex.join(map(str, process.args))}` failed: {complaint.splitlines()[-1]}")  # type: ignore[arg-type]
+    status = process.wait()
+    asked = shlex.join(map(str, process.args))  # type: ignore[arg-type]
+    if status < 0:
+        raise CommandFailed(f"`{asked}` was ended by signal {-status}")
+    complaints.seek(0)
+    complaint = _text(complaints.read()).strip() if status else ""
+    if complaint:
+        raise CommandFailed(f"`{asked}` failed: {complaint.splitlines()[-1]}")
 
 
 @contextmanager
-def _started(args: Sequence[str], environ: Mapping[str, str] | None) -> Iterator[subprocess.Popen[bytes]]:
+def _started(
+    args: Sequence[str], environ: Mapping[str, str] | None, stderr: IO[bytes] | int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[bytes]]:
     try:
         process = subprocess.Popen(
             list(args),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             env=dict(environ) if environ is not None else None,
             start_new_session=True,
         )
@@ -87,8 +94,9 @@ def _started(args: Sequence[str], environ: Mapping[str, str] | None) -> Iterator
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, 9)
+    # Ended or not, as long as nobody has waited for the leader the number of its group is given to no one else.
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

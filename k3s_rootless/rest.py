@@ -6,17 +6,21 @@ costs more than `status` may take as a whole, and lightkube twice that (benchmar
 
 from __future__ import annotations
 
+import functools
 import http.client
+import io
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from k3s_rootless.errors import PeerError
 
 if TYPE_CHECKING:
     import ssl
+
+    from _typeshed import WriteableBuffer
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is."""
@@ -74,12 +78,51 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+class _Received(io.RawIOBase):
+    """What a socket receives until the deadline."""
+
+    def __init__(self, received: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self._received = received
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        # A socket's timeout starts anew with each read; a peer that drips one byte a second must not hold us for ever.
+        self._sock.settimeout(_left(self._deadline))
+        return self._received.readinto(buffer)
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """A response of which head and body together have one deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401 (http.client's)
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Received(self.fp.detach(), sock, deadline))
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
     deadline = time.monotonic() + timeout
+    connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
     try:
+        connection.connect()
+        connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
         response = connection.getresponse()
-        return Answer(response.status, _body(response, connection, deadline))
+        return Answer(response.status, _body(response))
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
@@ -88,24 +131,23 @@ def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer
         connection.close()
 
 
-def _body(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> bytes:
+def _body(response: http.client.HTTPResponse) -> bytes:
     parts: list[bytes] = []
     size = 0
-    # A socket's timeout starts anew with each read; a peer that drips one byte a second must not hold us for ever.
-    while part := response.read1(_CHUNK):
+    while part := response.read(_CHUNK):
         parts.append(part)
         size += len(part)
         if size > LARGEST_ANSWER:
             raise http.client.HTTPException(f"the answer is longer than {LARGEST_ANSWER} bytes")
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
     return b"".join(parts)
 
 
 def _reason(error: OSError | http.client.HTTPException) -> str:
-    if isinstance(error, http.client.HTTPException):
-        return f"its answer is no HTTP ({type(error).__name__})" if not str(error) else str(error)
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer ended in the middle"
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+        # What a stranger sent does not belong on a terminal, and http.client puts some of it into its words.
+        return str(error) if type(error) is http.client.HTTPException else f"its answer is no HTTP ({type(error).__name__})"
     return (error.strerror or str(error)).lower() if error.errno else str(error)

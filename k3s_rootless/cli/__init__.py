@@ -17,15 +17,29 @@ from k3s_rootless import __version__
 from k3s_rootless.errors import RootlessError
 
 INTERRUPTED = 130
-_COMMANDS = ("check", "up", "down", "status", "ports", "logs", "version")
+_COMMANDS = {
+    "check": "Tell whether this user can run K3s here, and what is missing.",
+    "up": "Bring K3s up for this user, and wait until it is ready.",
+    "down": "Stop K3s.",
+    "status": "Tell whether K3s runs and is ready.",
+    "ports": "Show which port of this host reaches which Service.",
+    "logs": "Show what K3s said, in this start of it.",
+    "version": "Tell the versions of k3s-rootless, K3s and systemd.",
+}
+"""In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
 
 
 class Shell(click.Group):
     """The command group, and the one place where an error becomes words or JSON and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """List the commands in the order of a user's day."""
+        """List the commands."""
         return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+        """Write the list of commands without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
         """Load one command's module."""

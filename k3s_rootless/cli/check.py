@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.finding import Finding
 
 
@@ -23,6 +24,7 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, as_json: bool) ->
     """
     from k3s_rootless.cli import host
     from k3s_rootless.cli.report import finding_document
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.finding import Verdict, matches
 

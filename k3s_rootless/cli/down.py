@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 
 @click.command("down")
@@ -12,6 +12,7 @@ from k3s_rootless.cli.session import Session, json_option
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
     """Stop K3s. Its unit and its data stay."""
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan

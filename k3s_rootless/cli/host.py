@@ -98,9 +98,10 @@ def require_known(ids: Sequence[str]) -> None:
 
     from k3s_rootless.errors import UsageError
 
-    known = [check.id for check in checks.CHECKS]
+    words = [check.id.split(".") for check in checks.CHECKS]
+    known = {".".join(parts[:length]) for parts in words for length in range(1, len(parts) + 1)}
     for asked in ids:
-        if not any(matches(check, asked) for check in known):
-            close = difflib.get_close_matches(asked, known, n=1)
+        if asked not in known:
+            close = difflib.get_close_matches(asked, sorted(known), n=1)
             hint = f"did you mean `{close[0]}`?" if close else "see the ids with: k3s-rootless check --json"
             raise UsageError(f"there is no check `{asked}`", hint=hint)

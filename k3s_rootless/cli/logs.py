@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.session import Session
-
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Entry
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--boot", is_flag=True, help="All starts since the host was booted.")
 def command(*, follow: bool, lines: int | None, since: str | None, grep: str | None, boot: bool) -> None:
     """Show what K3s said, in this start of it."""
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.facts import Exposure, PortMap
@@ -27,6 +28,7 @@ def command(*, as_json: bool) -> None:
     K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is needed. The port of
     its API server stays.
     """
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
     from k3s_rootless.errors import NotRunning

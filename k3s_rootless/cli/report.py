@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -113,5 +115,5 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def _safe(text: str) -> str:
-    # What others wrote may carry escape sequences for the terminal it ends up on.
-    return text if text.isprintable() else "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    # Our own text has lines, and others' has tabs (a Go panic); what else does not print is nobody's business here.
+    return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING
 
 from k3s_rootless.cli.report import Report
 from k3s_rootless.errors import PreflightFailed, RootlessError
@@ -17,8 +15,6 @@ from k3s_rootless.paths import Paths
 
 if TYPE_CHECKING:
     from k3s_rootless.service.systemd import UserManager
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +65,3 @@ class Session:
                 f"cannot use XDG_RUNTIME_DIR: {runtime} belongs to uid {owner}, not to you",
                 hint=f"log in directly, or run: export XDG_RUNTIME_DIR=/run/user/{self.uid}",
             )
-
-
-def json_option(function: Function) -> Function:
-    """Give a command `--json`: one document on stdout, errors included (docs/reference/json.md)."""
-    option: Function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
-    return option

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState
@@ -24,6 +25,7 @@ def command(*, as_json: bool) -> None:
 
     Exit codes: 0 ready, 1 failed, 3 not installed or not running, 4 running and not ready.
     """
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.readiness import first_missing

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.service.plan import Step
     from k3s_rootless.service.systemd import UserManager
 
@@ -38,6 +39,7 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
     from k3s_rootless.cli import follow, host, install
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, delegation, plan

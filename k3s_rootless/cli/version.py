@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from k3s_rootless import __version__
-from k3s_rootless.cli.session import Session, json_option
+from k3s_rootless.cli.options import json_option
 
 
 @click.command("version")
@@ -13,6 +13,7 @@ from k3s_rootless.cli.session import Session, json_option
 def command(*, as_json: bool) -> None:
     """Tell the versions of k3s-rootless, K3s and systemd."""
     from k3s_rootless.cli.host import unit_search
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.observation import Known
     from k3s_rootless.preflight import probes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from k3s_rootless.cluster.facts import Node, Readiness
 from k3s_rootless.errors import PeerError
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.printable import LONGEST, printable
 
 if TYPE_CHECKING:
     from k3s_rootless.rest import Answer, Peer
@@ -20,7 +21,6 @@ READYZ = "/readyz?verbose"
 NODES = "/api/v1/nodes?limit=100"
 # `[-]poststarthook/rbac/bootstrap-roles failed: reason withheld` (Kubernetes apiserver/pkg/server/healthz, v1.21 to v1.36).
 _FAILING = re.compile(r"^\[-\](?P<name>\S+)", re.MULTILINE)
-_LONGEST = 300
 
 
 def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
@@ -34,7 +34,7 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
         return Unknown(error.message)
     if answer.status == 200:
         return Known(Readiness(ready=True), READYZ)
-    failing = tuple(_printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace")))
+    failing = tuple(printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace")))
     if answer.status == 500 and failing:
         return Known(Readiness(ready=False, failing=failing), READYZ)
     return Unknown(_refusal(answer))
@@ -67,10 +67,10 @@ def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
     ready = {"True": True, "False": False}.get(condition.get("status", ""))
     reason = "" if ready else condition.get("message") or condition.get("reason") or "it has not reported yet"
     return Node(
-        name=_printable(node["metadata"]["name"]),
+        name=printable(_text(node["metadata"]["name"])),
         ready=ready,
-        version=_printable((status.get("nodeInfo") or {}).get("kubeletVersion") or ""),
-        reason=_printable(reason),
+        version=printable(_text((status.get("nodeInfo") or {}).get("kubeletVersion") or "")),
+        reason=printable(_text(reason)),
     )
 
 
@@ -78,13 +78,12 @@ def _refusal(answer: Answer) -> str:
     try:
         said = json.loads(answer.body[:65536])["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        said = answer.body[:_LONGEST].decode("utf-8", "replace").strip()
-    why = _printable(said) if isinstance(said, str) and said else "it did not say why"
+        said = answer.body[:LONGEST].decode("utf-8", "replace").strip()
+    why = printable(said) if isinstance(said, str) and said else "it did not say why"
     return f"the API server refused: {why} (HTTP status {answer.status})"
 
 
-def _printable(text: str) -> str:
-    # The words of others reach a terminal: neither escape sequences nor marks that reorder text may.
-    if not isinstance(text, str):
-        raise TypeError(text)
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])
+def _text(value: Any) -> str:  # noqa: ANN401 (other people's JSON)
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -80,16 +80,23 @@ def _content(path: Path, uid: int) -> tuple[bytes, os.stat_result]:
         raise RootlessError(f"cannot read the kubeconfig {path}: it is not there", hint=_START) from None
     except OSError as error:
         raise RootlessError(f"cannot read the kubeconfig {path}: {(error.strerror or str(error)).lower()}") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor has no path)
+    try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RootlessError(f"cannot read the kubeconfig {path}: it is no regular file")
-        if status.st_uid != uid:
-            raise RootlessError(f"cannot trust the kubeconfig {path}: it belongs to uid {status.st_uid}, not to uid {uid}")
-        content = file.read(LARGEST + 1)
+        _require_own_file(path, status, uid)
+        # Asked for one byte more than allowed, which tells a file that grew since; a regular file gives all that it has.
+        content = os.read(descriptor, LARGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > LARGEST:
         raise RootlessError(f"cannot read the kubeconfig {path}: it is larger than {LARGEST} bytes", hint=_HINT)
     return content, status
+
+
+def _require_own_file(path: Path, status: os.stat_result, uid: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RootlessError(f"cannot read the kubeconfig {path}: it is no regular file")
+    if status.st_uid != uid:
+        raise RootlessError(f"cannot trust the kubeconfig {path}: it belongs to uid {status.st_uid}, not to uid {uid}")
 
 
 def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)

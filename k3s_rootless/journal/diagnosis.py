@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.journal.facts import Cause, Entry
 from k3s_rootless.journal.signatures import SIGNATURES, Signature
+from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +25,15 @@ _CONSEQUENCE = re.compile(
 )
 # logrus into a pipe, logrus on a terminal, rootlesskit's own program, klog, a Go program that dies, and how newer releases of
 # K3s wrap what they die of.
+_QUOTED = r'(?:[^"\\]|\\.)*'
 _FATAL = re.compile(
-    r'level=fatal msg="?(?:Error: )?(?P<logrus>.*?)"?$'
+    rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'
+    r"|level=fatal msg=(?P<bare>\S+)"
+    rf'|level=error msg="Shutdown request received: (?:\\")?(?P<shutdown>{_QUOTED}?)(?:\\")?"'
     r"|\bFATA\[\d+\] (?:Error: )?(?P<terminal>.*)"
     r"|^\[rootlesskit:\w+\s*\] error: (?P<rootlesskit>.*)"
     r"|^F\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ (?P<klog>.*)"
     r"|^(?P<go>(?:panic|fatal error): .*)"
-    r'|level=error msg="Shutdown request received: (?P<shutdown>.*?)"*$'
 )
 _LITERALS = ("level=fatal", "FATA[", "[rootlesskit:", "Shutdown request received: ")
 _STARTS = ("F", "panic: ", "fatal error: ")
@@ -45,36 +48,38 @@ def first_cause(entries: Iterable[Entry]) -> Cause | None:
     survived: Cause | None = None
     for entry in entries:
         # journald makes an entry of each line; one that holds more was sent otherwise, and its first line says what it is.
-        cause = _cause(entry, normal(entry.message.partition("\n")[0]))
+        cause = _cause(entry, _plain(entry.message.partition("\n")[0]))
         if cause is not None and cause.fatal:
             return cause
         survived = survived or cause
     return survived
 
 
-def normal(message: str) -> str:
-    r"""Take colours away and read `\"` as `"`, which is how logrus writes quotes inside of `msg="…"`."""
-    if "\x1b" in message:
-        message = _ESCAPE_SEQUENCE.sub("", message)
-    return message.replace('\\"', '"') if '\\"' in message else message
+def normal(line: str) -> str:
+    r"""Read `\"` as `"`, which is how logrus writes quotes inside of `msg="…"`."""
+    return line.replace('\\"', '"') if '\\"' in line else line
 
 
-def _cause(entry: Entry, line: str) -> Cause | None:
-    fatal = _fatal_text(line)
+def _plain(message: str) -> str:
+    return _ESCAPE_SEQUENCE.sub("", message) if "\x1b" in message else message
+
+
+def _cause(entry: Entry, written: str) -> Cause | None:
+    fatal, line = _fatal_text(written), normal(written)
     for signature in SIGNATURES:
         if signature.literal in line and (found := signature.pattern.search(line)):
             return _known(signature, found.groupdict(default=""), entry, line, fatal=signature.fatal or fatal is not None)
     if fatal is None or _CONSEQUENCE.search(fatal):
         return None
-    return Cause("unknown", "", _printable(fatal), _printable(line), entry.time, None)
+    return Cause("unknown", "", printable(fatal, _LONGEST), printable(line, _LONGEST), entry.time, None)
 
 
 def _known(signature: Signature, groups: Mapping[str, str], entry: Entry, line: str, *, fatal: bool) -> Cause:
     return Cause(
         id=signature.id,
         check=signature.check.format_map(groups),
-        title=_printable(signature.title.format_map(groups)),
-        line=_printable(line),
+        title=printable(signature.title.format_map(groups)),
+        line=printable(line, _LONGEST),
         time=entry.time,
         remedy=signature.remedy,
         fatal=fatal,
@@ -86,8 +91,4 @@ def _fatal_text(line: str) -> str | None:
     if not line.startswith(_STARTS) and not any(literal in line for literal in _LITERALS):
         return None
     found = _FATAL.search(line)
-    return next((text for text in found.groups() if text is not None), "").strip() if found else None
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])
+    return normal(next((text for text in found.groups() if text is not None), "")).strip() if found else None

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.ports import wanted
-from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, ServicePort, printable
+from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, ServicePort
 from k3s_rootless.ports.wanted import Wanted
+from k3s_rootless.printable import printable
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version
 
@@ -129,6 +130,8 @@ def _missing(wants: list[Wanted], forwards: Iterable[Forward], host: _Host) -> I
 
 def _why_missing(want: Wanted, instead: Forward | None, blocked: list[int], host: _Host) -> str:
     port = want.parent_port
+    if instead is not None and instead.child_port == want.child_port:
+        return f"port {port} of the host is another row's: of two that want child port {want.child_port}, one answers there"
     if instead is not None:
         return f"port {port} of the host leads to child port {instead.child_port}: K3s maps two ports to it, and one loses"
     if host.why is not None:

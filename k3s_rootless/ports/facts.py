@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from k3s_rootless.finding import Verdict
 
-_LONGEST_NAME = 300
-
 
 @dataclass(frozen=True, slots=True)
 class Forward:
@@ -115,13 +113,3 @@ class PortMap:
     rows: tuple[Exposure, ...]
     internal: int | None
     blind: tuple[tuple[str, str], ...]
-
-
-def printable(text: str) -> str:
-    """Make the text of others safe to show: what does not print becomes U+FFFD, and what is too long is cut.
-
-    Control characters, escape sequences and the marks that reorder text (Unicode's bidirectional controls) do not print;
-    `str.isprintable` knows them all, since they are Cc, Cf, Cs, Co, Cn, Zl or Zp.
-    """
-    cut = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
-    return "".join(char if char.isprintable() else "\ufffd" for char in cut)

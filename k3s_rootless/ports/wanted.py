@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from k3s_rootless.ports.facts import Kind, ServicePort, printable
+from k3s_rootless.ports.facts import Kind, ServicePort
+from k3s_rootless.printable import printable
 from k3s_rootless.release import features
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version
@@ -77,19 +78,19 @@ def is_internal(port: ServicePort) -> bool:
 def _of_port(port: ServicePort, settings: ServerSettings, version: Version | None) -> Iterator[Wanted]:
     pending = _pending(port, settings, version)
     certain = _known(version) or port.proto == "tcp"
-    yield _wanted(port, port.port, Kind.SERVICE_PORT, settings, pending=pending, certain=certain)
+    yield _wanted(port, port.port, Kind.SERVICE_PORT, pending=pending, certain=certain)
     if not port.node_port or port.node_port == port.port or pending:
         return
     if version is None or not _known(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, settings, pending="", certain=False)
+        yield _wanted(port, port.node_port, Kind.NODE_PORT, pending="", certain=False)
     elif features.NODE_PORTS_FORWARDED.holds(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, settings, pending="", certain=True)
+        yield _wanted(port, port.node_port, Kind.NODE_PORT, pending="", certain=True)
 
 
-def _wanted(port: ServicePort, child: int, kind: Kind, settings: ServerSettings, *, pending: str, certain: bool) -> Wanted:
+def _wanted(port: ServicePort, child: int, kind: Kind, *, pending: str, certain: bool) -> Wanted:
     return Wanted(
         proto=printable(port.proto),
-        parent_port=features.child_to_parent_port(child, https_port=settings.https_port),
+        parent_port=features.child_to_parent_port(child),
         child_port=child,
         kind=kind,
         namespace=printable(port.namespace),

@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.ports.facts import printable
+from k3s_rootless.printable import printable
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ directories of the unit's PATH. Every probe answers Known or Unknown, and none o
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -59,7 +60,7 @@ def sysctls(root: Path) -> Mapping[str, Observed[str | None]]:
 
 def _sysctl(path: Path) -> Observed[str | None]:
     try:
-        return Known(path.read_text("utf-8").strip(), str(path))
+        return Known(path.read_text("utf-8", "replace").strip(), str(path))
     except FileNotFoundError:
         return Known(None, str(path))
     except OSError as error:
@@ -68,17 +69,24 @@ def _sysctl(path: Path) -> Observed[str | None]:
 
 def user_namespace() -> Observed[int]:
     """Make a user namespace in a child that ends at once; give 0, or the errno of unshare(2)."""
-    reading, writing = os.pipe()
-    child = os.fork()
+    try:
+        reading, writing = os.pipe()
+        child = os.fork()
+    except OSError as error:
+        return Unknown(f"there can be no child to make one: {error.strerror}")
     if child == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        failed = libc.unshare(_CLONE_NEWUSER) != 0
-        os.write(writing, ctypes.get_errno().to_bytes(4, "little") if failed else bytes(4))
-        os._exit(0)
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            failed = libc.unshare(_CLONE_NEWUSER) != 0
+            os.write(writing, ctypes.get_errno().to_bytes(4, "little") if failed else bytes(4))
+        finally:
+            os._exit(0)
     os.close(writing)
     with open(reading, "rb") as pipe:  # noqa: PTH123 (a file descriptor)
         answer = pipe.read(4)
-    os.waitpid(child, 0)
+    # Whoever started us may have set SIGCHLD to be ignored, and then the kernel takes ended children away by itself.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
     if len(answer) != 4:
         return Unknown("the child that was to make one died first")
     return Known(int.from_bytes(answer, "little"), "unshare(CLONE_NEWUSER)")
@@ -86,17 +94,18 @@ def user_namespace() -> Observed[int]:
 
 def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirectory:
     """Look at the runtime directory: given in the environment, or derived from the uid."""
-    given = bool(environ.get("XDG_RUNTIME_DIR"))
+    given = environ.get("XDG_RUNTIME_DIR", "").rstrip("/") == str(path)
     try:
         found = path.stat()
     except OSError:
         return RuntimeDirectory(str(path), given=given, exists=False, owner=-1, mode=0)
-    return RuntimeDirectory(str(path), given=given, exists=True, owner=found.st_uid, mode=stat.S_IMODE(found.st_mode))
+    exists = stat.S_ISDIR(found.st_mode)
+    return RuntimeDirectory(str(path), given=given, exists=exists, owner=found.st_uid, mode=stat.S_IMODE(found.st_mode))
 
 
 def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
     """Look for newuidmap or newgidmap on `search` (the unit's PATH) and at the privileges that it needs."""
-    below = os.pathsep.join(str(root / entry.lstrip("/")) for entry in search.split(os.pathsep))
+    below = os.pathsep.join(str(root / entry.lstrip("/")) for entry in _absolute(search))
     found = shutil.which(name, path=below)
     if found is None:
         return Known(MapProgram(path=None), search)
@@ -115,6 +124,11 @@ def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
         )
     except OSError as error:
         return Unknown(f"{found} cannot be examined: {error.strerror}")
+
+
+def _absolute(search: str) -> list[str]:
+    # An empty or relative entry means the current directory, where anybody may have put a program with one of our names.
+    return [entry for entry in search.split(os.pathsep) if entry.startswith("/")]
 
 
 def _has_capability(path: Path, bit: int) -> bool:
@@ -136,7 +150,7 @@ def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRa
         return found
     path = root / "etc" / kind
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = path.read_text("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return Known((), str(path))
     except OSError as error:
@@ -146,7 +160,7 @@ def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRa
 
 
 def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
-    program = shutil.which("getsubids")
+    program = shutil.which("getsubids", path=os.pathsep.join(_absolute(os.environ.get("PATH", os.defpath))))
     if program is None:
         return None
     arguments = [program, "-g", user] if kind == "subgid" else [program, user]
@@ -156,25 +170,30 @@ def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
         return None
     # `0: alice 100000 65536`
     words = [line.split() for line in output.stdout.splitlines()]
-    ranges = tuple(SubidRange(int(w[2]), int(w[3])) for w in words if len(w) == 4 and w[2].isdecimal() and w[3].isdecimal())
+    found = (_numbers(line[2], line[3]) for line in words if len(line) == 4)
+    ranges = tuple(one for one in found if one is not None)
     return Known(ranges, " ".join(arguments)) if ranges else None
 
 
 def _range(line: str, owners: tuple[str, ...]) -> SubidRange | None:
     owner, _, rest = line.strip().partition(":")
     start, _, count = rest.partition(":")
-    if owner not in owners or not (start.isdecimal() and count.isdecimal()):
+    return _numbers(start, count) if owner in owners else None
+
+
+def _numbers(start: str, count: str) -> SubidRange | None:
+    if not all(text.isascii() and text.isdecimal() and len(text) < 20 for text in (start, count)):
         return None
     return SubidRange(int(start), int(count))
 
 
-def k3s_binary(environ: Mapping[str, str], search: str, home: Path) -> K3sBinary:
-    """Find the k3s that a unit would start, and ask it for its version.
+def k3s_binary(environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS) -> K3sBinary:
+    """Find the k3s that a unit would start, and ask it for its version, for `seconds` at most.
 
     The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where users put programs.
     """
-    places = [environ.get("PATH", ""), search, str(home / ".local/bin"), str(home / "bin")]
-    path = os.pathsep.join(place for place in places if place)
+    places = [*_absolute(environ.get("PATH", "")), *_absolute(search), str(home / ".local/bin"), str(home / "bin")]
+    path = os.pathsep.join(places)
     found = shutil.which("k3s", path=path)
     if found is None:
         blocked = shutil.which("k3s", mode=os.F_OK, path=path)
@@ -189,7 +208,7 @@ def k3s_binary(environ: Mapping[str, str], search: str, home: Path) -> K3sBinary
         executable=True,
         owner=status.st_uid,
         writable_by_others=bool(status.st_mode & stat.S_IWOTH),
-        version=_k3s_version(real, home),
+        version=_k3s_version(real, home, seconds),
     )
 
 
@@ -199,12 +218,12 @@ def _pinned(found: Path) -> Path:
     return found.absolute() if real.is_relative_to("/nix/store") else real
 
 
-def _k3s_version(path: Path, home: Path) -> Observed[version.Version]:
+def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
     # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321): point it at a file that is not.
     environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": "/nonexistent"}
     asked = f"{path} --version"
     try:
-        output = command.run([str(path), "--version"], timeout=VERSION_SECONDS, environ=environ)
+        output = command.run([str(path), "--version"], timeout=seconds, environ=environ)
     except CommandFailed as error:
         return Unknown(error.message)
     found = version.from_output(output.stdout)
@@ -222,7 +241,7 @@ def distribution(root: Path) -> str:
             lines = (root / name).read_text("utf-8", "replace").splitlines()
         except OSError:
             continue
-        words = {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
+        words = {key: value.strip().strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
         break
     return f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".strip()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, Verdict
 from k3s_rootless.observation import Observed, Unknown
@@ -53,9 +55,18 @@ def _subids(kind: str) -> Callable[[Facts], Judgement]:
         if total < NEEDED_IDS:
             reason = f"{total} ids are fewer than the {NEEDED_IDS} that images expect"
             return failed(observed, reason, remedies.subids(facts.user), found.source)
+        if _overlap(found.value):
+            reason = "ranges overlap, and the kernel maps no id twice: newuidmap fails (rootlesskit #229)"
+            remedy = Remedy(Mender.ADMINISTRATOR, f"delete the row of {facts.user} that repeats ids in /etc/{kind}")
+            return failed(observed, reason, remedy, found.source)
         return passed(observed, found.source)
 
     return judge_ranges
+
+
+def _overlap(ranges: tuple[SubidRange, ...]) -> bool:
+    ordered = sorted((one.start, one.start + one.count) for one in ranges)
+    return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
 for _name in ("subuid", "subgid"):
@@ -69,7 +80,7 @@ def k3s_binary(facts: Facts) -> Judgement:
     if binary.path is None:
         return failed("missing", "there is no k3s on the PATH", remedies.k3s(facts.machine))
     if not binary.executable:
-        remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {binary.path}",))
+        remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
         return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
     if binary.writable_by_others or binary.owner not in {0, facts.uid}:
         remedy = Remedy(Mender.USER, "use a k3s that only you or root can write", remedies.k3s(facts.machine).commands)

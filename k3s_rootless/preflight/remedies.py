@@ -5,6 +5,8 @@ Files for an administrator go under names of our own into `*.d` directories, so 
 
 from __future__ import annotations
 
+from shlex import quote
+
 from k3s_rootless.finding import Mender, Remedy
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
@@ -105,17 +107,21 @@ def setuid(path: str) -> Remedy:
     return Remedy(
         Mender.ADMINISTRATOR,
         f"give {path} its privilege back, or reinstall its package",
-        (f"sudo chown root:root {path}", f"sudo chmod u+s {path}"),
+        (f"sudo chown root:root {quote(path)}", f"sudo chmod u+s {quote(path)}"),
     )
 
 
 def subids(user: str) -> Remedy:
-    """Give the user ranges of subordinate ids."""
-    last = _SUBID_START + _SUBID_COUNT - 1
+    """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give ids a second time."""
+    behind = f"awk -F: '$2+$3 > n {{n = $2+$3}} END {{printf \"%d\", (n > {_SUBID_START} ? n : {_SUBID_START})}}'"
+    span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
     return Remedy(
         Mender.ADMINISTRATOR,
         f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and /etc/subgid",
-        (f"sudo usermod --add-subuids {_SUBID_START}-{last} --add-subgids {_SUBID_START}-{last} {user}",),
+        (
+            f"first=$(cat /etc/subuid /etc/subgid | {behind})",
+            f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
+        ),
     )
 
 
@@ -148,7 +154,9 @@ def runtime_directory(path: str, uid: int) -> Remedy:
 
 def k3s(machine: str) -> Remedy:
     """Get a k3s binary of one's own; no root needed."""
-    suffix = {"aarch64": "-arm64", "armv7l": "-armhf"}.get(machine, "")
+    suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf", "s390x": "-s390x"}.get(machine)
+    if suffix is None:
+        return Remedy(Mender.USER, f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin")
     url = f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"
     return Remedy(
         Mender.USER,

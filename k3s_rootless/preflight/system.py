@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, Verdict
 from k3s_rootless.observation import Observed, Unknown
@@ -38,12 +39,12 @@ def session_runtime_dir(facts: Facts) -> Judgement:
     runtime = facts.runtime
     if not runtime.exists:
         reason = "there is no session of this user: systemd made no runtime directory"
-        return failed(f"{runtime.path} does not exist", reason, remedies.session())
+        return failed(f"{runtime.path} does not exist, or is no directory", reason, remedies.session())
     if runtime.owner != facts.uid:
         observed = f"{runtime.path} belongs to uid {runtime.owner}"
         return failed(observed, "XDG_RUNTIME_DIR is another user's", remedies.runtime_directory(runtime.path, facts.uid))
     if runtime.mode & 0o077:
-        remedy = Remedy(Mender.USER, "close the directory to others", (f"chmod 700 {runtime.path}",))
+        remedy = Remedy(Mender.USER, "close the directory to others", (f"chmod 700 {quote(runtime.path)}",))
         return Judgement(Verdict.WARN, f"{runtime.path}, mode {runtime.mode:04o}", "", "others can look into it", remedy)
     origin = "XDG_RUNTIME_DIR" if runtime.given else "derived from the uid, XDG_RUNTIME_DIR is not set"
     return passed(runtime.path, origin)
@@ -140,9 +141,9 @@ def userns_max(facts: Facts) -> Judgement:
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
         return unknown(found.reason)
-    if found.value is None or not found.value.isdecimal():
+    if found.value is None or not (found.value.isascii() and found.value.isdecimal() and len(found.value) < 20):
         return unknown(f"{found.source} does not hold a number")
-    if found.value == "0":
+    if int(found.value) == 0:
         return failed("0", "no user namespace can be made", remedies.sysctl(key, "28633"), found.source)
     if int(found.value) < 1024:
         remedy = remedies.sysctl(key, "28633")

@@ -67,10 +67,10 @@ def repaired_by(version: Version) -> str | None:
     return _BROKEN.get(version.text)
 
 
-def child_to_parent_port(port: int, *, https_port: int) -> int:
-    """Give the host port that K3s forwards to a port of the child namespace.
+def child_to_parent_port(port: int) -> int:
+    """Give the host port that K3s forwards to a Service's port or nodePort in the child namespace.
 
-    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation says "below 1024"), and
-    never to the API server's own port, whatever the documentation says.
+    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation says "below 1024"). The API
+    server's own port is no Service's: it is forwarded as it is, whatever its number and whatever the documentation says.
     """
-    return port + 10000 if port <= 1024 and port != https_port else port
+    return port + 10000 if port <= 1024 else port

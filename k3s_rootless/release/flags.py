@@ -25,14 +25,14 @@ class ServerSettings:
     @classmethod
     def of(cls, argv: Sequence[str], environ: Mapping[str, str], home: Path) -> ServerSettings:
         """Read ExecStart's arguments and the unit's environment; what they do not say is K3s's default."""
-        data = _last(argv, "--data-dir", "-d") or environ.get("K3S_DATA_DIR")
-        kubeconfig = _last(argv, "--write-kubeconfig", "-o") or environ.get("K3S_KUBECONFIG_OUTPUT")
-        port = _last(argv, "--https-listen-port")
-        disabled = {part.strip() for value in _values(argv, "--disable", "--no-deploy") for part in value.split(",")}
+        data = _last(argv, "data-dir", "d") or environ.get("K3S_DATA_DIR")
+        kubeconfig = _last(argv, "write-kubeconfig", "o") or environ.get("K3S_KUBECONFIG_OUTPUT")
+        port = _last(argv, "https-listen-port")
+        disabled = {part.strip() for value in _values(argv, "disable", "no-deploy") for part in value.split(",")}
         return cls(
             data=_expanded(data, home) if data else home / ".rancher" / "k3s",
             kubeconfig=_expanded(kubeconfig, home) if kubeconfig else home / ".kube" / "k3s.yaml",
-            https_port=int(port) if port and port.isdecimal() else HTTPS_PORT,
+            https_port=_port(port),
             servicelb="servicelb" not in disabled,
         )
 
@@ -41,7 +41,8 @@ def _values(argv: Sequence[str], *names: str) -> list[str]:
     values = []
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
-        if name in names:
+        # Go's flag package, which reads them for K3s, tells one dash from two no more than this.
+        if name.startswith("-") and name.lstrip("-") in names:
             values.append(value if equals else "".join(argv[index + 1 : index + 2]))
     return values
 
@@ -51,9 +52,17 @@ def _last(argv: Sequence[str], *names: str) -> str | None:
     return values[-1] if values else None
 
 
+def _port(text: str | None) -> int:
+    # With a value that is no port K3s does not start; there is nothing better to expect than its default.
+    if text and text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536:
+        return int(text)
+    return HTTPS_PORT
+
+
 def _expanded(path: str, home: Path) -> Path:
     # K3s expands these three itself, since systemd does not (K3s pkg/datadir, resolvehome).
     for prefix in ("~", "$HOME", "${HOME}"):
         if path == prefix or path.startswith(f"{prefix}/"):
-            return home / path[len(prefix) + 1 :]
-    return Path(path)
+            return home / path[len(prefix) :].lstrip("/")
+    # A relative path starts in the directory of the service, which for a unit of the user is the home directory.
+    return home / path

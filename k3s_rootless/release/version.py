@@ -6,48 +6,39 @@ SemVer says that what stands after `+` does not order; K3s counts it all the sam
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import total_ordering
+from dataclasses import dataclass, field
 
 # `k3s version v1.33.4+k3s1 (148243c4)`: the program name is that of the file, whatever it is called
 # (K3s main.go and scripts/version.sh, tags v0.9.1 to v1.36).
 _LINE = re.compile(r"^\S+ version (?P<version>v\d\S*|dev) \((?P<commit>[0-9a-f]{6,40}|HEAD)\)\s*$", re.MULTILINE)
 _VERSION = re.compile(
-    r"^v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)"
-    r"(?:-(?P<pre>alpha|beta|rc)\.?(?P<pre_number>\d+))?"
-    r"(?:[+-](?P<build>[0-9A-Za-z.-]+))?$"
+    r"v(?P<major>\d{1,9})\.(?P<minor>\d{1,9})\.(?P<patch>\d{1,9})"
+    r"(?:-(?P<pre>alpha|beta|rc)\.?(?P<pre_number>\d{1,9}))?"
+    r"(?:(?:[+]|-(?=k3s))(?P<build>[0-9A-Za-z.-]+))?",
+    re.ASCII,
 )
-_K3S_BUILD = re.compile(r"^k3s[.]?(?P<number>\d+)$")
-_COMMIT_BUILD = re.compile(r"^k3s-[0-9a-f]{7,40}(-dirty)?$")
+_K3S_BUILD = re.compile(r"k3s[.]?(?P<number>\d{1,9})", re.ASCII)
+_COMMIT_BUILD = re.compile(r"k3s-[0-9a-f]{7,40}(-dirty)?")
 _STAGES = {"alpha": 0, "beta": 1, "rc": 2, None: 3}
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """One K3s version; `text` is how the binary spells it."""
+    """One K3s version; `text` is how the binary spells it, and two spellings of one version are equal."""
 
-    text: str
+    text: str = field(compare=False)
     major: int
     minor: int
     patch: int
     stage: int
     stage_number: int
     build: int
-    commit_build: bool
-
-    @property
-    def order(self) -> tuple[int, int, int, int, int, int]:
-        """What versions are compared by."""
-        return (self.major, self.minor, self.patch, self.stage, self.stage_number, self.build)
+    commit_build: bool = field(compare=False)
 
     @property
     def line(self) -> tuple[int, int]:
         """The release line, such as (1, 33)."""
         return (self.major, self.minor)
-
-    def __lt__(self, other: Version) -> bool:
-        return self.order < other.order
 
     def __str__(self) -> str:
         return self.text
@@ -55,11 +46,11 @@ class Version:
 
 def parse(text: str) -> Version | None:
     """Read a version such as `v1.33.4+k3s1`; None when it is not one."""
-    found = _VERSION.match(text)
+    found = _VERSION.fullmatch(text)
     if found is None:
         return None
     build = found["build"] or ""
-    numbered = _K3S_BUILD.match(build)
+    numbered = _K3S_BUILD.fullmatch(build)
     return Version(
         text=text,
         major=int(found["major"]),
@@ -68,7 +59,7 @@ def parse(text: str) -> Version | None:
         stage=_STAGES[found["pre"]],
         stage_number=int(found["pre_number"] or 0),
         build=int(numbered["number"]) if numbered else 0,
-        commit_build=_COMMIT_BUILD.match(build) is not None,
+        commit_build=_COMMIT_BUILD.fullmatch(build) is not None,
     )
 
 

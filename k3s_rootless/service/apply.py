@@ -22,8 +22,8 @@ def perform(step: plan.Step, manager: UserManager) -> None:
         case plan.Reexecute():
             manager.reexecute()
         case plan.WriteUnit(path, text, _, backup):
-            if backup is not None:
-                write(backup, path.read_text("utf-8"))
+            if backup is not None and (old := read(path)[0]) is not None:
+                write(backup, old)
             write(path, text)
         case plan.Reload():
             manager.reload()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import struct
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +32,7 @@ with warnings.catch_warnings():
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0
 _LONGEST_LINE = 16384
+_AUTH_WORDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 
 Handler = Callable[[Message], None]
@@ -38,12 +41,57 @@ Handler = Callable[[Message], None]
 def user_bus_addresses(environ: Mapping[str, str], runtime: Path) -> list[str]:
     """Give the addresses to try, one by one: those of the environment, then the bus of the user manager itself."""
     given = environ.get("DBUS_SESSION_BUS_ADDRESS", "").split(";")
-    own = "unix:path=" + quote(f"{runtime}/bus", safe="/-_.").replace("~", "%7E")
+    own = "unix:path=" + quote(os.fsencode(runtime / "bus"), safe="/-_.").replace("~", "%7E")
     return list(dict.fromkeys([address for address in given if address.startswith("unix:") and "=" in address] + [own]))
 
 
 class Bus(MessageBus):  # type: ignore[misc]
     """One connection, and its calls."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(bus_address=address)
+        self._watched: set[str] = set()
+
+    def _setup_socket(self) -> None:
+        # Upstream's waits without end for a bus that accepts nobody, and leaves its socket open when it fails.
+        options = self._bus_address[0][1]
+        if "path" not in options and "abstract" not in options:
+            raise InvalidAddressError("the address has neither a path nor an abstract name")
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(CONNECT_SECONDS), 0))
+            self._sock.connect(options["path"] if "path" in options else f"\0{options['abstract']}")
+            self._sock.setblocking(False)  # noqa: FBT003 (the socket module's own words)
+        except BaseException:
+            self._sock.close()
+            raise
+        self._stream = self._sock.makefile("rwb")
+        self._fd = self._sock.fileno()
+
+    def _finalize(self, err: Exception | None = None) -> None:
+        # Whatever broke the connection, rubbish on it included, ends all waiting calls in the same way.
+        if err is not None and not isinstance(err, EOFError | OSError):
+            err = OSError(f"the bus sent what is no message: {err}")
+        super()._finalize(err)
+        if self._disconnect_future.done():
+            self._disconnect_future.exception()  # else asyncio complains on stderr that nobody looked
+
+    def send(self, msg: Message) -> asyncio.Future[None]:
+        """Send a message; whoever does not await it is not told of a failure, and asyncio does not complain of that."""
+        sent: asyncio.Future[None] = super().send(msg)
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return sent
+
+    async def open(self, owner: int | None) -> None:
+        """Authenticate and say hello, if it is `owner` who listens there."""
+        credentials = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, listener, _ = struct.unpack("3i", credentials)
+        if owner is not None and listener != owner:
+            raise BusError(f"the socket belongs to uid {listener}")
+        await asyncio.wait_for(self.connect(), CONNECT_SECONDS)
+        if not self.unique_name.startswith(":"):
+            # Upstream takes the text of an error reply to Hello for the name.
+            raise BusError(f"the bus refused to say hello: {self.unique_name}")
 
     async def _auth_readline(self) -> str:
         line = b""
@@ -55,7 +103,10 @@ class Bus(MessageBus):  # type: ignore[misc]
             line += byte
             if len(line) > _LONGEST_LINE:
                 raise AuthError("an authentication line that never ends")
-        return line[:-2].decode("ascii", "replace")
+        text = line[:-2].decode("ascii", "replace")
+        if text.split(" ")[0] not in _AUTH_WORDS:
+            raise AuthError(f"the bus answered the authentication with {text[:80]!r}")
+        return text
 
     async def request(
         self,
@@ -64,10 +115,11 @@ class Bus(MessageBus):  # type: ignore[misc]
         signature: str = "",
         body: Sequence[Any] = (),
         seconds: float = CALL_SECONDS,
+        gives: str = "",
     ) -> list[Any]:
-        """Call a method of `to` (destination, object path, interface); give the reply's body.
+        """Call a method of `to` (destination, object path, interface); give the reply's body, of the signature `gives`.
 
-        Raises SystemdError for an error reply, BusError when no reply comes or the connection is gone.
+        Raises SystemdError for an error reply, BusError when no reply comes, another one, or the connection is gone.
         """
         destination, path, interface = to
         if not self.connected:
@@ -86,18 +138,19 @@ class Bus(MessageBus):  # type: ignore[misc]
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else "no reason given"
             raise SystemdError(text.rstrip(".").lower() if text.isupper() else text.rstrip("."), name=reply.error_name or "")
+        if reply.signature != gives:
+            raise BusError(f"{destination} answered {member} with `{reply.signature}` instead of `{gives}`")
         return list(reply.body)
 
-    async def post(self, to: tuple[str, str, str], member: str) -> None:
-        """Call a method that sends no reply."""
-        destination, path, interface = to
-        await self.send(Message(destination=destination, path=path, interface=interface, member=member))
-
     async def watch(self, rule: str, handler: Handler) -> None:
-        """Ask for the signals that match `rule`, and hand every message that comes to `handler`."""
-        self.add_message_handler(handler)
+        """Ask once for the signals that match `rule`, and hand every message that comes to `handler`."""
+        if rule in self._watched:
+            return
         daemon = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
         await self.request(daemon, "AddMatch", "s", [rule])
+        if handler not in self._user_message_handlers:
+            self.add_message_handler(handler)
+        self._watched.add(rule)
 
     async def close(self) -> None:
         """End the connection; dbus-next only shuts its socket down."""
@@ -105,43 +158,32 @@ class Bus(MessageBus):  # type: ignore[misc]
             if self.connected:
                 self.disconnect()
                 await asyncio.wait_for(self.wait_for_disconnect(), 1)
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
         with suppress(Exception):
             self._stream.close()
         self._sock.close()
 
 
 async def connect(addresses: Sequence[str], owner: int | None = None) -> Bus:
-    """Connect to the first address that answers and whose socket belongs to `owner`, where one is given. Raises BusError."""
+    """Connect to the first address that answers and where `owner` listens, if one is given. Raises BusError."""
     reasons = []
     for address in addresses:
         try:
-            if owner is not None:
-                _require_owner(address, owner)
-            return await _connect(address)
+            return await _connect(address, owner)
         except (OSError, EOFError, AuthError, InvalidAddressError, BusError) as error:
             reasons.append(f"{_readable(address)}: {_reason(error)}")
     raise BusError(f"cannot reach the bus: {'; '.join(reasons)}")
 
 
-async def _connect(address: str) -> Bus:
-    bus = Bus(bus_address=address)
+async def _connect(address: str, owner: int | None) -> Bus:
+    bus = Bus(address)
     try:
-        await asyncio.wait_for(bus.connect(), CONNECT_SECONDS)
+        await bus.open(owner)
     except BaseException:
-        bus._sock.close()  # noqa: SLF001 (our own class; the base leaves the socket open)
+        await bus.close()
         raise
     return bus
-
-
-def _require_owner(address: str, uid: int) -> None:
-    path = next(
-        (part.removeprefix("path=") for part in address.removeprefix("unix:").split(",") if part.startswith("path=")), ""
-    )
-    if not path:
-        return
-    owner = Path(unquote(path)).stat().st_uid
-    if owner != uid:
-        raise BusError(f"the socket belongs to uid {owner}")
 
 
 def _readable(address: str) -> str:
@@ -149,7 +191,7 @@ def _readable(address: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | BlockingIOError):
         return f"no answer within {CONNECT_SECONDS:g} s"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()

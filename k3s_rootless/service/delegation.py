@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from k3s_rootless.errors import BusError, RootlessError
@@ -79,7 +80,9 @@ def _effective(manager: systemd.UserManager, mount: Path) -> Observed[frozenset[
         try:
             found = _controllers(mount / state.control_group.lstrip("/")) if state.control_group else Unknown("no cgroup")
         finally:
-            manager.stop(name)
+            # What was seen was seen, even where the unit has ended by itself meanwhile.
+            with suppress(RootlessError):
+                manager.stop(name)
     except RootlessError as error:
         return Unknown(f"a transient unit could not show it: {error.message}")
     return Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes") if isinstance(found, Known) else found

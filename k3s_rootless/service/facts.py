@@ -67,7 +67,7 @@ class UnitState:
     @property
     def running(self) -> bool:
         """Whether its process runs; says nothing about readiness, since K3s's unit is of Type=simple."""
-        return self.active_state in {"active", "reloading"} and self.sub_state == "running"
+        return self.active_state in {"active", "reloading"} and self.sub_state.startswith(("running", "reload"))
 
     @property
     def dead(self) -> bool:

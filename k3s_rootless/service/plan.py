@@ -135,9 +135,14 @@ Step = Reexecute | WriteUnit | Reload | ResetFailed | Enable | Disable | Start |
 def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step, ...]:
     """Give the steps that make the unit as desired, enabled and started; none where it is.
 
-    Raises WouldOverwrite where the unit was edited, or is not ours, and `force` was not given.
+    Raises WouldOverwrite where the unit is masked, or was edited or is not ours and `force` was not given.
     """
     state = found.state
+    if state.load_state == "masked":
+        raise WouldOverwrite(
+            f"cannot start `{state.name}`: it is masked, and somebody wanted it so",
+            hint=f"systemctl --user unmask {state.name}",
+        )
     write = _write(desired, found, force=force)
     steps: list[Step] = []
     if found.reexecute:

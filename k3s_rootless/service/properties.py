@@ -13,6 +13,7 @@ from typing import Any
 from k3s_rootless.service.facts import UnitState
 
 _NOT_SET = 2**64 - 1
+_YEAR_10000 = 253_402_300_799_000_000
 
 
 def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
@@ -55,7 +56,7 @@ def _environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
 
 def _time(microseconds: int | None) -> datetime | None:
     known = _number(microseconds)
-    return datetime.fromtimestamp(known / 1e6, UTC) if known else None
+    return datetime.fromtimestamp(known / 1e6, UTC) if known and known < _YEAR_10000 else None
 
 
 def _number(value: int | None) -> int | None:

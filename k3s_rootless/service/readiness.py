@@ -84,7 +84,9 @@ def wait(
                 break
             left = begun + seconds - clock()
             if left <= 0:
-                return OutOfTime(phase.name, missing, clock() - begun)
+                # A death of which no change was seen yet is no lack of time.
+                state = manager.unit(unit)
+                return Died(phase.name, state) if _over(first, state) else OutOfTime(phase.name, missing, clock() - begun)
             if manager.wait_change(min(pause, left)):
                 state = manager.unit(unit)
             pause = min(pause * 1.5, LONGEST_PAUSE)

@@ -43,33 +43,35 @@ class UserManager:
         try:
             self._runner.run(self._open())
         except BaseException:
-            self._runner.close()
+            self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bus is not None:
-            self._runner.run(self._bus.close())
-        self._runner.close()
+        try:
+            self._runner.run(self._close())
+        finally:
+            self._runner.close()
 
     async def _open(self) -> None:
-        problem: BusError | None = None
+        problems = []
         for address in self._addresses:
             try:
                 self._bus = await wire.connect([address], self._uid)
-                self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager")
+                self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager", wire.CONNECT_SECONDS)
             except BusError as error:
                 # A bus without systemd on it (dbus-run-session) is not the user manager's: try the next.
-                problem = problem or error
-                if self._bus is not None:
-                    await self._bus.close()
-                self._bus = None
+                problems.append(error.message)
+                await self._close()
             else:
                 return
-        assert problem is not None  # noqa: S101 (there is always an address)
-        raise BusError(
-            f"cannot talk to the user manager: {problem.message}", hint="log in directly, or see `k3s-rootless check`"
-        )
+        told = "; ".join(dict.fromkeys(problems))
+        raise BusError(f"cannot talk to the user manager: {told}", hint="log in directly, or see `k3s-rootless check`")
+
+    async def _close(self) -> None:
+        if self._bus is not None:
+            await self._bus.close()
+        self._bus = None
 
     @property
     def version(self) -> str:
@@ -100,19 +102,19 @@ class UserManager:
 
     def reload(self) -> None:
         """Read all unit files anew."""
-        self._call("Reload", seconds=RELOAD_SECONDS)
+        self._runner.run(self._request("Reload", "", [], "", RELOAD_SECONDS))
 
     def enable(self, name: str) -> None:
         """Make the unit start with the user manager."""
-        self._call("EnableUnitFiles", "asbb", [[name], False, False])
+        self._runner.run(self._request("EnableUnitFiles", "asbb", [[name], False, False], "ba(sss)"))
 
     def disable(self, name: str) -> None:
         """Stop making the unit start with the user manager."""
-        self._call("DisableUnitFiles", "asb", [[name], False])
+        self._runner.run(self._request("DisableUnitFiles", "asb", [[name], False], "a(sss)"))
 
     def reset_failed(self, name: str) -> None:
         """Forget that the unit failed, and the count of its starts."""
-        self._call("ResetFailedUnit", "s", [name])
+        self._runner.run(self._request("ResetFailedUnit", "s", [name], ""))
 
     def start(self, name: str) -> None:
         """Start the unit; ends when systemd's job has ended, which is not when K3s is ready. Raises SystemdError."""
@@ -136,44 +138,44 @@ class UserManager:
         self._runner.run(self._run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body, JOB_SECONDS))
         return self.unit(name)
 
-    def _call(
-        self, member: str, signature: str = "", body: list[Any] | None = None, seconds: float = wire.CALL_SECONDS
-    ) -> None:
-        self._runner.run(self._request(_MANAGER, member, signature, body or [], seconds))
-
     def _job(self, member: str, verb: str, name: str, seconds: float = JOB_SECONDS) -> None:
         try:
             result = self._runner.run(self._run_job(member, "ss", [name, "replace"], seconds))
-        except SystemdError as error:
-            raise SystemdError(f"cannot {verb} `{name}`: {error.message}", name=error.name, hint=error.hint) from error
+        except BusError as error:
+            error.message = f"cannot {verb} `{name}`: {error.message}"
+            raise
         if result != "done":
             hint = "see `k3s-rootless status` and `k3s-rootless logs`"
             raise SystemdError(f"cannot {verb} `{name}`: systemd's job ended with `{result}`", name=result, hint=hint)
 
-    async def _request(
-        self, to: tuple[str, str, str], member: str, signature: str, body: list[Any], seconds: float = wire.CALL_SECONDS
-    ) -> list[Any]:
+    @property
+    def _connection(self) -> wire.Bus:
         if self._bus is None:
             raise BusError("there is no connection to the user manager")
-        return await self._bus.request(to, member, signature, body, seconds)
+        return self._bus
 
-    async def _get_all(self, path: str, interface: str = "") -> Mapping[str, Any]:
-        (values,) = await self._request((_SYSTEMD, path, _PROPERTIES), "GetAll", "s", [interface])
+    async def _request(
+        self, member: str, kind: str, body: list[Any], gives: str, seconds: float = wire.CALL_SECONDS
+    ) -> list[Any]:
+        return await self._connection.request(_MANAGER, member, kind, body, seconds, gives)
+
+    async def _get_all(self, path: str, interface: str = "", seconds: float = wire.CALL_SECONDS) -> Mapping[str, Any]:
+        (values,) = await self._connection.request((_SYSTEMD, path, _PROPERTIES), "GetAll", "s", [interface], seconds, "a{sv}")
         return {name: variant.value for name, variant in values.items()}
 
     async def _unit(self, name: str) -> UnitState:
-        (path,) = await self._request(_MANAGER, "LoadUnit", "s", [name])
+        (path,) = await self._request("LoadUnit", "s", [name], "o")
         return properties.unit_state(name, await self._get_all(path))
 
     async def _watch(self, name: str) -> None:
-        (path,) = await self._request(_MANAGER, "LoadUnit", "s", [name])
-        await self._request(_MANAGER, "Subscribe", "", [])
-        await self._listen(f"type='signal',sender='{_SYSTEMD}',interface='{_PROPERTIES}',path='{path}'", self._note_change)
-
-    async def _listen(self, rule: str, handler: wire.Handler) -> None:
-        if self._bus is None:
-            raise BusError("there is no connection to the user manager")
-        await self._bus.watch(rule, handler)
+        (path,) = await self._request("LoadUnit", "s", [name], "o")
+        try:
+            await self._request("Subscribe", "", [], "")
+        except SystemdError as error:
+            if error.name != f"{_SYSTEMD}.AlreadySubscribed":
+                raise
+        rule = f"type='signal',sender='{_SYSTEMD}',interface='{_PROPERTIES}',path='{path}'"
+        await self._connection.watch(rule, self._note_change)
 
     def _note_change(self, message: wire.Message) -> None:
         if message.member == "PropertiesChanged":
@@ -193,7 +195,7 @@ class UserManager:
         try:
             await asyncio.wait_for(self._changed.wait(), seconds)
         except TimeoutError:
-            if self._bus is not None and not self._bus.connected:
+            if not self._connection.connected:
                 raise BusError("the bus closed the connection") from None
             return False
         self._changed.clear()
@@ -201,25 +203,30 @@ class UserManager:
 
     async def _run_job(self, member: str, signature: str, body: list[Any], seconds: float) -> str:
         rule = f"type='signal',sender='{_SYSTEMD}',interface='{_SYSTEMD}.Manager',member='JobRemoved'"
-        await self._listen(rule, self._note_job)
-        (job,) = await self._request(_MANAGER, member, signature, body)
+        await self._connection.watch(rule, self._note_job)
+        self._jobs.clear()
+        (job,) = await self._request(member, signature, body, "o")
         deadline = time.monotonic() + seconds
         while job not in self._jobs:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SystemdError(f"systemd's job has not ended after {seconds:g} s", name="timeout")
-            # In short turns, since a bus that dies makes no signal.
+                hint = f"look at it with: systemctl --user status {body[0]}"
+                raise SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)
+            # In short turns: a bus that dies makes no signal.
             await self._wait_change(min(left, 1.0))
         return self._jobs.pop(job)
 
     async def _reexecute(self) -> None:
         rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{_SYSTEMD}'"
-        await self._listen(rule, self._note_owner)
+        await self._connection.watch(rule, self._note_owner)
         before = self._owner_changes
-        if self._bus is None:
-            raise BusError("there is no connection to the user manager")
-        await self._bus.post(_MANAGER, "Reexecute")
         deadline = time.monotonic() + RELOAD_SECONDS
+        try:
+            await self._request("Reexecute", "", [], "", RELOAD_SECONDS)
+        except SystemdError as error:
+            # The old process answers nothing: the bus says in its place that it has left. All else is a refusal.
+            if error.name != "org.freedesktop.DBus.Error.NoReply":
+                raise SystemdError(f"cannot re-execute the user manager: {error.message}", name=error.name) from error
         while self._owner_changes == before:
             if time.monotonic() > deadline:
                 raise BusError(f"the user manager did not come back within {RELOAD_SECONDS:g} s of its re-execution")
@@ -233,9 +240,9 @@ def delegated_by_system(name: str) -> frozenset[str]:
     async def ask() -> frozenset[str]:
         bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
         try:
-            (path,) = await bus.request(_MANAGER, "GetUnit", "s", [name])
+            (path,) = await bus.request(_MANAGER, "GetUnit", "s", [name], gives="o")
             to = (_SYSTEMD, path, _PROPERTIES)
-            (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.Service", "DelegateControllers"])
+            (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.Service", "DelegateControllers"], gives="v")
         finally:
             await bus.close()
         return frozenset(found.value)

@@ -11,10 +11,12 @@ import re
 from enum import Enum
 from importlib import resources
 
+from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.facts import UnitSettings
 
 _MARK = "# k3s-rootless sha256:"
 _RELEASE = re.compile(r"^# K3s for this user, without root\. Written by k3s-rootless for K3s (?P<release>\S+);", re.MULTILINE)
+_NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
 
 
@@ -27,10 +29,16 @@ class Author(Enum):
 
 
 def render(settings: UnitSettings) -> str:
-    """Give the unit's whole text, mark and all."""
+    """Give the unit's whole text, mark and all. Raises PreflightFailed for a path that no unit can name."""
     # Here, since jinja2 is needed only where a unit is rendered.
     from jinja2 import Environment, StrictUndefined
 
+    if _NO_PROGRAM.search(settings.binary) or any(map(_unreadable, settings.binary)):
+        raise PreflightFailed(
+            f"cannot name {settings.binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
+            "characters in its path",
+            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
+        )
     template = resources.files("k3s_rootless").joinpath("units", "k3s-rootless.service.j2").read_text("utf-8")
     # The output is a unit file and no HTML: each value is escaped by systemd's rules before it gets here.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
@@ -68,6 +76,11 @@ def quoted(word: str) -> str:
     return f'"{plain}"'
 
 
+def _unreadable(char: str) -> bool:
+    # Surrogates (a name that is no UTF-8) and Unicode's noncharacters: systemd drops the line, and with it what follows.
+    return 0xD800 <= ord(char) <= 0xDFFF or 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE
+
+
 def digest(body: str) -> str:
     """Give the SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(body.encode()).hexdigest()
+    return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3s_rootless.cluster import api
+from k3s_rootless.cluster.facts import Node, Readiness
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.rest import UnixPeer
+from tests.ports import peers
+
+# As K3s v1.30 prints it.
+NOT_READY = b"""[+]ping ok
+[+]log ok
+[-]etcd failed: reason withheld
+[+]poststarthook/start-apiextensions-informers ok
+[-]poststarthook/rbac/bootstrap-roles failed: reason withheld
+readyz check failed
+"""
+FORBIDDEN = {"kind": "Status", "message": 'nodes is forbidden: User "x\x1b[0m"', "code": 403}
+
+
+def readyz(tmp_path: Path, answer: Any) -> Any:
+    with peers.on_socket(tmp_path / "api", peers.answering({api.READYZ: answer}, "text/plain")):
+        return api.readyz(UnixPeer(tmp_path / "api"), 5)
+
+
+def nodes(tmp_path: Path, answer: Any) -> Any:
+    with peers.on_socket(tmp_path / "api", peers.answering({api.NODES: answer})):
+        return api.node_ready(UnixPeer(tmp_path / "api"), 5)
+
+
+def node(status: str, **more: str) -> dict[str, Any]:
+    conditions = [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": status, **more}]
+    return {
+        "metadata": {"name": "vmk3s"},
+        "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": "v1.21.2+k3s1"}},
+    }
+
+
+def test_an_api_server_that_is_ready_says_so(tmp_path: Path) -> None:
+    assert readyz(tmp_path, b"[+]ping ok\nreadyz check passed\n") == Known(Readiness(ready=True), api.READYZ)
+
+
+def test_one_that_is_not_says_what_is_missing(tmp_path: Path) -> None:
+    failing = ("etcd", "poststarthook/rbac/bootstrap-roles")
+
+    assert readyz(tmp_path, (500, NOT_READY)) == Known(Readiness(ready=False, failing=failing), api.READYZ)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((401, {"message": "Unauthorized"}), "the API server refused: Unauthorized (HTTP status 401)"),
+        ((500, b"panic"), "the API server refused: panic (HTTP status 500)"),
+        ((503, b""), "the API server refused: it did not say why (HTTP status 503)"),
+        ((404, [1]), "the API server refused: [1] (HTTP status 404)"),
+    ],
+)
+def test_a_refusal_is_no_answer(tmp_path: Path, answer: Any, reason: str) -> None:
+    assert readyz(tmp_path, answer) == Unknown(reason)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (node("True", reason="KubeletReady", message="ready"), Node("vmk3s", ready=True, version="v1.21.2+k3s1")),
+        (
+            node("False", message="network plugin is not ready"),
+            Node("vmk3s", ready=False, version="v1.21.2+k3s1", reason="network plugin is not ready"),
+        ),
+        (node("Unknown", reason="NodeStatusUnknown"), Node("vmk3s", None, "v1.21.2+k3s1", "NodeStatusUnknown")),
+        ({"metadata": {"name": "new"}}, Node("new", None, "", "it has not reported yet")),
+        ({"metadata": {"name": "a\x1b"}, "status": {"conditions": None}}, Node("a\ufffd", None, "", "it has not reported yet")),
+    ],
+    ids=["ready", "not ready", "lost", "new", "bare"],
+)
+def test_a_node_is_ready_by_its_condition(tmp_path: Path, item: Any, expected: Node) -> None:
+    assert nodes(tmp_path, {"kind": "NodeList", "items": [item]}) == Known((expected,), api.NODES)
+
+
+@pytest.mark.parametrize("items", [[], None])
+def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None:
+    assert nodes(tmp_path, {"kind": "NodeList", "items": items}) == Known((), api.NODES)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[" * 100_000,
+        [],
+        "x",
+        {"kind": "PodList", "items": []},
+        {"kind": "NodeList", "items": 5},
+        {"kind": "NodeList", "items": [5]},
+        {"kind": "NodeList", "items": [{"metadata": {"name": 5}}]},
+        {"kind": "NodeList", "items": [{"metadata": {"name": "x"}, "status": {"conditions": [{}]}}]},
+        {
+            "kind": "NodeList",
+            "items": [{"metadata": {"name": "x"}, "status": {"conditions": [{"type": "Ready", "status": []}]}}],
+        },
+    ],
+)
+def test_what_is_no_list_of_nodes_is_no_answer(tmp_path: Path, answer: Any) -> None:
+    assert nodes(tmp_path, answer) == Unknown("the API server's answer is no list of nodes")
+
+
+def test_a_refusal_to_list_nodes_is_told_and_not_obeyed(tmp_path: Path) -> None:
+    expected = 'the API server refused: nodes is forbidden: User "x\ufffd[0m" (HTTP status 403)'
+
+    assert nodes(tmp_path, (403, FORBIDDEN)) == Unknown(expected)
+
+
+@pytest.mark.parametrize("behaviour", peers.HOSTILE)
+def test_a_hostile_server_is_given_up_in_time(tmp_path: Path, behaviour: peers.Behaviour) -> None:
+    start = time.monotonic()
+
+    with peers.on_socket(tmp_path / "api", behaviour):
+        assert isinstance(api.readyz(UnixPeer(tmp_path / "api"), 1), Unknown)
+        assert isinstance(api.node_ready(UnixPeer(tmp_path / "api"), 1), Unknown)
+
+    assert time.monotonic() - start < 8
+
+
+def test_nobody_there_is_unknown(tmp_path: Path) -> None:
+    assert isinstance(api.readyz(UnixPeer(tmp_path / "nothing"), 1), Unknown)
+
+
+def test_it_is_light_enough_for_status() -> None:
+    program = "import sys; import k3s_rootless.cluster.api; print('pydantic' in sys.modules, 'yaml' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False False\n"

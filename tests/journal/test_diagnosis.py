@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.finding import Mender
+from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal.facts import Cause, Entry
+from k3s_rootless.journal.signatures import SIGNATURES
+
+DATA = Path(__file__).parents[1] / "data"
+KNOWN = json.loads((DATA / "fatal-lines.json").read_text())
+FATAL = 'time="x" level=fatal msg="failed to find cpuset cgroup (v2)"'
+TAKEN = "listen tcp :10080: bind: address already in use"
+CONFLICT = f"level=error msg=\"error syncing '_all_': handler rootlessports: {TAKEN}, requeuing\""
+SECONDARY = [
+    'time="x" level=fatal msg="child died: parsing message from fd 3: EOF"',
+    'time="x" level=fatal msg="child exited: exit status 1"',
+    "[rootlesskit:child ] error: command [/proc/self/exe] exited: exit status 255",
+    'level=fatal msg="context canceled"',
+]
+
+
+def entries(*messages: str) -> list[Entry]:
+    return [Entry(datetime(2026, 11, 23, 21, 35, number, tzinfo=UTC), message) for number, message in enumerate(messages)]
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
+def test_each_known_line_gives_its_cause(case: dict[str, Any]) -> None:
+    found = diagnosis.first_cause(entries(case["line"]))
+
+    if case["id"] is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.id, found.check, found.fatal) == (case["id"], case["check"], case["fatal"])
+
+
+def test_each_signature_has_a_line_that_it_is_known_by() -> None:
+    lines = [diagnosis.normal(case["line"]) for case in KNOWN]
+
+    for signature in SIGNATURES:
+        known_by = [line for line in lines if signature.pattern.search(line)]
+        assert known_by, signature
+        assert all(signature.literal in line for line in known_by), signature
+
+
+def test_each_signature_says_who_mends_it_and_names_only_what_its_lines_give() -> None:
+    for signature in SIGNATURES:
+        assert signature.remedy.mender in Mender
+        assert signature.remedy.text
+        for case in KNOWN:
+            if found := signature.pattern.search(diagnosis.normal(case["line"])):
+                given_ = found.groupdict(default="")
+                assert "{" not in signature.title.format_map(given_) + signature.check.format_map(given_)
+
+
+def test_a_start_that_succeeds_has_no_cause_however_it_sounds() -> None:
+    with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
+        found = [entry for line in lines if (entry := reader.parse(line)) is not None]
+
+    assert len(found) == 38
+    assert diagnosis.first_cause(found) is None
+
+
+def test_the_first_line_counts_and_nothing_behind_it_is_read() -> None:
+    def journal() -> Any:
+        yield from entries("k3s starts", *SECONDARY[:1], FATAL)
+        raise AssertionError("read too far")
+
+    found = diagnosis.first_cause(journal())
+
+    assert found is not None
+    assert (found.check, found.title) == ("cgroup.delegation.cpuset", "the controller cpuset is not delegated")
+    assert found.line == FATAL
+    assert found.time == datetime(2026, 11, 23, 21, 35, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("line", SECONDARY)
+def test_a_consequence_is_no_cause(line: str) -> None:
+    assert diagnosis.first_cause(entries(line)) is None
+    found = diagnosis.first_cause(entries(line, 'level=fatal msg="something new"', line))
+    assert found is not None
+    assert found.title == "something new"
+
+
+def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
+    alone, followed = diagnosis.first_cause(entries(CONFLICT, CONFLICT)), diagnosis.first_cause(entries(CONFLICT, FATAL))
+
+    assert alone is not None
+    assert followed is not None
+    assert (alone.id, alone.fatal, alone.time) == ("forward-failed", False, datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC))
+    assert alone.title == "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+    assert (followed.id, followed.fatal) == ("cgroup-controller", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ('time="x" level=fatal msg="starting \\"etcd\\": no \\"quorum\\""', 'starting "etcd": no "quorum"'),
+        ('time="x" level=fatal msg="Error: no luck"', "no luck"),
+        ('time="x" level=fatal msg=boom', "boom"),
+        ("\x1b[31mFATA\x1b[0m[0000] no luck ", "no luck"),
+        ('level=error msg="Shutdown request received: \\"no luck\\""', "no luck"),
+        ("F0403 06:48:33.824889      67 server.go:1] no luck", "server.go:1] no luck"),
+        ("panic: runtime error: index out of range\n\ngoroutine 1 [running]:", "panic: runtime error: index out of range"),
+        ('level=fatal msg="\u202eevil \x07"', "\ufffdevil \ufffd"),
+    ],
+)
+def test_a_fatal_line_that_nobody_knows_is_told_as_it_is(line: str, title: str) -> None:
+    found = diagnosis.first_cause(entries(line))
+
+    assert isinstance(found, Cause)
+    assert (found.id, found.check, found.remedy, found.fatal) == ("unknown", "", None, True)
+    assert found.title == title
+    assert found.line.isprintable()
+
+
+@given(st.lists(st.text(max_size=300)))
+def test_no_text_can_upset_the_diagnosis(messages: list[str]) -> None:
+    found = diagnosis.first_cause(Entry(None, message) for message in messages)
+
+    assert found is None or found.line.isprintable()
+
+
+@given(st.sampled_from(KNOWN), st.text(max_size=50), st.text(max_size=50))
+def test_text_around_a_known_line_does_not_make_it_worse(case: dict[str, Any], before: str, after: str) -> None:
+    found = diagnosis.first_cause(entries(before + case["line"] + after))
+
+    assert found is None or not re.search(r"\{\w+\}", found.check)
+
+
+def test_a_goroutine_dump_is_read_quickly() -> None:
+    """A K3s that panics writes more than 20,000 lines for one start."""
+    noise = [
+        Entry(None, f"goroutine {number} [select]: k8s.io/kubernetes/pkg/x/y.go:{number} +0x1d5") for number in range(20_000)
+    ]
+    start = time.process_time()
+
+    assert diagnosis.first_cause(noise) is None
+
+    assert time.process_time() - start < 2

@@ -1,0 +1,144 @@
+"""Real HTTP servers for the other side of the wire, on a unix socket or over TLS, well-behaved and hostile."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One exchange; what it answers is the server's behaviour."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.server.behaviour(self)
+
+    def send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+Behaviour = Callable[[Handler], None]
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """A threaded server; `asked` lists the paths, `stopped` ends those behaviours that wait."""
+
+    daemon_threads = True
+    behaviour: Behaviour
+    asked: list[str]
+    stopped: threading.Event
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients of these tests hang up early, on purpose."""
+
+
+class _UnixServer(Server):
+    address_family = socketserver.socket.AF_UNIX  # type: ignore[attr-defined]
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+
+
+@contextlib.contextmanager
+def _running(server: Server, behaviour: Behaviour) -> Iterator[Server]:
+    server.behaviour, server.asked, server.stopped = behaviour, [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stopped.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def on_socket(path: Path, behaviour: Behaviour) -> Iterator[Server]:
+    """Serve on a unix socket."""
+    with _running(_UnixServer(str(path), Handler), behaviour) as server:  # type: ignore[arg-type]
+        yield server
+
+
+@contextlib.contextmanager
+def over_tls(context: ssl.SSLContext, behaviour: Behaviour) -> Iterator[Server]:
+    """Serve on a free port of 127.0.0.1; `server.server_address[1]` is the port."""
+    server = Server(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    with _running(server, behaviour):
+        yield server
+
+
+def answering(routes: Mapping[str, Any], content_type: str = "application/json") -> Behaviour:
+    """Answer each path with its document, `(status, document)`, or 404 as Go's mux does; bytes are sent as they are."""
+
+    def behave(handler: Handler) -> None:
+        answer = routes.get(handler.path)
+        if answer is None and handler.path not in routes:
+            handler.send(404, b"404 page not found\n", "text/plain; charset=utf-8")
+            return
+        status, document = answer if isinstance(answer, tuple) else (200, answer)
+        handler.send(status, document if isinstance(document, bytes) else json.dumps(document).encode(), content_type)
+
+    return behave
+
+
+def silent(handler: Handler) -> None:
+    """Accept, read the question, never answer."""
+    handler.server.stopped.wait(30)
+
+
+def half(handler: Handler) -> None:
+    """Promise more than is sent, and hang up."""
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[{"id": 1, "spec"')
+    handler.close_connection = True
+
+
+def rubbish(handler: Handler) -> None:
+    """Speak something else."""
+    handler.wfile.write(b"\x00\xff220 mail.example ESMTP\r\n\r\n" * 20)
+    handler.close_connection = True
+
+
+def flood(handler: Handler) -> None:
+    """Send 100 MB of numbers."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")
+    for _ in range(100):
+        handler.wfile.write(b"0," * 500_000)
+    handler.close_connection = True
+
+
+def drip(handler: Handler) -> None:
+    """Send a byte now and then, each soon enough for a timeout that starts anew."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+    while not handler.server.stopped.wait(0.05):
+        handler.wfile.write(b" ")
+    handler.close_connection = True
+
+
+def drip_headers(handler: Handler) -> None:
+    """Send header after header, slowly."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not handler.server.stopped.wait(0.05):
+        handler.wfile.write(b"X: ")
+    handler.close_connection = True
+
+
+HOSTILE = (silent, half, rubbish, flood, drip, drip_headers)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3s_rootless.errors import PeerError
+from k3s_rootless.ports import rootlesskit
+from k3s_rootless.ports.facts import Forward, RootlessKit
+from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.version import Version, parse
+from k3s_rootless.rest import UnixPeer
+from tests.ports import peers
+
+DATA = Path(__file__).parents[1] / "data"
+UID = os.getuid()
+
+
+def version(text: str) -> Version:
+    found = parse(text)
+    assert found is not None
+    return found
+
+
+def settings(data: Path) -> ServerSettings:
+    return ServerSettings(data=data, kubeconfig=data / "k3s.yaml")
+
+
+def sample(name: str) -> Any:
+    return json.loads((DATA / name).read_text())
+
+
+def forwards_of(path: Path, document: Any, *, timeout: float = 5) -> tuple[Forward, ...]:
+    with peers.on_socket(path, peers.answering({"/v1/ports": document})):
+        return rootlesskit.forwards(UnixPeer(path), timeout)
+
+
+def test_the_forwards_of_a_running_k3s_are_read(tmp_path: Path) -> None:
+    found = forwards_of(tmp_path / "api.sock", sample("rootlesskit-ports.json"))
+
+    assert found == (
+        Forward("tcp", "", 6443, 6443, ""),
+        Forward("tcp", "", 10080, 80, ""),
+        Forward("tcp", "", 10443, 443, ""),
+        Forward("tcp", "", 8080, 8080, ""),
+        Forward("tcp", "", 11024, 1024, ""),
+    )
+
+
+def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
+    spec = {"proto": "udp4", "parentIP": "127.0.0.1", "parentPort": 53, "childPort": 5353, "childIP": "10.41.0.100"}
+
+    found = forwards_of(tmp_path / "api.sock", [{"id": 7, "spec": spec, "unheard": "of"}])
+
+    assert found == (Forward("udp4", "127.0.0.1", 53, 5353, "10.41.0.100"),)
+
+
+@pytest.mark.parametrize("document", [None, []])
+def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, document: Any) -> None:
+    assert forwards_of(tmp_path / "api.sock", document) == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        pytest.param(b"", "EOF", id="empty"),
+        pytest.param(b"<html>", "Invalid JSON", id="no JSON"),
+        pytest.param({"ports": []}, "list", id="no list"),
+        pytest.param([0], "0: ", id="a number"),
+        pytest.param([{"id": 1}], "0.spec: Field required", id="no spec"),
+        pytest.param([{"spec": {"proto": "tcp", "parentPort": "80", "childPort": 80}}], "integer", id="text for a number"),
+        pytest.param([{"spec": {"proto": "tcp", "parentPort": 70000, "childPort": 80}}], "65535", id="no port"),
+        pytest.param(b"[" * 100_000, "recursion", id="deep"),
+        pytest.param([{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000, "131070", id="too many"),
+    ],
+)
+def test_what_is_no_list_of_forwards_is_refused_with_the_first_reason(tmp_path: Path, document: Any, complaint: str) -> None:
+    with pytest.raises(PeerError, match=r"^cannot understand rootlesskit's list of forwards: ") as caught:
+        forwards_of(tmp_path / "api.sock", document)
+
+    assert complaint.lower() in caught.value.message.lower()
+
+
+def test_a_long_answer_of_rubbish_is_refused_without_counting_its_errors(tmp_path: Path) -> None:
+    start = time.monotonic()
+
+    with pytest.raises(PeerError, match="cannot understand"):
+        forwards_of(tmp_path / "api.sock", b"[" + b"0," * 10_000_000 + b"0]", timeout=20)
+
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("behaviour", peers.HOSTILE)
+def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Behaviour) -> None:
+    path = tmp_path / "api.sock"
+    start = time.monotonic()
+
+    with peers.on_socket(path, behaviour):
+        with pytest.raises(PeerError):
+            rootlesskit.forwards(UnixPeer(path), 1.0)
+
+        assert time.monotonic() - start < 5
+
+
+def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    refusal = {"/v1/ports": (500, {"message": "the driver \x1b[31mdied"})}
+
+    with peers.on_socket(path, peers.answering(refusal, "text/plain")), pytest.raises(PeerError) as caught:
+        rootlesskit.forwards(UnixPeer(path), 5)
+
+    assert caught.value.message == "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+    assert caught.value.status == 500
+
+
+def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+
+    with peers.on_socket(path, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
+        found = rootlesskit.info(UnixPeer(path), 5)
+
+    assert found == RootlessKit("0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None)
+
+
+@pytest.mark.parametrize(("routes", "expected"), [({}, None), ({"/v1/info": {}}, RootlessKit(*[None] * 6))])
+def test_older_releases_say_less(tmp_path: Path, routes: Any, expected: RootlessKit | None) -> None:
+    path = tmp_path / "api.sock"
+
+    with peers.on_socket(path, peers.answering(routes)):
+        assert rootlesskit.info(UnixPeer(path), 5) == expected
+
+
+def listen(path: Path) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    return server
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        ("v1.29.2+k3s1", ["data/rootless/api.sock"]),
+        ("v1.29.1+k3s1", ["tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
+        (None, ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
+        ("v1.28.14+k3s-914f1d91", ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
+    ],
+)
+def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
+    tmp_path: Path, release: str | None, expected: list[str]
+) -> None:
+    temporary = tmp_path / "tmp"
+    for age, name in ((50, "rootless1"), (10, "rootless22")):
+        listen(temporary / name / "api.sock").close()
+        os.utime(temporary / name / "api.sock", (time.time() - age, time.time() - age))
+    (temporary / "rootless3").mkdir()
+    (temporary / "rootless4").symlink_to(temporary / "rootless1")
+
+    known = version(release) if release else None
+    found = rootlesskit.state_candidates(settings(tmp_path / "data"), known, uid=UID, temporary=temporary)
+
+    assert [str(path.relative_to(tmp_path)) for path in found] == expected
+    others = rootlesskit.state_candidates(
+        settings(tmp_path / "data"), version("v1.22.2+k3s1"), uid=UID + 1, temporary=temporary
+    )
+    assert others == ()
+
+
+def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
+    """Each unclean stop of an older release leaves a directory behind."""
+    dead, live = tmp_path / "rootless1" / "api.sock", tmp_path / "rootless2" / "api.sock"
+    listen(dead).close()
+    live.parent.mkdir()
+
+    with peers.on_socket(live, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
+        found = rootlesskit.live_peer([tmp_path / "rootless0" / "api.sock", dead, live], uid=UID, timeout=5)
+
+    assert found == UnixPeer(live)
+
+
+def test_a_rootlesskit_without_info_is_alive_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+
+    with peers.on_socket(path, peers.answering({"/v1/ports": None})):
+        assert rootlesskit.live_peer([path], uid=UID, timeout=5) == UnixPeer(path)
+
+
+def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
+    listen(tmp_path / "dead").close()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("dead")
+    start = time.monotonic()
+
+    with peers.on_socket(tmp_path / "other", peers.answering({})), peers.on_socket(tmp_path / "mute", peers.silent):
+        candidates = [tmp_path / name for name in ("none", "dead", "file", "link", "other", "mute")]
+        with pytest.raises(PeerError) as caught:
+            rootlesskit.live_peer(candidates, uid=UID, timeout=0.5)
+
+    message = caught.value.message
+    for reason in ("none: no such file", "dead: connection refused", "file: it is no socket", "link: it is no socket"):
+        assert reason in message
+    assert "other: HTTP status 404" in message
+    assert "mute gave no answer" in message
+    assert caught.value.hint is not None
+    assert time.monotonic() - start < 3
+
+
+def test_nobody_elses_socket_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+
+    with peers.on_socket(path, peers.answering({"/v1/ports": None})) as server:
+        with pytest.raises(PeerError, match=f"belongs to uid {UID}, not to uid {UID + 1}"):
+            rootlesskit.live_peer([path], uid=UID + 1, timeout=5)
+
+        assert server.asked == []
+
+
+def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(PeerError, match="at most 107"):
+        rootlesskit.live_peer([tmp_path / ("x" * 120) / "api.sock"], uid=UID, timeout=5)
+
+
+def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
+    candidates = rootlesskit.state_candidates(settings(tmp_path), version("v1.22.2+k3s1"), uid=UID, temporary=tmp_path)
+
+    with pytest.raises(PeerError, match="no state directory was found"):
+        rootlesskit.live_peer(candidates, uid=UID, timeout=1)
+
+
+def test_importing_the_reader_loads_nothing_heavy() -> None:
+    readers = "ports.rootlesskit ports.services ports.sockets ports.exposure cluster.api cluster.kubeconfig journal.reader"
+    imports = "; ".join(f"import k3s_rootless.{name}" for name in readers.split())
+    program = f"{imports}; import sys; print([name for name in ('pydantic', 'pyroute2', 'yaml') if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

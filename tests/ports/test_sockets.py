@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.ports import sockets
+from k3s_rootless.ports.facts import Listener
+
+UID = os.getuid()
+
+
+@pytest.fixture
+def bound() -> Iterator[dict[str, socket.socket]]:
+    """Real sockets, one of each kind; `busy` is bound and does not listen, `talking` is connected."""
+    with ExitStack() as stack:
+
+        def make(family: int, kind: int, address: str) -> socket.socket:
+            made = stack.enter_context(socket.socket(family, kind))
+            made.bind((address, 0))
+            return made
+
+        found = {
+            "tcp4": make(socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
+            "tcp6": make(socket.AF_INET6, socket.SOCK_STREAM, "::"),
+            "udp4": make(socket.AF_INET, socket.SOCK_DGRAM, "0.0.0.0"),  # noqa: S104 (the wild address is what is tested)
+            "udp6": make(socket.AF_INET6, socket.SOCK_DGRAM, "::1"),
+            "busy": make(socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
+            "talking": make(socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1"),
+        }
+        found["tcp4"].listen()
+        found["tcp6"].listen()
+        found["talking"].connect(("127.0.0.1", 9))
+        yield found
+
+
+def expected(bound: dict[str, socket.socket]) -> set[Listener]:
+    return {
+        Listener(name[:3], one.getsockname()[0], one.getsockname()[1], UID, os.fstat(one.fileno()).st_ino)
+        for name, one in bound.items()
+        if name in {"tcp4", "tcp6", "udp4", "udp6"}
+    }
+
+
+def test_real_sockets_are_found_with_owner_and_inode(bound: dict[str, socket.socket]) -> None:
+    found = sockets.listeners()
+
+    assert expected(bound) <= set(found)
+    assert not {bound["busy"].getsockname()[1], bound["talking"].getsockname()[1]} & {one.port for one in found}
+    assert list(found) == sorted(found, key=lambda one: (one.proto, one.port, one.address))
+
+
+def test_it_works_where_an_event_loop_runs(bound: dict[str, socket.socket]) -> None:
+    async def ask() -> set[Listener]:
+        return set(sockets.listeners())
+
+    assert expected(bound) <= asyncio.run(ask())
+
+
+def test_without_an_answer_of_the_kernel_proc_tells_the_same(bound: dict[str, socket.socket]) -> None:
+    assert expected(bound) <= set(sockets.listeners(timeout=0))
+
+
+def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    row = "   0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0\n"
+    (tmp_path / "tcp").write_text(head + row)
+    (tmp_path / "udp").write_text(head)
+
+    assert sockets.listeners(timeout=0, proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
+
+
+@pytest.mark.parametrize("content", [None, "head\nrubbish\n", "head\n 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "head\n\x00\xff"])
+def test_when_nobody_could_look_that_is_said(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "tcp").write_text(content, "latin-1")
+
+    with pytest.raises(RootlessError, match=r"^cannot list the host's sockets: "):
+        sockets.listeners(timeout=0, proc_net=tmp_path)

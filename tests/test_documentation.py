@@ -1,0 +1,123 @@
+"""The documentation is true: what it lists exists, and what exists is listed.
+
+`python -m tests.test_documentation` renews the page of commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from k3s_rootless import errors
+from k3s_rootless.cli import shell
+from k3s_rootless.preflight.checks import CHECKS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+CLI_PAGE = DOCS / "reference/cli.md"
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Give each command by what users type."""
+    context = click.Context(shell, info_name="k3s-rootless")
+    yield "k3s-rootless", shell
+    for name in shell.list_commands(context):
+        command = shell.get_command(context, name)
+        assert command
+        yield f"k3s-rootless {name}", command
+
+
+def cli_page() -> str:
+    """Write the page of commands from their own help."""
+    parts = ["# Commands\n\nMade from the commands' own `--help`; a test keeps it so.\n"]
+    for name, command in commands():
+        context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+        context.help_option_names = ["-h", "--help"]
+        parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def test_the_page_of_commands_is_what_help_says() -> None:
+    assert cli_page() == CLI_PAGE.read_text("utf-8"), "renew it: python -m tests.test_documentation"
+
+
+def test_the_list_of_commands_speaks_with_their_own_words() -> None:
+    page = CLI_PAGE.read_text("utf-8")
+
+    for name, command in commands():
+        if command is not shell:
+            assert re.search(rf"^  {name.split()[-1]} +{re.escape(command.get_short_help_str(200))}$", page, re.MULTILINE)
+
+
+def test_each_check_has_its_paragraph_and_each_paragraph_its_check() -> None:
+    headings = re.findall(r"^## (\S+)$", (DOCS / "reference/checks.md").read_text("utf-8"), re.MULTILINE)
+
+    assert [check.id for check in CHECKS] == headings
+
+
+def test_a_check_has_a_unique_id_and_a_title() -> None:
+    assert len(CHECKS) == len({check.id for check in CHECKS})
+    assert all(re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", check.id) and check.title for check in CHECKS)
+
+
+def test_each_exit_code_is_documented() -> None:
+    page = (DOCS / "reference/exit-codes.md").read_text("utf-8")
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    raised = {
+        kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RootlessError)
+    }
+
+    assert raised | {0, 130} == listed
+
+
+def test_each_command_of_the_readme_exists() -> None:
+    named = set(re.findall(r"`k3s-rootless ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
+
+    assert {name.removeprefix("k3s-rootless ") for name, _ in commands()} - {"k3s-rootless"} == named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_leads_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+
+    assert [] == [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_command_in_a_page_is_one(page: Path) -> None:
+    """No page tells of a command or an option that there is not."""
+    known = dict(commands())
+    text = page.read_text("utf-8")
+    for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
+        words = line.split()
+        command = known.get(f"k3s-rootless {words[0]}")
+        options = [word for word in words[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", word)]
+        if command:
+            have = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+            assert set(options) <= have | {"--help"}, line
+
+
+def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
+    page = (DOCS / "reference/json.md").read_text("utf-8")
+    schemas = set(re.findall(r"^\| `k3s-rootless/([a-z]+)/v1`", page, re.MULTILINE))
+    speaking = {name.split()[-1] for name, command in commands() if any("--json" in one.opts for one in command.params)}
+
+    assert speaking == schemas
+
+
+def test_each_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {
+        name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z]+)(?:`| +#)", page.read_text("utf-8"), re.MULTILINE)
+    }
+
+    assert named <= targets
+
+
+if __name__ == "__main__":
+    CLI_PAGE.write_text(cli_page(), "utf-8")
