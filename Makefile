@@ -1,0 +1,31 @@
+# Each target is one line; what takes more is a script in tests/. Nothing is needed beforehand: tests/setup installs it.
+SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
+
+.PHONY: up test setup lint unit lab vm bench clean
+
+up: ## rootless K3s here, or a demonstration where that cannot be
+	tests/try
+
+test: lint ## everything: linters, then all tests with no layer left out
+	REQUIRE_LAYERS=1 .venv/bin/pytest
+
+setup: ## packages and .venv; quick when there is nothing to do
+	tests/setup
+
+lint: setup ## ruff, mypy, shellcheck
+	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
+
+unit: setup ## the tests that need no machine, in seconds
+	.venv/bin/pytest -m "not lab and not vm and not install"
+
+lab: setup ## a shell in a real systemd in private namespaces (needs root)
+	.venv/bin/python -m tests.lab shell
+
+vm: setup ## a shell in a virtual machine with pure cgroup v2
+	.venv/bin/python -m tests.vm shell
+
+bench: setup ## what the commands cost, against floors taken in the same run
+	.venv/bin/python -m benchmarks
+
+clean: ## everything that can be made again
+	rm -rf .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,72 @@
+"""`python -m tests.lab`: a lab to play in, and the demonstration of the README's first command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.lab.demo import demonstrate
+from tests.lab.driver import Lab
+from tests.lab.errors import LabError
+from tests.lab.site import Site
+from tests.payload import PayloadError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks, and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _obey(options)
+    except (LabError, PayloadError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    parser.add_argument("--name", default="play", help="which lab (default: %(default)s)")
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("up", help="boot a lab that stays")
+    actions.add_parser("shell", help="a shell as its user; boots it first if need be")
+    for who in ("user", "root"):
+        action = actions.add_parser(who, help=f"run a command as its {who}")
+        action.add_argument("command", nargs=argparse.REMAINDER)
+    actions.add_parser("status", help="say whether it is up, and how it fares")
+    actions.add_parser("down", help="take it down, or what is left of it")
+    actions.add_parser("demo", help="show k3s-rootless at work in a lab of its own")
+    for action in actions.choices.values():
+        action.add_argument("--name", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _obey(options: argparse.Namespace) -> int:
+    name = options.name
+    match options.action:
+        case "demo":
+            return demonstrate()
+        case "up":
+            Lab.up(name, stay=True)
+            return _status(name)
+        case "down":
+            Lab.clear(name)
+            return 0
+        case "status":
+            return _status(name)
+        case "shell":
+            lab = Lab.find(name) if Site(name).settled() else Lab.up(name, stay=True)
+            return lab.attached("script", "--quiet", "--return", "--command", "bash --login", "/dev/null")
+        case _:
+            return Lab.find(name).attached(*options.command, as_root=options.action == "root")
+
+
+def _status(name: str) -> int:
+    lab = Lab.find(name)
+    system = lab.root("systemctl", "is-system-running").stdout.strip()
+    user = lab.user("systemctl", "--user", "is-system-running").stdout.strip()
+    version = lab.root("systemctl", "--version").stdout.splitlines()[0]
+    sys.stdout.write(f"lab {name}: {version}; system {system}; user manager {user}\n")
+    return 0 if system == user == "running" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

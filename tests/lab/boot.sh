@@ -1,0 +1,127 @@
+#!/bin/sh
+# Turns a fresh set of namespaces into a machine and becomes its systemd. The driver starts it through unshare(1) with
+#   LAB_STATE      a directory of the host: room for mounts, which only these namespaces see, and the socket for READY=1
+#   LAB_CGROUP     the lab's cgroup, in the host's mount of cgroup2
+#   LAB_LOWER      the tree to stand on, read-only: the host's / or another distribution
+#   LAB_PAYLOAD    what is under test (tests/payload.py)
+#   LAB_FURNITURE  files to lay over the tree
+#   LAB_K3S        a real K3s to use instead of the stand-in, or nothing
+#   LAB_MACHINE_ID
+set -eu
+
+user=alice
+uid=1500
+scratch=$LAB_STATE/scratch
+root=$scratch/root
+
+enter_cgroup() {
+    echo 0 >"$LAB_CGROUP/cgroup.procs"
+    # From inside, this cgroup is now the whole tree.
+    exec unshare --cgroup sh "$0" furnish
+}
+
+mount_tree() {
+    mount -t tmpfs -o mode=755 tmpfs "$scratch"
+    mkdir "$scratch/upper" "$scratch/work" "$scratch/home" "$scratch/journal" "$root"
+    mount -t overlay overlay -o "lowerdir=$LAB_LOWER,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
+    # Not on the overlay: a user's own overlay mounts need something else underneath.
+    mount --bind "$scratch/home" "$root/home"
+    mkdir -p "$root/var/log/journal" # persistent, so that users can read their own
+    mount --bind "$scratch/journal" "$root/var/log/journal"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+    mount -t tmpfs -o mode=755 tmpfs "$root/run"
+}
+
+mount_kernel() {
+    mount -t proc proc "$root/proc"
+    echo 1 >"$root/proc/sys/net/ipv4/ip_forward"
+    # Of /proc/sys only net belongs to this lab alone; the rest is the host's.
+    mount --bind "$root/proc/sys" "$root/proc/sys"
+    mount --bind "$root/proc/sys/net" "$root/proc/sys/net"
+    mount -o remount,bind,ro "$root/proc/sys"
+    # The kernel lets a user namespace mount its own procfs and sysfs only where one is visible in full.
+    mkdir -p "$root/run/host/proc" "$root/run/host/sys"
+    mount -t proc proc "$root/run/host/proc"
+    mount -t sysfs sysfs "$root/run/host/sys"
+    mount -t sysfs -o ro sysfs "$root/sys"
+    mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+}
+
+mount_devices() {
+    mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+    mkdir "$root/dev/pts" "$root/dev/shm" "$root/dev/net"
+    for node in null zero full random urandom tty; do
+        : >"$root/dev/$node"
+        mount --bind "/dev/$node" "$root/dev/$node"
+    done
+    mknod -m 666 "$root/dev/net/tun" c 10 200
+    mknod -m 666 "$root/dev/fuse" c 10 229
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+    ln -s pts/ptmx "$root/dev/ptmx"
+    ln -s /proc/self/fd "$root/dev/fd"
+}
+
+configure() {
+    # What the host enabled, mounts and logs in is not the lab's.
+    rm -rf "$root/etc/systemd/system" "$root/etc/systemd/user" "$root/etc/resolv.conf"
+    : >"$root/etc/fstab"
+    cp -R "$LAB_FURNITURE/." "$root/"
+    echo "$LAB_MACHINE_ID" >"$root/etc/machine-id"
+    for unit in console-getty.service getty@.service ldconfig.service systemd-firstboot.service systemd-networkd.service \
+        systemd-pcrphase.service systemd-resolved.service systemd-sysctl.service systemd-timesyncd.service \
+        systemd-udevd.service systemd-udev-trigger.service systemd-update-utmp.service tmp.mount; do
+        ln -s /dev/null "$root/etc/systemd/system/$unit"
+    done
+}
+
+add_user() {
+    for table in passwd group shadow; do
+        kept=$(grep -v -e "^$user:" -e "^[^:]*:[^:]*:$uid:" "$root/etc/$table")
+        printf '%s\n' "$kept" >"$root/etc/$table"
+    done
+    echo "$user:x:$uid:$uid::/home/$user:/bin/bash" >>"$root/etc/passwd"
+    echo "$user:x:$uid:" >>"$root/etc/group"
+    echo "$user:!:19000:0:99999:7:::" >>"$root/etc/shadow"
+    echo "$user:100000:65536" | tee "$root/etc/subuid" >"$root/etc/subgid"
+    cp -R "$root/etc/skel" "$root/home/$user"
+    chown -R "$uid:$uid" "$root/home/$user"
+    chmod 750 "$root/home/$user"
+    mkdir -p "$root/var/lib/systemd/linger"
+    : >"$root/var/lib/systemd/linger/$user"
+}
+
+add_payload() {
+    for part in k3s-rootless k3s-standin; do
+        mkdir -p "$root/opt/$part"
+        mount --bind "$LAB_PAYLOAD/opt/$part" "$root/opt/$part"
+        mount -o remount,bind,ro "$root/opt/$part"
+    done
+    cp "$LAB_PAYLOAD/usr/local/bin/"* "$root/usr/local/bin/"
+    [ -z "$LAB_K3S" ] || install -m 755 "$LAB_K3S" "$root/usr/local/bin/k3s"
+}
+
+furnish() {
+    mount_tree
+    mount_kernel
+    mount_devices
+    configure
+    add_user
+    add_payload
+    : >"$root/run/host/notify"
+    mount --bind "$LAB_STATE/notify" "$root/run/host/notify"
+    mkdir "$root/run/old"
+    cd "$root"
+    pivot_root . run/old
+    umount -l /run/old
+    rmdir /run/old
+    # Time, modules, reboot and raw devices are the host's.
+    exec setpriv --bounding-set -sys_module,-sys_time,-sys_rawio,-sys_boot,-mac_admin,-mac_override,-syslog,-wake_alarm \
+        env -i container=lab NOTIFY_SOCKET=/run/host/notify PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8 \
+        /usr/lib/systemd/systemd --system --unit=lab.target --log-target=journal
+}
+
+case ${1:-} in
+furnish) furnish ;;
+*) enter_cgroup ;;
+esac

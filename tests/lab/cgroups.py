@@ -1,0 +1,69 @@
+"""The cgroup of a lab, in the cgroup v2 hierarchy that the host has: the only one, or one beside v1."""
+
+from __future__ import annotations
+
+import select
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from tests.lab.errors import LabError
+
+WANTED = ("cpu", "cpuset", "memory", "pids")
+"""What rootless K3s needs."""
+_PATIENCE = 10.0
+
+
+def mount_point() -> Path:
+    """Return where the host has mounted cgroup2."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[fields.index("-") + 1] == "cgroup2":
+            return Path(fields[4])
+    raise LabError("no cgroup2 hierarchy is mounted on this host")
+
+
+def create(name: str) -> Path:
+    """Make the cgroup `name`, with as many controllers as the host can spare."""
+    top = mount_point()
+    available = (top / "cgroup.controllers").read_text().split()
+    for controller in (*WANTED, "io"):
+        if controller in available:
+            # One by one: the host may hold on to any of them, and the lab reports what it did not get. They stay switched on:
+            # others on the host may have begun to use them by the time the lab is gone.
+            with suppress(OSError):
+                (top / "cgroup.subtree_control").write_text(f"+{controller}")
+    group = top / name
+    group.mkdir()
+    return group
+
+
+def lacking(group: Path) -> tuple[str, ...]:
+    """Return which of `WANTED` do not reach `group`."""
+    present = (group / "cgroup.controllers").read_text().split()
+    return tuple(controller for controller in WANTED if controller not in present)
+
+
+def remove(group: Path) -> None:
+    """Kill whatever is left in `group`, and remove it with all below it."""
+    if not group.is_dir():
+        return
+    with suppress(FileNotFoundError):  # Linux before 5.14; then the death of the lab's PID 1 has to do
+        (group / "cgroup.kill").write_text("1")
+    _wait_until_empty(group)
+    for directory in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+        directory.rmdir()
+    group.rmdir()
+
+
+def _wait_until_empty(group: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    with (group / "cgroup.events").open() as events:
+        watch = select.poll()
+        watch.register(events, select.POLLPRI)
+        while "populated 1" in events.read():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise LabError(f"processes in {group} do not end")
+            watch.poll(left * 1000)
+            events.seek(0)

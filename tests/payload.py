@@ -1,0 +1,186 @@
+"""What a machine under test gets: the project installed from its wheel, and the K3s stand-in, laid out as on its disk.
+
+    opt/k3s-rootless/    an environment with the project and its locked dependencies
+    opt/k3s-standin/     an environment with the stand-in and what it needs
+    usr/local/bin/       the launchers `k3s-rootless` and `k3s`
+
+Both environments run on the machine's own /usr/bin/python3, which must be the release that built them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "payload"
+UV = ROOT / ".cache" / "uv" / "bin" / "uv"
+PYTHON = Path("/usr/bin/python3")
+
+LAUNCHERS = {
+    "k3s-rootless": """\
+#!/opt/k3s-rootless/bin/python -I
+import sys
+
+from k3s_rootless.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+""",
+    "k3s": """\
+#!/bin/sh
+exec /opt/k3s-standin/bin/python -I -m k3s_standin "$@"
+""",
+}
+
+_STANDIN = ROOT / "tests" / "standin" / "k3s_standin"
+_LOCK = ROOT / "requirements.lock"
+_PROJECT = ROOT / "pyproject.toml"
+_PROJECT_FILES = (_PROJECT, ROOT / "README.md", ROOT / "LICENSE", ROOT / "k3s_rootless", ROOT / "units")
+_UNUSED_AFTER = 3600.0
+
+
+class PayloadError(Exception):
+    """The payload cannot be built; the message says why."""
+
+
+def build() -> Path:
+    """Return the payload's directory, built when any of its sources changed since the last time."""
+    _require()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time():
+        base = _digest([_LOCK, _PROJECT, Path(__file__)], _python_version())
+        libraries = _layer(f"libraries-{base}", _install_libraries)
+        whole = _digest([*_PROJECT_FILES, _STANDIN], base)
+        payload = _layer(f"payload-{whole}", lambda tree: _install_project(tree, libraries))
+        _sweep(keep=(libraries, payload))
+    return payload
+
+
+def tar(payload: Path, stream: IO[bytes]) -> None:
+    """Write `payload` to `stream` as a tar archive, owned by root, to be unpacked at `/`."""
+    with tarfile.open(fileobj=stream, mode="w|") as archive:
+        for part in ("opt/k3s-rootless", "opt/k3s-standin", *(f"usr/local/bin/{name}" for name in LAUNCHERS)):
+            archive.add(payload / part, arcname=part, filter=_owned_by_root)
+
+
+def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def _require() -> None:
+    for path, hint in ((UV, "run tests/setup"), (PYTHON, "install python3"), (_STANDIN, "the stand-in's sources")):
+        if not path.exists():
+            raise PayloadError(f"{path} does not exist ({hint})")
+
+
+def _install_libraries(tree: Path) -> None:
+    for name, wanted in (("k3s-rootless", ("-r", str(_PROJECT))), ("k3s-standin", ("--group", f"{_PROJECT}:standin"))):
+        environment = tree / "opt" / name
+        _run(UV, "venv", "--relocatable", "--no-project", "--python", PYTHON, environment)
+        # Constraints with hashes: only what the lock names, and only the very files that it names.
+        _run(UV, "pip", "install", "--python", environment, "--compile-bytecode", "-c", _LOCK, *wanted)
+        # Every user may write to it, and a machine under test has no use for it.
+        (environment / ".lock").unlink(missing_ok=True)
+
+
+def _install_project(tree: Path, libraries: Path) -> None:
+    shutil.copytree(libraries, tree, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+    environment = tree / "opt" / "k3s-rootless"
+    with tempfile.TemporaryDirectory() as place:
+        _run(UV, "build", "--wheel", "--out-dir", place, ROOT)
+        (wheel,) = Path(place).glob("*.whl")
+        _run(UV, "pip", "install", "--python", environment, "--no-deps", "--compile-bytecode", wheel)
+    (environment / ".lock").unlink(missing_ok=True)
+    (library,) = (tree / "opt" / "k3s-standin" / "lib").glob("python3.*")
+    standin = library / "site-packages" / _STANDIN.name
+    shutil.copytree(_STANDIN, standin, ignore=shutil.ignore_patterns("__pycache__"))
+    _run(PYTHON, "-I", "-m", "compileall", "-q", standin)
+    programs = tree / "usr" / "local" / "bin"
+    programs.mkdir(parents=True)
+    for name, text in LAUNCHERS.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+
+
+def _layer(name: str, install: Callable[[Path], None]) -> Path:
+    place = CACHE / name
+    if not place.is_dir():
+        unfinished = CACHE / f"{name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o755)
+        install(unfinished)
+        unfinished.rename(place)
+    os.utime(place)
+    return place
+
+
+def _sweep(keep: Sequence[Path]) -> None:
+    old = time.time() - _UNUSED_AFTER
+    stale = [path for path in CACHE.iterdir() if path not in keep and path.is_dir() and path.stat().st_mtime < old]
+    for path in stale:
+        if not _mounted(path):
+            shutil.rmtree(path)
+
+
+def _mounted(path: Path) -> bool:
+    # A machine that was left running uses its payload for as long as it lives, from a mount namespace of its own.
+    for table in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            if f"/{path.name}/" in table.read_text():
+                return True
+        except OSError:
+            continue  # the process ended meanwhile, or is not ours to see
+    return False
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(sources: Sequence[Path], seed: str) -> str:
+    digest = hashlib.sha256(seed.encode())
+    for path in sorted(file for source in sources for file in _files(source)):
+        digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_mode:o}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _files(source: Path) -> Iterator[Path]:
+    if source.is_file():
+        yield source
+    for path in source.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def _python_version() -> str:
+    return _run(PYTHON, "-c", "import sys; print(sys.version)")
+
+
+def _run(*command: str | Path) -> str:
+    # Everyone must be able to read the result, whatever the caller's umask.
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, umask=0o022, check=False)
+    if done.returncode != 0:
+        raise PayloadError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr.strip()}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{build()}\n")

@@ -1,0 +1,244 @@
+"""What the lab promises to the tests that run in it, and to the host that it runs on."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import payload
+from tests.lab import cgroups
+from tests.lab.driver import Lab
+from tests.lab.errors import LabError
+from tests.lab.fixtures import absent, fresh
+from tests.lab.orders import ORDERS
+from tests.lab.site import Site, one_at_a_time, sweep
+from tests.machine import HOME, K3S, RUNTIME_DIR, TOOL, UID, USER, Machine
+from tests.payload import PayloadError
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def another() -> Iterator[Lab]:
+    try:
+        machine = Lab.up(f"another-{os.getpid()}")
+    except (LabError, PayloadError) as error:
+        absent("lab", str(error))
+    yield machine
+    machine.down()
+
+
+def traces(label: str) -> list[str]:
+    """Whatever a lab of this name has on the host: files, cgroups, mounts, processes."""
+    name = f"k3s-rootless-lab-{label}"
+    found = [str(path) for place in (Path("/run"), cgroups.mount_point()) for path in place.glob(name)]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            seen = (process / "mountinfo").read_text() + (process / "cgroup").read_text()
+        except OSError:
+            continue
+        if name in seen:
+            found.append(str(process))
+    return found
+
+
+def test_is_a_machine(lab: Lab) -> None:
+    machine: Machine = lab
+    assert machine.name == "lab"
+
+
+def test_both_managers_run_without_a_failed_unit(lab: Lab) -> None:
+    assert lab.root("systemctl", "is-system-running").stdout == "running\n"
+    assert lab.user("systemctl", "--user", "is-system-running").stdout == "running\n"
+    assert lab.root("readlink", "/proc/1/exe").stdout == "/usr/lib/systemd/systemd\n"
+
+
+def test_the_user_lingers_and_is_logged_in(lab: Lab) -> None:
+    fresh(lab)
+    assert lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout == "yes\n"
+    own = lab.user("cat", "/proc/self/cgroup").stdout.splitlines()[-1]
+    assert own.startswith(f"0::/user.slice/user-{UID}.slice/session-")
+
+
+def test_the_user_can_log_in_again(another: Lab) -> None:
+    before = another.user("cat", "/proc/self/cgroup").stdout
+    another.log_in_again()
+    after = another.user("cat", "/proc/self/cgroup").stdout
+    assert f"user-{UID}.slice/session-" in after
+    assert after != before
+
+
+def test_the_user_is_an_ordinary_one(lab: Lab) -> None:
+    assert lab.user("id").stdout == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
+    assert lab.user("pwd").stdout == f"{HOME}\n"
+    assert lab.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(f"{USER}:100000:65536") == 2
+    assert lab.user("printenv", "XDG_RUNTIME_DIR").stdout == f"{RUNTIME_DIR}\n"
+    assert lab.user("cat", "/etc/shadow").returncode != 0
+    assert lab.user("printenv", "GREETING", env={"GREETING": "hello"}).stdout == "hello\n"
+
+
+def test_the_journal_is_kept_for_the_user(lab: Lab) -> None:
+    lab.user("systemd-run", "--user", "--wait", "--unit=said", "echo", "said in the lab").check_returncode()
+    lab.root("journalctl", "--sync").check_returncode()
+    assert "said in the lab" in lab.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+    assert lab.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
+
+
+def test_the_network_is_its_own(lab: Lab) -> None:
+    links = lab.user("ip", "-brief", "address").stdout.split()
+    assert links[0] == "lo"
+    assert "127.0.0.1/8" in links
+    assert lab.user("cat", "/proc/sys/net/ipv4/ip_forward").stdout == "1\n"
+    lab.root("sysctl", "-qw", "net.ipv4.ip_forward=0").check_returncode()
+    lab.root("sysctl", "-qw", "net.ipv4.ip_forward=1").check_returncode()
+    assert lab.root("sysctl", "-qw", "kernel.panic=7").returncode != 0
+
+
+def test_project_and_k3s_are_installed_for_everyone(lab: Lab) -> None:
+    for program in (TOOL, K3S):
+        assert lab.user("test", "-x", program).returncode == 0
+    assert lab.user("/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless").returncode == 0
+    assert lab.root("touch", "/opt/k3s-rootless/written").returncode != 0
+
+
+def test_rootlesskit_runs_in_a_delegated_unit(lab: Lab) -> None:
+    unit = ("systemd-run", "--user", "--wait", "--pipe", "--property=Delegate=yes")
+    rootlesskit = (
+        *("rootlesskit", "--net=slirp4netns", "--disable-host-loopback", "--copy-up=/etc", "--copy-up=/run"),
+        *("--port-driver=builtin", "--cgroupns", "--pidns", "--evacuate-cgroup2=evacuated"),
+    )
+    seen = lab.user(*unit, *rootlesskit, "sh", "-c", "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0")
+    assert seen.returncode == 0, seen.stderr
+    uid, cgroup, tap = seen.stdout.splitlines()
+    assert uid == "0"
+    assert cgroup.startswith("0::/")
+    assert tap.startswith("tap0")
+
+
+def test_delegation_is_told_as_it_is(lab: Lab) -> None:
+    fresh(lab)
+    assert lab.delegates == (not cgroups.lacking(lab.site.cgroup))
+    if lab.plays_k3s and not lab.delegates:
+        assert lab.user("cat", str(ORDERS)).stdout == '{"enforce_controllers": false}'
+
+
+def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
+    unit = HOME / ".config/systemd/user/k3s-rootless.service"
+    lab.user("mkdir", "-p", str(unit.parent), str(HOME / ".kube")).check_returncode()
+    lab.user("tee", str(unit), stdin="[Service]\nExecStart=/usr/bin/sleep infinity\n").check_returncode()
+    lab.user("systemctl", "--user", "start", unit.name).check_returncode()
+    lab.user("systemctl", "--user", "set-environment", "K3S_ROOTLESS_MTU=1400").check_returncode()
+    lab.user("tee", str(ORDERS), stdin='{"fail": "anything"}').check_returncode()
+    fresh(lab)
+    shown = lab.user("systemctl", "--user", "show", "--property=LoadState,ActiveState", unit.name).stdout
+    assert shown.splitlines() == ["LoadState=not-found", "ActiveState=inactive"]
+    assert "K3S_" not in lab.user("systemctl", "--user", "show-environment").stdout
+    assert lab.user("ls", str(HOME / ".kube")).returncode != 0
+    assert "anything" not in lab.user("cat", str(ORDERS)).stdout
+
+
+def test_exit_status_input_and_both_outputs_come_through(lab: Lab) -> None:
+    done = lab.user("sh", "-c", "cat; echo complaint >&2; exit 7", stdin="fed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "fed\n", "complaint\n")
+    assert lab.user("no-such-program").returncode == 127
+    assert lab.user("sh", "-c", "kill -TERM $$").returncode == -signal.SIGTERM
+
+
+def test_a_signal_reaches_the_program(lab: Lab) -> None:
+    process = lab.popen("sh", "-c", "trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done")
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+    assert process.returncode == 130
+
+
+def test_killing_what_popen_returns_kills_the_program(lab: Lab) -> None:
+    with lab.popen("sh", "-c", "echo ready; exec sleep 987654") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    assert lab.root("timeout", "5", "sh", "-c", "while pgrep -f '^sleep 987654'; do sleep 0.1; done").returncode == 0
+
+
+def test_a_program_that_takes_too_long_is_killed_with_its_children(lab: Lab) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        lab.user("sh", "-c", "sleep 876543 & wait", timeout=0.5)
+    assert lab.root("pgrep", "-f", "^sleep 876543").returncode == 1
+
+
+def test_two_labs_do_not_see_each_other(lab: Lab, another: Lab) -> None:
+    lab.root("touch", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").check_returncode()
+    listener = ("systemd-run", "--user", "--wait", "--property=RuntimeMaxSec=1", "sleep", "10")
+    assert another.root("ls", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").stdout == ""
+    assert not Path("/etc/mine").exists()
+    assert another.user(*listener).returncode != 0
+    names = [each.root("cat", "/etc/machine-id").stdout for each in (lab, another)]
+    assert names[0] != names[1]
+
+
+def test_one_name_is_one_lab(another: Lab) -> None:
+    with pytest.raises(LabError, match="is up already"):
+        Lab.up(another.site.label)
+
+
+def test_down_leaves_nothing() -> None:
+    label = f"gone-{os.getpid()}"
+    try:
+        machine = Lab.up(label)
+    except (LabError, PayloadError) as error:
+        absent("lab", str(error))
+    machine.user("systemd-run", "--user", "sleep", "infinity").check_returncode()
+    assert traces(label)
+    machine.down()
+    assert traces(label) == []
+
+
+def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
+    label = f"killed-{os.getpid()}"
+    code = f"import time; from tests.lab.driver import Lab; Lab.up({label!r}); print('up', flush=True); time.sleep(60)"
+    root = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "up\n"
+        holder = int((Site(label).state / "holder").read_text().split()[0])
+        ended = os.pidfd_open(holder)
+        driver.kill()
+    assert select.select([ended], [], [], 20)[0], "what holds the namespaces lives on"
+    os.close(ended)
+    with one_at_a_time():
+        sweep()
+    assert traces(label) == []
+    assert traces(lab.site.label), "the living are left alone"
+
+
+def test_the_payload_is_built_once_and_unpacks_anywhere(lab: Lab, tmp_path: Path) -> None:
+    assert lab.plays_k3s or os.environ.get("K3S_BINARY")
+    tree = payload.build()
+    assert payload.build() == tree
+    with (tmp_path / "payload.tar").open("wb") as archive:
+        payload.tar(tree, archive)
+    with tarfile.open(tmp_path / "payload.tar") as archive:
+        launcher = archive.getmember(TOOL.removeprefix("/"))
+        assert (launcher.mode, launcher.uid, launcher.uname) == (0o755, 0, "root")
+        assert {name.partition("/")[0] for name in archive.getnames()} == {"opt", "usr"}
+
+
+@pytest.mark.timeout(600)
+def test_the_demonstration_succeeds(lab: Lab) -> None:
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-m", "tests.lab", "demo"], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in ("check", "up", "ports", "down"):
+        assert f"\n$ k3s-rootless {step}" in done.stdout
+    assert "\n$ curl -si http://localhost:10080/\nHTTP/1.1 " in done.stdout
+    assert lab.delegates or "keeps cpu, cpuset, memory, pids on cgroup v1" in done.stdout
