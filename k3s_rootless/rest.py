@@ -121,8 +121,9 @@ def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer
         connection.connect()
         connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        return Answer(response.status, _body(response))
+        # Closed by name: what is to be read to its end has the socket to itself, and an error would keep it open.
+        with connection.getresponse() as response:
+            return Answer(response.status, _body(response))
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:

@@ -170,8 +170,7 @@ def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
         return None
     # `0: alice 100000 65536`
     words = [line.split() for line in output.stdout.splitlines()]
-    found = (_numbers(line[2], line[3]) for line in words if len(line) == 4)
-    ranges = tuple(one for one in found if one is not None)
+    ranges = tuple(found for line in words if len(line) == 4 and (found := _numbers(line[2], line[3])))
     return Known(ranges, " ".join(arguments)) if ranges else None
 
 

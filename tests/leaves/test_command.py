@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from k3s_rootless import command
+from k3s_rootless.command import Output
+from k3s_rootless.errors import CommandFailed
+
+
+def sh(script: str) -> list[str]:
+    return ["sh", "-c", script]
+
+
+def stream(*args: str) -> Iterator[bytes]:
+    return command.stream(args)
+
+
+def close(lines: Iterator[bytes]) -> None:
+    cast("Generator[bytes, None, None]", lines).close()
+
+
+def held(fifo: Path) -> bool:
+    """Tell whether any process has the pipe open for writing; who was killed has let go of it."""
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(reading, 1) != b""
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(reading)
+
+
+def all_gone(fifo: Path) -> bool:
+    deadline = time.monotonic() + 2
+    while held(fifo) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not held(fifo)
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "held"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_program_says_what_it_says() -> None:
+    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=5) == Output("out\n", "err\n", 3)
+
+
+def test_a_signal_is_a_negative_status() -> None:
+    assert command.run(sh("kill -9 $$"), timeout=5) == Output("", "", -9)
+
+
+def test_output_that_is_no_utf_8_is_replaced() -> None:
+    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=5) == Output("a\ufffdb", "\ufffd", 0)
+
+
+def test_much_output_on_both_sides_is_read_whole() -> None:
+    found = command.run(sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=10)
+
+    assert (len(found.stdout), len(found.stderr)) == (3_000_000, 3_000_000)
+
+
+def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
+    assert command.run(["cat"], timeout=5) == Output("", "", 0)
+    ids, leader = command.run(sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=5).stdout.splitlines()
+    assert ids == f"{leader} {leader}"
+
+
+def test_the_environment_is_the_given_one_or_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K3S_ROOTLESS_MTU", "1400")
+
+    assert command.run(["/usr/bin/env"], timeout=5, environ={"A": "b"}).stdout == "A=b\n"
+    assert "K3S_ROOTLESS_MTU=1400\n" in command.run(["/usr/bin/env"], timeout=5).stdout
+
+
+def test_words_are_not_read_by_a_shell() -> None:
+    assert command.run(["echo", "$HOME; exit 3", "a  b"], timeout=5).stdout == "$HOME; exit 3 a  b\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["/nonexistent/k3s", "--version"], "`/nonexistent/k3s --version`: No such file or directory"),
+        (["/"], "`/`: Permission denied"),
+        (["/etc/passwd", "a b"], "`/etc/passwd 'a b'`: Permission denied"),
+        (["/" + "x" * 5000], "File name too long"),
+    ],
+    ids=["missing", "directory", "not executable", "too long"],
+)
+def test_what_cannot_be_started_is_said_as_it_can_be_pasted(args: list[str], why: str) -> None:
+    for start in (lambda: command.run(args, timeout=5), lambda: list(command.stream(args))):
+        with pytest.raises(CommandFailed) as caught:
+            start()
+
+        assert caught.value.message.startswith("cannot run `")
+        assert caught.value.message.endswith(why)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 60",
+        "sleep 60 & sleep 60",
+        "(sleep 60 | sleep 60) & wait",
+        "trap '' TERM; sleep 60",
+    ],
+    ids=["itself", "its child", "its grandchildren", "who ignores SIGTERM"],
+)
+def test_who_is_too_slow_is_killed_with_all_that_it_started(fifo: Path, script: str) -> None:
+    start = time.monotonic()
+
+    with pytest.raises(CommandFailed, match=r"gave no answer within 0\.2 s$"):
+        command.run(sh(f"exec 9<>{fifo}; {script}"), timeout=0.2)
+
+    assert all_gone(fifo)
+    assert time.monotonic() - start < 3
+
+
+def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Path) -> None:
+    """The leader of the group is dead by then; its group is not."""
+    with pytest.raises(CommandFailed, match="gave no answer"):
+        command.run(sh(f"exec 9<>{fifo}; sleep 60 & exit 0"), timeout=0.2)
+
+    assert all_gone(fifo)
+
+
+def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
+    script = f"(sleep 0.2; touch {tmp_path}/done) >/dev/null 2>&1 & echo started"
+
+    assert command.run(sh(script), timeout=5).stdout == "started\n"
+    while not (tmp_path / "done").exists():
+        time.sleep(0.02)
+
+
+def test_lines_are_given_as_they_come(fifo: Path) -> None:
+    lines = stream(*sh(f"echo one; cat {fifo}; echo last"))
+
+    assert next(lines) == b"one\n"
+    fifo.write_text("two\n")
+    assert list(lines) == [b"two\n", b"last\n"]
+
+
+def test_a_stream_keeps_bytes_and_a_last_line_without_end() -> None:
+    assert list(stream(*sh(r"printf 'a\377\n\n\0b'"))) == [b"a\xff\n", b"\n", b"\0b"]
+
+
+def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -> None:
+    lines = stream("touch", str(tmp_path / "started"))
+
+    assert not (tmp_path / "started").exists()
+    assert list(lines) == []
+    assert (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 60", "sleep 60 & sleep 60", "trap '' TERM INT HUP; while :; do sleep 1; done"],
+    ids=["itself", "its child", "who ignores signals"],
+)
+def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, script: str) -> None:
+    lines = stream(*sh(f"exec 9<>{fifo}; echo up; {script}"))
+    assert next(lines) == b"up\n"
+    start = time.monotonic()
+
+    close(lines)
+
+    assert all_gone(fifo)
+    assert time.monotonic() - start < 3
+
+
+def test_a_program_that_complains_at_length_does_not_stand_still() -> None:
+    script = "head -c 1000000 /dev/zero >&2; echo one; head -c 1000000 /dev/zero >&2; echo two"
+
+    assert list(stream(*sh(script))) == [b"one\n", b"two\n"]
+
+
+def test_a_failing_stream_gives_its_lines_and_then_its_last_complaint() -> None:
+    lines = stream(*sh("echo one; echo first >&2; echo No such unit >&2; exit 1"))
+
+    assert next(lines) == b"one\n"
+    with pytest.raises(CommandFailed, match=r"` failed: No such unit$"):
+        next(lines)
+
+
+def test_a_failure_without_a_word_is_the_end_of_the_stream() -> None:
+    """`journalctl --grep` ends with 1 where nothing matches."""
+    assert list(stream(*sh("echo one; exit 1"))) == [b"one\n"]
+
+
+def test_a_complaint_of_one_who_succeeds_is_none() -> None:
+    assert list(stream(*sh("echo one; echo careful >&2"))) == [b"one\n"]
+
+
+def test_a_stream_that_somebody_killed_is_not_taken_for_whole() -> None:
+    lines = stream(*sh("echo one; kill -9 $$"))
+
+    assert next(lines) == b"one\n"
+    with pytest.raises(CommandFailed, match=r"was ended by signal 9$"):
+        next(lines)
+
+
+def in_another_process(code: str) -> subprocess.CompletedProcess[str]:
+    program = f"from k3s_rootless import command\nfrom k3s_rootless.errors import CommandFailed\n{code}"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20)
+
+
+def test_one_program_becomes_another() -> None:
+    done = in_another_process("command.replace(['sh', '-c', 'echo $A $#', 'sh', 'b c'], {'A': '1', 'PATH': '/bin:/usr/bin'})")
+
+    assert (done.stdout, done.returncode) == ("1 1\n", 0)
+
+
+def test_what_it_cannot_become_is_said() -> None:
+    code = "try: command.replace(['/nonexistent/k3s', 'a b'], {})\nexcept CommandFailed as error: print(error)"
+
+    assert in_another_process(code).stdout == "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"

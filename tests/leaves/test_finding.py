@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from k3s_rootless.finding import Finding, Verdict, matches
+
+
+@pytest.mark.parametrize(
+    ("check", "asked", "expected"),
+    [
+        ("cgroup.delegation.cpu", "cgroup.delegation.cpu", True),
+        ("cgroup.delegation.cpu", "cgroup.delegation", True),
+        ("cgroup.delegation.cpu", "cgroup", True),
+        ("cgroup.delegation.cpuset", "cgroup.delegation.cpu", False),
+        ("cgroup.delegation", "cgroup.delegation.cpu", False),
+        ("cgroup.delegation.cpu", "cgroup.", False),
+        ("cgroup.delegation.cpu", "delegation", False),
+        ("cgroup.delegation.cpu", "", False),
+        ("cgroup.delegation.cpu", "cgroup.delegation.cpu.", False),
+    ],
+)
+def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expected: bool) -> None:
+    assert matches(check, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "anchor"),
+    [("cgroup.delegation.cpuset", "cgroupdelegationcpuset"), ("session.runtime_dir", "sessionruntime_dir")],
+)
+def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
+    """The anchor that GitHub makes of a heading drops its dots and keeps its underscores."""
+    assert Finding(check, "", Verdict.PASS, "").anchor == f"docs/reference/checks.md#{anchor}"
+
+
+def test_the_four_verdicts_are_spelled_as_scripts_know_them() -> None:
+    assert [verdict.value for verdict in Verdict] == ["pass", "warn", "fail", "unknown"]

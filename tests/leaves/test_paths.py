@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.paths import UNIT, Paths
+
+HOME = Path("/home/alice")
+
+
+def paths(**environ: str) -> Paths:
+    return Paths.of(environ, 1000, HOME)
+
+
+def test_without_an_environment_the_user_database_decides() -> None:
+    assert paths() == Paths(Path("/"), HOME, Path("/run/user/1000"), HOME / ".config")
+
+
+@pytest.mark.parametrize(
+    ("value", "runtime", "config"),
+    [
+        ("/srv/x", "/srv/x", "/srv/x"),
+        ("/srv/x/", "/srv/x", "/srv/x"),
+        ("/", "/", "/"),
+        ("", "/run/user/1000", "/home/alice/.config"),
+        ("srv/x", "/run/user/1000", "/home/alice/.config"),
+        (".", "/run/user/1000", "/home/alice/.config"),
+        ("~/x", "/run/user/1000", "/home/alice/.config"),
+        (" /srv", "/run/user/1000", "/home/alice/.config"),
+    ],
+)
+def test_only_absolute_paths_of_the_environment_count(value: str, runtime: str, config: str) -> None:
+    assert str(paths(XDG_RUNTIME_DIR=value).runtime) == runtime
+    assert str(paths(XDG_CONFIG_HOME=value).config) == config
+
+
+def test_the_home_of_the_environment_does_not_move_anything() -> None:
+    """`sudo` and `su` keep somebody else's."""
+    assert paths(HOME="/root", XDG_DATA_HOME="/root/data", USER="root") == paths()
+
+
+def test_every_place_follows_from_the_four() -> None:
+    found = paths(XDG_RUNTIME_DIR="/run/me", XDG_CONFIG_HOME="/config")
+
+    assert UNIT == "k3s-rootless.service"
+    assert found.user_units == Path("/config/systemd/user")
+    assert found.data == HOME / ".rancher/k3s"
+    assert found.kubeconfig == HOME / ".kube/k3s.yaml"
+    assert found.lock == Path("/run/me/k3s-rootless.lock")

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from k3s_rootless import rest
+from k3s_rootless.errors import PeerError
+from k3s_rootless.rest import Answer, TlsPeer, UnixPeer
+from tests.leaves.wire import LATE, Behaviour, dripping, on_port, on_socket, sending
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def ask(tmp_path: Path, behave: Behaviour, timeout: float = 5) -> Answer:
+    path = tmp_path / "api.sock"
+    with on_socket(path, behave):
+        return UnixPeer(path).get("/v1/ports", timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (OK + b"Content-Length: 2\r\n\r\nok", Answer(200, b"ok")),
+        (OK + b"Content-Length: 0\r\n\r\n", Answer(200, b"")),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", Answer(200, b"abc")),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nno\n", Answer(500, b"no\n")),
+        (b"HTTP/1.1 204 Empty\r\n\r\n", Answer(204, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nok", Answer(200, b"ok")),
+    ],
+    ids=["length", "empty", "chunks", "refusal", "no content", "continue"],
+)
+def test_an_answer_is_read_from_a_connection_that_stays_open(tmp_path: Path, sent: bytes, expected: Answer) -> None:
+    start = time.monotonic()
+
+    assert ask(tmp_path, sending(sent, linger=LATE)) == expected
+    assert time.monotonic() - start < 1
+
+
+def test_an_answer_without_a_length_lasts_until_the_peer_hangs_up(tmp_path: Path) -> None:
+    assert ask(tmp_path, sending(b"HTTP/1.0 200 OK\r\n\r\nall of it")) == Answer(200, b"all of it")
+
+
+def test_a_large_answer_is_read_whole(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 100_000
+
+    assert ask(tmp_path, sending(OK + b"Content-Length: 25600000\r\n\r\n" + body)).body == body
+
+
+def test_the_question_is_a_plain_get(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def behave(connection: socket.socket, question: bytes) -> None:
+        asked.append(question)
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+    ask(tmp_path, behave)
+
+    head = asked[0].decode().split("\r\n")
+    assert head[0] == "GET /v1/ports HTTP/1.1"
+    assert {"Host: localhost", "Accept: application/json"} < set(head)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        sending(b"", linger=LATE),
+        sending(OK, linger=LATE),
+        sending(OK + b"Content-Length: 9\r\n\r\nhalf", linger=LATE),
+        dripping(b"", b"H"),
+        dripping(OK, b"A: b\r\n"),
+        dripping(OK + b"A: ", b"b"),
+        dripping(OK + b"Content-Length: 100000\r\n\r\n", b" "),
+        dripping(b"HTTP/1.0 200 OK\r\n\r\n", b" "),
+        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=[
+        *("silence", "half a head", "half a body", "status line drips", "headers drip", "a header drips"),
+        *("body drips", "endless body drips", "chunk size drips", "chunks drip", "endless continue"),
+    ],
+)
+def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behaviour) -> None:
+    start = time.monotonic()
+
+    with pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"):
+        ask(tmp_path, behave, timeout=0.3)
+
+    assert 0.25 < time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"", "closed connection without response"),
+        (OK + b"Content-Length: 9\r\n\r\nhalf", "its answer ended in the middle"),
+        (OK + b"Content-Length: 9\r\n\r\n", "its answer ended in the middle"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "its answer ended in the middle"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "its answer ended in the middle"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\x1b[2J\r\nab", "its answer ended in the middle"),
+        (b"220 mail.example ESMTP\r\n\r\n", "its answer is no HTTP"),
+        (b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", "its answer is no HTTP"),
+        (b"\0\xff" * 5000, "its answer is no HTTP"),
+        (b"x" * 200_000, "its answer is no HTTP"),
+        (b"HTTP/1.1 9999 OK\r\n\r\n", "its answer is no HTTP"),
+        (OK + b"A: b\r\n" * 200 + b"\r\n", "more than 100 headers"),
+        (OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n", "its answer is no HTTP"),
+    ],
+    ids=[
+        *("nothing", "half", "head only", "half a chunk", "no last chunk", "no chunk", "mail", "escapes", "bytes", "long line"),
+        *("status", "headers", "long header"),
+    ],
+)
+def test_what_is_no_whole_answer_is_refused_and_not_repeated(tmp_path: Path, sent: bytes, why: str) -> None:
+    with pytest.raises(PeerError) as caught:
+        ask(tmp_path, sending(sent))
+
+    assert caught.value.message.startswith(f"cannot ask the socket {tmp_path}/api.sock: ")
+    assert why in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+def test_more_than_the_largest_answer_is_not_kept(tmp_path: Path) -> None:
+    def flood(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+        for _part in range(100):
+            connection.sendall(bytes(1_000_000))
+
+    with pytest.raises(PeerError, match=f"the answer is longer than {rest.LARGEST_ANSWER} bytes"):
+        ask(tmp_path, flood)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none", "no such file or directory"), ("dead", "connection refused"), ("x" * 120, "path too long")],
+    ids=["none", "dead", "too long"],
+)
+def test_a_socket_that_nobody_serves_is_said(tmp_path: Path, name: str, why: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "dead"))
+
+    with pytest.raises(PeerError, match=f"^cannot ask the socket .*: .*{why}$"):
+        UnixPeer(tmp_path / name).get("/", timeout=5)
+
+
+CA = trustme.CA()
+
+
+def context(authority: trustme.CA = CA) -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    authority.configure_trust(made)
+    return made
+
+
+def served(*names: str) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert(*names).configure_cert(made)
+    return made
+
+
+def test_an_answer_comes_over_tls() -> None:
+    with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok"), served("127.0.0.1")) as port:
+        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5) == Answer(200, b"ok")
+
+
+@pytest.mark.parametrize(
+    ("names", "trusted", "why"),
+    [(["127.0.0.1"], trustme.CA, "certificate verify failed"), (["k3s.example"], lambda: CA, "ip address mismatch")],
+    ids=["wrong CA", "wrong name"],
+)
+def test_a_stranger_is_not_asked(names: list[str], trusted: Callable[[], trustme.CA], why: str) -> None:
+    asked: list[bytes] = []
+
+    with on_port(lambda _, question: asked.append(question), served(*names)) as port:
+        with pytest.raises(PeerError, match=why) as caught:
+            TlsPeer("127.0.0.1", port, context(trusted())).get("/readyz", timeout=5)
+
+        assert caught.value.message.startswith(f"cannot ask https://127.0.0.1:{port}: ")
+    assert asked in ([], [b""])
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [sending(b"", linger=LATE), dripping(b"", b"\x16"), dripping(b"\x16\x03\x03\x40\x00", b"\x02")],
+    ids=["silence", "bytes drip", "a record drips"],
+)
+def test_a_handshake_that_does_not_end_is_given_up(behave: Behaviour) -> None:
+    start = time.monotonic()
+
+    with on_port(behave) as port, pytest.raises(PeerError):
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=0.3)
+
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("behave", [sending(b"", linger=LATE), dripping(OK, b"A: b\r\n")], ids=["silence", "headers drip"])
+def test_the_deadline_holds_over_tls_as_well(behave: Behaviour) -> None:
+    start = time.monotonic()
+
+    with on_port(behave, served("127.0.0.1")) as port, pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"):
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=0.3)
+
+    assert time.monotonic() - start < 1
+
+
+def test_who_speaks_no_tls_is_no_peer() -> None:
+    with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok")) as port, pytest.raises(PeerError, match="wrong version number"):
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5)
+
+
+def test_a_port_that_nobody_serves_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    with pytest.raises(PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"):
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.release.flags import HTTPS_PORT, ServerSettings
+
+HOME = Path("/home/alice")
+UNIT = ("/usr/local/bin/k3s", "server", "--rootless", "--snapshotter=fuse-overlayfs")
+DATA = HOME / ".rancher/k3s"
+KUBECONFIG = HOME / ".kube/k3s.yaml"
+
+
+def settings(arguments: str, **environ: str) -> ServerSettings:
+    return ServerSettings.of((*UNIT, *arguments.split()), environ, HOME)
+
+
+def test_what_nobody_says_is_the_default_of_k3s() -> None:
+    assert settings("") == ServerSettings(DATA, KUBECONFIG, 6443, servicelb=True)
+    assert ServerSettings.of((), {}, HOME) == ServerSettings(DATA, KUBECONFIG)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--data-dir /srv/k3s", "/srv/k3s"),
+        ("--data-dir=/srv/k3s", "/srv/k3s"),
+        ("-d /srv/k3s", "/srv/k3s"),
+        ("-d=/srv/k3s", "/srv/k3s"),
+        ("-data-dir /srv/k3s", "/srv/k3s"),
+        ("--d=/srv/k3s", "/srv/k3s"),
+        ("--data-dir /one -d /two", "/two"),
+        ("-d /one --data-dir=/two", "/two"),
+        ("--data-dir ~", "/home/alice"),
+        ("--data-dir ~/k3s", "/home/alice/k3s"),
+        ("--data-dir $HOME/k3s", "/home/alice/k3s"),
+        ("--data-dir=${HOME}/k3s", "/home/alice/k3s"),
+        ("--data-dir ~//etc", "/home/alice/etc"),
+        ("--data-dir ~bob/k3s", "/home/alice/~bob/k3s"),
+        ("--data-dir k3s", "/home/alice/k3s"),
+        ("--data-dir=/a=b", "/a=b"),
+        ("--data-dir", "/home/alice/.rancher/k3s"),
+        ("--data-dir=", "/home/alice/.rancher/k3s"),
+        ("--data-dir-of-others=/srv/k3s data-dir=/srv/k3s d /srv", "/home/alice/.rancher/k3s"),
+    ],
+)
+def test_the_data_directory_is_what_the_command_line_says(arguments: str, expected: str) -> None:
+    assert str(settings(arguments).data) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--write-kubeconfig ~/k.yaml", "/home/alice/k.yaml"),
+        ("-o /srv/k.yaml", "/srv/k.yaml"),
+        ("-o=/srv/k.yaml", "/srv/k.yaml"),
+        ("--write-kubeconfig-mode=644 --write-kubeconfig-group wheel", "/home/alice/.kube/k3s.yaml"),
+    ],
+)
+def test_the_kubeconfig_is_where_the_command_line_says(arguments: str, expected: str) -> None:
+    assert str(settings(arguments).kubeconfig) == expected
+
+
+def test_the_environment_speaks_where_the_command_line_does_not() -> None:
+    environ = {"K3S_DATA_DIR": "~/data", "K3S_KUBECONFIG_OUTPUT": "/srv/k.yaml"}
+
+    assert settings("", **environ).data == HOME / "data"
+    assert settings("", **environ).kubeconfig == Path("/srv/k.yaml")
+    assert settings("-d /flag -o /k", **environ) == ServerSettings(Path("/flag"), Path("/k"))
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert settings("", K3S_DATA_DIR="", K3S_KUBECONFIG_OUTPUT="") == settings("")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--https-listen-port 7443", 7443),
+        ("--https-listen-port=443", 443),
+        ("--https-listen-port 1 --https-listen-port 65535", 65535),
+        ("--https-listen-port", HTTPS_PORT),
+        ("--https-listen-port=", HTTPS_PORT),
+        ("--https-listen-port=0", HTTPS_PORT),
+        ("--https-listen-port=65536", HTTPS_PORT),
+        ("--https-listen-port=-1", HTTPS_PORT),
+        ("--https-listen-port=http", HTTPS_PORT),
+        ("--https-listen-port=\u0667\u0664\u0664\u0663", HTTPS_PORT),
+        ("--https-listen-port=" + "9" * 5000, HTTPS_PORT),
+    ],
+    ids=lambda value: ascii(value)[-20:],
+)
+def test_the_port_of_the_api_is_a_port(arguments: str, expected: int) -> None:
+    assert settings(arguments).https_port == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--disable servicelb", False),
+        ("--disable=servicelb", False),
+        ("--disable traefik,servicelb", False),
+        ("--disable=servicelb,traefik", False),
+        ("--disable traefik --disable servicelb", False),
+        ("--disable servicelb --disable traefik", False),
+        ("--no-deploy servicelb", False),
+        ("--disable traefik", True),
+        ("--disable=servicelb-not", True),
+        ("--disable-servicelb", True),
+        ("--disable", True),
+        ("servicelb", True),
+    ],
+)
+def test_servicelb_runs_unless_it_is_disabled(arguments: str, *, expected: bool) -> None:
+    assert settings(arguments).servicelb == expected
+
+
+def test_a_list_may_hold_blanks() -> None:
+    assert not ServerSettings.of((*UNIT, "--disable", "traefik, servicelb"), {}, HOME).servicelb
+
+
+WORDS = st.sampled_from(["-d", "--data-dir", "--https-listen-port", "--disable", "-o", "=", "-", "--", "~", ""]) | st.text(
+    max_size=9
+)
+
+
+@given(st.lists(WORDS), st.dictionaries(st.sampled_from(["K3S_DATA_DIR", "K3S_KUBECONFIG_OUTPUT"]), st.text(max_size=9)))
+def test_any_command_line_has_an_answer(argv: list[str], environ: dict[str, str]) -> None:
+    found = ServerSettings.of(argv, environ, HOME)
+
+    assert found.data.is_absolute()
+    assert found.kubeconfig.is_absolute()
+    assert 0 < found.https_port < 65536
