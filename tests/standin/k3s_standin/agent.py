@@ -1,0 +1,137 @@
+"""The agent: cgroup controllers, the snapshotter, and a Node that becomes Ready (K3s pkg/agent/run.go)."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import socket
+
+from . import kernel, objects, settings
+from .cluster import Object
+from .flags import Flags
+from .journal import Fatal
+from .milestones import Milestones
+from .orders import Orders
+from .story import Story
+from .watching import Context
+
+_RETRY = 2.0
+_TAP_OFFSET = 100
+
+
+class Agent:
+    """Runs after the API is ready, as K3s's agent does: what it lacks shows that late."""
+
+    def __init__(self, flags: Flags, orders: Orders, context: Context, milestones: Milestones, story: Story) -> None:
+        self._flags = flags
+        self._orders = orders
+        self._context = context
+        self._milestones = milestones
+        self._story = story
+        self._name = flags.text("node-name") or socket.gethostname().lower()
+
+    def run(self) -> None:
+        """Check, register, become ready; raises Fatal where K3s dies, and waits for ever where K3s does."""
+        if self._flags.rootless and self._orders.enforce_controllers:
+            self._validate_cgroups()
+        if self._orders.check_snapshotter:
+            self._wait_for_snapshotter()
+        self._story.kubelet(self._name)
+        self._sleep(self._orders.node_delay)
+        self._put_node(ready=False)
+        self._milestones.mark("node-registered")
+        self._story.registered(self._name)
+        self._sleep(self._orders.node_delay)
+        if not self._orders.node_ready:
+            return
+        self._put_node(ready=True)
+        self._milestones.mark("node-ready")
+        self._sleep(self._orders.deployments_delay)
+        for deployment in self._context.cluster.items("deployments")[0]:
+            self._context.cluster.put("deployments", objects.available(deployment))
+        self._milestones.mark("deployments-ready")
+
+    def _validate_cgroups(self) -> None:
+        found = kernel.controllers(self._orders.controllers)
+        writable = os.access(kernel.CGROUP_ROOT, os.W_OK)
+        release, journal = self._context.release, self._context.journal
+        try:
+            kernel.validate_controllers(found, release, writable=writable, journal=journal)
+        except Fatal as fatal:
+            raise release.last_words(fatal.message) from None
+
+    def _wait_for_snapshotter(self) -> None:
+        name = self._flags.text("snapshotter", "overlayfs")
+        while (error := kernel.snapshotter_error(name, self._flags.data_dir)) is not None:
+            if self._context.release.triple >= (1, 23, 0):
+                self._context.journal.info(f"Waiting to retrieve agent configuration; server is not ready: {error}")
+            else:
+                self._context.journal.error(f"Failed to configure agent: {error}")
+            self._sleep(_RETRY)
+
+    def _put_node(self, *, ready: bool) -> None:
+        address = tap_address(os.environ.get("K3S_ROOTLESS_CIDR", "")) if self._flags.rootless else "127.0.0.1"
+        self._context.cluster.put("nodes", node(self._name, self._context.release.version, address, ready=ready))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._context.gate.stopping.wait(seconds):
+            raise SystemExit
+
+
+def tap_address(cidr: str) -> str:
+    """Return the node's address: slirp4netns gives the tap device the hundredth of the network."""
+    return str(ipaddress.ip_network(cidr or settings.DEFAULT_CIDR).network_address + _TAP_OFFSET)
+
+
+def node(name: str, version: str, address: str, *, ready: bool) -> Object:
+    """Return the cluster's only Node."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    info = {
+        "kubeletVersion": version,
+        "kubeProxyVersion": version,
+        "architecture": machine,
+        "operatingSystem": "linux",
+        "kernelVersion": platform.release(),
+        "containerRuntimeVersion": "containerd://2.0.5-k3s2",
+    }
+    notes = {"k3s.io/internal-ip": address, "k3s.io/hostname": name}
+    amounts = {"cpu": "2", "memory": "4015712Ki", "pods": "110"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": _labels(name, machine), "annotations": notes},
+        "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"], "providerID": f"k3s://{name}"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+            "capacity": amounts,
+            "allocatable": amounts,
+            "conditions": _conditions(ready=ready),
+            "nodeInfo": info,
+        },
+    }
+
+
+def _labels(name: str, machine: str) -> dict[str, str]:
+    return {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": machine,
+        "node-role.kubernetes.io/control-plane": "true",
+        "node.kubernetes.io/instance-type": "k3s",
+    }
+
+
+def _conditions(*, ready: bool) -> list[dict[str, str]]:
+    missing = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
+    last = (
+        objects.condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+        if ready
+        else objects.condition("Ready", "False", "KubeletNotReady", missing)
+    )
+    return [
+        objects.condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        objects.condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        objects.condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        last,
+    ]

@@ -1,0 +1,217 @@
+"""The server: what K3s is inside the namespaces, from its first log line to its end."""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from . import certificates, cluster, faults, kernel, kubeconfig, objects
+from .agent import Agent
+from .answers import Answerer
+from .api import Server
+from .flags import Flags
+from .forwards import Reconciler, RootlessKit
+from .health import Gate
+from .journal import Fatal, Journal
+from .milestones import Milestones
+from .orders import Orders
+from .release import Release
+from .resources import Verbs
+from .servicelb import ServiceLB
+from .story import Story
+from .watching import Context
+
+_SAVE_EVERY = 0.5
+_DEFECT = 98
+_Opened = TypeVar("_Opened")
+_DIRECTORIES = (
+    "server/cred", "server/db", "server/manifests", "server/static", "agent/containerd", "agent/etc", "agent/images",
+    "agent/pod-manifests", "logs/pods", "logs/containers", "cni", "kubelet", "etc/rancher", "storage",
+)  # fmt: skip
+
+
+class Child:
+    """One start of the server."""
+
+    def __init__(self, flags: Flags, orders: Orders, journal: Journal) -> None:
+        self._flags = flags
+        self._orders = orders
+        self._journal = journal
+        self._data_dir = flags.data_dir
+        self._release = Release(orders.version, orders.commit)
+        self._gate = Gate()
+        self._ends: queue.SimpleQueue[Fatal | None] = queue.SimpleQueue()
+        self._milestones = Milestones(self._data_dir)
+        self._story = Story(journal, self._release, self._data_dir, flags.https_port, orders.noise)
+        self._save: Callable[[], None] = lambda: None
+        self._began = time.monotonic()
+
+    def run(self) -> int:
+        """Play the server until it dies or is told to end; returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._milestones.mark("child-started")
+        faults.arm(self._orders, self._gate, self._journal, self._milestones, self._ends.put)
+        self._spawn(self._start)
+        fatal = self._ends.get()
+        self._gate.stopping.set()
+        self._save()
+        if fatal is not None:
+            self._milestones.mark("fatal", message=fatal.message)
+            self._journal.die(fatal)
+            return fatal.code
+        self._milestones.mark("stopping")
+        time.sleep(self._orders.stop_delay)
+        return 0
+
+    def _start(self) -> None:
+        self._check_release()
+        if self._flags.rootless:
+            kernel.enter_own_cgroup()
+        make_tree(self._data_dir)
+        if self._flags.rootless:
+            kernel.bind_directories(self._data_dir)
+        self._story.starting()
+        context = self._serve()
+        self._sleep(self._orders.kubeconfig_delay)
+        written = kubeconfig.write(self._flags, context.certificates)
+        self._milestones.mark("kubeconfig")
+        self._story.written(written)
+        self._sleep(self._orders.ready_delay)
+        self._gate.ready.set()
+        self._milestones.mark("readyz")
+        self._story.running()
+        self._start_controllers(context)
+        if not self._flags.switch("disable-agent"):
+            Agent(self._flags, self._orders, context, self._milestones, self._story).run()
+
+    def _check_release(self) -> None:
+        if not self._orders.known_bad or not self._flags.rootless:
+            return
+        if self._release.evacuation_broken:
+            raise Fatal("failed to evacuate root cgroup: mkdir /sys/fs/cgroup/init: read-only file system")
+        if self._release.extraction_broken:
+            raise Fatal("extracting data: mkdir /var/lib/rancher: permission denied")
+
+    def _serve(self) -> Context:
+        name = self._flags.text("node-name") or socket.gethostname().lower()
+        issued = certificates.prepare(self._data_dir / "server" / "tls", (name,))
+        state, kept = cluster.load(self._state)
+        verbs = Verbs(state)
+        context = Context(
+            state, verbs, self._gate, self._release, issued, self._journal, watch_timeout=self._orders.watch_timeout
+        )
+        self._fill(state, verbs, kept)
+        self._sleep(self._began + self._orders.delay - time.monotonic())
+        # the API server's own port, inside K3s's supervisor; it takes 6444 from --https-listen-port as there
+        self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", 6444)), "127.0.0.1", 6444)
+        port = self._flags.https_port
+        server = self._listening(lambda: Server(("0.0.0.0", port), context), "", port)  # noqa: S104 - as K3s
+        self._spawn(server.serve_forever)
+        self._milestones.mark("api-up")
+        return context
+
+    def _listening(self, opened: Callable[[], _Opened], host: str, port: int) -> _Opened:
+        try:
+            return opened()
+        except OSError as error:
+            why = f"listen tcp {host}:{port}: bind: {(error.strerror or '').lower()}"
+            raise self._release.last_words(f"starting kubernetes: preparing server: {why}") from None
+
+    def _fill(self, state: cluster.Cluster, verbs: Verbs, kept: list[cluster.Object]) -> None:
+        disabled = self._flags.words("disable")
+        for item in objects.namespaces():
+            state.put("namespaces", item)
+        for item in objects.deployments(disabled):
+            state.put("deployments", item)
+        ordered = objects.ordered_services(self._orders)
+        own = [*objects.built_in_services(self._flags.https_port, disabled), *ordered]
+        for item in [*(kept if self._orders.keep else []), *own]:
+            namespace = item["metadata"]["namespace"]
+            if state.get("namespaces", "", namespace) is None:
+                state.put("namespaces", objects.namespace(namespace))
+            verbs.admit(item)
+
+    def _start_controllers(self, context: Context) -> None:
+        state, stopping = context.cluster, self._gate.stopping
+        answerer = Answerer(context.certificates.ingress)
+        balancer = ServiceLB(
+            state,
+            answerer,
+            self._journal,
+            enabled=self._flags.servicelb,
+            delay=self._orders.lb_delay,
+            pending=self._orders.pending,
+        )
+        self._spawn(lambda: answerer.run(stopping))
+        self._spawn(lambda: balancer.run(stopping))
+        self._spawn(lambda: self._keep(state))
+        if self._flags.rootless:
+            self._spawn(lambda: self._forward(state))
+
+    def _forward(self, state: cluster.Cluster) -> None:
+        path = Path(os.environ["ROOTLESSKIT_STATE_DIR"]) / "api.sock"
+        while not path.exists():
+            self._journal.info(f"Waiting for rootless API socket {path}: stat {path}: no such file or directory")
+            self._sleep(0.2)
+        port, enabled = self._flags.https_port, self._flags.servicelb
+        api = RootlessKit(path)
+        reconciler = Reconciler(state, api, self._journal, self._release, https_port=port, servicelb=enabled)
+        reconciler.run(self._gate.stopping, lambda: self._milestones.mark("forwards"))
+
+    def _keep(self, state: cluster.Cluster) -> None:
+        saved = state.version
+        self._save = lambda: cluster.save(self._state, state, objects.ORDERED)
+        while not self._gate.stopping.wait(_SAVE_EVERY):
+            if state.version != saved:
+                saved = state.version
+                self._save()
+
+    @property
+    def _state(self) -> Path:
+        return self._data_dir / "server" / "db" / "standin.json"
+
+    def _sleep(self, seconds: float) -> None:
+        if self._gate.stopping.wait(max(0.0, seconds)):
+            raise SystemExit
+
+    def _spawn(self, target: Callable[[], None]) -> None:
+        threading.Thread(target=self._guard, args=(target,), daemon=True).start()
+
+    def _guard(self, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except Fatal as fatal:
+            self._ends.put(fatal)
+        except Exception as error:  # noqa: BLE001 - a defect of the stand-in must end it loudly, whatever it is
+            said = "".join(traceback.format_exception(error))
+            self._ends.put(Fatal(f"defect of the k3s stand-in: {said}", code=_DEFECT))
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._orders.ignore_term:
+            self._ends.put(None)
+
+
+def make_tree(data_dir: Path) -> None:
+    """Create the data directory's tree with K3s's modes, and the token."""
+    for name in ("server", "agent", "cni", "kubelet", "logs", "etc"):
+        (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in _DIRECTORIES:
+        (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    token = data_dir / "server" / "token"
+    if not token.exists():
+        certificates.write_private(token, f"K10{secrets.token_hex(32)}::server:{secrets.token_hex(16)}\n".encode())
+    link = data_dir / "server" / "node-token"
+    if not link.is_symlink():
+        link.symlink_to(token)

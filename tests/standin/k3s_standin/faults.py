@@ -1,0 +1,72 @@
+"""Ordered faults: what cannot be brought about on a healthy machine, at an ordered time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .health import Gate
+from .journal import Fatal, Journal
+from .milestones import Milestones
+from .orders import Orders
+
+_PANIC_CODE = 2
+_BATCH = 200
+
+
+def arm(orders: Orders, gate: Gate, journal: Journal, milestones: Milestones, end: Callable[[Fatal], None]) -> None:
+    """Start a timer for each ordered fault."""
+    if orders.hang_api:
+        gate.hang.set()
+    if orders.hang_api_after is not None:
+        _later(orders.hang_api_after, gate.hang.set)
+    if orders.freeze_after is not None:
+        _later(orders.freeze_after, lambda: _freeze(milestones))
+    if orders.panic:
+        _later(orders.panic_after, lambda: panic(orders.panic, journal, milestones))
+    die = orders.die
+    if die is not None and die.get("where", "child") == "child":
+        fatal = ordered_death(die)
+        _later(float(die.get("after", 0)), lambda: end(fatal))
+
+
+def ordered_death(die: dict[str, Any]) -> Fatal:
+    """Return the death that the order `die` describes."""
+    level, code = str(die.get("level", "fatal")), int(die.get("code", 1))
+    return Fatal(str(die["message"]), level=level, code=code, raw=bool(die.get("raw", False)))
+
+
+def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
+    """Write a Go panic of about `lines` lines, and end the process as Go's runtime does."""
+    milestones.mark("panic")
+    said = [
+        "panic: runtime error: invalid memory address or nil pointer dereference",
+        "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
+        "",
+    ]
+    number = 1
+    while len(said) < lines:
+        said += [
+            f"goroutine {number} [select, {number % 60} minutes]:",
+            f"k8s.io/apimachinery/pkg/util/wait.waitForWithContext({{0x5c1b3a8, 0xc00{number:07x}}})",
+            f"\t/go/pkg/mod/k8s.io/apimachinery/pkg/util/wait/wait.go:{200 + number % 300} +0x{number % 4096:x}",
+            "",
+        ]
+        number += 1
+    for first in range(0, lines, _BATCH):
+        journal.raw("\n".join(said[first : min(first + _BATCH, lines)]))
+    os._exit(_PANIC_CODE)
+
+
+def _freeze(milestones: Milestones) -> None:
+    milestones.mark("frozen")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _later(seconds: float, action: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()

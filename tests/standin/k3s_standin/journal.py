@@ -1,0 +1,145 @@
+"""K3s's journal: logrus' text format, klog lines, and the rewriting of rootlesskit's own lines into K3s's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from . import goparse
+
+_BARE = re.compile(r"[A-Za-z0-9\-._/@^+]+")
+# rootlesskit's command line program prefixes what the library, which K3s links, says without a prefix
+_DEATH = re.compile(r"\[rootlesskit:(?:parent|child ?)\] error: (?P<message>.*)", re.DOTALL)
+_PREFIXED = re.compile(r'(msg=")\[rootlesskit:(?:parent|child) ?\] ')
+_SELF = re.compile(r"command \[\S*python\S* (?:-\S+ )*k3s_standin ?")
+
+_write_lock = threading.Lock()
+
+
+def line(level: str, message: str, *, nanoseconds: bool = False, fields: dict[str, str] | None = None) -> str:
+    """Return one line of logrus' TextFormatter, without its newline."""
+    now = time.time_ns()
+    stamp = datetime.fromtimestamp(now // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f".{now % 1_000_000_000:09d}" if nanoseconds else ""
+    extra = "".join(f" {key}={_value(value)}" for key, value in (fields or {}).items())
+    return f'time="{stamp}{fraction}Z" level={level} msg={_value(message)}{extra}'
+
+
+def klog(severity: str, source: str, message: str) -> str:
+    """Return one line of klog, Kubernetes' own logger, as components inside K3s write it."""
+    now = datetime.now(UTC)
+    return f"{severity}{now:%m%d %H:%M:%S.%f} {os.getpid():>7} {source}] {message}"
+
+
+def rewrite(text: str, *, nanoseconds: bool = False) -> str:
+    """Return a line of rootlesskit as K3s, which links rootlesskit as a library, would have logged it."""
+    match = _DEATH.match(text)
+    if match:
+        message = _SELF.sub("command [/proc/self/exe ", match["message"])
+        if message == "EOF":
+            # said by rootlesskit's child when its parent is gone; the release that K3s links says more
+            message = "child died: parsing message from fd 3: EOF"
+        return line("fatal", message, nanoseconds=nanoseconds)
+    return _PREFIXED.sub(r"\1", text)
+
+
+class Fatal(Exception):
+    """K3s dies: its last words, their level, and the exit status."""
+
+    def __init__(self, message: str, *, level: str = "fatal", code: int = 1, raw: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.level = level
+        self.code = code
+        self.raw = raw
+
+
+class Journal:
+    """Writes log lines of one process to stderr, one write a line, so that lines of threads never mix."""
+
+    def __init__(self, *, nanoseconds: bool = False) -> None:
+        self._nanoseconds = nanoseconds
+
+    def info(self, message: str) -> None:
+        """Log at level info."""
+        self.log("info", message)
+
+    def warning(self, message: str) -> None:
+        """Log at level warning."""
+        self.log("warning", message)
+
+    def error(self, message: str) -> None:
+        """Log at level error."""
+        self.log("error", message)
+
+    def log(self, level: str, message: str) -> None:
+        """Log at any level."""
+        self.raw(line(level, message, nanoseconds=self._nanoseconds))
+
+    def die(self, fatal: Fatal) -> None:
+        """Write last words."""
+        if fatal.raw:
+            self.raw(fatal.message)
+        else:
+            self.log(fatal.level, fatal.message)
+
+    def raw(self, text: str) -> None:
+        """Write a line that already has its form."""
+        data = (text + "\n").encode("utf-8", "surrogateescape")
+        with _write_lock:
+            while data:
+                data = data[os.write(2, data) :]
+
+
+def pump(source: int, write: Callable[[bytes], object], *, nanoseconds: bool) -> None:
+    """Copy lines from a descriptor until its end, rewriting each the moment it is complete."""
+    pending = b""
+    while chunk := os.read(source, 65536):
+        *complete, pending = (pending + chunk).split(b"\n")
+        if complete:
+            write(b"".join(_rewritten(item, nanoseconds=nanoseconds) for item in complete))
+    if pending:
+        write(_rewritten(pending, nanoseconds=nanoseconds))
+
+
+def rewrite_stderr(*, nanoseconds: bool) -> None:
+    """Put a filter process between this process's stderr and the journal; it outlives an exec of this process."""
+    reader, writer = os.pipe()
+    sys.stderr.flush()
+    sys.stdout.flush()
+    if os.fork() == 0:
+        os.close(writer)
+        # twice, so that rootlesskit does not find a child that it never started
+        if os.fork() == 0:
+            _filter(reader, nanoseconds=nanoseconds)
+        os._exit(0)
+    os.wait()
+    os.close(reader)
+    os.dup2(writer, 2)
+    os.dup2(writer, 1)
+    os.close(writer)
+
+
+def _filter(reader: int, *, nanoseconds: bool) -> None:
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        pump(reader, lambda data: os.write(2, data), nanoseconds=nanoseconds)
+    finally:
+        os._exit(0)
+
+
+def _rewritten(item: bytes, *, nanoseconds: bool) -> bytes:
+    text = item.decode("utf-8", "surrogateescape")
+    return (rewrite(text, nanoseconds=nanoseconds) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _value(text: str) -> str:
+    return text if _BARE.fullmatch(text) else goparse.quote(text)

@@ -1,0 +1,57 @@
+"""The kubeconfig: its form, and where K3s puts it (K3s pkg/server/server.go, HomeKubeConfig)."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from .certificates import Certificates, write_private
+from .flags import Flags
+
+
+def render(certificates: Certificates, port: int) -> str:
+    """Return the text of the kubeconfig, key by key in K3s's order."""
+
+    def encoded(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    return f"""apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {encoded(certificates.server_ca)}
+    server: https://127.0.0.1:{port}
+  name: default
+contexts:
+- context:
+    cluster: default
+    user: default
+  name: default
+current-context: default
+kind: Config
+preferences: {{}}
+users:
+- name: default
+  user:
+    client-certificate-data: {encoded(certificates.admin_certificate)}
+    client-key-data: {encoded(certificates.admin_key)}
+"""
+
+
+def write(flags: Flags, certificates: Certificates) -> Path:
+    """Write the kubeconfig and return its path; an ordered path gets the file, and the usual place a link to it."""
+    home = os.environ.get("HOME")
+    usual = Path(home) / ".kube" / "k3s.yaml" if home else flags.data_dir / "server" / "kubeconfig-k3s.yaml"
+    ordered = flags.text("write-kubeconfig")
+    path = Path(ordered).absolute() if ordered else usual
+    mode = int(flags.text("write-kubeconfig-mode", "600"), 8)
+    write_private(path, render(certificates, flags.https_port).encode(), mode)
+    if path != usual:
+        _link(usual, path)
+    return path
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -1,0 +1,98 @@
+"""A little `k3s kubectl`: `get`, `get --raw`, `config view` and `version`, against the kubeconfig that K3s's own would take."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import ssl
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+_HOST_KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
+_ALIASES = {"service": "services", "svc": "services", "node": "nodes", "no": "nodes", "namespace": "namespaces"}
+_ALIASES |= {"ns": "namespaces", "deployment": "deployments", "deploy": "deployments"}
+
+
+def run(arguments: list[str]) -> int:
+    """Run a kubectl command; returns its exit status."""
+    words = [word for word in arguments if not word.startswith("-")]
+    if arguments[:2] == ["config", "view"]:
+        print(kubeconfig().read_text(), end="")
+        return 0
+    if words[:1] == ["version"]:
+        return _show("/version")
+    if words[:1] != ["get"]:
+        print(f'error: unknown command "{" ".join(words[:1])}" for "kubectl"', file=sys.stderr)
+        return 1
+    if "--raw" in arguments:
+        return _show(arguments[arguments.index("--raw") + 1])
+    return _get(arguments[1:])
+
+
+def kubeconfig() -> Path:
+    """Return the kubeconfig that counts: KUBECONFIG, the host's if there is one, else the user's."""
+    if os.environ.get("KUBECONFIG"):
+        return Path(os.environ["KUBECONFIG"])
+    return _HOST_KUBECONFIG if _HOST_KUBECONFIG.exists() else Path.home() / ".kube" / "k3s.yaml"
+
+
+def request(path: str) -> tuple[int, bytes]:
+    """GET a path of the API with the kubeconfig's certificates."""
+    config = yaml.safe_load(kubeconfig().read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        file.flush()
+        context.load_cert_chain(file.name)
+    address = urlsplit(cluster["server"])
+    connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=10, context=context)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _get(arguments: list[str]) -> int:
+    options, words, rest = {"-n": "default", "-o": ""}, list[str](), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in {"-n", "--namespace", "-o", "--output"} and rest:
+            options[word[:2] if not word.startswith("--") else f"-{word[2]}"] = rest.pop(0)
+        elif word in {"-A", "--all-namespaces"}:
+            options["-n"] = ""
+        else:
+            words.append(word)
+    plural = _ALIASES.get(words[0], words[0])
+    base = "/apis/apps/v1" if plural == "deployments" else "/api/v1"
+    inside = f"/namespaces/{options['-n']}" if options["-n"] and plural in {"services", "deployments"} else ""
+    name = f"/{words[1]}" if len(words) > 1 else ""
+    return _show(f"{base}{inside}/{plural}{name}", names=options["-o"] != "json")
+
+
+def _show(path: str, *, names: bool = False) -> int:
+    try:
+        code, body = request(path)
+    except OSError as error:
+        print(f"Unable to connect to the server: {error}", file=sys.stderr)
+        return 1
+    if code != 200:
+        print(f"Error from server: {json.loads(body).get('message', '')}", file=sys.stderr)
+        return 1
+    if not names:
+        print(body.decode().rstrip("\n"))
+        return 0
+    document: dict[str, Any] = json.loads(body)
+    for item in document.get("items", [document]):
+        print(item["metadata"]["name"])
+    return 0

@@ -1,0 +1,150 @@
+"""What a test orders the stand-in to do: a JSON object in `$K3S_STANDIN_ORDERS`, else in `~/.k3s-standin.json`.
+
+A missing file means the defaults; an unknown key, or a value of the wrong type, is refused with exit status 97, so
+that a typing error in a test cannot pass for an order that was obeyed. Times are seconds.
+
+Release
+    version             "v1.33.4+k3s1": the release to play; commit builds ("v1.28.14+k3s-914f1d91") are fine
+    commit              null: eight hexadecimal digits for `--version`; null derives them from the version
+    version_output      null: print this on stdout for `k3s --version`, exactly, instead of the real two lines
+    version_exit        0: exit status of `k3s --version`
+    version_hang        false: `k3s --version` never ends
+
+Start
+    delay               0.5: from the start of the server to an API that listens
+    ready_delay         0.2: from there to `/readyz` 200
+    kubeconfig_delay    0.0: from an API that listens to the kubeconfig
+    node_delay          0.3: from ready to a Node object, and as long again until its Ready condition is True
+    deployments_delay   0.2: from a Ready node to available replicas
+    noise               20: how many benign klog lines a start writes
+    enforce_controllers true: die when cgroup v2 controllers are missing, by the rule of the release
+    controllers         null: take this ("cpu memory pids") for the delegated controllers instead of looking
+    check_snapshotter   true: try what the snapshotter needs; when it fails, the node never registers, as with K3s
+    check_copy_up       true: die of a bad K3S_ROOTLESS_COPYUPDIRS; false leaves it to rootlesskit 2.0.2, whose parent
+                        then waits for ever, deaf to SIGTERM
+    node_ready          true: false leaves the node NotReady for ever
+
+Cluster
+    services            []: Services to add at each start: {"namespace": "default", "name": "web", "type": "LoadBalancer",
+                        "ports": [80, {"port": 53, "protocol": "UDP", "nodePort": 30053, "name": "dns"}],
+                        "pending": false, "ingress": null, "annotations": {}, "delay": 0}.
+                        A full Kubernetes object (with "metadata") is taken as it is. `ingress` is a list that is set
+                        at once, e.g. [{"hostname": "lb.example"}] or [{"ip": "127.0.0.1"}]; `pending` never gets one.
+    service_count       0: as many more LoadBalancer Services, bulk-0 ..., one port each from 20000 up
+    lb_delay            0.1: from a new LoadBalancer Service to its ingress address
+    pending             []: "namespace/name" of Services whose load balancer stays pending
+    keep                true: Services made through the API survive a restart
+
+Faults
+    die                 null: {"after": 2.0, "message": "...", "level": "fatal", "code": 1, "where": "child"}: end with
+                        that line; "raw": true writes the message as it is; "where": "parent" dies before rootlesskit
+    panic               0: after `panic_after` (1.0), write a Go panic with this many lines and exit 2
+    hang_api            false: accept connections and never answer
+    hang_api_after      null: the same from that time on
+    freeze_after        null: the server stops (SIGSTOP) after this time; SIGTERM then has no effect
+    stop_delay          0.0: how long the server takes to end after SIGTERM
+    ignore_term         false: SIGTERM has no effect
+    watch_timeout       null: close every watch after this time
+    known_bad           true: releases that are known not to start rootless do not start
+
+The annotation `k3s-standin/pending: "true"` on a Service does what `pending` does, for Services made through the API.
+
+Milestones are appended to `DATA_DIR/standin-events.jsonl`, one JSON object a line: {"event", "time" (Unix time),
+"monotonic" (CLOCK_MONOTONIC), "pid", "invocation" (systemd's INVOCATION_ID or null)}, with "message" for a fatal one.
+Events: parent-started, child-started, api-up, kubeconfig, readyz, forwards (first pass that succeeded), node-registered,
+node-ready, deployments-ready, fatal, panic, frozen, stopping.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+BAD_ORDERS = 97
+"""Exit status for orders that cannot be read; K3s never uses it."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The orders of one start; the module's docstring explains each."""
+
+    version: str = "v1.33.4+k3s1"
+    commit: str | None = None
+    version_output: str | None = None
+    version_exit: int = 0
+    version_hang: bool = False
+    delay: float = 0.5
+    ready_delay: float = 0.2
+    kubeconfig_delay: float = 0.0
+    node_delay: float = 0.3
+    deployments_delay: float = 0.2
+    noise: int = 20
+    enforce_controllers: bool = True
+    controllers: str | None = None
+    check_snapshotter: bool = True
+    check_copy_up: bool = True
+    node_ready: bool = True
+    services: tuple[dict[str, Any], ...] = ()
+    service_count: int = 0
+    lb_delay: float = 0.1
+    pending: tuple[str, ...] = ()
+    keep: bool = True
+    die: dict[str, Any] | None = None
+    panic: int = 0
+    panic_after: float = 1.0
+    hang_api: bool = False
+    hang_api_after: float | None = None
+    freeze_after: float | None = None
+    stop_delay: float = 0.0
+    ignore_term: bool = False
+    watch_timeout: float | None = None
+    known_bad: bool = True
+
+
+def parse(text: str) -> Orders:
+    """Return the orders of a JSON text; raises ValueError for anything that is no order."""
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("orders are a JSON object")  # noqa: TRY004 - one exception for all that is wrong with them
+    known = {field.name: field for field in dataclasses.fields(Orders)}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in known:
+            raise ValueError(f"no such order: {key}")
+        values[key] = _checked(key, value, known[key].default)
+    return Orders(**values)
+
+
+def load() -> Orders:
+    """Read the orders of this process; ends it when they are wrong."""
+    path = Path(os.environ.get("K3S_STANDIN_ORDERS") or Path.home() / ".k3s-standin.json")
+    try:
+        return parse(path.read_text())
+    except FileNotFoundError:
+        return Orders()
+    except (OSError, ValueError) as error:
+        _refuse(f"k3s stand-in: orders {path}: {error}")
+
+
+def _checked(key: str, value: Any, default: object) -> Any:
+    if isinstance(default, tuple):
+        if not isinstance(value, list):
+            raise ValueError(f"{key}: a list is wanted")  # noqa: TRY004 - see parse
+        return tuple(value)
+    if default is None:
+        return value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ValueError(f"{key}: {type(default).__name__} is wanted, got {value!r}")
+    return value
+
+
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(BAD_ORDERS)

@@ -1,0 +1,149 @@
+"""The parent: checks the host as K3s does, then becomes rootlesskit (K3s pkg/rootless/rootless.go)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from . import faults, settings
+from .flags import Flags
+from .journal import Fatal, Journal, rewrite_stderr
+from .milestones import Milestones
+from .orders import Orders
+from .release import Release
+from .settings import Settings
+
+CHILD_MARK = "_K3S_STANDIN_CHILD"
+"""Set for the command that rootlesskit runs, which removes it from its own environment."""
+SYSCTLS = ("kernel.unprivileged_userns_clone", "net.ipv4.ip_forward")
+_COPY_UP = ("/etc", "/var/run", "/run", "/var/lib")
+_EVACUATION = "k3s_evac"
+_GRACE_PERIODS = 3
+_IN_DELETE_SELF = 0x400
+
+
+def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
+    """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as K3s's parent dies."""
+    release = Release(orders.version, orders.commit)
+    rootless = make_directories(flags.data_dir)
+    Milestones(flags.data_dir).mark("parent-started")
+    if orders.die is not None and orders.die.get("where") == "parent":
+        raise faults.ordered_death(orders.die)
+    if release.validates_sysctls:
+        validate_sysctls(Path("/proc/sys"))
+    dual_stack = settings.is_dual_stack(flags.words("node-ip"))
+    chosen = settings.read(os.environ, release, dual_stack=dual_stack, warn=journal.warning)
+    if orders.check_copy_up:
+        settings.check_copy_up(chosen.copy_up)
+    if shutil.which("slirp4netns") is None:
+        raise Fatal('exec: "slirp4netns": executable file not found in $PATH')
+    state = rootless if release.fixed_state_directory else _random_directory()
+    evacuate = can_evacuate(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), journal)
+    command = rootlesskit(chosen, state, evacuate=evacuate, getsubids=release.runs_getsubids)
+    _become([*command, *_again(arguments)], nanoseconds=release.nanoseconds)
+
+
+def make_directories(data_dir: Path) -> Path:
+    """Create the data directory and DATA/rootless; returns the latter."""
+    rootless = data_dir / "rootless"
+    try:
+        rootless.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Fatal(f"mkdir {error.filename}: {(error.strerror or '').lower()}") from None
+    return rootless
+
+
+def _random_directory() -> Path:
+    # os.MkdirTemp puts a decimal number where Python would put letters
+    directory = Path(tempfile.gettempdir()) / f"rootless{secrets.randbelow(2**32)}"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def validate_sysctls(root: Path) -> None:
+    """Check K3s's two sysctls, each only where the kernel has it."""
+    for name in SYSCTLS:
+        try:
+            value = (root / name.replace(".", "/")).read_text().strip()
+        except FileNotFoundError:
+            continue
+        if value != "1":
+            raise Fatal(
+                f'expected sysctl value "{name}" to be "1", got "{value}"; try adding "{name}=1" to /etc/sysctl.conf '
+                "and running `sudo sysctl --system`"
+            )
+
+
+def can_evacuate(own: Path, mount: Path, journal: Journal) -> bool:
+    """Return whether processes can be moved out of the unit's cgroup, and warn in K3s's words when not."""
+    unified = [text[3:] for text in own.read_text().splitlines() if text.startswith("0::")]
+    if not unified:
+        journal.warning(
+            "Enabling cgroup2 is highly recommended, see https://rootlesscontaine.rs/getting-started/common/cgroup2/"
+        )
+        return False
+    if not os.access(mount / unified[0].lstrip("/"), os.W_OK):
+        journal.warning("Cannot set cgroup2 evacuation, make sure to run k3s as a systemd unit")
+        return False
+    return True
+
+
+def rootlesskit(chosen: Settings, state: Path, *, evacuate: bool, getsubids: bool) -> list[str]:
+    """Return the command line that gives rootlesskit what K3s gives the library."""
+    command = [
+        "rootlesskit",
+        f"--state-dir={state}",
+        "--net=slirp4netns",
+        f"--mtu={chosen.mtu}",
+        f"--cidr={chosen.cidr}",
+        f"--port-driver={chosen.port_driver}",
+        *(["--disable-host-loopback"] if chosen.disable_host_loopback else []),
+        *(["--ipv6"] if chosen.ipv6 else []),
+        *(f"--copy-up={path}" for path in _COPY_UP if not Path(path).is_symlink()),
+        *(f"--copy-up={path}" for path in chosen.copy_up),
+        *("--pidns", "--cgroupns", "--utsns", "--ipcns", "--reaper=true", "--propagation=rslave"),
+        *([f"--evacuate-cgroup2={_EVACUATION}"] if evacuate else []),
+    ]
+    return command if getsubids else [*command, "--subid-source=static"]
+
+
+def _again(arguments: list[str]) -> list[str]:
+    # -P: the unit's working directory is the user's home, and no module may come from there
+    return [sys.executable, "-P", "-m", "k3s_standin", *arguments]
+
+
+def _become(command: list[str], *, nanoseconds: bool) -> NoReturn:
+    binary = shutil.which(command[0])
+    if binary is None:
+        raise Fatal("the stand-in needs rootlesskit on its PATH")
+    environment = child_environment(os.environ)
+    rewrite_stderr(nanoseconds=nanoseconds)
+    _slow_the_end()
+    os.execve(binary, command, environment)  # noqa: S606 - no shell is what is wanted
+
+
+def _slow_the_end() -> None:
+    """Make rootlesskit's exit take some milliseconds longer, so that its last line is through before systemd acts.
+
+    systemd kills what is left of the unit, the filter among it, the moment that it learns of the main process's death.
+    The last owner of an inotify instance waits in its exit for a grace period of the kernel; it inherits three.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(_GRACE_PERIODS):
+        descriptor = libc.inotify_init1(0)
+        if descriptor >= 0:
+            libc.inotify_add_watch(descriptor, b"/", _IN_DELETE_SELF)
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for rootlesskit and its child."""
+    package = str(Path(__file__).parent.parent)
+    search = [package, *(entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry)]
+    return {**environment, CHILD_MARK: "1", "PYTHONPATH": os.pathsep.join(dict.fromkeys(search))}

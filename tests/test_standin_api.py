@@ -1,0 +1,290 @@
+"""The stand-in's API over real TLS on a real socket, and its load balancer's listeners."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.standin.k3s_standin import certificates, cluster, kubeconfig, objects
+from tests.standin.k3s_standin.answers import Answerer, Listener
+from tests.standin.k3s_standin.api import Server
+from tests.standin.k3s_standin.flags import Flags
+from tests.standin.k3s_standin.health import Gate
+from tests.standin.k3s_standin.journal import Journal
+from tests.standin.k3s_standin.orders import Orders
+from tests.standin.k3s_standin.release import Release
+from tests.standin.k3s_standin.resources import Verbs
+from tests.standin.k3s_standin.servicelb import ServiceLB
+from tests.standin.k3s_standin.watching import Context
+
+WEB = {"metadata": {"name": "web"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 8080}]}}
+SERVICES = "/api/v1/namespaces/default/services"
+MERGE = "application/merge-patch+json"
+
+
+@dataclass
+class Api:
+    context: Context
+    port: int
+    trusted: ssl.SSLContext
+    anonymous: ssl.SSLContext
+
+    def connect(self, *, anonymous: bool = False) -> http.client.HTTPSConnection:
+        context = self.anonymous if anonymous else self.trusted
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", anonymous: bool = False
+    ) -> tuple[int, Any]:
+        connection = self.connect(anonymous=anonymous)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
+            response = connection.getresponse()
+            data = response.read()
+            return response.status, json.loads(data) if response.getheader("Content-Type") == "application/json" else data
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    issued = certificates.prepare(tmp_path / "tls")
+    state = cluster.Cluster()
+    verbs = Verbs(state)
+    for item in objects.namespaces():
+        state.put("namespaces", item)
+    for item in objects.built_in_services(6443, []):
+        verbs.admit(item)
+    for item in objects.deployments([]):
+        state.put("deployments", item)
+    context = Context(state, verbs, Gate(), Release("v1.33.4+k3s1"), issued, Journal())
+    server = Server(("127.0.0.1", 0), context)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    anonymous = ssl.create_default_context(cadata=issued.server_ca.decode())
+    trusted = ssl.create_default_context(cadata=issued.server_ca.decode())
+    trusted.load_cert_chain(tmp_path / "tls/client-admin.crt", tmp_path / "tls/client-admin.key")
+    yield Api(context, server.server_port, trusted, anonymous)
+    context.gate.stopping.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/version", "/livez", "/healthz", "/readyz", "/cacerts", "/ping"])
+def test_what_anonymous_clients_may_read(api: Api, path: str) -> None:
+    api.context.gate.ready.set()
+    assert api.ask("GET", path, anonymous=True)[0] == 200
+
+
+def test_anonymous_clients_are_refused_elsewhere(api: Api) -> None:
+    code, body = api.ask("GET", "/api/v1/nodes", anonymous=True)
+    assert (code, body["kind"], body["reason"]) == (401, "Status", "Unauthorized")
+
+
+def test_readyz_names_what_is_not_ready_then_says_ok(api: Api) -> None:
+    code, body = api.ask("GET", "/readyz")
+    assert code == 500
+    assert b"[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n" in body
+    assert api.ask("GET", "/livez")[0] == 200
+    api.context.gate.ready.set()
+    assert api.ask("GET", "/readyz") == (200, b"ok")
+    assert api.ask("GET", "/readyz?verbose")[1].endswith(b"readyz check passed\n")
+
+
+def test_unknown_paths_are_a_status(api: Api) -> None:
+    for path in ("/api/v1/pods", "/apis/apps/v1/services", "/nonsense"):
+        code, body = api.ask("GET", path)
+        assert (code, body["kind"], body["code"]) == (404, "Status", 404)
+    assert api.ask("GET", f"{SERVICES}/none")[1]["message"] == 'services "none" not found'
+
+
+def test_lists_have_kubernetes_form(api: Api) -> None:
+    _, body = api.ask("GET", "/api/v1/services")
+    names = [item["metadata"]["name"] for item in body["items"]]
+    assert (body["kind"], names) == ("ServiceList", ["kubernetes", "kube-dns", "metrics-server", "traefik"])
+    _, body = api.ask("GET", "/api/v1/namespaces/kube-system/services?labelSelector=none%3Dx")
+    assert body["items"] == []
+    _, first = api.ask("GET", "/api/v1/services?limit=3")
+    _, rest = api.ask("GET", f"/api/v1/services?limit=3&continue={first['metadata']['continue']}")
+    assert (len(first["items"]), len(rest["items"])) == (3, 1)
+    assert len(api.ask("GET", "/apis/apps/v1/namespaces/kube-system/deployments")[1]["items"]) == 4
+    assert len(api.ask("GET", "/api/v1/namespaces")[1]["items"]) == 4
+    assert api.ask("GET", "/api/v1/namespaces/default")[1]["status"] == {"phase": "Active"}
+
+
+def test_a_service_lives_through_every_verb(api: Api) -> None:
+    code, made = api.ask("POST", SERVICES, WEB)
+    assert code == 201
+    assert made["spec"]["ports"][0]["nodePort"] in range(30000, 32768)
+    assert api.ask("POST", SERVICES, WEB)[1]["reason"] == "AlreadyExists"
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
+    _, patched = api.ask("PATCH", f"{SERVICES}/web/status", status, kind=MERGE)
+    assert patched["status"]["loadBalancer"]["ingress"] == [{"ip": "10.0.0.9"}]
+    made["spec"]["ports"][0]["port"] = 8081
+    assert api.ask("PUT", f"{SERVICES}/web", made)[1]["reason"] == "Conflict"
+    made["metadata"]["resourceVersion"] = patched["metadata"]["resourceVersion"]
+    _, put = api.ask("PUT", f"{SERVICES}/web", made)
+    assert (put["spec"]["ports"][0]["port"], put["status"]) == (8081, patched["status"])
+    _, turned = api.ask("PATCH", f"{SERVICES}/web", {"spec": {"type": "ClusterIP"}}, kind=MERGE)
+    assert turned["status"] == {"loadBalancer": {}}
+    assert api.ask("DELETE", f"{SERVICES}/web")[0] == 200
+    assert api.ask("GET", f"{SERVICES}/web")[0] == 404
+
+
+def test_refusals_are_statuses(api: Api) -> None:
+    assert api.ask("POST", SERVICES, {"metadata": {"name": "x"}})[0] == 422
+    assert api.ask("POST", "/api/v1/namespaces/none/services", WEB)[0] == 404
+    assert api.ask("POST", f"{SERVICES}/web", WEB)[0] == 405
+    assert api.ask("PATCH", f"{SERVICES}/kubernetes", [], kind="application/json-patch+json")[0] in {400, 415}
+
+
+def test_a_watch_streams_changes_as_they_happen(api: Api) -> None:
+    version = api.ask("GET", SERVICES)[1]["metadata"]["resourceVersion"]
+    connection = api.connect()
+    connection.request("GET", f"{SERVICES}?watch=1&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true")
+    response = connection.getresponse()
+    api.ask("POST", SERVICES, WEB)
+    began = time.monotonic()
+    added = json.loads(response.readline())
+    assert time.monotonic() - began < 0.5
+    assert (added["type"], added["object"]["kind"], added["object"]["metadata"]["name"]) == ("ADDED", "Service", "web")
+    api.ask("PATCH", f"{SERVICES}/web", {"metadata": {"labels": {"a": "b"}}}, kind=MERGE)
+    api.ask("DELETE", f"{SERVICES}/web")
+    kinds = [json.loads(line)["type"] for line in response]
+    assert kinds == ["MODIFIED", "DELETED", "BOOKMARK"]
+    connection.close()
+
+
+def test_a_watch_without_a_version_begins_with_what_there_is(api: Api) -> None:
+    connection = api.connect()
+    connection.request("GET", "/api/v1/services?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dtraefik")
+    events = [json.loads(line) for line in connection.getresponse()]
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [("ADDED", "traefik")]
+    connection.close()
+
+
+def test_a_hanging_api_answers_nobody(api: Api) -> None:
+    api.context.gate.hang.set()
+    connection = http.client.HTTPSConnection("127.0.0.1", api.port, timeout=0.3, context=api.trusted)
+    with pytest.raises(TimeoutError):
+        connection.request("GET", "/readyz")
+    connection.close()
+
+
+def test_authorities_outlive_a_restart_and_leaves_do_not(tmp_path: Path) -> None:
+    first, second = certificates.prepare(tmp_path), certificates.prepare(tmp_path)
+    assert (first.server_ca, first.client_ca) == (second.server_ca, second.client_ca)
+    assert first.admin_certificate != second.admin_certificate
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_the_kubeconfig_is_k3ss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    issued = certificates.prepare(tmp_path / "tls")
+    ordered = tmp_path / "out" / "config"
+    given = Flags({"write-kubeconfig": [str(ordered)], "https-listen-port": ["7443"], "data-dir": [str(tmp_path)]})
+    assert kubeconfig.write(given, issued) == ordered
+    assert (tmp_path / ".kube/k3s.yaml").readlink() == ordered
+    assert ordered.stat().st_mode & 0o777 == 0o600
+    config = yaml.safe_load(ordered.read_text())
+    inside = config["clusters"][0]["cluster"]
+    assert (inside["server"], config["current-context"]) == ("https://127.0.0.1:7443", "default")
+    assert base64.b64decode(inside["certificate-authority-data"]) == issued.server_ca
+    assert set(config["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(*runs: Callable[[threading.Event], None]) -> Iterator[None]:
+    stopping = threading.Event()
+    threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
+    for thread in threads:
+        thread.start()
+    yield
+    stopping.set()
+    # the first holds sockets; the others wait for changes that do not come
+    threads[0].join(5)
+
+
+def balance(
+    state: cluster.Cluster, issued: certificates.Certificates, **options: Any
+) -> contextlib.AbstractContextManager[None]:
+    answerer = Answerer(issued.ingress)
+    settings: dict[str, Any] = {"enabled": True, "delay": 0.0, "pending": ()} | options
+    balancer = ServiceLB(state, answerer, Journal(), **settings)
+    return running(answerer.run, balancer.run)
+
+
+def ingress_of(state: cluster.Cluster, name: str, wait: float = 2.0) -> Any:
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        found = state.get("services", "default", name)
+        assert found is not None
+        if found["status"]["loadBalancer"].get("ingress"):
+            return found["status"]["loadBalancer"]["ingress"]
+        time.sleep(0.01)
+    return None
+
+
+def test_a_load_balancer_gets_its_address_once_it_listens(tmp_path: Path) -> None:
+    state, port = cluster.Cluster(), free_port()
+    verbs = Verbs(state)
+    spec = {"name": "web", "ports": [{"port": port, "nodePort": 0}]}
+    with balance(state, certificates.prepare(tmp_path)):
+        verbs.admit(objects.ordered_services(Orders(services=(spec,)))[0])
+        assert ingress_of(state, "web") == [{"ip": "127.0.0.1"}]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, f"default/web:{port}\n".encode())
+        connection.close()
+        rival = spec | {"name": "rival"}
+        verbs.admit(objects.ordered_services(Orders(services=(rival,)))[0])
+        assert ingress_of(state, "rival", wait=0.3) is None
+
+
+def test_pending_services_stay_pending(tmp_path: Path) -> None:
+    state = cluster.Cluster()
+    specs = ({"name": "one", "ports": [free_port()], "pending": True}, {"name": "two", "ports": [free_port()]})
+    for item in objects.ordered_services(Orders(services=specs)):
+        Verbs(state).admit(item)
+    with balance(state, certificates.prepare(tmp_path), pending=("default/two",)):
+        assert ingress_of(state, "one", wait=0.3) is None
+        assert ingress_of(state, "two", wait=0.1) is None
+
+
+def test_udp_ports_echo(tmp_path: Path) -> None:
+    answerer, port = Answerer(certificates.prepare(tmp_path).ingress), free_port()
+    answerer.open(Listener("default", "dns", "udp", 53, port))
+    with running(answerer.run), socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(2)
+        client.sendto(b"hello", ("127.0.0.1", port))
+        assert client.recv(100) == b"hello"
+
+
+def test_services_of_the_api_are_kept_and_ordered_ones_are_not(tmp_path: Path) -> None:
+    state = cluster.Cluster()
+    ordered = objects.ordered_services(Orders(services=({"name": "ordered", "ports": [1]},)))[0]
+    made = {"metadata": {"namespace": "default", "name": "made"}, "spec": {"ports": [{"port": 2}]}}
+    for item in (ordered, made):
+        Verbs(state).admit(item)
+    cluster.save(tmp_path / "state", state, objects.ORDERED)
+    later, kept = cluster.load(tmp_path / "state")
+    assert [item["metadata"]["name"] for item in kept] == ["made"]
+    assert later.version > state.version
