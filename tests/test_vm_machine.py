@@ -1,0 +1,204 @@
+"""What the virtual machine promises to the tests that run in it, and to the host that it runs on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import payload
+from tests.machine import HOME, K3S, RUNTIME_DIR, TOOL, UID, USER, Machine
+from tests.vm.machine import Vm
+
+pytestmark = pytest.mark.vm
+
+STOCK = frozenset({"cpu", "memory", "pids"})
+ALL = STOCK | {"cpuset", "io"}
+
+LOOK = f"""
+systemctl show --property DelegateControllers --value user@{UID}.service
+cat /sys/fs/cgroup/user.slice/user-{UID}.slice/user@{UID}.service/cgroup.controllers
+systemd-run --user --wait --pipe --quiet --property=Delegate=yes \
+    sh -c 'cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/cgroup.controllers'
+"""
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """Which controllers are configured, which the user manager's cgroup has, and which a delegated unit really gets."""
+
+    configured: frozenset[str]
+    realized: frozenset[str]
+    effective: frozenset[str]
+
+
+def delegation(vm: Vm) -> Delegation:
+    seen = vm.user("sh", "-c", LOOK)
+    assert seen.returncode == 0, seen.stderr
+    configured, realized, effective = (frozenset(line.split()) for line in seen.stdout.splitlines())
+    return Delegation(configured, realized, effective)
+
+
+def processes(word: str) -> list[str]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in command:
+            found.append(f"{place.name} {command}")
+    return found
+
+
+def wait_until_gone(word: str) -> None:
+    deadline = time.monotonic() + 10
+    while left := processes(word):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
+    machine: Machine = vm
+    assert (machine.name, machine.delegates) == ("vm", True)
+    assert machine.user("stat", "--file-system", "--format=%t", "/sys/fs/cgroup").stdout == "63677270\n"
+    assert ALL <= set(machine.user("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split())
+    assert " cgroup " not in machine.user("cat", "/proc/self/mountinfo").stdout
+
+
+def test_both_managers_run_without_a_failed_unit(vm: Vm) -> None:
+    assert vm.root("systemctl", "is-system-running").stdout == "running\n"
+    assert vm.user("systemctl", "--user", "is-system-running").stdout == "running\n"
+
+
+def test_the_user_lingers_and_is_logged_in_once(vm: Vm) -> None:
+    where = vm.user("cat", "/proc/self/cgroup").stdout
+    assert where.startswith(f"0::/user.slice/user-{UID}.slice/session-")
+    assert vm.user("cat", "/proc/self/cgroup").stdout == where
+    assert vm.login("cat", "/proc/self/cgroup").stdout != where
+    assert vm.user("loginctl", "show-user", USER, "--property=Linger", "--value").stdout == "yes\n"
+
+
+def test_root_has_no_user_manager(vm: Vm) -> None:
+    assert vm.root("systemctl", "is-active", "user@0.service").stdout == "inactive\n"
+
+
+def test_the_user_is_an_ordinary_one(vm: Vm) -> None:
+    assert vm.user("id").stdout == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
+    assert vm.user("printenv", "PWD", "XDG_RUNTIME_DIR").stdout.splitlines() == [str(HOME), str(RUNTIME_DIR)]
+    assert vm.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(f"{USER}:100000:65536") == 2
+    assert vm.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout == "a b|$HOME|"
+    assert vm.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout == "hello, 'you'\n"
+    assert vm.user("cat", stdin="said\n").stdout == "said\n"
+    assert vm.user("sh", "-c", "exit 7").returncode == 7
+
+
+def test_linger_is_the_users_to_switch(stock_vm: Vm) -> None:
+    show = ("loginctl", "show-user", USER, "--property=Linger", "--value")
+    assert stock_vm.user("loginctl", "disable-linger").returncode == 0
+    assert stock_vm.user(*show).stdout == "no\n"
+    assert stock_vm.user("loginctl", "enable-linger").returncode == 0
+    assert stock_vm.user(*show).stdout == "yes\n"
+
+
+def test_the_journal_is_kept_for_the_user(vm: Vm) -> None:
+    vm.user("systemd-run", "--user", "--wait", "--unit=said", "echo", "said in the vm").check_returncode()
+    vm.root("journalctl", "--sync").check_returncode()
+    assert "said in the vm" in vm.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+    assert vm.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
+
+
+def test_project_and_k3s_are_installed_for_everyone(vm: Vm) -> None:
+    assert vm.user("sh", "-c", f"test -x {TOOL} && test -x {K3S}").returncode == 0
+    assert vm.user("/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless").returncode == 0
+    assert vm.root("touch", "/opt/k3s-rootless/written").returncode != 0
+
+
+def test_rootlesskit_runs_in_a_delegated_unit(vm: Vm) -> None:
+    unit = ("systemd-run", "--user", "--wait", "--pipe", "--property=Delegate=yes")
+    rootlesskit = (
+        *("rootlesskit", "--net=slirp4netns", "--disable-host-loopback", "--copy-up=/etc", "--copy-up=/run"),
+        *("--port-driver=builtin", "--cgroupns", "--pidns", "--evacuate-cgroup2=evacuated"),
+    )
+    seen = vm.user(*unit, *rootlesskit, "sh", "-c", "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0")
+    assert seen.returncode == 0, seen.stderr
+    uid, cgroup, tap = seen.stdout.splitlines()
+    assert uid == "0"
+    assert cgroup.startswith("0::/")
+    assert tap.startswith("tap0")
+
+
+def test_delegation_goes_through_its_four_states(stock_vm: Vm) -> None:
+    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+    stock_vm.delegate("cpu", "cpuset", "io", "memory", "pids")
+    assert delegation(stock_vm) == Delegation(ALL, STOCK, STOCK)
+    stock_vm.login().check_returncode()
+    assert delegation(stock_vm) == Delegation(ALL, ALL, STOCK)
+    stock_vm.user("systemctl", "--user", "daemon-reexec").check_returncode()
+    assert delegation(stock_vm) == Delegation(ALL, ALL, ALL)
+    stock_vm.restore()
+    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+
+
+def test_a_restored_machine_lives_in_the_present(stock_vm: Vm) -> None:
+    assert abs(float(stock_vm.root("date", "+%s.%N").stdout) - time.time()) < 5
+
+
+def test_a_reboot_makes_delegation_effective(stock_vm: Vm) -> None:
+    stock_vm.delegate("cpu", "cpuset", "io", "memory", "pids")
+    stock_vm.reboot()
+    assert delegation(stock_vm) == Delegation(ALL, ALL, ALL)
+    stock_vm.restore()
+    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+
+
+def test_signals_reach_the_program(vm: Vm) -> None:
+    script = "trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done"
+    with vm.popen("sh", "-c", script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[0] == "interrupted\n"
+        assert process.returncode == 130
+
+
+def test_a_killed_program_is_gone_from_the_machine(vm: Vm) -> None:
+    with vm.popen("sleep", "54321") as process:
+        process.kill()
+        process.wait(timeout=20)
+    assert vm.root("pgrep", "--full", "sleep 5432[1]").returncode == 1
+
+
+def test_a_program_that_takes_too_long_is_gone_from_the_machine(vm: Vm) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        vm.user("sh", "-c", "sleep 65432; true", timeout=2)
+    assert vm.root("pgrep", "--full", "sleep 6543[2]").returncode == 1
+
+
+def test_down_leaves_nothing_on_the_host() -> None:
+    machine = Vm(payload.build())
+    assert processes(str(machine.directory))
+    machine.down()
+    assert not processes(str(machine.directory))
+    assert not machine.directory.exists()
+
+
+def test_a_killed_driver_takes_the_machine_with_it() -> None:
+    script = (
+        "import time; from tests import payload; from tests.vm.machine import Vm; "
+        "machine = Vm(payload.build()); print(machine.directory, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=payload.ROOT, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout
+        directory = driver.stdout.readline().strip()
+        assert processes(directory)
+        driver.kill()
+    wait_until_gone(directory)
+    # The next machine clears away what the dead driver left.
+    Vm(payload.build()).down()
+    assert not Path(directory).exists()

@@ -1,0 +1,87 @@
+"""`python -m tests.vm`: a virtual machine to play in."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from tests.machine import USER
+from tests.payload import PayloadError
+from tests.vm import image
+from tests.vm.door import Door
+from tests.vm.errors import VmError
+from tests.vm.machine import Vm
+from tests.vm.place import LIVE, live
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks, and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _obey(options)
+    except (VmError, PayloadError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("build", help="build the image, if it does not exist yet")
+    actions.add_parser("boot", help="boot a machine, which is there until this command is ended")
+    actions.add_parser("shell", help="a shell as its user")
+    for who in ("user", "root"):
+        action = actions.add_parser(who, help=f"run a command as its {who}")
+        action.add_argument("command", nargs=argparse.REMAINDER)
+    actions.add_parser("down", help="end it")
+    return parser
+
+
+def _obey(options: argparse.Namespace) -> int:
+    match options.action:
+        case "build":
+            sys.stdout.write(f"{image.build().path}\n")
+            return 0
+        case "boot":
+            return _hold()
+        case "shell":
+            return Door(live(), USER).attached()
+        case "down":
+            return _end()
+        case _:
+            login = USER if options.action == "user" else "root"
+            return Door(live(), login).attached(*options.command)
+
+
+def _hold() -> int:
+    # Either signal ends the machine in good order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    try:
+        with Vm.boot() as vm:
+            LIVE.unlink(missing_ok=True)
+            LIVE.symlink_to(vm.directory.name)
+            seconds = time.monotonic() - started
+            sys.stderr.write(f"up after {seconds:.0f} s ({vm.hardware.accelerator}); ends with ctrl-c or `down`\n")
+            while vm.hardware.process.poll() is None:
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        LIVE.unlink(missing_ok=True)
+    raise VmError("the machine has ended by itself")
+
+
+def _end() -> int:
+    place = live()
+    os.kill(int((place / "driver").read_text()), signal.SIGTERM)
+    while place.exists():
+        time.sleep(0.1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Boots, addresses and takes down virtual machines: `Vm` is the `Machine` whose cgroups are as in the wild."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from tests import payload
+from tests.lab.orders import give_default_orders
+from tests.machine import TOOL, USER, Completed
+from tests.vm.disk import payload_disk
+from tests.vm.door import Door, new_run, send
+from tests.vm.errors import VmError
+from tests.vm.image import build
+from tests.vm.place import Place
+from tests.vm.process import RemoteProcess
+from tests.vm.qemu import Qemu
+
+STOCK = "stock"
+"""The snapshot of the machine as it was booted, with the project installed and nobody logged in."""
+
+_PATIENCE = 180
+_MEMORY = 2048
+_MEMORY_FOR_K3S = 4096
+_DELEGATE_CONF = "/etc/systemd/system/user@.service.d/delegate.conf"
+
+
+class Vm:
+    """A booted machine; `with` takes it down at the end."""
+
+    name = "vm"
+    delegates = True
+
+    def __init__(self, tree: Path) -> None:
+        self.plays_k3s = not os.environ.get("K3S_BINARY")
+        self._image = build()
+        self._place = Place()
+        self._user = Door(self.directory, USER)
+        self._root = Door(self.directory, "root")
+        try:
+            disk = payload_disk(tree, self.directory)
+            memory = _MEMORY if self.plays_k3s else _MEMORY_FOR_K3S
+            self.hardware = Qemu(self._image, disk, self.directory, memory)
+        except BaseException:
+            self._place.clear()
+            raise
+        self._ports = self.hardware.ports()
+
+    @classmethod
+    def boot(cls, tree: Path | None = None) -> Self:
+        """Boot a machine that has `tree` (the payload, by default), and keep that state as `STOCK`."""
+        vm = cls(tree or payload.build())
+        try:
+            vm.await_boot()
+            give_default_orders(vm)
+            # Each restored machine then has in memory what every test needs, which emulation is slow to read.
+            vm.user(TOOL, "--version")
+            vm.save(STOCK)
+        except BaseException:
+            vm.down()
+            raise
+        return vm
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def directory(self) -> Path:
+        """Where the host keeps what belongs to this machine."""
+        return self._place.path
+
+    def user(
+        self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
+    ) -> Completed:
+        """Run `args` in the user's one login session."""
+        if not self._user.is_open:
+            self._open(self._user)
+        run = new_run()
+        try:
+            return self._user.run(args, timeout=timeout, stdin=stdin, env=env or {}, run=run)
+        except subprocess.TimeoutExpired:
+            send(self._root, run, signal.SIGKILL, group=True)
+            raise
+
+    def root(self, *args: str, timeout: float = 120, stdin: str | None = None) -> Completed:
+        """Run `args` as root, who has no session."""
+        if not self._root.is_open:
+            self._open(self._root)
+        return self._root.run(args, timeout=timeout, stdin=stdin, env={}, run="")
+
+    def popen(self, *args: str) -> subprocess.Popen[str]:
+        """Start `args` in the user's session; signals sent to what is returned reach the program."""
+        if not self._user.is_open:
+            self._open(self._user)
+        return RemoteProcess(self._user, self._root, args)
+
+    def login(self, *args: str) -> Completed:
+        """Log in as the user once more, run `args` (or nothing) in that session, and log out."""
+        door = Door(self.directory, USER, "another")
+        self._open(door)
+        try:
+            return door.run(args or ("true",), timeout=120, stdin=None, env={}, run="")
+        finally:
+            door.close()
+
+    def delegate(self, *controllers: str) -> None:
+        """Configure, as an administrator would, which controllers user managers get; they do not have them yet."""
+        content = f"[Service]\nDelegate={' '.join(controllers)}\n"
+        self.root("install", "-D", "-m", "0644", "/dev/stdin", _DELEGATE_CONF, stdin=content).check_returncode()
+        self.root("systemctl", "daemon-reload").check_returncode()
+
+    def save(self, name: str) -> None:
+        """Keep the state of the whole machine; the user is logged out for it, and in again."""
+        self._leave()
+        self.hardware.save(name)
+        self._enter()
+
+    def restore(self, name: str = STOCK) -> None:
+        """Go back to a state that was kept, at the present time."""
+        self._leave()
+        self.hardware.load(name)
+        self._enter()
+
+    def reboot(self) -> None:
+        """Let the machine shut down and boot."""
+        before = self._boot_id()
+        self.root("systemctl", "--no-block", "reboot")
+        self.await_boot(before)
+
+    def cut_power(self) -> None:
+        """Let the machine boot without a chance to shut down: what it had not yet written to its disk is gone."""
+        before = self._boot_id()
+        self.hardware.reset()
+        self.await_boot(before)
+
+    def down(self) -> None:
+        """Stop the machine, which leaves nothing but the cached image."""
+        self._leave()
+        self.hardware.stop()
+        self._place.clear()
+
+    def await_boot(self, before: str = "") -> None:
+        """Wait until the machine is up, after its boot `before`."""
+        self._leave()
+        deadline = time.monotonic() + _PATIENCE
+        self._open(self._root)
+        while self._boot_id() in {before, ""}:
+            if time.monotonic() > deadline:
+                raise VmError(f"the machine does not boot anew\n{self.hardware.last_words()}")
+            self._leave()
+            self._open(self._root)
+        state = self.root("systemctl", "is-system-running", "--wait", timeout=_PATIENCE).stdout.strip()
+        if state != "running":
+            failed = self.root("systemctl", "--no-pager", "--plain", "--failed").stdout
+            raise VmError(f"the machine is up, and {state}\n{failed}\n{self.hardware.last_words()}")
+        self._open(self._user)
+
+    def _boot_id(self) -> str:
+        return self.root("cat", "/proc/sys/kernel/random/boot_id").stdout
+
+    def _leave(self) -> None:
+        self._user.close()
+        self._root.close()
+
+    def _enter(self) -> None:
+        self._open(self._root)
+        # The machine's clock stood still.
+        self.root("date", "--set", f"@{time.time():.3f}").check_returncode()
+        self._open(self._user)
+
+    def _open(self, door: Door) -> None:
+        deadline = time.monotonic() + _PATIENCE
+
+        def patient() -> bool:
+            return time.monotonic() < deadline and self.hardware.process.poll() is None
+
+        port = self._ports["root" if door is self._root else "user"]
+        if not door.open(self._image, port, patient):
+            raise VmError(f"the machine lets nobody in\n{self.hardware.last_words()}")

@@ -1,0 +1,34 @@
+"""Programs that run in the machine, started and signalled from the host."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.vm.door import Door, new_run, send
+
+
+class RemoteProcess(subprocess.Popen[str]):
+    """The host's end of a program in the machine: signals reach the program.
+
+    Its exit status is the program's, or 255 when a signal ended it.
+    """
+
+    def __init__(self, door: Door, root: Door, args: tuple[str, ...]) -> None:
+        self._root = root
+        self._run = new_run()
+        pipe = subprocess.PIPE
+        command = door.command(args, {}, run=self._run)
+        super().__init__(command, cwd=door.directory, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace")
+
+    def send_signal(self, sig: int) -> None:
+        """Send `sig` to the program, if it still runs."""
+        if self.poll() is None:
+            send(self._root, self._run, sig)
+
+    def terminate(self) -> None:
+        """Ask the program to end."""
+        self.send_signal(15)
+
+    def kill(self) -> None:
+        """End the program."""
+        self.send_signal(9)

@@ -1,0 +1,109 @@
+"""One qemu process: the hardware of the machine, its snapshots, and nothing of what runs in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.vm import recipe
+from tests.vm.accelerator import accelerator
+from tests.vm.errors import VmError
+from tests.vm.image import Image
+
+_SSH = {"user": 22, "root": 2222}
+_MONITOR_PATIENCE = 120
+
+
+class Qemu:
+    """A running machine without network but two forwarded ports on loopback; it dies with the driver."""
+
+    def __init__(self, image: Image, payload: Path, directory: Path, memory: int) -> None:
+        self.console = directory / "console.log"
+        self.accelerator, processor = accelerator(image)
+        disk = directory / "disk.qcow2"
+        backing = ("-b", str(image.disk), "-F", "raw")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(disk)], check=True)
+        ours, theirs = socket.socketpair()
+        forwards = ",".join(f"hostfwd=tcp:127.0.0.1:0-:{port}" for port in _SSH.values())
+        command = (
+            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config"),
+            *("-display", "none", "-accel", self.accelerator, "-cpu", processor, "-smp", "2", "-m", str(memory)),
+            *("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", recipe.KERNEL_COMMAND_LINE),
+            *("-drive", f"file={disk},if=virtio,cache=unsafe,discard=unmap"),
+            *("-drive", f"file={payload},if=virtio,format=raw,readonly=on"),
+            *("-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-serial", f"file:{self.console}"),
+            *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"),
+        )
+        with theirs, (directory / "qemu.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()], process_group=0
+            )
+        ours.settimeout(_MONITOR_PATIENCE)
+        self._log = Path(log.name)
+        self._socket = ours
+        self._monitor = ours.makefile("rw")
+        self._answer()
+        self._ask("qmp_capabilities")
+
+    def ports(self) -> dict[str, int]:
+        """Return the loopback ports of the doors for `user` and `root`."""
+        table = self.command("info usernet")
+        found = {int(inner): int(outer) for outer, inner in re.findall(r"HOST_FORWARD\S* +\S+ +\S+ +(\d+) +\S+ +(\d+)", table)}
+        return {door: found[port] for door, port in _SSH.items()}
+
+    def command(self, line: str) -> str:
+        """Carry out a command of the human monitor, and return what it says."""
+        said = self._ask("human-monitor-command", {"command-line": line})
+        return str(said)
+
+    def save(self, name: str) -> None:
+        """Keep the state of disk, memory and devices."""
+        self._silent(f"savevm {name}")
+
+    def load(self, name: str) -> None:
+        """Go back to a state that was kept; the machine's clock does, too."""
+        self._silent(f"loadvm {name}")
+
+    def reset(self) -> None:
+        """Cut the power, and boot anew."""
+        self._ask("system_reset")
+
+    def stop(self) -> None:
+        """End the machine at once."""
+        self.process.kill()
+        self.process.wait()
+        self._monitor.close()
+        self._socket.close()
+
+    def last_words(self) -> str:
+        """Return the end of what qemu and the console said."""
+        console = self.console.read_text(errors="replace") if self.console.exists() else ""
+        return "\n".join([*self._log.read_text().splitlines()[-5:], *console.splitlines()[-20:]])
+
+    def _silent(self, line: str) -> None:
+        if trouble := self.command(line).strip():
+            raise VmError(f"qemu: {line}: {trouble}")
+
+    def _ask(self, name: str, arguments: dict[str, str] | None = None) -> object:
+        try:
+            self._monitor.write(json.dumps({"execute": name, "arguments": arguments or {}}) + "\n")
+            self._monitor.flush()
+        except OSError as error:
+            raise VmError(f"qemu has ended: {self.last_words()}") from error
+        answer = self._answer()
+        if "error" in answer:
+            raise VmError(f"qemu: {name}: {answer['error']}")
+        return answer["return"]
+
+    def _answer(self) -> dict[str, Any]:
+        for line in self._monitor:
+            message: dict[str, Any] = json.loads(line)
+            if "event" not in message:
+                return message
+        self.process.wait()
+        raise VmError(f"qemu has ended: {self.last_words()}")
