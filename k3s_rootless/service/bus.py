@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import struct
 import typing
@@ -31,6 +32,7 @@ with warnings.catch_warnings():
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0
+LOST_HINT = "see how the user manager fares: systemctl --user status"
 _LONGEST_LINE = 16384
 _AUTH_WORDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
@@ -40,7 +42,8 @@ Handler = Callable[[Message], None]
 
 def user_bus_addresses(environ: Mapping[str, str], runtime: Path) -> list[str]:
     """Give the addresses to try, one by one: those of the environment, then the bus of the user manager itself."""
-    given = environ.get("DBUS_SESSION_BUS_ADDRESS", "").split(";")
+    # Without the guid, which nobody asks for here, one bus is not tried twice.
+    given = re.sub(r",guid=[^,;]*", "", environ.get("DBUS_SESSION_BUS_ADDRESS", "")).split(";")
     own = "unix:path=" + quote(os.fsencode(runtime / "bus"), safe="/-_.").replace("~", "%7E")
     return list(dict.fromkeys([address for address in given if address.startswith("unix:") and "=" in address] + [own]))
 
@@ -123,16 +126,16 @@ class Bus(MessageBus):  # type: ignore[misc]
         """
         destination, path, interface = to
         if not self.connected:
-            raise BusError("the connection to the bus is closed")
+            raise BusError("the connection to the bus is closed", hint=LOST_HINT)
         message = Message(
             destination=destination, path=path, interface=interface, member=member, signature=signature, body=list(body)
         )
         try:
             reply = await asyncio.wait_for(self.call(message), seconds)
         except TimeoutError:
-            raise BusError(f"{destination} gave no answer to {member} within {seconds:g} s") from None
+            raise BusError(f"{destination} gave no answer to {member} within {seconds:g} s", hint=LOST_HINT) from None
         except (EOFError, OSError) as error:
-            raise BusError(f"the bus closed the connection during {member}") from error
+            raise BusError(f"the bus closed the connection during {member}", hint=LOST_HINT) from error
         except (SignatureBodyMismatchError, UnicodeEncodeError) as error:
             raise BusError(f"cannot put {member} on the bus: {error}") from error
         if reply.message_type is MessageType.ERROR:

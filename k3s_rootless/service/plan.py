@@ -153,7 +153,7 @@ def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step
         steps.append(Reload(cause))
     if state.file_state not in {"enabled", "enabled-runtime"}:
         steps.append(Enable(state.name, "it does not start with the user manager"))
-    return (*steps, *_running(found, changed=write is not None or found.reexecute))
+    return (*steps, *_running(found, changed=write is not None or found.reexecute or state.needs_reload))
 
 
 def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:

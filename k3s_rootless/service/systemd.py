@@ -196,7 +196,7 @@ class UserManager:
             await asyncio.wait_for(self._changed.wait(), seconds)
         except TimeoutError:
             if not self._connection.connected:
-                raise BusError("the bus closed the connection") from None
+                raise BusError("the bus closed the connection", hint=wire.LOST_HINT) from None
             return False
         self._changed.clear()
         return True

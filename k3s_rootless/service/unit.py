@@ -68,7 +68,8 @@ def written_for(text: str) -> str | None:
 def quoted(word: str) -> str:
     """Give one word as systemd reads it back: quoted, C-escaped, with specifiers doubled (systemd.syntax(7), systemd.unit(5)).
 
-    `$` stays: it is expanded neither in `Environment=` nor in the path of the program (systemd 257, load-fragment.c).
+    `$` stays: it is expanded neither in `Environment=` nor in the path of the program (systemd 257, load-fragment.c); `${NAME}`
+    is in argv[0], of which K3s reads no more than the last part.
     """
     plain = "".join(
         _UNESCAPED.get(char) or (f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else char) for char in word

@@ -1,0 +1,248 @@
+"""What a user sees when the user manager cannot be had: of every command, in every way that was thought of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import rawbus
+from tests.fakes.session import PROJECT, Session, as_user, session
+
+COMMANDS = ("check", "up", "down", "status", "ports", "logs")
+USER = 65534 if os.getuid() == 0 else os.getuid()
+LONGEST = 12.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory of the user who runs the tool; pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for path in (directory / "runtime", directory / "config"):
+            path.mkdir(mode=0o700)
+            os.chown(path, USER, USER)
+        yield directory
+
+
+@pytest.fixture
+def bus(home: Path) -> Iterator[Session]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    (home / "session").mkdir()
+    with session(home / "session", USER) as opened:
+        yield opened
+
+
+def environment(home: Path, runtime: Path | None) -> dict[str, str]:
+    given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
+    given |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning"}
+    return given | ({"XDG_RUNTIME_DIR": str(runtime)} if runtime else {})
+
+
+def start(
+    environ: Mapping[str, str], *, uid: int = USER, as_json: bool = True, commands: Sequence[str] = COMMANDS
+) -> dict[str, subprocess.Popen[str]]:
+    """Start the commands, all at once, since each may take its whole time."""
+    running = {}
+    for name in commands:
+        words = [name, *(["--json"] if as_json and name != "logs" else [])]
+        command = [*as_user(uid), sys.executable, "-m", "k3s_rootless", *words]
+        running[name] = subprocess.Popen(
+            command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    return running
+
+
+def ends(running: Mapping[str, subprocess.Popen[str]]) -> dict[str, Ended]:
+    """Wait until all commands have ended."""
+    begun = time.monotonic()
+    ended = {}
+    with contextlib.ExitStack() as opened:
+        for process in running.values():
+            opened.enter_context(process)
+            opened.callback(process.kill)
+        for name, process in running.items():
+            out, err = process.communicate(timeout=LONGEST)
+            ended[name] = Ended(process.returncode, out, err)
+    assert time.monotonic() - begun < LONGEST
+    return ended
+
+
+def run(
+    environ: Mapping[str, str], *, uid: int = USER, as_json: bool = True, commands: Sequence[str] = COMMANDS
+) -> dict[str, Ended]:
+    """Run the commands."""
+    return ends(start(environ, uid=uid, as_json=as_json, commands=commands))
+
+
+def require_quiet(end: Ended) -> None:
+    """Nothing of Python's own reaches the user."""
+    for noise in ("Traceback", "was never retrieved", "Task was destroyed", "ResourceWarning", "WARNING:"):
+        assert noise not in end.err, end.err
+
+
+def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int = 1) -> None:
+    """All commands but `check` fail for this reason; `check` judges what it could see, and says what it could not."""
+    for name, end in ended.items():
+        require_quiet(end)
+        if name == "check":
+            document = end.document
+            assert document["schema"] == "k3s-rootless/check/v1"
+            assert document["ready"] is False
+            assert end.code == document["errors"][0]["exit_code"] != 0
+            continue
+        assert code == end.code, (name, end)
+        assert end.err.startswith("error: "), (name, end.err)
+        assert end.err.count("error: ") == 1
+        assert reason in end.err, (name, end.err)
+        assert "\nhint: " in end.err, (name, end.err)
+        if name != "logs":
+            assert end.document["schema"] == f"k3s-rootless/{name}/v1"
+            (error,) = end.document["errors"]
+            assert reason in error["message"]
+            assert error["hint"]
+            assert code == error["exit_code"]
+
+
+def files(home: Path) -> list[str]:
+    return sorted(str(path.relative_to(home)) for name in ("config", "runtime") for path in (home / name).rglob("*"))
+
+
+def test_there_is_no_bus(home: Path) -> None:
+    ended = run(environment(home, home / "runtime"))
+
+    require_one_clear_error(ended, f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file")
+    assert files(home) == []
+
+
+def test_without_json_stdout_stays_empty(home: Path) -> None:
+    ended = run(environment(home, home / "runtime"), as_json=False, commands=("status", "up"))
+
+    assert [(end.code, end.out) for end in ended.values()] == [(1, ""), (1, "")]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can listen as another user")
+def test_the_bus_is_another_users(home: Path) -> None:
+    with rawbus.on_socket(home / "runtime" / "bus", rawbus.silent):
+        (home / "runtime" / "bus").chmod(0o777)
+        ended = run(environment(home, home / "runtime"))
+
+    require_one_clear_error(ended, "runtime/bus: the socket belongs to uid 0")
+
+
+def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
+    bus.order(mute=["GetAll"])
+    code = "import socket, sys, time; s = socket.socket(1); s.bind(sys.argv[1]); s.listen(); print(flush=True); time.sleep(60)"
+    command = [*as_user(USER), sys.executable, "-c", code, str(home / "runtime" / "bus")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        address = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={home}/runtime/bus,guid=0123"}
+        without_bus = start(environment(home, home / "runtime") | address)
+        without_systemd = ends(start(environment(home, bus.runtime), commands=("check", "status")))
+        ended = ends(without_bus)
+        listener.kill()
+
+    require_one_clear_error(ended, "no answer within 5 s")
+    require_one_clear_error(without_systemd, "org.freedesktop.systemd1 gave no answer to GetAll within 5 s")
+    assert files(home) == ["runtime/bus"]
+
+
+@pytest.mark.parametrize(
+    ("member", "commands"),
+    [("GetAll", ("status",)), ("LoadUnit", ("down", "status", "ports", "logs")), ("StartTransientUnit", ("check", "up"))],
+)
+def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, commands: Sequence[str]) -> None:
+    bus.order(die_at=member)
+    ended = run(environment(home, bus.runtime), commands=commands)
+
+    for end in ended.values():
+        require_quiet(end)
+        assert end.code != 0
+        assert end.document["errors"] if end.out else "error: " in end.err
+    assert files(home) == []
+
+
+def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
+    bus.order(mute=["LoadUnit", "StartTransientUnit"])
+    killer = subprocess.Popen(["sh", "-c", f"sleep 2.5; kill -9 {bus.bus.pid}"])
+    ended = run(environment(home, bus.runtime), commands=("check", "down", "status", "ports", "logs"))
+    killer.wait()
+
+    require_one_clear_error(ended, "the bus closed the connection during LoadUnit")
+    assert files(home) == []
+
+
+def test_an_interrupted_question_ends_quietly(home: Path, bus: Session) -> None:
+    bus.order(mute=["LoadUnit"])
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status"]
+    environ = environment(home, bus.runtime)
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as asking:
+        while ["LoadUnit", "k3s-rootless.service"] not in bus.calls():
+            time.sleep(0.02)
+        asking.send_signal(signal.SIGINT)
+        out, err = asking.communicate(timeout=LONGEST)
+
+    assert (asking.returncode, out, err.strip()) == (130, "", "interrupted")
+
+
+def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
+    bus.kill_manager()
+    ended = run(environment(home, bus.runtime))
+
+    require_one_clear_error(ended, "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided")
+    assert files(home) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_the_runtime_directory_is_another_users(home: Path) -> None:
+    (home / "roots").mkdir()
+    os.chown(home / "roots", 0, 0)
+    ended = run(environment(home, home / "roots"))
+
+    require_one_clear_error(ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to you", 5)
+    assert list((home / "roots").iterdir()) == []
+
+
+def test_the_runtime_directory_is_missing(home: Path) -> None:
+    ended = run(environment(home, home / "nowhere"))
+
+    require_one_clear_error(ended, f"cannot find the user manager: {home}/nowhere does not exist", 5)
+    assert not (home / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root is root")
+def test_root_is_sent_to_the_user(home: Path) -> None:
+    ended = run(environment(home, home / "runtime"), uid=0)
+
+    require_one_clear_error(ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5)
+    assert files(home) == []

@@ -1,0 +1,232 @@
+"""A fake user manager on a private bus: `python -m tests.fakes.systemd ADDRESS DIRECTORY`, in a process of its own.
+
+It is strict where systemd is: a unit file is seen after `Reload` only, a signal goes to subscribers only, and what is not
+loaded cannot be started. `DIRECTORY/orders.json` (tests.fakes.session.Orders) is read anew at each call, `calls.jsonl`
+records them, `units/` holds unit files and `cgroup/` the control groups. SIGUSR1 tells subscribers that units changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless.service import bus as _shim  # noqa: F401 (lets Python 3.15 import dbus-next)
+
+from dbus_next import Message, MessageType, Variant  # isort: skip
+from dbus_next.aio import MessageBus  # isort: skip
+
+from tests.fakes.unit import NAME, Refusal, Unit, no_such_unit, object_path, variants
+
+ROOT = "/org/freedesktop/systemd1"
+SLICE = "/user.slice/user-1500.slice/user@1500.service"
+_BOUNDARY = re.compile(r"(?<!^)(?=[A-Z])")
+JOBS = {"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart", "StartTransientUnit": "start"}
+
+
+class Manager:
+    """What the manager knows, beyond one connection: it survives a re-execution."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.world = ""
+        self.orders: dict[str, Any] = {}
+        self.units: dict[str, Unit] = {}
+        self.subscribers: set[str] = set()
+        self.jobs = 0
+        self.later: set[asyncio.Task[None]] = set()
+        self.bus: Any = None
+        self.reexecuting = False
+
+    def hear(self, message: Message) -> Message | bool | None:
+        """Answer a call; True means that no answer comes."""
+        if message.message_type is not MessageType.METHOD_CALL:
+            return None
+        self._read_orders()
+        with (self.directory / "calls.jsonl").open("a") as calls:
+            calls.write(json.dumps([message.member, *_plain(message.body)]) + "\n")
+        if message.member == self.orders.get("die_at"):
+            os._exit(1)
+        if message.member in self.orders.get("mute", ()):
+            return True
+        try:
+            return self._answer(message)
+        except Refusal as error:
+            refusal = Message.new_error(message, error.name, error.text or "")
+            if error.text is None:
+                refusal.signature, refusal.body = "", []
+            return refusal
+
+    def _answer(self, message: Message) -> Message | bool:
+        if refused := self.orders.get("errors", {}).get(message.member):
+            raise Refusal(*refused)
+        answer: Message | bool = getattr(self, _BOUNDARY.sub("_", message.member).lower())(message)
+        return answer
+
+    def get(self, message: Message) -> Message:
+        name = message.body[1]
+        return Message.new_method_return(message, "v", [self._properties(message.path)[name]])
+
+    def get_all(self, message: Message) -> Message:
+        return Message.new_method_return(message, "a{sv}", [self._properties(message.path)])
+
+    def subscribe(self, message: Message) -> Message:
+        if message.sender in self.subscribers:
+            raise Refusal(f"{NAME}.AlreadySubscribed", "Client is already subscribed.")
+        self.subscribers.add(message.sender)
+        return Message.new_method_return(message)
+
+    def reload(self, message: Message) -> Message:
+        for unit in self.units.values():
+            unit.load()
+        return Message.new_method_return(message)
+
+    def load_unit(self, message: Message) -> Message:
+        return Message.new_method_return(message, "o", [self._unit(message.body[0]).path])
+
+    def get_unit(self, message: Message) -> Message:
+        if message.body[0] not in self.units:
+            raise no_such_unit(message.body[0], "loaded")
+        return Message.new_method_return(message, "o", [object_path(message.body[0])])
+
+    def enable_unit_files(self, message: Message) -> Message:
+        ((name,), _, _) = message.body
+        link, target = self._enabled_link(name), self.directory / "units" / name
+        if not target.exists():
+            raise Refusal("org.freedesktop.DBus.Error.FileNotFound", f"Unit {name} does not exist")
+        link.parent.mkdir(exist_ok=True)
+        if link.is_symlink():
+            return Message.new_method_return(message, "ba(sss)", [True, []])
+        link.symlink_to(target)
+        return Message.new_method_return(message, "ba(sss)", [True, [["symlink", str(link), str(target)]]])
+
+    def disable_unit_files(self, message: Message) -> Message:
+        link = self._enabled_link(message.body[0][0])
+        changes = [["unlink", str(link), ""]] if link.is_symlink() else []
+        link.unlink(missing_ok=True)
+        return Message.new_method_return(message, "a(sss)", [changes])
+
+    def reset_failed_unit(self, message: Message) -> Message:
+        if message.body[0] not in self.units:
+            raise no_such_unit(message.body[0], "loaded")
+        unit = self.units[message.body[0]]
+        if unit.active == "failed":
+            unit.active, unit.sub, unit.result, unit.restarts = "inactive", "dead", "success", 0
+        return Message.new_method_return(message)
+
+    def start_unit(self, message: Message) -> Message:
+        return self._job(message, self._unit(message.body[0]))
+
+    stop_unit = restart_unit = start_unit
+
+    def start_transient_unit(self, message: Message) -> Message:
+        name = message.body[0]
+        if name in self.units:
+            raise Refusal(f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file.")
+        self.units[name] = Unit(name, self.directory, transient=True)
+        return self._job(message, self.units[name])
+
+    def reexecute(self, _: Message) -> bool:
+        self.reexecuting = True
+        asyncio.get_running_loop().call_soon(self.bus.disconnect)
+        return True
+
+    def changed(self) -> None:
+        """Tell subscribers that something about each unit changed."""
+        for unit in self.units.values():
+            self._tell(unit)
+
+    def _job(self, message: Message, unit: Unit) -> Message:
+        if message.member != "StopUnit":
+            unit.require_startable()
+        self.jobs += 1
+        job, number = f"{ROOT}/job/{self.jobs}", self.jobs
+        result = self.orders.get("results", {}).get(message.member, "done")
+        after = self.orders.get("job_after")
+        if after is None:
+            self._end_job(number, job, unit, JOBS[message.member], result)
+        elif after >= 0:
+            task = asyncio.ensure_future(self._end_later(after, number, job, unit, JOBS[message.member], result))
+            self.later.add(task)
+        return Message.new_method_return(message, "o", [job])
+
+    async def _end_later(self, seconds: float, number: int, job: str, unit: Unit, verb: str, result: str) -> None:
+        await asyncio.sleep(seconds)
+        self._end_job(number, job, unit, verb, result)
+
+    def _end_job(self, number: int, job: str, unit: Unit, verb: str, result: str) -> None:
+        unit.became(verb, result, SLICE, self.orders.get("effective", ""))
+        self._tell(unit)
+        if unit.transient and verb == "stop":
+            self.units.pop(unit.name, None)
+        # A job of another unit ends first, as it may.
+        self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [0, f"{ROOT}/job/0", "other.service", "failed"])
+        self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [number, job, unit.name, result])
+
+    def _tell(self, unit: Unit) -> None:
+        if self.subscribers:
+            changed = [f"{NAME}.Unit", {"ActiveState": Variant("s", unit.active)}, []]
+            self._signal(unit.path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", changed)
+
+    def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+        self.bus.send(Message.new_signal(path, interface, member, signature, body))
+
+    def _unit(self, name: str) -> Unit:
+        if name not in self.units:
+            self.units[name] = Unit(name, self.directory)
+        return self.units[name]
+
+    def _enabled_link(self, name: str) -> Path:
+        return self.directory / "units" / "default.target.wants" / name
+
+    def _properties(self, path: str) -> dict[str, Variant]:
+        if path == ROOT:
+            known: dict[str, tuple[str, Any]] = {
+                "Version": ("s", "257.13-1~deb13u1"),
+                "ControlGroup": ("s", SLICE),
+                "UnitPath": ("as", [str(self.directory / "user.control"), str(self.directory / "units")]),
+            }
+        else:
+            unit = next(unit for unit in self.units.values() if unit.path == path)
+            known = unit.properties()
+            known |= {name: tuple(value) for name, value in self.orders.get("properties", {}).items()}
+        return variants({name: value for name, value in known.items() if name not in self.orders.get("without", ())})
+
+    def _read_orders(self) -> None:
+        self.orders = json.loads((self.directory / "orders.json").read_text())
+        if self.orders["world"] != self.world:
+            self.world = self.orders["world"]
+            self.units, self.subscribers = {}, set()
+
+
+def _plain(body: list[Any]) -> list[Any]:
+    return [part if isinstance(part, str | int | bool) else [str(one) for one in part] for part in body]
+
+
+async def serve(address: str, directory: Path) -> None:
+    """Serve until the bus is gone; a re-execution leaves the bus and comes back."""
+    manager = Manager(directory)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, manager.changed)
+    while True:
+        manager.bus = await MessageBus(bus_address=address).connect()
+        manager.bus.add_message_handler(manager.hear)
+        await manager.bus.request_name(NAME)
+        if not manager.reexecuting:
+            (directory / "ready").touch()
+        manager.reexecuting = False
+        try:
+            await manager.bus.wait_for_disconnect()
+        except (EOFError, OSError):
+            return
+        if not manager.reexecuting:
+            return
+        await asyncio.sleep(0.05)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], Path(sys.argv[2])))

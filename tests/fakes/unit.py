@@ -1,0 +1,115 @@
+"""One unit of the fake user manager, and its properties as systemd spells them."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+NAME = "org.freedesktop.systemd1"
+NOT_SET = 2**64 - 1
+
+
+class Refusal(Exception):
+    """An error reply; `text` None means one without a body."""
+
+    def __init__(self, name: str, text: str | None) -> None:
+        super().__init__(name, text)
+        self.name = name
+        self.text = text
+
+
+def no_such_unit(name: str, what: str) -> Refusal:
+    return Refusal(f"{NAME}.NoSuchUnit", f"Unit {name} not {what}.")
+
+
+def object_path(name: str) -> str:
+    """Escape a unit's name as sd-bus does."""
+    return f"/org/freedesktop/systemd1/unit/{''.join(c if c.isascii() and c.isalnum() else f'_{ord(c):02x}' for c in name)}"
+
+
+def variants(values: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    from dbus_next import Variant
+
+    return {
+        name: Variant(kind, bytes.fromhex(value) if kind == "ay" and isinstance(value, str) else value)
+        for name, (kind, value) in values.items()
+    }
+
+
+class Unit:
+    """A unit as the manager loaded it."""
+
+    def __init__(self, name: str, directory: Path, *, transient: bool = False) -> None:
+        self.name = name
+        self.path = object_path(name)
+        self.file = directory / "units" / name
+        self.cgroups = directory / "cgroup"
+        self.transient = transient
+        self.active, self.sub, self.result = "inactive", "dead", "success"
+        self.invocation, self.main_pid, self.restarts, self.started = "", 0, 0, 0
+        self.control_group = ""
+        self.text: str | None = None
+        self.load()
+
+    def load(self) -> None:
+        """Read the unit file, as far as the fake understands it; what is seen of it stays until the next reload."""
+        self.enabled = (self.file.parent / "default.target.wants" / self.name).is_symlink()
+        self.text = self._on_disk()
+        self.load_state = "loaded" if self.transient or self.text else "not-found" if self.text is None else "masked"
+
+    def _on_disk(self) -> str | None:
+        return self.file.read_text(errors="surrogateescape") if self.file.exists() else None
+
+    def require_startable(self) -> None:
+        if self.load_state == "not-found":
+            raise no_such_unit(self.name, "found")
+        if self.load_state == "masked":
+            raise Refusal(f"{NAME}.UnitMasked", f"Unit {self.name} is masked.")
+
+    def became(self, verb: str, result: str, inside: str, controllers: str) -> None:
+        """Become what a job makes of it."""
+        if result != "done":
+            if result == "failed":
+                self.active, self.sub, self.result = "failed", "failed", "exit-code"
+            return
+        if verb == "stop":
+            self.active, self.sub, self.main_pid = "inactive", "dead", 0
+            return
+        if verb == "restart" or self.active != "active":
+            self.active, self.sub, self.result = "active", "running", "success"
+            self.invocation, self.main_pid, self.started = uuid.uuid4().hex, os.getpid(), time.time_ns() // 1000
+        self.control_group = f"{inside}/app.slice/{self.name}"
+        group = self.cgroups / self.control_group.lstrip("/")
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "cgroup.controllers").write_text(f"{controllers}\n")
+
+    def properties(self) -> dict[str, tuple[str, Any]]:
+        lines = (self.text or "").splitlines()
+        argv = next((line.removeprefix("ExecStart=").split() for line in lines if line.startswith("ExecStart=")), [])
+        error = ["", ""] if self.load_state == "loaded" else [f"{NAME}.NoSuchUnit", f"Unit {self.name} not found."]
+        return {
+            "Id": ("s", self.name),
+            "LoadState": ("s", self.load_state),
+            "LoadError": ("(ss)", error),
+            "ActiveState": ("s", self.active),
+            "SubState": ("s", self.sub),
+            "Result": ("s", self.result),
+            "FragmentPath": ("s", str(self.file) if self.text is not None else ""),
+            "DropInPaths": ("as", []),
+            "UnitFileState": ("s", "enabled" if self.enabled else "disabled" if self.text else ""),
+            "NeedDaemonReload": ("b", not self.transient and self._on_disk() != self.text),
+            "InvocationID": ("ay", self.invocation),
+            "MainPID": ("u", self.main_pid),
+            "NRestarts": ("u", self.restarts),
+            "ExecMainCode": ("i", 0),
+            "ExecMainStatus": ("i", 0),
+            "ExecStart": ("a(sasbttttuii)", [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]] if argv else []),
+            "Environment": ("as", ["PATH=/usr/local/bin:/usr/bin"]),
+            "ControlGroup": ("s", self.control_group),
+            "ExecMainStartTimestamp": ("t", self.started),
+            "MemoryCurrent": ("t", NOT_SET),
+            "CPUUsageNSec": ("t", NOT_SET),
+        }

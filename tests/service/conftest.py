@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.service.systemd import UserManager
+from tests.fakes.session import Session, session
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    _require_bus()
+    with session(tmp_path_factory.mktemp("session")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def fake(_shared: Session) -> Session:
+    """A fake user manager that behaves well and knows nothing yet; a test that breaks it takes `own`."""
+    _shared.reset()
+    return _shared
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Session]:
+    """A fake user manager of this test alone, to be broken."""
+    _require_bus()
+    with session(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def manager(fake: Session) -> Iterator[UserManager]:
+    with UserManager({}, fake.runtime, os.getuid()) as opened:
+        yield opened
+
+
+def _require_bus() -> None:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.errors import WouldOverwrite
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service import plan
+from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings, UnitState
+from k3s_rootless.service.unit import render
+
+PATH = Path("/home/alice/.config/systemd/user") / UNIT
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+
+
+def text(version: str) -> str:
+    return render(UnitSettings(version, "server --rootless", "/usr/local/bin/k3s", "/usr/bin"))
+
+
+DESIRED = DesiredUnit(PATH, text("v1.36.1+k3s1"), "v1.36.1+k3s1")
+OLD = text("v1.35.0+k3s1")
+EDITED = DESIRED.text.replace("TasksMax=infinity", "TasksMax=100")
+FOREIGN = "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
+ABSENT = UnitState(UNIT, "not-found", "inactive", "dead")
+STOPPED = UnitState(UNIT, "loaded", "inactive", "dead", fragment=PATH, file_state="enabled")
+RUNNING = replace(STOPPED, active_state="active", sub_state="running", started=LATER)
+FAILED = replace(STOPPED, active_state="failed", sub_state="failed", result="exit-code")
+LOOPING = replace(STOPPED, active_state="activating", sub_state="auto-restart", result="exit-code")
+
+
+def found(state: UnitState, contents: str | None = DESIRED.text, *, reexecute: bool = False) -> Found:
+    return Found(contents, NOON if contents is not None else None, state, reexecute)
+
+
+def told(steps: Sequence[plan.Step]) -> str:
+    return "\n".join(f"{step.describe()}: {step.cause}" for step in steps)
+
+
+WRITE_NEW = f"write {PATH}: it is not installed"
+RENEW = f"write {PATH}: it was not written for K3s v1.36.1+k3s1 as it is installed"
+RELOAD_CHANGED = "reload the user manager: the unit file changed"
+RELOAD_SEEN = "reload the user manager: the unit file changed after systemd read it"
+RELOAD_UNREAD = "reload the user manager: systemd has not read the unit file yet"
+ENABLE = f"enable {UNIT}: it does not start with the user manager"
+START = f"start {UNIT}: it is not running"
+RESET = f"reset the failed state of {UNIT}: it failed before"
+RESTART = f"restart {UNIT}: it runs as it was before these changes"
+RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
+RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
+REEXECUTE = (
+    "let the user manager re-execute itself; running services go on: it was started before its cgroup got all controllers"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="nothing is there"),
+        pytest.param(found(RUNNING), [], id="all is well"),
+        pytest.param(found(replace(RUNNING, file_state="enabled-runtime")), [], id="enabled until logout"),
+        pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
+        pytest.param(found(STOPPED), [START], id="stopped"),
+        pytest.param(found(FAILED), [RESET, START], id="failed"),
+        pytest.param(found(LOOPING), [RESTART_LOOP], id="dies again and again"),
+        pytest.param(found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")), [START], id="stopping"),
+        pytest.param(found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"),
+        pytest.param(found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"),
+        pytest.param(found(FAILED, OLD), [RENEW, RELOAD_CHANGED, RESET, START], id="another release, failed"),
+        pytest.param(found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers lost on the way"),
+        pytest.param(found(ABSENT), [RELOAD_UNREAD, ENABLE, START], id="killed after the write"),
+        pytest.param(
+            found(replace(RUNNING, needs_reload=True, started=NOON - timedelta(hours=1))),
+            [RELOAD_SEEN, RESTART],
+            id="killed after the write, running",
+        ),
+        pytest.param(
+            found(replace(RUNNING, needs_reload=True)), [RELOAD_SEEN, RESTART], id="killed after the write, restarted since"
+        ),
+        pytest.param(found(replace(STOPPED, file_state="disabled")), [ENABLE, START], id="killed after the reload"),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(seconds=2))), [RESTART_OLD], id="killed before the restart"
+        ),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(milliseconds=900))), [], id="started in the second of the write"
+        ),
+        pytest.param(found(replace(RUNNING, started=None)), [], id="start unknown"),
+    ],
+)
+def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]) -> None:
+    assert told(plan.up(DESIRED, before)) == "\n".join(expected)
+
+
+@pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
+@pytest.mark.parametrize(
+    ("contents", "whose"),
+    [
+        (EDITED, "written by k3s-rootless, and edited since"),
+        (DESIRED.text.replace("\n", "\r\n"), "written by k3s-rootless, and edited since"),
+        (FOREIGN, "not written by k3s-rootless"),
+        (FOREIGN.replace("\n", "\r\n"), "not written by k3s-rootless"),
+        ("", "not written by k3s-rootless"),
+        ("# caf\udce9\n", "not written by k3s-rootless"),
+    ],
+    ids=["edited", "edited into CRLF", "foreign", "foreign CRLF", "empty", "no text"],
+)
+def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: str, whose: str) -> None:
+    with pytest.raises(WouldOverwrite) as caught:
+        plan.up(DESIRED, found(state, contents))
+    forced = plan.up(DESIRED, found(state, contents), force=True)
+
+    assert caught.value.message == f"cannot write `{PATH}`: the unit there was {whose}"
+    assert isinstance(forced[0], plan.WriteUnit)
+    assert forced[0].backup is not None
+    assert forced[0].backup.parent == PATH.parent
+    assert forced[0].backup.suffix == ".bak"
+    assert forced[0].describe() == f"write {PATH}, keeping the old one as {forced[0].backup.name}"
+
+
+def test_two_different_units_are_kept_under_two_names() -> None:
+    kept = [plan.up(DESIRED, found(RUNNING, contents), force=True)[0] for contents in (EDITED, FOREIGN)]
+
+    assert len({step.backup for step in kept if isinstance(step, plan.WriteUnit)}) == 2
+
+
+@pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
+def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> None:
+    state = ABSENT if contents is None else RUNNING
+
+    assert plan.up(DESIRED, found(state, contents)) == plan.up(DESIRED, found(state, contents), force=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "disable", "expected"),
+    [
+        pytest.param(STOPPED, False, [], id="stopped"),
+        pytest.param(ABSENT, True, [], id="absent"),
+        pytest.param(RUNNING, False, [f"stop {UNIT}: it is active"], id="running"),
+        pytest.param(LOOPING, False, [f"stop {UNIT}: it is activating"], id="dies again and again"),
+        pytest.param(FAILED, False, [RESET], id="failed"),
+        pytest.param(
+            RUNNING, True, [f"stop {UNIT}: it is active", f"disable {UNIT}: it would start with the user manager"], id="disable"
+        ),
+        pytest.param(replace(STOPPED, file_state="disabled"), True, [], id="disabled"),
+    ],
+)
+def test_down_stops_what_runs(state: UnitState, expected: list[str], *, disable: bool) -> None:
+    assert told(plan.down(state, disable=disable)) == "\n".join(expected)
+
+
+@dataclass(frozen=True)
+class World:
+    """A user manager and a disk, as far as steps change them; each step takes its time."""
+
+    disk: str | None
+    loaded: str | None
+    enabled: bool
+    active: tuple[str, str]
+    written: datetime
+    started: datetime
+    now: datetime = NOON
+
+    def found(self) -> Found:
+        known = self.loaded is not None
+        state = UnitState(
+            UNIT,
+            "loaded" if known else "not-found",
+            *self.active,
+            fragment=PATH if known else None,
+            file_state=("enabled" if self.enabled else "disabled") if known else "",
+            needs_reload=known and self.disk != self.loaded,
+            started=self.started if self.active == ("active", "running") else None,
+        )
+        return Found(self.disk, self.written if self.disk is not None else None, state)
+
+    def after(self, step: plan.Step) -> World:
+        world = replace(self, now=self.now + timedelta(seconds=10))
+        match step:
+            case plan.WriteUnit(_, contents):
+                world = replace(world, disk=contents, written=world.now)
+            case plan.Reload():
+                world = replace(world, loaded=world.disk)
+            case plan.Enable() | plan.Disable():
+                world = replace(world, enabled=isinstance(step, plan.Enable), loaded=world.disk)
+            case plan.ResetFailed() | plan.Stop():
+                world = replace(world, active=("inactive", "dead"))
+            case plan.Start() | plan.Restart():
+                assert world.loaded is not None
+                assert world.active[0] != "failed" or isinstance(step, plan.Restart)
+                world = replace(world, active=("active", "running"), started=world.now)
+            case _:
+                raise AssertionError(step)
+        return world
+
+
+TIMES = st.integers(-3600, 0).map(lambda seconds: NOON + timedelta(seconds=seconds))
+ACTIVE = [("active", "running"), ("inactive", "dead"), ("failed", "failed"), ("activating", "auto-restart")]
+TEXTS = st.sampled_from([None, DESIRED.text, OLD, EDITED, FOREIGN])
+WORLDS = st.builds(World, TEXTS, TEXTS, st.booleans(), st.sampled_from(ACTIVE), TIMES, TIMES)
+
+
+@given(WORLDS)
+def test_after_up_there_is_nothing_left_to_do(world: World) -> None:
+    for step in plan.up(DESIRED, world.found(), force=True):
+        world = world.after(step)
+
+    assert plan.up(DESIRED, world.found()) == ()
+    assert world.disk == DESIRED.text == world.loaded
+    assert world.enabled
+    assert world.active == ("active", "running")
+    assert world.started + timedelta(seconds=1) >= world.written
+
+
+@given(WORLDS, st.lists(st.integers(0, 5), max_size=4))
+def test_up_killed_anywhere_is_finished_by_the_next(world: World, kills: list[int]) -> None:
+    for done in kills:
+        for step in plan.up(DESIRED, world.found(), force=True)[:done]:
+            world = world.after(step)
+
+    test_after_up_there_is_nothing_left_to_do.hypothesis.inner_test(world)  # type: ignore[attr-defined]
+
+
+@given(WORLDS, st.booleans())
+def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> None:  # noqa: FBT001 (drawn)
+    for step in plan.down(world.found().state, disable=disable):
+        world = world.after(step)
+
+    assert plan.down(world.found().state, disable=disable) == ()
+    assert world.active == ("inactive", "dead")
