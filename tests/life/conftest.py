@@ -1,0 +1,97 @@
+"""The machines on which the tool is tried: the same tests on each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.lab.fixtures import fresh
+from tests.machine import HOME, K3S, TOOL, Completed, Machine
+from tests.vm.machine import Vm
+
+DELEGATING = "delegating"
+UNIT = HOME / ".config/systemd/user/k3s-rootless.service"
+ORDERS = HOME / ".k3s-standin.json"
+MACHINES = (pytest.param("lab", marks=pytest.mark.lab), pytest.param("vm", marks=pytest.mark.vm))
+
+
+class Tool:
+    """The tool on a machine, as its user calls it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.ignore = () if machine.delegates else ("--ignore", "cgroup.delegation")
+
+    def __call__(self, *args: str, timeout: float = 240, env: dict[str, str] | None = None) -> Completed:
+        """Run `k3s-rootless args`; no run may ever show a traceback."""
+        done = self.machine.user(TOOL, *args, timeout=timeout, env=env)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def up(self, *args: str) -> Completed:
+        """Run `up`; where the host keeps the controllers on cgroup v1, with that check left out by name."""
+        return self("up", *self.ignore, *args)
+
+    def json(self, *args: str) -> Any:
+        """Run a command with --json and read its document."""
+        return json.loads(self(*args, "--json").stdout)
+
+    def order(self, **orders: object) -> None:
+        """Tell the stand-in what to play."""
+        if not self.machine.plays_k3s:
+            pytest.skip("only the stand-in takes orders")
+        base = {} if self.machine.delegates else {"enforce_controllers": False}
+        self.machine.user("tee", str(ORDERS), stdin=json.dumps(base | orders)).check_returncode()
+
+    def unit_text(self) -> str | None:
+        """Give what the unit file holds."""
+        done = self.machine.user("cat", str(UNIT))
+        return done.stdout if done.returncode == 0 else None
+
+
+@pytest.fixture(scope="session")
+def kept() -> set[str]:
+    """Remember which states of the virtual machine were kept."""
+    return set()
+
+
+@pytest.fixture
+def delegating_vm(vm: Vm, kept: set[str]) -> Vm:
+    """Give the virtual machine as it is when an administrator has configured delegation and it is effective."""
+    if DELEGATING in kept:
+        vm.restore(DELEGATING)
+        return vm
+    vm.restore()
+    vm.delegate("cpu", "cpuset", "io", "memory", "pids")
+    vm.login().check_returncode()
+    vm.user("systemctl", "--user", "daemon-reexec").check_returncode()
+    vm.save(DELEGATING)
+    kept.add(DELEGATING)
+    return vm
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Give each machine in turn, as good as new, with all controllers delegated where that is possible."""
+    found: Machine = request.getfixturevalue("delegating_vm" if request.param == "vm" else "lab")
+    if request.param == "lab":
+        fresh(found)
+    return found
+
+
+@pytest.fixture
+def tool(machine: Machine) -> Tool:
+    """Give the tool on each machine in turn."""
+    return Tool(machine)
+
+
+@pytest.fixture
+def lab_tool(lab: Machine) -> Tool:
+    """Give the tool in the lab."""
+    fresh(lab)
+    return Tool(lab)
+
+
+__all__ = ["K3S", "UNIT", "Tool"]

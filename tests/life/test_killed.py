@@ -1,0 +1,91 @@
+"""Killed at any instant: the next run finds a state that it understands, and finishes the job."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.lab.fixtures import fresh
+from tests.life.conftest import UNIT, Tool
+from tests.machine import TOOL, Machine
+
+MOMENTS = 10
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+
+def test_killed_at_ten_moments_up_is_ready_the_next_time(lab: Machine, lab_tool: Tool) -> None:
+    begun = time.monotonic()
+    lab_tool.up().check_returncode()
+    whole = time.monotonic() - begun
+    text = lab_tool.unit_text()
+
+    for moment in range(MOMENTS):
+        fresh(lab)
+        with lab.popen(TOOL, "up", *lab_tool.ignore) as killed:
+            time.sleep(whole * (moment + 0.5) / MOMENTS)
+            killed.kill()
+        after = lab_tool.up()
+
+        assert 0 == after.returncode, f"killed at moment {moment}: {after.stderr}"
+        assert text == lab_tool.unit_text()
+        assert [UNIT.name] == _files(lab), "no temporary file is left behind"
+        assert 0 == lab_tool("status").returncode
+
+
+def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
+    """The unit file is there, and nobody told systemd: as after a kill between the write and the reload."""
+    lab_tool.up().check_returncode()
+    text = lab_tool.unit_text()
+    fresh(lab_tool.machine)
+    lab_tool.machine.user("mkdir", "-p", str(UNIT.parent)).check_returncode()
+    lab_tool.machine.user("tee", str(UNIT), stdin=text).check_returncode()
+    lab_tool.machine.user("touch", str(UNIT.parent / f".{UNIT.name}.abcdefgh.new")).check_returncode()
+
+    done = lab_tool.up()
+
+    assert 0 == done.returncode, done.stderr
+    assert "enable k3s-rootless.service" in done.stderr
+
+
+def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> None:
+    """As after a kill between the write of an upgrade and its restart."""
+    lab_tool.up().check_returncode()
+    before = lab_tool.json("status")["unit"]["invocation"]
+    time.sleep(2.1)
+    lab_tool.machine.user("touch", str(UNIT)).check_returncode()
+
+    done = lab_tool.up()
+
+    assert 0 == done.returncode, done.stderr
+    assert "it runs since before its unit was written" in done.stderr
+    assert before != lab_tool.json("status")["unit"]["invocation"]
+
+
+def test_two_at_once_end_in_one_k3s(lab: Machine, lab_tool: Tool) -> None:
+    with lab.popen(TOOL, "up", *lab_tool.ignore) as first, lab.popen(TOOL, "up", *lab_tool.ignore) as second:
+        ends = [one.wait(120) for one in (first, second)]
+        stories = [one.stderr.read() for one in (first, second) if one.stderr]
+
+    assert [0, 0] == ends, stories
+    assert 1 == sum("nothing to do" in story for story in stories)
+
+
+def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -> None:
+    lab_tool.order(delay=4)
+    with lab.popen(TOOL, "up", *lab_tool.ignore) as waiting:
+        assert waiting.stderr
+        for line in waiting.stderr:
+            if "child namespace" in line:
+                break
+        waiting.send_signal(2)
+        code = waiting.wait(30)
+        rest = waiting.stderr.read()
+
+    assert 130 == code, rest
+    assert "K3s goes on starting" in rest
+    assert lab_tool.json("status")["running"]
+
+
+def _files(machine: Machine) -> list[str]:
+    return sorted(machine.user("find", str(UNIT.parent), "-type", "f", "-printf", "%f\\n").stdout.split())

@@ -1,0 +1,84 @@
+"""What every user does: up, up again, ports, down; on each machine."""
+
+from __future__ import annotations
+
+from tests.life.conftest import UNIT, Tool
+
+
+def test_up_up_ports_down(tool: Tool) -> None:
+    first = tool.up()
+
+    assert 0 == first.returncode, first.stderr
+    assert "K3s is ready" in first.stdout
+    assert "node ready" in first.stderr
+
+    second = tool.up()
+
+    assert 0 == second.returncode, second.stderr
+    assert "nothing to do: the unit is installed, enabled and running" in second.stderr
+
+    answer = tool.machine.user(
+        "curl", "-s", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:10080/"
+    )
+    assert "404" == answer.stdout, "traefik answers for a host that it does not know"
+
+    rows = {(row["parent_port"], row["child_port"]): row for row in tool.json("ports")["ports"]}
+    assert "kube-system/traefik:80" == rows[10080, 80]["target"]
+    assert 10000 == rows[10080, 80]["offset"]
+    assert "pass" == rows[10080, 80]["verdict"]
+    assert 0 == rows[6443, 6443]["offset"]
+    assert "Kubernetes API" == rows[6443, 6443]["target"]
+
+    assert 0 == tool("status").returncode
+    assert tool.json("status")["ready"]
+
+    down = tool("down")
+
+    assert 0 == down.returncode, down.stderr
+    assert 3 == tool("status").returncode
+    assert 3 == tool("ports").returncode
+    assert 0 == tool("down").returncode, "down twice is down"
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
+    dry = tool.up("--dry-run")
+
+    assert 0 == dry.returncode, dry.stderr
+    assert [
+        f"1. write {UNIT}: it is not installed",
+        "2. reload the user manager: the unit file changed",
+        "3. enable k3s-rootless.service: it does not start with the user manager",
+        "4. start k3s-rootless.service: it is not running",
+    ] == dry.stdout.splitlines()
+    assert tool.unit_text() is None
+    assert 3 == tool("status").returncode
+
+
+def test_the_logs_are_those_of_this_start(tool: Tool) -> None:
+    tool.up().check_returncode()
+    tool("down").check_returncode()
+    tool.up().check_returncode()
+
+    logs = tool("logs").stdout
+
+    assert 1 == logs.count("Starting k3s") or 1 == logs.count("Started k3s-rootless.service"), logs
+
+
+def test_following_the_logs_goes_on_until_told_to_stop(tool: Tool) -> None:
+    tool.up().check_returncode()
+    with tool.machine.popen("k3s-rootless", "logs", "-f", "-n", "1") as following:
+        assert following.stdout
+        assert following.stdout.readline()
+        tool("down").check_returncode()
+
+        stopped = any("Stopped" in line for line in following.stdout)
+        following.kill()
+
+    assert stopped
+
+
+def test_versions_are_told(tool: Tool) -> None:
+    said = tool.json("version")
+
+    assert said["k3s"].startswith("v1.")
+    assert said["systemd"]
