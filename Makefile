@@ -1,5 +1,5 @@
 # Each target is one line; what takes more is a script in tests/. Nothing is needed beforehand: tests/setup installs it.
-SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
+SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
 
 .PHONY: up test setup lint unit lab vm bench clean
 
