@@ -1,4 +1,4 @@
-"""The one door to HTTP: bounded GETs over a unix socket or over TLS.
+"""The one door to HTTP: bounded GETs, and streams of lines, over a unix socket or over TLS.
 
 The standard library's client is used on purpose: next to what dbus-next loads anyway it costs a few milliseconds, where httpx2
 costs more than `status` may take as a whole, and lightkube twice that (benchmarks/imports.py measures all three).
@@ -11,6 +11,8 @@ import http.client
 import io
 import socket
 import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is."""
+LONGEST_LINE = 4 * 1024 * 1024
+"""Bytes of one line of a stream. etcd takes objects up to 1.5 MiB (its --max-request-bytes)."""
 _CHUNK = 256 * 1024
+CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,12 @@ class Peer(Protocol):
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; the whole exchange takes at most about `timeout` seconds. Raises PeerError."""
 
+    def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
+        """Ask for `path`, and give the lines of the answer as they come, for at most `timeout` seconds. Raises PeerError.
+
+        The connection lives as long as the generator: close it (contextlib.closing). The answer's end is the iterator's.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class UnixPeer:
@@ -51,6 +62,10 @@ class UnixPeer:
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; see Peer."""
         return _get(_UnixConnection(self.socket, timeout), path, timeout, f"the socket {self.socket}")
+
+    def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
+        """Give the lines of `path`; see Peer."""
+        return _stream(_UnixConnection(self.socket, CONNECT_SECONDS), path, timeout, f"the socket {self.socket}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,11 @@ class TlsPeer:
         """Ask for `path`; see Peer."""
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
         return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
+
+    def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
+        """Give the lines of `path`; see Peer."""
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=CONNECT_SECONDS, context=self.context)
+        return _stream(connection, path, timeout, f"https://{self.host}:{self.port}")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -114,22 +134,38 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
+@contextmanager
+def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Iterator[http.client.HTTPResponse]:
     deadline = time.monotonic() + timeout
     connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
     try:
         connection.connect()
         connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
-        # Closed by name: what is to be read to its end has the socket to itself, and an error would keep it open.
-        with connection.getresponse() as response:
-            return Answer(response.status, _body(response))
+        yield connection.getresponse()
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
         raise PeerError(f"cannot ask {peer}: {_reason(error)}") from error
     finally:
         connection.close()
+
+
+def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
+    with _asking(connection, path, timeout, peer) as response:
+        return Answer(response.status, _body(response))
+
+
+def _stream(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Generator[bytes, None, None]:
+    with _asking(connection, path, timeout, peer) as response:
+        if response.status != 200:
+            # Its words are in the body, which may be as long as it likes: the caller asks again without streaming.
+            raise PeerError(f"cannot follow {peer}: HTTP status {response.status}", status=response.status)
+        while line := response.readline(LONGEST_LINE + 1):
+            if len(line) > LONGEST_LINE:
+                raise http.client.HTTPException(f"a line is longer than {LONGEST_LINE} bytes")
+            if line.strip():
+                yield line
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:

@@ -2,114 +2,159 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from k3s_rootless.cli.options import json_option
+from k3s_rootless.cli.ports_plan import command as plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.facts import Exposure, PortMap
-
-T = TypeVar("T")
-ASK_SECONDS = 5.0
+    from k3s_rootless.ports.facts import Address, Exposure, PortMap, Sources
+    from k3s_rootless.ports.questions import Question
 
 
-@click.command("ports")
+class Ports(click.Command):
+    """A command that takes names, and a subcommand: the first word `plan` is that; a Service of the name is `default/plan`."""
+
+    subcommands = (plan,)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 (click's signature)
+    ) -> click.Context:
+        """Make the context of the subcommand where one is named."""
+        for one in self.subcommands:
+            if args and args[0] == one.name:
+                return one.make_context(f"{info_name} {one.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+        """List the subcommands, as a group does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(one.name or "", one.get_short_help_str(200)) for one in self.subcommands])
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 (click's signature)
+    return [name for one in Ports.subcommands if (name := one.name or "").startswith(incomplete)]
+
+
+@click.command("ports", cls=Ports)
+@click.argument("what", nargs=-1, shell_complete=_complete)
+@click.option("--all", "everything", is_flag=True, help="Show also what is not forwarded, and why.")
+@click.option("--probe", is_flag=True, help="Connect through each forward, from this host.")
+@click.option("--url", "urls", is_flag=True, help="Print just the URLs.")
+@click.option("--watch", is_flag=True, help="Go on, and show each change within a second.")
 @json_option
-def command(*, as_json: bool) -> None:
+def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool) -> None:
     """Show which port of this host reaches which Service.
 
     K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is needed. The port of
     its API server stays.
+
+    WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in full.
+
+    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running.
     """
+    from k3s_rootless.cli import ports_sources, ports_watch
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.errors import UsageError
+    from k3s_rootless.ports import exposure
+    from k3s_rootless.ports.questions import Question
+
+    if watch and (what or probe or urls):
+        raise UsageError("cannot watch one thing: --watch shows changes of all ports", hint="leave out WHAT, --probe and --url")
+    session = Session.of("ports" if as_json else None)
+    if watch:
+        ports_watch.run(session, everything=everything)
+        return
+    start = running_start(session)
+    everything = everything or bool(what)
+    sources = ports_sources.ask(start, everything=everything)
+    found = exposure.join(sources, ports_sources.running(start), everything=everything)
+    if probe:
+        found = ports_sources.probed(found)
+    questions = tuple(Question.of(text) for text in what)
+    code = _answer(session, found, sources, questions, urls=urls)
+    failed = probe and any(row.probe and row.probe.well is False for row in found.rows)
+    click.get_current_context().exit(1 if failed else code)
+
+
+def running_start(session: Session) -> Start:
+    """Give the K3s that runs. Raises NotRunning."""
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.paths import UNIT
 
-    session = Session.of("ports" if as_json else None)
     with session.manager() as manager:
         state = manager.unit(UNIT)
     if not state.running:
         raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
-    found = _join(Start.of(session, state, unit_version(state.fragment)))
-    session.report.table(("HOST PORT", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "VERDICT"), map(_row, found.rows))
-    for row in found.rows:
-        if row.reason:
-            session.report.answer(f"  {row.parent_port}/{row.proto}: {row.reason}")
-    _notes(session, found)
-    session.report.document(
-        {
-            "ports": [_document(row) for row in found.rows],
-            "internal_services": found.internal,
-            "unknown_sources": [{"source": name, "reason": reason} for name, reason in found.blind],
-            "errors": [],
-        }
-    )
+    return Start.of(session, state, unit_version(state.fragment))
 
 
-def _join(start: Start) -> PortMap:
-    from concurrent.futures import ThreadPoolExecutor
+def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
+    from k3s_rootless.cli import ports_document, ports_sources, ports_text
+    from k3s_rootless.ports import advice, questions
 
-    from k3s_rootless.ports import exposure, rootlesskit, services, sockets
-
-    with ThreadPoolExecutor(3) as together:
-        forwards = together.submit(_asked, lambda: rootlesskit.forwards(start.find_rootlesskit(), ASK_SECONDS), "rootlesskit")
-        listed = together.submit(_asked, lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
-        listeners = together.submit(_asked, lambda: sockets.listeners(ASK_SECONDS), "the kernel's socket tables")
-        return exposure.join(
-            forwards.result(), listed.result(), listeners.result(), start.settings, start.version, uid=start.uid
-        )
-
-
-def _asked(ask: Callable[[], T], source: str) -> Observed[T]:
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.observation import Known, Unknown
-
-    try:
-        return Known(ask(), source)
-    except RootlessError as error:
-        return Unknown(error.message)
-
-
-def _row(row: Exposure) -> tuple[str, ...]:
-    offset = f"+{row.offset}" if row.offset else ""
-    return (str(row.parent_port), str(row.child_port), offset, row.proto, row.target or "unknown", row.verdict.value)
-
-
-def _notes(session: Session, found: PortMap) -> None:
-    if any(row.offset for row in found.rows):
-        session.report.answer(
-            "\nK3s adds 10000 to ports up to and including 1024: what a Service calls 80 is 10080 of this host."
-        )
-    if any(row.forwarded and not row.parent_ip for row in found.rows):
-        session.report.answer("Forwards listen on all addresses of this host: whoever reaches it reaches them.")
-    for source, reason in found.blind:
+    addresses = ports_sources.addresses()
+    about = {question: questions.find(found.rows, question) for question in asked}
+    code = _refuse_unknown(found, about)
+    rows: Sequence[Exposure] = tuple(dict.fromkeys(row for group in about.values() for row in group)) if asked else found.rows
+    for source, reason in ports_document.blind(found, addresses):
         session.report.story(f"could not ask {source}: {reason}")
+    if urls:
+        for row in rows:
+            if advice.is_reached(row):
+                session.report.answer(row.url)
+    elif asked:
+        _explain(session, about, sources, addresses)
+    else:
+        ports_text.table(session.report, rows, addresses)
+    session.report.document(ports_document.document(found, rows, addresses))
+    return code
 
 
-def _document(row: Exposure) -> dict[str, Any]:
-    return {
-        "protocol": row.proto,
-        "parent_ip": row.parent_ip or None,
-        "parent_port": row.parent_port,
-        "child_port": row.child_port,
-        "offset": row.offset,
-        "kind": row.kind.value,
-        "namespace": row.namespace or None,
-        "service": row.service or None,
-        "port_name": row.port_name or None,
-        "target": row.target or None,
-        "forwarded": row.forwarded,
-        "listening": row.listening,
-        "verdict": row.verdict.value,
-        "reason": row.reason,
-        "explanation": row.explanation,
-    }
+def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:
+    from k3s_rootless.errors import RootlessError
+
+    unknown = [question for question, rows in about.items() if not rows and question.number is None]
+    if not unknown:
+        return 0 if all(about.values()) else 1
+    names = sorted({f"{row.namespace}/{row.service}" for row in found.rows if row.service})
+    seen = f"there are: {', '.join(names[:12])}" if names else "the cluster has none"
+    services = dict(found.blind).get("services")
+    said = ", ".join(f"`{question.text}`" for question in unknown)
+    if services:
+        raise RootlessError(
+            f"cannot tell what {said} is: {services}", hint="ask for a port's number, or see: k3s-rootless status"
+        )
+    raise RootlessError(f"no Service and no port is called {said}", hint=f"{seen}; see them with: k3s-rootless ports --all")
+
+
+def _explain(
+    session: Session,
+    about: dict[Question, tuple[Exposure, ...]],
+    sources: Sources,
+    addresses: Observed[tuple[Address, ...]],
+) -> None:
+    from k3s_rootless.cli import ports_sources, ports_text
+    from k3s_rootless.observation import Known
+    from k3s_rootless.ports import reasons
+
+    listeners = sources.listeners.value if isinstance(sources.listeners, Known) else ()
+    for question, rows in about.items():
+        if rows:
+            ports_text.explanation(session.report, rows, question, addresses)
+            continue
+        there = [one for one in listeners if one.port == question.number]
+        held = ports_sources.whose(there, session.uid).values()
+        ports_text.nothing(session.report, question, ", ".join(reasons.described(one, session.uid) for one in held))

@@ -5,6 +5,7 @@ rich is loaded only where a table or a tree is asked for as text; it honours NO_
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,23 @@ class Report:
         import json
 
         click.echo(json.dumps({"schema": f"k3s-rootless/{self.json_for}/v1", **content}, indent=2, ensure_ascii=False))
+
+    def document_line(self, content: Mapping[str, Any]) -> None:
+        """Give an answer that is one of many: a whole document in one line."""
+        import json
+
+        click.echo(json.dumps({"schema": f"k3s-rootless/{self.json_for}/v1", **content}, ensure_ascii=False))
+
+    def reader_left(self) -> bool:
+        """Tell whether whoever read the answer has gone: a pipe without a reader, a terminal that was closed."""
+        import select
+
+        asked = select.poll()
+        try:
+            asked.register(sys.stdout.fileno(), 0)
+        except (OSError, ValueError):
+            return False  # a stream in memory, as of a test
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
 
     def error(self, message: str, hint: str | None, code: int) -> None:
         """Tell what went wrong, and apart from it what to do."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.release.version import Version
-    from k3s_rootless.rest import Peer
+    from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
 
 QUESTION_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Start:
     settings: ServerSettings
     version: Version | None
     uid: int
-    rootlesskit: Peer | None = field(default=None)
+    rootlesskit: UnixPeer | None = field(default=None)
     api: Peer | None = field(default=None)
     node: str = ""
 
@@ -53,7 +53,7 @@ class Start:
             Phase("node ready", self._node),
         )
 
-    def find_rootlesskit(self) -> Peer:
+    def find_rootlesskit(self) -> UnixPeer:
         """Give rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
             from k3s_rootless.ports import rootlesskit

@@ -1,86 +1,110 @@
-"""The join: what K3s should forward, what rootlesskit forwards, and what the host listens on, one row for each.
+"""The join: what K3s should forward, what rootlesskit forwards, what the host listens on, what stands inside; a row for each.
 
-A row says `pass` only where all sources agree. A source that could not be read blanks nothing: its column is None, and the
+A row is `answering` only where all sources agree. A source that could not be read blanks nothing: its column is None, and the
 rows that would have needed it say `unknown` and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from k3s_rootless.finding import Verdict
-from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.ports import wanted
-from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, ServicePort
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.ports import reasons, urls, wanted
+from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, Probe, Sources, Status
+from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
 from k3s_rootless.printable import printable
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version
 
-_WILD = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
-Key = tuple[str, int]
+_VERDICTS = {
+    Status.ANSWERING: Verdict.PASS,
+    Status.FORWARDED: Verdict.PASS,
+    Status.PENDING: Verdict.WARN,
+    Status.STRAY: Verdict.WARN,
+    Status.UNKNOWN: Verdict.UNKNOWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
-    """What holds the ports of the host; `why` says why that is not known, and is None when it is."""
+class Running:
+    """The K3s whose ports these are: what it was told, which release it is, and whose it is."""
 
-    holders: Mapping[Key, Sequence[Listener]]
-    why: str | None
+    settings: ServerSettings
+    version: Version | None
     uid: int
 
-    def listening(self, forward: Forward) -> bool | None:
-        if self.why is not None:
-            return None
-        return any(self._serves(holder, forward.parent_ip) for holder in self._at(_key(forward)))
 
-    def holder(self, key: Key) -> Listener | None:
-        """Name who else holds a port: somebody else's socket first, since that is the one to go and ask about."""
-        return min(self._at(key), key=lambda one: (one.uid == self.uid, one.uid, one.address), default=None)
+def join(sources: Sources, running: Running, *, everything: bool = False) -> PortMap:
+    """Join the sources into rows, sorted by protocol, host port and target; the order of the input never matters.
 
-    def _at(self, key: Key) -> Sequence[Listener]:
-        return self.holders.get(key, ())
-
-    def _serves(self, holder: Listener, parent_ip: str) -> bool:
-        return holder.uid == self.uid and (holder.address in _WILD or holder.address == parent_ip)
-
-
-def join(
-    forwards: Observed[tuple[Forward, ...]],
-    services: Observed[tuple[ServicePort, ...]],
-    listeners: Observed[tuple[Listener, ...]],
-    settings: ServerSettings,
-    version: Version | None,
-    *,
-    uid: int,
-) -> PortMap:
-    """Join the three sources into rows, sorted by protocol, host port and target; the order of the input never matters.
-
-    `settings` and `version` are those of the running K3s, `uid` is its user: a listener of somebody else is no forward.
+    With `everything` there are also rows for what K3s never forwards.
     """
-    host = _host(listeners, uid)
-    known = services.value if isinstance(services, Known) else ()
-    wants = sorted({wanted.api(settings), *wanted.of_services(known, settings, version)}, key=lambda one: one.order)
-    if isinstance(forwards, Unknown):
-        rows = [_unasked(want, forwards.reason, host) for want in wants]
-    else:
-        rows = list(_joined(forwards.value, wants, services, host))
-    internal = {(port.namespace, port.service) for port in known if wanted.is_internal(port)}
-    sources = {"rootlesskit": forwards, "services": services, "sockets": listeners}
+    sight = Sight.of(sources, running.uid)
+    services = sources.services.value if isinstance(sources.services, Known) else ()
+    wants = _wants(sources, running)
+    rows = list(_rows(sources, wants, sight))
+    if everything:
+        pods = sources.pods.value if isinstance(sources.pods, Known) else ()
+        vain = wanted.never(services, pods, running.settings, running.version)
+        rows += [_row(want, None, sight, Status.NOT_FORWARDED, want.why) for want in vain]
+    named = {
+        "rootlesskit": sources.forwards,
+        "services": sources.services,
+        "sockets": sources.listeners,
+        "child": sources.inside,
+        "pods": sources.pods,
+    }
+    internal = {(port.namespace, port.service) for port in services if wanted.is_internal(port)}
     return PortMap(
         rows=tuple(sorted(rows, key=_row_order)),
-        internal=len(internal) if isinstance(services, Known) else None,
-        blind=tuple((name, one.reason) for name, one in sources.items() if isinstance(one, Unknown)),
+        internal=len(internal) if isinstance(sources.services, Known) else None,
+        blind=tuple((name, one.reason) for name, one in named.items() if isinstance(one, Unknown)),
     )
 
 
-def _joined(
-    forwards: Iterable[Forward], wants: Iterable[Wanted], services: Observed[tuple[ServicePort, ...]], host: _Host
-) -> Iterator[Exposure]:
+def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
+    """Give the sockets of the host at ports that K3s wants and rootlesskit does not forward: whose they are is worth a look."""
+    if isinstance(sources.forwards, Unknown) or isinstance(sources.listeners, Unknown):
+        return ()
+    sight = Sight.of(sources, running.uid)
+    served = {key_of(one) for one in sources.forwards.value if sight.serving(key_of(one), one.parent_ip)}
+    keys = {want.key for want in _wants(sources, running)} - served
+    return tuple(one for one in sources.listeners.value if (one.proto, one.port) in keys)
+
+
+def with_probe(row: Exposure, probe: Probe) -> Exposure:
+    """Give the row as it stands after a real connection: who was met answers, and who was not does not."""
+    changed = replace(row, probe=probe)
+    if probe.well and row.status is Status.FORWARDED:
+        return replace(changed, status=Status.ANSWERING)
+    if probe.well is False and row.verdict is Verdict.PASS:
+        reason = f"forwarded, but a real connection failed: {probe.said}"
+        return replace(changed, status=Status.SILENT, verdict=Verdict.FAIL, reason=reason)
+    return changed
+
+
+def _wants(sources: Sources, running: Running) -> list[Wanted]:
+    services = sources.services.value if isinstance(sources.services, Known) else ()
+    asked = wanted.of_services(services, running.settings, running.version)
+    return sorted({wanted.api(running.settings), *asked}, key=lambda one: one.order)
+
+
+def _rows(sources: Sources, wants: list[Wanted], sight: Sight) -> Iterator[Exposure]:
+    rivals = _rivals(wants)
+    if isinstance(sources.forwards, Unknown):
+        for want in wants:
+            status, reason = want.status, want.why
+            if not want.why:
+                status, reason = Status.UNKNOWN, f"nobody could see whether it is forwarded: {sources.forwards.reason}"
+            yield _row(want, None, sight, status, reason, forwarded=None, rivals=rivals.get(want, ()))
+        return
     there: dict[Key, list[Forward]] = {}
-    for forward in sorted(forwards, key=_forward_order):
-        there.setdefault(_key(forward), []).append(forward)
+    for forward in sorted(sources.forwards.value, key=_forward_order):
+        there.setdefault(key_of(forward), []).append(forward)
+    taken = {key: found[0] for key, found in there.items()}
     missing = []
     for want in wants:
         match = next((one for one in there.get(want.key, ()) if one.child_port == want.child_port), None)
@@ -88,143 +112,131 @@ def _joined(
             missing.append(want)
         else:
             there[want.key].remove(match)
-            yield _forwarded(want, match, host)
-    yield from _missing(missing, forwards, host)
+            status, reason = _forwarded(want, match, sight)
+            yield _row(want, match, sight, status, reason, rivals=rivals.get(want, ()))
+    first = min((want for want in missing if _is_blocked(want, taken, sight)), key=lambda one: one.parent_port, default=None)
+    for want in missing:
+        others = rivals.get(want, ())
+        status, reason = _missing(want, taken.get(want.key), first, others, sight)
+        yield _row(want, None, sight, status, reason, rivals=others)
     for stray in (forward for rest in there.values() for forward in rest):
-        yield _stray(stray, services, host)
+        yield _stray(stray, sources, sight)
 
 
-def _forwarded(want: Wanted, forward: Forward, host: _Host) -> Exposure:
-    listening = host.listening(forward)
-    verdict, reason = _heard(forward, listening, host)
-    if want.pending and verdict is Verdict.PASS:
-        verdict, reason = Verdict.WARN, f"rootlesskit still forwards it, though {want.pending}"
-    return _row(want, forward, listening=listening, verdict=verdict, reason=reason)
-
-
-def _heard(forward: Forward, listening: bool | None, host: _Host) -> tuple[Verdict, str]:  # noqa: FBT001 (an observation)
+def _forwarded(want: Wanted, forward: Forward, sight: Sight) -> tuple[Status, str]:
+    listening = sight.listening(key_of(forward), forward.parent_ip)
     if listening is None:
-        return Verdict.UNKNOWN, f"forwarded; nobody could see whether the host listens: {host.why}"
-    if listening:
-        return Verdict.PASS, ""
-    holder = host.holder(_key(forward))
-    if holder is None:
-        return Verdict.FAIL, f"rootlesskit lists the forward, but nothing listens on port {forward.parent_port} of the host"
-    return Verdict.FAIL, f"rootlesskit lists the forward, but {_described(holder, host.uid)} holds the port"
+        return Status.UNKNOWN, f"forwarded; nobody could see whether the host listens: {sight.why}"
+    if not listening:
+        return Status.SILENT, reasons.listed_only(forward.parent_port, sight.holder(want.key), sight.uid)
+    if want.why:
+        return want.status, f"rootlesskit still forwards it, though {want.why}"
+    inside = sight.inside(want.proto, want.child_port, forward.child_ip)
+    if want.kind is Kind.API and inside is False:
+        return (
+            Status.SILENT,
+            reasons.api_down(want.child_port),
+        )
+    return (Status.ANSWERING if inside else Status.FORWARDED), ""
 
 
-def _missing(wants: list[Wanted], forwards: Iterable[Forward], host: _Host) -> Iterator[Exposure]:
-    taken = {_key(forward): forward for forward in sorted(forwards, key=_forward_order, reverse=True)}
-    # K3s stops at the first forward that it cannot make, so one port held by another program keeps others from being made.
-    blocked = sorted(want.parent_port for want in wants if not want.pending and want.key not in taken and host.holder(want.key))
-    for want in wants:
-        if want.pending:
-            yield _row(want, None, listening=None, verdict=Verdict.WARN, reason=want.pending)
-        else:
-            verdict = Verdict.FAIL if want.certain or want.key in taken else Verdict.UNKNOWN
-            reason = _why_missing(want, taken.get(want.key), blocked, host)
-            if verdict is Verdict.UNKNOWN:
-                reason = "the release of K3s is not known, and only newer ones forward this"
-            yield _row(want, None, listening=_held(want.key, host), verdict=verdict, reason=reason)
+def _is_blocked(want: Wanted, taken: dict[Key, Forward], sight: Sight) -> bool:
+    if want.why or want.key in taken:
+        return False
+    return sight.holder(want.key) is not None or want.parent_port < sight.unprivileged_from
 
 
-def _why_missing(want: Wanted, instead: Forward | None, blocked: list[int], host: _Host) -> str:
-    port = want.parent_port
-    if instead is not None and instead.child_port == want.child_port:
-        return f"port {port} of the host is another row's: of two that want child port {want.child_port}, one answers there"
+def _missing(
+    want: Wanted, instead: Forward | None, first: Wanted | None, rivals: tuple[str, ...], sight: Sight
+) -> tuple[Status, str]:
+    if want.status is Status.PENDING and rivals and want.kind is Kind.SERVICE_PORT:
+        return Status.COLLISION, reasons.no_room(want, rivals)
+    if want.why:
+        return want.status, want.why
     if instead is not None:
-        return f"port {port} of the host leads to child port {instead.child_port}: K3s maps two ports to it, and one loses"
-    if host.why is not None:
-        return f"not forwarded; nobody could see who holds port {port} of the host: {host.why}"
-    holder = host.holder(want.key)
+        return Status.COLLISION, reasons.lost(want, instead.child_port, rivals)
+    if not want.certain:
+        return Status.UNKNOWN, "the release of K3s is not known, and only newer ones forward this"
+    return _absent(want, first, sight)
+
+
+def _absent(want: Wanted, first: Wanted | None, sight: Sight) -> tuple[Status, str]:
+    port, holder = want.parent_port, sight.holder(want.key)
+    if sight.why is not None:
+        return Status.NOT_FORWARDED, f"not forwarded; nobody could see who holds port {port} of the host: {sight.why}"
     if holder is not None:
-        return f"not forwarded: {_described(holder, host.uid)} holds port {port} of the host"
-    if blocked:
-        return f"not forwarded: K3s waits behind port {blocked[0]} of the host, which another program holds"
-    return f"not forwarded, though nothing holds port {port} of the host: K3s has not come to it yet, or could not"
+        return Status.BLOCKED, reasons.blocked(port, holder, sight.uid)
+    if port < sight.unprivileged_from:
+        return Status.BLOCKED, reasons.privileged(port, sight.unprivileged_from)
+    if first is not None:
+        return Status.STALLED, reasons.stalled(first, sight.holder(first.key), sight.uid)
+    return Status.NOT_FORWARDED, reasons.not_yet(port)
 
 
-def _unasked(want: Wanted, why: str, host: _Host) -> Exposure:
-    if want.pending:
-        return _row(want, None, forwarded=None, listening=None, verdict=Verdict.WARN, reason=want.pending)
-    reason = f"nobody could see whether it is forwarded: {why}"
-    return _row(want, None, forwarded=None, listening=_held(want.key, host), verdict=Verdict.UNKNOWN, reason=reason)
+def _rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
+    # What never is forwarded has no rivals. One that waits for an address has those that keep it waiting: of one load balancer
+    # each port is there once (K3s's servicelb is a Pod with hostPorts).
+    groups: dict[Key, list[Wanted]] = {}
+    for want in wants:
+        if want.status is not Status.NOT_FORWARDED:
+            groups.setdefault(want.key, []).append(want)
+    found: dict[Wanted, tuple[str, ...]] = {}
+    for group in (group for group in groups.values() if len(group) > 1):
+        settled = [one for one in group if one.status is Status.FORWARDED] or group[:1]
+        targets = list(dict.fromkeys(one.target for one in settled))
+        for want in group:
+            found[want] = tuple(target for target in targets if target != want.target)
+    return found
 
 
-def _stray(forward: Forward, services: Observed[tuple[ServicePort, ...]], host: _Host) -> Exposure:
-    listening = host.listening(forward)
-    if isinstance(services, Unknown):
-        verdict, kind, reason = Verdict.UNKNOWN, Kind.UNKNOWN, f"nobody could see which Service it is for: {services.reason}"
+def _stray(forward: Forward, sources: Sources, sight: Sight) -> Exposure:
+    if isinstance(sources.services, Unknown):
+        status, kind = Status.UNKNOWN, Kind.UNKNOWN
+        reason = f"nobody could see which Service it is for: {sources.services.reason}"
     else:
-        verdict, kind, reason = Verdict.WARN, Kind.STRAY, "no Service asks for this forward; K3s removes such at its next pass"
+        status, kind, reason = Status.STRAY, Kind.STRAY, "no Service asks for this forward; K3s removes such at its next pass"
     want = Wanted(printable(forward.proto), forward.parent_port, forward.child_port, kind)
-    return _row(want, forward, listening=listening, verdict=verdict, reason=reason)
+    return _row(want, forward, sight, status, reason)
 
 
 def _row(
     want: Wanted,
     forward: Forward | None,
-    *,
-    listening: bool | None,
-    verdict: Verdict,
+    sight: Sight,
+    status: Status,
     reason: str,
+    *,
     forwarded: bool | None = False,
+    rivals: tuple[str, ...] = (),
 ) -> Exposure:
-    named = want.kind not in {Kind.STRAY, Kind.UNKNOWN}
-    offset = want.parent_port - want.child_port if named else 0
+    key = key_of(forward) if forward else want.key
     address = printable(forward.parent_ip) if forward else ""
+    by_design = status is Status.NOT_FORWARDED and want.why
+    url, guess = urls.guess(want, address)
     return Exposure(
         proto=want.proto,
         parent_ip=address,
         parent_port=want.parent_port,
         child_port=want.child_port,
         kind=want.kind,
+        status=status,
+        verdict=_VERDICTS.get(status, Verdict.WARN if by_design else Verdict.FAIL),
+        reason=printable(reason, 600),
         namespace=want.namespace,
         service=want.service,
         port_name=want.name,
-        target=want.target if named else "",
-        offset=offset,
+        target=want.target,
+        offset=want.parent_port - want.child_port if want.target else 0,
         forwarded=True if forward else forwarded,
-        listening=listening,
-        verdict=verdict,
-        reason=printable(reason),
-        explanation=_explanation(want, address, offset),
+        listening=sight.listening(key, forward.parent_ip) if forward else sight.held(key),
+        inside=sight.inside(key[0], want.child_port, forward.child_ip if forward else ""),
+        listens_on=sight.addresses(key, forward.parent_ip) if forward else (),
+        holder=sight.holder(key) if status in {Status.BLOCKED, Status.SILENT} else None,
+        rivals=rivals,
+        explanation=reasons.explanation(want, address),
+        url=url,
+        url_guess=guess,
     )
-
-
-def _explanation(want: Wanted, address: str, offset: int) -> str:
-    where = f"port {want.parent_port} of {address or 'all addresses of the host'}"
-    if want.kind is Kind.API:
-        return f"{where} is the Kubernetes API, which K3s never offsets"
-    if want.kind in {Kind.STRAY, Kind.UNKNOWN}:
-        return f"{where} leads to port {want.child_port} of K3s's namespace"
-    if offset:
-        return f"{where} stands for {want.target}: K3s adds {offset} to ports up to and including 1024"
-    return f"{where} stands for {want.target}, without an offset"
-
-
-def _host(listeners: Observed[tuple[Listener, ...]], uid: int) -> _Host:
-    if isinstance(listeners, Unknown):
-        return _Host({}, listeners.reason, uid)
-    holders: dict[Key, list[Listener]] = {}
-    for one in listeners.value:
-        key = (one.proto, one.port)
-        holders.setdefault(key, []).append(one)
-    return _Host(holders, None, uid)
-
-
-def _held(key: Key, host: _Host) -> bool | None:
-    return None if host.why is not None else host.holder(key) is not None
-
-
-def _described(holder: Listener, uid: int) -> str:
-    whose = "another program of yours" if holder.uid == uid else f"a program of uid {holder.uid}"
-    return whose if holder.address in _WILD else f"{whose} (on {holder.address})"
-
-
-def _key(forward: Forward) -> Key:
-    # rootlesskit's tcp4 and tcp6 name a family of addresses; the port that they take is one and the same.
-    return (printable(forward.proto).removesuffix("4").removesuffix("6"), forward.parent_port)
 
 
 def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:
@@ -232,13 +244,5 @@ def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:
 
 
 def _row_order(row: Exposure) -> tuple[str, int, str, int, str, str, str, bool]:
-    return (
-        row.proto,
-        row.parent_port,
-        row.target,
-        row.child_port,
-        row.parent_ip,
-        row.port_name,
-        row.reason,
-        row.forwarded is True,
-    )
+    said = (row.parent_ip, row.port_name, row.reason)
+    return (row.proto, row.parent_port, row.target, row.child_port, *said, row.forwarded is True)

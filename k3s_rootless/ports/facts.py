@@ -6,12 +6,12 @@ Words are rootlesskit's own: the *parent* is the namespace of the host, the *chi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from k3s_rootless.finding import Verdict
+from k3s_rootless.finding import Verdict
+from k3s_rootless.observation import Known, Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,25 @@ class ServicePort:
     type: str
     addresses: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodPort:
+    """One hostPort that a Pod (or the template of one, by its owner's name) asks for."""
+
+    namespace: str
+    owner: str
+    proto: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One socket of the host that takes what arrives at a port; `uid` owns it, `proto` is tcp or udp."""
+    """One socket that takes what arrives at a port; `uid` owns it, `proto` is tcp or udp.
+
+    A socket of the child belongs to uids as its user namespace maps them, so there `uid` says little.
+    """
 
     proto: str
     address: str
@@ -66,12 +80,87 @@ class Listener:
     inode: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a port, as far as it can be seen: process and unit only of our own, `user` by the user database.
+
+    `address` is where their socket listens.
+    """
+
+    uid: int
+    user: str = ""
+    pid: int | None = None
+    program: str = ""
+    unit: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was seen, each for itself, or why it was not; a judge reads it as one moment.
+
+    `inside` are the sockets of the child namespace, where rootlesskit's port driver connects to the address `dials`.
+    `holders` tells who has those of the host's sockets that stand in the way. `unprivileged_from` is the first port that a
+    user may listen at (sysctl net.ipv4.ip_unprivileged_port_start). `pods` is asked for only where all is to be shown.
+    """
+
+    forwards: Observed[tuple[Forward, ...]]
+    services: Observed[tuple[ServicePort, ...]]
+    listeners: Observed[tuple[Listener, ...]]
+    inside: Observed[tuple[Listener, ...]]
+    dials: str = "127.0.0.1"
+    holders: Mapping[Listener, Holder] = field(default_factory=dict)
+    pods: Observed[tuple[PodPort, ...]] = field(default_factory=lambda: Known(()))
+    unprivileged_from: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of this host: `interface` is empty where that is not known; `loopback` is nobody else's to reach."""
+
+    text: str
+    interface: str
+    loopback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a real connection through a forward met: `well`, None where UDP says nothing; `said` is what was heard.
+
+    `milliseconds` is the time to the connection for TCP, to the handshake or the status where those were asked for.
+    """
+
+    said: str
+    well: bool | None = None
+    milliseconds: float | None = None
+
+
 class Kind(Enum):
     """What a row is about; `unknown` when no source could name what the forward is for."""
 
     API = "api"
     SERVICE_PORT = "service-port"
     NODE_PORT = "node-port"
+    HOST_PORT = "host-port"
+    STRAY = "stray"
+    UNKNOWN = "unknown"
+
+
+class Status(Enum):
+    """How it stands with one row; docs/explanation/ports.md says how each comes about.
+
+    `answering`: all four sources agree. `forwarded`: all that can be seen agrees, and inside no socket was seen, which is
+    usual for K3s's own load balancer: it redirects in the kernel. `silent`: forwarded, and nobody is there.
+    """
+
+    ANSWERING = "answering"
+    FORWARDED = "forwarded"
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    COLLISION = "collision"
+    STALLED = "stalled"
+    NOT_FORWARDED = "not-forwarded"
+    SILENT = "silent"
     STRAY = "stray"
     UNKNOWN = "unknown"
 
@@ -81,8 +170,10 @@ class Exposure:
     """One row: a port of the host, the port of the child that it reaches, and what stands there.
 
     `target` reads `namespace/Service:port`, `Kubernetes API`, or is empty when nobody could name it. `offset` is 10000 where
-    K3s adds it, else 0. `forwarded` and `listening` are None when nobody could look. `reason` says why the verdict is not
-    `pass`; `explanation` is one sentence about the row. All text is printable, whoever wrote it.
+    K3s adds it, else 0. `forwarded`, `listening` (on the host) and `inside` (a socket of the child) are None when nobody could
+    look. `listens_on` holds the addresses of the host's sockets. `rivals` are other targets for which K3s wants this very port
+    of the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about the row. All text is
+    printable, whoever wrote it.
     """
 
     proto: str
@@ -90,16 +181,24 @@ class Exposure:
     parent_port: int
     child_port: int
     kind: Kind
-    namespace: str
-    service: str
-    port_name: str
-    target: str
-    offset: int
-    forwarded: bool | None
-    listening: bool | None
+    status: Status
     verdict: Verdict
     reason: str
-    explanation: str
+    namespace: str = ""
+    service: str = ""
+    port_name: str = ""
+    target: str = ""
+    offset: int = 0
+    forwarded: bool | None = False
+    listening: bool | None = None
+    inside: bool | None = None
+    listens_on: tuple[str, ...] = ()
+    holder: Holder | None = None
+    rivals: tuple[str, ...] = ()
+    explanation: str = ""
+    url: str = ""
+    url_guess: str = ""
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PeerError
+from k3s_rootless.ports import wire
 from k3s_rootless.ports.facts import Forward, RootlessKit
 from k3s_rootless.release import features
 from k3s_rootless.rest import UnixPeer
@@ -70,11 +71,7 @@ def forwards(peer: Peer, timeout: float) -> tuple[Forward, ...]:
     """Ask for all forwards, in rootlesskit's own (random) order; raises PeerError. `timeout` is in seconds."""
     answer = peer.get("/v1/ports", timeout=timeout)
     _require_success(answer, "the forwards")
-    from k3s_rootless.ports import wire
-
-    listed = wire.read(wire.FORWARDS, answer.body, "rootlesskit's list of forwards")
-    specs = [status.spec for status in listed or ()]
-    return tuple(Forward(spec.proto, spec.parent_ip, spec.parent_port, spec.child_port, spec.child_ip) for spec in specs)
+    return wire.forwards(answer.body)
 
 
 def info(peer: Peer, timeout: float) -> RootlessKit | None:
@@ -83,18 +80,23 @@ def info(peer: Peer, timeout: float) -> RootlessKit | None:
     if answer.status == 404:
         return None
     _require_success(answer, "its version")
-    from k3s_rootless.ports import wire
+    return wire.info(answer.body)
 
-    said = wire.read(wire.INFO, answer.body, "what rootlesskit says about itself")
-    network, port = said.network_driver, said.port_driver
-    return RootlessKit(
-        version=said.version,
-        state_directory=said.state_directory,
-        child_pid=said.child_pid,
-        network_driver=network.driver if network else None,
-        port_driver=port.driver if port else None,
-        child_ip=network.child_ip if network else None,
-    )
+
+def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
+    """Give the process that owns the child's namespaces: what `info` said, or what stands in the state directory.
+
+    rootlesskit before 0.14 (K3s 1.20) does not tell it, and all releases write it to `child_pid` (its pkg/parent). Raises
+    PeerError.
+    """
+    if said is not None and said.child_pid:
+        return said.child_pid
+    path = peer.socket.with_name("child_pid")
+    try:
+        with path.open("rb") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        raise PeerError(f"cannot find K3s's namespace: {path} names no process") from None
 
 
 def _temporary(directory: Path, uid: int) -> tuple[Path, ...]:
@@ -137,7 +139,5 @@ def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
 
 def _require_success(answer: Answer, what: str) -> None:
     if answer.status != 200:
-        from k3s_rootless.ports import wire
-
         why = wire.complaint(answer.body)
         raise PeerError(f"cannot ask rootlesskit for {what}: {why} (HTTP status {answer.status})", status=answer.status)

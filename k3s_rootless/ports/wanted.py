@@ -2,7 +2,8 @@
 
 K3s's pkg/rootlessports/controller.go (v1.21 to v1.36), read as a table: the API server's port always and never offset; nothing
 else with servicelb disabled; then, for each Service of any type that has a load-balancer IP, each port and (in releases that do
-that) each nodePort, TCP and (in releases that do that) UDP. SCTP, host names, ClusterIP and NodePort are never forwarded.
+that) each nodePort, TCP and (in releases that do that) UDP. SCTP, host names, ClusterIP, NodePort and the hostPorts of Pods are
+never forwarded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from k3s_rootless.ports.facts import Kind, ServicePort
+from k3s_rootless.ports.facts import Kind, PodPort, ServicePort, Status
 from k3s_rootless.printable import printable
 from k3s_rootless.release import features
 from k3s_rootless.release.flags import ServerSettings
@@ -23,8 +24,9 @@ API = "Kubernetes API"
 class Wanted:
     """One forward that K3s makes or could be expected to make.
 
-    `pending` says why K3s does not make it (yet), and is empty when it does. `certain` is false when the release is not known
-    well enough to tell whether it makes this one. `namespace`, `service` and `name` are printable.
+    `status` is FORWARDED where K3s makes it, PENDING where it waits for an address, NOT_FORWARDED where it never will; `why`
+    says why not, and is empty where it does. `certain` is false when the release is not known well enough to tell. `namespace`,
+    `service` and `name` are printable.
     """
 
     proto: str
@@ -34,15 +36,19 @@ class Wanted:
     namespace: str = ""
     service: str = ""
     name: str = ""
-    pending: str = ""
+    status: Status = Status.FORWARDED
+    why: str = ""
     certain: bool = True
+    app_protocol: str = ""
 
     @property
     def target(self) -> str:
-        """What stands at the child port, as people write it; a nodePort is marked as one."""
+        """What stands at the child port, as people write it; a nodePort and a hostPort are marked as such."""
         if self.kind is Kind.API:
             return API
-        suffix = " (nodePort)" if self.kind is Kind.NODE_PORT else ""
+        if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
+            return ""
+        suffix = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}.get(self.kind, "")
         return f"{self.namespace}/{self.service}:{self.child_port}{suffix}"
 
     @property
@@ -51,11 +57,12 @@ class Wanted:
         return (self.proto, self.parent_port)
 
     @property
-    def order(self) -> tuple[int, str, int, str, str, str, str, str, bool]:
+    def order(self) -> tuple[int, str, int, str, str, str, str, str, str, bool, str]:
         """Who comes first when two want the same: the API server, then by port and name; any order will do, if it is fixed."""
         first = 0 if self.kind is Kind.API else 1
         named = (self.namespace, self.service, self.name)
-        return (first, self.proto, self.child_port, self.kind.value, *named, self.pending, self.certain)
+        rest = (self.status.value, self.why, self.certain, self.app_protocol)
+        return (first, self.proto, self.child_port, self.kind.value, *named, *rest)
 
 
 def api(settings: ServerSettings) -> Wanted:
@@ -65,9 +72,34 @@ def api(settings: ServerSettings) -> Wanted:
 
 def of_services(ports: Iterable[ServicePort], settings: ServerSettings, version: Version | None) -> Iterator[Wanted]:
     """Give the forwards of all ports that a load balancer stands for, or should; other Services yield none."""
-    for port in sorted(set(ports), key=_order):
+    for port in set(ports):
         if not is_internal(port):
             yield from _of_port(port, settings, version)
+
+
+def never(
+    ports: Iterable[ServicePort], pods: Iterable[PodPort], settings: ServerSettings, version: Version | None
+) -> Iterator[Wanted]:
+    """Give what people look for on the host in vain: what `of_services` leaves out, each with the reason."""
+    for port in set(ports):
+        if is_internal(port):
+            yield _wanted(port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, _why_internal(port))
+            if port.node_port and port.node_port != port.port:
+                yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, _why_internal(port))
+        elif settings.servicelb and port.node_port and _known(version) and not _forwards_node_ports(version):
+            why = f"K3s {version} forwards no nodePorts; v1.29.3 and later do"
+            yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
+    for pod in set(pods):
+        yield Wanted(
+            proto=printable(pod.proto),
+            parent_port=features.child_to_parent_port(pod.port),
+            child_port=pod.port,
+            kind=Kind.HOST_PORT,
+            namespace=printable(pod.namespace),
+            service=printable(pod.owner),
+            status=Status.NOT_FORWARDED,
+            why="K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of type LoadBalancer",
+        )
 
 
 def is_internal(port: ServicePort) -> bool:
@@ -76,18 +108,18 @@ def is_internal(port: ServicePort) -> bool:
 
 
 def _of_port(port: ServicePort, settings: ServerSettings, version: Version | None) -> Iterator[Wanted]:
-    pending = _pending(port, settings, version)
+    status, why = _state(port, settings, version)
     certain = _known(version) or port.proto == "tcp"
-    yield _wanted(port, port.port, Kind.SERVICE_PORT, pending=pending, certain=certain)
-    if not port.node_port or port.node_port == port.port or pending:
+    yield _wanted(port, port.port, Kind.SERVICE_PORT, status, why, certain=certain)
+    if not port.node_port or port.node_port == port.port or why:
         return
-    if version is None or not _known(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, pending="", certain=False)
-    elif features.NODE_PORTS_FORWARDED.holds(version):
-        yield _wanted(port, port.node_port, Kind.NODE_PORT, pending="", certain=True)
+    if not _known(version):
+        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "", certain=False)
+    elif _forwards_node_ports(version):
+        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "")
 
 
-def _wanted(port: ServicePort, child: int, kind: Kind, *, pending: str, certain: bool) -> Wanted:
+def _wanted(port: ServicePort, child: int, kind: Kind, status: Status, why: str, *, certain: bool = True) -> Wanted:
     return Wanted(
         proto=printable(port.proto),
         parent_port=features.child_to_parent_port(child),
@@ -96,23 +128,31 @@ def _wanted(port: ServicePort, child: int, kind: Kind, *, pending: str, certain:
         namespace=printable(port.namespace),
         service=printable(port.service),
         name=printable(port.name),
-        pending=pending,
+        status=status,
+        why=why,
         certain=certain,
+        app_protocol=printable(port.app_protocol),
     )
 
 
-def _pending(port: ServicePort, settings: ServerSettings, version: Version | None) -> str:
+def _state(port: ServicePort, settings: ServerSettings, version: Version | None) -> tuple[Status, str]:
     if port.proto not in {"tcp", "udp"}:
-        return f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}"
+        return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}"
     if not settings.servicelb:
-        return "servicelb is disabled, and without it K3s forwards its API only"
+        return Status.NOT_FORWARDED, "servicelb is disabled, and without it K3s forwards its API only"
     if port.proto == "udp" and version is not None and _known(version) and not features.UDP_FORWARDED.holds(version):
-        return f"K3s {version} forwards TCP only"
+        return Status.NOT_FORWARDED, f"K3s {version} forwards TCP only"
     if port.addresses:
-        return ""
+        return Status.FORWARDED, ""
     if port.hostnames:
-        return "its load balancer has a host name only, and K3s forwards Services with an IP"
-    return "its load balancer has no address yet"
+        return Status.NOT_FORWARDED, "its load balancer has a host name only, and K3s forwards Services with an IP"
+    return Status.PENDING, "its load balancer has no address yet"
+
+
+def _why_internal(port: ServicePort) -> str:
+    if port.type == "NodePort":
+        return "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"
+    return f"a {printable(port.type, 40)} Service stays inside the cluster: K3s forwards those of type LoadBalancer"
 
 
 def _known(version: Version | None) -> bool:
@@ -120,15 +160,5 @@ def _known(version: Version | None) -> bool:
     return version is not None and not version.commit_build
 
 
-def _order(port: ServicePort) -> tuple[str, str, str, int, str, int, str, tuple[str, ...], tuple[str, ...]]:
-    return (
-        port.namespace,
-        port.service,
-        port.proto,
-        port.port,
-        port.name,
-        port.node_port,
-        port.type,
-        port.addresses,
-        port.hostnames,
-    )
+def _forwards_node_ports(version: Version | None) -> bool:
+    return version is not None and features.NODE_PORTS_FORWARDED.holds(version)

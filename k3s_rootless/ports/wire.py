@@ -1,145 +1,144 @@
-"""The JSON of rootlesskit and of the API server, validated; importing it costs what pydantic costs, so readers do it late.
+"""The JSON of rootlesskit and of the API server, checked by hand.
 
 Shapes: rootlesskit's `pkg/port/port.go` and `pkg/api` (0.14 to 2.3; its published openapi.yaml says otherwise in places), and
-Kubernetes' core/v1 ServiceList. Unknown fields are ignored, wrong types are not; checking stops at the first wrong element,
-or a long answer of rubbish would cost gigabytes in error records.
+Kubernetes' core/v1 Service, ServiceList, WatchEvent and Pod. Unknown fields are ignored, wrong types are not; checking stops at
+the first wrong element. By hand rather than with pydantic, whose import alone took longer than all the rest of `ports` (twice
+the time of the floor that `ports` is measured against; docs/explanation/performance.md).
 """
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
-
-from k3s_rootless.errors import PeerError
+from k3s_rootless.ports import fields
+from k3s_rootless.ports.facts import Forward, PodPort, RootlessKit, ServicePort
+from k3s_rootless.ports.fields import Json, Wrong, each, field, inside, optional, typed
 from k3s_rootless.printable import printable
 
-T = TypeVar("T")
-
-_MOST_FORWARDS = 2 * 65535
+MOST_FORWARDS = 2 * 65535
 """Each port of each of two protocols; K3s never sets a parent IP."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-PortOrNone = Annotated[int, Field(ge=0, le=65535)]
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of Services: their ports, the token of the next page, and the version that a watch goes on from."""
+
+    ports: tuple[ServicePort, ...]
+    proceed: str
+    version: str
 
 
-class _Foreign(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a watch; `kind` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and `key` namespace and name."""
+
+    kind: str
+    key: tuple[str, str] = ("", "")
+    ports: tuple[ServicePort, ...] = ()
+    version: str = ""
+    status: int = 0
 
 
-class PortSpec(_Foreign):
-    """rootlesskit's `port.Spec`."""
+def forwards(body: bytes) -> tuple[Forward, ...]:
+    """Read the answer to `GET /v1/ports`; Go writes an empty list as null. Raises PeerError.
 
-    proto: str
-    parent_ip: str = Field(default="", alias="parentIP")
-    parent_port: Port = Field(alias="parentPort")
-    child_port: Port = Field(alias="childPort")
-    child_ip: str = Field(default="", alias="childIP")
-
-
-class PortStatus(_Foreign):
-    """rootlesskit's `port.Status`."""
-
-    spec: PortSpec
-
-
-class Driver(_Foreign):
-    """What `/v1/info` says about a network or port driver."""
-
-    driver: str = ""
-    child_ip: str | None = Field(default=None, alias="childIP")
+    Elements are decoded one by one, so that a long answer of something else costs no memory.
+    """
+    with fields.refusing("rootlesskit's list of forwards"):
+        text = body.decode("utf-8")
+        if text.strip() == "null":
+            return ()
+        found = []
+        for number, element in enumerate(fields.elements(text)):
+            if number >= MOST_FORWARDS:
+                raise Wrong(f"it has more than {MOST_FORWARDS} elements")
+            with inside(str(number)):
+                found.append(_forward(field(typed(element, dict), "spec", dict)))
+        return tuple(found)
 
 
-class Info(_Foreign):
-    """The answer to `/v1/info`."""
-
-    version: str | None = None
-    state_directory: str | None = Field(default=None, alias="stateDir")
-    child_pid: int | None = Field(default=None, alias="childPID")
-    network_driver: Driver | None = Field(default=None, alias="networkDriver")
-    port_driver: Driver | None = Field(default=None, alias="portDriver")
-
-
-class Metadata(_Foreign):
-    """The part of an object's metadata that names it."""
-
-    namespace: str = ""
-    name: str
+def info(body: bytes) -> RootlessKit:
+    """Read the answer to `GET /v1/info`. Raises PeerError."""
+    with fields.refusing("what rootlesskit says about itself"):
+        said = typed(json.loads(body), dict)
+        network, port = optional(said, "networkDriver", dict), optional(said, "portDriver", dict)
+        return RootlessKit(
+            version=optional(said, "version", str),
+            state_directory=optional(said, "stateDir", str),
+            child_pid=optional(said, "childPID", int),
+            network_driver=(optional(network, "driver", str) or "") if network is not None else None,
+            port_driver=(optional(port, "driver", str) or "") if port is not None else None,
+            child_ip=optional(network, "childIP", str) if network is not None else None,
+        )
 
 
-class SpecPort(_Foreign):
-    """One element of a Service's `spec.ports`."""
-
-    name: str = ""
-    protocol: str = "TCP"
-    port: Port
-    node_port: PortOrNone = Field(default=0, alias="nodePort")
-
-
-class ServiceSpec(_Foreign):
-    """A Service's `spec`; an ExternalName Service has no ports."""
-
-    type: str = "ClusterIP"
-    ports: Annotated[list[SpecPort], FailFast()] | None = None
-
-
-class Ingress(_Foreign):
-    """One element of `status.loadBalancer.ingress`."""
-
-    ip: str = ""
-    hostname: str = ""
+def services(body: bytes) -> Page:
+    """Read one page of a ServiceList. Raises PeerError."""
+    with fields.refusing("the API server's list of Services"):
+        page = typed(json.loads(body), dict)
+        if "items" not in page:
+            raise Wrong("it has no items")
+        metadata = optional(page, "metadata", dict) or {}
+        ports = each(page, "items", service)
+        return Page(
+            ports=tuple(port for group in ports for port in group),
+            proceed=optional(metadata, "continue", str) or "",
+            version=optional(metadata, "resourceVersion", str) or "",
+        )
 
 
-class LoadBalancer(_Foreign):
-    """A Service's `status.loadBalancer`."""
-
-    ingress: Annotated[list[Ingress], FailFast()] | None = None
-
-
-class ServiceStatus(_Foreign):
-    """A Service's `status`."""
-
-    load_balancer: LoadBalancer = Field(default=LoadBalancer(), alias="loadBalancer")
-
-
-class Service(_Foreign):
-    """One Service."""
-
-    metadata: Metadata
-    spec: ServiceSpec
-    status: ServiceStatus = ServiceStatus()
+def event(line: bytes) -> Event:
+    """Read one line of a watch of Services. Raises PeerError."""
+    with fields.refusing("an event of the API server"):
+        said = typed(json.loads(line), dict)
+        kind, subject = field(said, "type", str), field(said, "object", dict)
+        if kind == "ERROR":
+            return Event(kind, status=optional(subject, "code", int) or 0)
+        metadata = field(subject, "metadata", dict)
+        version = optional(metadata, "resourceVersion", str) or ""
+        if kind == "BOOKMARK":
+            return Event(kind, version=version)
+        key = (optional(metadata, "namespace", str) or "", field(metadata, "name", str))
+        return Event(kind, key, service(subject), version)
 
 
-class ListMetadata(_Foreign):
-    """A list's metadata: `continue` names the next page."""
+def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other people's JSON)
+    """Read one Service: a record for each of its ports. An ExternalName Service may have none."""
+    metadata, spec = field(typed(subject, dict), "metadata", dict), field(subject, "spec", dict)
+    balancer = optional(optional(subject, "status", dict) or {}, "loadBalancer", dict) or {}
+    points = each(balancer, "ingress", lambda one: (optional(typed(one, dict), "ip", str), optional(one, "hostname", str)))
+    addresses = tuple(address for address, _ in points if address)
+    hostnames = tuple(name for _, name in points if name)
+    namespace, name = optional(metadata, "namespace", str) or "", field(metadata, "name", str)
+    kind = optional(spec, "type", str) or "ClusterIP"
+    return each(
+        spec,
+        "ports",
+        lambda port: ServicePort(
+            namespace=namespace,
+            service=name,
+            name=optional(typed(port, dict), "name", str) or "",
+            proto=(optional(port, "protocol", str) or "TCP").lower(),
+            port=fields.port(port, "port"),
+            node_port=fields.port(port, "nodePort", lowest=0),
+            type=kind,
+            addresses=addresses,
+            hostnames=hostnames,
+            app_protocol=optional(port, "appProtocol", str) or "",
+        ),
+    )
 
-    proceed: str = Field(default="", alias="continue")
 
-
-class ServiceList(_Foreign):
-    """One page of Services; Go writes an empty list as null."""
-
-    metadata: ListMetadata = ListMetadata()
-    items: Annotated[list[Service], FailFast()] | None
-
-
-FORWARDS: TypeAdapter[list[PortStatus] | None] = TypeAdapter(
-    Annotated[list[PortStatus], FailFast(), Field(max_length=_MOST_FORWARDS)] | None
-)
-INFO: TypeAdapter[Info] = TypeAdapter(Info)
-SERVICES: TypeAdapter[ServiceList] = TypeAdapter(ServiceList)
-
-
-def read(adapter: TypeAdapter[T], body: bytes, what: str) -> T:
-    """Validate an answer; raises PeerError that names the first wrong place. `what` is the object of "cannot understand"."""
-    try:
-        return adapter.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "constrained-")))
-        why = f"{place}: {first['msg']}" if place else first["msg"]
-        raise PeerError(f"cannot understand {what}: {printable(why)}") from None
+def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
+    """Read one page of a PodList: the hostPorts that its Pods ask for, and the token of the next page. Raises PeerError."""
+    with fields.refusing("the API server's list of Pods"):
+        page = typed(json.loads(body), dict)
+        groups = each(page, "items", lambda one: tuple(_pod(one)))
+        metadata = optional(page, "metadata", dict) or {}
+        return tuple(port for group in groups for port in group), optional(metadata, "continue", str) or ""
 
 
 def complaint(body: bytes) -> str:
@@ -154,3 +153,27 @@ def complaint(body: bytes) -> str:
     message = said.get("message") if isinstance(said, dict) else None
     text = message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
     return printable(text.strip()) or "it did not say why"
+
+
+def _forward(spec: Json) -> Forward:
+    proto, parent_ip, child_ip = field(spec, "proto", str), optional(spec, "parentIP", str), optional(spec, "childIP", str)
+    return Forward(proto, parent_ip or "", fields.port(spec, "parentPort"), fields.port(spec, "childPort"), child_ip or "")
+
+
+def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
+    """Read the hostPorts of a Pod's spec, or of a template's. Raises fields.Wrong."""
+    containers = each(pod_spec, "containers", lambda one: each(typed(one, dict), "ports", _host_port))
+    return tuple(PodPort(namespace, owner, proto, number) for group in containers for proto, number in group if number)
+
+
+def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (other people's JSON)
+    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), fields.port(port, "hostPort", lowest=0)
+
+
+def _pod(pod: Any) -> Iterator[PodPort]:  # noqa: ANN401 (other people's JSON)
+    metadata, spec = field(typed(pod, dict), "metadata", dict), field(pod, "spec", dict)
+    labels = optional(metadata, "labels", dict) or {}
+    # servicelb works through Pods with hostPorts of its own; those ports are the Services', and forwarded as theirs
+    # (K3s pkg/cloudprovider/servicelb.go).
+    if "svccontroller.k3s.cattle.io/svcname" not in labels:
+        yield from host_ports(optional(metadata, "namespace", str) or "", field(metadata, "name", str), spec)

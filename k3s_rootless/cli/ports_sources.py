@@ -1,0 +1,128 @@
+"""The sources of `ports`, asked side by side; each may fail alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.ports import exposure
+from k3s_rootless.ports.exposure import Running
+from k3s_rootless.ports.facts import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from k3s_rootless.cli.start import Start
+    from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PortMap, Probe
+    from k3s_rootless.ports.probe import Target
+
+T = TypeVar("T")
+ASK_SECONDS = 5.0
+NOT_RUNNING = "K3s is not running"
+_Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]", str]
+
+
+def running(start: Start) -> Running:
+    """Give what a judge is to know of this start."""
+    return Running(start.settings, start.version, start.uid)
+
+
+def ask(start: Start, *, everything: bool = False) -> Sources:
+    """Ask all sources at once, in threads, and look up who holds the ports that are in the way."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from k3s_rootless.ports import services, sockets
+
+    with ThreadPoolExecutor(4) as together:
+        kit = together.submit(ask_rootlesskit, start)
+        listed = together.submit(observed, lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
+        host = together.submit(ask_host)
+        forwards, inside, dials = kit.result()
+        # After the Services, since the first of the two finds the API server for both.
+        listing = listed.result()
+        pods: Observed[tuple[object, ...]] = Known(())
+        if everything:
+            pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
+    sources = Sources(forwards, listing, host.result(), inside, dials, pods=pods)  # type: ignore[arg-type]
+    return identified(replace(sources, unprivileged_from=sockets.unprivileged_from()), running(start))
+
+
+def ask_rootlesskit(start: Start) -> _Inside:
+    """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address that it connects to."""
+    from k3s_rootless.ports import child, rootlesskit
+
+    forwards = observed(lambda: rootlesskit.forwards(start.find_rootlesskit(), ASK_SECONDS), "rootlesskit")
+    dials = "127.0.0.1"
+
+    def look() -> tuple[Listener, ...]:
+        nonlocal dials
+        peer = start.find_rootlesskit()
+        said = rootlesskit.info(peer, ASK_SECONDS)
+        if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
+            dials = said.child_ip
+        pid = rootlesskit.child_pid(peer, said)
+        return child.listeners(pid, uid=start.uid, control_group=start.state.control_group)
+
+    inside = observed(look, "/proc/PID/net of rootlesskit's child") if isinstance(forwards, Known) else Unknown(forwards.reason)
+    return forwards, inside, dials
+
+
+def ask_host() -> Observed[tuple[Listener, ...]]:
+    """List the sockets of this host."""
+    from k3s_rootless.ports import sockets
+
+    return observed(lambda: sockets.listeners(ASK_SECONDS), "the kernel's tables of sockets")
+
+
+def identified(sources: Sources, of: Running) -> Sources:
+    """Look up who holds the sockets that are in the way, if there are any."""
+    waiting = exposure.in_the_way(sources, of)
+    if not waiting:
+        return sources
+    return replace(sources, holders=whose(waiting, of.uid))
+
+
+def whose(listeners: Iterable[Listener], uid: int) -> dict[Listener, Holder]:
+    """Look up who holds these sockets."""
+    from k3s_rootless.ports import holders
+
+    return dict(holders.of(listeners, uid=uid))
+
+
+def addresses() -> Observed[tuple[Address, ...]]:
+    """List the addresses of this host."""
+    from k3s_rootless.ports import addresses as reader
+
+    return observed(reader.addresses, "the interfaces of this host")
+
+
+def probed(found: PortMap) -> PortMap:
+    """Connect to each forward that the host is said to have, and give the rows as they stand then."""
+    from k3s_rootless.ports import probe
+
+    targets = {row: target for row in found.rows if (target := _target(row))}
+    met: dict[Target, Probe] = dict(probe.probe(targets.values())) if targets else {}
+    rows = tuple(exposure.with_probe(row, met[targets[row]]) if row in targets else row for row in found.rows)
+    return replace(found, rows=rows)
+
+
+def observed(ask_it: Callable[[], T], source: str) -> Observed[T]:
+    """Ask, and give the answer, or why there is none."""
+    try:
+        return Known(ask_it(), source)
+    except RootlessError as error:
+        return Unknown(error.message)
+
+
+def _target(row: Exposure) -> Target | None:
+    from k3s_rootless.ports import probe
+    from k3s_rootless.ports.sight import WILD
+
+    # Only over loopback: at another address of this host the probe would be somebody else's business (a firewall's, a log's).
+    if not row.forwarded or row.parent_ip not in {"", "127.0.0.1", "::1", *WILD}:
+        return None
+    address = "::1" if row.parent_ip == "::1" or row.listens_on == ("::1",) else "127.0.0.1"
+    speaks = row.url.partition(":")[0]
+    return probe.Target(address, row.parent_port, speaks if speaks in {"http", "https", "udp"} else "tcp")

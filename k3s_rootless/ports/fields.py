@@ -1,0 +1,129 @@
+"""Fields of foreign JSON and YAML, taken with their type or refused with their place; nothing is converted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from k3s_rootless.errors import PeerError
+from k3s_rootless.printable import printable
+
+T = TypeVar("T")
+V = TypeVar("V")
+Json = dict[str, Any]
+
+_BLANK = " \t\n\r"
+_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+_decoder = json.JSONDecoder()
+
+
+class Wrong(Exception):
+    """One place is not as it should be; readers further out put their own names before `place`."""
+
+    def __init__(self, why: str, place: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.place = place
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn whatever is wrong inside into PeerError, which names the first wrong place; `what` is what cannot be understood."""
+    try:
+        yield
+    except Wrong as wrong:
+        why = f"{wrong.place}: {wrong.why}" if wrong.place else wrong.why
+    except UnicodeDecodeError:
+        why = "it is no UTF-8"
+    except RecursionError:
+        why = "it is nested too deep"
+    except ValueError as error:
+        # Only its own words: `json` quotes nothing of what it reads, and names a position.
+        why = f"it is no JSON ({error})"
+    else:
+        return
+    raise PeerError(f"cannot understand {what}: {printable(why)}")
+
+
+def typed(value: Any, kind: type[T], place: str = "") -> T:  # noqa: ANN401 (other people's JSON)
+    """Give `value` if it is of `kind`; a truth value is no number. Raises Wrong."""
+    if type(value) is not kind:
+        raise Wrong(f"{_KINDS[kind]} is wanted", place)
+    return value
+
+
+def field(subject: Json, key: str, kind: type[T]) -> T:
+    """Give a field that must be there. Raises Wrong."""
+    if key not in subject:
+        raise Wrong("it is missing", key)
+    return typed(subject[key], kind, key)
+
+
+def optional(subject: Json, key: str, kind: type[T]) -> T | None:
+    """Give a field, or None where it is missing or null, which Go writes for an empty one. Raises Wrong."""
+    value = subject.get(key)
+    return None if value is None else typed(value, kind, key)
+
+
+def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
+    """Read the elements of a list that may be missing or null. Raises Wrong for the first that is not as it should be."""
+    found = []
+    for number, element in enumerate(optional(subject, key, list) or ()):
+        with inside(f"{key}.{number}"):
+            found.append(read(element))
+    return tuple(found)
+
+
+def port(subject: Json, key: str, *, lowest: int = 1) -> int:
+    """Give the number of a port; one that may be missing has the `lowest` 0. Raises Wrong."""
+    number = (optional(subject, key, int) or 0) if lowest == 0 else field(subject, key, int)
+    if not lowest <= number <= 65535:
+        raise Wrong("a port from 1 to 65535 is wanted", key)
+    return number
+
+
+class inside:  # noqa: N801 (reads as a word, and is entered 20,000 times: a generator would take twice the time)
+    """Put a place before that of whatever is wrong inside."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Enter; there is nothing to do."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Name the place."""
+        if isinstance(error, Wrong):
+            error.place = f"{self._place}.{error.place}" if error.place else self._place
+
+
+def elements(text: str) -> Iterator[Any]:
+    """Decode a list of JSON one element at a time: a list of something else costs no memory. Raises Wrong, ValueError."""
+    at = _skip(text, 0)
+    if text[at : at + 1] != "[":
+        # Whether it is JSON at all is what the reader of the message wants to know first.
+        _decoder.raw_decode(text, at)
+        raise Wrong("a list is wanted")
+    at = _skip(text, at + 1)
+    ended = text[at : at + 1] == "]"
+    while not ended:
+        element, at = _decoder.raw_decode(text, at)
+        yield element
+        at = _skip(text, at)
+        ended = text[at : at + 1] == "]"
+        if not ended:
+            if text[at : at + 1] != ",":
+                raise Wrong("the list does not end")
+            at = _skip(text, at + 1)
+    if text[at + 1 :].strip(_BLANK):
+        raise Wrong("something follows the list")
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] and text[at] in _BLANK:
+        at += 1
+    return at

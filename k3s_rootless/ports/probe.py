@@ -1,0 +1,174 @@
+"""Real connections through the forwards, from this host's loopback only, many at a time, each within its time.
+
+A forward takes a connection before it knows whether anybody is there: rootlesskit accepts, dials inside, and hangs up when
+nobody answers (its pkg/port/builtin, 0.14 to 2.3). So a connection is only half of the proof: it must stay open for a moment,
+or be answered by TLS or HTTP where the port is said to speak that. Certificates are not verified: what is asked is whether
+anybody is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.ports.facts import Probe
+from k3s_rootless.printable import printable
+
+if TYPE_CHECKING:
+    import ssl
+
+ANSWER_SECONDS = 2.0
+ALL_SECONDS = 60.0
+MOST_AT_ONCE = 64
+HANG_UP_SECONDS = 0.15
+"""How long a connection has to stay open. Inside is the same machine: rootlesskit hangs up within a few milliseconds."""
+_REFUSED = "nobody listens there: connection refused"
+_HUNG_UP = "the connection was taken and closed at once: nobody answers inside"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to connect to: `speaks` is tcp, udp, https or http."""
+
+    address: str
+    port: int
+    speaks: str
+
+
+def probe(targets: Iterable[Target], *, seconds: float = ALL_SECONDS) -> Mapping[Target, Probe]:
+    """Connect to each target once. All together have `seconds`; what is not reached by then is told as such."""
+    with asyncio.Runner() as runner:
+        return runner.run(_all(tuple(dict.fromkeys(targets)), seconds))
+
+
+async def _all(targets: tuple[Target, ...], seconds: float) -> Mapping[Target, Probe]:
+    found: dict[Target, Probe] = {}
+    waiting = iter(targets)
+    context = _context() if any(one.speaks == "https" for one in targets) else None
+
+    async def work() -> None:
+        for target in waiting:
+            found[target] = await _one(target, context)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(work() for _ in range(min(MOST_AT_ONCE, len(targets)))))
+    late = Probe(f"not tried: {seconds:g} s were over")
+    return {target: found.get(target, late) for target in targets}
+
+
+async def _one(target: Target, context: ssl.SSLContext | None) -> Probe:
+    started = time.perf_counter()
+    asked = {"udp": _udp, "http": _http, "https": _https}.get(target.speaks, _tcp)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await asked(target, started, context)
+    except TimeoutError:
+        return Probe(f"no answer within {ANSWER_SECONDS:g} s", well=False)
+    except ConnectionRefusedError:
+        return Probe(_REFUSED, well=False)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return Probe(_HUNG_UP, well=False)
+    except OSError as error:
+        return Probe(printable((error.strerror or type(error).__name__).lower()), well=False)
+
+
+async def _tcp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
+    reader, writer = await asyncio.open_connection(target.address, target.port)
+    took = _since(started)
+    try:
+        async with asyncio.timeout(HANG_UP_SECONDS):
+            said = await reader.read(256)
+    except TimeoutError:
+        return Probe("connected", well=True, milliseconds=took)
+    finally:
+        writer.close()
+    return Probe("connected, and it spoke first", well=True, milliseconds=took) if said else Probe(_HUNG_UP, well=False)
+
+
+async def _http(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
+    reader, writer = await asyncio.open_connection(target.address, target.port)
+    try:
+        return await _status(reader, writer, started, "HTTP")
+    finally:
+        writer.close()
+
+
+async def _https(target: Target, started: float, context: ssl.SSLContext | None) -> Probe:
+    import ssl
+
+    try:
+        reader, writer = await asyncio.open_connection(target.address, target.port, ssl=context, server_hostname="localhost")
+    except ssl.SSLError as error:
+        # Somebody is there, and has a reason of their own: a client certificate wanted, or no TLS at all.
+        return Probe(
+            f"connected, and no TLS: {printable(error.reason or 'it said something else')}",
+            well=True,
+            milliseconds=_since(started),
+        )
+    try:
+        spoken = writer.get_extra_info("ssl_object").version() or "TLS"
+        took = _since(started)
+        answer = await _status(reader, writer, started, spoken)
+        return answer if answer.well else Probe(f"{spoken} handshake", well=True, milliseconds=took)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return Probe(f"{spoken} handshake", well=True, milliseconds=took)
+    finally:
+        writer.close()
+
+
+async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, started: float, how: str) -> Probe:
+    writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: k3s-rootless\r\nConnection: close\r\n\r\n")
+    line = (await reader.read(512)).split(b"\r\n")[0].split()
+    took = _since(started)
+    if not line:
+        return Probe(_HUNG_UP, well=False)
+    if len(line) > 1 and line[0].startswith(b"HTTP/") and line[1].isdigit() and len(line[1]) == 3:
+        spoken = "HTTP" if how == "HTTP" else f"HTTP over {how}"
+        return Probe(f"{spoken}: status {line[1].decode('ascii')}", well=True, milliseconds=took)
+    return Probe("connected, and what it said is no HTTP", well=True, milliseconds=took)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 (asyncio's signature)
+        if not self.heard.done():
+            self.heard.set_result("answered")
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.heard.done():
+            self.heard.set_exception(exc)
+
+
+async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(_Datagrams, remote_addr=(target.address, target.port))
+    try:
+        # An empty datagram says nothing to whatever program is there, and is refused like any other where there is none.
+        transport.sendto(b"")
+        async with asyncio.timeout(HANG_UP_SECONDS):
+            said = await protocol.heard
+    except TimeoutError:
+        return Probe("sent; UDP does not tell whether it arrived")
+    finally:
+        transport.close()
+    return Probe(said, well=True, milliseconds=_since(started))
+
+
+def _context() -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 2)
