@@ -12,7 +12,7 @@ import io
 import socket
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -142,7 +142,9 @@ def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, p
         connection.connect()
         connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
-        yield connection.getresponse()
+        # An answer without a length takes the socket over from its connection, so closing that is not enough.
+        with closing(connection.getresponse()) as response:
+            yield response
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:

@@ -48,8 +48,10 @@ def cells(row: Exposure) -> tuple[str, ...]:
     if ":" in row.parent_ip:
         where = f"[{row.parent_ip}]:{row.parent_port}"
     took = f" {row.probe.milliseconds:g} ms" if row.probe and row.probe.milliseconds is not None else ""
+    # What K3s never forwards has no port of the host; what it should, has one in brackets.
+    never = row.status is Status.NOT_FORWARDED and row.verdict.value == "warn"
     return (
-        where if row.forwarded else f"({row.parent_port})" if row.status is not Status.NOT_FORWARDED else "-",
+        where if row.forwarded else "-" if never else f"({row.parent_port})",
         str(row.child_port),
         f"+{row.offset}" if row.offset else "",
         row.proto,

@@ -163,7 +163,7 @@ def _missing(
 def _absent(want: Wanted, first: Wanted | None, sight: Sight) -> tuple[Status, str]:
     port, holder = want.parent_port, sight.holder(want.key)
     if sight.why is not None:
-        return Status.NOT_FORWARDED, f"not forwarded; nobody could see who holds port {port} of the host: {sight.why}"
+        return Status.NOT_FORWARDED, f"nobody could see who holds port {port} of the host: {sight.why}"
     if holder is not None:
         return Status.BLOCKED, reasons.blocked(port, holder, sight.uid)
     if port < sight.unprivileged_from:

@@ -44,19 +44,20 @@ class Manifests:
                 raise RootlessError(error.message, hint=_HINT) from error
 
     def _objects(self, document: Any) -> Iterator[fields.Json]:  # noqa: ANN401 (other people's YAML)
-        todo = [document]
+        todo, steps = [document], 0
         while todo:
             one = fields.typed(todo.pop(), dict)
-            self.objects += 1
-            if self.objects > _MOST_OBJECTS:
+            # YAML's anchors let a list hold itself, or a short text stand for millions of objects.
+            steps += 1
+            if steps > _MOST_OBJECTS:
                 raise fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
             kind = fields.field(one, "kind", str)
             if kind.endswith("List") and "items" in one:
-                self.objects -= 1
                 # A ServiceList's items need no kind of their own.
                 own = {} if kind == "List" else {"kind": kind.removesuffix("List")}
                 todo += reversed([{**own, **fields.typed(item, dict)} for item in fields.optional(one, "items", list) or ()])
             else:
+                self.objects += 1
                 yield one
 
     def _take(self, one: fields.Json) -> None:
@@ -101,5 +102,5 @@ def _documents(name: str, content: bytes) -> Iterator[Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        why = printable(getattr(error, "problem", None) or str(error) or "it is nested too deep")
+        why = printable(getattr(error, "problem", None) or str(error).partition("\n")[0] or "it is nested too deep")
         raise RootlessError(f"cannot read `{printable(name)}`{where}: {why}", hint=_HINT) from error

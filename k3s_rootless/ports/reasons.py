@@ -32,19 +32,19 @@ def api_down(port: int) -> str:
 
 def blocked(port: int, holder: Holder, uid: int) -> str:
     """Say that somebody else holds the port."""
-    return f"not forwarded: {described(holder, uid)} holds port {port} of the host"
+    return f"{described(holder, uid)} holds port {port} of the host"
 
 
 def privileged(port: int, first: int) -> str:
     """Say that the kernel refuses the port to an ordinary user."""
     may = f"users may listen from {first} on (net.ipv4.ip_unprivileged_port_start)"
-    return f"not forwarded: port {port} is an administrator's; {may}"
+    return f"port {port} is an administrator's; {may}"
 
 
 def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
     """Say that K3s stopped at another port before it came to this one; it stops at a refusal."""
     by = f"which {described(holder, uid)} holds" if holder else "which only an administrator may give"
-    return f"not forwarded: K3s waits behind port {first.parent_port} of the host ({first.target}), {by}"
+    return f"K3s waits behind port {first.parent_port} of the host ({first.target}), {by}"
 
 
 def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
@@ -65,7 +65,7 @@ def no_room(want: Wanted, rivals: tuple[str, ...]) -> str:
 
 def not_yet(port: int) -> str:
     """Say that nothing explains why there is no forward."""
-    return f"not forwarded, though nothing holds port {port} of the host: K3s has not come to it yet, or could not"
+    return f"nothing holds port {port} of the host: K3s has not come to it yet, or could not"
 
 
 def explanation(want: Wanted, address: str) -> str:

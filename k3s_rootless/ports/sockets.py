@@ -122,7 +122,8 @@ def _proc(table: _Table, proc_net: Path) -> set[Listener]:
     try:
         with path.open("rb") as file:
             # Most lines of a busy host are connections: only those with the state somewhere are looked at closer.
-            lines = file.read(LARGEST_TABLE).split(b"\n")[1:]
+            head, *lines = file.read(LARGEST_TABLE).split(b"\n")
+        head.index(b"local_address")
         return {one for line in lines if wanted in line and (one := _proc_listener(table, line.split())) is not None}
     except FileNotFoundError:
         # A kernel without IPv6 has no tcp6; one without /proc/net/tcp tells nothing at all.

@@ -114,10 +114,9 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
     hostnames = tuple(name for _, name in points if name)
     namespace, name = optional(metadata, "namespace", str) or "", field(metadata, "name", str)
     kind = optional(spec, "type", str) or "ClusterIP"
-    return each(
-        spec,
-        "ports",
-        lambda port: ServicePort(
+
+    def read(port: Any) -> ServicePort:  # noqa: ANN401 (other people's JSON)
+        return ServicePort(
             namespace=namespace,
             service=name,
             name=optional(typed(port, dict), "name", str) or "",
@@ -128,8 +127,10 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
             addresses=addresses,
             hostnames=hostnames,
             app_protocol=optional(port, "appProtocol", str) or "",
-        ),
-    )
+        )
+
+    with inside("spec"):
+        return each(spec, "ports", read)
 
 
 def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:

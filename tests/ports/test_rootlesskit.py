@@ -70,14 +70,18 @@ def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, documen
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        pytest.param(b"", "EOF", id="empty"),
-        pytest.param(b"<html>", "Invalid JSON", id="no JSON"),
+        pytest.param(b"", "no JSON", id="empty"),
+        pytest.param(b"<html>", "no JSON", id="no JSON"),
         pytest.param({"ports": []}, "list", id="no list"),
         pytest.param([0], "0: ", id="a number"),
-        pytest.param([{"id": 1}], "0.spec: Field required", id="no spec"),
-        pytest.param([{"spec": {"proto": "tcp", "parentPort": "80", "childPort": 80}}], "integer", id="text for a number"),
+        pytest.param([True, 0], "0: an object is wanted", id="a truth value"),
+        pytest.param(b'[{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}', "the list does not end", id="half"),
+        pytest.param(b"[] []", "something follows the list", id="two lists"),
+        pytest.param(b"[\xff]", "no UTF-8", id="no UTF-8"),
+        pytest.param([{"id": 1}], "0.spec: it is missing", id="no spec"),
+        pytest.param([{"spec": {"proto": "t", "parentPort": "80", "childPort": 1}}], "0.parentPort: a whole", id="a text"),
         pytest.param([{"spec": {"proto": "tcp", "parentPort": 70000, "childPort": 80}}], "65535", id="no port"),
-        pytest.param(b"[" * 100_000, "recursion", id="deep"),
+        pytest.param(b"[" * 100_000, "nested too deep", id="deep"),
         pytest.param([{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000, "131070", id="too many"),
     ],
 )

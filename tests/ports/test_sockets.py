@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from k3s_rootless.ports import sockets
 from k3s_rootless.ports.facts import Listener
 
 UID = os.getuid()
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 
 @pytest.fixture
@@ -63,23 +65,47 @@ def test_it_works_where_an_event_loop_runs(bound: dict[str, socket.socket]) -> N
     assert expected(bound) <= asyncio.run(ask())
 
 
+@pytest.mark.parametrize("crowded", [0, 10**9], ids=["the kernel's diagnosis", "/proc/net"])
+def test_both_ways_tell_the_same(bound: dict[str, socket.socket], crowded: int) -> None:
+    assert expected(bound) <= set(sockets.listeners(crowded=crowded))
+
+
 def test_without_an_answer_of_the_kernel_proc_tells_the_same(bound: dict[str, socket.socket]) -> None:
-    assert expected(bound) <= set(sockets.listeners(timeout=0))
+    assert expected(bound) <= set(sockets.listeners(timeout=0, crowded=0))
+
+
+def test_the_sockets_of_a_process_are_those_of_its_namespace(bound: dict[str, socket.socket]) -> None:
+    directory = sockets.open_process(os.getpid())
+    try:
+        assert expected(bound) <= set(sockets.of_process(directory))
+    finally:
+        os.close(directory)
+
+
+def test_a_process_that_is_gone_cannot_be_looked_at() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        directory = sockets.open_process(ended.pid)
+    try:
+        with pytest.raises(RootlessError, match=r"the process has ended|is no table|there is no"):
+            sockets.of_process(directory)
+    finally:
+        os.close(directory)
+    with pytest.raises(RootlessError, match=f"cannot look at process {ended.pid}"):
+        sockets.open_process(ended.pid)
 
 
 def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
-    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
     row = "   0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0\n"
-    (tmp_path / "tcp").write_text(head + row)
-    (tmp_path / "udp").write_text(head)
+    (tmp_path / "tcp").write_text(HEAD + row)
+    (tmp_path / "udp").write_text(HEAD)
 
-    assert sockets.listeners(timeout=0, proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
+    assert sockets.listeners(proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
 
 
-@pytest.mark.parametrize("content", [None, "head\nrubbish\n", "head\n 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "head\n\x00\xff"])
+@pytest.mark.parametrize("content", [None, "rubbish\n", f"{HEAD} 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "\x00\xff"])
 def test_when_nobody_could_look_that_is_said(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "tcp").write_text(content, "latin-1")
 
-    with pytest.raises(RootlessError, match=r"^cannot list the host's sockets: "):
-        sockets.listeners(timeout=0, proc_net=tmp_path)
+    with pytest.raises(RootlessError, match=r"^cannot list the sockets: "):
+        sockets.listeners(proc_net=tmp_path)

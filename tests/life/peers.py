@@ -1,0 +1,127 @@
+"""What happens to a cluster and its host behind the tool's back: Services come and go, programs take ports, forwards vanish."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.machine import HOME, Machine
+
+SOCKET = HOME / ".rancher/k3s/rootless/api.sock"
+# With nothing of the package under test: the stand-in's own Python, the kubeconfig, and what every Python has.
+_ASK = """
+import base64, http.client, json, os, ssl, sys, tempfile, urllib.parse, yaml
+found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
+cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+with tempfile.NamedTemporaryFile() as pair:
+    pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+    pair.flush()
+    context.load_cert_chain(pair.name)
+url = urllib.parse.urlsplit(cluster["server"])
+connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=20)
+for method, path, body in json.load(sys.stdin):
+    connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    if answer.status >= 300:
+        sys.exit(f"{method} {path}: {answer.status} {text}")
+"""
+
+
+def asked(machine: Machine, *requests: tuple[str, str, dict[str, Any] | None]) -> None:
+    """Put requests to the API server, in one connection."""
+    done = machine.user("/opt/k3s-standin/bin/python", "-I", "-c", _ASK, stdin=json.dumps(requests))
+    assert 0 == done.returncode, done.stderr
+
+
+def service(name: str, *ports: Any, **more: Any) -> dict[str, Any]:
+    """Give a LoadBalancer Service; `more` goes into its spec, but for `annotations` and `ingress`."""
+    listed = [{"port": one} if isinstance(one, int) else one for one in ports]
+    metadata = {"name": name, "annotations": more.pop("annotations", {})}
+    status = {"loadBalancer": {"ingress": more.pop("ingress", [])}}
+    spec = {"type": "LoadBalancer", "ports": [{"nodePort": 0, "name": f"p{one['port']}", **one} for one in listed], **more}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, "status": status}
+
+
+def create(machine: Machine, *services: dict[str, Any]) -> None:
+    """Make Services in the namespace `default`."""
+    asked(machine, *(("POST", "/api/v1/namespaces/default/services", one) for one in services))
+
+
+def delete(machine: Machine, *names: str) -> None:
+    """Remove Services of the namespace `default`."""
+    asked(machine, *(("DELETE", f"/api/v1/namespaces/default/services/{name}", None) for name in names))
+
+
+def forwards(machine: Machine) -> list[dict[str, Any]]:
+    """List the forwards, by rootlesskit's own client."""
+    done = machine.user("rootlessctl", "--socket", str(SOCKET), "list-ports", "--json")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def close_forward(machine: Machine, parent_port: int) -> None:
+    """Take a forward away, behind K3s's back."""
+    (number,) = [one["id"] for one in forwards(machine) if one["spec"]["parentPort"] == parent_port]
+    machine.user("rootlessctl", "--socket", str(SOCKET), "remove-ports", str(number)).check_returncode()
+
+
+def open_forward(machine: Machine, spec: str) -> None:
+    """Add a forward that K3s knows nothing of; `spec` is rootlessctl's, such as `0.0.0.0:9999:9999/tcp`."""
+    machine.user("rootlessctl", "--socket", str(SOCKET), "add-ports", spec).check_returncode()
+
+
+@contextlib.contextmanager
+def holding(machine: Machine, port: int, *, as_root: bool = False) -> Iterator[None]:
+    """Let a program of the user's, or of root's, listen at a port of the host."""
+    unit = f"holder-{port}.service"
+    run = machine.root if as_root else machine.user
+    user = [] if as_root else ["--user"]
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); print('ready', flush=True); s.accept()"
+    run("systemd-run", *user, "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", listen).check_returncode()
+    try:
+        until(lambda: f":{port} " in machine.root("ss", "-Htln").stdout)
+        yield
+    finally:
+        run("systemctl", *user, "stop", unit)
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what comes about by itself, or fail."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+class Lines:
+    """The lines of a program as they come, each with the time at which it did."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.seen: list[str] = []
+        self._queue: queue.Queue[tuple[float, str]] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_for(self, part: str, seconds: float = 10) -> float:
+        """Wait for a line with `part` in it, and give the time (time.monotonic) at which it came."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                at, line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"{part!r} did not come; there came:\n{''.join(self.seen)}") from None
+            self.seen.append(line)
+            if part in line:
+                return at
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._queue.put((time.monotonic(), line))

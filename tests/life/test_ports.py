@@ -1,0 +1,365 @@
+"""Each status of `ports`, brought about on a machine with real rootlesskit; and what --watch, --probe and `plan` say then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.life import peers
+from tests.life.conftest import Tool
+from tests.life.peers import service
+from tests.machine import HOME, Machine
+
+pytestmark = pytest.mark.lab
+HOLD = {"port": 9100, "name": "evil"}
+
+
+@pytest.fixture(scope="module")
+def running(lab: Machine) -> Iterator[Tool]:
+    """K3s of a release that forwards all it ever will, running for all tests of this module."""
+    from tests.lab.fixtures import fresh
+
+    fresh(lab)
+    tool = Tool(lab)
+    tool.order(version="v1.35.2+k3s1")
+    tool.up().check_returncode()
+    yield tool
+    tool("down")
+
+
+def rows(tool: Tool, *options: str) -> dict[str, dict[str, Any]]:
+    """Give the rows by what they reach; a forward that nobody asked for by its port."""
+    found = tool.json("ports", *options)["ports"]
+    return {f"{row['target'] or row['parent_port']}/{row['protocol']}": row for row in found}
+
+
+def until(tool: Tool, key: str, status: str, *options: str) -> dict[str, Any]:
+    """Wait until a row has a status, and give the row."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def reached() -> bool:
+        found.update(rows(tool, *options))
+        return key in found and found[key]["status"] == status
+
+    try:
+        peers.until(reached)
+    except AssertionError:
+        pytest.fail(f"{key} is not {status}: {found.get(key)}")
+    return found[key]
+
+
+def test_what_all_sources_agree_on_answers(running: Tool) -> None:
+    found = rows(running)
+
+    for key in ("Kubernetes API/tcp", "kube-system/traefik:80/tcp", "kube-system/traefik:443/tcp"):
+        row = found[key]
+        assert ("answering", "pass", True, True, True) == (
+            row["status"],
+            row["verdict"],
+            row["forwarded"],
+            row["listening"],
+            row["inside"],
+        )
+        assert ["::"] == row["listens_on"]
+    assert ("http://localhost:10080", 10000) == (
+        found["kube-system/traefik:80/tcp"]["url"],
+        found["kube-system/traefik:80/tcp"]["offset"],
+    )
+
+
+def test_the_table_is_for_people_and_warns(running: Tool) -> None:
+    shown = running("ports")
+
+    assert 0 == shown.returncode, shown.stderr
+    assert "*:10080   80           +10000   tcp        kube-system/traefik:80" in shown.stdout
+    assert "answering   http://localhost:10080" in shown.stdout
+    assert "the API and these Services face the network" in shown.stdout
+    assert "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport" in shown.stdout
+
+
+def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
+    sctp = {"port": 132, "protocol": "SCTP"}
+    peers.create(
+        running.machine,
+        service("late", 8100, annotations={"k3s-standin/pending": "true"}),
+        service("sctp", sctp),
+        service("named", 8101, ingress=[{"hostname": "lb.example"}]),
+        service("inner", 8102, type="ClusterIP"),
+        service("node", {"port": 8103, "nodePort": 31103}, type="NodePort"),
+    )
+    try:
+        late = until(running, "default/late:8100/tcp", "pending")
+        found = rows(running, "--all")
+    finally:
+        peers.delete(running.machine, "late", "sctp", "named", "inner", "node")
+
+    assert "its load balancer has no address yet" == late["reason"]
+    for key, reason in {
+        "default/sctp:132/sctp": "never SCTP",
+        "default/named:8101/tcp": "a host name only",
+        "default/inner:8102/tcp": "a ClusterIP Service stays inside the cluster",
+        "default/node:8103/tcp": "this is a NodePort Service",
+        "default/node:31103 (nodePort)/tcp": "this is a NodePort Service",
+    }.items():
+        assert "not-forwarded" == found[key]["status"], found[key]
+        assert reason in found[key]["reason"]
+        assert found[key]["forwarded"] is False
+
+
+def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool) -> None:
+    others = [service(f"behind-{number}", 8300 + number) for number in range(6)]
+    with peers.holding(running.machine, 8200), peers.holding(running.machine, 8201, as_root=True):
+        peers.create(running.machine, service("mine", 8200), service("roots", 8201), *others)
+        try:
+            mine = until(running, "default/mine:8200/tcp", "blocked")
+            roots = until(running, "default/roots:8201/tcp", "blocked")
+            # K3s makes forwards in no order, and stops at the first that it cannot make: with two in the way, few get through.
+            stalled = [row for row in rows(running).values() if row["status"] == "stalled"]
+            explained = running("ports", "mine")
+        finally:
+            peers.delete(running.machine, "mine", "roots", *(one["metadata"]["name"] for one in others))
+
+    holder = mine["holder"]
+    assert ("alice", "holder-8200.service", "127.0.0.1") == (holder["user"], holder["unit"], holder["address"])
+    assert holder["program"].startswith("python3")
+    assert f"your program `{holder['program']}` (pid {holder['pid']}) of holder-8200.service" in mine["reason"]
+    assert (0, "root", None) == (roots["holder"]["uid"], roots["holder"]["user"], roots["holder"]["pid"])
+    assert stalled, "none of six waits"
+    assert all("K3s waits behind port 8200 of the host (default/mine:8200)" in row["reason"] for row in stalled)
+    assert "verdict           blocked: your program `python3" in explained.stdout
+
+
+def test_a_collision_names_both_services(running: Tool) -> None:
+    peers.create(running.machine, service("low", 81), service("high", 10081), service("second", 80))
+    try:
+        second = until(running, "default/second:80/tcp", "collision")
+        peers.until(lambda: "collision" in {rows(running)[f"default/{one}/tcp"]["status"] for one in ("low:81", "high:10081")})
+        found = rows(running)
+    finally:
+        peers.delete(running.machine, "low", "high", "second")
+
+    pair = [found["default/low:81/tcp"], found["default/high:10081/tcp"]]
+    (lost,) = (row for row in pair if row["status"] == "collision")
+    (won,) = (row for row in pair if row["status"] == "answering")
+    assert [won["target"]] == lost["rivals"]
+    assert [lost["target"]] == won["rivals"]
+    assert f"{lost['target']} and {won['target']} want one port of the host, 10081" in lost["reason"]
+    assert "kube-system/traefik:80 wants port 10080 of the host as well" in second["reason"]
+
+
+def test_a_forward_that_nobody_asked_for_is_a_stray(running: Tool) -> None:
+    peers.open_forward(running.machine, "127.0.0.1:9999:9999/tcp")
+
+    row = until(running, "9999/tcp", "stray")
+    probed = running("ports", "9999", "--probe", "--json")
+
+    assert "127.0.0.1" == row["parent_ip"]
+    assert ["127.0.0.1"] == row["reachable_at"]
+    assert 1 == probed.returncode
+    (stray,) = json.loads(probed.stdout)["ports"]
+    assert (False, True) == (stray["probe"]["answered"], "nobody answers inside" in stray["probe"]["said"])
+    peers.close_forward(running.machine, 9999)
+
+
+def test_udp_is_forwarded_and_probed_honestly(running: Tool) -> None:
+    peers.create(running.machine, service("dns", {"port": 53, "protocol": "UDP"}))
+    try:
+        row = until(running, "default/dns:53/udp", "answering")
+        probed = rows(running, "--probe")["default/dns:53/udp"]
+    finally:
+        peers.delete(running.machine, "dns")
+
+    assert (10053, 10000, "udp://localhost:10053") == (row["parent_port"], row["offset"], row["url"])
+    assert probed["probe"]["said"] in {"answered", "sent; UDP does not tell whether it arrived"}
+
+
+def test_a_probe_connects_through_each_forward(running: Tool) -> None:
+    peers.create(running.machine, service("plain", {"port": 5432, "name": "postgres"}))
+    try:
+        until(running, "default/plain:5432/tcp", "answering")
+        found = rows(running, "--probe")
+    finally:
+        peers.delete(running.machine, "plain")
+
+    said = {key: found[key]["probe"]["said"] for key in found if found[key]["forwarded"]}
+    assert "HTTP: status 404" == said["kube-system/traefik:80/tcp"]
+    assert "HTTP over TLSv1.3: status 404" == said["kube-system/traefik:443/tcp"]
+    assert "HTTP over TLSv1.3: status 401" == said["Kubernetes API/tcp"]
+    assert "connected" == said["default/plain:5432/tcp"]
+    assert all(found[key]["probe"]["milliseconds"] > 0 for key in said)
+
+
+def test_one_thing_is_explained_in_both_directions(running: Tool) -> None:
+    inwards = running("ports", "10080").stdout
+    back = running("ports", "80").stdout
+    nothing = running("ports", "5432")
+    unknown = running("ports", "nosuch")
+
+    for text in (inwards, back):
+        assert "kube-system/traefik:80 (web), tcp" in text
+        assert "from this host    http://localhost:10080 (a guess, by the port's name, web)" in text
+        assert "port 80 of this host itself is not K3s's" in text
+    assert "To have port 80 itself" in back
+    assert "tcp dport 80 redirect to :10080" in back
+    assert "K3s adds 10000 all the same" in back
+    assert "To have port 80 itself" not in inwards
+    assert (1, True) == (nothing.returncode, "no Service has it" in nothing.stdout)
+    assert (1, True) == (unknown.returncode, "no Service and no port is called `nosuch`" in unknown.stderr)
+    assert "http://localhost:10080\n" == running("ports", "kube-system/traefik:80", "--url").stdout
+
+
+def test_the_api_server_may_be_silent_and_the_rest_answers(running: Tool) -> None:
+    (server,) = running.machine.user("pgrep", "-f", "k3s_standin server", "-n").stdout.split()
+    running.machine.user("kill", "-STOP", server)
+    try:
+        shown = running("ports", "--json", timeout=30)
+    finally:
+        running.machine.user("kill", "-CONT", server)
+
+    document = json.loads(shown.stdout)
+    assert "services" in [one["source"] for one in document["unknown_sources"]]
+    unknown = [row for row in document["ports"] if row["parent_port"] == 10080]
+    assert [("unknown", True, True)] == [(row["status"], row["forwarded"], row["listening"]) for row in unknown]
+
+
+def test_an_older_release_forwards_less_and_says_so(lab_tool: Tool) -> None:
+    lab_tool.order(
+        version="v1.28.5+k3s1",
+        services=[{"name": "dns", "ports": [{"port": 53, "protocol": "UDP"}, {"port": 8080, "nodePort": 31180}]}],
+    )
+    lab_tool.up().check_returncode()
+
+    until(lab_tool, "default/dns:8080/tcp", "answering")
+    found = rows(lab_tool, "--all")
+
+    assert "K3s v1.28.5+k3s1 forwards TCP only" == found["default/dns:53/udp"]["reason"]
+    assert "K3s v1.28.5+k3s1 forwards no nodePorts; v1.29.3 and later do" == found["default/dns:31180 (nodePort)/tcp"]["reason"]
+
+
+WATCHED: tuple[tuple[str, Callable[[Machine], None], str], ...] = (
+    ("a forward that appears", lambda lab: peers.open_forward(lab, "0.0.0.0:9998:9998/tcp"), "+ 0.0.0.0:9998 tcp"),
+    ("a forward that vanishes", lambda lab: peers.close_forward(lab, 9998), "- 0.0.0.0:9998 tcp"),
+    ("a Service that comes", lambda lab: peers.create(lab, service("seen", 8400)), "default/seen:8400"),
+    ("a Service that goes", lambda lab: peers.delete(lab, "seen"), "default/seen:8400"),
+)
+
+
+def test_watch_sees_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    lab = lab_tool.machine
+    with lab.popen("k3s-rootless", "ports", "--watch") as process:
+        lines = peers.Lines(process)
+        lines.wait_for("31443")
+        for what, change, shows in WATCHED:
+            change(lab)
+            changed = time.monotonic()
+            assert lines.wait_for(shows) - changed < 1.0, what
+            time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert 130 == process.wait(5)
+        assert process.stderr
+        assert "interrupted" in process.stderr.read()
+
+
+def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    with lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process:
+        lines = peers.Lines(process)
+        lines.wait_for('"target": "kube-system/traefik:80"')
+        lab_tool.machine.user("systemctl", "--user", "restart", "k3s-rootless").check_returncode()
+        lines.wait_for('"status": "unknown"')
+        lines.wait_for('"target": "kube-system/traefik:443", "forwarded": true')
+        process.send_signal(signal.SIGINT)
+        assert 130 == process.wait(5)
+    documents = [json.loads(line) for line in lines.seen]
+    assert {"k3s-rootless/ports/v1"} == {one["schema"] for one in documents}
+
+
+def test_watch_ends_when_nobody_reads(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    command = "timeout 20 k3s-rootless ports --watch | head -1; echo ended ${PIPESTATUS[0]}"
+
+    done = lab_tool.machine.user("bash", "-c", command)
+
+    assert "ended 124" not in done.stdout
+    assert "ended" in done.stdout
+
+
+MANIFEST = """\
+apiVersion: v1
+kind: List
+items:
+- {kind: Service, metadata: {name: a}, spec: {type: LoadBalancer, ports: [{name: http, port: 80}]}}
+- {kind: Service, metadata: {name: b}, spec: {type: LoadBalancer, ports: [{port: 10090}]}}
+- {kind: Service, metadata: {name: c}, spec: {type: LoadBalancer, ports: [{port: 90}]}}
+- {kind: Service, metadata: {name: d}, spec: {type: LoadBalancer, ports: [{port: 8500}]}}
+- {kind: Service, metadata: {name: e}, spec: {type: LoadBalancer, ports: [{port: 8501}]}}
+- {kind: Service, metadata: {name: f}, spec: {type: LoadBalancer, ports: [{port: 6443}]}}
+---
+kind: Service
+metadata: {name: inner}
+spec: {ports: [{port: 8502}]}
+---
+kind: Pod
+metadata: {name: pod}
+spec: {containers: [{name: c, ports: [{containerPort: 1, hostPort: 9100}]}]}
+"""
+
+
+def test_a_plan_names_every_conflict_before_anything_is_applied(running: Tool) -> None:
+    with peers.holding(running.machine, 8500):
+        done = running.machine.user("k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST)
+        text = running.machine.user("k3s-rootless", "ports", "plan", "-", stdin=MANIFEST)
+
+    found = {row["target"]: (row["status"], row["reason"]) for row in json.loads(done.stdout)["ports"]}
+    assert (1, 1) == (done.returncode, text.returncode)
+    assert "collision" == found["default/a:80"][0]
+    assert "port 10080 of the host is wanted by kube-system/traefik:80 as well" in found["default/a:80"][1]
+    assert "wanted by default/c:90" in found["default/b:10090"][1]
+    assert "wanted by default/b:10090" in found["default/c:90"][1]
+    assert "blocked" == found["default/d:8500"][0]
+    assert "of holder-8500.service, on 127.0.0.1, holds port 8500" in found["default/d:8500"][1]
+    assert ("free", "") == found["default/e:8501"]
+    assert "wanted by Kubernetes API" in found["default/f:6443"][1]
+    assert "a ClusterIP Service stays inside" in found["default/inner:8502"][1]
+    assert "never the hostPorts of Pods" in found["default/Pod pod:9100 (hostPort)"][1]
+    assert "default/d:8500: your program `python3" in text.stdout
+
+
+def test_a_plan_needs_no_running_k3s(lab_tool: Tool) -> None:
+    path = str(HOME / "web.yaml")
+    lab_tool.machine.user("tee", path, stdin=MANIFEST).check_returncode()
+    with peers.holding(lab_tool.machine, 8500):
+        done = lab_tool("ports", "plan", path)
+
+    assert 1 == done.returncode
+    assert "default/d:8500: your program `python3" in done.stdout
+    assert "could not ask services" in done.stderr
+
+
+def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
+    from jsonschema import Draft202012Validator
+
+    peers.open_forward(running.machine, "127.0.0.1:9997:9997/tcp")
+    root = os.path.join(os.path.dirname(__file__), "../../docs/reference/schemas")
+    for name, answers in {
+        "ports-v1.json": [
+            running("ports", "--all", "--probe", "--json").stdout,
+            running("ports", "nosuch", "--json").stdout,
+        ],
+        "ports-plan-v1.json": [
+            running.machine.user("k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST).stdout,
+            running("ports", "plan", "none.yaml", "--json").stdout,
+        ],
+    }.items():
+        with open(os.path.join(root, name)) as file:
+            schema = json.load(file)
+        for answer in answers:
+            Draft202012Validator(schema).validate(json.loads(answer))
+    peers.close_forward(running.machine, 9997)

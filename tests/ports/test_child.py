@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.ports import child
+
+UID = os.getuid()
+GROUP = next(line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.count(":") >= 2)
+PROGRAM = "import socket; s = socket.create_server(('0.0.0.0', 8080)); print('ready', flush=True); input()"
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[int]:
+    """A process in a user and a network namespace of its own, with a socket at port 8080 there."""
+    command = ["unshare", "--user", "--map-root-user", "--net", "/usr/bin/python3", "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        if process.stdout.readline() != b"ready\n":
+            pytest.skip("this host lets nobody make a user namespace")
+        yield process.pid
+        process.kill()
+
+
+def test_another_namespace_is_looked_into_without_entering_it(elsewhere: int) -> None:
+    found = child.listeners(elsewhere, uid=UID, control_group=GROUP)
+
+    assert [(one.proto, one.address, one.port) for one in found] == [("tcp", "0.0.0.0", 8080)]  # noqa: S104 (what it bound)
+
+
+def test_a_number_that_went_to_another_process_is_refused(elsewhere: int) -> None:
+    with pytest.raises(RootlessError, match="not in the unit's control group"):
+        child.listeners(elsewhere, uid=UID, control_group="/user.slice/k3s-rootless.service")
+    with pytest.raises(RootlessError, match="not in the unit's control group"):
+        child.listeners(elsewhere, uid=UID, control_group="")
+    with pytest.raises(RootlessError, match=f"is not of uid {UID + 1}"):
+        child.listeners(elsewhere, uid=UID + 1, control_group=GROUP)
+    with pytest.raises(RootlessError, match="in the host's own network namespace"):
+        child.listeners(os.getpid(), uid=UID, control_group=GROUP)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from k3s_rootless.ports import holders, sockets
+from k3s_rootless.ports.facts import Listener
+
+UID = os.getuid()
+
+
+def test_our_own_socket_is_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (mine,) = (one for one in sockets.listeners() if one.port == server.getsockname()[1])
+
+        holder = holders.of([mine], uid=UID)[mine]
+
+    assert (holder.uid, holder.pid) == (UID, os.getpid())
+    assert holder.program == Path("/proc/self/comm").read_text().strip()
+
+
+def test_of_others_no_more_than_the_user_is_known(tmp_path: Path) -> None:
+    """Their descriptors are closed to us, so nobody's processes are gone through for them."""
+    theirs, unknown = Listener("tcp", "::", 80, 0, 5), Listener("tcp", "::", 81, 4_000_000, 6)
+
+    found = holders.of([theirs, unknown], uid=1, proc=tmp_path / "is not read")
+
+    assert (found[theirs].user, found[theirs].pid, found[theirs].program) == ("root", None, "")
+    assert (found[unknown].uid, found[unknown].user) == (4_000_000, "")
+
+
+def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
+    process = tmp_path / "42"
+    (process / "fd").mkdir(parents=True)
+    (process / "fd" / "3").symlink_to("socket:[77]")
+    (process / "comm").write_text("ev\x1b[2Jil\n")
+    (process / "cgroup").write_text("0::/user.slice/user-1.slice/user@1.service/app.slice/web.service/inner\n")
+    (tmp_path / "43").mkdir()
+    held = Listener("tcp", "::", 80, UID, 77)
+
+    holder = holders.of([held], uid=UID, proc=tmp_path)[held]
+
+    assert (holder.pid, holder.program, holder.unit) == (42, "ev\ufffd[2Jil", "web.service")
