@@ -74,7 +74,10 @@ class Shell(click.Group):
 def _tell(given: Sequence[str], message: str, hint: str | None, code: int) -> int:
     from k3s_rootless.cli.report import Report
 
-    name = next((word for word in given if word in _COMMANDS), "error")
+    words = [word for word in given if not word.startswith("-")]
+    name = next((word for word in words if word in _COMMANDS), "error")
+    if words[:2] == ["ports", "plan"]:
+        name = "ports-plan"
     Report(json_for=name if "--json" in given else None).error(message, hint, code)
     return code
 

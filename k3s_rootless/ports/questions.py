@@ -82,7 +82,8 @@ def _inwards(row: Exposure, addresses: Sequence[Address]) -> list[tuple[str, str
     lines = [("from this host", f"{row.url}{guess}")] if advice.is_reached(row) else []
     nowhere = "this host has no address but loopback" if advice.exposed([row]) else "not at all: it listens on loopback only"
     lines.append(("from the network", networks or nowhere))
-    lines.append(("the way in", f"{row.explanation}; rootlesskit takes it there to port {row.child_port} of K3s's namespace"))
+    further = f"; rootlesskit takes it to port {row.child_port} of K3s's namespace" if row.target else ""
+    lines.append(("the way in", f"{row.explanation}{further}"))
     lines.append(("inside", _INSIDE[row.inside]))
     return lines
 

@@ -58,8 +58,8 @@ class Wanted:
 
     @property
     def order(self) -> tuple[int, str, int, str, str, str, str, str, str, bool, str]:
-        """Who comes first when two want the same: the API server, then by port and name; any order will do, if it is fixed."""
-        first = 0 if self.kind is Kind.API else 1
+        """Who comes first when two want the same: the API server, what K3s makes, the rest; then any order that is fixed."""
+        first = 0 if self.kind is Kind.API else 1 if not self.why else 2
         named = (self.namespace, self.service, self.name)
         rest = (self.status.value, self.why, self.certain, self.app_protocol)
         return (first, self.proto, self.child_port, self.kind.value, *named, *rest)

@@ -78,15 +78,16 @@ def open_forward(machine: Machine, spec: str) -> None:
 
 
 @contextlib.contextmanager
-def holding(machine: Machine, port: int, *, as_root: bool = False) -> Iterator[None]:
-    """Let a program of the user's, or of root's, listen at a port of the host."""
+def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> Iterator[None]:
+    """Let a program of the user's, or of root's, listen at ports of the host; its unit is named after the first."""
     unit = f"holder-{port}.service"
     run = machine.root if as_root else machine.user
     user = [] if as_root else ["--user"]
-    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); print('ready', flush=True); s.accept()"
+    ports = [port, *more]
+    listen = f"import socket; held = [socket.create_server(('127.0.0.1', port)) for port in {ports}]; held[0].accept()"
     run("systemd-run", *user, "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", listen).check_returncode()
     try:
-        until(lambda: f":{port} " in machine.root("ss", "-Htln").stdout)
+        until(lambda: f":{ports[-1]} " in machine.root("ss", "-Htln").stdout)
         yield
     finally:
         run("systemctl", *user, "stop", unit)
