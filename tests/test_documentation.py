@@ -30,6 +30,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         command = shell.get_command(context, name)
         assert command
         yield f"k3s-rootless {name}", command
+        yield from ((f"k3s-rootless {name} {inner.name}", inner) for inner in getattr(command, "subcommands", ()))
 
 
 def cli_page() -> str:
@@ -78,7 +79,7 @@ def test_each_exit_code_is_documented() -> None:
 def test_each_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"`k3s-rootless ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
 
-    assert {name.removeprefix("k3s-rootless ") for name, _ in commands()} - {"k3s-rootless"} == named
+    assert {name.split()[1] for name, _ in commands() if name != "k3s-rootless"} == named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -95,7 +96,7 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
         words = line.split()
-        command = known.get(f"k3s-rootless {words[0]}")
+        command = known.get(f"k3s-rootless {' '.join(words[:2])}") or known.get(f"k3s-rootless {words[0]}")
         options = [word for word in words[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", word)]
         if command:
             have = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -104,8 +105,10 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
 
 def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
     page = (DOCS / "reference/json.md").read_text("utf-8")
-    schemas = set(re.findall(r"^\| `k3s-rootless/([a-z]+)/v1`", page, re.MULTILINE))
-    speaking = {name.split()[-1] for name, command in commands() if any("--json" in one.opts for one in command.params)}
+    schemas = set(re.findall(r"^\| `k3s-rootless/([a-z-]+)/v1`", page, re.MULTILINE))
+    speaking = {
+        "-".join(name.split()[1:]) for name, command in commands() if any("--json" in one.opts for one in command.params)
+    }
 
     assert speaking == schemas
 

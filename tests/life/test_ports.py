@@ -115,8 +115,8 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
 
 
 def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool) -> None:
-    # K3s makes forwards in no order, stops at the first that it cannot make, and soon tries again: with one in the way all others
-    # get through in the end; with many, some wait for a while.
+    # K3s makes forwards in no order, stops at the first that it cannot make, and soon tries again: with one in the way all
+    # others get through in the end; with many, some wait for a while.
     held = range(8200, 8216)
     services = [service(f"held-{port}", port) for port in held] + [service(f"free-{port}", port) for port in range(8300, 8310)]
     stalled: list[dict[str, Any]] = []

@@ -1,0 +1,93 @@
+"""`python -m benchmarks.ports`: what `ports` costs beside 100 Services, in a lab with real rootlesskit (needs root).
+
+Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means: the Services by curl with the
+kubeconfig's certificates, and the forwards by rootlessctl, which gives both lists and joins nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from tests.lab.driver import Lab
+from tests.lab.orders import ORDERS
+
+SERVICES = 100
+BOUND = 3.5
+FLOOR = "python -c 'import click, dbus_next.aio'"
+OURS = "k3s-rootless ports --json"
+_PROGRAM = """
+import base64, json, os, pathlib, statistics, subprocess, sys, time, yaml
+rounds = int(sys.argv[1])
+found = yaml.safe_load(pathlib.Path("~/.kube/k3s.yaml").expanduser().read_text())
+cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+for name, data in (("ca", cluster["certificate-authority-data"]), ("crt", user["client-certificate-data"]),
+                   ("key", user["client-key-data"])):
+    path = pathlib.Path(f"~/bench.{name}").expanduser()
+    path.touch(mode=0o600)
+    path.write_bytes(base64.b64decode(data))
+home, python = os.path.expanduser("~"), "/opt/k3s-rootless/bin/python"
+curl = f"curl -s --cacert {home}/bench.ca --cert {home}/bench.crt --key {home}/bench.key {cluster['server']}/api/v1/services"
+forwards = f"rootlessctl --socket {home}/.rancher/k3s/rootless/api.sock list-ports --json"
+commands = {
+    "floor": [python, "-c", "import click, dbus_next.aio"],
+    "ours": ["k3s-rootless", "ports", "--json"],
+    "text": ["k3s-rootless", "ports"],
+    "curl": ["sh", "-c", f"{curl} && {forwards}"],
+    "kubectl": ["sh", "-c", f"k3s kubectl get services -A -o json && {forwards}"],
+}
+times = {name: [] for name in commands}
+for number in range(rounds + 1):
+    for name, command in commands.items():
+        begun = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        if number:
+            times[name].append(time.perf_counter() - begun)
+print(json.dumps({name: statistics.median(taken) for name, taken in times.items()}))
+"""
+
+
+def main() -> None:
+    """Measure, and print the table; a ratio is to be read by a person, and tests assert none."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ports", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)")
+    options = parser.parse_args()
+    with Lab.up("bench-ports") as lab:
+        medians = measure(lab, options.rounds)
+    show(medians, options.rounds)
+
+
+def measure(lab: Lab, rounds: int) -> dict[str, float]:
+    """Bring K3s up with its Services, and give the medians in seconds."""
+    orders = {"service_count": SERVICES, "enforce_controllers": lab.delegates}
+    lab.user("tee", str(ORDERS), stdin=json.dumps(orders)).check_returncode()
+    ignore = () if lab.delegates else ("--ignore", "cgroup.delegation")
+    lab.user("k3s-rootless", "up", *ignore, timeout=240).check_returncode()
+    listed = json.loads(lab.user("k3s-rootless", "ports", "--json").stdout)["ports"]
+    if sum(row["status"] == "answering" for row in listed) < SERVICES:
+        sys.stderr.write("warning: not all Services answer yet\n")
+    done = lab.user("/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), timeout=600)
+    if done.returncode:
+        sys.exit(done.stderr)
+    medians: dict[str, float] = json.loads(done.stdout)
+    return medians
+
+
+def show(medians: dict[str, float], rounds: int) -> None:
+    """Print the table."""
+    names = {
+        "floor": FLOOR,
+        "ours": OURS,
+        "text": "k3s-rootless ports",
+        "curl": "by hand: curl and rootlessctl",
+        "kubectl": "by hand: k3s kubectl (of the stand-in) and rootlessctl",
+    }
+    print(f"{SERVICES} Services, median of {rounds} rounds; the bound for --json is {BOUND}\n")
+    print(f"{'command':<56} {'ms':>7} {'to the floor':>13}")
+    for name, text in names.items():
+        print(f"{text:<56} {medians[name] * 1e3:7.1f} {medians[name] / medians['floor']:13.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A big cluster on one socket: what rootlesskit and the API server of 10,000 Services with 20,000 ports would say.
+
+`python -m tests.ports.scale DIRECTORY SERVICES` reads and joins it in a process of its own, and prints what that took.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.ports import peers
+
+PAGE = 500
+FIRST_PORT = 20_000
+
+
+def routes(count: int) -> dict[str, Any]:
+    """Give the answers by path; each Service has a TCP port and a UDP port of one number, so that 20,000 fit."""
+    services = [_service(number) for number in range(count)]
+    found: dict[str, Any] = {"/v1/ports": _forwards(count), "/v1/info": {}}
+    for start in range(0, max(count, 1), PAGE):
+        path = f"/api/v1/services?limit={PAGE}" + (f"&continue={start}" if start else "")
+        proceed = str(start + PAGE) if start + PAGE < count else ""
+        page = {"metadata": {"continue": proceed, "resourceVersion": "1"}, "items": services[start : start + PAGE]}
+        found[path] = json.dumps(page).encode()
+    return found
+
+
+def _service(number: int) -> dict[str, Any]:
+    ports = [{"name": f"p{proto}", "protocol": proto, "port": FIRST_PORT + number} for proto in ("TCP", "UDP")]
+    # What kubectl and controllers put beside: half of a real Service is this.
+    padding = {"labels": {"app": f"service-{number}"}, "annotations": {"last-applied": "x" * 400}, "uid": f"{number:036}"}
+    return {
+        "metadata": {"namespace": f"n{number % 50}", "name": f"service-{number}", **padding},
+        "spec": {"type": "LoadBalancer", "clusterIP": "10.43.0.1", "ports": ports, "selector": {"app": "x"}},
+        "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
+    }
+
+
+def _forwards(count: int) -> bytes:
+    specs = [
+        {"id": number, "spec": {"proto": proto, "parentPort": FIRST_PORT + number, "childPort": FIRST_PORT + number}}
+        for number in range(count)
+        for proto in ("tcp", "udp")
+    ]
+    return json.dumps(specs).encode()
+
+
+def table(count: int, proto: str) -> str:
+    """Give the text of /proc/net/tcp6 (or udp6) with the host's sockets."""
+    state = "0A" if proto == "tcp" else "07"
+    head = "  sl  local_address                         remote_address                        st tx_queue rx_queue\n"
+    wild = "0" * 32
+    line = (
+        " {n}: " + wild + ":{port:04X} " + wild + ":0000 " + state + " 00000000:00000000 00:00000000 00000000 1000 0 {n} 1 0\n"
+    )
+    return head + "".join(line.format(n=number + 1, port=FIRST_PORT + number) for number in range(count))
+
+
+def main(directory: Path) -> None:
+    """Read all sources, join them, and write the document: what `ports --json` does."""
+    from k3s_rootless.cli import ports_document
+    from k3s_rootless.observation import Known
+    from k3s_rootless.ports import exposure, rootlesskit, services, sockets
+    from k3s_rootless.ports.exposure import Running
+    from k3s_rootless.ports.facts import Sources
+    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.version import parse
+    from k3s_rootless.rest import UnixPeer
+
+    begun = time.perf_counter()
+    peer = UnixPeer(directory / "socket")
+    forwards = Known(rootlesskit.forwards(peer, 20))
+    listed = Known(services.service_ports(peer, 20))
+    host = Known(sockets.listeners(proc_net=directory))
+    running = Running(ServerSettings(Path("/d"), Path("/k")), parse("v1.36.0+k3s1"), 1000)
+    found = exposure.join(Sources(forwards, listed, host, host), running)
+    document = ports_document.document(found, found.rows, Known(()))
+    from k3s_rootless.cli.report import Report
+
+    Report(json_for="ports").document(document)
+    taken = time.perf_counter() - begun
+    answering = sum(row.status.value == "answering" for row in found.rows)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stderr.write(json.dumps({"rows": len(found.rows), "answering": answering, "seconds": taken, "peak_mib": peak}))
+
+
+def write(directory: Path, count: int) -> peers.Behaviour:
+    """Lay out the tables of sockets, and give the behaviour of the server."""
+    for proto in ("tcp", "udp"):
+        (directory / f"{proto}6").write_text(table(count, proto))
+        (directory / proto).write_text(table(0, proto))
+    return peers.answering(routes(count))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
