@@ -63,7 +63,7 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
     Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running.
     """
-    from k3s_rootless.cli import ports_sources, ports_watch
+    from k3s_rootless.cli import ports_sources
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
     from k3s_rootless.ports import exposure
@@ -73,6 +73,8 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
         raise UsageError("cannot watch one thing: --watch shows changes of all ports", hint="leave out WHAT, --probe and --url")
     session = Session.of("ports" if as_json else None)
     if watch:
+        from k3s_rootless.cli import ports_watch
+
         ports_watch.run(session, everything=everything)
         return
     start = running_start(session)
@@ -102,7 +104,7 @@ def running_start(session: Session) -> Start:
 
 
 def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
-    from k3s_rootless.cli import ports_document, ports_sources, ports_text
+    from k3s_rootless.cli import ports_document, ports_sources
     from k3s_rootless.ports import advice, questions
 
     addresses = ports_sources.addresses()
@@ -117,7 +119,9 @@ def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[
                 session.report.answer(row.url)
     elif asked:
         _explain(session, about, sources, addresses)
-    else:
+    elif session.report.json_for is None:
+        from k3s_rootless.cli import ports_text
+
         ports_text.table(session.report, rows, addresses)
     session.report.document(ports_document.document(found, rows, addresses))
     return code

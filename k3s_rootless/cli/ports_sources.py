@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from k3s_rootless.cli.start import Start
-    from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PortMap, Probe
+    from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PodPort, PortMap, Probe
     from k3s_rootless.ports.probe import Target
 
 T = TypeVar("T")
@@ -30,23 +31,40 @@ def running(start: Start) -> Running:
 
 
 def ask(start: Start, *, everything: bool = False) -> Sources:
-    """Ask all sources at once, in threads, and look up who holds the ports that are in the way."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Ask all sources at once, and look up who holds the ports that are in the way."""
     from k3s_rootless.ports import services, sockets
 
-    with ThreadPoolExecutor(4) as together:
-        kit = together.submit(ask_rootlesskit, start)
-        listed = together.submit(observed, lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
-        host = together.submit(ask_host)
-        forwards, inside, dials = kit.result()
-        # After the Services, since the first of the two finds the API server for both.
-        listing = listed.result()
-        pods: Observed[tuple[object, ...]] = Known(())
-        if everything:
-            pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
-    sources = Sources(forwards, listing, host.result(), inside, dials, pods=pods)  # type: ignore[arg-type]
-    return identified(replace(sources, unprivileged_from=sockets.unprivileged_from()), running(start))
+    kit = _begin(lambda: ask_rootlesskit(start))
+    host = _begin(ask_host)
+    listed = observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
+    pods: Observed[tuple[PodPort, ...]] = Known(())
+    if everything:
+        pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
+    forwards, inside, dials = kit()
+    sources = Sources(forwards, listed, host(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
+    return identified(sources, running(start))
+
+
+def _begin(work: Callable[[], T]) -> Callable[[], T]:
+    # Bare threads: an executor's module loads logging and queues, 8 ms for what is two lines.
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 (raised again where the answer is wanted)
+            failed.append(error)
+
+    def result() -> T:
+        thread.join()
+        if failed:
+            raise failed[0]
+        return done[0]
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return result
 
 
 def ask_rootlesskit(start: Start) -> _Inside:
