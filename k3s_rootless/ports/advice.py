@@ -47,7 +47,7 @@ def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
     for row in exposed(rows):
         ports.setdefault(row.proto.rstrip("46"), set()).add(row.parent_port)
     rules = [
-        f"sudo nft add rule inet {_TABLE} input iifname != lo {proto} dport '{{ {', '.join(map(str, sorted(numbers)))} }}' drop"
+        f"sudo nft add rule inet {_TABLE} input iifname != lo {proto} dport '{{ {_set(numbers)} }}' drop"
         for proto, numbers in sorted(ports.items())
         if proto in {"tcp", "udp"}
     ]
@@ -98,6 +98,17 @@ def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
             undo="sudo sysctl net.ipv4.ip_unprivileged_port_start=1024",
         ),
     )
+
+
+def _set(numbers: Iterable[int]) -> str:
+    # Thousands of ports in a row are one interval to nft, and one word to a reader.
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def is_reached(row: Exposure) -> bool:

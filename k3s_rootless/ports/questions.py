@@ -42,7 +42,7 @@ def find(rows: Sequence[Exposure], question: Question) -> tuple[Exposure, ...]:
     if question.number is not None:
         return tuple(row for row in rows if question.number in {row.parent_port, row.child_port})
     found = [row for row in rows if _is_named(row, question)]
-    if not found and not question.namespace and not question.port:
+    if not found and question.name and not question.namespace and not question.port:
         found = [row for row in rows if row.port_name == question.name]
     return tuple(found)
 

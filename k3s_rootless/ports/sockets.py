@@ -2,7 +2,7 @@
 
 Two ways lead to them. /proc/net costs a millisecond, and more with each connection there is, since it lists those too. The
 kernel's socket diagnosis (sock_diag(7)) gives the listening ones only; pyroute2, which speaks it and whose only importer this
-is, takes more than 300 ms to import. So the kernel is asked where connections would make /proc/net the slower of the two, and
+is, takes about 500 ms to import. So the kernel is asked where connections would make /proc/net the slower of the two, and
 where it does not answer /proc/net is read after all: pyroute2 hides the kernel's errors (`MarshalDiag.error_type`, 0.7 to 0.9),
 so that "refused" looks like "none".
 """
@@ -22,8 +22,8 @@ from typing import Any
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.ports.facts import Listener
 
-CROWDED = 30_000
-"""Connections from which on the kernel is asked: /proc/net takes some 10 us for each line (docs/explanation/performance.md)."""
+CROWDED = 150_000
+"""Connections from which on the kernel is asked: /proc/net takes some 3 us for each line (docs/explanation/ports.md)."""
 LARGEST_TABLE = 64 * 1024 * 1024
 """Bytes; about 400,000 lines of /proc/net/tcp."""
 _LISTEN = 10

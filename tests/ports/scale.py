@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -85,7 +84,8 @@ def main(directory: Path) -> None:
     Report(json_for="ports").document(document)
     taken = time.perf_counter() - begun
     answering = sum(row.status.value == "answering" for row in found.rows)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage(2), which after exec(2) still remembers how large the parent was.
+    (peak,) = (int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
     sys.stderr.write(json.dumps({"rows": len(found.rows), "answering": answering, "seconds": taken, "peak_mib": peak}))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.ports import services
+from k3s_rootless.ports import services, wire
 from k3s_rootless.ports.facts import ServicePort
 from k3s_rootless.rest import UnixPeer
 from tests.ports import peers
@@ -123,3 +123,60 @@ def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
         routes[path] = {"metadata": {"continue": str(number + 1) if number < 19 else ""}, "items": items}
 
     assert len(read(tmp_path, routes, timeout=20)) == 10_000
+
+
+def line(kind: str, name: str, version: str, **spec: Any) -> bytes:
+    item = service(name, **spec)
+    item["metadata"]["resourceVersion"] = version
+    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+
+
+def followed(tmp_path: Path, *lines: bytes, end: bytes = b"") -> tuple[str, list[wire.Event]]:
+    """Follow a watch that says these lines, each in a chunk of its own, and then ends."""
+    seen: list[wire.Event] = []
+
+    def behave(handler: peers.Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for one in lines:
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(one), one))
+        handler.wfile.write(end or b"0\r\n\r\n")
+        handler.close_connection = True
+
+    with peers.on_socket(tmp_path / "api", behave) as server:
+        version = services.follow(UnixPeer(tmp_path / "api"), "7", seen.append)
+    assert "resourceVersion=7" in server.asked[0]
+    return version, seen
+
+
+def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) -> None:
+    version, seen = followed(
+        tmp_path,
+        line("ADDED", "a", "8", ports=[{"port": 1}]),
+        line("MODIFIED", "a", "9", ports=[{"port": 2}]),
+        line("DELETED", "a", "10"),
+        json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}).encode() + b"\n",
+    )
+
+    assert version == "20"
+    assert [(one.kind, one.key, [port.port for port in one.ports]) for one in seen] == [
+        ("ADDED", ("default", "a"), [1]),
+        ("MODIFIED", ("default", "a"), [2]),
+        ("DELETED", ("default", "a"), []),
+    ]
+
+
+def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
+    expired = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).encode() + b"\n"
+
+    assert followed(tmp_path, expired) == ("", [])
+
+
+@pytest.mark.parametrize("bad", [b"rubbish\n", b"[]\n", b'{"type": "ADDED"}\n', b"x" * (5 * 1024 * 1024)])
+def test_a_watch_of_rubbish_is_given_up(tmp_path: Path, bad: bytes) -> None:
+    with pytest.raises(PeerError):
+        followed(tmp_path, bad)
+
+
+def test_a_watch_that_breaks_off_in_a_line_is_no_end(tmp_path: Path) -> None:
+    with pytest.raises(PeerError, match="its answer ended in the middle"):
+        followed(tmp_path, line("ADDED", "a", "8"), end=b"ffff\r\n{")
