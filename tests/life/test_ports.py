@@ -373,3 +373,42 @@ def test_a_plan_needs_no_running_k3s(lab_tool: Tool) -> None:
     assert 1 == done.returncode
     assert "default/d:8500: your program `python3" in done.stdout
     assert "could not ask services" in done.stderr
+
+
+# With nothing of the package: another cluster's authority in place of this one's, signed by the stand-in's own means.
+_OTHER = """
+import base64, os, pathlib, trustme, yaml
+path = pathlib.Path("~/.kube/k3s.yaml").expanduser()
+found = yaml.safe_load(path.read_text())
+found["clusters"][0]["cluster"]["certificate-authority-data"] = base64.b64encode(trustme.CA().cert_pem.bytes()).decode()
+path.write_text(yaml.safe_dump(found))
+"""
+KUBECONFIG = HOME / ".kube/k3s.yaml"
+SPOILT: dict[str, tuple[str, str]] = {
+    "another cluster's": (f"/opt/k3s-standin/bin/python -I -c '{_OTHER}'", "certificate"),
+    "rubbish": (f"head -c 100000 /dev/urandom > {KUBECONFIG}", "cannot use the kubeconfig"),
+    "unreadable": (f"chmod 000 {KUBECONFIG}", "permission denied"),
+    "another user's": (f"ln -sf /etc/hostname {KUBECONFIG}", "it belongs to uid 0"),
+    "a pipe": (f"rm {KUBECONFIG} && mkfifo {KUBECONFIG}", "it is no regular file"),
+    "missing": (f"rm {KUBECONFIG}", "it is not there"),
+}
+
+
+def test_with_a_kubeconfig_that_is_no_good_forwards_and_sockets_still_answer(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    machine = lab_tool.machine
+    machine.user("cp", "-a", str(KUBECONFIG), f"{KUBECONFIG}.kept").check_returncode()
+    for how, (spoil, reason) in SPOILT.items():
+        machine.user("sh", "-c", spoil).check_returncode()
+        begun = time.monotonic()
+
+        document = lab_tool.json("ports")
+
+        assert time.monotonic() - begun < 10, how
+        (why,) = [one["reason"] for one in document["unknown_sources"] if one["source"] == "services"]
+        assert reason in why, how
+        assert why.isprintable(), how
+        found = {row["parent_port"]: (row["status"], row["forwarded"], row["listening"]) for row in document["ports"]}
+        assert ("unknown", True, True) == found[10080], how
+        assert ("answering", True, True) == found[6443], how
+        machine.user("sh", "-c", f"rm -f {KUBECONFIG}; cp -a {KUBECONFIG}.kept {KUBECONFIG}").check_returncode()
