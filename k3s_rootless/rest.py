@@ -1,7 +1,7 @@
 """The one door to HTTP: bounded GETs over a unix socket or over TLS.
 
-The standard library's client is used on purpose: importing it adds 5 % to the instructions that click and dbus-next take anyway,
-where httpx2 doubles them and lightkube brings them to 3.8 times (callgrind, Python 3.13, November 2026). `status` may take 1.6.
+The standard library's client is used on purpose: importing it adds 5 % to the instructions that click and dbus-next take,
+where httpx2 doubles them and lightkube brings them to 3.8 times (callgrind, Python 3.13, November 2026); `status` may take 1.6.
 """
 
 from __future__ import annotations
