@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.service import unit
@@ -58,75 +58,52 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetFailed:
+class UnitStep:
+    """One call to the user manager about the unit; `verb` is what it asks for."""
+
+    verb: ClassVar[str]
+    unit: str
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"{self.verb} {self.unit}"
+
+
+class ResetFailed(UnitStep):
     """Let systemd forget that the unit failed."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"reset the failed state of {self.unit}"
+    verb = "reset the failed state of"
 
 
-@dataclass(frozen=True, slots=True)
-class Enable:
+class Enable(UnitStep):
     """Let the unit start with the user manager."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"enable {self.unit}"
+    verb = "enable"
 
 
-@dataclass(frozen=True, slots=True)
-class Disable:
+class Disable(UnitStep):
     """Stop letting the unit start with the user manager."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"disable {self.unit}"
+    verb = "disable"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(UnitStep):
     """Start the unit."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"start {self.unit}"
+    verb = "start"
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(UnitStep):
     """Stop the unit and start it."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"restart {self.unit}"
+    verb = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(UnitStep):
     """Stop the unit."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"stop {self.unit}"
+    verb = "stop"
 
 
 Step = Reexecute | WriteUnit | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop
