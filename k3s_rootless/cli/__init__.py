@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": "Tell whether this user can run K3s here, and what is missing.",
     "up": "Bring K3s up for this user, and wait until it is ready.",
     "down": "Stop K3s.",
+    "restart": "Stop K3s and start it, and wait until it is ready.",
     "status": "Tell whether K3s runs and is ready.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",

@@ -34,7 +34,7 @@ def command(*, as_json: bool) -> None:
     with session.manager() as manager:
         state = manager.unit(UNIT)
     if not state.installed:
-        raise _absence(state)
+        raise absence(state)
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None
@@ -74,7 +74,8 @@ def unit_version(fragment: Path | None) -> Version | None:
     return version.parse(unit.written_for(text) or "") if text else None
 
 
-def _absence(state: UnitState) -> NotRunning:
+def absence(state: UnitState) -> NotRunning:
+    """Give the error for a unit that there is none of."""
     from k3s_rootless.errors import NotRunning
 
     if state.load_state == "masked":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import json_option
+from k3s_rootless.cli.options import json_option, timeout_option, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +17,10 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd import UserManager
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """Read a length of time such as 90, 90s, 5m or 1h."""
-    factor = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
-    number = value[:-1] if factor else value
-    if not number.isdecimal() or len(number) > 6:
-        raise click.BadParameter(f"`{value}` is no length of time; write 90s, 5m or 1h", context, parameter)
-    return float(int(number) * (factor or 1))
-
-
 @click.command("up")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option("--timeout", callback=_seconds, default="5m", show_default=True, help="How long to wait until K3s is ready.")
-@click.option("--wait/--no-wait", default=True, help="Wait until K3s is ready, or end once systemd has started it.")
+@timeout_option
+@wait_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
 @click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
 @json_option

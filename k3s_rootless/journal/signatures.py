@@ -55,11 +55,12 @@ _AS_UNIT = _user("run K3s as its unit, which asks for delegation", "k3s-rootless
 _SUBIDS = _administrator(
     "give the user 65536 ids in /etc/subuid and /etc/subgid that nobody else has", "k3s-rootless check subid"
 )
+_EDIT = "systemctl --user edit k3s-rootless"
 _NO_CIDR = _user(
     "name an IPv4 network such as 10.41.0.0/16, with a prefix of 1 to 25, or none at all",
-    "k3s-rootless env unset K3S_ROOTLESS_CIDR",
+    f"{_EDIT}  # Environment=K3S_ROOTLESS_CIDR=",
 )
-_NO_MTU = _user("name an MTU of 1 to 65521, or none at all", "k3s-rootless env unset K3S_ROOTLESS_MTU")
+_NO_MTU = _user("name an MTU of 1 to 65521, or none at all", f"{_EDIT}  # Environment=K3S_ROOTLESS_MTU=")
 _SLIRP = _administrator("install slirp4netns 1.0 or later, or use a k3s of K3s's own releases, which brings it along")
 _FUSE = _administrator("install the package fuse3, and load the module fuse", "sudo modprobe fuse")
 _OVERLAY = _user("use the snapshotter fuse-overlayfs, or a --data-dir on local ext4 or xfs")
@@ -75,7 +76,7 @@ SIGNATURES = (
            r"status=203/EXEC", _BINARY),
     _known("config-unreadable", "k3s.config", "{path} is there, and this user may not read it", "/etc/rancher/k3s/config.yaml",
            r"open (?P<path>/etc/rancher/k3s/config\.yaml(\.d)?[^\s:]*): permission denied",
-           _user("have K3s read a file of your own", "k3s-rootless env set K3S_CONFIG_FILE ~/.config/k3s/config.yaml")),
+           _user("have K3s read a file of your own", f"{_EDIT}  # Environment=K3S_CONFIG_FILE=%h/k3s.yaml")),
     _known("userns-sysctl", "userns.sysctl", "kernel.unprivileged_userns_clone is {got}, not 1", "expected sysctl value",
            r'"kernel\.unprivileged_userns_clone" to be "\d+", got "(?P<got>\d+)"', _CLONE),
     _known("ip-forward", "sysctl.ip_forward", "net.ipv4.ip_forward is {got}, not 1", "expected sysctl value",

@@ -145,6 +145,17 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def restart(state: UnitState) -> tuple[Step, ...]:
+    """Give the steps that start the unit anew, with what is configured now."""
+    steps: list[Step] = []
+    if state.needs_reload:
+        steps.append(Reload("the unit changed after systemd read it"))
+    if state.active_state == "failed":
+        # With the count of its starts, which would refuse one more (StartLimitBurst of K3s's unit is 3 in a minute).
+        steps.append(ResetFailed(state.name, "it failed before"))
+    return (*steps, Restart(state.name, "it was asked for"))
+
+
 def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | None:
     if found.text is None:
         return WriteUnit(desired.path, desired.text, "it is not installed")
