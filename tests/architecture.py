@@ -38,6 +38,7 @@ READERS = (
     "preflight/probes.py",
     "service/bus.py",
     "service/delegation.py",
+    "service/login.py",
     "service/properties.py",
     "service/systemd.py",
     "ports/rootlesskit.py",

@@ -57,6 +57,7 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
             _answer(session, steps, time.monotonic() - begun, ready=None)
             return
         follow.until_ready(session, manager, version, seconds=timeout)
+    _mind_lingering(session)
     _answer(session, steps, time.monotonic() - begun, ready=True)
 
 
@@ -102,6 +103,15 @@ def _show_plan(session: Session, steps: Sequence[Step]) -> None:
 
 def _documents(steps: Sequence[Step]) -> list[dict[str, str]]:
     return [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps]
+
+
+def _mind_lingering(session: Session) -> None:
+    from k3s_rootless.observation import Known
+    from k3s_rootless.service import login
+
+    found = login.lingers(session.user, session.paths.root)
+    if isinstance(found, Known) and not found.value:
+        session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
 def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:
