@@ -8,8 +8,8 @@ from typing import Any
 from k3s_rootless.support.facts import Arrow, Bar, ForwardPicture, Tick, TimeLine
 
 WIDTH = 960
-_LEFT = 250
-_RIGHT = 700
+_LEFT = 210
+_RIGHT = 640
 _ROW = 30
 _TOP = 34
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
@@ -35,7 +35,9 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
             bars.append(Bar(y, phase["phase"], _LEFT, None, "", f"not seen: {phase['reason']}"))
             continue
         start, end = _x(max(0.0, min(before, at)), longest), _x(max(0.0, at), longest)
-        bars.append(Bar(y, phase["phase"], start, max(3.0, end - start), _length(at), phase["source"], bool(phase.get("end"))))
+        bars.append(
+            Bar(y, phase["phase"], start, max(3.0, end - start), _length(at), _cut(phase["source"], 42), bool(phase.get("end")))
+        )
         before = at
     return TimeLine(WIDTH, _TOP + len(bars) * _ROW + 6, tuple(bars), _ticks(longest))
 
@@ -56,7 +58,7 @@ def _arrow(one: Mapping[str, Any], y: int) -> Arrow:
         y=y,
         outside=f"{one.get('parent_port')}/{one.get('protocol')} · {address}",
         inside=str(one.get("child_port")),
-        target=_cut(one.get("target") or "unknown", 34),
+        target=_cut(one.get("target") or "unknown", 38),
         verdict=str(one.get("verdict")),
         offset=f"+{offset}" if offset else "",
     )

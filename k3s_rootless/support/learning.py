@@ -13,6 +13,7 @@ from k3s_rootless.support import names, patterns
 from k3s_rootless.support.facts import Kept
 
 _LONGEST = 16384
+_ESCAPED = re.compile(r"\\(.)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}")
 
 
@@ -57,7 +58,10 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
 def from_text(text: str) -> Iterator[str]:
     """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a unit, NAME=value lines."""
     for line in unfolded(text).split("\n"):
-        yield from _worthy(line[span.start : span.end] for span in patterns.assigned(line))
+        values = [line[span.start : span.end] for span in patterns.assigned(line)]
+        yield from _worthy(values)
+        # As systemd, YAML and JSON read them: a backslash stands for what follows it, and two percent signs for one.
+        yield from _worthy(_ESCAPED.sub(r"\1", value).replace("%%", "%") for value in values)
         yield from from_addresses(line)
 
 
