@@ -21,7 +21,7 @@ from k3s_rootless.support.redaction import Redactor
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
-PART_SECONDS = 14.0
+PART_SECONDS = 12.0
 PAGE_SECONDS = 10.0
 LONGEST_LINE = 8192
 _SHOWN = ("K3S_", "CONTAINERD_", "PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")

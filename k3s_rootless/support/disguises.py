@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 SHORTEST = 6
 """Characters. What is shorter is found by its name only: taken out wherever it stands, it takes half of the words along."""
 _LONGEST = 64
-_PIECE = 32
+PIECE = 32
 
 
 def literals(secrets: Iterable[str]) -> tuple[str, ...]:
@@ -56,8 +56,8 @@ def pieces(form: str) -> Iterator[str]:
     if len(form) <= _LONGEST:
         yield form
         return
-    yield from (form[at : at + _PIECE] for at in range(0, len(form) - _PIECE, _PIECE))
-    yield form[-_PIECE:]
+    yield from (form[at : at + PIECE] for at in range(0, len(form) - PIECE, PIECE))
+    yield form[-PIECE:]
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from k3s_rootless.support.learning import unfolded
 _STATEMENT = re.compile(r"(?<!\\)\n")
 _LONGEST_BLOCK = 200
 _AROUND = 64
+_BATCH = 2**18
+_BATCH_LINES = 500
 _BEGIN = "-----BEGIN "
 _END = "-----END "
 _BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
@@ -41,9 +43,12 @@ class Redactor:
         return "\n".join(self.lines(text.split("\n")))
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
-        """Redact the lines of one text as they come; there are as many as before."""
+        """Redact the lines of one text, of which only some are held at a time; there are as many as before."""
         self._block = 0
-        yield from map(self.line, lines)
+        for batch in _batches(lines):
+            together = "\n".join(batch)
+            likely = [literal for literal in self._literals if literal in together]
+            yield from (self._redacted(line, likely) for line in batch)
         self._block = 0
 
     def unit(self, text: str) -> str:
@@ -57,7 +62,11 @@ class Redactor:
 
     def line(self, line: str) -> str:
         """Redact one line, knowing whether the ones before left a block of PEM open."""
-        found = sorted((*self._pem(line), *self._known(line), *patterns.spans(line)), key=lambda span: (span.start, -span.end))
+        return self._redacted(line, self._literals)
+
+    def _redacted(self, line: str, literals: Sequence[str]) -> str:
+        spans = (*self._pem(line), *_known(line, literals), *patterns.spans(line))
+        found = sorted(spans, key=lambda span: (span.start, -span.end))
         redacted = self._without(line, found)
         return self._pseudonyms.replace(redacted) if self._pseudonyms else redacted
 
@@ -108,18 +117,6 @@ class Redactor:
             done = span.end
         return "".join((*parts, line[done:])) if parts else line
 
-    def _known(self, line: str) -> Iterator[Span]:
-        for literal in self._literals:
-            at = line.find(literal) if len(literal) <= len(line) else -1
-            while at >= 0:
-                end = at + len(literal)
-                if len(literal) < 32:
-                    yield Span(at, end, "known")
-                else:
-                    at, end = _whole_word(line, at, end)
-                    yield Span(at, end, "known")
-                at = line.find(literal, end)
-
     def _pem(self, line: str) -> Iterator[Span]:
         at = 0
         if self._block:
@@ -139,6 +136,30 @@ class Redactor:
             at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
             self._block = _LONGEST_BLOCK if end < 0 else 0
             yield Span(begin, at, "pem")
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    # A kubeconfig makes a thousand texts to look for: looking for all of them in each line costs ten times what this does.
+    batch: list[str] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if size >= _BATCH or len(batch) >= _BATCH_LINES:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _known(line: str, literals: Iterable[str]) -> Iterator[Span]:
+    for literal in literals:
+        at = line.find(literal)
+        while at >= 0:
+            end = at + len(literal)
+            if len(literal) >= disguises.PIECE:
+                at, end = _whole_word(line, at, end)
+            yield Span(at, end, "known")
+            at = line.find(literal, end)
 
 
 def _after_dashes(line: str, start: int) -> int:
