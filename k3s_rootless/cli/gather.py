@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import __version__
+from k3s_rootless import __version__, command
 from k3s_rootless.cli import check, ports, starts, status, together, version
 from k3s_rootless.cli.sources import Sources, changed
 from k3s_rootless.errors import RootlessError
@@ -41,7 +41,14 @@ class Bundle:
 
 
 def gather(session: Session, *, anonymous: bool) -> Bundle:
-    """Gather and redact everything; takes at most about 20 s, and fails for no part."""
+    """Gather and redact everything; takes at most about 20 s, fails for no part, and leaves no program behind."""
+    try:
+        return _gathered(session, anonymous=anonymous)
+    finally:
+        command.end_all()
+
+
+def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     made = datetime.now(UTC).replace(microsecond=0)
     sources = Sources(session)
     deadline = sources.begun + PART_SECONDS

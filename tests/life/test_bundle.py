@@ -17,6 +17,15 @@ from tests.support.seeds import JOURNAL, SECRETS, SEEDS
 
 pytestmark = pytest.mark.lab
 FILE = str(HOME / "support.tar.gz")
+MUTE = """
+import os, socket, time
+if os.path.exists("/tmp/mute-bus"): os.unlink("/tmp/mute-bus")
+bus = socket.socket(socket.AF_UNIX)
+bus.bind("/tmp/mute-bus")
+bus.listen(50)
+print("ready", flush=True)
+time.sleep(60)
+"""
 ALWAYS = {"index.html", "check.json", "status.json", "ports.json", "env.json", "version.json", "host.json", "diagnosis.json",
           "phases.json", "manifest.json"}  # fmt: skip
 
@@ -103,14 +112,44 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
     assert {"status.json", "ports.json"} <= {one["name"] for one in of(files, "manifest.json")["files"] if one["problem"]}
 
 
+def test_a_journal_that_may_not_be_read_on_a_host_without_k3s(lab: Machine, lab_tool: Tool) -> None:
+    refusal = "#!/bin/sh\necho No journal files were opened due to insufficient permissions. >&2\nexit 1\n"
+    plant(lab, "/tmp/silent/journalctl", refusal)
+    lab.user("chmod", "755", "/tmp/silent/journalctl").check_returncode()
+
+    files = bundle(lab_tool, env={"PATH": "/tmp/silent:/usr/local/bin:/usr/bin:/bin"})
+
+    assert "K3s is not installed for this user" in of(files, "status.json")["errors"][0]["message"]
+    reasons = {one["name"]: one["reason"] for one in of(files, "manifest.json")["missing"]}
+    assert "cannot read the journal: this user may not" == reasons["journal/"]
+    assert "there is no unit" in reasons["unit.txt"]
+    assert "cannot read the journal" in files["index.html"]
+
+
 def test_an_api_server_that_does_not_answer_costs_no_more_than_its_time(lab_tool: Tool) -> None:
-    lab_tool.order(hang_api_after=4)
-    lab_tool.up().check_returncode()
-    time.sleep(4)
+    lab_tool.order(hang_api=True)
+    lab_tool.up("--no-wait").check_returncode()
+    lab_tool.machine.user("timeout", "20", "sh", "-c", "until test -e ~/.kube/k3s.yaml; do sleep 0.1; done").check_returncode()
 
     files = bundle(lab_tool)
 
     assert "running, not ready" == of(files, "status.json")["state"]
+
+
+def test_a_k3s_that_hangs_is_not_left_behind(lab: Machine, lab_tool: Tool) -> None:
+    lab_tool.order(version_hang=True)
+    lab.user("mkdir", "-p", "-m", "700", "/tmp/mute-runtime").check_returncode()
+    (socket := lab.popen("python3", "-c", MUTE)).stdout.readline()  # type: ignore[union-attr]
+    try:
+        files = bundle(
+            lab_tool, env={"XDG_RUNTIME_DIR": "/tmp/mute-runtime", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/tmp/mute-bus"}
+        )
+    finally:
+        socket.kill()
+        socket.communicate()
+
+    assert "there was no answer in time" == of(files, "check.json")["errors"][0]["message"]
+    assert "" == lab.user("pgrep", "-f", "k3s --version").stdout
 
 
 def test_a_full_disk_leaves_nothing_behind(lab: Machine, lab_tool: Tool) -> None:
