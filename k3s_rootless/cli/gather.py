@@ -214,7 +214,7 @@ def _cut(text: str, redacted: str) -> str:
 
 
 def _journal(number: int, begun: Begun) -> Item:
-    what = f"what K3s said in {'its last start' if number == 1 else f'the start {number - 1} before'}"
+    what = "what K3s said in its last start" if number == 1 else f"what K3s said {number - 1} start(s) before the last"
     lines = [
         f"{line.time.isoformat(timespec='microseconds') if line.time else '-'} {line.level:<7} {line.source}: {line.text}\n"
         for line in begun.lines

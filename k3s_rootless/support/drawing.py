@@ -14,6 +14,7 @@ _ROW = 30
 _TOP = 34
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _MOST_TICKS = 7
+_NOTE = 42
 _MOST_FORWARDS = 40
 _FORWARD_ROW = 46
 
@@ -36,7 +37,7 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
             continue
         start, end = _x(max(0.0, min(before, at)), longest), _x(max(0.0, at), longest)
         bars.append(
-            Bar(y, phase["phase"], start, max(3.0, end - start), _length(at), _cut(phase["source"], 42), bool(phase.get("end")))
+            Bar(y, phase["phase"], start, max(3.0, end - start), _length(at), _source(phase["source"]), bool(phase.get("end")))
         )
         before = at
     return TimeLine(WIDTH, _TOP + len(bars) * _ROW + 6, tuple(bars), _ticks(longest))
@@ -77,6 +78,11 @@ def _length(seconds: float) -> str:
     if abs(seconds) < 120:
         return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if abs(seconds) < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _source(source: str) -> str:
+    # Of a path, its end tells more.
+    return source if len(source) <= _NOTE else f"…{source[1 - _NOTE :]}"
 
 
 def _cut(text: str, longest: int) -> str:

@@ -149,7 +149,7 @@ def test_a_k3s_that_hangs_is_not_left_behind(lab: Machine, lab_tool: Tool) -> No
         socket.communicate()
 
     assert "there was no answer in time" == of(files, "check.json")["errors"][0]["message"]
-    assert "" == lab.user("pgrep", "-f", "k3s --version").stdout
+    assert "" == lab.user("pgrep", "-fa", "--", "--version$").stdout
 
 
 def test_a_full_disk_leaves_nothing_behind(lab: Machine, lab_tool: Tool) -> None:
