@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "k3s_rootless"
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster")
+SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
 LEAVES = ("errors", "paths", "finding", "observation", "command", "printable", "rest", "release")
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),
     "http": ("rest.py",),
-    "jinja2": ("service/unit.py",),
+    "jinja2": ("service/unit.py", "support/page.py"),
     "pydantic": ("ports/wire.py",),
     "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/report.py",),
@@ -33,6 +33,16 @@ JUDGES = (
     "ports/wanted.py",
     "journal/diagnosis.py",
     "journal/signatures.py",
+    "support/anonymity.py",
+    "support/disguises.py",
+    "support/drawing.py",
+    "support/learning.py",
+    "support/levels.py",
+    "support/milestones.py",
+    "support/names.py",
+    "support/page.py",
+    "support/patterns.py",
+    "support/redaction.py",
 )
 READERS = (
     "preflight/probes.py",
@@ -48,6 +58,8 @@ READERS = (
     "journal/reader.py",
     "cluster/api.py",
     "cluster/kubeconfig.py",
+    "support/host.py",
+    "support/known.py",
 )
 IMPURE = frozenset({"os", "pathlib", "socket", "time", "asyncio", "subprocess", "http", "shutil", "tempfile", "threading"})
 LONGEST_MODULE = 250

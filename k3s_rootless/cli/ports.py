@@ -113,3 +113,23 @@ def _document(row: Exposure) -> dict[str, Any]:
         "reason": row.reason,
         "explanation": row.explanation,
     }
+
+
+def document(session: Session) -> dict[str, Any]:
+    """Give the answer as JSON has it; says nothing. Raises NotRunning, RootlessError."""
+    from k3s_rootless.cli.start import Start
+    from k3s_rootless.cli.status import unit_version
+    from k3s_rootless.errors import NotRunning
+    from k3s_rootless.paths import UNIT
+
+    with session.manager() as manager:
+        state = manager.unit(UNIT)
+    if not state.running:
+        raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
+    found = _join(Start.of(session, state, unit_version(state.fragment)))
+    return {
+        "ports": [_document(row) for row in found.rows],
+        "internal_services": found.internal,
+        "unknown_sources": [{"source": name, "reason": reason} for name, reason in found.blind],
+        "errors": [],
+    }
