@@ -24,6 +24,7 @@ _COMMANDS = {
     "status": "Tell whether K3s runs and is ready.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",
+    "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
