@@ -27,7 +27,7 @@ RESTARTING = ("5eb03494b6584870a536b337290809b3",)
 LONGEST_MESSAGE = 64 * 1024
 """Characters that are kept of a message. journald cuts lines at 48 KiB; what is longer was sent by its own protocol."""
 _LONG = 512 * 1024
-_MESSAGE = re.compile(rb'"MESSAGE"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|\[([0-9,\s]*)\])')
+_MESSAGE = re.compile(rb'"MESSAGE"\s*:\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|\[([0-9,\s]*)\])')
 _WHOLE_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4}|\\[^u]|[^\\])*")
 _INVOCATION = re.compile(r"[0-9a-f]{32}")
 _KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
@@ -50,6 +50,12 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
         args.append(f"--after-cursor={query.after}")
     args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow)) if asked]
     return args + _matches(query)
+
+
+def plain(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
+    """Build the command line that asks the same of journalctl, in its own form. Raises UsageError."""
+    ours = ("--output", "--quiet", "--all")
+    return [word for word in arguments(query, unit=unit, journalctl=journalctl) if not word.startswith(ours)]
 
 
 def _matches(query: Query) -> list[str]:

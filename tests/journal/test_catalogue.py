@@ -15,6 +15,7 @@ from k3s_rootless.journal import diagnosis, reader
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.preflight.checks import CHECKS
+from tests.journal import failures_page
 
 DATA = Path(__file__).parents[1] / "data"
 KNOWN: list[dict[str, Any]] = json.loads((DATA / "fatal-lines.json").read_text())
@@ -118,6 +119,12 @@ def test_no_line_can_make_the_diagnosis_slow(line: str) -> None:
     begun = time.process_time()
     diagnosis.first_cause([Entry(None, line)])
     assert time.process_time() - begun < SECONDS
+
+
+def test_the_page_of_failures_is_made_of_the_catalogue() -> None:
+    written = failures_page.PAGE.read_text("utf-8")
+
+    assert failures_page.page() == written, "renew it: python -m tests.journal.failures_page"
 
 
 def test_weights_are_used() -> None:

@@ -173,7 +173,10 @@ def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
 
 @pytest.mark.parametrize("times", [[5, 3, 1], [1, 1, 1], [None, 2, None]])
 def test_clocks_may_jump(times: list[int | None]) -> None:
-    heard = [Entry(at and datetime(2026, 1, at, tzinfo=UTC), line) for at, line in zip(times, ["x", FATAL, "y"], strict=True)]
+    heard = [
+        Entry(datetime(2026, 1, at, tzinfo=UTC) if at else None, line)
+        for at, line in zip(times, ["x", FATAL, "y"], strict=True)
+    ]
 
     found = diagnosis.first_cause(heard)
 
