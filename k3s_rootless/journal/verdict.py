@@ -63,14 +63,14 @@ def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], en
     asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
     failed = [one for one in asked if one.verdict is Verdict.FAIL]
     facts = [*seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
-    if failed:
-        first = next((one for one in failed if one.check == cause.check), failed[0])
-        cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
-    elif _says_no_delegation(cause, ending):
+    if _says_no_delegation(cause, ending):
         drop_ins = ending.drop_ins if ending else ()
         named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
-        facts.append(f"the unit of K3s says Delegate=no{named}")
+        facts.insert(0, f"the unit of K3s says Delegate=no{named}")
         cause = _renamed(cause, "unit-not-delegating")
+    elif failed:
+        first = next((one for one in failed if one.check == cause.check), failed[0])
+        cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
     elif asked and all(one.verdict in {Verdict.PASS, Verdict.WARN} for one in asked) and not seen:
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")

@@ -124,7 +124,7 @@ CASES = (
     ),
     Case(
         "subid-overlap",
-        root("cp /etc/subuid /etc/subuid.kept", "grep ^alice: /etc/subuid | sed s/^alice:/alice:/ >> /etc/subuid"),
+        root("cp /etc/subuid /etc/subuid.kept", "echo alice:100100:65536 >> /etc/subuid"),
         root("mv /etc/subuid.kept /etc/subuid"),
         "administrator",
         "subid.subuid",
@@ -133,11 +133,12 @@ CASES = (
     ),
     Case(
         "userns-max",
-        sysctl("user.max_user_namespaces", "0"),
-        sysctl("user.max_user_namespaces", "28633"),
-        "administrator",
+        # The lab shares this switch with its host, and cannot write it: the words, and a host that was mended since.
+        dies("failed to start the child: fork/exec /proc/self/exe: no space left on device", where="parent"),
+        order(),
+        "user",
         "userns.max",
-        ignore=("userns",),
+        seen="finds nothing wrong now",
     ),
     Case("tun", root("chmod 600 /dev/net/tun"), root("chmod 666 /dev/net/tun"), "administrator", seen="permission denied"),
     Case(
@@ -228,7 +229,7 @@ CASES = (
         both(),
         both(),
         "administrator",
-        words="9/KILL",
+        words="SIGKILL",
     ),
     Case("cgroup-controller", dies("failed to find cpuset cgroup (v2)"), order(), "administrator", "cgroup.delegation.cpuset"),
 )
@@ -257,7 +258,8 @@ def start(tool: Tool, case: Case) -> None:
     if case.id == "killed-by-memory":
         machine.user("systemctl", "--user", "kill", "--signal=KILL", UNIT.name).check_returncode()
     show = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '"
-    waits = f"journalctl -q --user-unit={UNIT.name} -n 30 | grep -q 'snapshotter cannot be enabled'"
+    slow = case.id == "snapshotter-fuse"
+    waits = "false" if not slow else f"journalctl -q --user-unit={UNIT.name} -n 30 | grep -q 'snapshotter cannot be enabled'"
     # A unit that is started again has the result of its last start: whatever is no success has died.
     ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*) exit 0;; esac'
     script = f"for turn in $(seq 100); do {ended}; {waits} && exit 0; sleep 0.05; done; exit 1"
