@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
+from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight, session
 from k3s_rootless.journal.facts import Cause, Entry, Story
 from k3s_rootless.printable import printable
 
@@ -162,6 +162,8 @@ def _signs() -> Iterator[tuple[Failure, Sign]]:
 
 
 _SIGNS = tuple(_signs())
+_MANAGERS = frozenset(failure.id for failure in session.FAILURES)
+"""What systemd itself says."""
 
 
 def _plain(message: str) -> str:
@@ -171,6 +173,9 @@ def _plain(message: str) -> str:
 def _heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
     line = normal(written)
     known = recognise(line)
+    if entry.identifier == "systemd" and (known is None or known[0].id not in _MANAGERS):
+        # It quotes the unit: a description or a command line with the words of a death in it is none.
+        return None
     if known is not None:
         failure, sign, found = known
         weight = sign.weight or failure.weight

@@ -50,19 +50,21 @@ class Line:
 
 def parse(message: str, identifier: str | None = None, priority: int | None = None) -> Line:
     """Read a message; what does not say its level has that of its priority, and without one is `info`."""
-    head = message[:200]
     if identifier == "systemd" or (identifier or "").startswith(("systemd-", "(")):
         return Line(_by_priority(priority), "systemd", message)
+    head = message[:200]
     if found := _KLOG.match(head):
         return Line(_LETTERS[found["level"]], _of_file(found["file"]), message)
     if found := _LOGRUS.match(head):
         level = {"warn": "warning", "panic": "fatal"}.get(found["level"], found["level"])
-        return Line(level if level in LEVELS else "info", _rootless(message), message)
-    if found := _TERMINAL.match(head):
-        return Line(_SHORT[found["level"]], _rootless(message), message)
-    if head.startswith(("panic: ", "fatal error: ")):
-        return Line("fatal", "k3s", message)
-    return Line(_by_priority(priority), _rootless(message), message)
+    elif found := _TERMINAL.match(head):
+        level = _SHORT[found["level"]]
+    elif head.startswith(("panic: ", "fatal error: ")):
+        level = "fatal"
+    else:
+        level = _by_priority(priority)
+    component = "containerd" if identifier == "containerd" else _rootless(message)
+    return Line(level if level in LEVELS else "info", component, message)
 
 
 def at_least(level: str, wanted: str) -> bool:

@@ -154,6 +154,16 @@ def test_a_forward_that_was_made_after_all_is_no_cause() -> None:
     assert diagnosis.first_cause(entries(CONFLICT, bound.replace("10080", "10443"))) is not None
 
 
+def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
+    quoting = Entry(None, f"Started k3s-rootless.service - /bin/sh -c '{FATAL}'.", identifier="systemd")
+    failing = Entry(None, "k3s-rootless.service: Failed at step EXEC spawning /x: Permission denied", identifier="systemd")
+
+    assert diagnosis.first_cause([quoting]) is None
+    found = diagnosis.first_cause([quoting, failing])
+    assert found is not None
+    assert found.id == "exec-failed"
+
+
 def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
     story = diagnosis.story(entries(CONFLICT, CONFLICT, MODULE, FATAL, "listen tcp :1: bind: address already in use"))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +13,13 @@ from typing import Any
 import pytest
 
 from tests.life.conftest import K3S, UNIT, Tool
-from tests.machine import Machine
+from tests.machine import HOME, TOOL, Machine
 
 pytestmark = pytest.mark.lab
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
+LOG = f"{HOME}/.rancher/k3s/agent/containerd/containerd.log"
+LINES = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID {UNIT.name})"
+QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
 _SWITCH = "/proc/sys"
 Step = Callable[[Tool], None]
 
@@ -57,7 +63,7 @@ def without_drop_in(tool: Tool) -> None:
 
 
 def order(**orders: object) -> Step:
-    return lambda tool: tool.order(**orders)
+    return lambda tool: tool.order(**QUICK, **orders)
 
 
 def dies(words: str, **more: object) -> Step:
@@ -243,9 +249,17 @@ def installed(lab: Machine) -> Iterator[Tool]:
     fresh(lab)
     lab.root("sysctl", "-w", "net.ipv4.ip_forward=1")
     tool = Tool(lab)
+    order()(tool)
     tool.up().check_returncode()
     yield tool
     fresh(lab)
+
+
+def wait(machine: Machine, condition: str) -> bool:
+    """Wait for a condition of the shell, for ten seconds at most."""
+    return (
+        machine.user("sh", "-c", f"for turn in $(seq 100); do {condition} && exit 0; sleep 0.1; done; exit 1").returncode == 0
+    )
 
 
 def start(tool: Tool, case: Case) -> None:
@@ -278,8 +292,6 @@ def broken(tool: Tool, case: Case) -> Iterator[Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(installed: Tool, case: Case) -> None:
-    import json
-
     with broken(installed, case) as done:
         found = json.loads(done.stdout)
 
@@ -294,3 +306,121 @@ def test_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(installed: 
     assert 0 == up.returncode, up.stderr
     well = installed("diagnose")
     assert (0, "nothing is wrong: K3s is ready\n") == (well.returncode, well.stdout)
+
+
+@pytest.mark.parametrize("port", [10080, 6443])
+def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> None:
+    """K3s runs on without the forward; `diagnose` says so although the unit is well, and is content when it was made."""
+    machine = installed.machine
+    machine.user("systemctl", "--user", "stop", UNIT.name)
+    with machine.popen("python3", "-m", "http.server", str(port)) as holder:
+        try:
+            assert wait(machine, f"ss -Htln sport = :{port} | grep -q .")
+            machine.user("systemctl", "--user", "start", UNIT.name)
+            assert wait(machine, f"{LINES} | grep -q 'listen tcp :{port}: bind: address already in use'")
+            done = installed("diagnose", "--json")
+        finally:
+            holder.kill()
+
+    found = json.loads(done.stdout)
+    assert 1 == done.returncode
+    assert ("forward-failed", False) == (found["cause"]["id"], found["cause"]["fatal"])
+    assert [f"port {port} is held by a program of yours"] == found["cause"]["seen"]
+    assert 0 == installed.up().returncode
+    assert wait(machine, f"{LINES} | grep -q 'Bound parent port :{port}'")
+    assert 0 == installed("diagnose").returncode
+
+
+def test_a_masked_unit_is_told(installed: Tool) -> None:
+    machine = installed.machine
+    machine.user("sh", "-c", f"systemctl --user disable --now {UNIT.name}; rm -f {UNIT}; systemctl --user mask {UNIT.name}")
+    try:
+        done = installed("diagnose")
+    finally:
+        machine.user("systemctl", "--user", "unmask", UNIT.name).check_returncode()
+
+    assert 1 == done.returncode
+    assert "cause      the unit is masked, so nothing can start it (unit-masked)" in done.stdout
+    assert f"$ systemctl --user unmask {UNIT.name}" in done.stdout
+    absent = installed("diagnose")
+    assert 3 == absent.returncode
+    assert "not installed" in absent.stderr
+    assert 0 == installed.up().returncode
+
+
+def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
+    words = "starting kubernetes: the moon is in the wrong phase"
+    case = Case("unknown", dies(words), order(), "user")
+    with broken(installed, case):
+        done = installed("diagnose")
+    assert 1 == done.returncode
+    assert "I do not know this one" in done.stdout
+    assert words in done.stdout
+    assert "https://github.com/k3s-io/k3s/issues" in done.stdout
+    assert 0 == installed.up().returncode
+
+
+def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
+    """Deaths that are too slow for the start limit go on for ever."""
+    case = Case("unknown", dies("failed to find memory cgroup (v2)", after=0.1), order(), "administrator")
+    machine = installed.machine
+    with broken(installed, case):
+        assert wait(machine, f'test "$(systemctl --user show -P NRestarts {UNIT.name})" -ge 2')
+        unit = json.loads(installed("diagnose", "--json").stdout)["unit"]
+    assert unit["restarts"] >= 2
+    assert unit["seconds_between_restarts"] > 1
+    assert 0 == installed.up().returncode
+
+
+def test_the_journal_of_another_machine_is_judged_from_a_file(installed: Tool) -> None:
+    machine = installed.machine
+    with broken(installed, Case("unknown", dies("got negative mtu"), order(), "user")):
+        pass
+    for form in ("export", "json"):
+        machine.user("sh", "-c", f"journalctl --user-unit={UNIT.name} -o {form} > /tmp/start.{form}").check_returncode()
+        done = installed("diagnose", "--file", f"/tmp/start.{form}", "--json")
+        found = json.loads(done.stdout)
+        assert (1, "mtu-invalid", None) == (done.returncode, found["cause"]["id"], found["unit"])
+    refused = installed("diagnose", "--file", "/usr/bin/true")
+    assert 2 == refused.returncode
+    assert "holds no entry of a journal" in refused.stderr
+    assert 0 == installed.up().returncode
+
+
+def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
+    machine = installed.machine
+    assert 0 == installed.up().returncode
+    raw = installed("logs", "--raw")
+    same = machine.user(
+        "sh",
+        "-c",
+        f"i=$(systemctl --user show -P InvocationID {UNIT.name}); journalctl --no-pager --user-unit={UNIT.name} "
+        "_UID=1500 _SYSTEMD_INVOCATION_ID=$i + _UID=1500 USER_INVOCATION_ID=$i",
+    )
+    assert same.stdout == raw.stdout
+    objects = [json.loads(line) for line in installed("logs", "--json", "--level", "warning").stdout.splitlines()]
+    assert objects
+    assert {"warning", "error", "fatal"} >= {one["level"] for one in objects}
+    assert "Started" in installed("logs", "--component", "systemd").stdout
+    assert 2 == len(installed("logs", "--component", "kubelet", "-n", "2").stdout.splitlines())
+    machine.user("systemctl", "--user", "restart", UNIT.name)
+    assert raw.stdout.splitlines()[-1].partition("]: ")[2] in installed("logs", "--previous").stdout
+    machine.user("sh", "-c", f'mkdir -p {LOG.rpartition("/")[0]}; echo \'time="x" level=error msg="no snapshot"\' >> {LOG}')
+    assert "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
+    closed = machine.user("sh", "-c", f"{TOOL} logs --boot | head -1")
+    assert (1, "") == (len(closed.stdout.splitlines()), closed.stderr)
+
+
+def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -> None:
+    machine = installed.machine
+    assert 0 == installed.up().returncode
+    with machine.popen(TOOL, "logs", "-f", "-n", "1") as following:
+        assert following.stdout is not None
+        following.stdout.readline()
+        begun = time.monotonic()
+        # A line of the unit itself, by the manager: it is reloaded, and kill(1) is silent.
+        machine.user("systemctl", "--user", "restart", UNIT.name)
+        assert following.stdout.readline()
+        assert time.monotonic() - begun < 10
+        following.send_signal(signal.SIGINT)
+        assert 130 == following.wait(10)
