@@ -32,7 +32,6 @@ JUDGES = (
     "ports/exposure.py",
     "ports/wanted.py",
     "journal/diagnosis.py",
-    "journal/signatures.py",
     "support/anonymity.py",
     "support/disguises.py",
     "support/drawing.py",
@@ -43,8 +42,21 @@ JUDGES = (
     "support/page.py",
     "support/patterns.py",
     "support/redaction.py",
+    "journal/lines.py",
+    "journal/verdict.py",
+    "journal/catalogue/__init__.py",
+    "journal/catalogue/cgroups.py",
+    "journal/catalogue/configuration.py",
+    "journal/catalogue/entry.py",
+    "journal/catalogue/identity.py",
+    "journal/catalogue/network.py",
+    "journal/catalogue/ports.py",
+    "journal/catalogue/runtime.py",
+    "journal/catalogue/session.py",
+    "journal/catalogue/storage.py",
 )
 READERS = (
+    "preflight/devices.py",
     "preflight/probes.py",
     "service/bus.py",
     "service/delegation.py",
@@ -55,6 +67,8 @@ READERS = (
     "ports/services.py",
     "ports/sockets.py",
     "ports/wire.py",
+    "journal/containerd.py",
+    "journal/exported.py",
     "journal/reader.py",
     "cluster/api.py",
     "cluster/kubeconfig.py",
@@ -155,11 +169,11 @@ def broken_size(root: Path) -> list[str]:
 
 
 def broken_printing(root: Path) -> list[str]:
-    """Only cli/report.py prints (and click itself, for its own errors)."""
+    """Only cli/report.py prints, and cli/stream.py what has no end (and click itself, for its own errors)."""
     found = []
     for module, tree in modules(root):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and module not in {"cli/report.py", "cli/__init__.py"}:
+            if isinstance(node, ast.Call) and module not in {"cli/report.py", "cli/stream.py", "cli/__init__.py"}:
                 called = ast.unparse(node.func)
                 if called in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:
                     found.append(f"{module} calls {called}")

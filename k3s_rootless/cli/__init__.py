@@ -27,6 +27,7 @@ _COMMANDS = {
     "logs": "Show what K3s said, in this start of it.",
     "linger": "Let K3s outlive your last session, or not; `status` tells.",
     "bundle": "Pack what a helper needs into one archive, without secrets.",
+    "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""

@@ -189,7 +189,11 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     if state.active_state == "failed":
         return (ResetFailed(state.name, "it failed before"), Start(state.name, "it is not running"))
     if state.sub_state.startswith("auto-restart"):
-        return (Restart(state.name, "it waits to be restarted after a failure"),)
+        # Its earlier deaths count against the start limit, also for a restart that somebody asks for (systemd 257).
+        return (
+            ResetFailed(state.name, "it failed before"),
+            Restart(state.name, "it waits to be restarted after a failure"),
+        )
     if state.active_state in {"inactive", "", "deactivating"}:
         return (Start(state.name, "it is not running"),)
     if changed:

@@ -68,7 +68,7 @@ REEXECUTE = (
         pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
         pytest.param(found(STOPPED), [START], id="stopped"),
         pytest.param(found(FAILED), [RESET, START], id="failed"),
-        pytest.param(found(LOOPING), [RESTART_LOOP], id="dies again and again"),
+        pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="dies again and again"),
         pytest.param(found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")), [START], id="stopping"),
         pytest.param(found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"),
         pytest.param(found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"),
