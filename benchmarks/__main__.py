@@ -34,7 +34,6 @@ COMPARISONS = (
     Comparison("--help", ("-m", "k3s_rootless", "--help"), CLICK, 1.25),
     Comparison("completion", ("-m", "k3s_rootless"), CLICK, 1.25),
     Comparison("http.client beside dbus-next", ("-c", "import click, dbus_next.aio, http.client"), CLICK_AND_BUS, None),
-    Comparison("pydantic beside dbus-next", ("-c", "import click, dbus_next.aio, pydantic"), CLICK_AND_BUS, None),
     Comparison("rich beside dbus-next", ("-c", "import click, dbus_next.aio, rich.table"), CLICK_AND_BUS, None),
     Comparison("pyroute2 beside dbus-next", ("-c", "import click, dbus_next.aio, pyroute2"), CLICK_AND_BUS, None),
 )

@@ -13,6 +13,8 @@ from typing import IO
 
 from k3s_rootless.errors import CommandFailed
 
+_running: set[subprocess.Popen[bytes]] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -56,6 +58,12 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
 
 
+def end_all() -> None:
+    """End every program that still runs, and what it started: those of threads that nobody waits for any more."""
+    for process in tuple(_running):
+        _kill_group(process)
+
+
 def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[bytes]:
     stdout: IO[bytes] | None = process.stdout
     if stdout is not None:
@@ -85,12 +93,15 @@ def _started(
         )
     except OSError as error:
         raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+    _running.add(process)
     with process:
         try:
             yield process
         except BaseException:
             _kill_group(process)
             raise
+        finally:
+            _running.discard(process)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,21 @@ def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
     }
 
     assert speaking == schemas
+
+
+def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
+    """What the tool tells people to run, they can run."""
+    names = {name.split()[-1] for name, _ in commands()}
+    pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z]+)")
+    told = {
+        (path.name, word)
+        for path in (ROOT / "k3s_rootless").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in pasted.findall(node.value)
+    }
+
+    assert set() == {(where, word) for where, word in told if word not in names}
 
 
 def test_each_make_target_that_is_named_exists() -> None:

@@ -21,9 +21,13 @@ _COMMANDS = {
     "check": "Tell whether this user can run K3s here, and what is missing.",
     "up": "Bring K3s up for this user, and wait until it is ready.",
     "down": "Stop K3s.",
+    "restart": "Stop K3s and start it, and wait until it is ready.",
     "status": "Tell whether K3s runs and is ready.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",
+    "linger": "Let K3s outlive your last session, or not; `status` tells.",
+    "bundle": "Pack what a helper needs into one archive, without secrets.",
+    "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.errors import RootlessError
     from k3s_rootless.finding import Finding
 
 
@@ -23,31 +26,46 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, as_json: bool) ->
     With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
     """
     from k3s_rootless.cli import host
-    from k3s_rootless.cli.report import finding_document
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.finding import Verdict, matches
+    from k3s_rootless.finding import matches
 
     session = Session.of("check" if as_json else None)
     host.require_known((*ids, *ignored))
     findings = tuple(one for one in _findings(session) if not ids or any(matches(one.check, asked) for asked in ids))
-    failed = host.failures(findings, ignored)
-    unknown = [
-        one.check for one in findings if one.verdict is Verdict.UNKNOWN and not any(matches(one.check, i) for i in ignored)
-    ]
+    error = _error(findings, ignored)
     session.report.findings(findings)
-    error: RootlessError | None = host.refusal(failed) if failed else None
-    if error is None and unknown:
-        error = RootlessError(f"could not look at {', '.join(unknown)}", hint="the reasons are above")
-    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
-    session.report.document(
-        {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
-    )
+    session.report.document(_document(findings, ignored, error))
     if error is None:
         session.report.answer("\nready: run `k3s-rootless up`")
         return
     session.report.answer(f"\nnot ready: {error.message}\nnext: {error.hint}")
     click.get_current_context().exit(error.exit_code)
+
+
+def document(session: Session) -> dict[str, Any]:
+    """Give the answer as JSON has it, of all checks; says nothing."""
+    findings = _findings(session)
+    return _document(findings, (), _error(findings, ()))
+
+
+def _error(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
+    from k3s_rootless.cli import host
+    from k3s_rootless.errors import RootlessError
+    from k3s_rootless.finding import Verdict, matches
+
+    if failed := host.failures(findings, ignored):
+        return host.refusal(failed)
+    unknown = [
+        one.check for one in findings if one.verdict is Verdict.UNKNOWN and not any(matches(one.check, i) for i in ignored)
+    ]
+    return RootlessError(f"could not look at {', '.join(unknown)}", hint="the reasons are above") if unknown else None
+
+
+def _document(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
+    from k3s_rootless.cli.report import finding_document
+
+    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
+    return {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
 
 
 def _findings(session: Session) -> tuple[Finding, ...]:

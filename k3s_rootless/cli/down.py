@@ -12,8 +12,8 @@ from k3s_rootless.cli.options import json_option
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
     """Stop K3s. Its unit and its data stay."""
+    from k3s_rootless.cli import status
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.errors import NotRunning
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
 
@@ -22,7 +22,7 @@ def command(*, disable: bool, as_json: bool) -> None:
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
             state = manager.unit(UNIT)
             if state.load_state == "not-found":
-                raise NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
+                raise status.absence(state)
             steps = plan.down(state, disable=disable)
             for step in steps:
                 session.report.story(f"{step.describe()}: {step.cause}")

@@ -7,38 +7,72 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Entry
+    from k3s_rootless.cli.session import Session
+
+_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
+_COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
 
 
 @click.command("logs")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last so many lines.")
+@click.option("--previous", is_flag=True, help="The start before this one.")
 @click.option("--since", metavar="TIME", help="From this time on, of all starts: `1 hour ago`, `09:00`, `2026-11-23`.")
 @click.option("--grep", metavar="PATTERN", help="Only lines that match this regular expression.")
 @click.option("--boot", is_flag=True, help="All starts since the host was booted.")
-def command(*, follow: bool, lines: int | None, since: str | None, grep: str | None, boot: bool) -> None:
-    """Show what K3s said, in this start of it."""
+@click.option("--level", type=click.Choice(_LEVELS), help="Only lines of this level, or more serious ones.")
+@click.option("--component", type=click.Choice(_COMPONENTS), help="Only lines of this part; containerd has a file of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each line.")
+@click.option("--raw", is_flag=True, help="Print what journalctl prints, byte for byte.")
+def command(  # noqa: PLR0913 (one for each option)
+    *,
+    follow: bool,
+    lines: int | None,
+    previous: bool,
+    since: str | None,
+    grep: str | None,
+    boot: bool,
+    level: str | None,
+    component: str | None,
+    as_json: bool,
+    raw: bool,
+) -> None:
+    """Show what K3s said, in this start of it.
+
+    Pods' own logs are files below the data directory: ~/.rancher/k3s/logs/pods.
+    """
+    from k3s_rootless.cli import following
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.errors import UsageError
+
+    session = Session.of("logs" if as_json else None)
+    if raw and (level or component or as_json):
+        raise UsageError("cannot filter what is to be raw", hint="leave --level, --component and --json out")
+    if previous and (since or boot or follow):
+        raise UsageError("the start before this one is over, and one", hint="leave --since, --boot and --follow out")
+    wanted = following.Wanted(level, component, lines, grep, follow=follow, raw=raw, as_json=as_json)
+    if component == "containerd":
+        following.containerd(session, wanted)
+        return
+    invocation = None if since or boot else _invocation(session, previous=previous)
+    following.journal(session, wanted, invocation=invocation, since=since, boot=boot)
+
+
+def _invocation(session: Session, *, previous: bool) -> str:
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal import reader
-    from k3s_rootless.journal.facts import Query
     from k3s_rootless.paths import UNIT
 
-    session = Session.of()
-    invocation = None
-    if not (since or boot):
-        with session.manager() as manager:
-            invocation = manager.unit(UNIT).invocation
-        if not invocation:
-            raise NotRunning(
-                "K3s has not been started since you logged in", hint="see earlier starts: k3s-rootless logs --boot"
-            )
-    query = Query(uid=session.uid, invocation=invocation, lines=lines, since=since, boot=boot, follow=follow, grep=grep)
-    with reader.read(query) as entries:
-        for entry in entries:
-            session.report.answer(_line(entry))
-
-
-def _line(entry: Entry) -> str:
-    time = entry.time.astimezone().strftime("%b %d %H:%M:%S") if entry.time else "-"
-    return f"{time} {entry.identifier or 'k3s'}: {entry.message}"
+    with session.manager() as manager:
+        current = manager.unit(UNIT).invocation
+    if current and not previous:
+        return current
+    earlier = [one for one in reader.invocations(session.uid) if one != current]
+    if not earlier:
+        raise NotRunning(
+            "the journal knows of no start before this one" if previous else "K3s has not been started since you logged in",
+            hint="see all that is kept: k3s-rootless logs --since 1970-01-01",
+        )
+    if not previous:
+        session.report.story("K3s is not loaded; this is its last start")
+    return earlier[-1]

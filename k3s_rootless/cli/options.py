@@ -14,3 +14,26 @@ def json_option(function: Function) -> Function:
     """Give a command `--json`: one document on stdout, errors included (docs/reference/json.md)."""
     option: Function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
     return option
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Read a length of time such as 90, 90s, 5m or 1h."""
+    factor = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
+    number = value[:-1] if factor else value
+    if not number.isdecimal() or len(number) > 6:
+        raise click.BadParameter(f"`{value}` is no length of time; write 90s, 5m or 1h", context, parameter)
+    return float(int(number) * (factor or 1))
+
+
+def timeout_option(function: Function) -> Function:
+    """Give a command `--timeout`, in seconds."""
+    words = "How long to wait until K3s is ready."
+    option: Function = click.option("--timeout", callback=_seconds, default="5m", show_default=True, help=words)(function)
+    return option
+
+
+def wait_option(function: Function) -> Function:
+    """Give a command `--wait` and `--no-wait`."""
+    words = "Wait until K3s is ready, or end once systemd has started it."
+    option: Function = click.option("--wait/--no-wait", default=True, help=words)(function)
+    return option

@@ -103,6 +103,16 @@ def running_start(session: Session) -> Start:
     return Start.of(session, state, unit_version(state.fragment))
 
 
+def document(session: Session) -> dict[str, Any]:
+    """Give the answer as JSON has it; says nothing. Raises NotRunning, RootlessError."""
+    from k3s_rootless.cli import ports_document, ports_sources
+    from k3s_rootless.ports import exposure
+
+    start = running_start(session)
+    found = exposure.join(ports_sources.ask(start), ports_sources.running(start))
+    return ports_document.document(found, found.rows, ports_sources.addresses())
+
+
 def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
     from k3s_rootless.cli import ports_document, ports_sources
     from k3s_rootless.ports import advice, questions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,39 +27,62 @@ def command(*, as_json: bool) -> None:
     Exit codes: 0 ready, 1 failed, 3 not installed or not running, 4 running and not ready.
     """
     from k3s_rootless.cli.session import Session
+
+    session = Session.of("status" if as_json else None)
+    found = _look(session)
+    state, missing = found.state, found.missing
+    session.report.answer(f"K3s        {found.word}" + (f": {missing[0]}: {missing[1]}" if missing else ""))
+    session.report.answer(
+        f"unit       {state.active_state} ({state.sub_state}), {state.file_state or 'not enabled'}{_age(state)}"
+    )
+    session.report.answer(f"release    {found.version or 'unknown'}")
+    session.report.answer(
+        f"restarts   {state.restarts}" + (f", last result {state.result}" if state.result != "success" else "")
+    )
+    if found.node:
+        session.report.answer(f"node       {found.node}, ready")
+    if state.memory is not None:
+        session.report.answer(f"memory     {state.memory / 2**20:.0f} MiB")
+    session.report.document(_document(found))
+    if found.code == 1:
+        _tell_cause(session, state)
+    click.get_current_context().exit(found.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    state: UnitState
+    version: Version | None
+    missing: tuple[str, str] | None
+    node: str
+
+    @property
+    def code(self) -> int:
+        return 1 if self.state.dead else 3 if not self.state.running else 4 if self.missing else 0
+
+    @property
+    def word(self) -> str:
+        return {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}[self.code]
+
+
+def document(session: Session) -> dict[str, object]:
+    """Give the answer as JSON has it; says nothing. Raises NotRunning where K3s is not installed, RootlessError."""
+    return _document(_look(session))
+
+
+def _look(session: Session) -> _Found:
     from k3s_rootless.cli.start import Start
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.readiness import first_missing
 
-    session = Session.of("status" if as_json else None)
     with session.manager() as manager:
         state = manager.unit(UNIT)
     if not state.installed:
-        raise _absence(state)
+        raise absence(state)
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None
-    code = 1 if state.dead else 3 if not state.running else 4 if missing else 0
-    word = {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}[code]
-    session.report.answer(f"K3s        {word}" + (f": {missing[0].name}: {missing[1]}" if missing else ""))
-    session.report.answer(
-        f"unit       {state.active_state} ({state.sub_state}), {state.file_state or 'not enabled'}{_age(state)}"
-    )
-    session.report.answer(f"release    {version or 'unknown'}")
-    session.report.answer(
-        f"restarts   {state.restarts}" + (f", last result {state.result}" if state.result != "success" else "")
-    )
-    if start.node:
-        session.report.answer(f"node       {start.node}, ready")
-    if state.memory is not None:
-        session.report.answer(f"memory     {state.memory / 2**20:.0f} MiB")
-    session.report.document(
-        {**_document(state, version), "ready": code == 0, "state": word, "node": start.node or None, "errors": []}
-        | ({"missing": {"phase": missing[0].name, "reason": missing[1]}} if missing else {})
-    )
-    if code == 1:
-        _tell_cause(session, state)
-    click.get_current_context().exit(code)
+    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node)
 
 
 def unit_version(fragment: Path | None) -> Version | None:
@@ -74,7 +98,8 @@ def unit_version(fragment: Path | None) -> Version | None:
     return version.parse(unit.written_for(text) or "") if text else None
 
 
-def _absence(state: UnitState) -> NotRunning:
+def absence(state: UnitState) -> NotRunning:
+    """Give the error for a unit that there is none of."""
     from k3s_rootless.errors import NotRunning
 
     if state.load_state == "masked":
@@ -99,8 +124,9 @@ def _age(state: UnitState) -> str:
     return f", since {seconds} s"
 
 
-def _document(state: UnitState, version: Version | None) -> dict[str, object]:
-    return {
+def _document(found: _Found) -> dict[str, object]:
+    state = found.state
+    content: dict[str, object] = {
         "installed": True,
         "running": state.running,
         "unit": {
@@ -118,5 +144,12 @@ def _document(state: UnitState, version: Version | None) -> dict[str, object]:
             "memory_bytes": state.memory,
             "cpu_seconds": state.cpu,
         },
-        "release": str(version) if version else None,
+        "release": str(found.version) if found.version else None,
+        "ready": found.code == 0,
+        "state": found.word,
+        "node": found.node or None,
+        "errors": [],
     }
+    if found.missing:
+        content["missing"] = {"phase": found.missing[0], "reason": found.missing[1]}
+    return content

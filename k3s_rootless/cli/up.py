@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import json_option
+from k3s_rootless.cli.options import json_option, timeout_option, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +17,10 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd import UserManager
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """Read a length of time such as 90, 90s, 5m or 1h."""
-    factor = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
-    number = value[:-1] if factor else value
-    if not number.isdecimal() or len(number) > 6:
-        raise click.BadParameter(f"`{value}` is no length of time; write 90s, 5m or 1h", context, parameter)
-    return float(int(number) * (factor or 1))
-
-
 @click.command("up")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option("--timeout", callback=_seconds, default="5m", show_default=True, help="How long to wait until K3s is ready.")
-@click.option("--wait/--no-wait", default=True, help="Wait until K3s is ready, or end once systemd has started it.")
+@timeout_option
+@wait_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
 @click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
 @json_option
@@ -66,6 +57,7 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
             _answer(session, steps, time.monotonic() - begun, ready=None)
             return
         follow.until_ready(session, manager, version, seconds=timeout)
+    _mind_lingering(session)
     _answer(session, steps, time.monotonic() - begun, ready=True)
 
 
@@ -111,6 +103,15 @@ def _show_plan(session: Session, steps: Sequence[Step]) -> None:
 
 def _documents(steps: Sequence[Step]) -> list[dict[str, str]]:
     return [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps]
+
+
+def _mind_lingering(session: Session) -> None:
+    from k3s_rootless.observation import Known
+    from k3s_rootless.service import login
+
+    found = login.lingers(session.user, session.paths.root)
+    if isinstance(found, Known) and not found.value:
+        session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
 def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Entry:
     """One entry; what it does not hold is None, and a message that is absent is empty.
 
-    `time` is in UTC, `priority` that of syslog (0 to 7). `invocation` names the start of the unit that the entry is about, also
-    where the user manager wrote it. `message` is as written: it may hold escape sequences.
+    `time` is in UTC, `priority` that of syslog (0 to 7). `unit` and `invocation` name the unit, and the start of it, that the
+    entry is about, also where the user manager wrote it. `message` is as written: it may hold escape sequences.
     """
 
     time: datetime | None
@@ -25,6 +25,7 @@ class Entry:
     identifier: str | None = None
     invocation: str | None = None
     cursor: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Query:
     """Which entries are asked for: those about the unit of this user, narrowed by what is not None.
 
     `invocation` is one start (32 hex digits), `lines` the number of last entries, `since` what journalctl understands, `boot`
-    the running boot only, `grep` a PCRE, `after` a cursor.
+    the running boot only, `grep` a PCRE, `after` a cursor; of `ids`, entries have one (32 hex digits, systemd's message
+    catalogue).
     """
 
     uid: int
@@ -43,15 +45,17 @@ class Query:
     follow: bool = False
     grep: str | None = None
     after: str | None = None
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a start failed: the first line that says so.
+    """Why a start failed: the first line that says so, or what systemd says of its end.
 
-    `id` names the signature that knew the line and is `unknown` where none did; then `check` is empty, there is no remedy, and
-    the title is the line's own message. `check` is the id of the question that `check` answers about the same thing, `line` is
-    printable. `fatal` is false for what K3s survives, such as a forward that it cannot make.
+    `id` names the entry of the catalogue that knew the line and is `unknown` where none did; then `check` is empty, there is
+    no remedy, and the title is the line's own message. `check` is the id, or a group of ids, of what `check` asks about the
+    same thing; `line` is printable, and empty where no line said it. `fatal` is false for what K3s survives, such as a
+    forward that it cannot make. `seen` is what the host shows of it now, in sentences.
     """
 
     id: str
@@ -61,3 +65,43 @@ class Cause:
     time: datetime | None
     remedy: Remedy | None
     fatal: bool = True
+    why: str = ""
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the lines of one start tell.
+
+    `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
+    order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one.
+    """
+
+    cause: Cause | None
+    others: tuple[Cause, ...] = ()
+    notes: tuple[Cause, ...] = ()
+    invocation: str | None = None
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the unit stands, and how its last process ended, as systemd tells it.
+
+    `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core), `status` the exit status or signal. `delegate` is
+    whether the unit asks for delegation, None where systemd does not say. `period` is the time between two restarts, in
+    seconds.
+    """
+
+    load_state: str
+    active_state: str
+    sub_state: str
+    result: str = "success"
+    load_error: str = ""
+    code: int = 0
+    status: int = 0
+    restarts: int = 0
+    period: float | None = None
+    needs_reload: bool = False
+    delegate: bool | None = None
+    drop_ins: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,14 @@ from k3s_rootless.journal.facts import Entry, Query
 from k3s_rootless.paths import UNIT
 
 _FIELDS = ("MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER", "_SYSTEMD_INVOCATION_ID", "USER_INVOCATION_ID")
+STARTED = ("39f53479d3a045ac8e11786248231fbf",)
+RESTARTING = ("5eb03494b6584870a536b337290809b3",)
+"""Ids of what the user manager says of a unit (systemd's sd-messages.h): started; a restart is scheduled."""
+LONGEST_MESSAGE = 64 * 1024
+"""Characters that are kept of a message. journald cuts lines at 48 KiB; what is longer was sent by its own protocol."""
+_LONG = 512 * 1024
+_MESSAGE = re.compile(rb'"MESSAGE"\s*:\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|\[([0-9,\s]*)\])')
+_WHOLE_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4}|\\[^u]|[^\\])*")
 _INVOCATION = re.compile(r"[0-9a-f]{32}")
 _KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,12 +52,18 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     return args + _matches(query)
 
 
+def plain(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
+    """Build the command line that asks the same of journalctl, in its own form. Raises UsageError."""
+    ours = ("--output", "--quiet", "--all")
+    return [word for word in arguments(query, unit=unit, journalctl=journalctl) if not word.startswith(ours)]
+
+
 def _matches(query: Query) -> list[str]:
     # Matches are ANDed, `+` ORs what stands left and right of it, and the options of above are ANDed with the whole
     # (journalctl(1); seen on systemd 257). So each side names the user.
     user = f"_UID={query.uid}"
     if query.invocation is None:
-        return [user]
+        return [user, *(f"MESSAGE_ID={one}" for one in query.ids)]
     if not _INVOCATION.fullmatch(query.invocation):
         raise UsageError(f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits")
     # K3s's own lines carry the first, what the user manager says about the unit the second.
@@ -110,29 +124,47 @@ def collect(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -
         return tuple(reading)
 
 
+def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -> tuple[str, ...]:
+    """Give the ids of the last starts, oldest first, by what the user manager said of them; see `read` for the errors."""
+    told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
+    return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
+
+
 def parse(line: bytes) -> Entry | None:
-    """Read one line of `journalctl -o json`; None when it is none.
+    """Read one line of `journalctl -o json`; None when it is none. A message is cut at LONGEST_MESSAGE characters.
 
     Values are strings, lists of byte values where something does not print, null where too long (without `--all`), and lists of
     all these where a field was given more than once (systemd.io, "Journal JSON Format").
     """
     try:
-        fields = json.loads(line)
+        fields = json.loads(line if len(line) < _LONG else _MESSAGE.sub(_cut, line, count=1))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict):
-        return None
+    return of_fields(fields) if isinstance(fields, dict) else None
+
+
+def of_fields(fields: Mapping[str, Any]) -> Entry:
+    """Read the fields of one entry, in the shapes that `parse` tells of."""
     # The manager's lines have an invocation of their own, that of user@UID.service: what they are about comes first.
     invocation = _text(fields.get("USER_INVOCATION_ID")) or _text(fields.get("_SYSTEMD_INVOCATION_ID"))
     return Entry(
         time=_time(fields.get("__REALTIME_TIMESTAMP")),
-        message=_text(fields.get("MESSAGE")) or "",
+        message=(_text(fields.get("MESSAGE")) or "")[:LONGEST_MESSAGE],
         priority=_number(fields.get("PRIORITY")),
         pid=_number(fields.get("_PID")),
         identifier=_text(fields.get("SYSLOG_IDENTIFIER")),
         invocation=invocation,
         cursor=_text(fields.get("__CURSOR")),
+        unit=_text(fields.get("USER_UNIT")) or _text(fields.get("_SYSTEMD_USER_UNIT")) or _text(fields.get("_SYSTEMD_UNIT")),
     )
+
+
+def _cut(found: re.Match[bytes]) -> bytes:
+    # A message of megabytes, one number a byte where it does not print, is cut before it becomes objects.
+    if found[1] is not None:
+        whole = _WHOLE_ESCAPES.match(found[1][:LONGEST_MESSAGE])
+        return b'"MESSAGE":"' + (whole[0] if whole else b"") + b'"'
+    return b'"MESSAGE":[' + found[2][: 4 * LONGEST_MESSAGE].rpartition(b",")[0] + b"]"
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)

@@ -67,7 +67,7 @@ def _effective(manager: systemd.UserManager, mount: Path) -> Observed[frozenset[
         state = manager.start_transient(
             name,
             {
-                "Description": ("s", "k3s-rootless looks which controllers a unit is given"),
+                "Description": ("s", "a look by k3s-rootless at which controllers a unit is given"),
                 "Type": ("s", "exec"),
                 "ExecStart": ("a(sasb)", [[sleep, [sleep, "infinity"], False]]),
                 "Delegate": ("b", True),

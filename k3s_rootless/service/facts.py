@@ -34,7 +34,8 @@ class UnitState:
     """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
 
     `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
-    `memory` is in bytes, `cpu` in seconds; None where they are not accounted.
+    `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
+    seconds; None where they are not accounted.
     """
 
     name: str
@@ -55,6 +56,7 @@ class UnitState:
     argv: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
     control_group: str = ""
+    delegate: bool | None = None
     started: datetime | None = None
     memory: int | None = None
     cpu: float | None = None

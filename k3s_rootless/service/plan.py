@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.service import unit
@@ -58,75 +58,52 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetFailed:
+class UnitStep:
+    """One call to the user manager about the unit; `verb` is what it asks for."""
+
+    verb: ClassVar[str]
+    unit: str
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"{self.verb} {self.unit}"
+
+
+class ResetFailed(UnitStep):
     """Let systemd forget that the unit failed."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"reset the failed state of {self.unit}"
+    verb = "reset the failed state of"
 
 
-@dataclass(frozen=True, slots=True)
-class Enable:
+class Enable(UnitStep):
     """Let the unit start with the user manager."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"enable {self.unit}"
+    verb = "enable"
 
 
-@dataclass(frozen=True, slots=True)
-class Disable:
+class Disable(UnitStep):
     """Stop letting the unit start with the user manager."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"disable {self.unit}"
+    verb = "disable"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(UnitStep):
     """Start the unit."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"start {self.unit}"
+    verb = "start"
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(UnitStep):
     """Stop the unit and start it."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"restart {self.unit}"
+    verb = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(UnitStep):
     """Stop the unit."""
 
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"stop {self.unit}"
+    verb = "stop"
 
 
 Step = Reexecute | WriteUnit | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop
@@ -168,6 +145,17 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def restart(state: UnitState) -> tuple[Step, ...]:
+    """Give the steps that start the unit anew, with what is configured now."""
+    steps: list[Step] = []
+    if state.needs_reload:
+        steps.append(Reload("the unit changed after systemd read it"))
+    if state.active_state == "failed":
+        # With the count of its starts, which would refuse one more (StartLimitBurst of K3s's unit is 3 in a minute).
+        steps.append(ResetFailed(state.name, "it failed before"))
+    return (*steps, Restart(state.name, "it was asked for"))
+
+
 def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | None:
     if found.text is None:
         return WriteUnit(desired.path, desired.text, "it is not installed")
@@ -201,7 +189,11 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     if state.active_state == "failed":
         return (ResetFailed(state.name, "it failed before"), Start(state.name, "it is not running"))
     if state.sub_state.startswith("auto-restart"):
-        return (Restart(state.name, "it waits to be restarted after a failure"),)
+        # Its earlier deaths count against the start limit, also for a restart that somebody asks for (systemd 257).
+        return (
+            ResetFailed(state.name, "it failed before"),
+            Restart(state.name, "it waits to be restarted after a failure"),
+        )
     if state.active_state in {"inactive", "", "deactivating"}:
         return (Start(state.name, "it is not running"),)
     if changed:

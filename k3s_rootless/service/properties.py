@@ -39,6 +39,7 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         argv=tuple(commands[0][1]),
         environment=_environment(values.get("Environment", ())),
         control_group=values.get("ControlGroup", ""),
+        delegate=values.get("Delegate"),
         started=_time(values.get("ExecMainStartTimestamp")),
         memory=_number(values.get("MemoryCurrent")),
         cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,

@@ -21,7 +21,7 @@ import pytest
 from tests.fakes import rawbus
 from tests.fakes.session import PROJECT, Session, as_user, session
 
-COMMANDS = ("check", "up", "down", "status", "ports", "logs")
+COMMANDS = ("check", "up", "down", "status", "ports", "logs", "diagnose")
 USER = 65534 if os.getuid() == 0 else os.getuid()
 LONGEST = 12.0
 
@@ -177,7 +177,11 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
 
 @pytest.mark.parametrize(
     ("member", "commands"),
-    [("GetAll", ("status",)), ("LoadUnit", ("down", "status", "ports", "logs")), ("StartTransientUnit", ("check", "up"))],
+    [
+        ("GetAll", ("status",)),
+        ("LoadUnit", ("down", "status", "ports", "logs", "diagnose")),
+        ("StartTransientUnit", ("check", "up")),
+    ],
 )
 def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, commands: Sequence[str]) -> None:
     bus.order(die_at=member)
@@ -193,7 +197,7 @@ def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, comma
 def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit", "StartTransientUnit"])
     killer = subprocess.Popen(["sh", "-c", f"sleep 2.5; kill -9 {bus.bus.pid}"])
-    ended = run(environment(home, bus.runtime), commands=("check", "down", "status", "ports", "logs"))
+    ended = run(environment(home, bus.runtime), commands=("check", "down", "status", "ports", "logs", "diagnose"))
     killer.wait()
 
     require_one_clear_error(ended, "the bus closed the connection during LoadUnit")

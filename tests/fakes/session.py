@@ -56,7 +56,11 @@ def as_user(uid: int | None) -> list[str]:
     """Give the words before a command that make it run as `uid`; none where it does already."""
     if uid is None or uid == os.getuid():
         return []
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    if all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents)):
+        return become
+    # A checkout below a folder that is root's alone, such as /root: what is run there must be read all the same.
+    return [*become, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
 class Session:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -224,3 +226,15 @@ def test_what_it_cannot_become_is_said() -> None:
     code = "try: command.replace(['/nonexistent/k3s', 'a b'], {})\nexcept CommandFailed as error: print(error)"
 
     assert in_another_process(code).stdout == "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"
+
+
+def test_what_a_forgotten_thread_runs_is_ended() -> None:
+    failures: list[CommandFailed | int] = []
+    thread = threading.Thread(target=lambda: failures.append(command.run(["sleep", "60"], timeout=50).status), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 5
+    while thread.is_alive() and time.monotonic() < deadline:
+        command.end_all()
+        thread.join(0.05)
+
+    assert [-signal.SIGKILL] == failures

@@ -40,6 +40,17 @@ def test_up_up_ports_down(tool: Tool) -> None:
     assert 0 == tool("down").returncode, "down twice is down"
 
 
+def test_a_restart_is_another_start_and_ends_ready(tool: Tool) -> None:
+    assert 3 == tool("restart").returncode
+    tool.up().check_returncode()
+    before = tool.json("status")["unit"]["invocation"]
+
+    again = tool("restart")
+
+    assert 0 == again.returncode, again.stderr
+    assert before != tool.json("status")["unit"]["invocation"]
+
+
 def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
     dry = tool.up("--dry-run")
 

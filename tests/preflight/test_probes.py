@@ -27,7 +27,9 @@ def run_python(code: str) -> str:
 
 
 def as_nobody(code: str) -> str:
-    return run_python(f"import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n{code}")
+    # Imported first: the checkout may lie below a folder that is root's alone.
+    become = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    return run_python(f"import os\nfrom k3s_rootless.preflight import probes\n{become}\n{code}")
 
 
 def test_sysctls_are_read_without_their_line_end(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_what_may_not_be_read_is_unknown(tmp_path: Path) -> None:
     write(tmp_path / "etc/subuid", "nobody:1:2\n", 0o600)
 
     said = as_nobody(
-        "from pathlib import Path\nfrom k3s_rootless.preflight import probes\n"
+        "from pathlib import Path\n"
         f"root = Path({str(tmp_path)!r})\nprint(probes.sysctls(root)['net.ipv4.ip_forward'])\n"
         "print(probes.subids('subuid', root, 'nobody', 65534))"
     )

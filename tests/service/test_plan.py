@@ -68,7 +68,7 @@ REEXECUTE = (
         pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
         pytest.param(found(STOPPED), [START], id="stopped"),
         pytest.param(found(FAILED), [RESET, START], id="failed"),
-        pytest.param(found(LOOPING), [RESTART_LOOP], id="dies again and again"),
+        pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="dies again and again"),
         pytest.param(found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")), [START], id="stopping"),
         pytest.param(found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"),
         pytest.param(found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"),
@@ -233,3 +233,20 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
 
     assert plan.down(world.found().state, disable=disable) == ()
     assert world.active == ("inactive", "dead")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (RUNNING, f"restart {UNIT}: it was asked for"),
+        (STOPPED, f"restart {UNIT}: it was asked for"),
+        (FAILED, f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for"),
+        (
+            replace(RUNNING, needs_reload=True),
+            f"reload the user manager: the unit changed after systemd read it\nrestart {UNIT}: it was asked for",
+        ),
+    ],
+    ids=["running", "stopped", "failed", "changed"],
+)
+def test_a_restart_starts_anew_with_what_is_configured(state: UnitState, expected: str) -> None:
+    assert expected == told(plan.restart(state))

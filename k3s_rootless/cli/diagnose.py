@@ -1,0 +1,89 @@
+"""`k3s-rootless diagnose`: why it does not work, and what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from k3s_rootless.cli.options import json_option
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import UnitState
+
+_WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
+
+
+@click.command("diagnose")
+@click.option(
+    "--since", metavar="TIME", help="Judge the last start since then that failed: `1 hour ago`, `09:00`, `2026-11-23`."
+)
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path), help="Read a journal of another machine: -o export or -o json."
+)
+@json_option
+def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
+    """Tell why K3s does not come up, and what mends it.
+
+    Exit codes: 0 nothing is wrong, 1 a cause was found, 3 not installed or not running, 4 running and not ready.
+    """
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.errors import UsageError
+
+    if since and file:
+        raise UsageError("cannot narrow a file by time", hint="leave --since out, or narrow it when it is exported")
+    session = Session.of("diagnose" if as_json else None)
+    code = _of_file(session, file) if file else _of_unit(session, since)
+    click.get_current_context().exit(code)
+
+
+def _of_file(session: Session, file: Path) -> int:
+    from k3s_rootless.cli import verdicts
+    from k3s_rootless.journal import diagnosis
+    from k3s_rootless.journal.exported import Exported
+
+    exported = Exported(file)
+    story = diagnosis.last_start(exported)
+    if exported.skipped:
+        session.report.story(f"{exported.skipped} lines of {file} are no entries of a journal, and were left out")
+    where = f"{file} ({story.lines} lines of the last start in it)"
+    return verdicts.tell(session, verdicts.Answer(story.cause, story, None, where), asked=_WHERE_TO_ASK)
+
+
+def _of_unit(session: Session, since: str | None) -> int:
+    from k3s_rootless.cli import evidence, follow, verdicts
+    from k3s_rootless.cli.start import Start
+    from k3s_rootless.cli.status import unit_version
+    from k3s_rootless.journal import verdict
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service.readiness import first_missing
+
+    with session.manager() as manager:
+        state = manager.unit(UNIT)
+    broken = verdict.of_unit(evidence.ending(state))
+    if broken is None:
+        _require_unit(state, since)
+    missing = first_missing(Start.of(session, state, unit_version(state.fragment)).phases()) if state.running else None
+    ready = state.running and missing is None
+    ending = evidence.ending(state, follow.period(session) if state.restarts > 1 else None)
+    story = follow.story(session, state, since, ready=ready)
+    cause = broken or story.cause or (None if ready else verdict.of_ending(ending))
+    if cause is not None and broken is None:
+        cause = evidence.examined(session, cause, state)
+    waits = f"{missing[0].name}: {missing[1]}" if missing else ""
+    answer = verdicts.Answer(cause, story, ending, "the journal", ready=ready, missing=waits)
+    return verdicts.tell(session, answer, asked=_WHERE_TO_ASK)
+
+
+def _require_unit(state: UnitState, since: str | None) -> None:
+    from k3s_rootless.errors import NotRunning
+
+    if not state.installed:
+        raise NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
+    if not (state.running or state.dead or since) and state.active_state == "inactive" and state.result == "success":
+        raise NotRunning(
+            "K3s is not running, and its last start did not fail",
+            hint="start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose --since '1 hour ago'",
+        )

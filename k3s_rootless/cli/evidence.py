@@ -1,0 +1,191 @@
+"""Looks at the host for what a line of the journal shows only the effect of, through the readers of `check` and `ports`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.journal import verdict
+from k3s_rootless.journal.facts import Ending
+from k3s_rootless.observation import Observed, Unknown
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.finding import Finding
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.service.facts import UnitState
+
+_PORT = re.compile(r"listen (?P<kind>tcp|udp)\S* \S{0,100}?:(?P<port>\d{1,5}): bind")
+_APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
+
+
+def ending(state: UnitState, period: float | None = None) -> Ending:
+    """Give what the journal's judge needs to know of the unit."""
+    return Ending(
+        load_state=state.load_state,
+        active_state=state.active_state,
+        sub_state=state.sub_state,
+        result=state.result,
+        load_error=state.load_error,
+        code=state.exit_code,
+        status=state.exit_status,
+        restarts=state.restarts,
+        period=period,
+        needs_reload=state.needs_reload,
+        delegate=state.delegate,
+        drop_ins=tuple(map(str, state.drop_ins)),
+    )
+
+
+def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
+    """Give the cause with what the host shows of it, and with the remedy that fits what was seen."""
+    look = _SIGHTS.get(cause.id)
+    seen = tuple(look(cause, state, session)) if look else ()
+    return verdict.with_host(cause, _findings(session) if cause.check else (), seen, ending(state))
+
+
+def _findings(session: Session) -> tuple[Finding, ...]:
+    from k3s_rootless.cli import host
+
+    try:
+        with session.manager() as manager:
+            facts, _ = host.examine(session, manager)
+    except RootlessError as error:
+        facts, _ = host.examine(session, None, error.message)
+    return host.judge(facts)
+
+
+def _told(what: str, tried: Observed[int]) -> str:
+    if isinstance(tried, Unknown):
+        return f"could not look: {tried.reason}"
+    return f"{what} can be opened now" if tried.value == 0 else f"{what}: {os.strerror(tried.value).lower()}"
+
+
+def _search(state: UnitState) -> str:
+    from k3s_rootless.release.features import UNIT_PATH
+
+    return (state.environment or {}).get("PATH") or UNIT_PATH
+
+
+def _program(name: str, state: UnitState) -> str:
+    from k3s_rootless.preflight import devices
+
+    search = _search(state)
+    where = devices.found(name, search)
+    if isinstance(where, Unknown):
+        return f"could not look: {where.reason}"
+    return f"{name} is {where.value}" if where.value else f"{name} is nowhere on the unit's PATH ({search})"
+
+
+def _tun(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
+    from k3s_rootless.preflight import devices
+
+    device = session.paths.root / "dev/net/tun"
+    yield _told(str(device), devices.opened(device, write=True))
+
+
+def _fuse(_: Cause, state: UnitState, session: Session) -> Iterator[str]:
+    from k3s_rootless.preflight import devices
+
+    device = session.paths.root / "dev/fuse"
+    yield _program("mount.fuse3", state)
+    yield _told(str(device), devices.opened(device, write=True))
+
+
+def _slirp4netns(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
+    yield _program("slirp4netns", state)
+    yield from _drop_ins(state)
+
+
+def _map_program(cause: Cause, state: UnitState, _: Session) -> Iterator[str]:
+    yield _program(cause.check.rpartition(".")[2], state)
+
+
+def _configuration(cause: Cause, _: UnitState, __: Session) -> Iterator[str]:
+    from k3s_rootless.preflight import devices
+
+    path = cause.title.partition(" ")[0]
+    yield _told(path, devices.opened(Path(path)))
+
+
+def _namespace(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
+    from k3s_rootless.preflight import devices
+
+    switch = devices.first_line(session.paths.root / "proc/sys" / _APPARMOR)
+    if not isinstance(switch, Unknown) and switch.value == "1":
+        yield "AppArmor restricts user namespaces here: K3s needs a profile with `userns,`"
+
+
+def _address(cause: Cause, _: UnitState, session: Session) -> Iterator[str]:
+    from k3s_rootless.ports import sockets
+
+    asked = _PORT.search(cause.line)
+    if asked is None:
+        return
+    kind, port = asked["kind"], int(asked["port"])
+    try:
+        held = [one for one in sockets.listeners() if one.port == port and one.proto == kind]
+    except (RootlessError, OSError) as error:
+        yield f"could not look who holds port {port}: {error}"
+        return
+    owners = sorted({one.uid for one in held})
+    for owner in owners:
+        yield f"port {port} is held by {'a program of yours' if owner == session.uid else f'a program of uid {owner}'}"
+    if not owners:
+        yield f"nobody holds port {port} of this host now"
+
+
+def _setting(name: str) -> _Sight:
+    def look(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
+        value = (state.environment or {}).get(name)
+        if value is not None:
+            yield f"the unit sets {name}={value}"
+        yield from _drop_ins(state)
+
+    return look
+
+
+def _arguments(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
+    yield f"the unit starts: {' '.join(state.argv)}"
+    yield from _drop_ins(state)
+
+
+def _executable(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
+    from k3s_rootless.preflight import devices
+
+    for program in state.argv[:1]:
+        tried = devices.opened(Path(program))
+        what = _told(program, tried)
+        yield f"{program} is there; it cannot be run" if what.endswith("now") and not os.access(program, os.X_OK) else what
+    yield from _drop_ins(state)
+
+
+def _drop_ins(state: UnitState) -> Iterator[str]:
+    if state.drop_ins:
+        yield f"drop-ins of the unit: {', '.join(map(str, state.drop_ins))}"
+
+
+_Sight = Callable[["Cause", "UnitState", "Session"], Iterator[str]]
+_SIGHTS: Mapping[str, _Sight] = {
+    "tun": _tun,
+    "snapshotter-fuse": _fuse,
+    "slirp4netns-missing": _slirp4netns,
+    "slirp4netns-failed": _tun,
+    "idmap-missing": _map_program,
+    "config-unreadable": _configuration,
+    "userns-forbidden": _namespace,
+    "address-taken": _address,
+    "forward-failed": _address,
+    "supervisor-port": _address,
+    "cidr-invalid": _setting("K3S_ROOTLESS_CIDR"),
+    "mtu-invalid": _setting("K3S_ROOTLESS_MTU"),
+    "mtu-stalls": _setting("K3S_ROOTLESS_MTU"),
+    "copyup-invalid": _setting("K3S_ROOTLESS_COPYUPDIRS"),
+    "source-address": _setting("K3S_ROOTLESS_PORT_DRIVER"),
+    "flag-unknown": _arguments,
+    "exec-failed": _executable,
+}

@@ -1,0 +1,174 @@
+"""What a bundle is made of, asked side by side: the unit, its files and environment, the journal, and the secrets of K3s."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from k3s_rootless import command
+from k3s_rootless.cli import starts, together
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.paths import UNIT
+from k3s_rootless.release.flags import ServerSettings
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.support.facts import Begun, Names
+
+T = TypeVar("T")
+LOOK_SECONDS = 8.0
+"""For what other parts wait for."""
+_SHOW_SECONDS = 5.0
+_ENVIRONMENT_FILE = re.compile(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE)
+_TOKEN_FILE = re.compile(r"--(?:agent-)?token-file[= ](?P<path>/\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """One file of the unit; `text` is None where it cannot be read, and `problem` says why."""
+
+    path: Path
+    text: str | None
+    problem: str = ""
+
+
+class Sources:
+    """The sources, all of them being asked from the beginning; each method waits for one, and raises RootlessError."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.begun = time.monotonic()
+        self._state = together.begin(self._ask_state)
+        self._starts = together.begin(partial(starts.last, session.uid))
+        self._environment = together.begin(self._ask_environment)
+        self._files = together.begin(self._ask_files)
+        self._observed = together.begin(self._ask_observed)
+
+    def state(self) -> UnitState:
+        """Give the unit as the user manager has it."""
+        return together.answer(self._state, self.begun + LOOK_SECONDS)
+
+    def last_starts(self, deadline: float) -> tuple[Begun, ...]:
+        """Give the last starts, the newest first."""
+        return together.answer(self._starts, deadline)
+
+    def manager_environment(self) -> dict[str, str]:
+        """Give the environment that the user manager hands to its units."""
+        return together.answer(self._environment, self.begun + LOOK_SECONDS)
+
+    def files(self) -> tuple[UnitFile, ...]:
+        """Give the unit file and its drop-ins."""
+        return together.answer(self._files, self.begun + LOOK_SECONDS + 1)
+
+    def observed(self, deadline: float) -> starts.Observed:
+        """Give what the journal of the last start tells."""
+        return together.answer(self._observed, deadline)
+
+    def settings(self) -> ServerSettings:
+        """Give K3s's paths: as its unit sets them, or, where nobody can ask, its defaults."""
+        try:
+            state = self.state()
+        except RootlessError:
+            return ServerSettings.of((), {}, self.session.paths.home)
+        return ServerSettings.of(state.argv, state.environment or {}, self.session.paths.home)
+
+    def secrets(self) -> tuple[set[str], tuple[str, ...]]:
+        """Give all secrets that are known, and what of their files could not be read."""
+        from k3s_rootless.support import known, learning
+
+        files: tuple[UnitFile, ...] = _or_nothing(self.files, ())
+        text = "\n".join(one.text or "" for one in files)
+        settings = self.settings()
+        environment: dict[str, str] = _or_nothing(self.manager_environment, {})
+        state = _or_nothing(self._state_or_none, None)
+        unit = dict(state.environment or {}) if state else {}
+        argv = state.argv if state else ()
+        found = {*learning.from_environment(environment), *learning.from_environment(unit), *learning.from_argv(argv)}
+        found.update(learning.from_environment(self.session.environ), learning.from_text(text))
+        named = [*(unit.get(name, "") for name in ("K3S_TOKEN_FILE", "K3S_AGENT_TOKEN_FILE"))]
+        named += [one["path"] for one in _TOKEN_FILE.finditer(" ".join(argv) + "\n" + text)]
+        texts = [Path(one["path"].replace("%h", str(self.session.paths.home))) for one in _ENVIRONMENT_FILE.finditer(text)]
+        texts += [Path(path) for path in (unit.get("K3S_CONFIG_FILE", ""),) if path.startswith("/")]
+        tokens = [Path(path) for path in named if path.startswith("/")]
+        kept = known.read(settings.data, settings.kubeconfig, tokens, texts)
+        found.update(learning.from_files(kept))
+        return found, kept.problems
+
+    def names(self) -> Names:
+        """Give what tells whose host this is."""
+        from k3s_rootless.support import host
+        from k3s_rootless.support.facts import Names
+
+        session = self.session
+        full_name = pwd.getpwuid(session.uid).pw_gecos.partition(",")[0]
+        addresses = host.addresses(session.paths.root)
+        return Names(session.user, full_name, os.uname().nodename, str(session.paths.home), addresses)
+
+    def _state_or_none(self) -> UnitState | None:
+        return self.state()
+
+    def _ask_state(self) -> UnitState:
+        with self.session.manager() as manager:
+            return manager.unit(UNIT)
+
+    def _ask_environment(self) -> dict[str, str]:
+        environ: Mapping[str, str] = {"XDG_RUNTIME_DIR": str(self.session.paths.runtime)} | dict(self.session.environ)
+        shown = command.run(["systemctl", "--user", "show-environment"], timeout=_SHOW_SECONDS, environ=environ)
+        if shown.status != 0:
+            raise RootlessError(f"cannot read the environment of the user manager: {shown.stderr.strip()[:300]}")
+        pairs = (line.partition("=") for line in shown.stdout.splitlines() if "=" in line)
+        # Values that need it are quoted for a shell: `$'two\\nlines'`.
+        return {name: value[2:-1] if value.startswith("$'") else value for name, _, value in pairs}
+
+    def _ask_files(self) -> tuple[UnitFile, ...]:
+        try:
+            state = self.state()
+            paths = [*([state.fragment] if state.fragment else []), *state.drop_ins]
+        except RootlessError:
+            places = (self.session.paths.user_units, self.session.paths.runtime / "systemd" / "user")
+            paths = [place / UNIT for place in places if (place / UNIT).exists()]
+            paths += [path for place in places for path in sorted((place / f"{UNIT}.d").glob("*.conf"))]
+        return tuple(map(_unit_file, paths))
+
+    def _ask_observed(self) -> starts.Observed:
+        try:
+            invocation = self.state().invocation
+        except RootlessError:
+            # Nobody can say which start was the last one: the journal's newest.
+            found = self.last_starts(self.begun + LOOK_SECONDS)
+            invocation = found[0].invocation if found else ""
+        return starts.observe(self.session.uid, invocation)
+
+
+def _or_nothing(ask: Callable[[], T], nothing: T) -> T:
+    try:
+        return ask()
+    except RootlessError:
+        return nothing
+
+
+def _unit_file(path: Path) -> UnitFile:
+    from k3s_rootless.service import apply
+
+    try:
+        text = apply.read(path)[0]
+    except RootlessError as error:
+        return UnitFile(path, None, error.message)
+    return UnitFile(path, text, "" if text is not None else f"`{path}` is not there")
+
+
+def changed(path: Path) -> tuple[str, datetime | None, str]:
+    """Give a file's path, the time of its last change, and why there is none."""
+    try:
+        return str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC), ""
+    except OSError as error:
+        return str(path), None, f"{path}: {(error.strerror or str(error)).lower()}"

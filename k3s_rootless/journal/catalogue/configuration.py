@@ -1,0 +1,114 @@
+"""Settings, certificates and the datastore."""
+
+from __future__ import annotations
+
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, setting, sign, user
+
+FAILURES = (
+    Failure(
+        "config-unreadable",
+        "{path} is there, and this user may not read it",
+        "K3s reads the host's configuration file in rootless mode too, and dies when it cannot",
+        setting("have K3s read a file of your own", "Environment=K3S_CONFIG_FILE=%h/.config/k3s/config.yaml"),
+        (
+            sign(
+                "/etc/rancher/k3s/config.yaml",
+                r"open (?P<path>/etc/rancher/k3s/config\.yaml(\.d)?[^\s:]{0,200}): permission denied",
+            ),
+        ),
+    ),
+    Failure(
+        "config-malformed",
+        "K3s's configuration file is no YAML: {why}",
+        "K3s reads /etc/rancher/k3s/config.yaml, or the file that K3S_CONFIG_FILE names, before all else",
+        user("mend the file", "systemctl --user show k3s-rootless.service --property=Environment"),
+        (
+            sign(
+                "yaml: ",
+                r'level=fatal msg="(?:Error: )?yaml: (?P<why>[^"]{1,200})',
+            ),
+        ),
+    ),
+    Failure(
+        "flag-unknown",
+        "this K3s does not know the option {flag}",
+        "it is misspelt, of another release, or of `k3s agent`; the unit, a drop-in or a configuration file names it",
+        user(
+            "take it out",
+            "systemctl --user cat k3s-rootless.service",
+            "systemctl --user edit k3s-rootless.service   # ExecStart= and ExecStart=... without it",
+        ),
+        (
+            sign("flag provided but not defined", r"flag provided but not defined: (?P<flag>-[\w.-]{1,100})"),
+            sign(
+                "flag needs an argument",
+                r"flag needs an argument: (?P<flag>-[\w.-]{1,100})",
+                "the option {flag} of K3s lacks its value",
+            ),
+            sign(
+                "for flag -",
+                r"invalid value .{1,200}? for flag (?P<flag>-[\w.-]{1,100})",
+                "the option {flag} of K3s has a value that it does not take",
+            ),
+            sign(
+                "invalid boolean value",
+                r"invalid boolean value .{1,200}? for (?P<flag>-[\w.-]{1,100})",
+                "the option {flag} of K3s is switched on or off, and takes no other value",
+            ),
+        ),
+    ),
+    Failure(
+        "datastore-token",
+        "the datastore belongs to another token, or to another node",
+        "K3S_TOKEN or the host's name changed, or another release was skipped",
+        user(
+            "restore the token or the datastore; to begin anew, and lose the cluster, take ~/.rancher/k3s/server away",
+            "cat ~/.rancher/k3s/server/token",
+        ),
+        (
+            sign("bootstrap data already found", r"bootstrap data already found and encrypted with different token"),
+            sign("failed to normalize", r"failed to normalize (server|agent) token"),
+            sign("Node password rejected", r"Node password rejected", weight=Weight.SURVIVED),
+        ),
+    ),
+    Failure(
+        "clock",
+        "a certificate is not valid at this time: {now} is {relation} {limit}",
+        "the clock is wrong, or K3s was off for more than a year; certificates are renewed at a start",
+        user("set the clock right, then start K3s anew", "timedatectl", RESTART),
+        (
+            sign(
+                "not yet valid: current time",
+                r"x509: certificate has expired or is not yet valid: current time (?P<now>\S{1,40}) is "
+                r"(?P<relation>before|after) (?P<limit>\S{1,40}?)\"?$",
+            ),
+            sign(
+                "not yet valid", r"x509: certificate has expired or is not yet valid", "a certificate is not valid at this time"
+            ),
+        ),
+        weight=Weight.SURVIVED,
+    ),
+    Failure(
+        "kubeconfig-wrong",
+        "kubectl reads another kubeconfig than that of rootless K3s",
+        "`k3s kubectl` prefers /etc/rancher/k3s/k3s.yaml wherever it exists; rootless K3s writes ~/.kube/k3s.yaml",
+        user("name the right one", "export KUBECONFIG=~/.kube/k3s.yaml"),
+        (
+            sign("Unable to read /etc", r"Unable to read /etc/rancher/k3s/k3s\.yaml"),
+            sign("error loading config file", r'error loading config file "[^"]{1,300}"'),
+            sign("localhost:8080", r"connection to the server localhost:8080 was refused"),
+        ),
+        weight=Weight.NOTE,
+    ),
+    Failure(
+        "containerd-socket",
+        "containerd's socket is not where a client looked for it",
+        "in rootless K3s it is in the child's namespace, and at $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
+        user(
+            "enter the namespace of K3s first",
+            "nsenter -U --preserve-credentials -m -n -t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
+        ),
+        (sign("k3s/containerd/containerd.sock", r"/run/k3s/containerd/containerd\.sock"),),
+        weight=Weight.NOTE,
+    ),
+)

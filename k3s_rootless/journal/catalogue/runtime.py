@@ -1,0 +1,70 @@
+"""Limits, security modules, containers around K3s, and K3s itself when it crashes."""
+
+from __future__ import annotations
+
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, sysctl, user
+
+FAILURES = (
+    Failure(
+        "panic",
+        "K3s crashed: {what}",
+        "an error in K3s itself; what follows in the journal is the state of its threads",
+        user(
+            "start it again; where it crashes again, tell K3s's authors, with the first lines of this",
+            "k3s-rootless up",
+            "xdg-open https://github.com/k3s-io/k3s/issues",
+        ),
+        (sign(": ", r"^(?P<what>(?:panic|fatal error): .{1,300})"),),
+    ),
+    Failure(
+        "inotify",
+        "a limit of this user is reached: inotify watchers",
+        "all programs of a user share 128 instances by default; `too many open files` is not about files here",
+        sysctl("60-inotify.conf", "fs.inotify.max_user_instances=1024", "fs.inotify.max_user_watches=1048576"),
+        (
+            sign("inotify_init", r"inotify_init: too many open files"),
+            sign("fsnotify watcher", r"failed to create fsnotify watcher: too many open files"),
+            sign("directory watch", r"Failed to allocate directory watch: Too many open files"),
+            sign(
+                "resource temporarily unavailable",
+                r"fork/exec \S{1,300}?: resource temporarily unavailable",
+                "a limit of this user is reached: processes",
+            ),
+        ),
+        weight=Weight.SURVIVED,
+    ),
+    Failure(
+        "selinux",
+        "SELinux keeps K3s, or a Pod, from something",
+        "its policy knows /var/lib/rancher, not the home directory; --selinux is not supported there",
+        setting("leave --selinux out, and use fuse-overlayfs", "ExecStart= and ExecStart=... --snapshotter=fuse-overlayfs"),
+        (
+            sign("preparing rootfs caused", r"preparing rootfs caused: permission denied"),
+            sign("not running in context", r"process is not running in context '\w{1,64}'"),
+            sign("avc: ", r"avc:\s{1,4}denied"),
+        ),
+        weight=Weight.SURVIVED,
+    ),
+    Failure(
+        "nested",
+        "the container or machine around K3s withholds something: {what}",
+        "Docker, LXC and Proxmox mask files of /proc and /sys, and devices",
+        administrator(
+            "give it what it lacks: nesting and keyctl in LXC, --privileged in Docker; /dev/kmsg, /dev/fuse and /dev/net/tun",
+            "systemd-detect-virt --container",
+        ),
+        (
+            sign("failed to create kubelet: open /dev/kmsg", r"failed to create kubelet: open (?P<what>/dev/kmsg): .{1,100}"),
+            sign("open /dev/kmsg", r"^open (?P<what>/dev/kmsg): .{1,100}"),
+            sign("failed to mount ", r"failed to mount (?P<what>procfs|cgroup2)"),
+            sign("failed to mount sysfs", r"failed to mount (?P<what>sysfs)", weight=Weight.SURVIVED),
+            sign(
+                "as the root user is unsupported",
+                r"Running RootlessKit as the root user is unsupported",
+                "K3s was started as root in rootless mode, which is not supported",
+                check="user.nonroot",
+                weight=Weight.SURVIVED,
+            ),
+        ),
+    ),
+)

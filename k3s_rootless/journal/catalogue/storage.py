@@ -1,0 +1,156 @@
+"""Snapshotters, file systems and disks."""
+
+from __future__ import annotations
+
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, user
+
+_OVERLAY = setting(
+    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
+    "ExecStart= and ExecStart=... --snapshotter=fuse-overlayfs",
+)
+
+FAILURES = (
+    Failure(
+        "snapshotter-fuse",
+        "fuse-overlayfs does not work here",
+        "containerd mounts it through mount.fuse3, which K3s does not bring along, and /dev/fuse; K3s stays "
+        "up and asks again for ever",
+        administrator(
+            "install the package fuse3, load the module fuse, and let everybody open /dev/fuse",
+            "sudo apt-get install fuse3   # or: dnf, zypper install fuse3",
+            "sudo modprobe fuse",
+            "sudo chmod 666 /dev/fuse",
+        ),
+        (
+            sign(
+                "mount.fuse3",
+                r'exec: "mount\.fuse3": executable file not found',
+                "fuse-overlayfs does not work: mount.fuse3 is missing",
+            ),
+            sign("fuse-overlayfs", r'"?fuse-overlayfs"? snapshotter cannot be enabled|fuse-overlayfs not functional'),
+            sign(
+                "fuse: ",
+                r"fuse: device not found, try 'modprobe fuse' first|failed to exec fusermount3",
+                "fuse-overlayfs does not work: there is no fuse",
+            ),
+        ),
+    ),
+    Failure(
+        "snapshotter-overlay",
+        "overlayfs does not work here: {why}",
+        "mounting it without root needs Linux 5.11 and a file system that can carry it: no NFS, no ecryptfs, no ZFS before 2.2",
+        _OVERLAY,
+        (
+            sign(
+                "snapshotter cannot be enabled",
+                r'"?overlayfs"? snapshotter cannot be enabled for .{0,1000}?failed to mount overlay: (?P<why>[\w ]{1,60})',
+            ),
+            sign(
+                "overlayfs: filesystem",
+                r"overlayfs: filesystem on '(?P<path>[^']{1,300})' not supported as upperdir",
+                "overlayfs does not work on {path}",
+            ),
+            sign(
+                "rootfs component &{overlay",
+                r"failed to mount rootfs component &\{overlay",
+                "overlayfs cannot be mounted",
+                weight=Weight.SURVIVED,
+            ),
+            sign("d_type", r"does not support d_type", "overlayfs needs a file system with d_type"),
+        ),
+    ),
+    Failure(
+        "home-remote",
+        "the data directory is on a file system that K3s cannot live on",
+        "NFS, CIFS and their like know nothing of subordinate ids, and lock badly",
+        setting("put the data on a local disk", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        (
+            sign("lchown ", r"(?<!: )lchown \S{1,300}?: (operation not permitted|invalid argument)", weight=Weight.SURVIVED),
+            sign("database is locked", r"database is locked", weight=Weight.SURVIVED),
+            sign("failed to lock ", r"failed to lock \S{1,300}?: .{1,100}", "the state directory cannot be locked"),
+        ),
+    ),
+    Failure(
+        "noexec",
+        "programs cannot be run from the data directory",
+        "K3s unpacks its programs there; the file system is mounted noexec, or it cannot be written",
+        setting("put the data where programs may be run", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        (
+            sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
+            sign("permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"),
+            sign(
+                "directory under /tmp",
+                r"creating (bind0 directory|a directory) under /tmp: .{1,100}",
+                "the directory /tmp cannot be written",
+            ),
+        ),
+    ),
+    Failure(
+        "device-unknown",
+        "the kubelet does not find the device that the data directory is on",
+        "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not know",
+        setting(
+            "switch the measuring off, or put the data on ext4 or xfs",
+            "ExecStart= and ExecStart=... --kubelet-arg=feature-gates=LocalStorageCapacityIsolation=false",
+        ),
+        (
+            sign(
+                "could not find device with major",
+                r"could not find device with major: \d+, minor: \d+ in cached partitions map",
+            ),
+            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.NOTE),
+        ),
+    ),
+    Failure(
+        "disk-full",
+        "the disk, or the user's share of it, is full",
+        "Pods are evicted when the file system of the data directory has less than 5 % free, whatever `/` has",
+        user("make room, or move the data directory", "df -h ~/.rancher", "quota -s"),
+        (
+            sign(
+                "disk-pressure",
+                r"node\.kubernetes\.io/disk-pressure",
+                "the node is under disk pressure",
+                weight=Weight.SURVIVED,
+            ),
+            sign("garbage collect required", r"failed to garbage collect required amount of images", weight=Weight.SURVIVED),
+            sign("[DiskPressure]", r"condition: \[DiskPressure\]", "the node is under disk pressure", weight=Weight.SURVIVED),
+            sign("disk quota exceeded", r"disk quota exceeded", weight=Weight.SURVIVED),
+            sign("no space left on device", r"(?<!/proc/self/exe: )no space left on device", weight=Weight.SURVIVED),
+        ),
+    ),
+    Failure(
+        "socket-path",
+        "the path of a socket is too long",
+        "sockets have paths of at most 107 bytes, and K3s makes some below the data directory",
+        setting("use a data directory with a shorter path", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        (
+            sign("bind: invalid argument", r"listen unix (?P<path>\S{1,600}?): bind: invalid argument"),
+            sign("socket path is too long", r"the specified API socket path is too long"),
+        ),
+    ),
+    Failure(
+        "host-path",
+        "a directory cannot be made or mounted as asked",
+        "below /etc, /run and /var/lib, Pods and K3s see copies of the host's, not the host's own",
+        setting("have K3s show more of the host's directories", "Environment=K3S_ROOTLESS_COPYUPDIRS=/data"),
+        (
+            sign(
+                "failed to setup mount",
+                r"failed to setup mount (?P<target>\S{1,300}?) => \S{1,300}",
+                "{target} cannot be mounted",
+            ),
+            sign("cannot create directory", r"mkdir: cannot create directory .{1,300}?: Permission denied", weight=Weight.NOTE),
+        ),
+    ),
+    Failure(
+        "copyup-invalid",
+        "K3S_ROOTLESS_COPYUPDIRS names {path}, which cannot be copied up",
+        "each of its directories must exist, and /tmp cannot be one of them",
+        setting("name directories that exist, or none at all", "Environment=K3S_ROOTLESS_COPYUPDIRS="),
+        (
+            sign("cannot be copied up", r"(?P<path>/tmp) cannot be copied up"),
+            sign("failed to create bind mount on", r"failed to create bind mount on (?P<path>\S{1,300}?): .{1,60}"),
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""What a line of the journal says of itself: its level, its component and its text, which journald flattens to one priority.
+
+K3s is one process that writes the logs of many: its own (logrus), Kubernetes' (klog), and containerd's into a file of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
+"""From the least to the most serious; K3s's own words, and klog's letters read as them."""
+COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
+
+_LOGRUS = re.compile(r'^(?:time="?[^\s"]{1,64}"? )?level=(?P<level>[a-z]{4,7}) msg=')
+_TERMINAL = re.compile(r"^(?P<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[\d{1,9}\]")
+_KLOG = re.compile(r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9} (?P<file>[\w.-]{1,64}):\d{1,6}\]")
+_LETTERS = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
+_SHORT = {
+    "TRAC": "trace",
+    "DEBU": "debug",
+    "INFO": "info",
+    "WARN": "warning",
+    "ERRO": "error",
+    "FATA": "fatal",
+    "PANI": "fatal",
+}
+_PRIORITIES = ("fatal", "fatal", "fatal", "error", "warning", "info", "info", "debug")
+# Files of klog's lines, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36, its pkg/ and staging/).
+_KUBELET = re.compile(
+    r"^(kube(let|runtime)|pod_|kuberuntime|container_(manager|gc|log)|cri_|remote_(runtime|image)|eviction|volume|reconcil|"
+    r"csi_|plugin|operation_generator|desired_state|status_manager|prober|image_gc|fs_resource|oom|node_container|qos_|"
+    r"cpu_manager|memory_manager|topology_|policy_none|state_mem|dynamic_|setters|nestedpendingoperations|scope|manager)"
+)
+_APISERVER = re.compile(
+    r"^(apf_|handler|storage_|genericapiserver|secure_serving|instance|rest|available_controller|apiservice|cache|dynamic_ca|"
+    r"crd|openapi|aggregator|autoregister|establishing|naming_controller|nonstructural|trace|httplog|controller|plugins|"
+    r"shared_informer|tlsconfig|clientconn|watcher|etcd|lease|alloc|cidrallocator|repairip)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line with the level and component that it names; `level` is one of LEVELS, `component` one of COMPONENTS."""
+
+    level: str
+    component: str
+    text: str
+
+
+def parse(message: str, identifier: str | None = None, priority: int | None = None) -> Line:
+    """Read a message; what does not say its level has that of its priority, and without one is `info`."""
+    if identifier == "systemd" or (identifier or "").startswith(("systemd-", "(")):
+        return Line(_by_priority(priority), "systemd", message)
+    head = message[:200]
+    if found := _KLOG.match(head):
+        return Line(_LETTERS[found["level"]], _of_file(found["file"]), message)
+    if found := _LOGRUS.match(head):
+        level = {"warn": "warning", "panic": "fatal"}.get(found["level"], found["level"])
+    elif found := _TERMINAL.match(head):
+        level = _SHORT[found["level"]]
+    elif head.startswith(("panic: ", "fatal error: ")):
+        level = "fatal"
+    else:
+        level = _by_priority(priority)
+    component = "containerd" if identifier == "containerd" else _rootless(message)
+    return Line(level if level in LEVELS else "info", component, message)
+
+
+def at_least(level: str, wanted: str) -> bool:
+    """Tell whether a level is as serious as the wanted one, or more."""
+    return LEVELS.index(level) >= LEVELS.index(wanted)
+
+
+def folded(text: str) -> str:
+    """Give what two lines have in common that are the same but for their times: klog's and logrus' stamps are left out."""
+    head = text[:200]
+    if found := _KLOG.match(head):
+        return text[found.start("file") :]
+    return text[text.index(" ") + 1 :] if head.startswith("time=") and " " in head else text
+
+
+def _by_priority(priority: int | None) -> str:
+    return _PRIORITIES[priority] if priority is not None and 0 <= priority < len(_PRIORITIES) else "info"
+
+
+def _of_file(file: str) -> str:
+    if _KUBELET.match(file):
+        return "kubelet"
+    return "apiserver" if _APISERVER.match(file) else "k3s"
+
+
+def _rootless(message: str) -> str:
+    head = message[:600]
+    words = (
+        "[rootlesskit:",
+        "rootlessports",
+        "rootless API socket",
+        "slirp4netns",
+        "UID/GID map",
+        "Bound parent port",
+        "start the child",
+    )
+    return "rootlesskit" if any(word in head for word in words) else "k3s"

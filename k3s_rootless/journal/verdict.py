@@ -1,0 +1,110 @@
+"""From what the lines, systemd and the host say to one answer: the cause, with what was seen of it, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from k3s_rootless.finding import Finding, Remedy, Verdict, matches
+from k3s_rootless.journal.catalogue import CATALOGUE
+from k3s_rootless.journal.catalogue.entry import user
+from k3s_rootless.journal.facts import Cause, Ending
+
+_EXITED, _KILLED, _DUMPED = 1, 2, 3
+_ENTRIES = {failure.id: failure for failure in CATALOGUE}
+_LOOK = "systemctl --user status k3s-rootless.service"
+_UNIT = user("look at the settings of the unit and of its drop-ins", "systemctl --user cat k3s-rootless.service")
+# systemd's own exit codes (systemd.exec(5), "Process Exit Codes"): nothing of K3s has run yet.
+_EXITS = {
+    200: ("exit-chdir", "systemd cannot enter the working directory of the unit (200/CHDIR)"),
+    203: ("exec-failed", "systemd cannot run the program of the unit (203/EXEC)"),
+    216: ("exit-group", "the unit sets a group, which a user's unit cannot (216/GROUP)"),
+    217: ("exit-user", "the unit sets a user, which a user's unit cannot (217/USER)"),
+    218: ("exit-capabilities", "the unit sets capabilities, which a user's unit cannot (218/CAPABILITIES)"),
+    219: ("exit-cgroup", "systemd cannot make the cgroup of the unit (219/CGROUP)"),
+    226: ("exit-namespace", "the unit asks for mounts or namespaces that a user cannot have (226/NAMESPACE)"),
+}
+_MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
+
+
+def of_unit(ending: Ending) -> Cause | None:
+    """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
+    if ending.load_state == "masked":
+        remedy = user("let it be started again", "systemctl --user unmask k3s-rootless.service", "k3s-rootless up")
+        return _told("unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy)
+    if ending.load_state in {"error", "bad-setting"}:
+        title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
+        remedy = user("write the unit anew; a copy of the old one is kept", "k3s-rootless up --force")
+        return _told("unit-broken", title, "the unit, or a drop-in of it, is broken", remedy)
+    return None
+
+
+def of_ending(ending: Ending) -> Cause | None:
+    """Tell from its exit status what a start died of that left no line; None where the status says nothing."""
+    if ending.code == _EXITED and ending.status in _EXITS:
+        identifier, title = _EXITS[ending.status]
+        entry = _ENTRIES.get(identifier)
+        if entry is not None:
+            return _told(identifier, title, entry.why, entry.remedy, entry.check)
+        return _told(identifier, title, "the unit, or a drop-in of it, asks for what systemd cannot do for a user", _UNIT)
+    if ending.result == "oom-kill" or (ending.code in {_KILLED, _DUMPED} and ending.status == 9):
+        entry = _ENTRIES["killed-by-memory"]
+        title = entry.title if ending.result == "oom-kill" else "K3s was killed with SIGKILL (9/KILL)"
+        return _told(entry.id, title, entry.why, entry.remedy)
+    if ending.code in {_KILLED, _DUMPED}:
+        return _told("signal", f"K3s was ended by signal {ending.status}", "nothing else is known of it", user("see", _LOOK))
+    if ending.result == "timeout":
+        return _told("timeout", "a start or stop of K3s took longer than systemd allows", "TimeoutSec= of the unit", _UNIT)
+    return None
+
+
+def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None) -> Cause:
+    """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is."""
+    asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
+    failed = [one for one in asked if one.verdict is Verdict.FAIL]
+    facts = [*seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
+    if _says_no_delegation(cause, ending):
+        drop_ins = ending.drop_ins if ending else ()
+        named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
+        facts.insert(0, f"the unit of K3s says Delegate=no{named}")
+        cause = _renamed(cause, "unit-not-delegating")
+    elif failed:
+        first = next((one for one in failed if one.check == cause.check), failed[0])
+        cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
+    elif asked and all(one.verdict in {Verdict.PASS, Verdict.WARN} for one in asked) and not seen:
+        shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
+        facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
+        cause = replace(cause, remedy=_after(cause))
+    return replace(cause, seen=tuple(facts))
+
+
+def _after(cause: Cause) -> Remedy | None:
+    # What a check asks about and finds well was mended since, unless the unit itself is what has to change.
+    return cause.remedy if cause.check.startswith(("k3s.", "cgroup")) else _MENDED
+
+
+def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:
+    return cause.id in {"cgroup-delegation", "cgroup-controller"} and ending is not None and ending.delegate is False
+
+
+def _told_apart(cause: Cause, finding: Finding, findings: Sequence[Finding]) -> Cause:
+    if cause.id != "cgroup-controller":
+        return cause
+    controller = finding.check.rpartition(".")[2]
+    if finding.observed in {"configured, not realized", "realized, not effective"}:
+        return replace(_renamed(cause, "delegation-stale", controller), remedy=finding.remedy)
+    manager = next((one.observed for one in findings if one.check == "systemd.user"), "")
+    number = manager.removeprefix("systemd ").partition(".")[0].partition(" ")[0]
+    if controller == "cpuset" and number.isdecimal() and int(number) < 244:
+        return _renamed(cause, "systemd-old", controller)
+    return cause
+
+
+def _renamed(cause: Cause, identifier: str, controller: str = "") -> Cause:
+    entry = _ENTRIES[identifier]
+    title = entry.title.format(controller=controller)
+    return replace(cause, id=identifier, title=title, why=entry.why, remedy=entry.remedy)
+
+
+def _told(identifier: str, title: str, why: str, remedy: Remedy, check: str = "") -> Cause:
+    return Cause(identifier, check, title, "", None, remedy, why=why)

@@ -1,0 +1,1 @@
+"""What to hand to somebody who helps: an archive that tells much and gives nothing away."""

@@ -1,0 +1,149 @@
+"""Packs what was gathered, and writes it whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless.errors import RootlessError, WouldOverwrite
+from k3s_rootless.support.facts import Item, Missing
+
+MANIFEST = "manifest.json"
+SCHEMA = "k3s-rootless/bundle-manifest/v1"
+
+
+def files(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """List what goes in: name, size in bytes, SHA-256, what it is, and what of it could not be read."""
+    return [
+        {
+            "name": item.name,
+            "size": len(_bytes(item.text)),
+            "sha256": hashlib.sha256(_bytes(item.text)).hexdigest(),
+            "what": item.what,
+            "problem": item.problem or None,
+        }
+        for item in items
+    ]
+
+
+def missing(found: Iterable[Missing]) -> list[dict[str, str]]:
+    """List what does not go in, and why."""
+    return [{"name": one.name, "what": one.what, "reason": one.reason} for one in found]
+
+
+def manifest(items: Sequence[Item], absent: Sequence[Missing], about: Mapping[str, Any]) -> Item:
+    """Give the list of contents as a file of the archive; `about` goes before the lists."""
+    content = {"schema": SCHEMA, **about, "files": files(items), "missing": missing(absent)}
+    return Item(MANIFEST, "this list", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
+    """Give the archive, with all files in one folder; it tells nothing about who made it or with which rights."""
+    content = io.BytesIO()
+    # tarfile's own gzip writes the name of the file and the time into the header.
+    with (
+        gzip.GzipFile(filename="", fileobj=content, mode="wb", mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for item in items:
+            data = _bytes(item.text)
+            entry = tarfile.TarInfo(f"{folder}/{item.name}")
+            entry.size, entry.mode, entry.mtime = len(data), 0o600, int(made.timestamp())
+            archive.addfile(entry, io.BytesIO(data))
+    return content.getvalue()
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """Refuse a name that is taken, be it by a dangling link. Raises WouldOverwrite, RootlessError."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise RootlessError(f"cannot write `{path}`: it is a directory", hint=f"name a file: -o {path}/support.tar.gz")
+    if not force:
+        raise WouldOverwrite(f"`{path}` is there already", hint="name another file with -o, or replace this one with --force")
+
+
+def write(path: Path, data: bytes, *, force: bool) -> None:
+    """Write a file that only its owner may read: beside it first, synced, then put in its place.
+
+    A link of that name is replaced, never followed. Raises RootlessError, WouldOverwrite where somebody took the name since.
+    """
+    require_free(path, force=force)
+    try:
+        # mkstemp opens with mode 0600 and O_EXCL.
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=".new", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(Path(name), path, force=force)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as error:
+        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+
+
+def _place(new: Path, path: Path, *, force: bool) -> None:
+    if force:
+        new.replace(path)
+        return
+    try:
+        # Unlike rename(2), link(2) fails where the name is taken.
+        os.link(new, path, follow_symlinks=False)
+    except FileExistsError:
+        raise WouldOverwrite(
+            f"`{path}` is there already", hint="name another file with -o, or replace it with --force"
+        ) from None
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
+            raise
+        # A file system without hard links: whoever takes the name in this very moment loses.
+        require_free(path, force=False)
+        new.rename(path)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems of the network and of user space cannot sync a directory; the file itself is synced.
+        if error.errno not in {errno.EINVAL, errno.EROFS}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _words(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _hint(error: OSError, path: Path) -> str | None:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"free some space (df -h {path.parent}), or write elsewhere: k3s-rootless bundle -o /tmp/{path.name}"
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return "write where you may: k3s-rootless bundle -o ~/support.tar.gz"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return f"make the directory first: mkdir -p {path.parent}"
+    return None

@@ -1,0 +1,117 @@
+"""Reads what a helper asks about a host: its release, kernel, memory, disks and mounts; each fact may fail alone.
+
+/etc/os-release, /proc/meminfo, /proc/uptime, /proc/self/mountinfo, /proc/self/limits, /sys/kernel/security/lsm, uname(2),
+statvfs(3); for names that are to be replaced, /proc/net/fib_trie and /proc/net/if_inet6.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless import command
+
+_VIRTUALIZATION_SECONDS = 3.0
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_LIMITS = ("Max open files", "Max processes", "Max locked memory")
+
+
+def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
+    """Give the facts as JSON has them; `places` are directories whose mounts and room matter.
+
+    What cannot be read is null, and `unknown` says why.
+    """
+    asked: dict[str, Callable[[], Any]] = {
+        "os_release": lambda: _os_release(root),
+        "kernel": lambda: f"{os.uname().sysname} {os.uname().release} {os.uname().version}",
+        "machine": lambda: os.uname().machine,
+        "processors": os.cpu_count,
+        "virtualization": _virtualization,
+        "cgroup_mounts": lambda: [one for one in mounts(root) if one["type"].startswith("cgroup")],
+        "memory_kib": lambda: _memory(root),
+        "uptime_seconds": lambda: float((root / "proc/uptime").read_text("ascii").split()[0]),
+        "load": lambda: (root / "proc/loadavg").read_text("ascii").strip(),
+        "security_modules": lambda: (root / "sys/kernel/security/lsm").read_text("ascii").strip(),
+        "limits": lambda: _limits(root),
+        "places": lambda: [_place(root, path) for path in places],
+    }
+    found: dict[str, Any] = {}
+    unknown = []
+    for name, ask in asked.items():
+        try:
+            found[name] = ask()
+        except (OSError, ValueError, IndexError) as error:
+            found[name] = None
+            unknown.append({"fact": name, "reason": str(error)})
+    return {**found, "unknown": unknown}
+
+
+def addresses(root: Path) -> tuple[str, ...]:
+    """List the addresses of this host, save those of the loopback; empty where they cannot be read."""
+    found: list[str] = []
+    try:
+        before = ""
+        for line in (root / "proc/net/fib_trie").read_text("ascii").splitlines():
+            # `|-- 192.0.2.7`, and on the next line `/32 host LOCAL`.
+            if "/32 host LOCAL" in line:
+                found.append(before)
+            before = line.split()[-1]
+        lines = (root / "proc/net/if_inet6").read_text("ascii").splitlines()
+        found += [str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in lines]
+    except (OSError, ValueError, IndexError):
+        pass
+    return tuple(dict.fromkeys(one for one in found if not ipaddress.ip_address(one).is_loopback))
+
+
+def mounts(root: Path) -> list[dict[str, str]]:
+    """List the mounts that this process sees (proc_pid_mountinfo(5))."""
+    found = []
+    for line in (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, behind = line.partition(" - ")
+        words, more = before.split(), behind.split()
+        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
+        found.append({"point": point, "type": more[0], "options": words[5], "super_options": more[-1]})
+    return found
+
+
+def _place(root: Path, path: Path) -> dict[str, Any]:
+    above = next(one for one in (path, *path.parents) if one.exists())
+    real = above.resolve()
+    holding = [one for one in mounts(root) if real.is_relative_to(one["point"])]
+    room = os.statvfs(real)
+    return {
+        "path": str(path),
+        "exists": above == path,
+        # The last of the longest: a later mount covers an earlier one.
+        "mount": max(reversed(holding), key=lambda one: len(one["point"]), default=None),
+        "free_mib": room.f_bavail * room.f_frsize // 2**20,
+        "size_mib": room.f_blocks * room.f_frsize // 2**20,
+        "free_inodes": room.f_favail,
+    }
+
+
+def _os_release(root: Path) -> dict[str, str]:
+    text = (root / "etc/os-release").read_text("utf-8", "replace")
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key: value.strip("\"'") for key, _, value in pairs}
+
+
+def _memory(root: Path) -> dict[str, int]:
+    wanted = {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"}
+    pairs = (line.split(":") for line in (root / "proc/meminfo").read_text("ascii").splitlines())
+    return {name: int(value.split()[0]) for name, value in pairs if name in wanted}
+
+
+def _limits(root: Path) -> dict[str, str]:
+    lines = (root / "proc/self/limits").read_text("ascii").splitlines()
+    return {name: " ".join(line[len(name) :].split()) for line in lines for name in _LIMITS if line.startswith(name)}
+
+
+def _virtualization() -> str | None:
+    program = shutil.which("systemd-detect-virt")
+    return command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip() if program else None

@@ -1,0 +1,57 @@
+"""What is asked side by side is answered or given up, each for itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from k3s_rootless.cli import together
+from k3s_rootless.errors import NotRunning, RootlessError
+
+
+def soon(seconds: float = 5) -> float:
+    return time.monotonic() + seconds
+
+
+def test_an_answer_is_an_answer() -> None:
+    assert 42 == together.answer(together.begin(lambda: 42), soon())
+
+
+def test_our_own_errors_arrive_as_they_are() -> None:
+    def ask() -> None:
+        raise NotRunning("not now", hint="later")
+
+    with pytest.raises(NotRunning) as raised:
+        together.answer(together.begin(ask), soon())
+
+    assert "later" == raised.value.hint
+
+
+def test_what_nobody_foresaw_takes_nothing_along() -> None:
+    with pytest.raises(RootlessError, match="it failed: ZeroDivisionError"):
+        together.answer(together.begin(lambda: 1 // 0), soon())
+
+
+def test_what_hangs_is_given_up_and_keeps_nobody() -> None:
+    held = threading.Event()
+    future = together.begin(held.wait)
+
+    with pytest.raises(RootlessError, match="no answer in time"):
+        together.answer(future, soon(0.05))
+
+    held.set()
+    assert together.answer(future, soon())
+
+
+def test_several_hang_at_the_same_time() -> None:
+    held = threading.Event()
+    begun = time.monotonic()
+    futures = [together.begin(held.wait) for _ in range(8)]
+    for future in futures:
+        with pytest.raises(RootlessError):
+            together.answer(future, begun + 0.2)
+
+    assert time.monotonic() - begun < 2
+    held.set()

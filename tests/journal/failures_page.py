@@ -1,0 +1,50 @@
+"""`python -m tests.journal.failures_page` renews docs/reference/failures.md from the catalogue and its lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from k3s_rootless.journal.catalogue import CATALOGUE, Failure
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reference/failures.md"
+LINES = ROOT / "tests/data/fatal-lines.json"
+_HEAD = """# Failures
+
+What `k3s-rootless diagnose` knows, made from its own data (a test keeps it so). Under each id: what it means, who mends it how,
+the check that asks the host about the same trouble, and lines that it is known by. A `fatal` line is what K3s dies of, or waits
+for without end; with `survived` it goes on without something; a `note` stands in starts that succeed as well, and is told
+beside a cause only; `benign` is harmless.
+"""
+
+
+def page() -> str:
+    """Write the page."""
+    known = json.loads(LINES.read_text("utf-8"))
+    return "\n".join((_HEAD, *(part for failure in CATALOGUE for part in _section(failure, known))))
+
+
+def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:
+    yield f"## {failure.id}\n"
+    yield f"**{_open(failure.title)}** ({failure.weight.value}). {failure.why[:1].upper()}{failure.why[1:]}.\n"
+    if failure.check:
+        yield f"Check: `{_open(failure.check)}`.\n"
+    if failure.told_by:
+        yield f"Its lines are those of [{failure.told_by}](#{failure.told_by}); what the host shows tells them apart.\n"
+    yield f"Remedy ({failure.remedy.mender.value}): {failure.remedy.text}.\n"
+    commands = "\n".join(failure.remedy.commands)
+    if commands:
+        yield f"```sh\n{commands}\n```\n"
+    lines = [case["line"].strip() for case in known if case["id"] == failure.id]
+    if lines:
+        yield "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def _open(text: str) -> str:
+    return text.replace("{", "[").replace("}", "]")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,81 @@
+"""Journals that nobody would write on purpose."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal.facts import Query
+
+ROOT = Path(__file__).parents[2]
+TEN_MEGABYTES = 10_000_000
+
+
+def journal(directory: Path, script: str) -> str:
+    program = directory / "journalctl"
+    program.write_text(f"#!{sys.executable}\nimport json, sys\n{script}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["x" * TEN_MEGABYTES, '\\"\u00e4' * (TEN_MEGABYTES // 4), [255] * (TEN_MEGABYTES // 2)],
+    ids=["letters", "escapes", "bytes"],
+)
+def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
+    line = json.dumps({"PRIORITY": "3", "MESSAGE": message, "_PID": "7"}).encode()
+    begun = time.process_time()
+
+    entry = reader.parse(line)
+
+    assert entry is not None
+    assert (entry.priority, entry.pid) == (3, 7)
+    assert 10_000 < len(entry.message) <= reader.LONGEST_MESSAGE
+    assert time.process_time() - begun < 3
+
+
+CHILD = """
+import resource, sys
+from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal.facts import Query
+with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
+    story = diagnosis.last_start(entries)
+print(story.lines, story.cause.id if story.cause else None, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def told(program: str) -> tuple[int, str, int]:
+    run = subprocess.run([sys.executable, "-c", CHILD, program], capture_output=True, text=True, check=True, cwd=ROOT)
+    lines, cause, kibibytes = run.stdout.split()
+    return int(lines), cause, int(kibibytes)
+
+
+def test_a_million_lines_need_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
+    noise = json.dumps({"MESSAGE": "I1123 21:35:11.953595 21 x.go:1] Waiting", "_SYSTEMD_INVOCATION_ID": "a" * 32})
+    few = journal(tmp_path, f"sys.stdout.write({noise + chr(10)!r} * 1000)")
+    small = told(few)
+    many = journal(tmp_path, f"for _ in range(1000): sys.stdout.write({noise + chr(10)!r} * 1000)")
+    large = told(many)
+
+    assert (small[0], large[0]) == (1000, 1_000_000)
+    assert large[2] < small[2] + 8 * 1024
+
+
+def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
+    script = (
+        "print(json.dumps({'MESSAGE': 'panic: runtime error: nil pointer'}))\n"
+        "for n in range(20000): print(json.dumps({'MESSAGE': f'goroutine {n} [select]:'}))"
+    )
+    with reader.read(Query(1000), journalctl=journal(tmp_path, script)) as entries:
+        story = diagnosis.story(entries)
+
+    assert story.cause is not None
+    assert (story.cause.id, story.lines) == ("panic", 1)

@@ -1,0 +1,113 @@
+"""What systemd and the host add to what a line says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.journal import diagnosis, verdict
+from k3s_rootless.journal.facts import Cause, Ending, Entry
+
+FAILED = Ending("loaded", "failed", "failed", "exit-code", code=1, status=1, delegate=True)
+ADMINISTRATOR = Remedy(Mender.ADMINISTRATOR, "delegate it", ("sudo delegate",))
+
+
+def cause(line: str) -> Cause:
+    found = diagnosis.first_cause([Entry(None, line)])
+    assert found is not None
+    return found
+
+
+CPUSET = cause('level=fatal msg="failed to find cpuset cgroup (v2)"')
+FORWARD = cause('level=fatal msg="expected sysctl value \\"net.ipv4.ip_forward\\" to be \\"1\\", got \\"0\\"; try"')
+
+
+def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding:
+    remedy = ADMINISTRATOR if state is Verdict.FAIL else None
+    return Finding(check, check, state, observed, reason="because" if remedy else "", remedy=remedy)
+
+
+@pytest.mark.parametrize(
+    ("ending", "identifier", "words"),
+    [
+        (replace(FAILED, status=203), "exec-failed", "203/EXEC"),
+        (replace(FAILED, status=200), "exit-chdir", "200/CHDIR"),
+        (replace(FAILED, status=217), "exit-user", "217/USER"),
+        (replace(FAILED, status=218), "exit-capabilities", "218/CAPABILITIES"),
+        (replace(FAILED, status=219), "exit-cgroup", "219/CGROUP"),
+        (replace(FAILED, status=226), "exit-namespace", "226/NAMESPACE"),
+        (replace(FAILED, code=2, status=9, result="signal"), "killed-by-memory", "SIGKILL"),
+        (replace(FAILED, code=2, status=9, result="oom-kill"), "killed-by-memory", "the memory ran out"),
+        (replace(FAILED, code=3, status=6, result="core-dump"), "signal", "signal 6"),
+        (replace(FAILED, result="timeout"), "timeout", "longer than systemd allows"),
+        (FAILED, None, ""),
+        (replace(FAILED, status=255), None, ""),
+    ],
+)
+def test_an_exit_status_is_read_where_no_line_says_more(ending: Ending, identifier: str | None, words: str) -> None:
+    found = verdict.of_ending(ending)
+
+    assert (found and found.id) == identifier
+    if found:
+        assert words in found.title
+        assert found.remedy is not None
+
+
+@pytest.mark.parametrize(
+    ("load_state", "identifier"), [("masked", "unit-masked"), ("error", "unit-broken"), ("bad-setting", "unit-broken")]
+)
+def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifier: str) -> None:
+    found = verdict.of_unit(Ending(load_state, "inactive", "dead", load_error="no ExecStart="))
+
+    assert found is not None
+    assert found.id == identifier
+    assert verdict.of_unit(FAILED) is None
+
+
+def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
+    found = verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0"), finding("userns.max", "0")], (), FAILED)
+
+    assert (found.check, found.remedy) == ("sysctl.ip_forward", ADMINISTRATOR)
+    assert found.seen == ("sysctl.ip_forward: 0: because",)
+
+
+def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
+    found = verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "1", Verdict.PASS)], (), FAILED)
+
+    assert found.remedy is not None
+    assert found.remedy.commands == ("k3s-rootless up",)
+    assert "finds nothing wrong now" in found.seen[0]
+
+
+@pytest.mark.parametrize("observed", ["configured, not realized", "realized, not effective"])
+def test_delegation_that_is_configured_and_not_effective_is_its_own_cause(observed: str) -> None:
+    found = verdict.with_host(CPUSET, [finding("cgroup.delegation.cpuset", observed)], (), FAILED)
+
+    assert (found.id, found.remedy) == ("delegation-stale", ADMINISTRATOR)
+    assert "cpuset" in found.title
+
+
+def test_a_systemd_that_cannot_delegate_cpuset_is_its_own_cause() -> None:
+    findings = [finding("cgroup.delegation.cpuset", "not delegated"), finding("systemd.user", "systemd 239.5", Verdict.PASS)]
+
+    assert "systemd-old" == verdict.with_host(CPUSET, findings, (), FAILED).id
+    assert "cgroup-controller" == verdict.with_host(CPUSET, findings[:1], (), FAILED).id
+
+
+def test_a_unit_that_does_not_ask_for_delegation_is_the_cause_whatever_the_host_delegates() -> None:
+    ending = replace(FAILED, delegate=False, drop_ins=("/x/50.conf",))
+
+    found = verdict.with_host(CPUSET, [finding("cgroup.delegation.cpuset", "not delegated")], (), ending)
+
+    assert found.id == "unit-not-delegating"
+    assert "/x/50.conf" in found.seen[0]
+
+
+def test_nobody_who_could_look_says_nothing() -> None:
+    unknown = finding("sysctl.ip_forward", "", Verdict.UNKNOWN)
+
+    found = verdict.with_host(FORWARD, [unknown], (), FAILED)
+
+    assert (found.seen, found.remedy) == ((), FORWARD.remedy)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.service import login
+
+FLAGS = "var/lib/systemd/linger"
+
+
+@pytest.mark.parametrize(("user", "flag"), [("alice", "alice"), ("DOMAIN\\bob", "DOMAIN\\x5cbob")], ids=["plain", "winbind"])
+def test_a_flag_of_logind_tells_who_lingers(tmp_path: Path, user: str, flag: str) -> None:
+    (tmp_path / FLAGS).mkdir(parents=True)
+    path = tmp_path / FLAGS / flag
+
+    before = login.lingers(user, tmp_path)
+    path.touch()
+
+    assert Known(value=False, source=str(path)) == before
+    assert Known(value=True, source=str(path)) == login.lingers(user, tmp_path)
+
+
+def test_a_directory_that_cannot_be_looked_into_is_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/systemd").mkdir(parents=True)
+    (tmp_path / FLAGS).symlink_to("linger")
+
+    assert isinstance(login.lingers("alice", tmp_path), Unknown)

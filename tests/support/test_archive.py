@@ -1,0 +1,134 @@
+"""An archive is written whole or not at all, for its owner alone, over nothing that was there."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import stat
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError, WouldOverwrite
+from k3s_rootless.support import archive, host
+from k3s_rootless.support.facts import Item, Missing
+
+ITEMS = (
+    Item("status.json", "how far", '{"x": "é"}\n'),
+    Item("journal/start-1.txt", "the journal", "lone \ud800 surrogate\n", "cut"),
+)
+MADE = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def test_the_manifest_tells_sizes_sums_and_what_is_missing() -> None:
+    item = archive.manifest(ITEMS, [Missing("unit.txt", "the unit", "there is none")], {"anonymous": True})
+    content = json.loads(item.text)
+
+    assert archive.SCHEMA == content["schema"]
+    assert content["anonymous"]
+    assert ["status.json", "journal/start-1.txt"] == [one["name"] for one in content["files"]]
+    data = ITEMS[0].text.encode()
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (content["files"][0]["size"], content["files"][0]["sha256"])
+    assert [None, "cut"] == [one["problem"] for one in content["files"]]
+    assert [{"name": "unit.txt", "what": "the unit", "reason": "there is none"}] == content["missing"]
+
+
+def test_the_archive_tells_nothing_of_its_maker() -> None:
+    data = archive.packed(ITEMS, "folder", MADE)
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as opened:
+        members = opened.getmembers()
+        texts = {one.name: opened.extractfile(one).read() for one in members}  # type: ignore[union-attr]
+    assert {"folder/status.json", "folder/journal/start-1.txt"} == set(texts)
+    assert {(0, 0, "", "", 0o600)} == {(one.uid, one.gid, one.uname, one.gname, one.mode) for one in members}
+    assert b"lone ? surrogate\n" == texts["folder/journal/start-1.txt"]
+    assert data[3:10] == gzip.compress(b"", mtime=0)[3:10]
+
+
+def test_a_new_file_is_for_its_owner_alone_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+
+    archive.write(path, b"data", force=False)
+
+    assert b"data" == path.read_bytes()
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_there_is_kept_until_forced(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_text("mine")
+
+    with pytest.raises(WouldOverwrite, match="is there already"):
+        archive.write(path, b"data", force=False)
+    assert "mine" == path.read_text()
+    archive.write(path, b"data", force=True)
+
+    assert b"data" == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", ["victim", "nothing"])
+def test_a_link_is_never_followed(tmp_path: Path, target: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    path = tmp_path / "a.tar.gz"
+    path.symlink_to(tmp_path / target)
+
+    with pytest.raises(WouldOverwrite):
+        archive.write(path, b"data", force=False)
+    archive.write(path, b"data", force=True)
+
+    assert "mine" == victim.read_text()
+    assert not (tmp_path / "nothing").exists()
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone/a.tar.gz", "no such file"), (".", "is a directory"), ("file/a.tar.gz", "not a directory")]
+)
+def test_where_nothing_can_be_written(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(RootlessError, match=words) as raised:
+        archive.write(tmp_path / name, b"data", force=True)
+
+    assert raised.value.hint
+
+
+def test_the_facts_of_a_host_fail_one_by_one(tmp_path: Path) -> None:
+    """An empty tree has nothing to read, and some facts come from the kernel all the same."""
+    found = host.facts(tmp_path, (tmp_path,))
+
+    assert found["os_release"] is None
+    assert found["machine"]
+    assert {"os_release", "uptime_seconds", "places"} <= {one["fact"] for one in found["unknown"]}
+
+
+def test_the_facts_of_this_host_are_there(tmp_path: Path) -> None:
+    found = host.facts(Path("/"), (tmp_path / "not" / "yet",))
+
+    assert found["memory_kib"]["MemTotal"] > 0
+    (place,) = found["places"]
+    assert not place["exists"]
+    assert place["mount"]["point"].startswith("/")
+    assert place["size_mib"] > 0
+
+
+def test_addresses_are_those_of_the_host_and_not_of_the_loopback(tmp_path: Path) -> None:
+    net = tmp_path / "proc/net"
+    net.mkdir(parents=True)
+    (net / "fib_trie").write_text(
+        "Local:\n  +-- 0.0.0.0/0\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 192.0.2.7\n        /32 host LOCAL\n"
+        "     |-- 192.0.2.255\n        /32 link BROADCAST\n"
+    )
+    (net / "if_inet6").write_text(
+        "00000000000000000000000000000001 01 80 10 80 lo\n20010db8000000000000000000000007 02 40 00 80 eth0\n"
+    )
+
+    assert ("192.0.2.7", "2001:db8::7") == host.addresses(tmp_path)
+    assert () == host.addresses(tmp_path / "nowhere")

@@ -1,0 +1,221 @@
+"""The page says what was gathered, believes nothing of it, and asks nobody for anything."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.support import drawing, levels, milestones, page
+from k3s_rootless.support.facts import Begun, Item, Line, Milestone, Missing
+from tests.lab.fixtures import absent
+from tests.support import chromium
+
+BEGAN = datetime(2026, 11, 24, 0, 1, 44, tzinfo=UTC)
+HOSTILE = '<script>document.title="owned"</script><img src="http://nobody.test/x.png" onerror="1">"\'\u202e\x1b[31m'
+ABOUT = {
+    "made": BEGAN.isoformat(),
+    "version": "0.1.0",
+    "anonymous": False,
+    "secrets_note": "",
+    "redacted": {"token": 2},
+    "redacted_total": 2,
+}
+
+
+def phases() -> list[dict[str, object]]:
+    seen = [
+        Milestone(milestones.STARTED, BEGAN, "systemd"),
+        Milestone("kubeconfig written", BEGAN + timedelta(seconds=9.5), "time of ~/.kube/k3s.yaml"),
+        Milestone("node registered", None, "the journal", "no line says so"),
+    ]
+    return milestones.document(seen, BEGAN)
+
+
+def port(**other: object) -> dict[str, object]:
+    row: dict[str, object] = {"protocol": "tcp", "parent_ip": None, "parent_port": 10080, "child_port": 80, "offset": 10000}
+    return row | {"target": "kube-system/traefik:80", "verdict": "pass", "reason": ""} | other
+
+
+def content(text: str = "plain", lines: int = 3) -> page.Content:
+    check = {"check": "k3s.binary", "title": text, "verdict": "fail", "observed": text, "source": "/x", "reason": text}
+    documents: dict[str, dict[str, Any]] = {
+        "check": {"checks": [check | {"remedy": {"mender": "user", "text": text, "commands": [text]}}], "errors": []},
+        "status": {"state": "ready", "node": text, "errors": []},
+        "ports": {"ports": [port(), port(parent_port=10443, verdict="fail", reason=text, target=text)], "errors": []},
+        "version": {"k3s": "v1.33.4+k3s1", "k3s_path": "/usr/local/bin/k3s", "systemd": "257", "errors": []},
+        "diagnosis": {
+            "cause": {"title": text, "line": text, "fatal": True, "check": "", "time": None, "remedy": None},
+            "errors": [],
+        },
+        "phases": {"start": BEGAN.isoformat(), "start_source": "systemd", "phases": phases(), "errors": []},
+        "env": {"unit": {"PATH": text}, "manager": {"LANG": None}, "errors": []},
+        "host": {"os_release": {"PRETTY_NAME": text}, "memory_kib": {"MemTotal": 2048}, "unknown": [], "errors": []},
+    }
+    said = tuple(Line(BEGAN, levels.LEVELS[number % 5], "k3s[1]", f"{text} {number}") for number in range(lines))
+    begun = (Begun("c1885cfeb3ef48ae81eee01c9bcad20c", said),)
+    return page.Content(
+        documents, begun, text, [Item("unit.txt", text, text)], [Missing("journal/", "the journal", text)], ABOUT
+    )
+
+
+def test_all_of_it_is_on_the_page() -> None:
+    shown = page.render(content())
+
+    for wanted in (
+        "ready",
+        "v1.33.4+k3s1",
+        "10080/tcp",
+        "kube-system/traefik:80",
+        "9.5 s",
+        "not seen: no line says so",
+        "plain 2",
+    ):
+        assert wanted in shown
+
+
+def test_nothing_that_was_gathered_becomes_markup() -> None:
+    shown = page.render(content(HOSTILE))
+
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+
+
+@given(st.text(st.characters(), max_size=80))
+def test_any_text_makes_a_page(text: str) -> None:
+    shown = page.render(content(text, lines=1))
+
+    assert shown.rstrip().endswith("</html>")
+    assert re.findall(r"<script|<img|<iframe|<link|<object", shown, re.IGNORECASE) == []
+
+
+def test_documents_that_are_only_errors_make_a_page() -> None:
+    error = {"errors": [{"message": "there was no answer in time", "hint": None, "exit_code": 1}]}
+    documents = dict.fromkeys(("check", "status", "ports", "version", "diagnosis", "phases", "env", "host"), error)
+
+    shown = page.render(page.Content(documents, (), "", [], [], ABOUT))
+
+    assert shown.count("there was no answer in time") >= 6
+
+
+def test_the_page_names_no_address_that_a_browser_would_ask() -> None:
+    shown = page.render(content())
+
+    assert "default-src 'none'" in shown
+    assert re.findall(r"(?:src|href)=\"(?!#)", shown) == []
+    assert "@import" not in shown
+    assert "url(" not in shown
+
+
+def test_a_long_journal_shows_its_beginning_and_its_end() -> None:
+    lines = tuple(Line(None, "info", "k3s", str(number)) for number in range(5000))
+
+    shown, gap = page.excerpt(lines)
+
+    assert (page.MOST_LINES, 3500) == (len(shown), gap)
+    assert ["0", "299", "3800", "4999"] == [shown[at].text for at in (0, 299, 300, -1)]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=12))
+def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
+    drawn = drawing.time_line([{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds])
+
+    if drawn is None:
+        assert all(one is None for one in seconds)
+        return
+    assert len(drawn.bars) == len(seconds)
+    assert all(bar.width is None or (bar.x >= 0 and bar.x + bar.width <= drawn.width) for bar in drawn.bars)
+    assert len(drawn.ticks) <= 9
+
+
+def test_many_forwards_are_drawn_in_part_and_counted() -> None:
+    drawn = drawing.forwards([port(parent_port=number) for number in range(1000)])
+
+    assert drawn is not None
+    assert 1000 == len(drawn.arrows) + drawn.left_out
+    assert drawing.forwards([]) is None
+
+
+def test_what_is_older_than_the_start_is_of_another_one() -> None:
+    old = BEGAN - timedelta(seconds=5)
+    files: dict[str, tuple[str, datetime | None, str]] = {
+        "kept": ("/a", BEGAN + timedelta(seconds=1), ""),
+        "rounded": ("/b", BEGAN - timedelta(seconds=0.4), ""),
+        "old": ("/c", old, ""),
+        "gone": ("/d", None, "/d: no such file"),
+    }
+    found = {one.name: one for one in milestones.of_files(files, BEGAN)}
+
+    assert [True, True, False, False] == [found[name].time is not None for name in files]
+    assert BEGAN == found["rounded"].time
+    assert "older than this start" in found["old"].reason
+    assert all(one.time is None for one in milestones.of_files(files, None))
+
+
+@pytest.mark.parametrize(
+    ("message", "priority", "level"),
+    [
+        ('time="x" level=warning msg="y"', 6, "warning"),
+        ('time="x" level=fatal msg="y"', 6, "fatal"),
+        ("E1124 00:01:46.107136 15 x.go:1] y", 6, "error"),
+        ("I1124 00:01:46.107136 15 x.go:1] y", 3, "info"),
+        ("panic: runtime error", 6, "fatal"),
+        ("Failed with result 'exit-code'.", 4, "warning"),
+        ("plain", None, "info"),
+        ("plain", 99, "info"),
+    ],
+)
+def test_how_grave_a_line_is(message: str, priority: int | None, level: str) -> None:
+    assert level == levels.level(message, priority)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Path:
+    """A place for what Chromium writes; without Chromium the test is skipped, or fails where all layers are required."""
+    if chromium.program() is None:
+        absent("browser", "chromium is not installed")
+    return tmp_path
+
+
+def test_a_browser_shows_it_and_asks_for_nothing(browser: Path) -> None:
+    file = browser / "index.html"
+    file.write_text(page.render(content(HOSTILE)), "utf-8")
+
+    light = chromium.opened(file, browser)
+    dark = chromium.opened(file, browser, dark=True)
+
+    assert () == light.asked == dark.asked
+    assert "<title>Rootless K3s: support bundle" in light.document
+    assert "<svg" in light.document
+    assert corner(light.picture)[0] > 200
+    assert corner(dark.picture)[0] < 60
+
+
+def test_the_browser_would_have_been_seen_asking(browser: Path) -> None:
+    """The same page without its policy, and with a picture from outside."""
+    file = browser / "careless.html"
+    file.write_text('<!DOCTYPE html><title>x</title><img src="http://nobody.test/x.png">', "utf-8")
+
+    assert ("http://nobody.test/x.png",) == chromium.opened(file, browser).asked
+
+
+def corner(picture: Path) -> bytes:
+    """Give the first pixel of a PNG, as red, green and blue."""
+    data = picture.read_bytes()
+    at, packed = 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        if data[at + 4 : at + 8] == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += 12 + length
+    # The first byte of a row names its filter; of the first pixel every filter leaves the value as it is.
+    return zlib.decompress(packed)[1:4]
