@@ -44,14 +44,16 @@ class Manifests:
                 raise RootlessError(error.message, hint=_HINT) from error
 
     def _objects(self, document: Any) -> Iterator[fields.Json]:  # noqa: ANN401 (other people's YAML)
+        from k3s_rootless.ports.envelope import envelope
+
         todo, steps = [document], 0
         while todo:
-            one = fields.typed(todo.pop(), dict)
+            one = todo.pop()
             # YAML's anchors let a list hold itself, or a short text stand for millions of objects.
             steps += 1
             if steps > _MOST_OBJECTS:
                 raise fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
-            kind = fields.field(one, "kind", str)
+            kind = envelope(one).kind
             if kind.endswith("List") and "items" in one:
                 # A ServiceList's items need no kind of their own.
                 own = {} if kind == "List" else {"kind": kind.removesuffix("List")}

@@ -75,7 +75,7 @@ def test_json_is_yaml() -> None:
             "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 70000}]}",
             "document 1: spec.ports.0.port: a port from 1 to 65535",
         ),
-        (WEB + "---\nkind: Service\nmetadata: {name: on}", "document 2: spec: it is missing"),
+        (WEB + "---\nkind: Service\nmetadata: {name: api}", "document 2: spec: it is missing"),
         ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: a text is wanted"),
         ("just: words", "document 1: kind: it is missing"),
         ("- a", "document 1: an object is wanted"),
