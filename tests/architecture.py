@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = ("errors", "paths", "finding", "observation", "command", "printable", "rest", "release")
+LEAVES = ("errors", "paths", "finding", "observation", "command", "durable", "printable", "rest", "release")
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),

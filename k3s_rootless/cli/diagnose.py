@@ -78,10 +78,11 @@ def _of_unit(session: Session, since: str | None) -> int:
 
 
 def _require_unit(state: UnitState, since: str | None) -> None:
+    from k3s_rootless.cli import status
     from k3s_rootless.errors import NotRunning
 
     if not state.installed:
-        raise NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
+        raise status.absence(state)
     if not (state.running or state.dead or since) and state.active_state == "inactive" and state.result == "success":
         raise NotRunning(
             "K3s is not running, and its last start did not fail",

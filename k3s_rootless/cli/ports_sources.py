@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from k3s_rootless.cli import together
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.ports import exposure
@@ -34,37 +34,15 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
     from k3s_rootless.ports import services, sockets
 
-    kit = _begin(lambda: ask_rootlesskit(start))
-    host = _begin(ask_host)
+    kit = together.begin(lambda: ask_rootlesskit(start))
+    host = together.begin(ask_host)
     listed = observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
     pods: Observed[tuple[PodPort, ...]] = Known(())
     if everything:
         pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
-    forwards, inside, dials = kit()
-    sources = Sources(forwards, listed, host(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
+    forwards, inside, dials = kit.result()
+    sources = Sources(forwards, listed, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
     return identified(sources, running(start))
-
-
-def _begin(work: Callable[[], T]) -> Callable[[], T]:
-    # Bare threads: an executor's module loads logging and queues, 8 ms for what is two lines.
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:  # noqa: BLE001 (raised again where the answer is wanted)
-            failed.append(error)
-
-    def result() -> T:
-        thread.join()
-        if failed:
-            raise failed[0]
-        return done[0]
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return result
 
 
 def ask_rootlesskit(start: Start) -> _Inside:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.service import plan
 from k3s_rootless.service.systemd import UserManager
@@ -51,7 +51,7 @@ def read(path: Path) -> tuple[str | None, datetime | None]:
     except FileNotFoundError:
         return None, None
     except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {_words(error)}") from error
+        raise RootlessError(f"cannot read `{path}`: {durable.reason(error)}") from error
 
 
 def write(path: Path, text: str) -> None:
@@ -59,20 +59,11 @@ def write(path: Path, text: str) -> None:
     try:
         _own_directory(path.parent)
         _sweep(path)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
+        with durable.staged(path, text.encode("utf-8", "surrogateescape"), 0o644) as new:
+            new.replace(path)
+        durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 
 
 @contextmanager
@@ -81,7 +72,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise RootlessError(f"cannot open the lock `{path}`: {_words(error)}") from error
+        raise RootlessError(f"cannot open the lock `{path}`: {durable.reason(error)}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,21 +96,9 @@ def _own_directory(directory: Path) -> None:
 
 def _sweep(path: Path) -> None:
     # What a run that was killed between writing and renaming left; nobody else makes such names, and the lock is ours.
-    for left in path.parent.glob(f".{path.name}.*.new"):
+    for left in path.parent.glob(f".{path.name}.*{durable.SUFFIX}"):
         with suppress(OSError):
             left.unlink()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _words(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def _hint(error: OSError, path: Path) -> str | None:

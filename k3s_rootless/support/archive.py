@@ -10,12 +10,12 @@ import json
 import os
 import stat
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError, WouldOverwrite
 from k3s_rootless.support.facts import Item, Missing
 
@@ -71,7 +71,7 @@ def require_free(path: Path, *, force: bool) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
     if stat.S_ISDIR(status.st_mode):
         raise RootlessError(f"cannot write `{path}`: it is a directory", hint=f"name a file: -o {path}/support.tar.gz")
     if not force:
@@ -85,19 +85,11 @@ def write(path: Path, data: bytes, *, force: bool) -> None:
     """
     require_free(path, force=force)
     try:
-        # mkstemp opens with mode 0600 and O_EXCL.
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=".new", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            _place(Path(name), path, force=force)
-        finally:
-            Path(name).unlink(missing_ok=True)
-        _sync(path.parent)
+        with durable.staged(path, data, 0o600) as new:
+            _place(new, path, force=force)
+        durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {_words(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 
 
 def _place(new: Path, path: Path, *, force: bool) -> None:
@@ -119,24 +111,8 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
         new.rename(path)
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some file systems of the network and of user space cannot sync a directory; the file itself is synced.
-        if error.errno not in {errno.EINVAL, errno.EROFS}:
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
-
-
-def _words(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def _hint(error: OSError, path: Path) -> str | None:
