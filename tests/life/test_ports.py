@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.life import peers
 from tests.life.conftest import Tool
@@ -18,7 +21,7 @@ from tests.life.portmap import blind, rows, until
 from tests.machine import HOME, Machine
 
 pytestmark = pytest.mark.lab
-HOLD = {"port": 9100, "name": "evil"}
+SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 
 
 @pytest.fixture(scope="module")
@@ -330,10 +333,7 @@ def test_a_plan_names_every_conflict_before_anything_is_applied(running: Tool) -
 
 
 def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
-    from jsonschema import Draft202012Validator
-
     peers.open_forward(running.machine, "127.0.0.1:9997:9997/tcp")
-    schemas = Path(__file__).parents[2] / "docs/reference/schemas"
     for name, answers in {
         "ports-v1.json": [
             running("ports", "--all", "--probe", "--json").stdout,
@@ -344,7 +344,7 @@ def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
             running("ports", "plan", "none.yaml", "--json").stdout,
         ],
     }.items():
-        schema = json.loads((schemas / name).read_text("utf-8"))
+        schema = json.loads((SCHEMAS / name).read_text("utf-8"))
         for answer in answers:
             Draft202012Validator(schema).validate(json.loads(answer))
     peers.close_forward(running.machine, 9997)
@@ -389,6 +389,38 @@ def test_watch_sees_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> 
         assert "interrupted" in process.stderr.read()
 
 
+_TYPED = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports', '--watch']) >> 8)"
+
+
+def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    lab = lab_tool.machine
+    begin = ("env", "TERM=xterm", "COLUMNS=140", "LINES=40", "python3", "-c", _TYPED)
+    with lab.popen(*begin) as process, contextlib.ExitStack() as at_end:
+        at_end.callback(process.kill)
+        assert process.stdin
+        lines = peers.Lines(process)
+        lines.wait_for("Ctrl-C ends")
+        assert 1 == sum("HOST" in line for line in lines.seen)
+        for what, change, shows in WATCHED[:2]:
+            before = len(lines.seen)
+            change(lab)
+            changed = time.monotonic()
+            assert lines.wait_for(shows) - changed < 1.0, what
+            lines.wait_for("Ctrl-C ends")
+            drawn = "".join(lines.seen[before:])
+            # Up to where the table began, line by line, each of them erased; and the row itself is marked.
+            assert drawn.count("\x1b[1A\x1b[2K") >= 8, what
+            assert 1 == drawn.count("REACHES"), what
+            assert re.search(rf"\x1b\[[0-9;]*m\{shows[0]}.*0\.0\.0\.0:9998", drawn), (what, drawn)
+        lines.wait_for("Ctrl-C ends", seconds=8)
+        assert "0.0.0.0:9998 " not in "".join(lines.seen[-20:]).partition("REACHES")[2].partition("\n\n")[0]
+        process.stdin.write("\x03")
+        process.stdin.flush()
+        assert 130 == process.wait(5)
+        assert "\x1b[?25l" not in "".join(lines.seen).rpartition("\x1b[?25h")[2]
+
+
 def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     with lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process:
@@ -400,7 +432,13 @@ def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) ->
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(5)
     documents = [json.loads(line) for line in lines.seen]
-    assert {"k3s-rootless/ports/v1"} == {one["schema"] for one in documents}
+    schema = Draft202012Validator(json.loads((SCHEMAS / "ports-v1.json").read_text("utf-8")))
+    for document in documents:
+        schema.validate(document)
+    assert [] == documents[0]["changes"]
+    assert all(document["changes"] for document in documents[1:])
+    came = [one["port"]["target"] for one in documents[-1]["changes"] if one["change"] != "removed"]
+    assert "kube-system/traefik:443" in came
 
 
 def test_watch_ends_when_nobody_reads(lab_tool: Tool) -> None:
