@@ -18,7 +18,7 @@ from tests.life import peers
 from tests.life.conftest import Tool
 from tests.life.peers import service
 from tests.life.portmap import blind, rows, until
-from tests.machine import HOME, Machine
+from tests.machine import HOME, TOOL, Machine
 
 pytestmark = pytest.mark.lab
 SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
@@ -54,6 +54,33 @@ def test_what_all_sources_agree_on_answers(running: Tool) -> None:
         found["kube-system/traefik:80/tcp"]["url"],
         found["kube-system/traefik:80/tcp"]["offset"],
     )
+
+
+_BOTH = """
+import os
+from dataclasses import replace
+from pathlib import Path
+from k3s_rootless.service import glance
+from k3s_rootless.service.systemd import UserManager
+runtime = Path(os.environ["XDG_RUNTIME_DIR"])
+for name in ("k3s-rootless.service", "dbus.socket", "none@x-y.service"):
+    with UserManager(os.environ, runtime, os.getuid()) as manager:
+        known = manager.unit(name)
+    seen = glance.unit(name, runtime)
+    assert seen and replace(seen, memory=None, cpu=None) == replace(known, memory=None, cpu=None), (seen, known)
+    print(seen.name, seen.load_state)
+"""
+
+
+def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
+    python = "/opt/k3s-rootless/bin/python"
+    done = running.machine.user(python, "-I", "-c", _BOTH)
+    loaded = running.machine.user(python, "-I", "-X", "importtime", TOOL, "ports", "--json").stderr
+
+    assert "k3s-rootless.service loaded\ndbus.socket loaded\nnone@x-y.service not-found\n" == done.stdout, done.stderr
+    assert "http.client" in loaded
+    # So it was busctl that answered, and nothing was loaded for the adapter.
+    assert not [name for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich") if f" {name}\n" in loaded]
 
 
 def test_the_table_is_for_people_and_warns(running: Tool) -> None:
