@@ -66,7 +66,7 @@ def teller(report: Report) -> Documents | Lines | Table:
     """Give who suits the reader: a program that reads JSON, a pipe, or a terminal."""
     if report.json_for is not None:
         return Documents(report)
-    return Table(report) if report.redraws() else Lines(report)
+    return Table(report) if report.on_terminal() else Lines(report)
 
 
 class _Context:

@@ -100,8 +100,8 @@ class Report:
             table.add_row(*(Text(cell, style=_STYLES.get(cell, ""), overflow="fold") for cell in row))
         _console().print(table)
 
-    def redraws(self) -> bool:
-        """Tell whether stdout is a terminal on which something can be drawn in the place of what was there."""
+    def on_terminal(self) -> bool:
+        """Tell whether the answer is text for a terminal on which it can be drawn anew in its place."""
         return self.json_for is None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
     @contextmanager
@@ -110,7 +110,7 @@ class Report:
         from rich.live import Live
 
         console = _console()
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
             # rich hides the cursor, and a program that is killed could not bring it back.
             console.show_cursor(show=True)
             yield Screen(console, live)

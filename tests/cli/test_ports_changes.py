@@ -55,7 +55,7 @@ def test_a_change_that_no_line_shows_is_no_news_for_people() -> None:
 DRAWN = """
 from k3s_rootless.cli.report import Report
 report = Report()
-assert report.redraws()
+assert report.on_terminal()
 with report.screen() as screen:
     for mark in " +":
         rows = [(mark if number == 700 else " ", f"evil\\x1b[2J{number}") for number in range(1000)]
