@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from k3s_rootless.cli import ports_document, ports_sources, ports_text
+from k3s_rootless.observation import Known
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,7 +93,8 @@ class Documents(_Context):
             return
         addresses = ports_sources.addresses()
         document = ports_document.document(found, found.rows, addresses)
-        told = [{"change": _WORDS[one.mark], "port": ports_document.port(one.row, None)} for one in changes or ()]
+        known = addresses.value if isinstance(addresses, Known) else None
+        told = [{"change": _WORDS[one.mark], "port": ports_document.port(one.row, known)} for one in changes or ()]
         self._report.document_line({"time": _now().isoformat(timespec="milliseconds"), **document, "changes": told})
 
 
@@ -153,9 +155,10 @@ class Table(_Context):
             self._screen = self._open.enter_context(self._report.screen())
         self._size = self._screen.size
         found = self._found
-        here = rows_of(found) if found else {}
-        shown = [(self._marks[key][1].mark if key in self._marks else " ", row) for key, row in here.items()]
-        shown += [("-", one.row) for key, (_, one) in self._marks.items() if key not in here]
+        here = [(_key(row), row) for row in (found.rows if found else ())]
+        shown = [(self._marks[key][1].mark if key in self._marks else " ", row) for key, row in here]
+        gone = self._marks.keys() - {key for key, _ in here}
+        shown += [("-", self._marks[key][1].row) for key in gone]
         shown.sort(key=lambda one: (one[1].proto, one[1].parent_port, one[1].target))
         notes = [f"could not ask {source}: {reason}" for source, reason in (found.blind if found else ())]
         notes += [*self._latest, f"as of {_now():%H:%M:%S}, each change within a second; Ctrl-C ends"]

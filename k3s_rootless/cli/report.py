@@ -26,10 +26,8 @@ _STYLES = {
     **dict.fromkeys(("warn", "pending", "stray", "not forwarded"), "yellow"),
     **dict.fromkeys(("fail", "blocked", "collision", "stalled", "silent"), "red"),
     "unknown": "magenta",
-    "+": "bold green",
-    "~": "bold yellow",
-    "-": "dim strike",
 }
+_MARKS = {"+": "bold green", "~": "bold yellow", "-": "dim strike"}
 _MOST_RICH_ROWS = 500
 
 
@@ -158,7 +156,7 @@ class Screen:
         for column in table.columns:
             column.no_wrap = True
         for row in fitting:
-            style = _STYLES.get(row[0], "")
+            style = _MARKS.get(row[0], "")
             table.add_row(*(Text(_safe(cell), style=_STYLES.get(cell, style), overflow="ellipsis") for cell in row))
         more = [f"and {len(rows) - room} more: make the window higher, or see them with: k3s-rootless ports"]
         # The cursor rests on a line of its own below.
