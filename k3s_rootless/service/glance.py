@@ -19,7 +19,7 @@ from k3s_rootless.errors import CommandFailed
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
-SECONDS = 2.0
+SECONDS = 1.0
 _UNITS = "/org/freedesktop/systemd1/unit/"
 
 

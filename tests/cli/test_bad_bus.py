@@ -196,7 +196,7 @@ def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, comma
 
 def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit", "StartTransientUnit"])
-    killer = subprocess.Popen(["sh", "-c", f"sleep 5; kill -9 {bus.bus.pid}"])
+    killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {bus.bus.pid}"])
     ended = run(environment(home, bus.runtime), commands=("check", "down", "status", "ports", "logs", "diagnose"))
     killer.wait()
 
