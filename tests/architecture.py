@@ -66,6 +66,7 @@ READERS = (
     "preflight/probes.py",
     "service/bus.py",
     "service/delegation.py",
+    "service/glance.py",
     "service/login.py",
     "service/properties.py",
     "service/systemd.py",
