@@ -8,12 +8,12 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = ("errors", "paths", "finding", "observation", "command", "durable", "printable", "rest", "release")
+LEAVES = ("errors", "paths", "finding", "measure", "observation", "command", "durable", "printable", "rest", "release")
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),
     "http": ("rest.py",),
-    "jinja2": ("service/unit.py", "support/page.py"),
+    "jinja2": ("preflight/script.py", "service/unit.py", "support/page.py"),
     "pydantic": ("ports/envelope.py",),
     "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/report.py",),
@@ -22,6 +22,8 @@ OWNERS = {
 }
 JUDGES = (
     "preflight/checks.py",
+    "preflight/nixos.py",
+    "preflight/script.py",
     "preflight/judgement.py",
     "preflight/programs.py",
     "preflight/system.py",
