@@ -5,12 +5,16 @@ Files for an administrator go under names of our own into `*.d` directories, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
+_PROFILE = "/etc/apparmor.d/k3s-rootless"
+_MODULES = "/etc/modules-load.d/60-k3s-rootless.conf"
+_DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
 _SUBID_START = 100000
 _SUBID_COUNT = 65536
 
@@ -62,7 +66,7 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
         )
     return Remedy(
         Mender.ADMINISTRATOR,
-        f"boot with cgroup v2 alone, so that no v1 hierarchy holds {controller}: systemd.unified_cgroup_hierarchy=1 "
+        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller: systemd.unified_cgroup_hierarchy=1 "
         "on the kernel command line",
     )
 
@@ -85,21 +89,91 @@ def sysctl(key: str, value: str) -> Remedy:
     )
 
 
+_INSTALL = {
+    "debian": "sudo apt-get install",
+    "ubuntu": "sudo apt-get install",
+    "fedora": "sudo dnf install",
+    "rhel": "sudo dnf install",
+    "suse": "sudo zypper install",
+    "opensuse": "sudo zypper install",
+    "arch": "sudo pacman -S",
+}
+_MAP_PACKAGES = {"debian": "uidmap", "ubuntu": "uidmap", "suse": "shadow", "opensuse": "shadow", "arch": "shadow"}
+
+
 def package(distribution: str) -> Remedy:
     """Install the package that carries newuidmap and newgidmap."""
-    words = set(distribution.split())
-    commands = {
-        "debian": "sudo apt-get install uidmap",
-        "ubuntu": "sudo apt-get install uidmap",
-        "fedora": "sudo dnf install shadow-utils",
-        "rhel": "sudo dnf install shadow-utils",
-        "suse": "sudo zypper install shadow",
-        "opensuse": "sudo zypper install shadow",
-        "arch": "sudo pacman -S shadow",
-    }
-    command = next((line for name, line in commands.items() if name in words), None)
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
-    return Remedy(Mender.ADMINISTRATOR, text, (command,) if command else ())
+    return Remedy(Mender.ADMINISTRATOR, text, _installing(distribution, _MAP_PACKAGES, "shadow-utils"))
+
+
+def fuse(distribution: str) -> Remedy:
+    """Install the package that carries mount.fuse3, which containerd calls and K3s does not bundle."""
+    return Remedy(Mender.ADMINISTRATOR, "install the package with mount.fuse3 (fuse3)", _installing(distribution, {}, "fuse3"))
+
+
+def _installing(distribution: str, names: Mapping[str, str], other: str) -> tuple[str, ...]:
+    words = set(distribution.split())
+    found = next(((name, line) for name, line in _INSTALL.items() if name in words), None)
+    return (f"{found[1]} {names.get(found[0], other)}",) if found else ()
+
+
+def apparmor(path: str) -> Remedy:
+    """Let this one program make user namespaces, by a profile that restricts it in nothing; never the global switch."""
+    # Wildcards of AppArmor (apparmor.d(5), "Globbing") and the quote are taken by their letter.
+    escaped = "".join(f"\\{letter}" if letter in '"\\*?[]{}^@' else letter for letter in path)
+    lines = (
+        "abi <abi/4.0>,",
+        "include <tunables/global>",
+        f'profile k3s-rootless "{escaped}" flags=(unconfined) {{',
+        "  userns,",
+        "  include if exists <local/k3s-rootless>",
+        "}",
+    )
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
+        (
+            f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {_PROFILE}",
+            f"sudo apparmor_parser -r {_PROFILE}",
+        ),
+    )
+
+
+def user_namespaces() -> Remedy:
+    """Somebody forbids user namespaces, and only the administrator knows who."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "allow user namespaces: a security module or the container that we run in forbids them",
+        ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
+    )
+
+
+def modules(*names: str) -> Remedy:
+    """Load kernel modules now and at each boot."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"load the kernel module {' and '.join(names)}, now and at each boot",
+        (
+            *(f"echo {name} | sudo tee -a {_MODULES}" for name in names),
+            f"sudo modprobe -a {' '.join(names)}",
+        ),
+    )
+
+
+def setting(text: str, name: str, value: str) -> Remedy:
+    """Set a variable of K3s's unit, in a drop-in of its own."""
+    # `%` is systemd's own sign (systemd.unit(5), "Specifiers"), and quotes keep blanks together.
+    line = f'Environment="{name}={value}"'.replace("%", "%%")
+    return Remedy(
+        Mender.USER,
+        text,
+        (
+            f"mkdir -p {_DROP_INS}",
+            f"printf '%s\\n' '[Service]' {quote(line)} > {_DROP_INS}/60-{name.lower().replace('_', '-')}.conf",
+            "k3s-rootless up",
+        ),
+    )
 
 
 def setuid(path: str) -> Remedy:
