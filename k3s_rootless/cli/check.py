@@ -31,11 +31,10 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: boo
         raise click.UsageError("--undo belongs to --admin-script")
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.finding import matches
 
     session = Session.of("check" if as_json else None)
     host.require_known((*ids, *ignored))
-    findings = tuple(one for one in _findings(session) if not ids or any(matches(one.check, asked) for asked in ids))
+    findings = host.findings(session, ids)
     if admin_script:
         from k3s_rootless.cli import admin_script as printed
 
@@ -44,30 +43,46 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: boo
     error = _error(findings, ignored)
     session.report.findings(findings)
     session.report.document(_document(findings, ignored, error))
-    if error is None:
-        session.report.answer("\nready: run `k3s-rootless up`")
-        return
-    session.report.answer(f"\nnot ready: {error.message}\nnext: {error.hint}")
-    click.get_current_context().exit(error.exit_code)
+    session.report.answer(_last_line(findings, ignored, error))
+    if error is not None:
+        click.get_current_context().exit(error.exit_code)
 
 
 def document(session: Session) -> dict[str, Any]:
     """Give the answer as JSON has it, of all checks; says nothing."""
-    findings = _findings(session)
+    from k3s_rootless.cli import host
+
+    findings = host.findings(session)
     return _document(findings, (), _error(findings, ()))
 
 
 def _error(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
     from k3s_rootless.cli import host
     from k3s_rootless.errors import RootlessError
-    from k3s_rootless.finding import Verdict, matches
 
     if failed := host.failures(findings, ignored):
         return host.refusal(failed)
-    unknown = [
-        one.check for one in findings if one.verdict is Verdict.UNKNOWN and not any(matches(one.check, i) for i in ignored)
-    ]
-    return RootlessError(f"could not look at {', '.join(unknown)}", hint="the reasons are above") if unknown else None
+    if unseen := host.unseen(findings, ignored):
+        names = ", ".join(one.check for one in unseen)
+        return RootlessError(
+            f"could not look at {names}", hint="see the reasons above; what you know to be well, leave out with --ignore"
+        )
+    return None
+
+
+def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> str:
+    from k3s_rootless.cli import host
+    from k3s_rootless.finding import Verdict
+
+    if error is not None:
+        return f"\nnot ready: {error.message}\nnext: {error.hint}"
+    warned = sum(one.verdict is Verdict.WARN for one in host.heeded(findings, ignored))
+    less = (
+        f"; {warned} warning{'s' if warned > 1 else ''} above tell{'' if warned > 1 else 's'} what it would lack"
+        if warned
+        else ""
+    )
+    return f"\nready{less}\nnext: k3s-rootless up"
 
 
 def _document(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
@@ -75,15 +90,3 @@ def _document(findings: Sequence[Finding], ignored: Sequence[str], error: Rootle
 
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
     return {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
-
-
-def _findings(session: Session) -> tuple[Finding, ...]:
-    from k3s_rootless.cli import host
-    from k3s_rootless.errors import RootlessError
-
-    try:
-        with session.manager() as manager:
-            facts, _ = host.examine(session, manager)
-    except RootlessError as error:
-        facts, _ = host.examine(session, None, error.message)
-    return host.judge(facts)

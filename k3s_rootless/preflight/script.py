@@ -163,7 +163,7 @@ def _file(each: measure.File) -> list[str]:
         case Then.SYSTEMD:
             return ["note systemd", *written, "systemctl daemon-reload"]
         case Then.UDEV:
-            return ["note udev", *written, "udevadm control --reload"]
+            return ["note udev", *written, "! have udevadm || udevadm control --reload"]
         case Then.APPARMOR:
             return [*written, f"note profile {path}", f"apparmor_parser -r {path}"]
         case Then.NOTHING:

@@ -72,8 +72,8 @@ def test_what_no_script_can_do_is_said_by_it() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30),
-    st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
 )
 def test_no_value_gets_out_of_its_quotes(value: str, words: str) -> None:
     """What a hostile name, path or observation says is never executed: the shell parses it, and nothing runs."""
