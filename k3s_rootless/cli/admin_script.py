@@ -37,7 +37,7 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
     if text:
         session.report.answer(text.rstrip("\n"))
     covered = [one.check for ones in asked.values() for one in ones]
-    session.report.document({"script": text, "undo": undo, "checks": [] if undo else covered, "errors": []})
+    session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
 
 
 def _who(mender: Mender) -> str:

@@ -40,9 +40,9 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: boo
 
         printed.give(session, host.heeded(findings, ignored), undo=undo)
         return
-    error = _error(findings, ignored)
+    error = problem(findings, ignored)
     session.report.findings(findings)
-    session.report.document(_document(findings, ignored, error))
+    session.report.document(answered(findings, ignored, error))
     session.report.answer(_last_line(findings, ignored, error))
     if error is not None:
         click.get_current_context().exit(error.exit_code)
@@ -53,10 +53,11 @@ def document(session: Session) -> dict[str, Any]:
     from k3s_rootless.cli import host
 
     findings = host.findings(session)
-    return _document(findings, (), _error(findings, ()))
+    return answered(findings, (), problem(findings, ()))
 
 
-def _error(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
+def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
+    """Give the error that the answer amounts to; None where this host is ready."""
     from k3s_rootless.cli import host
     from k3s_rootless.errors import RootlessError
 
@@ -85,7 +86,8 @@ def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: Rootl
     return f"\nready{less}\nnext: k3s-rootless up"
 
 
-def _document(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
+def answered(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
+    """Give the answer as JSON has it."""
     from k3s_rootless.cli.report import finding_document
 
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []

@@ -52,10 +52,11 @@ _NOT_ASKED = Unknown("nobody asked for it")
 
 
 class Examination:
-    """An examination under way; it is begun by making it. `needs` names facts, None stands for all of them."""
+    """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`."""
 
-    def __init__(self, session: Session, needs: frozenset[str] | None = None) -> None:
+    def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
         self.session = session
+        self._seconds = seconds
         self._needs = None if needs is None else needs | {more for name in needs for more in _BEFORE.get(name, ())}
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
         # Before the first thread: it forks.
@@ -104,7 +105,7 @@ class Examination:
 
     def _begin(self, name: str, ask: Callable[[], Any]) -> None:
         if self.needs(name):
-            self._asked[name] = (together.begin(ask), time.monotonic() + _LONGER.get(name, PROBE_SECONDS))
+            self._asked[name] = (together.begin(ask), time.monotonic() + _LONGER.get(name, self._seconds))
 
     def _answer(self, name: str) -> Any:  # noqa: ANN401 (each probe has its own answer)
         asked, deadline = self._asked[name]
@@ -135,7 +136,7 @@ class Examination:
             "iptables": partial(kernel_probes.iptables, search),
             "network": partial(network_probes.network, root),
             "resolver": partial(network_probes.resolver, root),
-            "host": partial(session_probes.machine, root, shutil.which("k3s")),
+            "host": lambda: session_probes.machine(root, shutil.which("k3s")),
         }
 
     def _second(

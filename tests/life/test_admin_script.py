@@ -144,5 +144,5 @@ def test_the_script_as_json(damaged: Tool) -> None:
 
     document = json.loads(done.stdout)
     assert "k3s-rootless/check/v1" == document["schema"]
-    assert ["sysctl.ip_forward"] == document["checks"]
+    assert ["sysctl.ip_forward"] == document["covers"]
     assert document["script"].startswith("#!/bin/sh\n")
