@@ -5,16 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from k3s_rootless.measure import Measure
+
 CHECKS_PAGE = "docs/reference/checks.md"
 
 
 class Verdict(Enum):
-    """The four answers; `unknown` means that nobody could look, and is never dressed as one of the others."""
+    """The five answers; `unknown` means that nobody could look, and is never dressed as one of the others.
+
+    `info` is a fact worth knowing that nothing needs to be done about.
+    """
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
+    INFO = "info"
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"
+
+
+class Severity(Enum):
+    """What K3s does at worst where a check finds the opposite of what it asks for."""
+
+    FATAL = "fatal"
+    """It does not start, or never becomes ready."""
+    DEGRADED = "degraded"
+    """It runs with less: without a port, a name, room, or a later start."""
+    INFORMATIVE = "informative"
+    """It does not mind."""
 
 
 class Mender(Enum):
@@ -32,6 +49,7 @@ class Remedy:
     mender: Mender
     text: str
     commands: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +57,7 @@ class Finding:
     """The answer of one check.
 
     `check` is its stable id (`cgroup.delegation.cpuset`), `observed` what was seen, `source` where; `reason` says why the
-    verdict is not `pass`, and `remedy` what to do about it.
+    verdict is not `pass`, and `remedy` what to do about it. `severity` is that of the check: the worst it can find.
     """
 
     check: str
@@ -49,6 +67,7 @@ class Finding:
     source: str = ""
     reason: str = ""
     remedy: Remedy | None = None
+    severity: Severity = Severity.FATAL
 
     @property
     def anchor(self) -> str:

@@ -8,12 +8,24 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = ("errors", "paths", "finding", "observation", "command", "durable", "printable", "rest", "release")
+LEAVES = (
+    "errors",
+    "paths",
+    "finding",
+    "measure",
+    "observation",
+    "mountinfo",
+    "command",
+    "durable",
+    "printable",
+    "rest",
+    "release",
+)
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),
     "http": ("rest.py",),
-    "jinja2": ("service/unit.py", "support/page.py"),
+    "jinja2": ("preflight/script.py", "service/unit.py", "support/page.py"),
     "pydantic": ("ports/envelope.py",),
     "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/report.py",),
@@ -22,10 +34,20 @@ OWNERS = {
 }
 JUDGES = (
     "preflight/checks.py",
+    "preflight/nixos.py",
+    "preflight/profile.py",
+    "preflight/script.py",
+    "preflight/identity.py",
     "preflight/judgement.py",
+    "preflight/kernel.py",
+    "preflight/namespaces.py",
+    "preflight/network.py",
     "preflight/programs.py",
-    "preflight/system.py",
     "preflight/remedies.py",
+    "preflight/storage.py",
+    "preflight/surroundings.py",
+    "preflight/sysctls.py",
+    "preflight/system.py",
     "service/plan.py",
     "service/readiness.py",
     "service/unit.py",
@@ -62,8 +84,14 @@ JUDGES = (
     "journal/catalogue/storage.py",
 )
 READERS = (
+    "preflight/confinement.py",
     "preflight/devices.py",
+    "preflight/kernel_probes.py",
+    "preflight/network_probes.py",
     "preflight/probes.py",
+    "preflight/session_probes.py",
+    "preflight/storage_probes.py",
+    "preflight/trial.py",
     "service/bus.py",
     "service/delegation.py",
     "service/glance.py",

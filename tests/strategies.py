@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight import kernel_probes
 from k3s_rootless.preflight.facts import (
     CgroupMode,
     Delegation,
@@ -15,9 +17,27 @@ from k3s_rootless.preflight.facts import (
     K3sBinary,
     MapProgram,
     RuntimeDirectory,
+    SubidFiles,
     SubidRange,
 )
 from k3s_rootless.preflight.probes import SYSCTLS
+from k3s_rootless.preflight.records import (
+    Beside,
+    Caller,
+    Confinement,
+    Held,
+    Machine,
+    Modules,
+    Network,
+    Place,
+    Problem,
+    Process,
+    Resolver,
+    Storage,
+    Trial,
+    Unit,
+)
+from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version, parse
 
 T = TypeVar("T")
@@ -62,6 +82,41 @@ def k3s(text: str = "v1.33.4+k3s1", **changes: Any) -> K3sBinary:
     return replace(K3sBinary(path, executable=True, version=Known(version(text), f"{path} --version")), **changes)
 
 
+def place(path: str, **changes: Any) -> Place:
+    """Build a place on a local disk with room, changed."""
+    found = "/home/alice" if path.startswith("/home/alice") else path
+    room = {"free": 60 * 2**30, "size": 100 * 2**30, "inodes": 10**6, "left": Known(None)}
+    base = Place(path, exists=False, found=found, type="ext4", flags=frozenset(), owner=UID, writable=True, **room)  # type: ignore[arg-type]
+    return replace(base, **changes)
+
+
+_SETTINGS = {
+    "net.ipv4.ip_forward": "1",
+    "kernel.unprivileged_userns_clone": None,
+    "user.max_user_namespaces": "63432",
+    **{f"user.max_{kind}_namespaces": "63432" for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")},
+    "fs.inotify.max_user_instances": "1024",
+    "fs.inotify.max_user_watches": "524288",
+    "kernel.keys.maxkeys": "200",
+    "kernel.modules_disabled": "0",
+    "net.ipv4.ip_unprivileged_port_start": "1024",
+    "net.ipv4.ping_group_range": "0 2147483647",
+}
+SPACES = ("pid", "mnt", "net", "cgroup", "uts", "ipc")
+TRIED = Trial(0, dict.fromkeys(SPACES, 0), {"newuidmap": "", "newgidmap": ""}, 0)
+ALL_MODULES = frozenset(kernel_probes.CONFIG)
+HOST = Machine(
+    available=8 * 2**30,
+    processors=4,
+    hostname="node-1",
+    synchronized=True,
+    early="",
+    container="",
+    wsl=False,
+    selinux=None,
+    hidepid="",
+    journal=True,
+)
 HEALTHY = Facts(
     uid=UID,
     user="alice",
@@ -71,18 +126,34 @@ HEALTHY = Facts(
     user_manager=Known("257", "the user bus"),
     cgroup=Known(CgroupMode.UNIFIED, "statfs /sys/fs/cgroup"),
     delegation=delegation(),
-    sysctls={
-        "net.ipv4.ip_forward": Known("1", "/proc/sys/net/ipv4/ip_forward"),
-        "kernel.unprivileged_userns_clone": Known(None, "/proc/sys/kernel/unprivileged_userns_clone"),
-        "user.max_user_namespaces": Known("63432", "/proc/sys/user/max_user_namespaces"),
-    },
-    namespace=Known(0, "unshare(CLONE_NEWUSER)"),
+    sysctls={key: Known(value, f"/proc/sys/{key.replace('.', '/')}") for key, value in _SETTINGS.items()},
+    trial=Known(TRIED, "a child"),
+    confinement=Known(Confinement(restricted=False, label=Unknown("there is no such restriction"))),
     newuidmap=map_program("newuidmap"),
     newgidmap=map_program("newgidmap"),
     subuid=Known((SubidRange(100000, 65536),), "/etc/subuid"),
     subgid=Known((SubidRange(100000, 65536),), "/etc/subgid"),
+    subid_files=Known(SubidFiles((), (("subuid", "bob", SubidRange(362144, 65536)),), (("root", 0), ("alice", UID)))),
+    process=Known(Process(no_new_privileges=False, open_files=524288, tasks=9000, id_map=((0, 0, 2**32 - 1),)), "/proc/700"),
+    caller=Known(Caller("", f"/user.slice/user-{UID}.slice/session-3.scope"), "/proc/self/cgroup"),
+    lingers=Known(value=True, source="/var/lib/systemd/linger/alice"),
+    server=ServerSettings.of((), {}, Path("/home/alice")),
+    unit=Known(Unit("not-found"), "systemd"),
+    problems=Known(()),
+    kernel=Known((6, 12), "6.12.57+deb13-amd64"),
+    modules=Known(Modules(ALL_MODULES, frozenset(), complete=True), "/proc/modules"),
+    devices=Known({"tun": 0, "fuse": 0, "kmsg": 0}),
+    programs=Known({"mount.fuse3": "/usr/sbin/mount.fuse3"}, "/usr/sbin"),
+    iptables=Known("iptables v1.8.11 (nf_tables)", "/usr/sbin/iptables --version"),
+    sockets=Known(()),
+    network=Known(Network((("192.0.2.0/24", "eth0"), ("192.0.2.7/32", "")), 1500, "eth0"), "/proc/net/fib_trie"),
+    resolver=Known(Resolver(("127.0.0.53",), (), localhost=True), "/etc/resolv.conf"),
+    storage=Known(Storage(place("/home/alice/.rancher/k3s"), place("/tmp"), place("/home/alice", exists=True), ())),
+    beside=Known(Beside(frozenset(), frozenset(), {}, ufw=False)),
+    host=Known(HOST),
     k3s=k3s(),
     distribution="debian",
+    gid=UID,
 )
 
 
@@ -118,6 +189,45 @@ _CONTROLLERS = st.frozensets(st.sampled_from(sorted({*FIVE, "hugetlb"})))
 _NUMBERS = st.sampled_from(["0", "1", "1023", "1024", "-1", "", "1 ", "9" * 5000, "\u0661", "\u00b2", "max"]) | _TEXTS
 _PROGRAMS = st.builds(MapProgram, st.none() | _PATHS, st.integers(0, 2), st.booleans(), st.booleans(), st.booleans())
 _RANGES = st.lists(st.builds(SubidRange, st.integers(0, 2**64), st.integers(0, 2**64)), max_size=4).map(tuple)
+_IDS = st.integers(0, 2**33)
+_RANGE = st.builds(SubidRange, _IDS, _IDS)
+_CIDRS = st.sampled_from(
+    [
+        "10.41.0.0/16",
+        "10.42.0.0/16",
+        "10.43.0.0/16",
+        "10.42.0.0/16,fd00::/56",
+        "10.41.0.3",
+        "::1",
+        "fe80::1%eth0",
+        "x",
+        "0.0.0.0/0",
+    ]
+)
+_TRIALS = st.builds(
+    Trial,
+    st.sampled_from([0, 0, 1, 13, 22, 28, 999]),
+    st.dictionaries(st.sampled_from(SPACES), st.sampled_from([0, 0, 1, 13, 22, 28, 999])),
+    st.fixed_dictionaries(
+        {name: st.none() | st.sampled_from(["", "", "Invalid argument"]) | _TEXTS for name in ("newuidmap", "newgidmap")}
+    ),
+    st.none() | st.sampled_from([0, 1, 22]),
+)
+_MODULES = st.frozensets(st.sampled_from(sorted(ALL_MODULES)))
+_PLACES = st.builds(
+    Place,
+    _PATHS,
+    st.booleans(),
+    _PATHS,
+    st.sampled_from(["ext4", "nfs4", "tmpfs", "vfat", "fuse.x", "zfs", "overlay", ""]),
+    st.frozensets(st.sampled_from(["ro", "noexec", "nosuid", "nodev"])),
+    st.integers(0, 2000),
+    st.booleans(),
+    st.integers(0, 2**50),
+    st.integers(0, 2**50),
+    st.none() | st.integers(0, 2**40),
+    observed(st.none() | st.integers(0, 2**50)),
+)
 _BINARIES = st.builds(
     K3sBinary, st.none() | _PATHS, st.booleans(), st.integers(0, 2000), st.booleans(), st.none() | observed(versions())
 )
@@ -138,7 +248,105 @@ def any_facts() -> st.SearchStrategy[Facts]:
         cgroup=observed(st.sampled_from(CgroupMode)),
         delegation=st.builds(Delegation, *[observed(_CONTROLLERS)] * 4),
         sysctls=st.fixed_dictionaries({key: observed(st.none() | _NUMBERS) for key in SYSCTLS}),
-        namespace=observed(st.sampled_from([0, 1, 13, 28, 999_999]) | st.integers(0, 2**32 - 1)),
+        trial=observed(_TRIALS),
+        confinement=observed(st.builds(Confinement, st.booleans(), observed(st.sampled_from(["unconfined", "k3s"]) | _TEXTS))),
+        subid_files=observed(
+            st.builds(
+                SubidFiles,
+                st.lists(_PATHS, max_size=2).map(tuple),
+                st.lists(st.tuples(st.sampled_from(["subuid", "subgid"]), _TEXTS, _RANGE), max_size=3).map(tuple),
+                st.lists(st.tuples(_TEXTS, _IDS), max_size=3).map(tuple),
+            )
+        ),
+        process=observed(
+            st.builds(
+                Process,
+                st.booleans(),
+                st.none() | _IDS,
+                st.none() | _IDS,
+                st.lists(st.tuples(_IDS, _IDS, _IDS), max_size=3).map(tuple),
+            )
+        ),
+        caller=observed(st.builds(Caller, _TEXTS, _PATHS)),
+        lingers=observed(st.booleans()),
+        server=st.builds(
+            ServerSettings,
+            st.just(Path("/home/alice/.rancher/k3s")),
+            st.just(Path("/home/alice/.kube/k3s.yaml")),
+            https_port=st.integers(1, 65535),
+            servicelb=st.booleans(),
+            traefik=st.booleans(),
+            snapshotter=st.sampled_from(["", "overlayfs", "fuse-overlayfs", "native"]),
+            cluster_cidr=_CIDRS,
+            service_cidr=_CIDRS,
+            node_name=_TEXTS,
+            config=_TEXTS,
+            selinux=st.booleans(),
+        ),
+        unit=observed(
+            st.builds(
+                Unit,
+                st.sampled_from(["loaded", "not-found", "masked", "error", "bad-setting", ""]),
+                _TEXTS,
+                st.sampled_from(["active", "inactive", "failed", "activating"]),
+                _TEXTS,
+                st.none() | st.booleans(),
+                st.booleans(),
+                st.lists(_PATHS, max_size=2).map(tuple),
+                st.dictionaries(st.sampled_from(["K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_MTU"]), _CIDRS | _TEXTS),
+            )
+        ),
+        problems=observed(st.lists(st.builds(Problem, _TEXTS, st.text(min_size=1), st.booleans()), max_size=2).map(tuple)),
+        kernel=observed(st.tuples(st.integers(0, 9), st.integers(0, 30))),
+        modules=observed(st.builds(Modules, _MODULES, _MODULES, st.booleans())),
+        devices=observed(st.dictionaries(st.sampled_from(["tun", "fuse", "kmsg"]), st.sampled_from([0, 1, 2, 13, 19, 6, 999]))),
+        programs=observed(st.dictionaries(st.just("mount.fuse3"), st.none() | _PATHS)),
+        iptables=observed(st.sampled_from(["", "iptables v1.8.4 (nf_tables)", "iptables v1.8.4 (legacy)"]) | _TEXTS),
+        sockets=observed(
+            st.lists(
+                st.builds(Held, st.sampled_from([6443, 10080, 10443, 1]), _TEXTS, _TEXTS, st.none() | _IDS, st.booleans()),
+                max_size=3,
+            ).map(tuple)
+        ),
+        network=observed(
+            st.builds(
+                Network, st.lists(st.tuples(_CIDRS, _TEXTS), max_size=3).map(tuple), st.none() | st.integers(0, 65536), _TEXTS
+            )
+        ),
+        resolver=observed(
+            st.builds(
+                Resolver,
+                st.lists(_CIDRS, max_size=2).map(tuple),
+                st.lists(_TEXTS, max_size=2).map(tuple),
+                st.booleans(),
+            )
+        ),
+        storage=observed(st.builds(Storage, _PLACES, _PLACES, _PLACES, st.lists(_PATHS, max_size=2).map(tuple))),
+        beside=observed(
+            st.builds(
+                Beside,
+                st.frozensets(st.sampled_from(["k3s", "k3s-agent", "firewalld", "nm-cloud-setup"])),
+                st.frozensets(_PATHS),
+                st.dictionaries(_PATHS, st.sampled_from([0, 13, 999])),
+                st.booleans(),
+            )
+        ),
+        host=observed(
+            st.builds(
+                Machine,
+                _IDS,
+                st.integers(0, 64),
+                _TEXTS | st.sampled_from(["node-1", "NODE", "a_b", "x" * 64]),
+                st.booleans(),
+                _TEXTS,
+                _TEXTS,
+                st.booleans(),
+                st.none() | st.booleans(),
+                _TEXTS,
+                st.booleans(),
+            )
+        ),
+        gid=_IDS,
         newuidmap=observed(_PROGRAMS),
         newgidmap=observed(_PROGRAMS),
         subuid=observed(_RANGES),

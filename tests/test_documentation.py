@@ -15,6 +15,7 @@ import pytest
 
 from k3s_rootless import errors
 from k3s_rootless.cli import shell
+from k3s_rootless.finding import Finding, Verdict
 from k3s_rootless.preflight.checks import CHECKS
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +61,25 @@ def test_each_check_has_its_paragraph_and_each_paragraph_its_check() -> None:
     headings = re.findall(r"^## (\S+)$", (DOCS / "reference/checks.md").read_text("utf-8"), re.MULTILINE)
 
     assert [check.id for check in CHECKS] == headings
+
+
+def test_each_paragraph_of_a_check_says_how_bad_it_is_and_what_it_is_called() -> None:
+    page = (DOCS / "reference/checks.md").read_text("utf-8")
+
+    told = re.findall(r"^## (\S+)\n\n\*([a-z]+)\* · (.+)\n\n\S", page, re.MULTILINE)
+
+    assert [(check.id, check.severity.value, check.title) for check in CHECKS] == told
+
+
+def test_the_link_of_each_finding_leads_to_its_paragraph() -> None:
+    """GitHub makes an anchor of a heading: small letters, and of the signs only hyphens and underscores stay."""
+    page = (DOCS / "reference/checks.md").read_text("utf-8")
+    anchors = {re.sub(r"[^a-z0-9_-]", "", heading) for heading in re.findall(r"^## (\S+)$", page, re.MULTILINE)}
+
+    for check in CHECKS:
+        link = Finding(check.id, check.title, Verdict.PASS, "").anchor
+        assert link == f"docs/reference/checks.md#{link.partition('#')[2]}"
+        assert link.partition("#")[2] in anchors
 
 
 def test_a_check_has_a_unique_id_and_a_title() -> None:

@@ -19,62 +19,76 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Leave a failed check, or a group of them, out.")
+@click.option("--admin-script", is_flag=True, help="Print the script that does what an administrator must do here.")
+@click.option("--undo", is_flag=True, help="With --admin-script: print the one that takes it back.")
 @json_option
-def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, as_json: bool) -> None:
+def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: bool, undo: bool, as_json: bool) -> None:
     """Tell whether this user can run K3s here, and what is missing.
 
     With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
     """
+    if undo and not admin_script:
+        raise click.UsageError("--undo belongs to --admin-script")
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.finding import matches
 
     session = Session.of("check" if as_json else None)
     host.require_known((*ids, *ignored))
-    findings = tuple(one for one in _findings(session) if not ids or any(matches(one.check, asked) for asked in ids))
-    error = _error(findings, ignored)
-    session.report.findings(findings)
-    session.report.document(_document(findings, ignored, error))
-    if error is None:
-        session.report.answer("\nready: run `k3s-rootless up`")
+    findings = host.findings(session, ids)
+    if admin_script:
+        from k3s_rootless.cli import admin_script as printed
+
+        printed.give(session, host.heeded(findings, ignored), undo=undo)
         return
-    session.report.answer(f"\nnot ready: {error.message}\nnext: {error.hint}")
-    click.get_current_context().exit(error.exit_code)
+    error = problem(findings, ignored)
+    session.report.findings(findings)
+    session.report.document(answered(findings, ignored, error))
+    session.report.answer(_last_line(findings, ignored, error))
+    if error is not None:
+        click.get_current_context().exit(error.exit_code)
 
 
 def document(session: Session) -> dict[str, Any]:
     """Give the answer as JSON has it, of all checks; says nothing."""
-    findings = _findings(session)
-    return _document(findings, (), _error(findings, ()))
+    from k3s_rootless.cli import host
+
+    findings = host.findings(session)
+    return answered(findings, (), problem(findings, ()))
 
 
-def _error(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
+def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
+    """Give the error that the answer amounts to; None where this host is ready."""
     from k3s_rootless.cli import host
     from k3s_rootless.errors import RootlessError
-    from k3s_rootless.finding import Verdict, matches
 
     if failed := host.failures(findings, ignored):
         return host.refusal(failed)
-    unknown = [
-        one.check for one in findings if one.verdict is Verdict.UNKNOWN and not any(matches(one.check, i) for i in ignored)
-    ]
-    return RootlessError(f"could not look at {', '.join(unknown)}", hint="the reasons are above") if unknown else None
+    if unseen := host.unseen(findings, ignored):
+        names = ", ".join(one.check for one in unseen)
+        return RootlessError(
+            f"could not look at {names}", hint="see the reasons above; what you know to be well, leave out with --ignore"
+        )
+    return None
 
 
-def _document(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
+def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> str:
+    from k3s_rootless.cli import host
+    from k3s_rootless.finding import Verdict
+
+    if error is not None:
+        return f"\nnot ready: {error.message}\nnext: {error.hint}"
+    warned = sum(one.verdict is Verdict.WARN for one in host.heeded(findings, ignored))
+    less = (
+        f"; {warned} warning{'s' if warned > 1 else ''} above tell{'' if warned > 1 else 's'} what it would lack"
+        if warned
+        else ""
+    )
+    return f"\nready{less}\nnext: k3s-rootless up"
+
+
+def answered(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
+    """Give the answer as JSON has it."""
     from k3s_rootless.cli.report import finding_document
 
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
     return {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
-
-
-def _findings(session: Session) -> tuple[Finding, ...]:
-    from k3s_rootless.cli import host
-    from k3s_rootless.errors import RootlessError
-
-    try:
-        with session.manager() as manager:
-            facts, _ = host.examine(session, manager)
-    except RootlessError as error:
-        facts, _ = host.examine(session, None, error.message)
-    return host.judge(facts)

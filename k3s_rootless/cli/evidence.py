@@ -45,18 +45,14 @@ def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
     """Give the cause with what the host shows of it, and with the remedy that fits what was seen."""
     look = _SIGHTS.get(cause.id)
     seen = tuple(look(cause, state, session)) if look else ()
-    return verdict.with_host(cause, _findings(session) if cause.check else (), seen, ending(state))
+    return verdict.with_host(cause, _findings(session, cause.check) if cause.check else (), seen, ending(state))
 
 
-def _findings(session: Session) -> tuple[Finding, ...]:
+def _findings(session: Session, check: str) -> tuple[Finding, ...]:
     from k3s_rootless.cli import host
 
-    try:
-        with session.manager() as manager:
-            facts, _ = host.examine(session, manager)
-    except RootlessError as error:
-        facts, _ = host.examine(session, None, error.message)
-    return host.judge(facts)
+    # What a finding is told apart by is asked for as well: the version of systemd.
+    return host.findings(session, (check, "systemd.user"))
 
 
 def _told(what: str, tried: Observed[int]) -> str:

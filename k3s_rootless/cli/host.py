@@ -1,64 +1,47 @@
-"""Brings together what `check` and `up` judge: the probes of the host, and what only the user manager can show."""
+"""Brings together what `check`, `up` and `diagnose` judge, and what follows from it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, UnsupportedHost
-from k3s_rootless.finding import Finding, Mender, Verdict, matches
-from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.preflight import checks, probes, remedies
-from k3s_rootless.preflight.facts import Delegation, Facts
-from k3s_rootless.release.features import UNIT_PATH
+from k3s_rootless.cli.examination import Examination
+from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, RootlessError, UnsupportedHost
+from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
+from k3s_rootless.preflight import checks, remedies
+from k3s_rootless.preflight.facts import Facts
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.preflight.judgement import Check
     from k3s_rootless.service.facts import ControllerReach
     from k3s_rootless.service.systemd import UserManager
 
 NEEDED = frozenset({"cpu", "cpuset", "memory", "pids"})
-# NixOS keeps its privileged programs here, and the PATH of K3s's unit does not name it.
-_NIX_WRAPPERS = "/run/wrappers/bin"
+_OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
+
+
+def asked(ids: Sequence[str]) -> tuple[Check, ...]:
+    """Give the checks that ids or groups name; none stands for all."""
+    return tuple(check for check in checks.CHECKS if not ids or any(matches(check.id, one) for one in ids))
+
+
+def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Examine the host for these checks, reading only what they need, and judge it."""
+    wanted = asked(ids)
+    begun = Examination(session, frozenset().union(*(check.needs for check in wanted)) if ids else None)
+    try:
+        with session.manager() if begun.needs(*_OF_MANAGER) else nullcontext() as manager:
+            facts, _ = begun.finish(manager)
+    except RootlessError as error:
+        facts, _ = begun.finish(None, error.message)
+    return checks.judge(facts, wanted)
 
 
 def examine(session: Session, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
     """Read everything; without a manager, `reason` says why there is none."""
-    from k3s_rootless.service import delegation
-
-    root = session.paths.root
-    search = unit_search()
-    reach = delegation.reach(manager, session.uid) if manager else delegation.unreachable(reason)
-    answer: Observed[str] = Known(manager.version, "the user bus") if manager else Unknown(reason)
-    facts = Facts(
-        uid=session.uid,
-        user=session.user,
-        machine=os.uname().machine,
-        systemd_booted=probes.systemd_booted(root),
-        runtime=probes.runtime_directory(session.environ, session.paths.runtime),
-        user_manager=answer,
-        cgroup=probes.cgroup_mode(root),
-        delegation=Delegation(reach.kernel, reach.configured, reach.realized, reach.effective),
-        sysctls=probes.sysctls(root),
-        namespace=probes.user_namespace(),
-        newuidmap=probes.map_program("newuidmap", search, root),
-        newgidmap=probes.map_program("newgidmap", search, root),
-        subuid=probes.subids("subuid", root, session.user, session.uid),
-        subgid=probes.subids("subgid", root, session.user, session.uid),
-        k3s=probes.k3s_binary(session.environ, search, session.paths.home),
-        distribution=probes.distribution(root),
-    )
-    return facts, reach
-
-
-def unit_search() -> str:
-    """Give the PATH of the unit: K3s's own, extended only where newuidmap lies elsewhere."""
-    if shutil.which("newuidmap", path=UNIT_PATH) is None and (Path(_NIX_WRAPPERS) / "newuidmap").exists():
-        return f"{_NIX_WRAPPERS}:{UNIT_PATH}"
-    return UNIT_PATH
+    return Examination(session).finish(manager, reason)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
@@ -68,16 +51,22 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
 
 def failures(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Give the failed findings that nobody asked to ignore."""
-    return tuple(
-        finding
-        for finding in findings
-        if finding.verdict is Verdict.FAIL and not any(matches(finding.check, asked) for asked in ignored)
-    )
+    return tuple(one for one in heeded(findings, ignored) if one.verdict is Verdict.FAIL)
 
 
-def mended_by_up(finding: Finding) -> bool:
-    """Tell whether `up` mends this itself: a user manager that only has to look again."""
-    return finding.remedy == remedies.reexecute()
+def unseen(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Give those that nobody could look at, and that could keep K3s from starting."""
+    return tuple(one for one in heeded(findings, ignored) if one.verdict is Verdict.UNKNOWN and one.severity is Severity.FATAL)
+
+
+def heeded(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
+    """Leave out what somebody asked to ignore."""
+    return tuple(one for one in findings if not any(matches(one.check, name) for name in ignored))
+
+
+def left_to_up(finding: Finding) -> bool:
+    """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit that its plan judges."""
+    return finding.remedy == remedies.reexecute() or finding.check == "unit.state"
 
 
 def refusal(failed: Sequence[Finding]) -> PreflightFailed:
@@ -88,7 +77,9 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
     if Mender.NOBODY in menders:
         return UnsupportedHost(message, hint="use another host; the reasons are above")
     if Mender.ADMINISTRATOR in menders:
-        return AdministratorNeeded(message, hint="give the commands above to an administrator, then run `k3s-rootless check`")
+        return AdministratorNeeded(
+            message, hint="give an administrator this to review and run: k3s-rootless check --admin-script"
+        )
     return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
 
 

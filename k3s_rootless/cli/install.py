@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.host import unit_search
+from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths

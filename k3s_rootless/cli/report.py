@@ -26,9 +26,12 @@ _STYLES = {
     **dict.fromkeys(("warn", "pending", "stray", "not forwarded"), "yellow"),
     **dict.fromkeys(("fail", "blocked", "collision", "stalled", "silent"), "red"),
     "unknown": "magenta",
+    "info": "cyan",
 }
 _MARKS = {"+": "bold green", "~": "bold yellow", "-": "dim strike"}
 _MOST_RICH_ROWS = 500
+_MOST_PASSED = 12
+"""Findings that are well are folded into a line for each group where there are more."""
 
 
 class Report:
@@ -114,19 +117,26 @@ class Report:
             yield Screen(console, live)
 
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
-        """Show findings as a tree: what needs doing first, and under each what was seen and what mends it."""
+        """Show findings as a tree: what needs doing first, and what mends several of them once, behind the last of them."""
         if self.json_for is not None and not to_stderr:
             return
-        from rich.text import Text
+        order = ("fail", "unknown", "warn", "info", "pass")
+        ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))
+        last = {one.remedy: one.check for one in ordered if one.remedy}
+        passed = [one for one in ordered if one.verdict.value == "pass"]
+        folded = len(passed) > _MOST_PASSED
+        for one in ordered[: len(ordered) - len(passed)] if folded else ordered:
+            self._finding(one, err=to_stderr, mended=one.remedy is not None and last[one.remedy] == one.check)
+        for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
+            names = [one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")]
+            click.echo(f"{_styled('pass    ', fg='green')}{group}  {_styled(', '.join(names), dim=True)}", err=to_stderr)
 
-        console = _console(stderr=to_stderr)
-        order = ("fail", "unknown", "warn", "pass")
-        for finding in sorted(findings, key=lambda one: order.index(one.verdict.value)):
-            line = Text.assemble((f"{finding.verdict.value:<8}", _STYLES[finding.verdict.value]), finding.title)
-            line.append(f"  {_safe(finding.observed)}", style="bold" if finding.verdict.value == "fail" else "dim")
-            console.print(line, soft_wrap=True)
-            for detail in _details(finding):
-                console.print(Text(f"        {detail}"), soft_wrap=True)
+    def _finding(self, one: Finding, *, err: bool, mended: bool) -> None:
+        verdict = _styled(f"{one.verdict.value:<8}", fg=_STYLES[one.verdict.value])
+        observed = _styled(_safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
+        click.echo(f"{verdict}{one.title}  {observed}".rstrip(), err=err)
+        for detail in _details(one, mended=mended):
+            click.echo(f"        {detail}", err=err)
 
 
 class Screen:
@@ -172,6 +182,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "check": finding.check,
         "title": finding.title,
         "verdict": finding.verdict.value,
+        "severity": finding.severity.value,
         "observed": finding.observed,
         "source": finding.source,
         "reason": finding.reason,
@@ -186,14 +197,22 @@ def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("   ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _details(finding: Finding) -> list[str]:
+def _details(finding: Finding, *, mended: bool) -> list[str]:
     if finding.verdict.value == "pass":
         return []
-    lines = [f"{_safe(finding.reason)} ({finding.check}{', ' + finding.source if finding.source else ''})"]
-    if finding.remedy:
+    lines = [f"{_safe(finding.reason)} ({finding.check}{', ' + _safe(finding.source) if finding.source else ''})"]
+    if finding.remedy and mended:
         lines.append(f"{finding.remedy.mender.value}: {_safe(finding.remedy.text)}")
-        lines += [f"  $ {_safe(command)}" for command in finding.remedy.commands]
+        # What nothing needs to be done about is told in a line; the commands are in the JSON.
+        commands = () if finding.verdict.value == "info" else finding.remedy.commands
+        lines += [f"  $ {_safe(command)}" for command in commands]
     return lines
+
+
+def _styled(text: str, **style: Any) -> str:  # noqa: ANN401 (what click.style takes)
+    # click takes colour away for pipes, and knows nothing of these two.
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else click.style(text, **style)
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -66,16 +66,21 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
     from k3s_rootless.finding import Verdict
 
     failed = host.failures(findings, ignored)
-    blocking = tuple(finding for finding in failed if not host.mended_by_up(finding))
-    unknown = tuple(finding for finding in findings if finding.verdict is Verdict.UNKNOWN)
+    blocking = tuple(finding for finding in failed if not host.left_to_up(finding))
+    unknown = host.unseen(findings, ignored)
     if blocking:
         session.report.findings((*failed, *unknown), to_stderr=True)
         raise host.refusal(blocking)
     for finding in unknown:
         session.report.story(f"could not check {finding.check}: {finding.reason}")
-    passed = sum(finding.verdict is Verdict.PASS for finding in findings)
+    passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
     left_out = len(host.failures(findings)) - len(failed)
-    session.report.story(f"host checked: {passed} of {len(findings)} passed" + (f", {left_out} ignored" if left_out else ""))
+    warned = ", ".join(one.check for one in host.heeded(findings, ignored) if one.verdict is Verdict.WARN)
+    session.report.story(
+        f"host checked: {passed} of {len(findings)} passed"
+        + (f", {left_out} ignored" if left_out else "")
+        + (f"; warnings, see `k3s-rootless check`: {warned}" if warned else "")
+    )
 
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:

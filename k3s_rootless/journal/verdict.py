@@ -71,7 +71,7 @@ def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], en
     elif failed:
         first = next((one for one in failed if one.check == cause.check), failed[0])
         cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
-    elif asked and all(one.verdict in {Verdict.PASS, Verdict.WARN} for one in asked) and not seen:
+    elif asked and all(one.verdict in {Verdict.PASS, Verdict.INFO, Verdict.WARN} for one in asked) and not seen:
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
         cause = replace(cause, remedy=_after(cause))

@@ -1,19 +1,32 @@
 """What rootless K3s needs of a host, as a list of questions: each a pure judgement over Facts.
 
-To add a check: write its function under `@check(id, title)` in `system` or `programs`, its rows in
-tests/preflight/test_checks.py, and its paragraph in docs/reference/checks.md (a test holds the three together).
+To add a check: write its function under `@check(…)` in the module of its subject, its rows in tests/preflight/, and its
+paragraph in docs/reference/checks.md (a test holds the three together).
 """
 
 from __future__ import annotations
 
-from k3s_rootless.finding import Finding
-from k3s_rootless.preflight import programs, system
-from k3s_rootless.preflight.facts import Facts
+from collections.abc import Sequence
 
-CHECKS = (*system.check, *programs.check)
+from k3s_rootless.finding import Finding
+from k3s_rootless.preflight import identity, kernel, namespaces, network, programs, storage, surroundings, sysctls, system
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.judgement import Check
+
+CHECKS: tuple[Check, ...] = (
+    *system.check,
+    *sysctls.check,
+    *namespaces.check,
+    *identity.check,
+    *programs.check,
+    *kernel.check,
+    *network.check,
+    *storage.check,
+    *surroundings.check,
+)
 """In the order of display."""
 
 
-def judge(facts: Facts) -> tuple[Finding, ...]:
-    """Answer every question."""
-    return tuple(check.of(facts) for check in CHECKS)
+def judge(facts: Facts, asked: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+    """Answer every question, or those that are asked."""
+    return tuple(check.of(facts) for check in asked)

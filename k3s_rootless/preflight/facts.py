@@ -7,6 +7,22 @@ from dataclasses import dataclass
 from enum import Enum
 
 from k3s_rootless.observation import Observed
+from k3s_rootless.preflight.records import (
+    Beside,
+    Caller,
+    Confinement,
+    Held,
+    Machine,
+    Modules,
+    Network,
+    Problem,
+    Process,
+    Resolver,
+    Storage,
+    Trial,
+    Unit,
+)
+from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version
 
 
@@ -75,11 +91,21 @@ class K3sBinary:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything the checks judge.
+class SubidFiles:
+    """/etc/subuid and /etc/subgid: which of them are links, the ranges of others as (file, owner, range), and real uids."""
 
-    `sysctls` maps a key to its value, or to None where this kernel does not have it. `namespace` is 0 where a user namespace
-    could be made, else the errno of unshare(2).
+    links: tuple[str, ...]
+    others: tuple[tuple[str, str, SubidRange], ...]
+    users: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the checks judge, each Observed read by a probe of its own.
+
+    `sysctls` maps a key to its value, or to None where this kernel does not have it. `devices` maps a device to 0 or the errno
+    of opening it. `programs` maps a name to where the unit's PATH has it, or None. `server` is what the unit asks of K3s, or
+    K3s's defaults.
     """
 
     uid: int
@@ -87,14 +113,34 @@ class Facts:
     machine: str
     systemd_booted: bool
     runtime: RuntimeDirectory
+    server: ServerSettings
     user_manager: Observed[str]
     cgroup: Observed[CgroupMode]
     delegation: Delegation
     sysctls: Mapping[str, Observed[str | None]]
-    namespace: Observed[int]
+    trial: Observed[Trial]
+    confinement: Observed[Confinement]
     newuidmap: Observed[MapProgram]
     newgidmap: Observed[MapProgram]
     subuid: Observed[tuple[SubidRange, ...]]
     subgid: Observed[tuple[SubidRange, ...]]
+    subid_files: Observed[SubidFiles]
+    process: Observed[Process]
+    caller: Observed[Caller]
+    lingers: Observed[bool]
+    unit: Observed[Unit]
+    problems: Observed[tuple[Problem, ...]]
+    kernel: Observed[tuple[int, int]]
+    modules: Observed[Modules]
+    devices: Observed[Mapping[str, int]]
+    programs: Observed[Mapping[str, str | None]]
+    iptables: Observed[str]
+    sockets: Observed[tuple[Held, ...]]
+    network: Observed[Network]
+    resolver: Observed[Resolver]
+    storage: Observed[Storage]
+    beside: Observed[Beside]
+    host: Observed[Machine]
     k3s: K3sBinary
     distribution: str = ""
+    gid: int = 0

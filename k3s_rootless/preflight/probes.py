@@ -6,7 +6,6 @@ directories of the unit's PATH. Every probe answers Known or Unknown, and none o
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import shutil
@@ -23,10 +22,20 @@ from k3s_rootless.release import version
 # include/uapi/linux/magic.h
 _CGROUP2_MAGIC = 0x63677270
 _TMPFS_MAGIC = 0x01021994
-_CLONE_NEWUSER = 0x10000000
 # capability.h: bit 6 is CAP_SETGID, bit 7 CAP_SETUID.
 _CAPABILITY_BITS = {"newgidmap": 6, "newuidmap": 7}
-SYSCTLS = ("net.ipv4.ip_forward", "kernel.unprivileged_userns_clone", "user.max_user_namespaces")
+SYSCTLS = (
+    "net.ipv4.ip_forward",
+    "kernel.unprivileged_userns_clone",
+    "user.max_user_namespaces",
+    *(f"user.max_{kind}_namespaces" for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")),
+    "fs.inotify.max_user_instances",
+    "fs.inotify.max_user_watches",
+    "kernel.keys.maxkeys",
+    "kernel.modules_disabled",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+)
 VERSION_SECONDS = 10.0
 
 
@@ -54,7 +63,7 @@ def _file_system_magic(path: Path) -> int:
 
 
 def sysctls(root: Path) -> Mapping[str, Observed[str | None]]:
-    """Read the sysctls that decide a start; None stands for a key that this kernel does not have."""
+    """Read the sysctls that K3s depends on; None stands for a key that this kernel does not have."""
     return {key: _sysctl(root / "proc/sys" / key.replace(".", "/")) for key in SYSCTLS}
 
 
@@ -65,31 +74,6 @@ def _sysctl(path: Path) -> Observed[str | None]:
         return Known(None, str(path))
     except OSError as error:
         return Unknown(f"{path} cannot be read: {error.strerror}")
-
-
-def user_namespace() -> Observed[int]:
-    """Make a user namespace in a child that ends at once; give 0, or the errno of unshare(2)."""
-    try:
-        reading, writing = os.pipe()
-        child = os.fork()
-    except OSError as error:
-        return Unknown(f"there can be no child to make one: {error.strerror}")
-    if child == 0:
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            failed = libc.unshare(_CLONE_NEWUSER) != 0
-            os.write(writing, ctypes.get_errno().to_bytes(4, "little") if failed else bytes(4))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:  # noqa: PTH123 (a file descriptor)
-        answer = pipe.read(4)
-    # Whoever started us may have set SIGCHLD to be ignored, and then the kernel takes ended children away by itself.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
-    if len(answer) != 4:
-        return Unknown("the child that was to make one died first")
-    return Known(int.from_bytes(answer, "little"), "unshare(CLONE_NEWUSER)")
 
 
 def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirectory:

@@ -5,12 +5,20 @@ Files for an administrator go under names of our own into `*.d` directories, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from shlex import quote
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.measure import Then
+from k3s_rootless.preflight import profile
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
+_DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
+_UNIFIED = measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
+_LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
+"""Sysctls of which more is never worse."""
 _SUBID_START = 100000
 _SUBID_COUNT = 65536
 
@@ -25,6 +33,7 @@ def delegate() -> Remedy:
             f"printf '[Service]\\nDelegate={' '.join(CONTROLLERS)}\\n' | sudo tee {_DELEGATE_CONF}",
             "sudo systemctl daemon-reload",
         ),
+        (measure.File(_DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD),),
     )
 
 
@@ -59,11 +68,13 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
             Mender.ADMINISTRATOR,
             "enable the memory controller on the kernel command line (on a Raspberry Pi the one line of "
             "/boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and reboot",
+            measures=(measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
         Mender.ADMINISTRATOR,
-        f"boot with cgroup v2 alone, so that no v1 hierarchy holds {controller}: systemd.unified_cgroup_hierarchy=1 "
+        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller: systemd.unified_cgroup_hierarchy=1 "
         "on the kernel command line",
+        measures=(_UNIFIED,),
     )
 
 
@@ -73,6 +84,7 @@ def unified() -> Remedy:
         Mender.ADMINISTRATOR,
         "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command line and reboot",
         ("sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1  # where grubby manages the boot loader",),
+        (_UNIFIED,),
     )
 
 
@@ -81,25 +93,91 @@ def sysctl(key: str, value: str) -> Remedy:
     return Remedy(
         Mender.ADMINISTRATOR,
         f"set {key}={value}",
-        (f"echo '{key}={value}' | sudo tee -a /etc/sysctl.d/60-k3s-rootless.conf", "sudo sysctl --system"),
+        (f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf", "sudo sysctl --system"),
+        (measure.Sysctl(key, value, least=key.startswith(_LIMITS)),),
     )
+
+
+_INSTALL = {
+    "debian": "sudo apt-get install",
+    "ubuntu": "sudo apt-get install",
+    "fedora": "sudo dnf install",
+    "rhel": "sudo dnf install",
+    "suse": "sudo zypper install",
+    "opensuse": "sudo zypper install",
+    "arch": "sudo pacman -S",
+}
+_MAP_PACKAGES = {"debian": "uidmap", "ubuntu": "uidmap", "suse": "shadow", "opensuse": "shadow", "arch": "shadow"}
 
 
 def package(distribution: str) -> Remedy:
     """Install the package that carries newuidmap and newgidmap."""
-    words = set(distribution.split())
-    commands = {
-        "debian": "sudo apt-get install uidmap",
-        "ubuntu": "sudo apt-get install uidmap",
-        "fedora": "sudo dnf install shadow-utils",
-        "rhel": "sudo dnf install shadow-utils",
-        "suse": "sudo zypper install shadow",
-        "opensuse": "sudo zypper install shadow",
-        "arch": "sudo pacman -S shadow",
-    }
-    command = next((line for name, line in commands.items() if name in words), None)
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
-    return Remedy(Mender.ADMINISTRATOR, text, (command,) if command else ())
+    return Remedy(
+        Mender.ADMINISTRATOR, text, _installing(distribution, _MAP_PACKAGES, "shadow-utils"), (measure.Package("newuidmap"),)
+    )
+
+
+def fuse(distribution: str) -> Remedy:
+    """Install the package that carries mount.fuse3, which containerd calls and K3s does not bundle."""
+    commands = _installing(distribution, {}, "fuse3")
+    return Remedy(
+        Mender.ADMINISTRATOR, "install the package with mount.fuse3 (fuse3)", commands, (measure.Package("mount.fuse3"),)
+    )
+
+
+def _installing(distribution: str, names: Mapping[str, str], other: str) -> tuple[str, ...]:
+    words = set(distribution.split())
+    found = next(((name, line) for name, line in _INSTALL.items() if name in words), None)
+    return (f"{found[1]} {names.get(found[0], other)}",) if found else ()
+
+
+def apparmor(path: str) -> Remedy:
+    """Let this one program make user namespaces, by a profile that restricts it in nothing; never the global switch."""
+    file, lines = profile.unconfined(path)
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
+        (f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}", f"sudo apparmor_parser -r {file}"),
+        (measure.File(file, "\n".join(lines), Then.APPARMOR),),
+    )
+
+
+def user_namespaces() -> Remedy:
+    """Somebody forbids user namespaces, and only the administrator knows who."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "allow user namespaces: a security module or the container that we run in forbids them",
+        ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
+    )
+
+
+def modules(*names: str) -> Remedy:
+    """Load kernel modules now and at each boot."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"load the kernel module {' and '.join(names)}, now and at each boot",
+        (
+            *(f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf" for name in names),
+            f"sudo modprobe -a {' '.join(names)}",
+        ),
+        tuple(map(measure.Module, names)),
+    )
+
+
+def setting(text: str, name: str, value: str) -> Remedy:
+    """Set a variable of K3s's unit, in a drop-in of its own."""
+    # `%` is systemd's own sign (systemd.unit(5), "Specifiers"), and quotes keep blanks together.
+    line = f'Environment="{name}={value}"'.replace("%", "%%")
+    return Remedy(
+        Mender.USER,
+        text,
+        (
+            f"mkdir -p {_DROP_INS}",
+            f"printf '%s\\n' '[Service]' {quote(line)} > {_DROP_INS}/60-{name.lower().replace('_', '-')}.conf",
+            "k3s-rootless up",
+        ),
+    )
 
 
 def setuid(path: str) -> Remedy:
@@ -108,6 +186,7 @@ def setuid(path: str) -> Remedy:
         Mender.ADMINISTRATOR,
         f"give {path} its privilege back, or reinstall its package",
         (f"sudo chown root:root {quote(path)}", f"sudo chmod u+s {quote(path)}"),
+        (measure.Mode(path, "u+s"),),
     )
 
 
@@ -122,6 +201,7 @@ def subids(user: str) -> Remedy:
             f"first=$(cat /etc/subuid /etc/subgid | {behind})",
             f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
         ),
+        (measure.SubordinateIds(user),),
     )
 
 
@@ -140,6 +220,7 @@ def bus() -> Remedy:
         Mender.ADMINISTRATOR,
         "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
         ("sudo apt-get install dbus-user-session",),
+        (measure.Package("dbus.socket"),),
     )
 
 

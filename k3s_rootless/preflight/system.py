@@ -1,21 +1,33 @@
-"""What the host and the session must offer: systemd, control groups, sysctls and user namespaces."""
+"""What the session must offer: an ordinary user, systemd and its unit, and control groups."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, Verdict
-from k3s_rootless.observation import Observed, Unknown
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import CgroupMode, Facts
-from k3s_rootless.preflight.judgement import Checklist, Judgement, failed, passed, unknown
+from k3s_rootless.preflight.judgement import (
+    DEGRADED,
+    FATAL,
+    INFORMATIVE,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.records import Caller, Machine, Problem, Unit
 
 check = Checklist()
 
 
-@check("user.nonroot", "An ordinary user")
+@check("user.nonroot", "An ordinary user", FATAL)
 def user_nonroot(facts: Facts) -> Judgement:
     """Rootless K3s as root would be K3s in a user namespace of root's: upstream calls it unsupported."""
     if facts.uid == 0:
@@ -24,7 +36,7 @@ def user_nonroot(facts: Facts) -> Judgement:
     return passed(f"{facts.user} (uid {facts.uid})")
 
 
-@check("systemd.booted", "systemd runs this host")
+@check("systemd.booted", "systemd runs this host", FATAL)
 def systemd_booted(facts: Facts) -> Judgement:
     """K3s's rootless unit is a unit of systemd."""
     if not facts.systemd_booted:
@@ -33,7 +45,7 @@ def systemd_booted(facts: Facts) -> Judgement:
     return passed("yes", "/run/systemd/system")
 
 
-@check("session.runtime_dir", "Runtime directory of the session")
+@check("session.runtime_dir", "Runtime directory of the session", FATAL)
 def session_runtime_dir(facts: Facts) -> Judgement:
     """XDG_RUNTIME_DIR leads to the user manager; su and sudo leave somebody else's in the environment."""
     runtime = facts.runtime
@@ -50,7 +62,7 @@ def session_runtime_dir(facts: Facts) -> Judgement:
     return passed(runtime.path, origin)
 
 
-@check("systemd.user", "User manager on its bus")
+@check("systemd.user", "User manager on its bus", FATAL, "user_manager")
 def systemd_user(facts: Facts) -> Judgement:
     """`systemd --user` must answer over D-Bus."""
     manager = facts.user_manager
@@ -61,7 +73,7 @@ def systemd_user(facts: Facts) -> Judgement:
     return passed(f"systemd {manager.value}", manager.source)
 
 
-@check("cgroup.v2", "Control groups, version 2 alone")
+@check("cgroup.v2", "Control groups, version 2 alone", FATAL, "cgroup")
 def cgroup_v2(facts: Facts) -> Judgement:
     """Since v1.22 K3s needs delegated controllers of cgroup v2; beside v1, v2 has none of them."""
     mode = facts.cgroup
@@ -108,65 +120,86 @@ def _has(controllers: Observed[frozenset[str]], controller: str) -> bool:
 
 
 for _name in ("cpu", "cpuset", "memory", "pids", "io"):
-    check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated")(_delegation(_name))
+    _worst = DEGRADED if _name == "io" else FATAL
+    check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated", _worst, "delegation")(_delegation(_name))
 
 
-@check("sysctl.ip_forward", "net.ipv4.ip_forward")
-def ip_forward(facts: Facts) -> Judgement:
-    """K3s dies at once where it is not 1 (K3s pkg/rootless/rootless.go, validateSysctl)."""
-    return _sysctl_is_one(facts, "net.ipv4.ip_forward")
+@check.seen("systemd.version", "systemd can delegate cpuset", FATAL, "user_manager")
+def systemd_version(_: Facts, seen: Known[str]) -> Judgement:
+    """Delegate= knows cpuset since systemd 244."""
+    digits = seen.value.partition(".")[0].partition(" ")[0].partition("~")[0].partition("-")[0]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 5):
+        return unknown(f"{seen.source} names no number: {seen.value!r}")
+    if int(digits) < 244:
+        remedy = Remedy(Mender.ADMINISTRATOR, "upgrade to a release of the distribution with systemd 244 or later")
+        return failed(digits, "systemd before 244 cannot delegate the controller cpuset", remedy, seen.source)
+    return passed(digits, seen.source)
 
 
-@check("userns.sysctl", "kernel.unprivileged_userns_clone")
-def userns_sysctl(facts: Facts) -> Judgement:
-    """K3s dies at once where this key of some distributions exists and is not 1."""
-    return _sysctl_is_one(facts, "kernel.unprivileged_userns_clone")
-
-
-def _sysctl_is_one(facts: Facts, key: str) -> Judgement:
-    found = facts.sysctls[key]
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if found.value is None:
-        return passed("this kernel has no such switch", found.source)
-    if found.value != "1":
-        return failed(found.value, f"K3s refuses to start unless {key} is 1", remedies.sysctl(key, "1"), found.source)
-    return passed(found.value, found.source)
-
-
-@check("userns.max", "user.max_user_namespaces")
-def userns_max(facts: Facts) -> Judgement:
-    """0 forbids user namespaces; below 1024 rootlesskit warns (rootlesskit pkg/parent/warn.go)."""
-    key = "user.max_user_namespaces"
-    found = facts.sysctls[key]
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if found.value is None or not (found.value.isascii() and found.value.isdecimal() and len(found.value) < 20):
-        return unknown(f"{found.source} does not hold a number")
-    if int(found.value) == 0:
-        return failed("0", "no user namespace can be made", remedies.sysctl(key, "28633"), found.source)
-    if int(found.value) < 1024:
-        remedy = remedies.sysctl(key, "28633")
-        return Judgement(Verdict.WARN, found.value, found.source, "may be too few for many pods", remedy)
-    return passed(found.value, found.source)
-
-
-@check("userns.create", "A user namespace can be made")
-def userns_create(facts: Facts) -> Judgement:
-    """The functional proof, in a child that ends at once."""
-    found = facts.namespace
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if found.value == 0:
-        return passed("made one", found.source)
-    name = errno.errorcode.get(found.value, str(found.value))
-    if found.value == errno.ENOSPC:
-        reason, remedy = "the limit of user namespaces is reached", remedies.sysctl("user.max_user_namespaces", "28633")
-    else:
-        reason = "the kernel or a security module forbids user namespaces to unprivileged users"
-        remedy = Remedy(
-            Mender.ADMINISTRATOR,
-            "allow user namespaces: see the checks above, the AppArmor restriction of Ubuntu, or the container we run in",
-            ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
+@check.seen("session.caller", "Called from a session of one's own", INFORMATIVE, "caller")
+def session_caller(facts: Facts, seen: Known[Caller]) -> Judgement:
+    """su, sudo and cron make no session; all that counts is whether the user manager answers."""
+    if seen.value.sudo and facts.uid != 0:
+        return told(
+            f"through sudo, by {seen.value.sudo}", "sudo makes no session; log in directly where something fails", "SUDO_USER"
         )
-    return failed(name, reason, remedy, found.source)
+    if f"/user-{facts.uid}.slice" not in seen.value.cgroup:
+        return told(seen.value.cgroup or "unknown", "this process belongs to no session of the user", seen.source)
+    return passed(seen.value.cgroup.rpartition("/")[2], seen.source)
+
+
+@check.seen("session.linger", "K3s outlives the last session", DEGRADED, "lingers")
+def session_linger(_: Facts, seen: Known[bool]) -> Judgement:
+    """Without lingering, the user manager and K3s end with the last session, and do not start at boot."""
+    if seen.value:
+        return passed("lingers", seen.source)
+    remedy = Remedy(Mender.USER, "let the user manager outlive the last session", ("k3s-rootless linger on",))
+    return warned("no lingering", "K3s ends with your last session, and does not start at boot", remedy, seen.source)
+
+
+@check.seen("session.journal", "The journal is kept for users", INFORMATIVE, "host")
+def session_journal(_: Facts, seen: Known[Machine]) -> Judgement:
+    """Users read their own journal only where it is persistent (systemd-journald.service(8))."""
+    if seen.value.journal:
+        return passed("persistent", "/var/log/journal")
+    return told("volatile", "`logs` and `diagnose` may find nothing: users may not read a journal in /run", "/var/log/journal")
+
+
+@check.seen("unit.state", "The unit can be started", FATAL, "unit")
+def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
+    """What systemd says of the unit: it can be masked, broken, or without Delegate=yes by a drop-in."""
+    unit = seen.value
+    if unit.load_state == "masked":
+        remedy = Remedy(Mender.USER, "let it be started again", (f"systemctl --user unmask {UNIT}", "k3s-rootless up"))
+        return failed("masked", "nothing can start it: somebody linked it to /dev/null", remedy, seen.source)
+    if unit.load_state in {"error", "bad-setting"}:
+        remedy = Remedy(Mender.USER, "write the unit anew; a copy of the old one is kept", ("k3s-rootless up --force",))
+        reason = f"systemd cannot read it: {unit.load_error or 'it does not say why'}"
+        return failed(unit.load_state, reason, remedy, seen.source)
+    if unit.load_state == "loaded" and unit.delegate is False:
+        commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
+        remedy = Remedy(Mender.USER, "delete the drop-in that says so, or write the unit anew", commands)
+        return failed("Delegate=no", "K3s dies in a unit without Delegate=yes", remedy, ", ".join(unit.drop_ins) or seen.source)
+    return _unit_to_know(unit, seen.source) if unit.load_state == "loaded" else passed("not installed yet", seen.source)
+
+
+def _unit_to_know(unit: Unit, source: str) -> Judgement:
+    if unit.active_state == "failed":
+        return told(f"failed ({unit.result})", "its last start failed: `k3s-rootless diagnose` tells why", source)
+    if unit.needs_reload:
+        return told("changed on disk", "systemd has not read it since: `k3s-rootless up` lets it", source)
+    if unit.drop_ins:
+        return told(f"{unit.active_state}, with drop-ins", f"settings are changed by {', '.join(unit.drop_ins)}", source)
+    return passed(unit.active_state, source)
+
+
+@check.seen("env.valid", "Settings of K3s are valid", FATAL, "problems")
+def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
+    """K3s dies of a bad K3S_ROOTLESS_CIDR, and takes its default for most other values that it cannot read."""
+    worst = next((one for one in seen.value if one.fatal), next(iter(seen.value), None))
+    if worst is None:
+        return passed("no bad value", seen.source)
+    commands = (f"systemctl --user cat {UNIT}",)
+    remedy = Remedy(Mender.USER, f"change {worst.name} in the drop-in that sets it, and run `k3s-rootless up`", commands)
+    judge = failed if worst.fatal else warned
+    return judge(worst.name, worst.reason, remedy, seen.source)

@@ -11,16 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HTTPS_PORT = 6443
+POD_RANGE = "10.42.0.0/16"
+SERVICE_RANGE = "10.43.0.0/16"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where this server keeps its files and which port its API has; the same port inside and on the host, never offset."""
+    """Where this server keeps its files and which port its API has; the same port inside and on the host, never offset.
+
+    `snapshotter` and `config` are empty where neither flag nor variable names one; CIDRs can be lists of two, as K3s has them.
+    """
 
     data: Path
     kubeconfig: Path
     https_port: int = HTTPS_PORT
     servicelb: bool = True
+    traefik: bool = True
+    snapshotter: str = ""
+    cluster_cidr: str = POD_RANGE
+    service_cidr: str = SERVICE_RANGE
+    node_name: str = ""
+    config: str = ""
+    selinux: bool = False
 
     @classmethod
     def of(cls, argv: Sequence[str], environ: Mapping[str, str], home: Path) -> ServerSettings:
@@ -34,6 +46,14 @@ class ServerSettings:
             kubeconfig=_expanded(kubeconfig, home) if kubeconfig else home / ".kube" / "k3s.yaml",
             https_port=_port(port),
             servicelb="servicelb" not in disabled,
+            traefik="traefik" not in disabled,
+            snapshotter=_last(argv, "snapshotter") or "",
+            cluster_cidr=",".join(_values(argv, "cluster-cidr")) or POD_RANGE,
+            service_cidr=",".join(_values(argv, "service-cidr")) or SERVICE_RANGE,
+            node_name=_last(argv, "node-name") or environ.get("K3S_NODE_NAME", ""),
+            # The variable beats the flag here (K3s pkg/configfilearg), and only here.
+            config=environ.get("K3S_CONFIG_FILE") or _last(argv, "config", "c") or "",
+            selinux=_on(argv, "selinux", environ.get("K3S_SELINUX", "")),
         )
 
 
@@ -45,6 +65,11 @@ def _values(argv: Sequence[str], *names: str) -> list[str]:
         if name.startswith("-") and name.lstrip("-") in names:
             values.append(value if equals else "".join(argv[index + 1 : index + 2]))
     return values
+
+
+def _on(argv: Sequence[str], name: str, variable: str) -> bool:
+    words = [word.lstrip("-") for word in argv if word.startswith("-")]
+    return name in words or f"{name}=true" in words or (f"{name}=false" not in words and variable.lower() in {"1", "t", "true"})
 
 
 def _last(argv: Sequence[str], *names: str) -> str | None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import command
+from k3s_rootless import command, mountinfo
 
 _VIRTUALIZATION_SECONDS = 3.0
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 _LIMITS = ("Max open files", "Max processes", "Max locked memory")
 
 
@@ -69,26 +67,23 @@ def addresses(root: Path) -> tuple[str, ...]:
 
 
 def mounts(root: Path) -> list[dict[str, str]]:
-    """List the mounts that this process sees (proc_pid_mountinfo(5))."""
-    found = []
-    for line in (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
-        before, _, behind = line.partition(" - ")
-        words, more = before.split(), behind.split()
-        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
-        found.append({"point": point, "type": more[0], "options": words[5], "super_options": more[-1]})
-    return found
+    """List the mounts that this process sees."""
+    return [_mount(one) for one in mountinfo.mounts(root)]
+
+
+def _mount(one: mountinfo.Mount) -> dict[str, str]:
+    return {"point": one.point, "type": one.type, "options": one.options, "super_options": one.super_options}
 
 
 def _place(root: Path, path: Path) -> dict[str, Any]:
     above = next(one for one in (path, *path.parents) if one.exists())
     real = above.resolve()
-    holding = [one for one in mounts(root) if real.is_relative_to(one["point"])]
+    holding = mountinfo.holding(mountinfo.mounts(root), real)
     room = os.statvfs(real)
     return {
         "path": str(path),
         "exists": above == path,
-        # The last of the longest: a later mount covers an earlier one.
-        "mount": max(reversed(holding), key=lambda one: len(one["point"]), default=None),
+        "mount": holding and _mount(holding),
         "free_mib": room.f_bavail * room.f_frsize // 2**20,
         "size_mib": room.f_blocks * room.f_frsize // 2**20,
         "free_inodes": room.f_favail,

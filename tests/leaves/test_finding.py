@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k3s_rootless.finding import Finding, Verdict, matches
+from k3s_rootless.finding import Finding, Severity, Verdict, matches
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,6 @@ def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
     assert Finding(check, "", Verdict.PASS, "").anchor == f"docs/reference/checks.md#{anchor}"
 
 
-def test_the_four_verdicts_are_spelled_as_scripts_know_them() -> None:
-    assert [verdict.value for verdict in Verdict] == ["pass", "warn", "fail", "unknown"]
+def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
+    assert [verdict.value for verdict in Verdict] == ["pass", "info", "warn", "fail", "unknown"]
+    assert [severity.value for severity in Severity] == ["fatal", "degraded", "informative"]

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight.facts import CgroupMode, Facts, K3sBinary, MapProgram, SubidRange
-from tests.strategies import DEFAULT, FIVE, HEALTHY, delegation, facts, k3s, map_program, runtime, sysctl
+from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
+from tests.preflight import host_rows
+from tests.preflight.row import ADMIN, FAIL, NOBODY, PASS, UNKNOWN, USER, WARN, Row, row
+from tests.strategies import DEFAULT, FIVE, HEALTHY, TRIED, delegation, k3s, map_program, runtime, sysctl
 
-PASS, WARN, FAIL, UNKNOWN = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN
-USER, ADMIN, NOBODY = Mender.USER, Mender.ADMINISTRATOR, Mender.NOBODY
-FORWARD, CLONE, LIMIT = HEALTHY.sysctls
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One host, and what one check says about it."""
-
-    check: str
-    verdict: Verdict
-    host: Facts
-    said: str
-    mender: Mender | None = None
-
-    def __str__(self) -> str:
-        return f"{self.check} {self.verdict.value}: {self.said}"
-
-
-def _row(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return Row(check, verdict, facts(**changes), said, mender)
+FORWARD, CLONE, LIMIT = tuple(HEALTHY.sysctls)[:3]
 
 
 def _sysctl(check: str, verdict: Verdict, said: str, mender: Mender | None, *setting: Any) -> Row:
@@ -41,48 +23,52 @@ def _sysctl(check: str, verdict: Verdict, said: str, mender: Mender | None, *set
 def _controller(name: str, verdict: Verdict) -> Row:
     without = delegation(FIVE - {name}, realized=FIVE - {name}, configured=FIVE - {name})
     said = f"a unit of this user is not given {name}"
-    return _row(f"cgroup.delegation.{name}", verdict, said, ADMIN, delegation=without)
+    return row(f"cgroup.delegation.{name}", verdict, said, ADMIN, delegation=without)
+
+
+def _tried(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+    return row(check, verdict, said, mender, trial=Known(replace(TRIED, **changes), "a child"))
 
 
 _SESSION = (
-    _row("user.nonroot", PASS, "alice (uid 1000)", None),
-    _row("user.nonroot", FAIL, "root needs no rootless K3s", USER, uid=0, runtime=runtime(owner=0)),
-    _row("systemd.booted", PASS, "yes", None),
-    _row("systemd.booted", FAIL, "this host has none", NOBODY, systemd_booted=False),
-    _row("session.runtime_dir", PASS, "/run/user/1000", None, runtime=runtime(given=False)),
-    _row("session.runtime_dir", FAIL, "/run/user/1000 does not exist", USER, runtime=runtime(exists=False, owner=-1, mode=0)),
-    _row("session.runtime_dir", FAIL, "belongs to uid 0", USER, runtime=runtime("/run/user/0", owner=0)),
-    _row("session.runtime_dir", WARN, "mode 0755", USER, runtime=runtime("/tmp/it's", mode=0o755)),
-    _row("systemd.user", PASS, "systemd 257", None),
-    _row("systemd.user", FAIL, "connection refused", ADMIN, user_manager=Unknown("connection refused")),
+    row("user.nonroot", PASS, "alice (uid 1000)", None),
+    row("user.nonroot", FAIL, "root needs no rootless K3s", USER, uid=0, runtime=runtime(owner=0)),
+    row("systemd.booted", PASS, "yes", None),
+    row("systemd.booted", FAIL, "this host has none", NOBODY, systemd_booted=False),
+    row("session.runtime_dir", PASS, "/run/user/1000", None, runtime=runtime(given=False)),
+    row("session.runtime_dir", FAIL, "/run/user/1000 does not exist", USER, runtime=runtime(exists=False, owner=-1, mode=0)),
+    row("session.runtime_dir", FAIL, "belongs to uid 0", USER, runtime=runtime("/run/user/0", owner=0)),
+    row("session.runtime_dir", WARN, "mode 0755", USER, runtime=runtime("/tmp/it's", mode=0o755)),
+    row("systemd.user", PASS, "systemd 257", None),
+    row("systemd.user", FAIL, "connection refused", ADMIN, user_manager=Unknown("connection refused")),
 )
 _CGROUPS = (
-    _row("cgroup.v2", PASS, "unified (cgroup v2)", None),
+    row("cgroup.v2", PASS, "unified (cgroup v2)", None),
     *(
-        _row("cgroup.v2", FAIL, mode.value, ADMIN, cgroup=Known(mode))
+        row("cgroup.v2", FAIL, mode.value, ADMIN, cgroup=Known(mode))
         for mode in (CgroupMode.HYBRID, CgroupMode.LEGACY, CgroupMode.ABSENT)
     ),
-    _row("cgroup.v2", UNKNOWN, "0xef53", None, cgroup=Unknown("magic number 0xef53")),
-    _row("cgroup.delegation.cpuset", PASS, "delegated", None),
+    row("cgroup.v2", UNKNOWN, "0xef53", None, cgroup=Unknown("magic number 0xef53")),
+    row("cgroup.delegation.cpuset", PASS, "delegated", None),
     *(_controller(name, FAIL) for name in ("cpu", "cpuset", "memory", "pids")),
     _controller("io", WARN),
-    _row(
+    row(
         "cgroup.delegation.memory",
         FAIL,
         "not offered by the kernel",
         ADMIN,
         delegation=delegation(FIVE - {"memory"}, realized=FIVE - {"memory"}, kernel=FIVE - {"memory"}),
     ),
-    _row(
+    row(
         "cgroup.delegation.cpu",
         FAIL,
         "bound to cgroup v1",
         ADMIN,
         delegation=delegation(frozenset(), realized=frozenset(), kernel=frozenset()),
     ),
-    _row("cgroup.delegation.cpuset", FAIL, "configured, not realized", USER, delegation=delegation(DEFAULT, realized=DEFAULT)),
-    _row("cgroup.delegation.cpuset", FAIL, "realized, not effective", USER, delegation=delegation(DEFAULT)),
-    _row("cgroup.delegation.io", WARN, "realized, not effective", USER, delegation=delegation(FIVE - {"io"})),
+    row("cgroup.delegation.cpuset", FAIL, "configured, not realized", USER, delegation=delegation(DEFAULT, realized=DEFAULT)),
+    row("cgroup.delegation.cpuset", FAIL, "realized, not effective", USER, delegation=delegation(DEFAULT)),
+    row("cgroup.delegation.io", WARN, "realized, not effective", USER, delegation=delegation(FIVE - {"io"})),
 )
 _KERNEL = (
     _sysctl("sysctl.ip_forward", PASS, "1", None, FORWARD, Known("1")),
@@ -101,40 +87,46 @@ _KERNEL = (
         _sysctl("userns.max", UNKNOWN, "does not hold a number", None, LIMIT, Known(value, f"here, {ascii(value)[:9]},"))
         for value in (None, "", "-1", "many", "\u0660", "9" * 5000)
     ),
-    _row("userns.create", PASS, "made one", None, namespace=Known(0)),
-    _row("userns.create", FAIL, "forbids user namespaces", ADMIN, namespace=Known(errno.EPERM)),
-    _row("userns.create", FAIL, "EACCES", ADMIN, namespace=Known(errno.EACCES)),
-    _row("userns.create", FAIL, "the limit of user namespaces is reached", ADMIN, namespace=Known(errno.ENOSPC)),
-    _row("userns.create", FAIL, "4711", ADMIN, namespace=Known(4711)),
-    _row("userns.create", UNKNOWN, "died first", None, namespace=Unknown("the child died first")),
+    row("userns.create", PASS, "made one", None),
+    *(
+        _tried("userns.create", FAIL, said, ADMIN, user=code, spaces={})
+        for code, said in (
+            (errno.EPERM, "a container forbids it"),
+            (errno.EACCES, "EACCES for the user namespace"),
+            (errno.ENOSPC, "the limit of these namespaces is reached"),
+            (errno.EINVAL, "this kernel has no user namespaces"),
+            (4711, "4711"),
+        )
+    ),
+    row("userns.create", UNKNOWN, "died first", None, trial=Unknown("the child died first")),
 )
 
 
 def _uidmap(name: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return _row(f"uidmap.{name}", verdict, said, mender, **{name: map_program(name, **changes)})
+    return row(f"uidmap.{name}", verdict, said, mender, **{name: map_program(name, **changes)})
 
 
 def _subid(kind: str, verdict: Verdict, said: str, mender: Mender | None, *ranges: tuple[int, int]) -> Row:
     found = Known(tuple(SubidRange(*one) for one in ranges))
-    return _row(f"subid.{kind}", verdict, said, mender, **{kind: found})
+    return row(f"subid.{kind}", verdict, said, mender, **{kind: found})
 
 
 _IDS = (
     *(
-        row
+        one
         for name in ("newuidmap", "newgidmap")
-        for row in (
+        for one in (
             _uidmap(name, PASS, "setuid root", None),
             _uidmap(name, PASS, "with file capabilities", None, setuid=False, capable=True),
             _uidmap(name, FAIL, "neither the setuid bit", ADMIN, setuid=False),
             _uidmap(name, FAIL, "neither the setuid bit", ADMIN, owner=1000, path="/opt/my own/newuidmap"),
             _uidmap(name, FAIL, "on a nosuid mount", ADMIN, nosuid=True),
             _uidmap(name, FAIL, "on a nosuid mount", ADMIN, setuid=False, capable=True, nosuid=True),
-            _row(f"uidmap.{name}", UNKNOWN, "locked", None, **{name: Unknown("it is locked")}),
+            row(f"uidmap.{name}", UNKNOWN, "locked", None, **{name: Unknown("it is locked")}),
         )
     ),
     *(
-        _row("uidmap.newuidmap", FAIL, "not on the unit's PATH", ADMIN, newuidmap=Known(MapProgram(None)), distribution=words)
+        row("uidmap.newuidmap", FAIL, "not on the unit's PATH", ADMIN, newuidmap=Known(MapProgram(None)), distribution=words)
         for words in (
             "debian",
             "ubuntu debian",
@@ -147,9 +139,9 @@ _IDS = (
         )
     ),
     *(
-        row
+        one
         for kind in ("subuid", "subgid")
-        for row in (
+        for one in (
             _subid(kind, PASS, "100000:65536", None, (100000, 65536)),
             _subid(kind, PASS, "1:30000, 30001:35536", None, (1, 30000), (30001, 35536)),
             _subid(kind, FAIL, f"no {kind} range for alice", ADMIN),
@@ -157,14 +149,14 @@ _IDS = (
             _subid(kind, FAIL, "65535 ids are fewer than", ADMIN, (100000, 65535)),
             _subid(kind, FAIL, "ranges overlap", ADMIN, (100000, 65536), (100000, 65536)),
             _subid(kind, FAIL, "ranges overlap", ADMIN, (165535, 65536), (100000, 65536)),
-            _row(f"subid.{kind}", UNKNOWN, "locked", None, **{kind: Unknown("it is locked")}),
+            row(f"subid.{kind}", UNKNOWN, "locked", None, **{kind: Unknown("it is locked")}),
         )
     ),
 )
 
 
 def _binary(check: str, verdict: Verdict, said: str, mender: Mender | None, binary: K3sBinary, machine: str = "x86_64") -> Row:
-    return _row(check, verdict, said, mender, k3s=binary, machine=machine)
+    return row(check, verdict, said, mender, k3s=binary, machine=machine)
 
 
 _K3S = (
@@ -183,4 +175,4 @@ _K3S = (
     _binary("k3s.version", FAIL, "gave no answer", USER, k3s(version=Unknown("it gave no answer"))),
     _binary("k3s.version", UNKNOWN, "no k3s could be asked", None, k3s(version=None)),
 )
-ROWS = (*_SESSION, *_CGROUPS, *_KERNEL, *_IDS, *_K3S)
+ROWS = (*_SESSION, *_CGROUPS, *_KERNEL, *_IDS, *_K3S, *host_rows.ROWS)

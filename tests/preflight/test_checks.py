@@ -3,19 +3,35 @@ from __future__ import annotations
 import errno
 import re
 import subprocess
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from k3s_rootless.finding import Finding, Mender, Verdict, matches
+from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks import CHECKS, judge
 from k3s_rootless.preflight.facts import CgroupMode, Delegation, Facts, K3sBinary, SubidRange
-from tests.preflight.rows import ROWS, Row
-from tests.strategies import DEFAULT, FIVE, HEALTHY, any_facts, delegation, facts
+from k3s_rootless.preflight.judgement import Check
+from tests.preflight.row import Row
+from tests.preflight.rows import ROWS
+from tests.strategies import DEFAULT, FIVE, HEALTHY, TRIED, any_facts, delegation, facts
 
 IDS = [check.id for check in CHECKS]
+NAMES = """
+user.nonroot systemd.booted session.runtime_dir systemd.user cgroup.v2 cgroup.delegation.cpu cgroup.delegation.cpuset
+cgroup.delegation.memory cgroup.delegation.pids cgroup.delegation.io systemd.version session.caller session.linger
+session.journal unit.state env.valid sysctl.ip_forward sysctl.inotify_instances sysctl.inotify_watches sysctl.keys
+sysctl.port_start sysctl.ping userns.sysctl userns.max userns.limits userns.apparmor userns.create userns.spaces
+uidmap.newuidmap uidmap.newgidmap uidmap.privileges uidmap.mapping uidmap.nested subid.subuid subid.subgid subid.files
+subid.overlap k3s.binary k3s.version kernel.release kernel.br_netfilter kernel.nf_conntrack kernel.bridge kernel.veth
+kernel.vxlan kernel.iptables device.tun device.fuse device.kmsg snapshotter.mount_fuse3 snapshotter.overlayfs net.port.api
+net.port.http net.port.https net.cidr.rootless net.cidr.pods net.cidr.services net.mtu net.resolver net.localhost net.route
+net.firewall net.nm_cloud_setup net.iptables storage.home storage.data storage.type storage.mount storage.space storage.quota
+storage.tmp storage.socket storage.leftovers config.readable config.rootful security.selinux host.container host.memory
+host.processors host.clock host.hostname host.hidepid host.files host.tasks
+"""
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """These two ask for an answer: a manager that gives none and a k3s that names no release are what they look for."""
 
@@ -39,13 +55,47 @@ def test_each_check_says_what_is_wrong_and_who_mends_it(row: Row) -> None:
 
 @pytest.mark.parametrize("check", IDS)
 def test_every_check_has_a_row_for_its_no(check: str) -> None:
-    assert {row.verdict for row in ROWS if row.check == check} & {Verdict.FAIL, Verdict.WARN}
+    assert {row.verdict for row in ROWS if row.check == check} & {Verdict.FAIL, Verdict.WARN, Verdict.INFO}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_each_check_has_a_row_for_its_worst_and_never_goes_beyond(check: Check) -> None:
+    worst = {Severity.FATAL: Verdict.FAIL, Severity.DEGRADED: Verdict.WARN, Severity.INFORMATIVE: Verdict.INFO}[check.severity]
+    beyond = {Severity.FATAL: set(), Severity.DEGRADED: {Verdict.FAIL}, Severity.INFORMATIVE: {Verdict.FAIL, Verdict.WARN}}
+    found = {row.verdict for row in ROWS if row.check == check.id}
+
+    assert worst in found
+    assert not found & beyond[check.severity]
+
+
+class OnlyNeeded:
+    """Facts of which nothing can be read but what a check says it needs, and what costs nothing."""
+
+    FREE = frozenset({"uid", "gid", "user", "machine", "systemd_booted", "runtime", "server", "distribution"})
+
+    def __init__(self, host: Facts, check: Check) -> None:
+        self._facts, self._allowed = host, check.needs | self.FREE
+
+    def __getattr__(self, name: str) -> Any:
+        assert name in self._allowed, f"it reads {name}, which it does not say it needs"
+        return getattr(self._facts, name)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_a_check_reads_only_what_it_says_it_needs(check: Check) -> None:
+    """`check ID` reads nothing else."""
+    for row in ROWS:
+        assert check.judge(cast("Facts", OnlyNeeded(row.host, check))) == check.judge(row.host)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.verdict is not Verdict.PASS], ids=str)
 def test_what_is_wrong_with_one_thing_leaves_the_other_checks_alone(row: Row) -> None:
     others = {finding.check for finding in judge(row.host) if finding.verdict in {Verdict.FAIL, Verdict.WARN}}
-    together = {"user.nonroot": {"session.runtime_dir", "k3s.binary"}, "cgroup.delegation": {"cgroup.delegation"}}
+    together = {
+        "user.nonroot": {"session.runtime_dir", "k3s.binary"},
+        "cgroup.delegation": {"cgroup.delegation"},
+        **{group: {group} for group in ("userns", "kernel", "net.cidr")},
+    }
     allowed = {row.check, *(name for group, names in together.items() if matches(row.check, group) for name in names)}
 
     assert all(any(matches(other, one) for one in allowed) for other in others)
@@ -58,12 +108,7 @@ def test_the_ids_are_unique_and_spelled_alike() -> None:
 
 
 def test_the_ids_stay_what_scripts_know_them_as() -> None:
-    assert IDS == [
-        *("user.nonroot", "systemd.booted", "session.runtime_dir", "systemd.user", "cgroup.v2"),
-        *(f"cgroup.delegation.{controller}" for controller in ("cpu", "cpuset", "memory", "pids", "io")),
-        *("sysctl.ip_forward", "userns.sysctl", "userns.max", "userns.create"),
-        *("uidmap.newuidmap", "uidmap.newgidmap", "subid.subuid", "subid.subgid", "k3s.binary", "k3s.version"),
-    ]
+    assert IDS == NAMES.split()
 
 
 STATES = {
@@ -109,10 +154,10 @@ def test_where_the_upper_stages_are_unknown_the_missing_controller_is_still_a_no
     assert answer(facts(delegation=blind), "cgroup.delegation.cpuset").verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize(
-    "field",
-    ["user_manager", "cgroup", "delegation", "sysctls", "namespace", "newuidmap", "newgidmap", "subuid", "subgid", "k3s"],
-)
+PLAIN = {"uid", "gid", "user", "machine", "systemd_booted", "runtime", "distribution", "server"}
+
+
+@pytest.mark.parametrize("field", sorted({field.name for field in fields(Facts)} - PLAIN))
 def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None:
     dark = Unknown("it is dark")
     unseen = {
@@ -133,15 +178,6 @@ def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None
         assert "it is dark" in finding.reason
 
 
-def test_each_observation_is_covered_by_the_test_above() -> None:
-    plain = {"uid", "user", "machine", "systemd_booted", "runtime", "distribution"}
-
-    assert {field.name for field in fields(Facts)} - plain == {
-        *("user_manager", "cgroup", "delegation", "sysctls", "namespace"),
-        *("newuidmap", "newgidmap", "subuid", "subgid", "k3s"),
-    }
-
-
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(any_facts())
 def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) -> None:
@@ -150,7 +186,9 @@ def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) 
     assert [finding.check for finding in findings] == IDS
     for finding in findings:
         negative = finding.verdict in {Verdict.FAIL, Verdict.WARN}
-        assert (finding.remedy is not None) == negative
+        assert (finding.remedy is not None) == negative or finding.verdict is Verdict.INFO
+        assert not (finding.verdict is Verdict.FAIL and finding.severity is not Severity.FATAL)
+        assert not (finding.verdict is Verdict.WARN and finding.severity is Severity.INFORMATIVE)
         assert bool(finding.reason) == (finding.verdict is not Verdict.PASS)
         assert finding.remedy is None or finding.remedy.text
 
@@ -168,10 +206,10 @@ def test_every_command_of_every_remedy_is_one_that_a_shell_can_read() -> None:
 
 
 def test_the_limit_of_user_namespaces_is_told_from_a_ban() -> None:
-    limit = answer(facts(namespace=Known(errno.ENOSPC)), "userns.create")
-    ban = answer(facts(namespace=Known(errno.EPERM)), "userns.create")
+    limit = answer(facts(trial=Known(replace(TRIED, user=errno.ENOSPC))), "userns.create")
+    ban = answer(facts(trial=Known(replace(TRIED, user=errno.EPERM))), "userns.create")
 
-    assert (limit.observed, ban.observed) == ("ENOSPC", "EPERM")
+    assert (limit.observed, ban.observed) == ("ENOSPC for the user namespace", "EPERM for the user namespace")
     assert limit.remedy != ban.remedy
 
 

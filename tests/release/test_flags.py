@@ -19,8 +19,33 @@ def settings(arguments: str, **environ: str) -> ServerSettings:
 
 
 def test_what_nobody_says_is_the_default_of_k3s() -> None:
-    assert settings("") == ServerSettings(DATA, KUBECONFIG, 6443, servicelb=True)
+    assert settings("") == ServerSettings(DATA, KUBECONFIG, 6443, servicelb=True, snapshotter="fuse-overlayfs")
     assert ServerSettings.of((), {}, HOME) == ServerSettings(DATA, KUBECONFIG)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "field", "expected"),
+    [
+        ("--snapshotter native", {}, "snapshotter", "native"),
+        ("--disable=traefik,metrics-server", {}, "traefik", False),
+        ("--disable servicelb", {}, "traefik", True),
+        ("--cluster-cidr=10.1.0.0/16", {}, "cluster_cidr", "10.1.0.0/16"),
+        ("--cluster-cidr 10.1.0.0/16 --cluster-cidr=fd00::/56", {}, "cluster_cidr", "10.1.0.0/16,fd00::/56"),
+        ("", {}, "cluster_cidr", "10.42.0.0/16"),
+        ("--service-cidr=10.2.0.0/16", {}, "service_cidr", "10.2.0.0/16"),
+        ("", {}, "service_cidr", "10.43.0.0/16"),
+        ("--node-name a", {"K3S_NODE_NAME": "b"}, "node_name", "a"),
+        ("", {"K3S_NODE_NAME": "b"}, "node_name", "b"),
+        ("-c /x.yaml", {}, "config", "/x.yaml"),
+        ("--config=/x.yaml", {"K3S_CONFIG_FILE": "/y.yaml"}, "config", "/y.yaml"),
+        ("--selinux", {}, "selinux", True),
+        ("--selinux=false", {"K3S_SELINUX": "true"}, "selinux", False),
+        ("", {"K3S_SELINUX": "true"}, "selinux", True),
+        ("", {}, "selinux", False),
+    ],
+)
+def test_flags_and_variables_that_checks_ask_for(arguments: str, environ: dict[str, str], field: str, expected: object) -> None:
+    assert getattr(settings(arguments, **environ), field) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,7 +94,7 @@ def test_the_environment_speaks_where_the_command_line_does_not() -> None:
 
     assert settings("", **environ).data == HOME / "data"
     assert settings("", **environ).kubeconfig == Path("/srv/k.yaml")
-    assert settings("-d /flag -o /k", **environ) == ServerSettings(Path("/flag"), Path("/k"))
+    assert settings("-d /flag -o /k", **environ) == settings("-d /flag -o /k")
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

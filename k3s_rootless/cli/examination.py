@@ -1,0 +1,218 @@
+"""Reads what the checks need: each probe in a thread of its own, within its own time, and allowed to fail alone.
+
+Those that need nothing else begin at once, and run while the bus is loaded and asked; those that need to know the unit (its
+data directory, its ports) begin when systemd has answered. What hangs or fails is unknown, with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.cli import settings, together
+from k3s_rootless.cli.unit_path import unit_search
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import UNIT
+from k3s_rootless.preflight import (
+    confinement,
+    kernel_probes,
+    network_probes,
+    probes,
+    session_probes,
+    storage_probes,
+    trial,
+)
+from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
+from k3s_rootless.preflight.records import Held, Unit
+from k3s_rootless.release.flags import ServerSettings
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.ports.facts import Listener
+    from k3s_rootless.service.facts import ControllerReach, UnitState
+    from k3s_rootless.service.systemd import UserManager
+
+PROBE_SECONDS = 4.0
+# k3s may have to unpack itself before it says its version; the trial waits for what it maps.
+_LONGER = {"k3s": probes.VERSION_SECONDS + 2, "confinement": probes.VERSION_SECONDS + 4, "trial": 2 * trial.SECONDS}
+# What a probe cannot begin without.
+_BEFORE = {
+    "trial": {"newuidmap", "newgidmap", "subuid", "subgid"},
+    "confinement": {"k3s"},
+    **{name: {"unit"} for name in ("storage", "sockets", "beside", "problems")},
+    "process": {"user_manager"},
+}
+_NOT_ASKED = Unknown("nobody asked for it")
+
+
+class Examination:
+    """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`."""
+
+    def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
+        self.session = session
+        self._seconds = seconds
+        self._needs = None if needs is None else needs | {more for name in needs for more in _BEFORE.get(name, ())}
+        self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
+        # Before the first thread: it forks.
+        self._trying = trial.Trying() if self.needs("trial") else None
+        for name, ask in self._first().items():
+            self._begin(name, ask)
+
+    def needs(self, *names: str) -> bool:
+        """Tell whether one of these facts is asked for."""
+        return self._needs is None or not self._needs.isdisjoint(names)
+
+    def finish(self, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
+        """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none."""
+        from k3s_rootless.service import delegation
+
+        session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
+        unit: Observed[UnitState] = self._unit(manager) if manager else unasked
+        state = unit.value if isinstance(unit, Known) else None
+        server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
+        for name, ask in self._second(server, unit, manager).items():
+            self._begin(name, ask)
+        wanted = manager is not None and self.needs("delegation")
+        reach = delegation.reach(manager, session.uid) if manager and wanted else delegation.unreachable(unasked.reason)
+        answers = {name: self._answer(name) for name in self._asked}
+        missing: Mapping[str, Any] = {
+            "sysctls": dict.fromkeys(probes.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
+            "k3s": K3sBinary(path=None, version=answers.get("k3s", _NOT_ASKED)),
+        }
+        seen = {name: answer for name, answer in answers.items() if name not in missing or not isinstance(answer, Unknown)}
+        held = self._held(seen.get("sockets", _NOT_ASKED), server)
+        facts = Facts(
+            uid=session.uid,
+            gid=os.getgid(),
+            user=session.user,
+            machine=os.uname().machine,
+            systemd_booted=probes.systemd_booted(session.paths.root),
+            runtime=probes.runtime_directory(session.environ, session.paths.runtime),
+            distribution=probes.distribution(session.paths.root),
+            server=server,
+            user_manager=Known(manager.version, "the user bus") if manager else unasked,
+            delegation=Delegation(reach.kernel, reach.configured, reach.realized, reach.effective),
+            unit=_record(unit),
+            **{**dict.fromkeys(_FIELDS, _NOT_ASKED), **missing, **seen, "sockets": held},
+        )
+        return facts, reach
+
+    def _begin(self, name: str, ask: Callable[[], Any]) -> None:
+        if self.needs(name):
+            self._asked[name] = (together.begin(ask), time.monotonic() + _LONGER.get(name, self._seconds))
+
+    def _answer(self, name: str) -> Any:  # noqa: ANN401 (each probe has its own answer)
+        asked, deadline = self._asked[name]
+        try:
+            return together.answer(asked, deadline)
+        except RootlessError as error:
+            return Unknown(f"the probe of {name}: {error.message}")
+
+    def _first(self) -> Mapping[str, Callable[[], Any]]:
+        from k3s_rootless.service import login
+
+        session, root, search = self.session, self.session.paths.root, unit_search()
+        return {
+            "k3s": partial(probes.k3s_binary, session.environ, search, session.paths.home),
+            "cgroup": partial(probes.cgroup_mode, root),
+            "sysctls": partial(probes.sysctls, root),
+            **{name: partial(probes.map_program, name, search, root) for name in ("newuidmap", "newgidmap")},
+            **{kind: partial(probes.subids, kind, root, session.user, session.uid) for kind in ("subuid", "subgid")},
+            "trial": self._tried,
+            "confinement": self._confined,
+            "subid_files": partial(session_probes.subid_files, root, session.user, session.uid),
+            "caller": partial(session_probes.caller, root, session.environ),
+            "lingers": partial(login.lingers, session.user, root),
+            "kernel": partial(kernel_probes.release, root),
+            "modules": partial(kernel_probes.modules, root),
+            "devices": partial(kernel_probes.opened, root),
+            "programs": partial(kernel_probes.programs, root, search),
+            "iptables": partial(kernel_probes.iptables, search),
+            "network": partial(network_probes.network, root),
+            "resolver": partial(network_probes.resolver, root),
+            "host": lambda: session_probes.machine(root, shutil.which("k3s")),
+        }
+
+    def _second(
+        self, server: ServerSettings, unit: Observed[UnitState], manager: UserManager | None
+    ) -> Mapping[str, Callable[[], Any]]:
+        from k3s_rootless.ports import sockets
+
+        paths = self.session.paths
+        groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
+        environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
+        temporary = Path(environment.get("TMPDIR") or "/tmp")  # noqa: S108 (rootlesskit's own choice)
+        return {
+            "sockets": sockets.listeners,
+            "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
+            "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
+            "beside": partial(session_probes.beside, paths.root, server.config),
+            "problems": partial(settings.problems, environment) if isinstance(unit, Known) else lambda: unit,
+        }
+
+    def _unit(self, manager: UserManager) -> Observed[UnitState]:
+        if not self.needs("unit"):
+            return _NOT_ASKED
+        try:
+            return Known(manager.unit(UNIT), "systemd")
+        except RootlessError as error:
+            return Unknown(error.message)
+
+    def _tried(self) -> Any:  # noqa: ANN401 (Observed[Trial])
+        if self._trying is None:
+            return _NOT_ASKED
+        programs = [found.value.path if isinstance(found := self._answer(name), Known) else None for name in _MAPPERS]
+        ranges = [found.value if isinstance(found := self._answer(kind), Known) else () for kind in _KINDS]
+        return self._trying.finish(programs, ranges)
+
+    def _confined(self) -> Any:  # noqa: ANN401 (Observed[Confinement])
+        found = self._answer("k3s")
+        return confinement.confinement(self.session.paths.root, None if isinstance(found, Unknown) else found.path)
+
+    def _held(self, found: Any, server: ServerSettings) -> Observed[tuple[Held, ...]]:  # noqa: ANN401 (listeners, or why not)
+        from k3s_rootless.ports import holders
+        from k3s_rootless.release.features import child_to_parent_port
+
+        if isinstance(found, Unknown):
+            return found
+        wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
+        listening: list[Listener] = [one for one in found if one.port in wanted and one.proto == "tcp"]
+        owners = holders.of(listening, uid=self.session.uid)
+        held = {
+            Held(one.port, holder.user or f"uid {holder.uid}", holder.program, holder.pid, ours=holder.unit == UNIT)
+            for one, holder in owners.items()
+        }
+        return Known(tuple(sorted(held, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host")
+
+
+_MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")
+_FIELDS = (
+    *("cgroup", "trial", "confinement", "newuidmap", "newgidmap", "subuid", "subgid", "subid_files", "process", "caller"),
+    *("lingers", "problems", "kernel", "modules", "devices", "programs", "iptables", "network", "resolver", "storage"),
+    *("beside", "host"),
+)
+
+
+def _record(found: Observed[UnitState]) -> Observed[Unit]:
+    if isinstance(found, Unknown):
+        return found
+    state = found.value
+    return Known(
+        Unit(
+            load_state=state.load_state,
+            load_error=state.load_error,
+            active_state=state.active_state,
+            result=state.result,
+            delegate=state.delegate,
+            needs_reload=state.needs_reload,
+            drop_ins=tuple(map(str, state.drop_ins)),
+            environment=state.environment or {},
+        ),
+        found.source,
+    )

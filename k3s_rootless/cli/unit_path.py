@@ -1,0 +1,18 @@
+"""The PATH that K3s's unit has, and with it every program that K3s finds on the host."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from k3s_rootless.release.features import UNIT_PATH
+
+# NixOS keeps its privileged programs here, and the PATH of K3s's unit does not name it.
+_NIX_WRAPPERS = "/run/wrappers/bin"
+
+
+def unit_search() -> str:
+    """Give the PATH of the unit: K3s's own, extended only where newuidmap lies elsewhere."""
+    if shutil.which("newuidmap", path=UNIT_PATH) is None and (Path(_NIX_WRAPPERS) / "newuidmap").exists():
+        return f"{_NIX_WRAPPERS}:{UNIT_PATH}"
+    return UNIT_PATH

@@ -1,0 +1,41 @@
+"""The mounts that this process sees, as proc_pid_mountinfo(5) lists them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount: where, the type of its file system, what is mounted, and the options of the mount and of the file system."""
+
+    point: str
+    type: str
+    source: str
+    options: str
+    super_options: str
+
+
+def mounts(root: Path) -> list[Mount]:
+    """List the mounts, in the order in which they were made. Raises OSError."""
+    found = []
+    for line in (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, behind = line.partition(" - ")
+        words, more = before.split(), behind.split()
+        if len(words) > 5 and len(more) > 1:
+            found.append(Mount(_plain(words[4]), more[0], _plain(more[1]), words[5], more[-1]))
+    return found
+
+
+def holding(found: list[Mount], path: Path) -> Mount | None:
+    """Give the mount that a path (absolute, without links) lies on."""
+    # The last of the longest: a later mount covers an earlier one.
+    return max(reversed([one for one in found if path.is_relative_to(one.point)]), key=lambda one: len(one.point), default=None)
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), text)

@@ -1,0 +1,84 @@
+"""Asks AppArmor what it lets the real k3s do, since what this program may do says nothing about another path.
+
+Where `kernel.apparmor_restrict_unprivileged_userns` is 1 (Ubuntu 23.10 and later), only a program with a profile of its own may
+make user namespaces. The kernel tells which profile attaches to a path when that path is executed: a child asks to be traced
+and executes k3s, stops before the first instruction of it, its label is read, and it is killed. Nothing of k3s ever runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.records import Confinement
+
+SWITCH = "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+_SECONDS = 3.0
+_TRACE_ME, _SET_DEATH_SIGNAL = 0, 1
+
+
+def confinement(root: Path, program: str | None) -> Observed[Confinement]:
+    """Tell whether user namespaces are restricted, and which label `program` would have."""
+    switch = root / SWITCH
+    try:
+        restricted = switch.read_text("ascii", "replace").strip() == "1"
+    except FileNotFoundError:
+        return Known(Confinement(restricted=False, label=Unknown("there is no such restriction")), str(switch))
+    except OSError as error:
+        return Unknown(f"{switch} cannot be read: {error.strerror}")
+    if not restricted:
+        return Known(Confinement(restricted=False, label=Unknown("there is no such restriction")), str(switch))
+    if program is None:
+        return Known(
+            Confinement(restricted=True, label=Unknown("there is no k3s whose profile could be asked for")), str(switch)
+        )
+    return Known(Confinement(restricted=True, label=label(program)), str(switch))
+
+
+def label(program: str) -> Observed[str]:
+    """Give the label under which AppArmor would run a program, such as `unconfined` or `k3s (unconfined)`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = [os.fsencode(program)]
+    try:
+        child = os.fork()
+    except OSError as error:
+        return Unknown(f"there can be no child to ask with: {error.strerror}")
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+            if libc.ptrace(_TRACE_ME, 0, None, None) == 0:
+                os.execve(words[0], words, {})  # noqa: S606 (stopped before it begins)
+        os._exit(0)
+    try:
+        if not _stopped(child):
+            return Unknown(f"{program} could not be executed to be looked at (ptrace may be forbidden)")
+        return Known(_label(child), f"the label of {program} when it is executed")
+    except OSError as error:
+        return Unknown(f"the label of {program} cannot be read: {error.strerror}")
+    finally:
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _stopped(child: int) -> bool:
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if done:
+            return os.WIFSTOPPED(status)
+        time.sleep(0.001)  # wait4(2) takes no time limit
+    return False
+
+
+def _label(child: int) -> str:
+    # The first is of kernels from 5.8 on, where other modules may own the second.
+    for name in ("attr/apparmor/current", "attr/current"):
+        with contextlib.suppress(FileNotFoundError):
+            return Path(f"/proc/{child}", name).read_text("utf-8", "replace").strip("\0\n ")
+    raise FileNotFoundError(2, "no such file")

@@ -1,0 +1,171 @@
+"""Where K3s writes: what the file systems of the data directory, /tmp and the home directory are, allow and have left."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from k3s_rootless import measure
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight import remedies
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.judgement import (
+    DEGRADED,
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.records import Place, Storage
+
+check = Checklist()
+_GIB = 2**30
+_LEAST = _GIB // 2
+"""K3s unpacks some 250 MiB of itself, and its images take as much again."""
+_LONGEST_SOCKET = 107
+"""Bytes of sun_path (unix(7)) without the end."""
+_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "lustre", "gpfs", "ceph", "fuse.sshfs", "fuse.s3fs"})
+_NO_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "drvfs"})
+
+
+def _elsewhere(facts: Facts) -> Remedy:
+    text = "put K3s's data on a local file system with room (the variable needs K3s v1.30.3; before, --data-dir)"
+    return remedies.setting(text, "K3S_DATA_DIR", f"/var/tmp/{facts.user}/k3s")  # noqa: S108 (a proposal)
+
+
+@check.seen("storage.home", "Home directory", FATAL, "storage")
+def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s writes the kubeconfig there, and its data unless it is told another place."""
+    home = seen.value.home
+    mended = Remedy(
+        Mender.ADMINISTRATOR, f"give {facts.user} a home directory", (f"sudo mkhomedir_helper {quote(facts.user)}",)
+    )
+    if not home.exists:
+        return failed(f"{home.path} does not exist", "K3s writes its kubeconfig there", mended, "stat")
+    if not home.writable:
+        return failed(f"{home.path} is not writable", "K3s writes its kubeconfig there", mended, "access")
+    return passed(home.path)
+
+
+@check.seen("storage.data", "Data directory is yours", FATAL, "storage")
+def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """A K3s that was once started as root leaves a directory that the user may not write."""
+    data = seen.value.data
+    if "ro" in data.flags or data.writable:
+        return passed(data.found)
+    if data.owner != facts.uid and data.found.startswith(seen.value.home.found):
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            f"give {data.found} to {facts.user}",
+            (f"sudo chown -R {quote(f'{facts.user}:')} {quote(data.found)}",),
+        )
+        return failed(f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy)
+    return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere(facts))
+
+
+@check.seen("storage.type", "File system of the data directory", FATAL, "storage")
+def storage_type(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """Containerd gives files to subordinate ids, which a server of another host refuses, and SQLite needs locks that hold."""
+    data = seen.value.data
+    if data.type in _REMOTE:
+        reason = "a file server knows none of the subordinate ids, so no image can be unpacked; SQLite is not safe on it"
+        return failed(data.type, reason, _elsewhere(facts), data.found)
+    if data.type in _NO_OWNERS:
+        return failed(data.type, "this file system keeps no owners of files", _elsewhere(facts), data.found)
+    if data.type == "ecryptfs" or data.type.startswith("fuse."):
+        return warned(data.type, "layers of images are known to fail on it", _elsewhere(facts), data.found)
+    if data.type in {"tmpfs", "ramfs"}:
+        return told(data.type, "the cluster is gone after a reboot, and takes memory", data.found)
+    return passed(data.type or "unknown to mountinfo", data.found)
+
+
+@check.seen("storage.mount", "Mount of the data directory", FATAL, "storage")
+def storage_mount(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s unpacks itself there and runs what it unpacked; noexec ends it with `permission denied` (K3s #7372)."""
+    data = seen.value.data
+    for flag, reason in (("ro", "K3s cannot write its data"), ("noexec", "K3s runs programs that it unpacks there")):
+        if flag in data.flags:
+            return failed(flag, reason, _elsewhere(facts), data.found)
+    if found := sorted(data.flags & {"nodev", "nosuid"}):
+        return told(", ".join(found), "some mounts of configMaps are known to fail below such a mount (K3s #7436)", data.found)
+    return passed("read, write, execute", data.found)
+
+
+@check.seen("storage.space", "Room for data", FATAL, "storage")
+def storage_space(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 250 MiB of itself."""
+    data = seen.value.data
+    observed = f"{data.free / _GIB:.1f} of {data.size / _GIB:.1f} GiB free"
+    if data.inodes is not None and data.inodes < 10_000:
+        return failed(f"{data.inodes} inodes free", "images are made of many small files", _elsewhere(facts), data.found)
+    if data.free < _LEAST:
+        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(facts), data.found)
+    if data.free < 2 * _GIB or data.free * 20 < data.size:
+        reason = "the node has too little room: pods are evicted below 5 %"
+        return warned(observed, reason, _elsewhere(facts), data.found)
+    return passed(observed, data.found)
+
+
+@check.seen("storage.quota", "Quota", FATAL, "storage")
+def storage_quota(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """The quota of the user; files of containers belong to subordinate ids, which have none or their own."""
+    left = seen.value.data.left
+    if isinstance(left, Unknown):
+        return told("not readable", left.reason)
+    if left.value is None:
+        return passed("none", left.source)
+    observed = f"{left.value / _GIB:.1f} GiB left"
+    if left.value < _LEAST:
+        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(facts), left.source)
+    if left.value < 2 * _GIB:
+        return warned(observed, "images soon fill it", _elsewhere(facts), left.source)
+    return passed(observed, left.source)
+
+
+@check.seen("storage.tmp", "Temporary directory", FATAL, "storage")
+def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
+    """Before it copies /etc and /run up, rootlesskit makes directories there (its pkg/copyup/tmpfssymlink)."""
+    place: Place = seen.value.temporary
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        "let users write into /tmp, with mode 1777",
+        ("sudo chmod 1777 /tmp",),
+        (measure.Mode(place.path, "1777"),),
+    )
+    if not place.writable or "ro" in place.flags:
+        return failed("not writable", "rootlesskit makes directories there", remedy, place.path)
+    if place.free < 2**20 or place.inodes == 0:
+        emptied = Remedy(Mender.USER, "make room in /tmp", ("ls -la /tmp",))
+        return failed("full", "rootlesskit makes directories there", emptied, place.path)
+    return passed("writable", place.path)
+
+
+@check.seen("storage.socket", "Paths of sockets", FATAL, "storage")
+def storage_socket(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """The path of a socket has 107 bytes at most (unix(7)); rootlesskit and kine bind below the data directory."""
+    data = seen.value.data.path
+    longest = max((f"{data}/rootless/.bp-ready.pipe", f"{data}/server/kine.sock", f"{data}/rootless/api.sock"), key=len)
+    length = len(longest.encode("utf-8", "surrogateescape"))
+    if length > _LONGEST_SOCKET:
+        return failed(
+            f"{length} bytes: {longest}", f"the path of a socket has {_LONGEST_SOCKET} bytes at most", _elsewhere(facts)
+        )
+    return passed(f"{length} bytes", data)
+
+
+@check.seen("storage.leftovers", "Nothing left of a K3s that was killed", DEGRADED, "storage", "unit")
+def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s never purges rootlesskit's directory, and the next start fails once at what a killed one left."""
+    if not seen.value.left_over:
+        return passed("nothing")
+    if isinstance(facts.unit, Unknown):
+        return unknown(f"whether K3s runs is not known: {facts.unit.reason}")
+    if facts.unit.value.active_state not in {"inactive", "failed"}:
+        return passed(f"K3s is {facts.unit.value.active_state}")
+    paths = " ".join(map(quote, seen.value.left_over))
+    remedy = Remedy(Mender.USER, "take away what it left", (f"rm -f {paths}",))
+    return warned(", ".join(seen.value.left_over), "the next start may fail once, or wait for minutes", remedy)

@@ -1,0 +1,69 @@
+"""Looks at the places that K3s writes into: file system, mount flags, room, quota, and what an earlier K3s left.
+
+By stat(2), statvfs(3), /proc/self/mountinfo and quotactl(2); nothing is written to see whether it can be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+from k3s_rootless import mountinfo
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.records import Place, Storage
+
+# Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB, soft limit, bytes in use.
+_GET_USER_QUOTA = 0x800007 << 8
+_STATE = ("api.sock", "child_pid", ".bp.sock", ".bp-ready.pipe", ".s4nn.sock")
+
+
+def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Observed[Storage]:
+    """Look at the data directory, at /tmp and at the home directory; where one is missing, at its next parent."""
+    try:
+        mounts = mountinfo.mounts(root)
+        state = data / "rootless"
+        return Known(
+            Storage(
+                _place(data, mounts, uid),
+                _place(temporary, mounts, uid),
+                _place(home, mounts, uid),
+                tuple(str(state / name) for name in _STATE if os.path.lexists(state / name)),
+            ),
+            f"statvfs {data}",
+        )
+    except OSError as error:
+        return Unknown(f"{data} cannot be looked at: {error.strerror}")
+
+
+def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:
+    found = next(one for one in (path, *path.parents) if one.exists())
+    real = found.resolve()
+    mount = mountinfo.holding(mounts, real)
+    room, status = os.statvfs(real), real.stat()
+    flags = {*(mount.options.split(",") if mount else ()), *(mount.super_options.split(",") if mount else ())}
+    return Place(
+        path=str(path),
+        exists=found == path,
+        found=str(real),
+        type=mount.type if mount else "",
+        flags=frozenset(flags & {"ro", "noexec", "nosuid", "nodev"}),
+        owner=status.st_uid,
+        writable=os.access(real, os.W_OK | os.X_OK),
+        free=room.f_bavail * room.f_frsize,
+        size=room.f_blocks * room.f_frsize,
+        inodes=room.f_favail if room.f_files else None,
+        left=_quota(mount.source, uid) if mount and mount.source.startswith("/dev/") else Known(None),
+    )
+
+
+def _quota(device: str, uid: int) -> Observed[int | None]:
+    answer = (ctypes.c_uint64 * 16)()
+    if ctypes.CDLL(None, use_errno=True).quotactl(_GET_USER_QUOTA, os.fsencode(device), uid, answer) != 0:
+        code = ctypes.get_errno()
+        if code in {errno.EPERM, errno.EACCES}:
+            return Unknown(f"the quota on {device} cannot be read: {os.strerror(code)}")
+        return Known(None, device)
+    hard, used = answer[0] * 1024, answer[2]
+    return Known(max(0, hard - used) if hard else None, f"quota on {device}")

@@ -1,0 +1,210 @@
+"""`check` as a whole: what hangs or fails is unknown alone, the answer keeps its schema, and the text folds what repeats."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
+
+from k3s_rootless.cli import check, examination, host
+from k3s_rootless.cli.report import Report
+from k3s_rootless.cli.session import Session
+from k3s_rootless.finding import Verdict
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.paths import Paths
+from k3s_rootless.preflight import checks
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Problem
+from tests.preflight.rows import ROWS
+from tests.preflight.trees import write
+from tests.strategies import HEALTHY, any_facts
+
+PROJECT = Path(__file__).parents[2]
+SCHEMA: dict[str, Any] = json.loads((PROJECT / "docs/reference/schemas/check-v1.json").read_text())
+SECONDS = 0.5
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def session(root: Path, **environ: str) -> Session:
+    """A session whose host is a tree of files."""
+    home = root / "home/alice"
+    home.mkdir(parents=True, exist_ok=True)
+    paths = replace(Paths.of({}, os.getuid(), home), root=root, runtime=root / "run/user/1000")
+    return Session(paths, environ, os.getuid(), "alice", Report())
+
+
+def findings(root: Path, *ids: str) -> dict[str, Any]:
+    needs = frozenset[str]().union(*(one.needs for one in host.asked(ids)))
+    begun = examination.Examination(session(root), needs, seconds=SECONDS)
+    facts, _ = begun.finish(None, "there is none")
+    return {one.check: one for one in checks.judge(facts, host.asked(ids))}
+
+
+@pytest.fixture
+def reader() -> Any:
+    """Lets whoever waits at a FIFO go on, at the end."""
+    opened: list[Path] = []
+    yield opened
+    for path in opened:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK), "wb", buffering=0) as end:
+            end.write(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "hanging", "going_on"),
+    [
+        ("etc/resolv.conf", "net.resolver", "net.route"),
+        ("proc/net/route", "net.route", "net.resolver"),
+        ("proc/self/mountinfo", "host.hidepid", "net.resolver"),
+        ("proc/sys/net/ipv4/ip_forward", "sysctl.ip_forward", "net.resolver"),
+        ("etc/passwd", "subid.overlap", "net.resolver"),
+        ("proc/modules", "kernel.vxlan", "net.resolver"),
+        ("proc/self/cgroup", "session.caller", "net.resolver"),
+    ],
+)
+def test_what_hangs_is_unknown_in_its_time_and_the_others_go_on(
+    tmp_path: Path, reader: list[Path], file: str, hanging: str, going_on: str
+) -> None:
+    """A FIFO that nobody writes to hangs like a file on a server that is gone."""
+    write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
+    write(tmp_path / "proc/net/fib_trie", "Main:\n")
+    write(tmp_path / "proc/net/route", "Iface Destination\n")
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    reader.append(path)
+    begun = time.monotonic()
+
+    found = findings(tmp_path, hanging, going_on)
+
+    assert time.monotonic() - begun < SECONDS + 2
+    assert found[hanging].verdict is Verdict.UNKNOWN
+    assert "there was no answer in time" in found[hanging].reason
+    assert found[going_on].verdict is not Verdict.UNKNOWN
+
+
+def test_a_probe_that_fails_as_nobody_foresaw_is_unknown_alone(tmp_path: Path) -> None:
+    """Memory that is no number: the probe raises, and says so."""
+    write(tmp_path / "proc/meminfo", "MemAvailable: lots\n")
+    write(tmp_path / "proc/self/mountinfo", "")
+    write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
+
+    found = findings(tmp_path, "host.memory", "net.resolver")
+
+    assert found["host.memory"].verdict is Verdict.UNKNOWN
+    assert "ValueError" in found["host.memory"].reason
+    assert found["net.resolver"].verdict is Verdict.PASS
+
+
+def test_only_what_a_check_needs_is_read(tmp_path: Path, reader: list[Path]) -> None:
+    """With a file that hangs for each other probe, one check is as quick as ever."""
+    for file in ("proc/net/fib_trie", "proc/modules", "etc/passwd", "proc/sys/net/ipv4/ip_forward"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(tmp_path / file)
+        reader.append(tmp_path / file)
+    write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
+    begun, threads = time.monotonic(), threading.active_count()
+
+    found = findings(tmp_path, "net.localhost")
+
+    assert found["net.localhost"].verdict is Verdict.WARN
+    assert time.monotonic() - begun < 1
+    assert threading.active_count() <= threads + 1
+
+
+def test_each_fact_that_a_check_needs_is_read_by_somebody(tmp_path: Path) -> None:
+    """A name that is spelled wrong would be `nobody asked for it` for ever."""
+    begun = examination.Examination(session(tmp_path))
+    facts, _ = begun.finish(None, "there is none")
+
+    unasked = [name for name in Facts.__slots__ if getattr(facts, name) == Unknown("nobody asked for it")]
+    assert unasked == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_each_answer_keeps_its_schema(row: Any) -> None:
+    found = checks.judge(row.host)
+
+    document = check.answered(found, ("cgroup",), check.problem(found, ("cgroup",)))
+
+    VALIDATOR.validate({"schema": "k3s-rootless/check/v1", **document})
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(any_facts())
+def test_any_answer_keeps_its_schema(facts: Facts) -> None:
+    found = checks.judge(facts)
+
+    VALIDATOR.validate({"schema": "k3s-rootless/check/v1", **check.answered(found, (), check.problem(found, ()))})
+
+
+def test_the_schema_refuses_what_is_wrong() -> None:
+    document = {"schema": "k3s-rootless/check/v1", **check.answered(checks.judge(HEALTHY), (), None)}
+    for key, value in (("verdict", "maybe"), ("severity", "bad"), ("documentation", "x"), ("check", "One"), ("remedy", {})):
+        broken = json.loads(json.dumps(document))
+        broken["checks"][0][key] = value
+        assert not VALIDATOR.is_valid(broken), key
+    assert VALIDATOR.is_valid(document)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"lingers": Known(value=False)}, None),
+        ({"host": Known(replace(HEALTHY.host.value, hostname="a_b"))}, 6),  # type: ignore[union-attr]
+        ({"problems": Known((Problem("A", "x", fatal=True),))}, 5),
+        ({"systemd_booted": False}, 8),
+        ({"network": Unknown("dark")}, None),
+        ({"storage": Unknown("dark")}, 1),
+    ],
+    ids=["healthy", "warning", "administrator", "user", "nobody", "unknown, not fatal", "unknown, fatal"],
+)
+def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int | None) -> None:
+    error = check.problem(checks.judge(replace(HEALTHY, **changes)), ())
+
+    assert (error.exit_code if error else None) == code
+
+
+def printed(facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
+    Report().findings(checks.judge(facts))
+    return capsys.readouterr().out
+
+
+def test_failures_come_first_and_what_is_well_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = replace(HEALTHY, lingers=Known(value=False), systemd_booted=False, iptables=Unknown("dark"))
+
+    lines = [line.split()[0] for line in printed(facts, capsys).splitlines() if not line.startswith(" ")]
+
+    assert lines == [*("fail", "unknown", "warn"), *["pass"] * (len(lines) - 3)]
+    assert len(lines) < 25
+
+
+def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    none = frozenset[str]()
+    reach = replace(HEALTHY.delegation, effective=Known(none), realized=Known(none), configured=Known(none))
+
+    text = printed(replace(HEALTHY, delegation=reach), capsys)
+
+    assert text.count("not delegated") == 5
+    assert text.count("60-k3s-rootless.conf") == 1
+
+
+def test_colour_is_only_added_where_it_is_wanted() -> None:
+    code = "import sys; from k3s_rootless.cli.report import _styled; sys.stdout.write(_styled('fail', fg='red'))"
+    for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, cwd=PROJECT
+        )
+        assert ("\x1b" in done.stdout) is coloured

@@ -1,0 +1,347 @@
+"""`check` on a real machine: nothing is wrong with a healthy one, each fault is named with who mends it, and nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.life.conftest import UNIT, Tool
+from tests.machine import HOME, RUNTIME_DIR, UID, USER, Machine
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/schemas/check-v1.json").read_text("utf-8"))
+DATA = HOME / ".rancher/k3s"
+LOOK = f"""
+find {HOME} {RUNTIME_DIR} -printf '%p %y %m %s %T@ %U\\n' 2>/dev/null | sort
+echo mounts; cut -d' ' -f5- /proc/self/mountinfo
+echo processes; for one in /proc/[0-9]*; do tr '\\0' ' ' < $one/cmdline 2>/dev/null | sed "s|^|${{one##*/}} |; s|\\$|\\n|"; done \
+    | grep -v -e ' find ' -e ' sh -c' -e ' sort' -e ' grep ' -e ' tr ' -e ' sed ' | sort
+echo cgroups; find /sys/fs/cgroup -type d | sort
+echo modules; ls /sys/module; cat /proc/modules 2>/dev/null | cut -d' ' -f1
+"""
+UNITS = ("systemctl", "--user", "list-units", "--all", "--no-legend", "--plain", "--output=json")
+
+
+def findings(tool: Tool, *ids: str) -> dict[str, Any]:
+    """Ask `check`, and give its findings by their ids; each answer keeps the schema."""
+    document = json.loads(tool("check", *ids, "--json").stdout)
+    Draft202012Validator(SCHEMA).validate(document)
+    return {one["check"]: one for one in document["checks"]}
+
+
+def administer(machine: Machine, script: str) -> None:
+    """Do something as root."""
+    done = machine.root("bash", "-euc", script)
+    assert 0 == done.returncode, (script, done.stderr)
+
+
+def not_well(found: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{one['verdict']}: {one['observed']}: {one['reason']}" for name, one in found.items() if bad(one)}
+
+
+def bad(finding: dict[str, Any]) -> bool:
+    return finding["verdict"] not in {"pass", "info"}
+
+
+def test_nothing_is_wrong_with_a_healthy_machine(tool: Tool) -> None:
+    if tool.machine.name == "vm":
+        # A stock Debian does not load it, and K3s lacks something without: that is a finding, and no false one.
+        assert {"kernel.br_netfilter"} == set(not_well(findings(tool)))
+        administer(tool.machine, "modprobe br_netfilter")
+
+    wrong = not_well(findings(tool))
+
+    bound_elsewhere = {f"cgroup.delegation.{name}" for name in ("cpu", "cpuset", "io", "memory", "pids")}
+    assert set(wrong) == (set() if tool.machine.delegates else bound_elsewhere), wrong
+
+
+def state(machine: Machine) -> tuple[list[str], list[str]]:
+    units = sorted(one["unit"] for one in json.loads(machine.user(*UNITS).stdout))
+    return machine.root("sh", "-c", LOOK).stdout.splitlines(), units
+
+
+@pytest.mark.lab
+def test_nothing_is_changed_by_looking(lab_tool: Tool) -> None:
+    """Files, mounts, processes, cgroups, modules and units are as before, whether K3s is installed or not."""
+    lab_tool("check")
+    before = state(lab_tool.machine)
+
+    for arguments in ((), ("--json",), ("storage",), ("userns.create",)):
+        lab_tool("check", *arguments)
+
+    time.sleep(0.3)  # systemd collects the transient unit when it has seen its end
+    after = state(lab_tool.machine)
+    assert sorted(set(before[0]) ^ set(after[0])) == []
+    assert before[1] == after[1]
+
+
+BROKEN: tuple[tuple[str, str, str, str, str, str], ...] = (
+    # name, the check, its verdict and mender, how it is broken (as root), and how it is put right where no command does it
+    (
+        "no newuidmap",
+        "uidmap.newuidmap",
+        "fail",
+        "administrator",
+        "mv /usr/bin/newuidmap /root/",
+        "mv /root/newuidmap /usr/bin/",
+    ),
+    ("newuidmap without privilege", "uidmap.newuidmap", "fail", "administrator", "chmod u-s /usr/bin/newuidmap", ""),
+    ("newgidmap without privilege", "uidmap.mapping", "fail", "administrator", "chmod u-s /usr/bin/newgidmap", ""),
+    ("no subuid range", "subid.subuid", "fail", "administrator", "sed -i /alice/d /etc/subuid /etc/subgid", ""),
+    ("small range", "subid.subuid", "fail", "administrator", "sed -i s/:65536/:65535/ /etc/subuid", ""),
+    (
+        "overlapping ranges",
+        "uidmap.mapping",
+        "fail",
+        "administrator",
+        "echo 1500:100000:65536 >> /etc/subuid",
+        "sed -i /^1500:/d /etc/subuid",
+    ),
+    (
+        "a range of two users",
+        "subid.overlap",
+        "warn",
+        "administrator",
+        "echo bob:165000:65536 >> /etc/subuid",
+        "sed -i /^bob:/d /etc/subuid",
+    ),
+    (
+        "linked subuid",
+        "subid.files",
+        "fail",
+        "administrator",
+        "mv /etc/subuid /etc/subuid.real; ln -s subuid.real /etc/subuid",
+        "",
+    ),
+    ("tun is closed", "device.tun", "fail", "administrator", "chmod 600 /dev/net/tun", ""),
+    ("no tun", "device.tun", "fail", "administrator", "rm /dev/net/tun", "mknod -m 666 /dev/net/tun c 10 200"),
+    ("fuse is closed", "device.fuse", "fail", "administrator", "chmod 600 /dev/fuse", ""),
+    (
+        "no mount.fuse3",
+        "snapshotter.mount_fuse3",
+        "fail",
+        "administrator",
+        "mv $(readlink -f /usr/sbin/mount.fuse3) /root/m",
+        "mv /root/m /usr/sbin/mount.fuse3",
+    ),
+    ("no forwarding", "sysctl.ip_forward", "fail", "administrator", "sysctl -qw net.ipv4.ip_forward=0", ""),
+    (
+        "ports closed to users",
+        "sysctl.port_start",
+        "fail",
+        "administrator",
+        "sysctl -qw net.ipv4.ip_unprivileged_port_start=7000",
+        "",
+    ),
+    (
+        "an address of pods",
+        "net.cidr.pods",
+        "warn",
+        "user",
+        "ip address add 10.42.7.1/24 dev lo",
+        "ip address del 10.42.7.1/24 dev lo",
+    ),
+    (
+        "a route in a table of its own",
+        "net.cidr.services",
+        "warn",
+        "user",
+        "ip link set lo up; ip route add 10.43.9.0/24 dev lo table 51",
+        "ip route del 10.43.9.0/24 dev lo table 51",
+    ),
+    ("no localhost", "net.localhost", "warn", "administrator", "cp /etc/hosts /root/hosts; : > /etc/hosts", ""),
+    (
+        "no name server",
+        "net.resolver",
+        "warn",
+        "administrator",
+        "cp /etc/resolv.conf /root/resolv; : > /etc/resolv.conf",
+        "cat /root/resolv > /etc/resolv.conf",
+    ),
+    (
+        "a noexec home",
+        "storage.mount",
+        "fail",
+        "user",
+        f"mount -t tmpfs -o noexec,uid={UID} t {HOME}/.rancher",
+        f"umount {HOME}/.rancher",
+    ),
+    (
+        "a read-only home",
+        "storage.mount",
+        "fail",
+        "user",
+        f"mount -t tmpfs -o ro,uid={UID} t {HOME}/.rancher",
+        f"umount {HOME}/.rancher",
+    ),
+    (
+        "a full disk",
+        "storage.space",
+        "fail",
+        "user",
+        f"mount -t tmpfs -o size=64k,uid={UID} t {HOME}/.rancher",
+        f"umount {HOME}/.rancher",
+    ),
+    (
+        "few inodes",
+        "storage.space",
+        "fail",
+        "user",
+        f"mount -t tmpfs -o nr_inodes=99,uid={UID} t {HOME}/.rancher",
+        f"umount {HOME}/.rancher",
+    ),
+    ("data of root", "storage.data", "fail", "administrator", f"install -d -o 0 -g 0 {DATA}", ""),
+    ("a closed /tmp", "storage.tmp", "fail", "administrator", "chmod 755 /tmp", ""),
+    (
+        "left by a killed K3s",
+        "storage.leftovers",
+        "warn",
+        "user",
+        f"install -d -o {UID} -g {UID} {DATA} {DATA}/rootless; : > {DATA}/rootless/.bp.sock; chown -R {UID}:{UID} {HOME}/.rancher",
+        "",
+    ),
+    (
+        "a closed configuration",
+        "config.readable",
+        "fail",
+        "user",
+        "mkdir -p /etc/rancher/k3s; install -m 600 /dev/null /etc/rancher/k3s/config.yaml",
+        "rm -r /etc/rancher",
+    ),
+    ("an impossible name", "host.hostname", "fail", "administrator", "echo a_b > /proc/sys/kernel/hostname", "hostname lab"),
+    ("hidepid", "host.hidepid", "warn", "administrator", "mount -o remount,hidepid=2 /proc", ""),
+    (
+        "no lingering",
+        "session.linger",
+        "warn",
+        "user",
+        f"mv /var/lib/systemd/linger/{USER} /root/",
+        f"mv /root/{USER} /var/lib/systemd/linger/",
+    ),
+    (
+        "a masked unit",
+        "unit.state",
+        "fail",
+        "user",
+        f"runuser -u {USER} -- ln -s /dev/null {UNIT}; {{reload}}",
+        f"rm {UNIT}; {{reload}}",
+    ),
+)
+RELOAD = f"XDG_RUNTIME_DIR={RUNTIME_DIR} runuser -u {USER} -- systemctl --user daemon-reload"
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", BROKEN, ids=[case[0] for case in BROKEN])
+def test_each_fault_is_named_mended_and_gone(lab: Machine, lab_tool: Tool, case: tuple[str, ...]) -> None:
+    _, check, verdict, mender, breaking, mending = case
+    administer(lab, f"runuser -u {USER} -- mkdir -p {UNIT.parent} {HOME}/.rancher")
+    administer(lab, breaking.replace("{reload}", RELOAD))
+    commands = []
+    try:
+        found = findings(lab_tool, check)[check]
+        assert (verdict, mender) == (found["verdict"], found["remedy"]["mender"]), found
+        commands = found["remedy"]["commands"]
+    finally:
+        # Without a script of its own, what the remedy says must do.
+        script = mending.replace("{reload}", RELOAD) or "\n".join(commands).replace("sudo ", "")
+        lab.root("bash", "-uc", script)
+    again = findings(lab_tool, check)[check]
+    assert not bad(again), again
+    assert script.strip()
+
+
+@pytest.fixture
+def listening(lab: Machine) -> Iterator[Any]:
+    """Listens, as the user or as root, on one family or both."""
+    running = []
+
+    def listen(port: int, *, who: str = USER, family: str = "AF_INET6") -> None:
+        code = (
+            f"import socket, time; s = socket.socket(socket.{family}); s.bind(('', {port})); s.listen(); print(flush=True); "
+            "time.sleep(60)"
+        )
+        process = lab.popen("/usr/bin/python3", "-c", code) if who == USER else None
+        if process is None:
+            lab.root("sh", "-c", f'/usr/bin/python3 -c "{code}" >/dev/null 2>&1 & sleep 0.5')
+            return
+        assert process.stdout
+        process.stdout.readline()
+        running.append(process)
+
+    yield listen
+    for process in running:
+        process.kill()
+        process.communicate()
+    lab.root("sh", "-c", "fuser -k 6443/tcp")
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
+def test_who_holds_a_port_is_told_on_either_family(lab_tool: Tool, listening: Any, family: str) -> None:
+    for port in (6443, 10080, 10443):
+        listening(port, family=family)
+
+    found = findings(lab_tool, "net.port")
+
+    assert {"net.port.api": "fail", "net.port.http": "warn", "net.port.https": "warn"} == {
+        name: one["verdict"] for name, one in found.items()
+    }
+    assert all("python3 (pid " in one["observed"] and one["observed"].endswith("of alice") for one in found.values())
+
+
+@pytest.mark.lab
+def test_of_somebody_elses_port_only_the_user_is_told(lab_tool: Tool, listening: Any) -> None:
+    listening(6443, who="root")
+
+    assert "6443 is held by a program of root" == findings(lab_tool, "net.port.api")["net.port.api"]["observed"]
+
+
+@pytest.mark.lab
+def test_a_running_k3s_is_in_nobodys_way(lab_tool: Tool) -> None:
+    """Its own ports, sockets and unit are no fault, and `up` tells what it saw in one line."""
+    first = lab_tool.up()
+    assert 0 == first.returncode, first.stderr
+
+    found = findings(lab_tool, *(name for name in ("net", "storage", "unit", "env", "config")))
+
+    assert {} == not_well(found)
+    assert "6443: K3s's own" == found["net.port.api"]["observed"]
+    assert "active" == found["unit.state"]["observed"]
+    told = [line for line in lab_tool.up().stderr.splitlines() if "host checked" in line]
+    assert 1 == len(told)
+
+
+HANGING = """
+import ctypes, os, sys, time
+fd = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mount(b"dead", sys.argv[1].encode(), b"fuse.dead", 0, options) == 0, ctypes.get_errno()
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.lab
+def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(lab: Machine, lab_tool: Tool) -> None:
+    """As a server that is gone: every call on it waits, and nobody ever answers."""
+    lab.user("mkdir", "-p", str(DATA))
+    lab.root("sh", "-c", f"/usr/bin/python3 -c '{HANGING}' {DATA} >/tmp/hanging 2>&1 & sleep 0.5")
+    try:
+        begun = time.monotonic()
+        done = lab_tool("check", "--json", timeout=30)
+        took = time.monotonic() - begun
+    finally:
+        lab.root("umount", "-fl", str(DATA))
+        lab.root("sh", "-c", "fuser -k /dev/fuse")
+    found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
+    unknown = {name for name, one in found.items() if one["verdict"] == "unknown"}
+    assert took < 12, done.stderr
+    assert {name for name in found if name.startswith("storage.")} <= unknown
+    assert unknown <= {*(name for name in found if name.startswith("storage.")), "snapshotter.overlayfs"}
+    assert "there was no answer in time" in found["storage.space"]["reason"]

@@ -1,0 +1,32 @@
+"""One host, and what one check says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.preflight.facts import Facts
+from tests.strategies import facts
+
+PASS, INFO, WARN, FAIL, UNKNOWN = Verdict.PASS, Verdict.INFO, Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN
+USER, ADMIN, NOBODY = Mender.USER, Mender.ADMINISTRATOR, Mender.NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is changed of a healthy host, and what is then said; `mender` is that of the remedy, None where there is none."""
+
+    check: str
+    verdict: Verdict
+    host: Facts
+    said: str
+    mender: Mender | None = None
+
+    def __str__(self) -> str:
+        return f"{self.check} {self.verdict.value}: {self.said}"
+
+
+def row(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+    """Change a healthy host."""
+    return Row(check, verdict, facts(**changes), said, mender)
