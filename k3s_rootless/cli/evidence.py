@@ -51,8 +51,8 @@ def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
 def _findings(session: Session, check: str) -> tuple[Finding, ...]:
     from k3s_rootless.cli import host
 
-    # What a finding is told apart by is asked for as well: the version of systemd.
-    return host.findings(session, (check, "systemd.user"))
+    # What a finding is told apart by is asked for as well: the version of systemd, and what the unit asks for.
+    return host.findings(session, (check, "systemd.user", "unit.state"))
 
 
 def _told(what: str, tried: Observed[int]) -> str:

@@ -117,7 +117,7 @@ class Examination:
     def _first(self) -> Mapping[str, Callable[[], Any]]:
         from k3s_rootless.service import login
 
-        session, root, search = self.session, self.session.paths.root, unit_search()
+        session, root, search = self.session, self.session.paths.root, unit_search(self.session.paths.root)
         return {
             "k3s": partial(probes.k3s_binary, session.environ, search, session.paths.home),
             "cgroup": partial(probes.cgroup_mode, root),

@@ -85,14 +85,14 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
 
 def require_known(ids: Sequence[str]) -> None:
     """Refuse an id that names no check and no group of checks. Raises UsageError."""
-    import difflib
-
-    from k3s_rootless.errors import UsageError
-
     words = [check.id.split(".") for check in checks.CHECKS]
     known = {".".join(parts[:length]) for parts in words for length in range(1, len(parts) + 1)}
     for asked in ids:
         if asked not in known:
+            import difflib
+
+            from k3s_rootless.errors import UsageError
+
             close = difflib.get_close_matches(asked, sorted(known), n=1)
             hint = f"did you mean `{close[0]}`?" if close else "see the ids with: k3s-rootless check --json"
             raise UsageError(f"there is no check `{asked}`", hint=hint)

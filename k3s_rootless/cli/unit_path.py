@@ -11,8 +11,9 @@ from k3s_rootless.release.features import UNIT_PATH
 _NIX_WRAPPERS = "/run/wrappers/bin"
 
 
-def unit_search() -> str:
+def unit_search(root: Path = Path("/")) -> str:
     """Give the PATH of the unit: K3s's own, extended only where newuidmap lies elsewhere."""
-    if shutil.which("newuidmap", path=UNIT_PATH) is None and (Path(_NIX_WRAPPERS) / "newuidmap").exists():
+    places = ":".join(str(root / entry.lstrip("/")) for entry in UNIT_PATH.split(":"))
+    if shutil.which("newuidmap", path=places) is None and (root / _NIX_WRAPPERS.lstrip("/") / "newuidmap").exists():
         return f"{_NIX_WRAPPERS}:{UNIT_PATH}"
     return UNIT_PATH

@@ -10,6 +10,7 @@ from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import user
 from k3s_rootless.journal.facts import Cause, Ending
 
+_UNIT_CHECK = "unit.state"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _LOOK = "systemctl --user status k3s-rootless.service"
@@ -24,6 +25,17 @@ _EXITS = {
     219: ("exit-cgroup", "systemd cannot make the cgroup of the unit (219/CGROUP)"),
     226: ("exit-namespace", "the unit asks for mounts or namespaces that a user cannot have (226/NAMESPACE)"),
 }
+_DECISIVE = (
+    "userns",
+    "uidmap",
+    "subid",
+    "sysctl.ip_forward",
+    "systemd",
+    "device",
+    "snapshotter.mount_fuse3",
+    "config",
+    "storage.mount",
+)
 _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
 
 
@@ -31,11 +43,13 @@ def of_unit(ending: Ending) -> Cause | None:
     """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
     if ending.load_state == "masked":
         remedy = user("let it be started again", "systemctl --user unmask k3s-rootless.service", "k3s-rootless up")
-        return _told("unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy)
+        return _told(
+            "unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy, _UNIT_CHECK
+        )
     if ending.load_state in {"error", "bad-setting"}:
         title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
         remedy = user("write the unit anew; a copy of the old one is kept", "k3s-rootless up --force")
-        return _told("unit-broken", title, "the unit, or a drop-in of it, is broken", remedy)
+        return _told("unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK)
     return None
 
 
@@ -61,13 +75,16 @@ def of_ending(ending: Ending) -> Cause | None:
 def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None) -> Cause:
     """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is."""
     asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
-    failed = [one for one in asked if one.verdict is Verdict.FAIL]
+    # A warning explains only what asks for this very check: of a group, another one may be to blame.
+    failed = [one for one in asked if one.verdict is Verdict.FAIL or (one.verdict is Verdict.WARN and one.check == cause.check)]
     facts = [*seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
     if _says_no_delegation(cause, ending):
         drop_ins = ending.drop_ins if ending else ()
         named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
         facts.insert(0, f"the unit of K3s says Delegate=no{named}")
         cause = _renamed(cause, "unit-not-delegating")
+        told = next((one for one in findings if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL), None)
+        cause = replace(cause, check=_UNIT_CHECK, remedy=told.remedy if told else cause.remedy)
     elif failed:
         first = next((one for one in failed if one.check == cause.check), failed[0])
         cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
@@ -79,8 +96,8 @@ def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], en
 
 
 def _after(cause: Cause) -> Remedy | None:
-    # What a check asks about and finds well was mended since, unless the unit itself is what has to change.
-    return cause.remedy if cause.check.startswith(("k3s.", "cgroup")) else _MENDED
+    # What is well now was mended since, where the check decides alone: not where the unit itself may be what has to change.
+    return _MENDED if cause.check.startswith(_DECISIVE) else cause.remedy
 
 
 def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:

@@ -11,6 +11,7 @@ from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts, MapProgram, SubidFiles, SubidRange
 from k3s_rootless.preflight.judgement import DEGRADED, FATAL, Checklist, Judgement, failed, passed, told, unknown, warned
+from k3s_rootless.preflight.namespaces import confined_itself
 from k3s_rootless.preflight.records import Process, Trial
 
 check = Checklist()
@@ -55,7 +56,9 @@ def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
     return passed("yes", seen.source)
 
 
-@check.seen("uidmap.mapping", "All ids can be mapped", FATAL, "trial", "newuidmap", "newgidmap", "subuid", "subgid")
+@check.seen(
+    "uidmap.mapping", "All ids can be mapped", FATAL, "trial", "newuidmap", "newgidmap", "subuid", "subgid", "confinement"
+)
 def uidmap_mapping(facts: Facts, seen: Known[Trial]) -> Judgement:
     """The proof: newuidmap and newgidmap map every id of the user into a namespace, as rootlesskit asks them to."""
     for name, said in seen.value.mapped.items():
@@ -63,6 +66,8 @@ def uidmap_mapping(facts: Facts, seen: Known[Trial]) -> Judgement:
             reason, remedy = _complaint(name, said, facts)
             return failed(said, reason, remedy, name)
     missing = [name for name, said in seen.value.mapped.items() if said is None]
+    if missing and seen.value.user and confined_itself(facts):
+        return told("not tried", "AppArmor refused this program a namespace to map ids into", seen.source)
     if missing:
         return unknown(f"{' and '.join(missing)} could not be tried: see userns.create, uidmap and subid")
     return passed("mapped", " and ".join(seen.value.mapped))

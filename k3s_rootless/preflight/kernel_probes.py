@@ -37,6 +37,8 @@ CONFIG = {
     "vxlan": "VXLAN",
 }
 DEVICES = {"tun": "dev/net/tun", "fuse": "dev/fuse", "kmsg": "dev/kmsg"}
+# The last is where NixOS has them (its modprobe is told so by MODULE_DIR).
+_TREES = ("lib/modules", "usr/lib/modules", "run/booted-system/kernel-modules/lib/modules")
 _LARGEST = 16 * 1024 * 1024
 
 
@@ -54,7 +56,7 @@ def release(root: Path) -> Observed[tuple[int, int]]:
 def modules(root: Path) -> Observed[Modules]:
     """Tell which modules are loaded or built in, and which could be loaded; a built-in one is in no /proc/modules."""
     number = _text(root / "proc/sys/kernel/osrelease").strip() or os.uname().release
-    tree = next((one for one in (root / "lib/modules" / number, root / "usr/lib/modules" / number) if one.is_dir()), None)
+    tree = next((one for place in _TREES if (one := root / place / number).is_dir()), None)
     present = {line.partition(" ")[0] for line in _text(root / "proc/modules").splitlines()}
     present |= {name for name in CONFIG if (root / "sys/module" / name).is_dir()}
     present |= _named(_text(tree / "modules.builtin")) if tree else set()

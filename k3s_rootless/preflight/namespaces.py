@@ -85,11 +85,22 @@ def userns_create(facts: Facts, seen: Known[Trial]) -> Judgement:
 def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
     """Rootlesskit makes a mount, PID, network, cgroup, UTS and IPC namespace inside the user namespace."""
     if seen.value.user:
+        if confined_itself(facts):
+            return told(
+                "not tried", "AppArmor refused this program; whether k3s may is what userns.apparmor tells", seen.source
+            )
         return unknown("there was no user namespace to make them in: see userns.create")
     for name, code in seen.value.spaces.items():
         if code:
             return _refused(facts, name, code, f"unshare of the {name} namespace")
     return passed(", ".join(seen.value.spaces), seen.source)
+
+
+def confined_itself(facts: Facts) -> bool:
+    """Tell whether AppArmor's restriction holds for this program, and not, or not known so, for the path of k3s."""
+    found = facts.confinement
+    label = found.value.label if isinstance(found, Known) and found.value.restricted else None
+    return label is not None and not (isinstance(label, Known) and label.value == "unconfined")
 
 
 def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
@@ -100,11 +111,9 @@ def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
     if code == errno.EINVAL:
         remedy = Remedy(Mender.ADMINISTRATOR, "boot a kernel that is built with namespaces of all kinds")
         return failed(observed, f"this kernel has no {name} namespaces", remedy, source)
-    confined = facts.confinement.value if isinstance(facts.confinement, Known) else None
-    if confined and confined.restricted:
-        # It is this program that was refused; k3s has a path, and perhaps a profile, of its own.
-        if isinstance(confined.label, Known) and confined.label.value == "unconfined":
-            reason = "AppArmor restricts user namespaces: see userns.apparmor"
-            return failed(observed, reason, remedies.apparmor(facts.k3s.path or "/usr/local/bin/k3s"), source)
+    if confined_itself(facts):
         return told(observed, "AppArmor refused this program; whether k3s may is what userns.apparmor tells", source)
+    if isinstance(facts.confinement, Known) and facts.confinement.value.restricted:
+        reason = "AppArmor restricts user namespaces: see userns.apparmor"
+        return failed(observed, reason, remedies.apparmor(facts.k3s.path or "/usr/local/bin/k3s"), source)
     return failed(observed, "the kernel, a security module or a container forbids it", remedies.user_namespaces(), source)

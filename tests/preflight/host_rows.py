@@ -146,6 +146,17 @@ IDENTITY = (
     _changed("userns.spaces", FAIL, "the limit of these", ADMIN, "trial", spaces={"net": errno.ENOSPC}),
     _changed("userns.spaces", FAIL, "no ipc namespaces", ADMIN, "trial", spaces={"ipc": errno.EINVAL}),
     _changed("userns.spaces", UNKNOWN, "see userns.create", None, "trial", user=errno.EPERM, spaces={}),
+    *(
+        _restricted(
+            check,
+            INFO,
+            "AppArmor refused this program",
+            None,
+            "k3s",
+            trial=Known(replace(TRIED, user=errno.EACCES, spaces={}, mapped={"newuidmap": None, "newgidmap": None})),
+        )
+        for check in ("userns.spaces", "uidmap.mapping")
+    ),
     _changed("uidmap.privileges", FAIL, "no_new_privs", ADMIN, "process", no_new_privileges=True),
     *(
         _changed("uidmap.mapping", FAIL, reason, ADMIN, "trial", mapped={"newuidmap": "", "newgidmap": said})

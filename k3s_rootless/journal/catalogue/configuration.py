@@ -16,6 +16,7 @@ FAILURES = (
                 r"open (?P<path>/etc/rancher/k3s/config\.yaml(\.d)?[^\s:]{0,200}): permission denied",
             ),
         ),
+        check="config.readable",
     ),
     Failure(
         "config-malformed",
@@ -87,6 +88,7 @@ FAILURES = (
             ),
         ),
         weight=Weight.SURVIVED,
+        check="host.clock",
     ),
     Failure(
         "kubeconfig-wrong",

@@ -20,7 +20,7 @@ FAILURES = (
                 r"failed to start the child: fork/exec /proc/self/exe: (?P<why>operation not permitted|permission denied)",
             ),
         ),
-        check="userns.create",
+        check="userns",
     ),
     Failure(
         "userns-max",
@@ -184,6 +184,7 @@ FAILURES = (
                 weight=Weight.SURVIVED,
             ),
         ),
+        check="host.hidepid",
     ),
     Failure(
         "nested-userns",

@@ -23,6 +23,7 @@ FAILURES = (
             sign('open("/dev/net/tun")', r'open\("/dev/net/tun"\): .{1,100}'),
             sign("/dev/net/tun: ", r"/dev/net/tun: ([Nn]o such (file or directory|device)|[Pp]ermission denied)"),
         ),
+        check="device.tun",
     ),
     Failure(
         "slirp4netns-missing",
@@ -104,6 +105,7 @@ FAILURES = (
                 "iptables does not work in the namespace",
             ),
         ),
+        check="kernel",
     ),
     Failure(
         "cidr-invalid",
@@ -128,6 +130,7 @@ FAILURES = (
                 "K3S_ROOTLESS_CIDR has no prefix of {range}",
             ),
         ),
+        check="env.valid",
     ),
     Failure(
         "cidr-overlap",
@@ -140,6 +143,7 @@ FAILURES = (
             sign("No route to host", r"No route to host", weight=Weight.NOTE),
         ),
         weight=Weight.SURVIVED,
+        check="net.cidr",
     ),
     Failure(
         "mtu-invalid",
@@ -150,6 +154,7 @@ FAILURES = (
             sign("negative mtu", r"got negative mtu"),
             sign("MTU must be", r"MTU must be a positive integer"),
         ),
+        check="env.valid",
     ),
     Failure(
         "mtu-stalls",
@@ -175,6 +180,7 @@ FAILURES = (
         ),
         (sign("lookup localhost on", r"lookup localhost on \S{1,64}: no such host"),),
         weight=Weight.SURVIVED,
+        check="net.localhost",
     ),
     Failure(
         "dns",
@@ -191,6 +197,7 @@ FAILURES = (
             sign("Could not resolve host", r"Could not resolve host: \S+"),
         ),
         weight=Weight.NOTE,
+        check="net.resolver",
     ),
     Failure(
         "host-loopback",
@@ -230,6 +237,7 @@ FAILURES = (
         administrator("allow it", "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647'"),
         (sign("ping: ", r"ping: (permission denied|socket: Operation not permitted)"),),
         weight=Weight.NOTE,
+        check="sysctl.ping",
     ),
     Failure(
         "no-default-route",
@@ -237,5 +245,6 @@ FAILURES = (
         "rootless K3s is given one by slirp4netns, so this is said by a K3s with root, or the child's network was not made",
         user("start K3s anew, as its rootless unit", RESTART),
         (sign("no default routes found", r"no default routes found in"),),
+        check="net.route",
     ),
 )

@@ -35,6 +35,7 @@ FAILURES = (
             sign("write the child PID", r"failed to write the child PID \d+ to \S{1,300}?child_pid"),
             sign("rootless/api.sock", r"rootless/api\.sock: connect: connection refused", weight=Weight.SURVIVED),
         ),
+        check="storage.leftovers",
     ),
     Failure(
         "forward-failed",
@@ -53,6 +54,7 @@ FAILURES = (
             ),
         ),
         weight=Weight.SURVIVED,
+        check="net.port",
     ),
     Failure(
         "address-taken",
@@ -61,6 +63,7 @@ FAILURES = (
         user("see which program holds the port, and free it", "k3s-rootless ports"),
         (sign("bind: address already in use", r"listen \w+ (?P<address>\S{1,300}?): bind: address already in use"),),
         weight=Weight.SURVIVED,
+        check="net.port",
     ),
     Failure(
         "port-offset",

@@ -32,6 +32,7 @@ FAILURES = (
             ),
         ),
         weight=Weight.SURVIVED,
+        check="sysctl.inotify_instances",
     ),
     Failure(
         "selinux",
@@ -44,6 +45,7 @@ FAILURES = (
             sign("avc: ", r"avc:\s{1,4}denied"),
         ),
         weight=Weight.SURVIVED,
+        check="security.selinux",
     ),
     Failure(
         "nested",

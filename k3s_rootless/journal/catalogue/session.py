@@ -35,6 +35,7 @@ FAILURES = (
             sign("lingering is not enabled", r"systemd lingering is not enabled"),
         ),
         weight=Weight.SURVIVED,
+        check="session.linger",
     ),
     Failure(
         "linger-refused",
@@ -106,6 +107,7 @@ FAILURES = (
             sign("currently not seeing", r"You are currently not seeing messages from"),
         ),
         weight=Weight.NOTE,
+        check="session.journal",
     ),
     Failure(
         "killed-by-memory",

@@ -32,8 +32,10 @@ FAILURES = (
                 "fuse: ",
                 r"fuse: device not found, try 'modprobe fuse' first|failed to exec fusermount3",
                 "fuse-overlayfs does not work: there is no fuse",
+                check="device.fuse",
             ),
         ),
+        check="snapshotter.mount_fuse3",
     ),
     Failure(
         "snapshotter-overlay",
@@ -58,6 +60,7 @@ FAILURES = (
             ),
             sign("d_type", r"does not support d_type", "overlayfs needs a file system with d_type"),
         ),
+        check="snapshotter.overlayfs",
     ),
     Failure(
         "home-remote",
@@ -69,6 +72,7 @@ FAILURES = (
             sign("database is locked", r"database is locked", weight=Weight.SURVIVED),
             sign("failed to lock ", r"failed to lock \S{1,300}?: .{1,100}", "the state directory cannot be locked"),
         ),
+        check="storage.type",
     ),
     Failure(
         "noexec",
@@ -82,8 +86,10 @@ FAILURES = (
                 "directory under /tmp",
                 r"creating (bind0 directory|a directory) under /tmp: .{1,100}",
                 "the directory /tmp cannot be written",
+                check="storage.tmp",
             ),
         ),
+        check="storage.mount",
     ),
     Failure(
         "device-unknown",
@@ -118,6 +124,7 @@ FAILURES = (
             sign("disk quota exceeded", r"disk quota exceeded", weight=Weight.SURVIVED),
             sign("no space left on device", r"(?<!/proc/self/exe: )no space left on device", weight=Weight.SURVIVED),
         ),
+        check="storage.space",
     ),
     Failure(
         "socket-path",
@@ -128,6 +135,7 @@ FAILURES = (
             sign("bind: invalid argument", r"listen unix (?P<path>\S{1,600}?): bind: invalid argument"),
             sign("socket path is too long", r"the specified API socket path is too long"),
         ),
+        check="storage.socket",
     ),
     Failure(
         "host-path",
