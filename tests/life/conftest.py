@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.machine import HOME, K3S, TOOL, Completed, Machine
 from tests.vm.machine import Vm
@@ -92,6 +93,13 @@ def lab_tool(lab: Machine) -> Tool:
     """Give the tool in the lab."""
     fresh(lab)
     return Tool(lab)
+
+
+@pytest.fixture
+def any_tool(any_systemd: Lab) -> Tool:
+    """Give the tool under each systemd in turn, in a lab."""
+    fresh(any_systemd)
+    return Tool(any_systemd)
 
 
 __all__ = ["K3S", "UNIT", "Tool"]
