@@ -143,7 +143,7 @@ class Lab:
 
     def install(self, program: Path, name: str) -> None:
         """Put a program of this host into the lab's /usr/local/bin."""
-        place = Path(f"/proc/{self._systemd}/root/usr/local/bin", name)
+        place = Path(f"/proc/{self._pid_1}/root/usr/local/bin", name)
         shutil.copyfile(program, place)
         place.chmod(0o755)
 
