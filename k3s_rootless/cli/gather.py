@@ -82,7 +82,7 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     shown = page.Content(documents, begun, texts[0].text if texts else "", items, missing, about)
     items, missing = _with_page(items, missing, shown)
     items.append(archive.manifest(items, missing, about))
-    return Bundle(f"k3s-rootless-support-{made:%Y%m%dT%H%M%SZ}", made, tuple(items), tuple(missing), about)
+    return Bundle(f"{archive.NAME}-{made:%Y%m%dT%H%M%SZ}", made, tuple(items), tuple(missing), about)
 
 
 def _with_page(items: list[Item], missing: list[Missing], shown: page.Content) -> tuple[list[Item], list[Missing]]:

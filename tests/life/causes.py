@@ -285,6 +285,7 @@ CASES = (
         order(),
         "user",
         by_hand="the token of before is known to nobody but its owner",
+        machines=LAB,
     ),
     Case(
         "supervisor-port",

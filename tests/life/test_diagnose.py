@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -150,3 +151,58 @@ def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -
         assert time.monotonic() - begun < 10
         following.send_signal(signal.SIGINT)
         assert 130 == following.wait(10)
+
+
+# Follows the unit's journal three ways, writes marks into it, and prints the milliseconds from mark to line of each.
+FOLLOWED = """
+import json, os, subprocess, sys, threading, time
+seen = {}
+def follow(name, *command):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def read():
+        for line in process.stdout:
+            at, found = time.monotonic(), line.find("mark-")
+            if found >= 0:
+                seen.setdefault((name, line[found : found + 8]), at)
+    threading.Thread(target=read, daemon=True).start()
+    return process
+unit, tool = sys.argv[1:]
+plain = follow("journalctl", "journalctl", "--follow", "--lines=0", f"--user-unit={unit}")
+ours = follow("ours", tool, "logs", "--follow", "--lines=0", "--since=now")
+written = {}
+def write(number, pipe):
+    mark = f"mark-{number:03}"
+    written[mark] = time.monotonic()
+    os.write(pipe, f"{mark}\\n".encode())
+pipe = os.open(os.path.expanduser("~/marks"), os.O_WRONLY)
+for number in range(100):  # until both follow
+    write(number, pipe)
+    time.sleep(0.3)
+    if len({name for name, _ in seen}) == 2:
+        break
+for number in range(number + 1, number + 21):
+    write(number, pipe)
+    time.sleep(0.05)
+time.sleep(1.5)
+plain.kill(), ours.terminate()
+marks = [mark for mark in written if ("ours", mark) in seen and ("journalctl", mark) in seen][1:]
+print(json.dumps([[1e3 * (seen[name, mark] - written[mark]) for mark in marks] for name in ("journalctl", "ours")]))
+"""
+
+
+def test_lines_are_passed_on_as_soon_as_journalctl_has_them(lab: Machine) -> None:
+    """What is new, journald tells its readers every 250 ms at most; beside that, ours may take no 100 ms."""
+    fresh(lab)
+    lab.user("sh", "-c", "rm -f ~/marks; mkfifo ~/marks").check_returncode()
+    says = ("sh", "-c", "while :; do cat ~/marks; done")
+    lab.user("systemd-run", "--user", "--quiet", f"--unit={UNIT.name}", *says).check_returncode()
+    try:
+        done = lab.user("python3", "-c", FOLLOWED, UNIT.name, TOOL)
+    finally:
+        fresh(lab)
+    plain, ours = json.loads(done.stdout)
+
+    assert len(ours) >= 15
+    later = sorted(mine - its for mine, its in zip(ours, plain, strict=True))
+    assert statistics.median(later) < 20, (plain, ours)
+    assert later[len(later) * 9 // 10] < 100, (plain, ours)
