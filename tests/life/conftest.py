@@ -61,6 +61,11 @@ def kept() -> set[str]:
 @pytest.fixture
 def delegating_vm(vm: Vm, kept: set[str]) -> Vm:
     """Give the virtual machine as it is when an administrator has configured delegation and it is effective."""
+    return delegating(vm, kept)
+
+
+def delegating(vm: Vm, kept: set[str]) -> Vm:
+    """Put the virtual machine into the state in which delegation is configured and effective."""
     if DELEGATING in kept:
         vm.restore(DELEGATING)
         return vm
