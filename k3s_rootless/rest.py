@@ -13,9 +13,9 @@ import socket
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from k3s_rootless.errors import PeerError
 
@@ -34,10 +34,11 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of one answer."""
+    """Status and body of one answer, and the certificate (DER) of who gave it, where it came over TLS."""
 
     status: int
     body: bytes
+    certificate: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Peer(Protocol):
@@ -125,6 +126,8 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401 (http.client's)
         super().__init__(sock, *args, **options)
         self.fp = io.BufferedReader(_Received(self.fp.detach(), sock, deadline))
+        shown = getattr(sock, "getpeercert", None)
+        self.certificate: bytes = (shown(binary_form=True) or b"") if shown else b""
 
 
 def _left(deadline: float) -> float:
@@ -135,7 +138,7 @@ def _left(deadline: float) -> float:
 
 
 @contextmanager
-def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Iterator[http.client.HTTPResponse]:
+def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
     connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
     try:
@@ -144,7 +147,7 @@ def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, p
         connection.request("GET", path, headers={"Accept": "application/json"})
         # An answer without a length takes the socket over from its connection, so closing that is not enough.
         with closing(connection.getresponse()) as response:
-            yield response
+            yield cast("_Response", response)
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:.3g} s") from None
     except (OSError, http.client.HTTPException) as error:
@@ -155,7 +158,7 @@ def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, p
 
 def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
     with _asking(connection, path, timeout, peer) as response:
-        return Answer(response.status, _body(response))
+        return Answer(response.status, _body(response), response.certificate)
 
 
 def _stream(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Generator[bytes, None, None]:

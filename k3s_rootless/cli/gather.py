@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__, command
-from k3s_rootless.cli import check, diagnose, ports, starts, status, together, version
-from k3s_rootless.cli.sources import Sources, changed
+from k3s_rootless.cli import check, diagnose, phases, ports, starts, status, together, version
+from k3s_rootless.cli.sources import Sources
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.support import archive, host, milestones, page
-from k3s_rootless.support.facts import Begun, Item, Milestone, Missing
+from k3s_rootless.support.facts import Begun, Item, Missing
+from k3s_rootless.support.milestones import Milestone
 from k3s_rootless.support.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
         problem = ""
         try:
             document: Mapping[str, Any] = together.answer(future, deadline)
+            if name == "status":
+                problem = "; ".join(f"{one['part']}: {one['reason']}" for one in document["unknown"])
         except RootlessError as error:
             problem = error.message
             document = {"errors": [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]}
@@ -152,22 +155,14 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     if started is None:
         started, source = first, "first line of its journal"
     settings = sources.settings()
-    state = settings.data / "rootless"
     seen = [Milestone(milestones.STARTED, started, source, "" if started else why or "nobody saw it")]
-    seen += milestones.of_files(
-        {
-            "child namespace made": changed(state / "child_pid"),
-            "rootlesskit's API socket": changed(state / "api.sock"),
-            "kubeconfig written": changed(settings.kubeconfig),
-        },
-        started,
-    )
+    seen += phases.of_files(settings.data / "rootless", settings.kubeconfig, started)
     seen += milestones.of_journal(reached, why)
-    phases = milestones.document(milestones.ordered(seen), started)
+    told = milestones.document(milestones.ordered(seen), started)
     if cause is not None and cause.fatal and cause.time is not None and started is not None:
         died = Milestone("died", cause.time, "the journal")
-        phases += [{**one, "end": True} for one in milestones.document([died], started)]
-    return {"start": started.isoformat() if started else None, "start_source": source, "phases": phases, "errors": []}
+        told += [{**one, "end": True} for one in milestones.document([died], started)]
+    return {"start": started.isoformat() if started else None, "start_source": source, "phases": told, "errors": []}
 
 
 def _environment(sources: Sources) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from k3s_rootless.observation import Known
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from k3s_rootless.cli.report import Report, Screen
+    from k3s_rootless.cli.report import Report
+    from k3s_rootless.cli.screen import Screen
     from k3s_rootless.ports.facts import Exposure, PortMap
 
 MARKED_SECONDS = 5.0

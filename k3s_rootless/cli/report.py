@@ -13,22 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k3s_rootless.printable import printable
+from k3s_rootless.cli.style import STYLES, safe, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.live import Live
 
+    from k3s_rootless.cli.screen import Screen
     from k3s_rootless.finding import Finding
 
-_STYLES = {
-    **dict.fromkeys(("pass", "answering", "forwarded", "free"), "green"),
-    **dict.fromkeys(("warn", "pending", "stray", "not forwarded"), "yellow"),
-    **dict.fromkeys(("fail", "blocked", "collision", "stalled", "silent"), "red"),
-    "unknown": "magenta",
-    "info": "cyan",
-}
-_MARKS = {"+": "bold green", "~": "bold yellow", "-": "dim strike"}
 _MOST_RICH_ROWS = 500
 _MOST_PASSED = 12
 """Findings that are well are folded into a line for each group where there are more."""
@@ -42,12 +34,12 @@ class Report:
 
     def story(self, line: str) -> None:
         """Tell what is going on."""
-        click.echo(_safe(line), err=True)
+        click.echo(safe(line), err=True)
 
     def answer(self, line: str = "") -> None:
         """Give a line of the answer, where it is text."""
         if self.json_for is None:
-            click.echo(_safe(line))
+            click.echo(safe(line))
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Give the answer, where it is JSON."""
@@ -76,10 +68,14 @@ class Report:
 
     def error(self, message: str, hint: str | None, code: int) -> None:
         """Tell what went wrong, and apart from it what to do."""
-        click.echo(f"{click.style('error', fg='red')}: {_safe(message)}", err=True)
-        if hint:
-            click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
+        self.problem(message, hint)
         self.document({"errors": [{"message": message, "hint": hint, "exit_code": code}]})
+
+    def problem(self, message: str, hint: str | None) -> None:
+        """Tell what went wrong beside an answer that there is all the same."""
+        click.echo(f"{click.style('error', fg='red')}: {safe(message)}", err=True)
+        if hint:
+            click.echo(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Give a table of text, as wide as its content where nobody can scroll sideways.
@@ -88,7 +84,7 @@ class Report:
         """
         if self.json_for is not None:
             return
-        cells = [tuple(_safe(cell) for cell in row) for row in rows]
+        cells = [tuple(safe(cell) for cell in row) for row in rows]
         if not sys.stdout.isatty() or len(cells) > _MOST_RICH_ROWS:
             _plain_table(head, cells)
             return
@@ -98,7 +94,7 @@ class Report:
 
         table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
         for row in cells:
-            table.add_row(*(Text(cell, style=_STYLES.get(cell, ""), overflow="fold") for cell in row))
+            table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
         _console().print(table)
 
     def on_terminal(self) -> bool:
@@ -109,6 +105,8 @@ class Report:
     def screen(self) -> Iterator[Screen]:
         """Give a place on the terminal in which tables are drawn one over the other; the last one stays."""
         from rich.live import Live
+
+        from k3s_rootless.cli.screen import Screen
 
         console = _console()
         with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
@@ -129,50 +127,14 @@ class Report:
             self._finding(one, err=to_stderr, mended=one.remedy is not None and last[one.remedy] == one.check)
         for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
             names = [one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")]
-            click.echo(f"{_styled('pass    ', fg='green')}{group}  {_styled(', '.join(names), dim=True)}", err=to_stderr)
+            click.echo(f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}", err=to_stderr)
 
     def _finding(self, one: Finding, *, err: bool, mended: bool) -> None:
-        verdict = _styled(f"{one.verdict.value:<8}", fg=_STYLES[one.verdict.value])
-        observed = _styled(_safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
+        verdict = styled(f"{one.verdict.value:<8}", fg=STYLES[one.verdict.value])
+        observed = styled(safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
         click.echo(f"{verdict}{one.title}  {observed}".rstrip(), err=err)
         for detail in _details(one, mended=mended):
             click.echo(f"        {detail}", err=err)
-
-
-class Screen:
-    """A place on the terminal."""
-
-    def __init__(self, console: Console, live: Live) -> None:
-        self._console = console
-        self._live = live
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Give columns and lines of the terminal as it is now."""
-        return self._console.size
-
-    def draw(self, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
-        """Draw a table, a line a row, and the notes below. A row's first cell marks a change: `+`, `-`, `~`, or a blank.
-
-        Where they do not all fit, those with a mark come first, and the rest is counted.
-        """
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        room = max(1, self._console.height - len(notes) - 6)
-        fitting = rows if len(rows) <= room else sorted(rows, key=lambda row: row[0] == " ")[:room]
-        table = Table(*head, box=None, pad_edge=False, header_style="bold")
-        for column in table.columns:
-            column.no_wrap = True
-        for row in fitting:
-            style = _MARKS.get(row[0], "")
-            table.add_row(*(Text(_safe(cell), style=_STYLES.get(cell, style), overflow="ellipsis") for cell in row))
-        more = [f"and {len(rows) - room} more: make the window higher, or see them with: k3s-rootless ports"]
-        # The cursor rests on a line of its own below.
-        below = [*(more if fitting is not rows else []), "", *notes, ""]
-        lines = [Text(_safe(note), style="dim", no_wrap=True, overflow="ellipsis") for note in below]
-        self._live.update(Group(table, *lines), refresh=True)
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
@@ -200,19 +162,13 @@ def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _details(finding: Finding, *, mended: bool) -> list[str]:
     if finding.verdict.value == "pass":
         return []
-    lines = [f"{_safe(finding.reason)} ({finding.check}{', ' + _safe(finding.source) if finding.source else ''})"]
+    lines = [f"{safe(finding.reason)} ({finding.check}{', ' + safe(finding.source) if finding.source else ''})"]
     if finding.remedy and mended:
-        lines.append(f"{finding.remedy.mender.value}: {_safe(finding.remedy.text)}")
+        lines.append(f"{finding.remedy.mender.value}: {safe(finding.remedy.text)}")
         # What nothing needs to be done about is told in a line; the commands are in the JSON.
         commands = () if finding.verdict.value == "info" else finding.remedy.commands
-        lines += [f"  $ {_safe(command)}" for command in commands]
+        lines += [f"  $ {safe(command)}" for command in commands]
     return lines
-
-
-def _styled(text: str, **style: Any) -> str:  # noqa: ANN401 (what click.style takes)
-    # click takes colour away for pipes, and knows nothing of these two.
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain else click.style(text, **style)
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -223,8 +179,3 @@ def _console(*, stderr: bool = False) -> Console:
         # Nobody scrolls a pipe: a table must not be cut to the width of a terminal that is not there.
         console.width = 400
     return console
-
-
-def _safe(text: str) -> str:
-    # Our own text has lines, and others' has tabs (a Go panic); what else does not print is nobody's business here.
-    return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -164,11 +163,3 @@ def _unit_file(path: Path) -> UnitFile:
     except RootlessError as error:
         return UnitFile(path, None, error.message)
     return UnitFile(path, text, "" if text is not None else f"`{path}` is not there")
-
-
-def changed(path: Path) -> tuple[str, datetime | None, str]:
-    """Give a file's path, the time of its last change, and why there is none."""
-    try:
-        return str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC), ""
-    except OSError as error:
-        return str(path), None, f"{path}: {(error.strerror or str(error)).lower()}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,69 +18,56 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
+@click.option("--watch", is_flag=True, help="Go on, and show what changes, until interrupted.")
 @json_option
-def command(*, as_json: bool) -> None:
+def command(*, watch: bool, as_json: bool) -> None:
     """Tell whether K3s runs and is ready.
 
-    Exit codes: 0 ready, 1 failed, 3 not installed or not running, 4 running and not ready.
+    Each part has a time limit of its own: what could not be looked at is told as unknown, and is not taken for ready.
+
+    Exit codes: 0 ready, 1 failed or unknown, 3 not installed or not running, 4 running and not ready.
     """
+    from k3s_rootless import command as programs
     from k3s_rootless.cli.session import Session
 
     session = Session.of("status" if as_json else None)
-    found = _look(session)
-    state, missing = found.state, found.missing
-    session.report.answer(f"K3s        {found.word}" + (f": {missing[0]}: {missing[1]}" if missing else ""))
-    session.report.answer(
-        f"unit       {state.active_state} ({state.sub_state}), {state.file_state or 'not enabled'}{_age(state)}"
-    )
-    session.report.answer(f"release    {found.version or 'unknown'}")
-    session.report.answer(
-        f"restarts   {state.restarts}" + (f", last result {state.result}" if state.result != "success" else "")
-    )
-    if found.node:
-        session.report.answer(f"node       {found.node}, ready")
-    if state.memory is not None:
-        session.report.answer(f"memory     {state.memory / 2**20:.0f} MiB")
-    session.report.document(_document(found))
-    if found.code == 1:
-        _tell_cause(session, state)
-    click.get_current_context().exit(found.code)
+    try:
+        if watch:
+            from k3s_rootless.cli import status_watch
+
+            status_watch.run(session)
+            return
+        code = _tell(session)
+    finally:
+        # What hangs in a thread that nobody waits for leaves no journalctl behind.
+        programs.end_all()
+    click.get_current_context().exit(code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    state: UnitState
-    version: Version | None
-    missing: tuple[str, str] | None
-    node: str
+def _tell(session: Session) -> int:
+    from k3s_rootless.cli.status_look import Look
 
-    @property
-    def code(self) -> int:
-        return 1 if self.state.dead else 3 if not self.state.running else 4 if self.missing else 0
+    seen = Look(session).take()
+    if session.report.json_for is None:
+        from k3s_rootless.cli import status_text
 
-    @property
-    def word(self) -> str:
-        return {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}[self.code]
+        for line in status_text.lines(seen):
+            session.report.answer(line)
+    else:
+        from k3s_rootless.cli import status_document
+
+        session.report.document(status_document.document(seen))
+    if seen.problem is not None:
+        session.report.problem(seen.problem.message, seen.problem.hint)
+    return seen.code
 
 
-def document(session: Session) -> dict[str, object]:
+def document(session: Session) -> dict[str, Any]:
     """Give the answer as JSON has it; says nothing. Raises NotRunning where K3s is not installed, RootlessError."""
-    return _document(_look(session))
+    from k3s_rootless.cli import status_document
+    from k3s_rootless.cli.status_look import Look
 
-
-def _look(session: Session) -> _Found:
-    from k3s_rootless.cli.start import Start
-    from k3s_rootless.paths import UNIT
-    from k3s_rootless.service.readiness import first_missing
-
-    with session.manager() as manager:
-        state = manager.unit(UNIT)
-    if not state.installed:
-        raise absence(state)
-    version = unit_version(state.fragment)
-    start = Start.of(session, state, version)
-    missing = first_missing(start.phases()) if state.running else None
-    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node)
+    return status_document.document(Look(session).take())
 
 
 def unit_version(fragment: Path | None) -> Version | None:
@@ -105,51 +90,3 @@ def absence(state: UnitState) -> NotRunning:
     if state.load_state == "masked":
         return NotRunning(f"`{state.name}` is masked, so nothing can start it", hint=f"systemctl --user unmask {state.name}")
     return NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
-
-
-def _tell_cause(session: Session, state: UnitState) -> None:
-    from k3s_rootless.cli import follow
-
-    error = follow.death(session, state, state.invocation, "in its last start")
-    session.report.story(f"\n{error.message}\n\n{error.hint}")
-
-
-def _age(state: UnitState) -> str:
-    if state.started is None or not state.running:
-        return ""
-    seconds = max(0, int((datetime.now(UTC) - state.started).total_seconds()))
-    for name, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f", since {seconds // length} {name}"
-    return f", since {seconds} s"
-
-
-def _document(found: _Found) -> dict[str, object]:
-    state = found.state
-    content: dict[str, object] = {
-        "installed": True,
-        "running": state.running,
-        "unit": {
-            "name": state.name,
-            "active_state": state.active_state,
-            "sub_state": state.sub_state,
-            "file_state": state.file_state,
-            "fragment": str(state.fragment) if state.fragment else None,
-            "drop_ins": [str(path) for path in state.drop_ins],
-            "result": state.result,
-            "restarts": state.restarts,
-            "invocation": state.invocation or None,
-            "main_pid": state.main_pid or None,
-            "started": state.started.isoformat() if state.started else None,
-            "memory_bytes": state.memory,
-            "cpu_seconds": state.cpu,
-        },
-        "release": str(found.version) if found.version else None,
-        "ready": found.code == 0,
-        "state": found.word,
-        "node": found.node or None,
-        "errors": [],
-    }
-    if found.missing:
-        content["missing"] = {"phase": found.missing[0], "reason": found.missing[1]}
-    return content

@@ -32,6 +32,11 @@ class Asked(Generic[T]):
         except BaseException as error:  # noqa: BLE001 (whoever waits gets it)
             self._errors.append(error)
 
+    @property
+    def asking(self) -> bool:
+        """Whether nobody has answered yet."""
+        return self._thread.is_alive()
+
     def result(self, seconds: float | None = None) -> T:
         """Wait for the answer, at most for `seconds`. Raises TimeoutError, or whatever asking raised."""
         self._thread.join(seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.cluster.facts import Node, Readiness
@@ -33,10 +34,10 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
     except PeerError as error:
         return Unknown(error.message)
     if answer.status == 200:
-        return Known(Readiness(ready=True), READYZ)
+        return Known(Readiness(ready=True, certificate=answer.certificate), READYZ)
     failing = tuple(printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace")))
     if answer.status == 500 and failing:
-        return Known(Readiness(ready=False, failing=failing), READYZ)
+        return Known(Readiness(ready=False, failing=failing, certificate=answer.certificate), READYZ)
     return Unknown(_refusal(answer))
 
 
@@ -71,7 +72,17 @@ def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
         ready=ready,
         version=printable(_text((status.get("nodeInfo") or {}).get("kubeletVersion") or "")),
         reason=printable(_text(reason)),
+        since=_time(condition.get("lastTransitionTime")),
     )
+
+
+def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
+    # metav1.Time is RFC 3339 in UTC, in whole seconds.
+    try:
+        found = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def _refusal(answer: Answer) -> str:

@@ -27,17 +27,25 @@ class Kubeconfig:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer of `/readyz`: `failing` holds the names of the checks that it says are not well."""
+    """The answer of `/readyz`: `failing` holds the names of the checks that it says are not well.
+
+    `certificate` (DER) is what the server showed of itself; empty where it was not asked over TLS.
+    """
 
     ready: bool
     failing: tuple[str, ...] = ()
+    certificate: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why it is not ready."""
+    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why it is not ready.
+
+    `since` (UTC, whole seconds) is when the condition last became what it is, None where the node does not say.
+    """
 
     name: str
     ready: bool | None
     version: str
     reason: str = ""
+    since: datetime | None = None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from k3s_rootless.cluster import written
 from k3s_rootless.cluster.facts import Kubeconfig
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.rest import TlsPeer
@@ -107,6 +108,8 @@ def _require_own_file(path: Path, status: os.stat_result, uid: int) -> None:
 
 
 def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
+    if (known := written.document(content)) is not None:
+        return known
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -35,7 +35,8 @@ class UnitState:
 
     `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
-    seconds; None where they are not accounted.
+    seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
+    `changed` is when it came into the state in which it is.
     """
 
     name: str
@@ -60,6 +61,10 @@ class UnitState:
     started: datetime | None = None
     memory: int | None = None
     cpu: float | None = None
+    memory_peak: int | None = None
+    memory_limit: int | None = None
+    cpu_limit: float | None = None
+    changed: datetime | None = None
 
     @property
     def installed(self) -> bool:
@@ -75,6 +80,17 @@ class UnitState:
     def dead(self) -> bool:
         """Whether a start has failed: the unit failed, or waits to be restarted after it failed."""
         return self.active_state == "failed" or self.sub_state.startswith("auto-restart")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a control group uses; bytes, seconds of CPU time, and CPUs; None where it is not accounted, or has no limit."""
+
+    memory: int | None = None
+    memory_peak: int | None = None
+    memory_limit: int | None = None
+    cpu: float | None = None
+    cpu_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ anyone, systemd 230 and later); without polkit logind refuses, and only an admin
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from k3s_rootless.errors import AdministratorNeeded, BusError, SystemdError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.service import bus as wire
 
 _LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 _REFUSALS = frozenset(
@@ -39,6 +37,8 @@ def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
 
 def set_lingering(uid: int, user: str, *, on: bool) -> None:
     """Switch lingering. Raises AdministratorNeeded where logind refuses, BusError where it cannot be asked."""
+    import asyncio
+
     try:
         asyncio.run(_ask("SetUserLinger", "ubb", [uid, on, False]))
     except SystemdError as error:
@@ -55,6 +55,9 @@ def set_lingering(uid: int, user: str, *, on: bool) -> None:
 
 
 async def _ask(member: str, signature: str, body: list[Any]) -> None:
+    # Here, since `status` only looks whether there is a file.
+    from k3s_rootless.service import bus as wire
+
     bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
     try:
         await bus.request(_LOGIND, member, signature, body)

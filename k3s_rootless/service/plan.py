@@ -6,18 +6,14 @@ Each step says what it does and why it is there, so that `--dry-run`, the progre
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from k3s_rootless.errors import WouldOverwrite
-from k3s_rootless.service import unit
+from k3s_rootless.service import standing, unit
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitState
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_CLOCK_GRAIN = timedelta(seconds=1)
-"""File systems and systemd round their times differently; a start within the same second counts as after the write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +194,6 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
         return (Start(state.name, "it is not running"),)
     if changed:
         return (Restart(state.name, "it runs as it was before these changes"),)
-    if found.written and state.started and state.started + _CLOCK_GRAIN < found.written:
+    if standing.outdated(state.started, found.written):
         return (Restart(state.name, "it runs since before its unit was written"),)
     return ()

@@ -43,6 +43,11 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         started=_time(values.get("ExecMainStartTimestamp")),
         memory=_number(values.get("MemoryCurrent")),
         cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,
+        # MemoryPeak came with systemd 254, and EffectiveMemoryMax, which heeds the cgroups above, with 256.
+        memory_peak=_number(values.get("MemoryPeak")),
+        memory_limit=_number(values.get("EffectiveMemoryMax", values.get("MemoryMax"))),
+        cpu_limit=None if (quota := _number(values.get("CPUQuotaPerSecUSec"))) is None else quota / 1e6,
+        changed=_time(values.get("StateChangeTimestamp")),
     )
 
 

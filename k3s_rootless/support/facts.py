@@ -61,19 +61,6 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Milestone:
-    """One thing that a start reaches; `time` (UTC) is None where nobody saw it, and `reason` then says why.
-
-    `source` says where the time comes from.
-    """
-
-    name: str
-    time: datetime | None
-    source: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Item:
     """One file of the archive: its text is redacted, `problem` says what could not be read, empty where all could."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from k3s_rootless.support.facts import Milestone
-
 STARTED = "started by systemd"
-_GRAIN = timedelta(seconds=1)
+GRAIN = timedelta(seconds=1)
 """File systems round times, some to whole seconds."""
 SAID = (
     ("K3s begins in its namespace", "Starting k3s v"),
@@ -19,6 +18,19 @@ SAID = (
     ("node registered", "Successfully registered node"),
 )
 """What K3s and its kubelet say (K3s v1.21 to v1.36; some releases say less): the milestone, and the words that tell of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One thing that a start reaches; `time` (UTC) is None where nobody saw it, and `reason` then says why.
+
+    `source` says where the time comes from.
+    """
+
+    name: str
+    time: datetime | None
+    source: str
+    reason: str = ""
 
 
 def noticed(message: str) -> str | None:
@@ -38,7 +50,7 @@ def of_files(files: Mapping[str, tuple[str, datetime | None, str]], started: dat
             found.append(Milestone(name, None, source, reason))
         elif started is None:
             found.append(Milestone(name, None, source, "when this start began is not known"))
-        elif time + _GRAIN < started:
+        elif time + GRAIN < started:
             found.append(Milestone(name, None, source, f"{path} is older than this start"))
         else:
             found.append(Milestone(name, max(time, started), source))

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.support import drawing, levels, milestones, page
-from k3s_rootless.support.facts import Begun, Item, Line, Milestone, Missing
+from k3s_rootless.support.facts import Begun, Item, Line, Missing
+from k3s_rootless.support.milestones import Milestone
 from tests.lab.fixtures import absent
 from tests.support import chromium
 

@@ -1,0 +1,101 @@
+"""`python -m benchmarks.status`: what `status` costs, in a lab with real systemd and rootlesskit (needs root).
+
+Beside a K3s that is ready, against `python -c "import click, dbus_next.aio"`; then in seconds beside a frozen API server, a
+silent bus, and a journal of 25,000 lines in one start. Each round runs command and floor in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from tests.lab.driver import Lab
+from tests.lab.orders import ORDERS
+
+BOUND, SECONDS = 1.6, 2.0
+LINES = 25_000
+UNIT = "k3s-rootless.service"
+_PROGRAM = """
+import json, statistics, subprocess, sys, time
+python = "/opt/k3s-rootless/bin/python"
+commands = {"floor": [python, "-c", "import click, dbus_next.aio"], "ours": ["k3s-rootless", "status", "--json"]}
+times = {name: [] for name in commands}
+for number in range(int(sys.argv[1]) + 1):
+    for name, command in commands.items():
+        begun = time.perf_counter()
+        code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        if number:
+            times[name].append(time.perf_counter() - begun)
+print(json.dumps([code, {name: statistics.median(taken) for name, taken in times.items()}]))
+"""
+_WRITER = f"""
+for n in range({LINES}):
+    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] Waiting for caches to sync for node_authorizer, turn {{n}}')
+raise SystemExit(1)
+"""
+
+
+def main() -> None:
+    """Measure, and print the table; it is to be read by a person, and tests assert a bound that heeds the machine."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.status", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)")
+    rounds = parser.parse_args().rounds
+    with Lab.up("bench-status") as lab:
+        up(lab)
+        show("K3s is ready", 0, measure(lab, rounds), None)
+        bus = lab.user("systemctl", "--user", "show", "-P", "MainPID", "dbus.service").stdout.strip()
+        lab.root("kill", "-STOP", bus).check_returncode()
+        show("the bus is silent", 1, measure(lab, rounds // 3), SECONDS)
+        lab.root("kill", "-CONT", bus).check_returncode()
+        up(lab, freeze_after=3)
+        time.sleep(4)
+        show("the API server is frozen", 4, measure(lab, rounds // 3), SECONDS)
+        lab.user("systemctl", "--user", "kill", "-s", "KILL", UNIT)
+        long_journal(lab)
+        show(f"{LINES} lines in the journal", 1, measure(lab, rounds // 3), SECONDS)
+
+
+def up(lab: Lab, **orders: object) -> None:
+    """Bring K3s up."""
+    lab.user("systemctl", "--user", "stop", UNIT)
+    lab.user("tee", str(ORDERS), stdin=json.dumps({"enforce_controllers": lab.delegates, **orders})).check_returncode()
+    ignore = () if lab.delegates else ("--ignore", "cgroup.delegation")
+    lab.user("k3s-rootless", "up", *ignore, timeout=240).check_returncode()
+
+
+def long_journal(lab: Lab) -> None:
+    """Let the unit write much, and fail."""
+    lab.user("systemctl", "--user", "stop", UNIT)
+    lab.user("tee", "/tmp/writer.py", stdin=_WRITER).check_returncode()  # noqa: S108 (the lab's own)
+    words = ("systemctl", "--user", "edit", "--runtime", "--stdin", UNIT)
+    text = "[Service]\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 /tmp/writer.py\n"
+    lab.user(*words, stdin=text).check_returncode()
+    lab.user("systemctl", "--user", "start", UNIT).check_returncode()
+    time.sleep(3)
+    lab.root("journalctl", "--sync").check_returncode()
+
+
+def measure(lab: Lab, rounds: int) -> tuple[int, dict[str, float]]:
+    """Give the exit code of the last run, and the medians in seconds."""
+    done = lab.user("/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), timeout=600)
+    if done.returncode:
+        sys.exit(done.stderr)
+    code, medians = json.loads(done.stdout)
+    return code, medians
+
+
+def show(what: str, expected: int, measured: tuple[int, dict[str, float]], bound: float | None) -> None:
+    """Print one line of the table."""
+    code, medians = measured
+    ours, floor = medians["ours"], medians["floor"]
+    aim = f"bound {bound:g} s" if bound else f"bound {BOUND} times the floor"
+    wrong = "" if code == expected else f"  EXIT STATUS {code}, NOT {expected}"
+    print(
+        f"{what:<32} {ours * 1e3:7.0f} ms  {ours / floor:5.2f} times the floor ({floor * 1e3:.0f} ms)  {aim}{wrong}", flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Looks at all that `status` tells, side by side, each part within its own time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from k3s_rootless.cli import status_parts, together
+from k3s_rootless.cli.status_seen import Kit, Seen, stale
+from k3s_rootless.errors import BusError, RootlessError
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import UNIT
+from k3s_rootless.release.flags import ServerSettings
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.together import Asked
+    from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.rest import Peer
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.standing import Part
+
+T = TypeVar("T")
+SECONDS = 0.7
+"""What a part may take: the user manager first and then all others, that is twice this, and a start of Python, in 2 s."""
+MOST_SECONDS = 5.0
+_SLOWNESS = 3.0
+_START_TIME = 19
+"""Which field after the program's name says when a process began, in ticks since boot (proc_pid_stat(5))."""
+NOT_RUNNING = "K3s is not running"
+
+
+def patience() -> float:
+    """Give what a part may take here: where we took long to start (an emulated or busy machine), others answer slowly, too."""
+    fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    begun = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
+    return min(MOST_SECONDS, max(SECONDS, _SLOWNESS * (time.clock_gettime(time.CLOCK_BOOTTIME) - begun)))
+
+
+class Look:
+    """One look, and for --watch one after the other; a question that still hangs is not asked again beside itself."""
+
+    def __init__(self, session: Session, ask_unit: Callable[[], UnitState] | None = None) -> None:
+        self._session = session
+        self._ask_unit = ask_unit or self._unit
+        self._asked: dict[str, Asked[Any]] = {}
+        self._peer: tuple[Kubeconfig, Peer] | None = None
+        self._told: tuple[object, Observed[float | None], Observed[Cause | None]] | None = None
+        self._release: tuple[object, Observed[str]] | None = None
+        self._seconds = 0.0
+
+    def take(self) -> Seen:
+        """Look. Raises NotRunning where K3s is not installed."""
+        from k3s_rootless.service import login
+
+        session = self._session
+        self._asked = {name: asked for name, asked in self._asked.items() if asked.asking}
+        unit = self._begin("unit", self._ask_unit)
+        _prepare()
+        # One measure for all turns of a watch, whose time grows without the machine being slow.
+        self._seconds = self._seconds or patience()
+        lingers = self._begin("lingering", lambda: login.lingers(session.user, session.paths.root))
+        state, problem = self._state(unit)
+        if state is not None and not state.installed:
+            from k3s_rootless.cli.status import absence
+
+            raise absence(state)
+        return self._rest(state, problem, lingers)
+
+    def _rest(self, state: UnitState | None, problem: RootlessError | None, lingers: Asked[Observed[bool]]) -> Seen:
+        from k3s_rootless.cluster import kubeconfig
+
+        session, argv = self._session, state.argv if state else ()
+        settings = ServerSettings.of(argv, (state.environment if state else None) or {}, session.paths.home)
+        # A little later than the parts' own limits, whose words tell more.
+        deadline = time.monotonic() + self._seconds + 0.1
+        journal = self._begin_journal(state)
+        read = self._begin("files", lambda: status_parts.files(session, state))
+        config = self._begin("kubeconfig", lambda: kubeconfig.load(settings.kubeconfig, uid=session.uid))
+        runs = state is None or state.running
+        # By the name of this start: what still hangs of an earlier one must not answer for it.
+        start = state.invocation if state else ""
+        peer = self._begin(f"connection {start}", lambda: self._connected(config, state)) if runs else None
+        ready = self._begin(f"API server {start}", lambda: self._ready(peer)) if peer else None
+        nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer)) if peer else None
+        found = _within(read, deadline, "the file system")
+        version, files = found.value if isinstance(found, Known) else (None, found)
+        kit_asked = self._begin(f"rootlesskit {start}", lambda: self._kit(state, settings, version)) if runs else None
+        installed = self._begin("k3s", lambda: self._installed(state, version, files))
+        kit = _within(kit_asked, deadline, "rootlesskit") if kit_asked else Unknown(NOT_RUNNING)
+        known = _within(config, deadline, "the file system")
+        node = _flat(_within(nodes, deadline, "the API server")) if nodes else Unknown(NOT_RUNNING)
+        period, cause = self._journal(journal, deadline)
+        return Seen(
+            time=datetime.now(UTC),
+            state=state,
+            problem=problem,
+            settings=settings,
+            version=version,
+            files=files,
+            installed=_flat(_within(installed, deadline, "k3s")),
+            kit=kit,
+            kubeconfig=known,
+            ready=_flat(_within(ready, deadline, "the API server")) if ready else Unknown(NOT_RUNNING),
+            nodes=node,
+            usage=status_parts.used(state, kit),
+            lingers=_flat(_within(lingers, deadline, "the file system")),
+            period=period,
+            cause=cause,
+            milestones=status_parts.reached(state, settings, kit, node),
+        )
+
+    def _begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
+        before = self._asked.get(name)
+        if before is None or not before.asking:
+            before = self._asked[name] = together.begin(ask)
+        return before
+
+    def _unit(self) -> UnitState:
+        return self._session.unit(UNIT)
+
+    def _state(self, asked: Asked[UnitState]) -> tuple[UnitState | None, RootlessError | None]:
+        try:
+            return asked.result(self._seconds), None
+        except TimeoutError:
+            why = f"cannot talk to the user manager: no answer within {self._seconds:.1f} s"
+            return None, BusError(why, hint="see how it fares: systemctl --user status")
+        except RootlessError as error:
+            if self._session.uid == 0:
+                # Nothing of root's has to do with it.
+                raise
+            return None, error
+
+    def _kit(self, state: UnitState | None, settings: ServerSettings, version: Version | None) -> Kit:
+        from k3s_rootless.ports import rootlesskit
+
+        temporary = Path(((state.environment if state else None) or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
+        candidates = rootlesskit.state_candidates(settings, version, uid=self._session.uid, temporary=temporary)
+        peer = rootlesskit.live_peer(candidates, uid=self._session.uid, timeout=self._seconds)
+        forwards = rootlesskit.forwards(peer, self._seconds)
+        # systemd names the control group; without its word, K3s's processes show it.
+        child = rootlesskit.child_pid(peer, None) if state is None else 0
+        return Kit(peer.socket, child, forwards)
+
+    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None) -> Peer | Unknown:
+        from k3s_rootless.cluster import kubeconfig
+
+        found = config.result(self._seconds)
+        if stale(found, state):
+            return Unknown(f"{found.path} is older than this start of K3s")
+        if self._peer is None or self._peer[0] != found:
+            self._peer = (found, kubeconfig.peer(found))
+        return self._peer[1]
+
+    def _ready(self, asked: Asked[Peer | Unknown]) -> Observed[Readiness]:
+        from k3s_rootless.cluster import api
+
+        peer = asked.result(self._seconds)
+        return peer if isinstance(peer, Unknown) else api.readyz(peer, self._seconds)
+
+    def _nodes(self, asked: Asked[Peer | Unknown]) -> Observed[tuple[Node, ...]]:
+        from k3s_rootless.cluster import api
+
+        peer = asked.result(self._seconds)
+        return peer if isinstance(peer, Unknown) else api.node_ready(peer, self._seconds)
+
+    def _installed(self, state: UnitState | None, version: Version | None, files: Observed[tuple[Part, ...]]) -> Observed[str]:
+        # k3s is a program to be run: what it said holds until another one lies there.
+        key = (status_parts.binary_changed(state), version, files)
+        if self._release is None or self._release[0] != key or isinstance(self._release[1], Unknown):
+            self._release = (key, status_parts.installed(self._session, state, version, files, self._seconds))
+        return self._release[1]
+
+    def _begin_journal(self, state: UnitState | None) -> tuple[object, Asked[float | None], Asked[Cause | None]] | None:
+        # Reading what K3s said may take as long as all the rest: that is for where it died.
+        if state is None or not (state.dead or state.restarts):
+            self._told = None
+            return None
+        from k3s_rootless.cli import follow, status_cause
+
+        key = (state.invocation, state.restarts, state.active_state, state.sub_state)
+        if self._told is not None and self._told[0] == key:
+            return None
+        period = self._begin(f"restarts {key}", lambda: follow.period(self._session))
+        return key, period, self._begin(f"cause {key}", lambda: status_cause.of(self._session, state))
+
+    def _journal(
+        self, asked: tuple[object, Asked[float | None], Asked[Cause | None]] | None, deadline: float
+    ) -> tuple[Observed[float | None] | None, Observed[Cause | None] | None]:
+        if asked is None:
+            return self._told[1:] if self._told is not None else (None, None)
+        key, period, cause = asked[0], _within(asked[1], deadline, "the journal"), _within(asked[2], deadline, "the journal")
+        self._told = (key, period, cause) if isinstance(period, Known) and isinstance(cause, Known) else None
+        return period, cause
+
+
+def _prepare() -> None:
+    # Loaded while the user manager makes up its answer.
+    import ssl  # noqa: F401
+
+    from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
+    from k3s_rootless.ports import rootlesskit  # noqa: F401
+
+
+def _within(asked: Asked[T], deadline: float, who: str) -> Observed[T]:
+    try:
+        return Known(asked.result(max(0.0, deadline - time.monotonic())), who)
+    except TimeoutError:
+        return Unknown(f"{who} gave no answer in time")
+    except RootlessError as error:
+        return Unknown(error.message)
+
+
+def _flat(observed: Observed[Observed[T]]) -> Observed[T]:
+    return observed if isinstance(observed, Unknown) else observed.value

@@ -1,0 +1,256 @@
+"""`status` beside a user manager that is slow, silent or gone, with the real command and a fake manager on a real bus."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import rawbus
+from tests.fakes.session import PROJECT, Session, as_user, session
+
+USER = 65534 if os.getuid() == 0 else os.getuid()
+NAME = "k3s-rootless.service"
+RUNNING = {"ActiveState": ("s", "active"), "SubState": ("s", "running")}
+BOUND = 2.0
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for path in (directory / "runtime", directory / "session"):
+            path.mkdir(mode=0o700)
+            os.chown(path, USER, USER)
+        yield directory
+
+
+@pytest.fixture
+def bus(home: Path) -> Iterator[Session]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    with session(home / "session", USER) as opened:
+        (opened.units / NAME).write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+        yield opened
+
+
+def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
+    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status", *words]
+    environ |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning", "PYTHONUNBUFFERED": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=pipe, stderr=pipe, text=True)
+
+
+def status(home: Path, runtime: Path, *words: str) -> tuple[int, Any, str, float]:
+    """Give exit code, document, stderr, and how long it took, as on a machine that starts Python in 0.15 s."""
+    begun = time.monotonic()
+    subprocess.run([*as_user(USER), sys.executable, "-c", "import click, asyncio"], check=True, env={"HOME": "/"})
+    slowness = max(1.0, (time.monotonic() - begun) / 0.15)
+    begun = time.monotonic()
+    with popen(home, runtime, "--json", *words) as process:
+        out, err = process.communicate(timeout=20)
+    taken = time.monotonic() - begun
+    assert "Traceback" not in err, err
+    return process.returncode, json.loads(out), err, taken / slowness
+
+
+def test_a_bus_that_stops_answering_costs_its_own_part_only(home: Path) -> None:
+    with rawbus.on_socket(home / "runtime" / "bus", rawbus.silent):
+        os.chown(home / "runtime" / "bus", USER, USER)
+        code, found, err, taken = status(home, home / "runtime")
+
+    assert 1 == code
+    assert ("unknown", None, None) == (found["state"], found["unit"], found["ready"])
+    assert "the user manager" in found["errors"][0]["message"]
+    assert "unit" in {one["part"] for one in found["unknown"]}
+    assert found["lingers"] is False or found["lingers"] is None
+    assert found["kubeconfig"]["path"].endswith("/.kube/k3s.yaml")
+    assert err.startswith("error: cannot ")
+    assert "\nhint: " in err
+    assert taken < BOUND
+
+
+def test_a_manager_that_stops_answering_costs_its_own_part_only(home: Path, bus: Session) -> None:
+    bus.order(mute=["GetAll", "LoadUnit"])
+    code, found, _, taken = status(home, bus.runtime)
+
+    assert (1, "unknown") == (code, found["state"])
+    assert "no answer within" in found["errors"][0]["message"]
+    assert taken < BOUND
+
+
+def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Session) -> None:
+    bus.order(properties=RUNNING)
+    code, found, _, _ = status(home, bus.runtime)
+
+    assert (4, "running, not ready") == (code, found["state"])
+    assert found["missing"]["phase"] == "child namespace and API socket"
+    assert {"forwards", "kubeconfig", "API server", "node"} <= {one["part"] for one in found["unknown"]}
+    assert "foreign" == found["drift"][0]["author"]
+
+
+def test_an_old_systemd_says_less_and_nothing_breaks(home: Path, bus: Session) -> None:
+    missing = ["MemoryCurrent", "CPUUsageNSec", "NRestarts", "InvocationID", "ExecMainStartTimestamp", "NeedDaemonReload"]
+    bus.order(properties=RUNNING, without=missing)
+    code, found, _, _ = status(home, bus.runtime)
+
+    assert 4 == code
+    assert (None, None, 0) == (found["unit"]["memory_bytes"], found["unit"]["cpu_seconds"], found["unit"]["restarts"])
+
+
+def test_systemds_numbers_are_shown(home: Path, bus: Session) -> None:
+    numbers = {"MemoryCurrent": ("t", 2**30), "MemoryPeak": ("t", 2**31), "MemoryMax": ("t", 2**32), "NRestarts": ("u", 3)}
+    bus.order(properties=RUNNING | numbers | {"CPUUsageNSec": ("t", 1_500_000_000), "CPUQuotaPerSecUSec": ("t", 2_000_000)})
+    _, found, _, _ = status(home, bus.runtime)
+
+    unit = found["unit"]
+    assert (2**30, 2**31, 2**32) == tuple(unit[f"memory_{name}bytes"] for name in ("", "peak_", "limit_"))
+    assert (1.5, 2.0) == (unit["cpu_seconds"], unit["cpu_limit"])
+    assert (3, False) == (found["loop"]["restarts"], found["loop"]["over"])
+
+
+class Lines:
+    """What a program says, line by line, as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.seen: list[str] = []
+        self._queue: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, args=(process,), daemon=True).start()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            self._queue.put(line)
+
+    def wait_for(self, text: str, seconds: float = 15) -> str:
+        """Wait for a line with this text, from the last one on that was waited for."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                pytest.fail(f"no line with {text!r} came; before: {self.seen[-5:]}")
+            self.seen.append(line)
+            if text in line:
+                return line
+
+
+@contextlib.contextmanager
+def watching(home: Path, runtime: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
+    with popen(home, runtime, "--watch", *words) as process:
+        try:
+            yield process, Lines(process)
+        finally:
+            process.kill()
+
+
+def size(process: subprocess.Popen[str]) -> tuple[int, int, int]:
+    """Give resident memory in KiB, open files and threads."""
+    proc = Path(f"/proc/{process.pid}")
+    text = (proc / "status").read_text()
+    (memory,) = (int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
+    return memory, len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
+
+
+def test_watch_sees_hundreds_of_changes_and_stays_as_large_as_it_was(home: Path, bus: Session) -> None:
+    with watching(home, bus.runtime) as (process, lines):
+        lines.wait_for("K3s: not running")
+        sizes = []
+        for number in range(1, 251):
+            bus.order(properties={"NRestarts": ("u", number)})
+            bus.signal_change()
+            lines.wait_for(f"restarts: {number}\n")
+            if number in {50, 250}:
+                # Threads of a turn that has just been told may still be ending.
+                time.sleep(0.5)
+                sizes.append(size(process))
+
+    (memory, files, threads), (later, more_files, more_threads) = sizes
+    assert (files, threads) == (more_files, more_threads)
+    assert later - memory < 1024, sizes
+
+
+def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(home: Path, bus: Session) -> None:
+    with watching(home, bus.runtime) as (process, lines):
+        lines.wait_for("K3s: not running")
+        bus.kill_bus()
+        lines.wait_for("K3s: unknown")
+        (bus.runtime / "bus").unlink()
+        bus.kill_manager()
+        (bus.directory / "ready").unlink()
+        bus.bus = bus._start_bus()  # noqa: SLF001 (the fake's own)
+        bus.start_manager()
+        lines.wait_for("K3s: not running")
+        before = size(process)
+        for number in range(3):
+            bus.order(properties={"NRestarts": ("u", number + 1)})
+            bus.signal_change()
+            lines.wait_for(f"restarts: {number + 1}\n")
+        assert size(process)[1:] == before[1:]
+        process.send_signal(signal.SIGINT)
+        assert 130 == process.wait(5)
+        assert process.stderr
+        said = process.stderr.read()
+
+    assert "lost the user manager: " in said
+    assert "the user manager answers again" in said
+    assert "Traceback" not in said
+
+
+def test_watch_speaks_json_by_the_line_and_only_of_changes(home: Path, bus: Session) -> None:
+    with watching(home, bus.runtime, "--json") as (_, lines):
+        first = json.loads(lines.wait_for('"state": "not running"'))
+        bus.order(properties={"CPUUsageNSec": ("t", 5_000_000_000)})
+        bus.signal_change()
+        time.sleep(1.5)
+        bus.order(properties=RUNNING)
+        bus.signal_change()
+        second = json.loads(lines.wait_for('"state":'))
+
+    assert {"k3s-rootless/status/v1"} == {first["schema"], second["schema"]}
+    assert "running, not ready" == second["state"]
+    assert first["time"] < second["time"]
+
+
+def test_watch_tells_when_the_unit_goes_and_comes(home: Path, bus: Session) -> None:
+    unit = bus.units / NAME
+    with watching(home, bus.runtime) as (_, lines):
+        lines.wait_for("K3s: not running")
+        text = unit.read_text()
+        unit.unlink()
+        reload(bus)
+        lines.wait_for("K3s: K3s is not installed for this user")
+        unit.write_text(text)
+        reload(bus)
+        lines.wait_for("K3s: not running")
+
+
+def test_watch_ends_when_nobody_reads(home: Path, bus: Session) -> None:
+    with popen(home, bus.runtime, "--watch") as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(10) in {0, 1}
+
+
+def reload(bus: Session) -> None:
+    """Let the manager read its units anew."""
+    address = f"unix:path={bus.runtime / 'bus'}"
+    to = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reload")
+    subprocess.run([*as_user(USER), "busctl", f"--address={address}", "call", *to], check=True, stdout=subprocess.DEVNULL)
+    bus.signal_change()
