@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = ("errors", "paths", "finding", "observation", "command", "durable", "printable", "rest", "release")
+LEAVES = ("errors", "paths", "finding", "observation", "command", "durable", "notification", "printable", "rest", "release")
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),
@@ -16,7 +16,7 @@ OWNERS = {
     "jinja2": ("service/unit.py", "support/page.py"),
     "pydantic": ("ports/envelope.py",),
     "pyroute2": ("ports/sockets.py",),
-    "rich": ("cli/report.py",),
+    "rich": ("cli/progress.py", "cli/report.py"),
     "subprocess": ("command.py",),
     "yaml": ("cluster/kubeconfig.py", "ports/manifests.py"),
 }
@@ -26,6 +26,7 @@ JUDGES = (
     "preflight/programs.py",
     "preflight/system.py",
     "preflight/remedies.py",
+    "service/phases.py",
     "service/plan.py",
     "service/readiness.py",
     "service/unit.py",
@@ -38,6 +39,7 @@ JUDGES = (
     "ports/urls.py",
     "ports/wanted.py",
     "journal/diagnosis.py",
+    "journal/exits.py",
     "support/anonymity.py",
     "support/disguises.py",
     "support/drawing.py",
@@ -68,6 +70,7 @@ READERS = (
     "service/delegation.py",
     "service/login.py",
     "service/properties.py",
+    "service/system_manager.py",
     "service/systemd.py",
     "ports/addresses.py",
     "ports/child.py",
@@ -85,6 +88,7 @@ READERS = (
     "journal/reader.py",
     "cluster/api.py",
     "cluster/kubeconfig.py",
+    "cluster/packaged.py",
     "support/host.py",
     "support/known.py",
 )

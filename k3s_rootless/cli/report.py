@@ -25,6 +25,7 @@ _STYLES = {
     "unknown": "magenta",
 }
 _MOST_RICH_ROWS = 500
+_EVENTFUL = frozenset({"up", "restart"})
 
 
 class Report:
@@ -35,7 +36,29 @@ class Report:
 
     def story(self, line: str) -> None:
         """Tell what is going on."""
-        click.echo(_safe(line), err=True)
+        if self.eventful:
+            self.event("story", text=line)
+        else:
+            click.echo(_safe(line), err=True)
+
+    @property
+    def eventful(self) -> bool:
+        """Whether the story is told as events, for programs that follow a start: one JSON object a line, on stderr."""
+        return self.json_for in _EVENTFUL
+
+    def event(self, name: str, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
+        """Tell of one event, with its time."""
+        import json
+        from datetime import UTC, datetime
+
+        head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
+        click.echo(json.dumps({**head, **content}, ensure_ascii=False), err=True)
+
+    def on_terminal(self) -> bool:
+        """Whether the story is told on a terminal that can be drawn on."""
+        import os
+
+        return self.json_for is None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def answer(self, line: str = "") -> None:
         """Give a line of the answer, where it is text."""
@@ -67,12 +90,16 @@ class Report:
             return False  # a stream in memory, as of a test
         return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
 
-    def error(self, message: str, hint: str | None, code: int) -> None:
-        """Tell what went wrong, and apart from it what to do."""
-        click.echo(f"{click.style('error', fg='red')}: {_safe(message)}", err=True)
-        if hint:
-            click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
-        self.document({"errors": [{"message": message, "hint": hint, "exit_code": code}]})
+    def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
+        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside the words."""
+        said = {"message": message, "hint": hint, "exit_code": code, **(details or {})}
+        if self.eventful:
+            self.event("error", **said)
+        else:
+            click.echo(f"{click.style('error', fg='red')}: {_safe(message)}", err=True)
+            if hint:
+                click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
+        self.document({"errors": [said]})
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Give a table of text, as wide as its content where nobody can scroll sideways.
@@ -97,6 +124,10 @@ class Report:
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
         """Show findings as a tree: what needs doing first, and under each what was seen and what mends it."""
         if self.json_for is not None and not to_stderr:
+            return
+        if self.eventful:
+            for finding in findings:
+                self.event("finding", **finding_document(finding))
             return
         from rich.text import Text
 

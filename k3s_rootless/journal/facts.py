@@ -75,6 +75,7 @@ class Story:
 
     `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
     order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one.
+    `ended` tells that systemd said how the start ended.
     """
 
     cause: Cause | None
@@ -82,6 +83,7 @@ class Story:
     notes: tuple[Cause, ...] = ()
     invocation: str | None = None
     lines: int = 0
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
