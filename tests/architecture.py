@@ -68,6 +68,7 @@ READERS = (
     "preflight/probes.py",
     "service/bus.py",
     "service/delegation.py",
+    "service/leftovers.py",
     "service/login.py",
     "service/properties.py",
     "service/system_manager.py",

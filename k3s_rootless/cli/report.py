@@ -46,7 +46,7 @@ class Report:
         """Whether the story is told as events, for programs that follow a start: one JSON object a line, on stderr."""
         return self.json_for in _EVENTFUL
 
-    def event(self, name: str, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
+    def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
         """Tell of one event, with its time."""
         import json
         from datetime import UTC, datetime
@@ -92,13 +92,10 @@ class Report:
 
     def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
         """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside the words."""
+        click.echo(f"{click.style('error', fg='red')}: {_safe(message)}", err=True)
+        if hint:
+            click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
         said = {"message": message, "hint": hint, "exit_code": code, **(details or {})}
-        if self.eventful:
-            self.event("error", **said)
-        else:
-            click.echo(f"{click.style('error', fg='red')}: {_safe(message)}", err=True)
-            if hint:
-                click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
         self.document({"errors": [said]})
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -16,7 +16,7 @@ from k3s_rootless.cli.options import json_option, timeout_option, wait_for_optio
 @json_option
 def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
     """Stop K3s and start it, and wait until it is ready."""
-    from k3s_rootless.cli import follow, status, waiting
+    from k3s_rootless.cli import follow, install, status, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
@@ -29,7 +29,7 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
             if not state.installed:
                 raise status.absence(state)
             manager.watch(UNIT)
-            for step in plan.restart(state):
+            for step in plan.restart(state, install.left_behind(session, state)):
                 session.report.story(f"{step.describe()}: {step.cause}")
                 follow.perform(session, manager, step)
         release = status.unit_version(state.fragment)

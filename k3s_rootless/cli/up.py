@@ -49,7 +49,7 @@ def command(
         wanted = install.desired(facts, install.unit_directory(manager, session.paths))
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            steps = plan.up(wanted, install.found(manager, wanted.path, reexecute=reexecute), force=force)
+            steps = plan.up(wanted, install.found(session, manager, wanted.path, reexecute=reexecute), force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service import plan
+from k3s_rootless.service import leftovers, plan
 from k3s_rootless.service.systemd import UserManager
 
 
@@ -27,6 +27,8 @@ def perform(step: plan.Step, manager: UserManager) -> None:
             write(path, text)
         case plan.Reload():
             manager.reload()
+        case plan.ClearState(paths):
+            leftovers.clear(paths)
         case plan.ResetFailed(unit):
             manager.reset_failed(unit)
         case plan.Enable(unit):
