@@ -40,7 +40,7 @@ def of_ending(ending: Ending) -> Cause | None:
         entry = _ENTRIES["killed-by-memory"]
         title = entry.title if ending.result == "oom-kill" else "K3s was killed with SIGKILL (9/KILL)"
         return _told(entry.id, title, entry.why, entry.remedy)
-    if ending.code in {_KILLED, _DUMPED}:
+    if ending.code in {_KILLED, _DUMPED} and ending.result != "start-limit-hit":
         return _told("signal", f"K3s was ended by signal {ending.status}", "nothing else is known of it", user("see", _LOOK))
     return _of_result(ending.result)
 
