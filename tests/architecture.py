@@ -51,6 +51,7 @@ JUDGES = (
     "support/patterns.py",
     "support/redaction.py",
     "journal/lines.py",
+    "journal/loops.py",
     "journal/verdict.py",
     "journal/catalogue/__init__.py",
     "journal/catalogue/cgroups.py",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.journal.facts import Cause, Story
+    from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.plan import Step
     from k3s_rootless.service.systemd import UserManager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 2.0
 """How long the journal of a start that ended is waited for."""
 _AFTER_THE_END = 0.15
+_LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 
@@ -145,19 +147,26 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
 
 def period(session: Session) -> float | None:
     """Give the usual time between two restarts, in seconds; None where the journal does not tell."""
-    import statistics
+    from k3s_rootless.journal import loops
 
+    return loops.period([entry.time for entry in _restarts(session, None) if entry.time])
+
+
+def loop(session: Session, state: UnitState) -> Loop | None:
+    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where it does not, or is silent."""
+    from k3s_rootless.journal import loops
+
+    return loops.of(_restarts(session, _LOOKED_BACK), state.restarts) if state.restarts >= loops.FEWEST else None
+
+
+def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
 
     try:
-        told = reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=20))
+        return reader.collect(Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS))
     except RootlessError:
-        return None
-    times = [entry.time.timestamp() for entry in told if entry.time]
-    # A clock that was set back between two restarts tells nothing of the time between them.
-    between = [after - before for before, after in pairwise(times) if after > before]
-    return statistics.median(between) if between else None
+        return ()
 
 
 def _heard(session: Session, invocation: str, *, ready: bool) -> Story:

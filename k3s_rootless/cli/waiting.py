@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.cli import follow
-from k3s_rootless.errors import BusError, NotReady
+from k3s_rootless.errors import BusError, NotReady, RootlessError
+from k3s_rootless.journal import loops
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import readiness
 
@@ -61,10 +62,12 @@ def until_ready(
             raise
         finally:
             observer.stop()
-    return _told(session, outcome, state, progress)
+    return _told(session, outcome, state, progress, started=started)
 
 
-def _told(session: Session, outcome: readiness.Outcome, first: UnitState, progress: Progress) -> list[Reached]:
+def _told(
+    session: Session, outcome: readiness.Outcome, first: UnitState, progress: Progress, *, started: bool
+) -> list[Reached]:
     key = {phase.name: phase.key for phase in progress.phases}
     reached = [one.document() for one in progress.reached]
     if isinstance(outcome, readiness.OutOfTime):
@@ -78,12 +81,27 @@ def _told(session: Session, outcome: readiness.Outcome, first: UnitState, progre
             details=details,
         )
     if isinstance(outcome, readiness.Died):
-        # Where it was restarted before anybody looked, the first look was at another start than the one that died.
-        invocation = "" if first.restarts and first.invocation == outcome.state.invocation else first.invocation
-        error = follow.death(session, outcome.state, invocation, f"while waiting for `{outcome.phase}`", fresh=True)
+        error = _death(session, outcome, first, 0 if started else first.restarts)
         error.details = {**error.details, "phase": key[outcome.phase], "reached": reached}
         raise error
     return progress.reached
+
+
+def _death(session: Session, died: readiness.Died, first: UnitState, restarts: int) -> RootlessError:
+    state, when = died.state, f"while waiting for `{died.phase}`"
+    if state.result == "success" and not state.dead and state.restarts <= restarts:
+        # Whoever asked systemd to stop or restart it: no death of its own.
+        stopped = RootlessError(f"K3s did not come up: somebody stopped it {when}", hint="start it again: k3s-rootless up")
+        stopped.details = {"cause": "stopped", "check": None}
+        return stopped
+    # Where it was restarted before anybody looked, the first look was at another start than the one that died.
+    seen = first.restarts <= restarts or first.invocation != state.invocation
+    error = follow.death(session, state, first.invocation if seen else "", when, fresh=True)
+    if (loop := follow.loop(session, state)) is not None:
+        error.message += f"\n  it dies again and again: {loops.words(loop)}"
+        told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}
+        error.details = {**error.details, "restarts": told}
+    return error
 
 
 def means_ready(reached: Sequence[Reached]) -> bool:

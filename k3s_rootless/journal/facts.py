@@ -107,3 +107,12 @@ class Ending:
     needs_reload: bool = False
     delegate: bool | None = None
     drop_ins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A unit that systemd restarts again and again: how often it did, the usual seconds between, and when it last did (UTC)."""
+
+    count: int
+    period: float | None
+    last: datetime

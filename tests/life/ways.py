@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from k3s_rootless.journal.catalogue import CATALOGUE
+from k3s_rootless.journal.exits import STEPS, identifier, title
 from tests.life.conftest import UNIT, Tool
 from tests.life.test_diagnose import CASES, SERVER, both, dies, drop_in, order, without_drop_in
 from tests.machine import TOOL
@@ -117,13 +120,15 @@ def nothing(_: Tool) -> None:
 
 def _known() -> Iterator[Way]:
     # Each cause that `diagnose` is tried with.
+    titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
+    titles |= {identifier(status): title(status) for status in STEPS if status != 203}
     for number, case in enumerate(CASES):
         if case.id == "killed-by-memory":
             continue
         waits = _WAITS.get(case.id)
         yield Way(
             f"{case.id}-{number}" if case.id == "snapshotter-fuse" else case.id,
-            case.words or case.seen or case.id.replace("-", " "),
+            titles[case.id],
             case.breaks,
             case.mends,
             4 if waits else 1,
@@ -138,7 +143,7 @@ def _known() -> Iterator[Way]:
 def _step(status: str, *lines: str) -> Way:
     number, name = status.split("/")
     cause = f"exit-{name.lower().replace('_', '-')}"
-    return Way(f"status-{number}", f"{lines[-1]} ({status})", drop_in(*lines), without_drop_in, 1, cause, "unit")
+    return Way(f"status-{number}", f"{lines[-1]} ({status})", drop_in(*lines), without_drop_in, 1, cause)
 
 
 _OWN = (
@@ -157,8 +162,17 @@ _OWN = (
         "port",
         during=systemctl("kill", "--signal=KILL"),
     ),
-    Way("stopped", "somebody stops it while it starts", order(), nothing, 1, truth=_STOPS, during=systemctl("stop")),
-    Way("restarted", "somebody restarts it while it starts", order(), nothing, 1, truth=_STOPS, during=systemctl("restart")),
+    Way("stopped", "somebody stops it while it starts", order(), nothing, 1, "stopped", truth=_STOPS, during=systemctl("stop")),
+    Way(
+        "restarted",
+        "somebody restarts it while it starts",
+        order(),
+        nothing,
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("restart"),
+    ),
     Way(
         "dies-late",
         "it dies when its API is there",
@@ -232,7 +246,7 @@ def _refused() -> Iterator[Way]:
     for case in CASES:
         if case.ignore and case.id != "config-unreadable":
             code = {"administrator": 6, "user": 5}[case.mender]
-            what = f"`check` sees it before: {case.id.replace('-', ' ')}"
+            what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
             yield Way(f"before-{case.id}", what, case.breaks, case.mends, code, truth=None)
 
 
