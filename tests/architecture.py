@@ -35,6 +35,7 @@ JUDGES = (
     "ports/prediction.py",
     "ports/questions.py",
     "ports/reasons.py",
+    "ports/rivals.py",
     "ports/sight.py",
     "ports/urls.py",
     "ports/wanted.py",

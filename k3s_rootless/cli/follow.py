@@ -153,7 +153,7 @@ def period(session: Session) -> float | None:
 
 
 def loop(session: Session, state: UnitState) -> Loop | None:
-    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where it does not, or is silent."""
+    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where it does not."""
     from k3s_rootless.journal import loops
 
     return loops.of(_restarts(session, _LOOKED_BACK), state.restarts) if state.restarts >= loops.FEWEST else None

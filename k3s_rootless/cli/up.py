@@ -33,7 +33,7 @@ def command(
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import host, install, waiting
+    from k3s_rootless.cli import host, install, rivals, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -49,7 +49,10 @@ def command(
         wanted = install.desired(facts, install.unit_directory(manager, session.paths))
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            steps = plan.up(wanted, install.found(session, manager, wanted.path, reexecute=reexecute), force=force)
+            found = install.found(session, manager, wanted.path, reexecute=reexecute)
+            steps = plan.up(wanted, found, force=force)
+            if not found.state.running and found.state.active_state != "deactivating":
+                rivals.mind(session, found.state)
             if dry_run:
                 _show_plan(session, steps)
                 return

@@ -36,6 +36,17 @@ def of(directory: Path, uid: int) -> tuple[Path, ...]:
         return ()
 
 
+def is_held(directory: Path) -> bool:
+    """Tell whether a rootlesskit lives in a state directory: whether somebody holds its lock."""
+    try:
+        with _held(directory, os.O_RDONLY):
+            return False
+    except RootlessError:
+        return True
+    except OSError:
+        return False
+
+
 def clear(paths: Sequence[Path]) -> None:
     """Remove what was left behind, while keeping out whoever would start there. Raises RootlessError where something lives."""
     for directory in dict.fromkeys(path.parent for path in paths):

@@ -15,9 +15,9 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
 _HEAD = """# Starts that fail
 
 Each way to fail a start that the tests bring about for real, in a lab: with what `up` ends, the first cause that it names (the
-`cause` of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own word,
-by the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused before it
-began, or goes on.
+`cause` of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own
+word, by the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused
+before it began, or goes on.
 
 Made from a run by `python -m tests.life.failed_starts_page`; a test holds the list to the ways that there are. The times are of
 one run on two shared cores; CI asserts that their median stays below 250 ms.

@@ -15,6 +15,7 @@ from typing import Any
 
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
+from k3s_rootless.preflight.checks import CHECKS
 from tests.life.conftest import UNIT, Tool
 from tests.life.test_diagnose import CASES, SERVER, both, dies, drop_in, order, without_drop_in
 from tests.machine import TOOL
@@ -24,6 +25,10 @@ _EXITED = "Main process exited"
 _STOPS = "Stopping "
 _WAITS = {"snapshotter-fuse": "node"}
 """What K3s waits for without end, and the phase that is never reached."""
+
+
+_PORTS = any(check.id.startswith("net.") for check in CHECKS)
+"""Whether `check` refuses a start for a port that is taken."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +266,7 @@ def run(tool: Tool, way: Way) -> Run:
     before = float(machine.user("date", "+%s.%N").stdout)
     try:
         way.breaks(tool)
-        ignored = [word for one in way.ignore for word in ("--ignore", one) if one != "net"]
+        ignored = [word for one in way.ignore for word in ("--ignore", one) if one != "net" or _PORTS]
         found = _up(tool, way, [TOOL, "up", "--json", "--timeout", way.timeout, *tool.ignore, *ignored])
     finally:
         machine.user("systemctl", "--user", "stop", UNIT.name)
