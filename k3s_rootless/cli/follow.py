@@ -47,12 +47,19 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
 
+    starts = isinstance(step, plan.Start | plan.Restart)
     try:
         apply.perform(step, manager)
     except SystemdError as error:
-        if not isinstance(step, plan.Start | plan.Restart):
+        state = manager.unit(UNIT)
+        if not starts:
             raise
-        raise refused(session, manager.unit(UNIT), error) from error
+        if state.result != "start-limit-hit":
+            raise refused(session, state, error) from error
+        # The limit is there to end loops of systemd's own; this start was asked for by somebody, as were those before it.
+        session.report.story(f"systemd refuses, since {UNIT} was started too often within a short time: let it forget that")
+        apply.perform(plan.ResetFailed(UNIT, "it was started too often"), manager)
+        apply.perform(step, manager)
 
 
 def refused(session: Session, state: UnitState, error: RootlessError) -> RootlessError:

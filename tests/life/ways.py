@@ -93,15 +93,6 @@ def free(port: int) -> Step:
     return lambda tool: tool.machine.user("systemctl", "--user", "stop", f"holder-{port}").check_returncode()
 
 
-def too_often(tool: Tool) -> None:
-    """Use up the starts that the unit's start limit allows, none of which failed."""
-    drop_in("ExecStart=", "ExecStart=/usr/bin/sleep 60")(tool)
-    for _ in range(3):
-        systemctl("start")(tool)
-        systemctl("stop")(tool)
-    without_drop_in(tool)
-
-
 def slowly(**orders: object) -> Step:
     """Order a start that takes its time."""
     return lambda tool: tool.order(**orders)
@@ -211,16 +202,6 @@ _OWN = (
     ),
     Way("node-never", "the node stays NotReady", order(node_ready=False), order(), 4, None, "node", None, timeout="4s"),
     Way("slow", "it takes longer than the time limit", slowly(delay=8.0), order(), 4, None, None, None, timeout="2s"),
-    Way(
-        "start-limit",
-        "it was started too often",
-        too_often,
-        systemctl("reset-failed"),
-        1,
-        "start-limit",
-        truth=None,
-        words="too often",
-    ),
     Way("masked", "the unit is masked", mask, unmask, 7, truth=None, words="masked"),
     Way(
         "bad-setting",
