@@ -47,7 +47,7 @@ class Directories:
     def arm(self, files: Iterable[Path]) -> None:
         """Watch the directory of each file, or what there is of the way to it. Arm, then look, then wait: nothing is missed."""
         for file in files:
-            there = next((parent for parent in file.parents if parent.is_dir()), None)
+            there = next(filter(_is_directory, file.parents), None)
             if there is not None and self._descriptor >= 0:
                 self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES))
 
@@ -62,3 +62,10 @@ class Directories:
             while changed and os.read(self._descriptor, _LONGEST):
                 pass
         return changed
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # not ours to look at

@@ -38,7 +38,7 @@ def death(session: Session, state: UnitState, invocation: str, when: str, *, fre
     if cause is None:
         how = f"systemd says `{state.result}`" if state.result != "success" else f"the unit is {state.active_state}"
         return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint="read what it said: k3s-rootless logs")
-    return told("K3s did not come up", evidence.examined(session, cause, state))
+    return named("K3s did not come up", evidence.examined(session, cause, state))
 
 
 def perform(session: Session, manager: UserManager, step: Step) -> None:
@@ -69,10 +69,10 @@ def refused(session: Session, state: UnitState, error: RootlessError) -> Rootles
 
     ending = evidence.ending(state)
     cause = verdict.of_unit(ending) or verdict.of_ending(ending)
-    return error if cause is None else told(error.message, evidence.examined(session, cause, state))
+    return error if cause is None else named(error.message, evidence.examined(session, cause, state))
 
 
-def told(what: str, cause: Cause) -> RootlessError:
+def named(what: str, cause: Cause) -> RootlessError:
     """Give the error that names a cause, with what was seen of it and its remedy."""
     remedy = cause.remedy
     hint = "read what it said: k3s-rootless logs"

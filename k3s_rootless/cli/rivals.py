@@ -24,7 +24,8 @@ def mind(session: Session, state: UnitState) -> None:
     from k3s_rootless.service import leftovers
 
     settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-    if leftovers.is_held(settings.data / "rootless"):
+    # One that systemd is about to start again may have the lock by now: it is ours.
+    if not state.sub_state.startswith("auto-restart") and leftovers.is_held(settings.data / "rootless"):
         raise _second(session, settings.data / "rootless" / leftovers.LOCK)
     for line in _busy(session, settings, traefik=_has_traefik(state)):
         session.report.story(line)

@@ -53,7 +53,7 @@ def until_ready(
                     clock=time.monotonic,
                     on_reached=progress.note,
                     # systemd counts anew when somebody starts the unit: more than none is a death, however early it came.
-                    restarts=0 if started else None,
+                    restarts=0 if started else state.restarts,
                 )
                 if isinstance(outcome, readiness.Died):
                     progress.died(outcome.phase, outcome.state)

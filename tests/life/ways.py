@@ -75,6 +75,11 @@ def systemctl(*args: str) -> Step:
     return lambda tool: tool.machine.user("systemctl", "--user", *args, UNIT.name).check_returncode()
 
 
+def reexecute(tool: Tool) -> None:
+    """Let the user manager execute itself anew."""
+    tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
+
+
 def hold(port: int) -> Step:
     """Let a program of the user's listen at a port."""
     listen = f"import socket, signal; held = socket.create_server(('', {port})); signal.pause()"
@@ -157,6 +162,15 @@ _OWN = (
         "killed-by-memory",
         "port",
         during=systemctl("kill", "--signal=KILL"),
+    ),
+    Way(
+        "killed-after-reexec",
+        "the user manager is executed anew, and then K3s is killed",
+        order(node_ready=False),
+        order(),
+        1,
+        "killed-by-memory",
+        during=both(reexecute, systemctl("kill", "--signal=KILL")),
     ),
     Way("stopped", "somebody stops it while it starts", order(), nothing, 1, "stopped", truth=_STOPS, during=systemctl("stop")),
     Way(
