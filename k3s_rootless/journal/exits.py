@@ -34,7 +34,7 @@ STEPS = {
     228: ("SECCOMP", "cannot set a filter of system calls"),
     229: ("SELINUX_CONTEXT", "cannot set SELinuxContext="),
     230: ("PERSONALITY", "cannot set Personality="),
-    231: ("APPARMOR_PROFILE", "cannot set AppArmorProfile="),
+    231: ("APPARMOR", "cannot set AppArmorProfile="),
     232: ("ADDRESS_FAMILIES", "cannot set RestrictAddressFamilies="),
     233: ("RUNTIME_DIRECTORY", "cannot make RuntimeDirectory="),
     235: ("CHOWN", "cannot change the owner of a socket"),
@@ -46,7 +46,8 @@ STEPS = {
     241: ("CONFIGURATION_DIRECTORY", "cannot make ConfigurationDirectory="),
     242: ("NUMA_POLICY", "cannot set NUMAPolicy="),
     243: ("CREDENTIALS", "cannot read a credential of the unit"),
-    245: ("BPF", "cannot set RestrictFileSystems="),
+    244: ("BPF", "cannot set RestrictFileSystems= or another program of the kernel's"),
+    245: ("KSM", "cannot set MemoryKSM="),
 }
 
 
