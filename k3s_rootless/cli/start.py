@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
 from k3s_rootless.errors import PeerError, RootlessError
-from k3s_rootless.observation import Unknown
+from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.service.phases import KEYS
 from k3s_rootless.service.readiness import LONGEST_PAUSE, Phase
@@ -180,7 +180,10 @@ class Start:
             return answer.reason
         self._version = answer.value.version
         found = answer.value.items
-        absent = sorted(packaged.deployments(self.settings.data) - {one.name for one in found})
+        expected = packaged.deployments(self.settings.data)
+        if isinstance(expected, Unknown) and not found:
+            return f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
+        absent = sorted((expected.value if isinstance(expected, Known) else set()) - {one.name for one in found})
         missing = [f"{one.name}: {one.reason}" for one in found if not one.available]
         missing += [f"{name}: it has not been made yet" for name in absent]
         return "; ".join(missing) or None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from k3s_rootless.observation import Known, Observed, Unknown
+
 # Manifests, and the Deployments that they lead to (K3s manifests/, v1.21 to v1.36).
 _DEPLOYMENTS = {
     "coredns.yaml": "coredns",
@@ -18,11 +20,12 @@ _DEPLOYMENTS = {
 }
 
 
-def deployments(data: Path) -> frozenset[str]:
-    """Give the names of the Deployments to expect in kube-system; those that nobody can tell of are left out."""
+def deployments(data: Path) -> Observed[frozenset[str]]:
+    """Give the names of the Deployments to expect in kube-system."""
     manifests = data / "server" / "manifests"
     try:
         there = {path.name for path in manifests.iterdir()}
-    except OSError:
-        return frozenset()
-    return frozenset(name for manifest, name in _DEPLOYMENTS.items() if manifest in there and f"{manifest}.skip" not in there)
+    except OSError as error:
+        return Unknown(f"cannot read {manifests}: {(error.strerror or str(error)).lower()}")
+    left = {manifest for manifest in _DEPLOYMENTS if manifest in there and f"{manifest}.skip" not in there}
+    return Known(frozenset(_DEPLOYMENTS[manifest] for manifest in left), str(manifests))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.cluster.packaged import deployments
+from k3s_rootless.observation import Known, Unknown
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,8 @@ def test_what_is_packaged_is_told_by_its_manifests(tmp_path: Path, files: list[s
     for name in files:
         (manifests / name).touch()
 
-    assert expected == deployments(tmp_path)
+    assert Known(frozenset(expected), str(manifests)) == deployments(tmp_path)
 
 
-def test_where_nobody_can_look_nothing_is_expected(tmp_path: Path) -> None:
-    assert frozenset() == deployments(tmp_path)
+def test_where_nobody_can_look_nobody_knows(tmp_path: Path) -> None:
+    assert isinstance(deployments(tmp_path), Unknown)
