@@ -288,7 +288,7 @@ def test_starts_that_somebody_asks_for_are_never_too_often(lab_tool: Tool) -> No
     """K3s's unit has StartLimitBurst=3 within a minute, which counts starts by hand as well."""
     lab_tool.order(**QUICK)
     told = ""
-    for _ in range(5):
+    for _ in range(4):
         up = lab_tool.up()
         assert 0 == up.returncode, up.stderr
         told += up.stderr
