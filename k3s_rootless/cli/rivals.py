@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 
 def mind(session: Session, state: UnitState) -> None:
-    """Tell of ports that are taken, with ports that are free. Raises PreflightFailed for another K3s with the same data."""
+    """Tell of ports that are taken, with ports that are free. Raises PreflightFailed for another K3s with the same data.
+
+    A K3s that runs, or is being stopped, has its ports and its data itself.
+    """
     from k3s_rootless.release.flags import ServerSettings
     from k3s_rootless.service import leftovers
 
+    if state.running or state.active_state == "deactivating":
+        return
     settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
     # One that systemd is about to start again may have the lock by now: it is ours.
     if not state.sub_state.startswith("auto-restart") and leftovers.is_held(settings.data / "rootless"):

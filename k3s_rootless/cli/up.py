@@ -45,14 +45,13 @@ def command(
     with session.manager() as manager:
         facts, reach = host.examine(session, manager)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
+        # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
+        rivals.mind(session, manager.unit(UNIT))
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts, install.unit_directory(manager, session.paths))
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            found = install.found(session, manager, wanted.path, reexecute=reexecute)
-            steps = plan.up(wanted, found, force=force)
-            if not found.state.running and found.state.active_state != "deactivating":
-                rivals.mind(session, found.state)
+            steps = plan.up(wanted, install.found(session, manager, wanted.path, reexecute=reexecute), force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
