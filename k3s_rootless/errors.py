@@ -21,16 +21,23 @@ that can be pasted; only the shell renders it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class RootlessError(Exception):
-    """A failure that the user is told about: `message`, and apart from it a `hint`."""
+    """A failure that the user is told about: `message`, and apart from it a `hint`.
+
+    `details` are what a program may want to know of it: JSON has them beside the words.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details or {}
 
 
 class UsageError(RootlessError):

@@ -7,7 +7,7 @@ beyond that it imports in its body, so that `--help`, `--version` and completion
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -65,12 +65,12 @@ class Shell(click.Group):
             click.echo("interrupted", err=True)
             code = INTERRUPTED
         except RootlessError as error:
-            code = _tell(given, error.message, error.hint, error.exit_code)
+            code = _tell(given, error.message, error.hint, error.exit_code, error.details)
         except click.ClickException as error:
             if "--json" not in given:
                 error.show()
                 sys.exit(error.exit_code)
-            code = _tell(given, error.format_message(), None, error.exit_code)
+            code = _tell(given, error.format_message(), None, error.exit_code, {})
         except BrokenPipeError:
             # Whoever read our output has seen enough; the shell's own programs end in the same way.
             sys.stderr.close()
@@ -78,14 +78,14 @@ class Shell(click.Group):
         sys.exit(code or 0)
 
 
-def _tell(given: Sequence[str], message: str, hint: str | None, code: int) -> int:
+def _tell(given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]) -> int:
     from k3s_rootless.cli.report import Report
 
     words = [word for word in given if not word.startswith("-")]
     name = next((word for word in words if word in _COMMANDS), "error")
     if words[:2] == ["ports", "plan"]:
         name = "ports-plan"
-    Report(json_for=name if "--json" in given else None).error(message, hint, code)
+    Report(json_for=name if "--json" in given else None).error(message, hint, code, details)
     return code
 
 

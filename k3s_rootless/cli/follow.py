@@ -1,66 +1,125 @@
-"""Follows a start to its end, and tells which end it was."""
+"""Tells what a start died of, by its journal and by what systemd says of its end."""
 
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from k3s_rootless.errors import NotReady, RootlessError
-from k3s_rootless.paths import UNIT
-from k3s_rootless.service import readiness
+from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.journal.facts import Cause, Story
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.plan import Step
     from k3s_rootless.service.systemd import UserManager
 
 
-def until_ready(session: Session, manager: UserManager, version: Version | None, *, seconds: float) -> None:
-    """Wait until K3s is ready. Raises NotReady when the time is up, RootlessError with the cause when the start failed."""
-    from k3s_rootless.cli.start import Start
-
-    state = manager.unit(UNIT)
-    try:
-        outcome = readiness.wait(
-            Start.of(session, state, version).phases(),
-            manager,
-            UNIT,
-            seconds=seconds,
-            clock=time.monotonic,
-            on_reached=lambda phase, after: session.report.story(f"{after:6.1f} s  {phase.name}"),
-        )
-    except KeyboardInterrupt:
-        session.report.story("K3s goes on starting; see how far it is with: k3s-rootless status")
-        raise
-    if isinstance(outcome, readiness.OutOfTime):
-        raise NotReady(
-            f"K3s is not ready after {outcome.seconds:.0f} s: it waits for `{outcome.phase}`: {outcome.missing}",
-            hint="it goes on starting; see how far it is with: k3s-rootless status",
-        )
-    if isinstance(outcome, readiness.Died):
-        raise death(session, outcome.state, state.invocation, f"while waiting for `{outcome.phase}`")
+SETTLE_SECONDS = 2.0
+"""How long the journal of a start that ended is waited for."""
+_AFTER_THE_END = 0.15
+_LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 
-def death(session: Session, state: UnitState, invocation: str, when: str) -> RootlessError:
-    """Give the error for a start that failed: the cause that `diagnose` would name."""
+def death(session: Session, state: UnitState, invocation: str, when: str, *, fresh: bool = False) -> RootlessError:
+    """Give the error for a start that failed: the cause that `diagnose` would name.
+
+    `invocation` is empty where nobody saw which start it was. A `fresh` death may have lines still on their way to the journal.
+    """
     from k3s_rootless.cli import evidence
     from k3s_rootless.journal import verdict
 
-    cause = first_cause(session, invocation) or verdict.of_ending(evidence.ending(state))
+    invocation = invocation or _died_last(session, state)
+    cause = settled_cause(session, invocation) if fresh else first_cause(session, invocation)
+    cause = cause or verdict.of_ending(evidence.ending(state))
     if cause is None:
         how = f"systemd says `{state.result}`" if state.result != "success" else f"the unit is {state.active_state}"
         return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint="read what it said: k3s-rootless logs")
-    cause = evidence.examined(session, cause, state)
+    return named("K3s did not come up", evidence.examined(session, cause, state))
+
+
+def perform(session: Session, manager: UserManager, step: Step) -> None:
+    """Do one step of a plan. Raises RootlessError, which for a start that systemd refuses names what keeps it."""
+    from k3s_rootless.errors import SystemdError
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import apply, plan
+
+    starts = isinstance(step, plan.Start | plan.Restart)
+    try:
+        apply.perform(step, manager)
+    except SystemdError as error:
+        state = manager.unit(UNIT)
+        if not starts:
+            raise
+        if state.result != "start-limit-hit":
+            raise refused(session, state, error) from error
+        # The limit is there to end loops of systemd's own; this start was asked for by somebody, as were those before it.
+        session.report.story(f"systemd refuses, since {UNIT} was started too often within a short time: let it forget that")
+        apply.perform(plan.ResetFailed(UNIT, "it was started too often"), manager)
+        apply.perform(step, manager)
+
+
+def refused(session: Session, state: UnitState, error: RootlessError) -> RootlessError:
+    """Give the error for a start that systemd did not even try: masked, unreadable, or started too often."""
+    from k3s_rootless.cli import evidence
+    from k3s_rootless.journal import verdict
+
+    ending = evidence.ending(state)
+    cause = verdict.of_unit(ending) or verdict.of_ending(ending)
+    return error if cause is None else named(error.message, evidence.examined(session, cause, state))
+
+
+def named(what: str, cause: Cause) -> RootlessError:
+    """Give the error that names a cause, with what was seen of it and its remedy."""
     remedy = cause.remedy
     hint = "read what it said: k3s-rootless logs"
     if remedy is not None:
         hint = "\n".join((f"{remedy.mender.value}: {remedy.text}", *(f"  $ {command}" for command in remedy.commands)))
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
     shown = "".join(f"\n  {line}" for line in (cause.line, *cause.seen) if line)
-    return RootlessError(f"K3s did not come up: {cause.title}{check}{shown}", hint=hint)
+    details = {"cause": cause.id, "check": cause.check or None}
+    return RootlessError(f"{what}: {cause.title}{check}{shown}", hint=hint, details=details)
+
+
+def settled_cause(session: Session, invocation: str) -> Cause | None:
+    """Look for the cause in the journal of a start that ended just now, which may take in its last lines after its end.
+
+    What K3s says and what systemd says of it come to journald by different ways. So a fatal line ends the look, and systemd's
+    own word on the end a little later; it never takes more than SETTLE_SECONDS, in turns that a change of the journal ends.
+    """
+    from k3s_rootless.journal import reader
+    from k3s_rootless.notification import Directories
+
+    deadline = time.monotonic() + SETTLE_SECONDS
+    pause = _FIRST_PAUSE
+    with Directories() as journal:
+        while True:
+            journal.arm(reader.files())
+            try:
+                told = _heard(session, invocation, ready=False)
+            except RootlessError as error:
+                session.report.story(error.message)
+                return None
+            left = deadline - time.monotonic() if invocation else 0.0
+            if (told.cause is not None and told.cause.fatal) or left <= 0:
+                return told.cause
+            if told.ended:
+                deadline = min(deadline, time.monotonic() + _AFTER_THE_END)
+            journal.wait(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _died_last(session: Session, state: UnitState) -> str:
+    from k3s_rootless.journal import reader
+
+    try:
+        begun = [one for one in reader.invocations(session.uid) if one != state.invocation]
+    except RootlessError:
+        begun = []
+    return begun[-1] if begun else state.invocation
 
 
 def first_cause(session: Session, invocation: str) -> Cause | None:
@@ -95,19 +154,26 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
 
 def period(session: Session) -> float | None:
     """Give the usual time between two restarts, in seconds; None where the journal does not tell."""
-    import statistics
+    from k3s_rootless.journal import loops
 
+    return loops.period([entry.time for entry in _restarts(session, None) if entry.time])
+
+
+def loop(session: Session, state: UnitState) -> Loop | None:
+    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where it does not."""
+    from k3s_rootless.journal import loops
+
+    return loops.of(_restarts(session, _LOOKED_BACK), state.restarts) if state.restarts >= loops.FEWEST else None
+
+
+def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
 
     try:
-        told = reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=20))
+        return reader.collect(Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS))
     except RootlessError:
-        return None
-    times = [entry.time.timestamp() for entry in told if entry.time]
-    # A clock that was set back between two restarts tells nothing of the time between them.
-    between = [after - before for before, after in pairwise(times) if after > before]
-    return statistics.median(between) if between else None
+        return ()
 
 
 def _heard(session: Session, invocation: str, *, ready: bool) -> Story:

@@ -10,11 +10,14 @@ from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.release import features
-from k3s_rootless.service import apply, unit
+from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.service import apply, leftovers, unit
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
 
 if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.preflight.facts import Facts
+    from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -45,7 +48,16 @@ def unit_directory(manager: UserManager, paths: Paths) -> Path:
     return paths.user_units
 
 
-def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
+def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
     """Observe the unit file and the unit, before a plan is made."""
     text, written = apply.read(path)
-    return Found(text=text, written=written, state=manager.unit(UNIT), reexecute=reexecute)
+    state = manager.unit(UNIT)
+    return Found(text=text, written=written, state=state, reexecute=reexecute, leftovers=left_behind(session, state))
+
+
+def left_behind(session: Session, state: UnitState) -> tuple[Path, ...]:
+    """List what an earlier K3s that was killed left behind; nothing while the unit runs."""
+    if state.running:
+        return ()
+    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+    return leftovers.of(settings.data / "rootless", session.uid)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from k3s_rootless.service.phases import KEYS
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -36,4 +38,13 @@ def wait_option(function: Function) -> Function:
     """Give a command `--wait` and `--no-wait`."""
     words = "Wait until K3s is ready, or end once systemd has started it."
     option: Function = click.option("--wait/--no-wait", default=True, help=words)(function)
+    return option
+
+
+def wait_for_option(function: Function) -> Function:
+    """Give a command `--wait-for`: the last phase to wait for."""
+    words = "The last phase to wait for, in the order in which K3s reaches them."
+    option: Function = click.option("--wait-for", type=click.Choice(KEYS), default="node", show_default=True, help=words)(
+        function
+    )
     return option

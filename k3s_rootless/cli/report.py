@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
 
 _MOST_RICH_ROWS = 500
+_EVENTFUL = frozenset({"up", "restart"})
 _MOST_PASSED = 12
 """Findings that are well are folded into a line for each group where there are more."""
 
@@ -34,7 +35,23 @@ class Report:
 
     def story(self, line: str) -> None:
         """Tell what is going on."""
-        click.echo(safe(line), err=True)
+        if self.eventful:
+            self.event("story", text=line)
+        else:
+            click.echo(safe(line), err=True)
+
+    @property
+    def eventful(self) -> bool:
+        """Whether the story is told as events, for programs that follow a start: one JSON object a line, on stderr."""
+        return self.json_for in _EVENTFUL
+
+    def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
+        """Tell of one event, with its time."""
+        import json
+        from datetime import UTC, datetime
+
+        head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
+        click.echo(json.dumps({**head, **content}, ensure_ascii=False), err=True)
 
     def answer(self, line: str = "") -> None:
         """Give a line of the answer, where it is text."""
@@ -66,10 +83,10 @@ class Report:
             return False  # a stream in memory, as of a test
         return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
 
-    def error(self, message: str, hint: str | None, code: int) -> None:
-        """Tell what went wrong, and apart from it what to do."""
+    def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
+        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside the words."""
         self.problem(message, hint)
-        self.document({"errors": [{"message": message, "hint": hint, "exit_code": code}]})
+        self.document({"errors": [{"message": message, "hint": hint, "exit_code": code, **(details or {})}]})
 
     def problem(self, message: str, hint: str | None) -> None:
         """Tell what went wrong beside an answer that there is all the same."""
@@ -97,9 +114,10 @@ class Report:
             table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
         _console().print(table)
 
-    def on_terminal(self) -> bool:
-        """Tell whether the answer is text for a terminal on which it can be drawn anew in its place."""
-        return self.json_for is None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+    def on_terminal(self, *, story: bool = False) -> bool:
+        """Tell whether the answer, or the story, is text for a terminal on which it can be drawn anew in its place."""
+        stream = sys.stderr if story else sys.stdout
+        return self.json_for is None and stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
     @contextmanager
     def screen(self) -> Iterator[Screen]:
@@ -117,6 +135,10 @@ class Report:
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
         """Show findings as a tree: what needs doing first, and what mends several of them once, behind the last of them."""
         if self.json_for is not None and not to_stderr:
+            return
+        if self.eventful:
+            for one in findings:
+                self.event("finding", **finding_document(one))
             return
         order = ("fail", "unknown", "warn", "info", "pass")
         ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))

@@ -6,16 +6,17 @@ import time
 
 import click
 
-from k3s_rootless.cli.options import json_option, timeout_option, wait_option
+from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
 
 
 @click.command("restart")
 @timeout_option
 @wait_option
+@wait_for_option
 @json_option
-def command(*, timeout: float, wait: bool, as_json: bool) -> None:
+def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
     """Stop K3s and start it, and wait until it is ready."""
-    from k3s_rootless.cli import follow, status
+    from k3s_rootless.cli import follow, install, status, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
@@ -28,11 +29,18 @@ def command(*, timeout: float, wait: bool, as_json: bool) -> None:
             if not state.installed:
                 raise status.absence(state)
             manager.watch(UNIT)
-            for step in plan.restart(state):
+            for step in plan.restart(state, install.left_behind(session, state)):
                 session.report.story(f"{step.describe()}: {step.cause}")
-                apply.perform(step, manager)
-        if wait:
-            follow.until_ready(session, manager, status.unit_version(state.fragment), seconds=timeout)
+                follow.perform(session, manager, step)
+        release = status.unit_version(state.fragment)
+        reached = (
+            waiting.until_ready(session, manager, release, seconds=timeout, until=wait_for, started=True) if wait else None
+        )
     seconds = time.monotonic() - begun
-    session.report.answer(f"K3s is ready ({seconds:.1f} s)" if wait else "K3s was started anew; see k3s-rootless status")
-    session.report.document({"ready": True if wait else None, "seconds": round(seconds, 3), "errors": []})
+    ready = waiting.means_ready(reached) if reached is not None else None
+    if reached is not None and not ready:
+        session.report.answer(f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`")
+    else:
+        session.report.answer(f"K3s is ready ({seconds:.1f} s)" if ready else "K3s was started anew; see k3s-rootless status")
+    phases = [one.document() for one in reached or ()]
+    session.report.document({"ready": ready, "seconds": round(seconds, 3), "phases": phases, "errors": []})

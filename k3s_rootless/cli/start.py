@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
 from k3s_rootless.errors import PeerError, RootlessError
-from k3s_rootless.observation import Unknown
+from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.service.phases import KEYS
+from k3s_rootless.service.readiness import LONGEST_PAUSE, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.notification import Directories
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.readiness import Phase
 
 QUESTION_SECONDS = 5.0
+WATCH_SECONDS = 60.0
+"""How long one watch lasts; what it watches is then listed anew."""
 # File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
 _CLOCK_GRAIN = timedelta(seconds=1)
 
@@ -36,6 +43,8 @@ class Start:
     rootlesskit: UnixPeer | None = field(default=None)
     api: Peer | None = field(default=None)
     node: str = ""
+    notified: Directories | None = field(default=None)
+    _version: str = field(default="")
 
     @classmethod
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
@@ -43,26 +52,31 @@ class Start:
         settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
         return cls(state, settings, version, session.uid)
 
-    def phases(self) -> Sequence[Phase]:
-        """Give what must be true, in the order in which K3s makes it so."""
-        from k3s_rootless.service.readiness import Phase
+    def phases(self, until: str = "node") -> Sequence[Phase]:
+        """Give what must be true, in the order in which K3s makes it so, up to the one of the key `until`.
 
-        return (
-            Phase("child namespace and API socket", self._socket),
-            Phase(f"port {self.settings.https_port} forwarded", self._forwarded),
-            Phase("kubeconfig of this start", self._kubeconfig),
-            Phase("API server ready", self._ready),
-            Phase("node ready", self._node),
+        Whoever waits sets `notified` first: it is armed before each look at a file.
+        """
+        https = self.settings.https_port
+        files = self.notified.wait if self.notified is not None else None
+        phases = (
+            Phase("unit active", self._active, "unit"),
+            Phase("child namespace", self._namespace, "namespace", files),
+            Phase("API socket", self._socket, "socket", files),
+            Phase(f"port {https} forwarded", self._forwarded, "port"),
+            Phase("kubeconfig of this start", self._kubeconfig, "kubeconfig", files),
+            Phase("API server ready", self._ready, "api"),
+            Phase("node ready", self._node, "node", partial(self._watch, NODES)),
+            Phase("system Deployments available", self._deployments, "deployments", partial(self._watch, DEPLOYMENTS)),
         )
+        return phases[: KEYS.index(until) + 1]
 
     def find_rootlesskit(self) -> UnixPeer:
         """Give rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
             from k3s_rootless.ports import rootlesskit
 
-            temporary = Path((self.state.environment or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
-            candidates = rootlesskit.state_candidates(self.settings, self.version, uid=self.uid, temporary=temporary)
-            self.rootlesskit = rootlesskit.live_peer(candidates, uid=self.uid, timeout=QUESTION_SECONDS)
+            self.rootlesskit = rootlesskit.live_peer(self._sockets(), uid=self.uid, timeout=QUESTION_SECONDS)
         return self.rootlesskit
 
     def find_api(self) -> Peer:
@@ -76,7 +90,31 @@ class Start:
             self.api = kubeconfig.peer(found)
         return self.api
 
+    def _sockets(self) -> tuple[Path, ...]:
+        from k3s_rootless.ports import rootlesskit
+
+        temporary = Path((self.state.environment or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
+        return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid, temporary=temporary)
+
+    def _armed(self, *files: Path) -> None:
+        if self.notified is not None:
+            self.notified.arm(files)
+
+    def _active(self) -> str | None:
+        return None if self.state.running else f"the unit is {self.state.active_state}"
+
+    def _namespace(self) -> str | None:
+        from k3s_rootless.ports import rootlesskit
+
+        sockets = self._sockets()
+        self._armed(*sockets)
+        if rootlesskit.has_child(sockets, since=self.state.started and self.state.started - _CLOCK_GRAIN):
+            return None
+        # Releases that make a directory of their own at each start are known by their API socket only.
+        return None if self._socket() is None else "rootlesskit has made no namespace yet"
+
     def _socket(self) -> str | None:
+        self._armed(*self._sockets())
         try:
             self.find_rootlesskit()
         except PeerError as error:
@@ -96,6 +134,7 @@ class Start:
         return None if ours else f"rootlesskit does not forward port {port} yet"
 
     def _kubeconfig(self) -> str | None:
+        self._armed(self.settings.kubeconfig)
         try:
             self.find_api()
         except RootlessError as error:
@@ -118,13 +157,46 @@ class Start:
         from k3s_rootless.cluster import api
 
         try:
-            answer = api.node_ready(self.find_api(), QUESTION_SECONDS)
+            answer = api.nodes(self.find_api(), QUESTION_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
             return answer.reason
-        ready = next((node for node in answer.value if node.ready), None)
+        self._version = answer.value.version
+        ready = next((node for node in answer.value.items if node.ready), None)
         if ready is None:
-            return "; ".join(f"node {node.name}: {node.reason}" for node in answer.value) or "no node has registered yet"
+            return "; ".join(f"node {node.name}: {node.reason}" for node in answer.value.items) or "no node has registered yet"
         self.node = ready.name
         return None
+
+    def _deployments(self) -> str | None:
+        from k3s_rootless.cluster import api, packaged
+
+        try:
+            answer = api.deployments(self.find_api(), QUESTION_SECONDS)
+        except RootlessError as error:
+            return error.message
+        if isinstance(answer, Unknown):
+            return answer.reason
+        self._version = answer.value.version
+        found = answer.value.items
+        expected = packaged.deployments(self.settings.data)
+        if isinstance(expected, Unknown) and not found:
+            return f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
+        absent = sorted((expected.value if isinstance(expected, Known) else set()) - {one.name for one in found})
+        missing = [f"{one.name}: {one.reason}" for one in found if not one.available]
+        missing += [f"{name}: it has not been made yet" for name in absent]
+        return "; ".join(missing) or None
+
+    def _watch(self, listing: str, seconds: float) -> bool:
+        from k3s_rootless.cluster import api
+
+        version, self._version = self._version, ""
+        try:
+            if version and api.wait_change(self.find_api(), listing, version, WATCH_SECONDS):
+                return True
+        except RootlessError:
+            pass  # the next question tells why
+        # It could not be watched, or the watch ended at once: ask again, and not a thousand times a second.
+        time.sleep(min(seconds, LONGEST_PAUSE))
+        return False

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import json_option, timeout_option, wait_option
+from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.plan import Step
     from k3s_rootless.service.systemd import UserManager
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @timeout_option
 @wait_option
+@wait_for_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
 @click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
 @json_option
-def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ...], force: bool, as_json: bool) -> None:
+def command(
+    *, dry_run: bool, timeout: float, wait: bool, wait_for: str, ignored: tuple[str, ...], force: bool, as_json: bool
+) -> None:
     """Bring K3s up for this user, and wait until it is ready.
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import follow, host, install
+    from k3s_rootless.cli import host, install, rivals, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -41,24 +45,27 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
     with session.manager() as manager:
         facts, reach = host.examine(session, manager)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
+        # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
+        rivals.mind(session, manager.unit(UNIT))
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts, install.unit_directory(manager, session.paths))
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            steps = plan.up(wanted, install.found(manager, wanted.path, reexecute=reexecute), force=force)
+            steps = plan.up(wanted, install.found(session, manager, wanted.path, reexecute=reexecute), force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
+            _mind_lingering(session)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
         if not steps:
             session.report.story("nothing to do: the unit is installed, enabled and running")
         if not wait:
-            _answer(session, steps, time.monotonic() - begun, ready=None)
+            _answer(session, steps, time.monotonic() - begun, None)
             return
-        follow.until_ready(session, manager, version, seconds=timeout)
-    _mind_lingering(session)
-    _answer(session, steps, time.monotonic() - begun, ready=True)
+        started = any(isinstance(step, plan.Start | plan.Restart) for step in steps)
+        reached = waiting.until_ready(session, manager, version, seconds=timeout, until=wait_for, started=started)
+    _answer(session, steps, time.monotonic() - begun, reached)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -84,12 +91,12 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
-    from k3s_rootless.cli import host
-    from k3s_rootless.service import apply, plan
+    from k3s_rootless.cli import follow, host
+    from k3s_rootless.service import plan
 
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
-        apply.perform(step, manager)
+        follow.perform(session, manager, step)
         if isinstance(step, plan.Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to find out.
             facts, _ = host.examine(session, manager)
@@ -119,11 +126,22 @@ def _mind_lingering(session: Session) -> None:
         session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
-def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:
-    if ready:
+def _answer(session: Session, steps: Sequence[Step], seconds: float, reached: Sequence[Reached] | None) -> None:
+    from k3s_rootless.cli import waiting
+
+    if reached is None:
+        session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
+    elif waiting.means_ready(reached):
         session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
     else:
-        session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
+        session.report.answer(f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`")
     session.report.document(
-        {"changed": bool(steps), "ready": ready, "seconds": round(seconds, 3), "steps": _documents(steps), "errors": []}
+        {
+            "changed": bool(steps),
+            "ready": waiting.means_ready(reached) if reached is not None else None,
+            "seconds": round(seconds, 3),
+            "steps": _documents(steps),
+            "phases": [one.document() for one in reached or ()],
+            "errors": [],
+        }
     )

@@ -1,4 +1,4 @@
-"""Whether the API server and its node are ready, by its own word.
+"""Whether the API server, its node and the Deployments of its system are ready, by its own word.
 
 Checked by hand rather than with pydantic, which alone would cost `status` more time than all else together.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
-from k3s_rootless.cluster.facts import Node, Readiness
+from k3s_rootless.cluster.facts import Deployment, Listed, Node, Readiness
 from k3s_rootless.errors import PeerError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.printable import LONGEST, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from k3s_rootless.rest import Answer, Peer
 
 READYZ = "/readyz?verbose"
 NODES = "/api/v1/nodes?limit=100"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments?limit=500"
+T = TypeVar("T")
 # `[-]poststarthook/rbac/bootstrap-roles failed: reason withheld` (Kubernetes apiserver/pkg/server/healthz, v1.21 to v1.36).
 _FAILING = re.compile(r"^\[-\](?P<name>\S+)", re.MULTILINE)
 
@@ -46,19 +52,57 @@ def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
 
     `timeout` is in seconds. Unknown when the API server cannot be asked, refuses, or says what is no list of nodes.
     """
+    found = nodes(peer, timeout)
+    return found if isinstance(found, Unknown) else Known(found.value.items, found.source)
+
+
+def nodes(peer: Peer, timeout: float) -> Observed[Listed[Node]]:
+    """Ask as `node_ready` does, and keep the version."""
+    return _listed(peer, NODES, "NodeList", _node, timeout)
+
+
+def deployments(peer: Peer, timeout: float) -> Observed[Listed[Deployment]]:
+    """Ask for the Deployments of the system, those of the namespace kube-system; see `node_ready`."""
+    return _listed(peer, DEPLOYMENTS, "DeploymentList", _deployment, timeout)
+
+
+def wait_change(peer: Peer, listing: str, version: str, seconds: float) -> bool:
+    """Watch what `listing` lists from `version` on, until something of it changes; tell whether it did within `seconds`.
+
+    Raises PeerError when the API server ends the watch otherwise. That it forgot the version counts as a change: list again.
+    """
+    path = f"{listing.partition('?')[0]}?watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
+    with closing(peer.stream(path, timeout=seconds)) as lines:
+        return next(lines, None) is not None
+
+
+def _listed(peer: Peer, path: str, kind: str, read: Callable[[Any], T], timeout: float) -> Observed[Listed[T]]:
     try:
-        answer = peer.get(NODES, timeout=timeout)
+        answer = peer.get(path, timeout=timeout)
     except PeerError as error:
         return Unknown(error.message)
     if answer.status != 200:
         return Unknown(_refusal(answer))
+    no_list = Unknown(f"the API server's answer is no list of {path.partition('?')[0].rpartition('/')[2]}")
     try:
         listed = json.loads(answer.body)
-        if listed["kind"] != "NodeList":
-            return Unknown("the API server's answer is no list of nodes")
-        return Known(tuple(_node(one) for one in listed.get("items") or ()), NODES)
+        if listed["kind"] != kind:
+            return no_list
+        version = _text((listed.get("metadata") or {}).get("resourceVersion") or "")
+        return Known(Listed(tuple(read(one) for one in listed.get("items") or ()), version), path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return Unknown("the API server's answer is no list of nodes")
+        return no_list
+
+
+def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (other people's JSON)
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    # A condition may be of an older state of the Deployment (Kubernetes, "Deployment status": observedGeneration).
+    nothing: dict[str, Any] = {}
+    condition = next((one for one in conditions if one["type"] == "Available"), nothing)
+    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    available = condition.get("status") == "True" and seen
+    reason = "" if available else condition.get("message") or condition.get("reason") or "it has not reported yet"
+    return Deployment(printable(_text(deployment["metadata"]["name"])), available, printable(_text(reason)))
 
 
 def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)

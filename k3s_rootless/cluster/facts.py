@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,20 @@ class Node:
     version: str
     reason: str = ""
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One Deployment: whether enough of its replicas are available, and why not."""
+
+    name: str
+    available: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """What was listed, and the version of the cluster's state (Kubernetes' resourceVersion) from which a watch goes on."""
+
+    items: tuple[T, ...]
+    version: str

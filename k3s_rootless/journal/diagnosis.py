@@ -42,6 +42,8 @@ _LONGEST = 4000
 _LONGEST_SEARCHED = 16 * 1024
 """Characters of a line that are looked at: the longest line that K3s dies with names a whole mount, and has 3 KiB."""
 _MOST_STARTS = 8
+_END = ": Main process exited, "
+"""systemd's word on the end of a unit's main process (its log_unit_exit; v247 to v262)."""
 _FORWARDING = frozenset({"forward-failed", "address-taken", "stale-state"})
 
 
@@ -58,6 +60,7 @@ class Listener:
         self._survived: dict[str, Cause] = {}
         self._notes: dict[str, Cause] = {}
         self._lines = 0
+        self._ended = False
 
     @property
     def ended(self) -> bool:
@@ -73,6 +76,7 @@ class Listener:
         written = _plain(entry.message.partition("\n")[0][:_LONGEST_SEARCHED])
         if "Bound parent port" in written:
             self._bound(written)
+        self._ended = self._ended or (entry.identifier == "systemd" and _END in written)
         found = _heard(entry, written)
         if found is None:
             return
@@ -94,7 +98,7 @@ class Listener:
         if cause is None and others:
             cause, *rest = others
             others = tuple(rest)
-        return Story(cause, others, tuple(self._notes.values()), self._invocation, self._lines)
+        return Story(cause, others, tuple(self._notes.values()), self._invocation, self._lines, self._ended)
 
     def _bound(self, written: str) -> None:
         # The forward that failed before was made after all: its port was freed, or rootlesskit answered.

@@ -75,6 +75,7 @@ class Story:
 
     `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
     order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one.
+    `ended` tells that systemd said how the start ended.
     """
 
     cause: Cause | None
@@ -82,6 +83,7 @@ class Story:
     notes: tuple[Cause, ...] = ()
     invocation: str | None = None
     lines: int = 0
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +107,12 @@ class Ending:
     needs_reload: bool = False
     delegate: bool | None = None
     drop_ins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A unit that systemd restarts again and again: how often it did, the usual seconds between, and when it last did (UTC)."""
+
+    count: int
+    period: float | None
+    last: datetime

@@ -130,6 +130,17 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
     return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
 
 
+def files(kept_in: Sequence[Path] = _KEPT_IN) -> tuple[Path, ...]:
+    """Give a name in each directory where journald keeps its files, which is what a watch for changes needs."""
+    found: list[Path] = []
+    for place in kept_in:
+        try:
+            found += [one / "system.journal" for one in place.iterdir()]
+        except OSError:
+            continue
+    return tuple(found)
+
+
 def parse(line: bytes) -> Entry | None:
     """Read one line of `journalctl -o json`; None when it is none. A message is cut at LONGEST_MESSAGE characters.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from k3s_rootless.finding import Finding, Remedy, Verdict, matches
+from k3s_rootless.journal import exits
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import user
 from k3s_rootless.journal.facts import Cause, Ending
@@ -15,16 +16,8 @@ _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _LOOK = "systemctl --user status k3s-rootless.service"
 _UNIT = user("look at the settings of the unit and of its drop-ins", "systemctl --user cat k3s-rootless.service")
-# systemd's own exit codes (systemd.exec(5), "Process Exit Codes"): nothing of K3s has run yet.
-_EXITS = {
-    200: ("exit-chdir", "systemd cannot enter the working directory of the unit (200/CHDIR)"),
-    203: ("exec-failed", "systemd cannot run the program of the unit (203/EXEC)"),
-    216: ("exit-group", "the unit sets a group, which a user's unit cannot (216/GROUP)"),
-    217: ("exit-user", "the unit sets a user, which a user's unit cannot (217/USER)"),
-    218: ("exit-capabilities", "the unit sets capabilities, which a user's unit cannot (218/CAPABILITIES)"),
-    219: ("exit-cgroup", "systemd cannot make the cgroup of the unit (219/CGROUP)"),
-    226: ("exit-namespace", "the unit asks for mounts or namespaces that a user cannot have (226/NAMESPACE)"),
-}
+_OFTEN = "the unit's StartLimitBurst= within StartLimitIntervalSec="
+_AGAIN = user("let systemd forget that, and start it", "systemctl --user reset-failed k3s-rootless.service", "k3s-rootless up")
 _DECISIVE = (
     "userns",
     "uidmap",
@@ -55,20 +48,33 @@ def of_unit(ending: Ending) -> Cause | None:
 
 def of_ending(ending: Ending) -> Cause | None:
     """Tell from its exit status what a start died of that left no line; None where the status says nothing."""
-    if ending.code == _EXITED and ending.status in _EXITS:
-        identifier, title = _EXITS[ending.status]
-        entry = _ENTRIES.get(identifier)
-        if entry is not None:
-            return _told(identifier, title, entry.why, entry.remedy, entry.check)
-        return _told(identifier, title, "the unit, or a drop-in of it, asks for what systemd cannot do for a user", _UNIT)
+    if ending.code == _EXITED and ending.status in exits.STEPS:
+        return _of_step(ending.status)
     if ending.result == "oom-kill" or (ending.code in {_KILLED, _DUMPED} and ending.status == 9):
         entry = _ENTRIES["killed-by-memory"]
         title = entry.title if ending.result == "oom-kill" else "K3s was killed with SIGKILL (9/KILL)"
         return _told(entry.id, title, entry.why, entry.remedy)
-    if ending.code in {_KILLED, _DUMPED}:
+    if ending.code in {_KILLED, _DUMPED} and ending.result != "start-limit-hit":
         return _told("signal", f"K3s was ended by signal {ending.status}", "nothing else is known of it", user("see", _LOOK))
-    if ending.result == "timeout":
+    return _of_result(ending.result)
+
+
+def _of_step(status: int) -> Cause:
+    identifier, title = exits.identifier(status), exits.title(status)
+    entry = _ENTRIES.get(identifier)
+    if entry is not None:
+        return _told(identifier, title, entry.why, entry.remedy, entry.check)
+    return _told(identifier, title, "the unit, or a drop-in of it, asks for what systemd cannot do for a user", _UNIT)
+
+
+def _of_result(result: str) -> Cause | None:
+    # What systemd calls results (systemd.service(5), $SERVICE_RESULT; v247 to v262).
+    if result == "timeout":
         return _told("timeout", "a start or stop of K3s took longer than systemd allows", "TimeoutSec= of the unit", _UNIT)
+    if result == "start-limit-hit":
+        return _told("start-limit", "it was started too often within a short time, and systemd refuses", _OFTEN, _AGAIN)
+    if result == "resources":
+        return _told("resources", "systemd could not start the program of the unit at all", "memory, or its limits", _UNIT)
     return None
 
 

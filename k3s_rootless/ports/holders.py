@@ -15,6 +15,8 @@ from k3s_rootless.printable import printable
 
 MOST_PROCESSES = 4096
 _PROC = Path("/proc")
+_K3S = "k3s"
+"""How the programs and units of K3s begin: k3s-server, k3s.service, k3s-rootless.service."""
 
 
 def of(listeners: Iterable[Listener], *, uid: int, proc: Path = _PROC) -> Mapping[Listener, Holder]:
@@ -78,3 +80,37 @@ def _user(uid: int) -> str:
         return printable(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return ""
+
+
+def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
+    """List who runs a K3s on this host, by its program or its unit, which every user may read; one for each user and unit."""
+    found: dict[tuple[int, str], Holder] = {}
+    pids = sorted(int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal())
+    for pid in pids[:MOST_PROCESSES]:
+        process = proc / str(pid)
+        try:
+            program, unit, uid = _program(process), _unit(process), process.stat().st_uid
+        except OSError:
+            continue
+        if program.startswith(_K3S) or unit.startswith(_K3S):
+            found.setdefault((uid, unit), Holder(uid, _user(uid), pid, program, unit))
+    return tuple(found.values())
+
+
+def of_lock(file: Path, *, uid: int, proc: Path = _PROC) -> Holder | None:
+    """Tell which process of `uid` holds a lock on a file (flock(2)); None where none does, or nobody can see it."""
+    try:
+        inode = file.stat().st_ino
+        lines = (proc / "locks").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return None
+    # `2: FLOCK  ADVISORY  WRITE 4242 00:2f:1234 0 EOF` (proc_locks(5)); a line with `->` waits for the lock.
+    for words in map(str.split, lines):
+        if words[1:2] == ["FLOCK"] and len(words) == 8 and words[5].rpartition(":")[2] == str(inode):
+            process = proc / words[4]
+            try:
+                if process.stat().st_uid == uid:
+                    return Holder(uid, _user(uid), int(words[4]), _program(process), _unit(process))
+            except OSError:
+                continue
+    return None

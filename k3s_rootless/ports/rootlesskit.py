@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,22 @@ def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
             return int(file.read(32))
     except (OSError, ValueError):
         raise PeerError(f"cannot find K3s's namespace: {path} names no process") from None
+
+
+def has_child(sockets: Iterable[Path], *, since: datetime | None) -> bool:
+    """Tell whether a child lives that was made at or after `since`, by `child_pid` beside one of the API sockets.
+
+    rootlesskit writes it as soon as the namespaces are there, and a stop that was not clean leaves it behind.
+    """
+    for socket in sockets:
+        path = socket.with_name("child_pid")
+        try:
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if (since is None or written >= since) and Path(f"/proc/{int(path.read_bytes()[:32])}").exists():
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
 
 
 def _temporary(directory: Path, uid: int) -> tuple[Path, ...]:

@@ -40,13 +40,12 @@ class ServerSettings:
         data = _last(argv, "data-dir", "d") or environ.get("K3S_DATA_DIR")
         kubeconfig = _last(argv, "write-kubeconfig", "o") or environ.get("K3S_KUBECONFIG_OUTPUT")
         port = _last(argv, "https-listen-port")
-        disabled = {part.strip() for value in _values(argv, "disable", "no-deploy") for part in value.split(",")}
         return cls(
             data=_expanded(data, home) if data else home / ".rancher" / "k3s",
             kubeconfig=_expanded(kubeconfig, home) if kubeconfig else home / ".kube" / "k3s.yaml",
             https_port=_port(port),
-            servicelb="servicelb" not in disabled,
-            traefik="traefik" not in disabled,
+            servicelb="servicelb" not in disabled(argv),
+            traefik="traefik" not in disabled(argv),
             snapshotter=_last(argv, "snapshotter") or "",
             cluster_cidr=",".join(_values(argv, "cluster-cidr")) or POD_RANGE,
             service_cidr=",".join(_values(argv, "service-cidr")) or SERVICE_RANGE,
@@ -55,6 +54,11 @@ class ServerSettings:
             config=environ.get("K3S_CONFIG_FILE") or _last(argv, "config", "c") or "",
             selinux=_on(argv, "selinux", environ.get("K3S_SELINUX", "")),
         )
+
+
+def disabled(argv: Sequence[str]) -> frozenset[str]:
+    """Give the packaged components that the arguments leave out."""
+    return frozenset(part.strip() for value in _values(argv, "disable", "no-deploy") for part in value.split(","))
 
 
 def _values(argv: Sequence[str], *names: str) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def perform(step: plan.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
     # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
-    from k3s_rootless.service import plan
+    from k3s_rootless.service import leftovers, plan
 
     match step:
         case plan.Reexecute():
@@ -33,6 +33,8 @@ def perform(step: plan.Step, manager: UserManager) -> None:
             write(path, text)
         case plan.Reload():
             manager.reload()
+        case plan.ClearState(paths):
+            leftovers.clear(paths)
         case plan.ResetFailed(unit):
             manager.reset_failed(unit)
         case plan.Enable(unit):

@@ -54,6 +54,7 @@ class Bus(MessageBus):  # type: ignore[misc]
     def __init__(self, address: str) -> None:
         super().__init__(bus_address=address)
         self._watched: set[str] = set()
+        self.on_loss: Callable[[], None] = _nothing
 
     def _setup_socket(self) -> None:
         # Upstream's waits without end for a bus that accepts nobody, and leaves its socket open when it fails.
@@ -76,6 +77,7 @@ class Bus(MessageBus):  # type: ignore[misc]
         if err is not None and not isinstance(err, EOFError | OSError):
             err = OSError(f"the bus sent what is no message: {err}")
         super()._finalize(err)
+        self.on_loss()
         if self._disconnect_future.done():
             self._disconnect_future.exception()  # else asyncio complains on stderr that nobody looked
 
@@ -187,6 +189,10 @@ async def _connect(address: str, owner: int | None) -> Bus:
         await bus.close()
         raise
     return bus
+
+
+def _nothing() -> None:
+    """Do nothing about a loss that nobody waits for."""
 
 
 def _readable(address: str) -> str:

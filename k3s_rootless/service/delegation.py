@@ -13,7 +13,7 @@ from pathlib import Path
 
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.service import systemd
+from k3s_rootless.service import system_manager, systemd
 from k3s_rootless.service.facts import ControllerReach
 
 _PROBE_MICROSECONDS = 15_000_000
@@ -53,7 +53,7 @@ def _controllers(directory: Path) -> Observed[frozenset[str]]:
 def _configured(uid: int) -> Observed[frozenset[str]]:
     name = f"user@{uid}.service"
     try:
-        return Known(systemd.delegated_by_system(name), f"DelegateControllers of {name}")
+        return Known(system_manager.delegated(name), f"DelegateControllers of {name}")
     except BusError as error:
         return Unknown(error.message)
 

@@ -95,12 +95,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows."""
+    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows.
+
+    `leftovers` are files in the state directory of a K3s that was killed.
+    """
 
     text: str | None
     written: datetime | None
     state: UnitState
     reexecute: bool = False
+    leftovers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

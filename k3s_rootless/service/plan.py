@@ -54,6 +54,18 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearState:
+    """Remove what a K3s that was killed left in its state directory."""
+
+    paths: tuple[Path, ...]
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"remove {', '.join(path.name for path in self.paths)} from {self.paths[0].parent}"
+
+
+@dataclass(frozen=True, slots=True)
 class UnitStep:
     """One call to the user manager about the unit; `verb` is what it asks for."""
 
@@ -102,7 +114,7 @@ class Stop(UnitStep):
     verb = "stop"
 
 
-Step = Reexecute | WriteUnit | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop
+Step = Reexecute | WriteUnit | Reload | ClearState | ResetFailed | Enable | Disable | Start | Restart | Stop
 
 
 def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step, ...]:
@@ -141,7 +153,7 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def restart(state: UnitState) -> tuple[Step, ...]:
+def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, ...]:
     """Give the steps that start the unit anew, with what is configured now."""
     steps: list[Step] = []
     if state.needs_reload:
@@ -149,6 +161,8 @@ def restart(state: UnitState) -> tuple[Step, ...]:
     if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
         # With the count of its starts, which would refuse one more (StartLimitBurst of K3s's unit is 3 in a minute).
         steps.append(ResetFailed(state.name, "it failed before"))
+    if leftovers:
+        return (*steps, *_cleared(state, leftovers), Start(state.name, "it was asked for"))
     return (*steps, Restart(state.name, "it was asked for"))
 
 
@@ -180,10 +194,19 @@ def _stale(desired: DesiredUnit, state: UnitState, *, written: bool) -> str | No
     return None
 
 
+def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
+    if not leftovers:
+        return ()
+    clear = ClearState(leftovers, "an earlier K3s was killed, and nothing lives there any more")
+    # systemd must not start it again while its state directory is cleared.
+    return (Stop(state.name, "it waits to be restarted"), clear) if state.sub_state.startswith("auto-restart") else (clear,)
+
+
 def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
     state = found.state
-    if state.active_state == "failed":
-        return (ResetFailed(state.name, "it failed before"), Start(state.name, "it is not running"))
+    cleared = _cleared(state, found.leftovers)
+    if state.active_state == "failed" or (state.dead and cleared):
+        return (ResetFailed(state.name, "it failed before"), *cleared, Start(state.name, "it is not running"))
     if state.sub_state.startswith("auto-restart"):
         # Its earlier deaths count against the start limit, also for a restart that somebody asks for (systemd 257).
         return (
@@ -191,7 +214,7 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
             Restart(state.name, "it waits to be restarted after a failure"),
         )
     if state.active_state in {"inactive", "", "deactivating"}:
-        return (Start(state.name, "it is not running"),)
+        return (*cleared, Start(state.name, "it is not running"))
     if changed:
         return (Restart(state.name, "it runs as it was before these changes"),)
     if standing.outdated(state.started, found.written):

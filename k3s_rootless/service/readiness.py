@@ -1,28 +1,36 @@
 """Waits until K3s is ready, phase by phase, or until it is known that it will not be.
 
 K3s's unit is of Type=simple: systemd says "started" while K3s may die half a minute later, again and again. So a start is
-followed to its end: a change of the unit ends a wait at once, and what only asking can tell is asked in short turns.
+followed to its end: a change of the unit ends a wait at once, whatever is being asked meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from k3s_rootless.service.facts import UnitState
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 0.2
-"""Seconds. Readiness is told at most this long after it is true, plus what one question takes."""
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 0.1
+"""Seconds between two questions where nothing tells when to ask: what becomes true is told at most this much later."""
+PATIENCE = 0.25
+"""Seconds between two questions where something does tell, for a signal that was lost or that a file system does not give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One thing that must be true; `missing` looks, and gives None when it is, or what is still waited for."""
+    """One thing that must be true; `missing` looks, and gives None when it is, or what is still waited for.
+
+    `key` is what users and JSON call it. `wait` waits for at most so many seconds until looking again may be worth it, by
+    whatever signal there is of it; None where nothing tells, and only asking helps.
+    """
 
     name: str
     missing: Callable[[], str | None]
+    key: str = ""
+    wait: Callable[[float], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +78,15 @@ def wait(
     seconds: float,
     clock: Callable[[], float],
     on_reached: Callable[[Phase, float], None],
+    restarts: int | None = None,
 ) -> Outcome:
-    """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the seconds since the beginning."""
+    """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the seconds since the beginning.
+
+    A unit that was restarted more often than `restarts` has died; None takes the count that it has now.
+    """
     begun = clock()
-    first = manager.unit(unit)
-    state = first
+    state = manager.unit(unit)
+    first = state if restarts is None else replace(state, restarts=restarts)
     for phase in phases:
         pause = FIRST_PAUSE
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,6 +59,7 @@ class UserManager:
         for address in self._addresses:
             try:
                 self._bus = await wire.connect([address], self._uid)
+                self._bus.on_loss = self._changed.set
                 self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager", wire.CONNECT_SECONDS)
             except BusError as error:
                 # A bus without systemd on it (dbus-run-session) is not the user manager's: try the next.
@@ -67,6 +69,12 @@ class UserManager:
                 return
         told = "; ".join(dict.fromkeys(problems))
         raise BusError(f"cannot talk to the user manager: {told}", hint="log in directly, or see `k3s-rootless check`")
+
+    async def _reopen(self, name: str) -> None:
+        await self._close()
+        await self._open()
+        await self._watch(name)
+        self._changed.set()
 
     async def _close(self) -> None:
         if self._bus is not None:
@@ -97,8 +105,17 @@ class UserManager:
         self._runner.run(self._watch(name))
 
     def wait_change(self, seconds: float) -> bool:
-        """Wait for a change of the watched unit; tell whether there was one."""
+        """Wait for a change of the watched unit, or for `wake`; tell whether there was one. Raises BusError."""
         return self._runner.run(self._wait_change(seconds))
+
+    def wake(self) -> None:
+        """End a `wait_change`, from another thread."""
+        with suppress(RuntimeError):  # the connection was closed meanwhile, and nobody waits
+            self._runner.get_loop().call_soon_threadsafe(self._changed.set)
+
+    def reopen(self, name: str) -> None:
+        """Connect anew and watch the unit again, where the manager was executed anew or restarted. Raises BusError."""
+        self._runner.run(self._reopen(name))
 
     def reload(self) -> None:
         """Read all unit files anew."""
@@ -192,14 +209,13 @@ class UserManager:
             self._changed.set()
 
     async def _wait_change(self, seconds: float) -> bool:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            if not self._connection.connected:
-                raise BusError("the bus closed the connection", hint=wire.LOST_HINT) from None
-            return False
+        changed = self._changed.is_set()
         self._changed.clear()
-        return True
+        if not self._connection.connected:
+            raise BusError("the bus closed the connection", hint=wire.LOST_HINT)
+        return changed
 
     async def _run_job(self, member: str, signature: str, body: list[Any], seconds: float) -> str:
         rule = f"type='signal',sender='{_SYSTEMD}',interface='{_SYSTEMD}.Manager',member='JobRemoved'"
@@ -232,19 +248,3 @@ class UserManager:
                 raise BusError(f"the user manager did not come back within {RELOAD_SECONDS:g} s of its re-execution")
             await self._wait_change(1.0)
         self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager")
-
-
-def delegated_by_system(name: str) -> frozenset[str]:
-    """Ask the system manager which controllers it is configured to delegate to a unit. Raises BusError."""
-
-    async def ask() -> frozenset[str]:
-        bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
-        try:
-            (path,) = await bus.request(_MANAGER, "GetUnit", "s", [name], gives="o")
-            to = (_SYSTEMD, path, _PROPERTIES)
-            (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.Service", "DelegateControllers"], gives="v")
-        finally:
-            await bus.close()
-        return frozenset(found.value)
-
-    return asyncio.run(ask())

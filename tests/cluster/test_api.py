@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless.cluster import api
-from k3s_rootless.cluster.facts import Node, Readiness
+from k3s_rootless.cluster.facts import Deployment, Listed, Node, Readiness
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.rest import UnixPeer
 from tests.ports import peers
@@ -136,3 +136,54 @@ def test_it_is_light_enough_for_status() -> None:
     program = "import sys; import k3s_rootless.cluster.api; print('pydantic' in sys.modules, 'yaml' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False False\n"
+
+
+def deployment(name: str, status: dict[str, Any], generation: int = 1) -> dict[str, Any]:
+    return {"metadata": {"name": name, "generation": generation}, "status": status}
+
+
+def available(value: str, **more: Any) -> dict[str, Any]:
+    return {"observedGeneration": 1, "conditions": [{"type": "Progressing"}, {"type": "Available", "status": value, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (deployment("coredns", available("True")), Deployment("coredns", available=True)),
+        (
+            deployment("coredns", available("False", message="no minimum availability")),
+            Deployment("coredns", available=False, reason="no minimum availability"),
+        ),
+        (deployment("coredns", {}), Deployment("coredns", available=False, reason="it has not reported yet")),
+        (
+            deployment("coredns", available("True", reason="OfAnOlderOne"), generation=2),
+            Deployment("coredns", available=False, reason="OfAnOlderOne"),
+        ),
+    ],
+)
+def test_a_deployment_says_whether_it_is_available(tmp_path: Path, item: Any, expected: Deployment) -> None:
+    answer = {"kind": "DeploymentList", "metadata": {"resourceVersion": "77"}, "items": [item]}
+    with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
+        found = api.deployments(UnixPeer(tmp_path / "api"), 5)
+
+    assert found == Known(Listed((expected,), "77"), api.DEPLOYMENTS)
+
+
+@pytest.mark.parametrize("answer", [{"kind": "NodeList"}, {"kind": "DeploymentList", "items": [{}]}, [], b"no JSON"])
+def test_what_is_no_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) -> None:
+    with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
+        found = api.deployments(UnixPeer(tmp_path / "api"), 5)
+
+    assert found == Unknown("the API server's answer is no list of deployments")
+
+
+def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_list(tmp_path: Path) -> None:
+    path = "/api/v1/nodes?watch=1&resourceVersion=77&timeoutSeconds=5"
+    with peers.on_socket(tmp_path / "api", peers.answering({path: b'{"type":"MODIFIED"}\n{"type":"MODIFIED"}\n'})):
+        assert api.wait_change(UnixPeer(tmp_path / "api"), api.NODES, "77", 5)
+
+
+def test_a_watch_without_a_change_says_so(tmp_path: Path) -> None:
+    path = "/api/v1/nodes?watch=1&resourceVersion=77&timeoutSeconds=5"
+    with peers.on_socket(tmp_path / "api", peers.answering({path: b""})):
+        assert not api.wait_change(UnixPeer(tmp_path / "api"), api.NODES, "77", 5)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
 
 @pytest.mark.parametrize("made", CLASSES, ids=lambda made: made.__name__)
 def test_every_error_has_its_words_and_apart_from_them_a_hint(made: type[RootlessError]) -> None:
-    name = {"name": "org.freedesktop.systemd1.NoSuchUnit"} if made is SystemdError else {}
+    name: dict[str, Any] = {"name": "org.freedesktop.systemd1.NoSuchUnit"} if made is SystemdError else {}
 
     error = made("cannot start: it is late", hint="sleep", **name)
 

@@ -353,8 +353,9 @@ def start(tool: Tool, case: Case) -> None:
     machine.user("sh", "-c", f"systemctl --user start {UNIT.name}{kill}")
     show = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '"
     waits = "false"
+    invocation = f"systemctl --user show -P InvocationID {UNIT.name}"
     if case.waits_for:
-        waits = f"journalctl -q --user-unit={UNIT.name} -n 30 | grep -q '{case.waits_for}'"
+        waits = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q '{case.waits_for}'"
     # A unit that is started again has the result of its last start: whatever is no success has died.
     ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*) exit 0;; esac'
     done = machine.user("timeout", "60", "sh", "-c", f"while :; do {ended}; {waits} && exit 0; sleep 0.05; done")

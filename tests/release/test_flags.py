@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release.flags import HTTPS_PORT, ServerSettings
+from k3s_rootless.release.flags import HTTPS_PORT, ServerSettings, disabled
 
 HOME = Path("/home/alice")
 UNIT = ("/usr/local/bin/k3s", "server", "--rootless", "--snapshotter=fuse-overlayfs")
@@ -159,3 +159,16 @@ def test_any_command_line_has_an_answer(argv: list[str], environ: dict[str, str]
     assert found.data.is_absolute()
     assert found.kubeconfig.is_absolute()
     assert 0 < found.https_port < 65536
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", set()),
+        ("--disable traefik,metrics-server --disable=servicelb", {"traefik", "metrics-server", "servicelb"}),
+        ("--no-deploy traefik", {"traefik"}),
+        ("--disable-agent", set()),
+    ],
+)
+def test_what_is_disabled_is_told(arguments: str, expected: set[str]) -> None:
+    assert expected == disabled((*UNIT, *arguments.split()))

@@ -39,10 +39,17 @@ def found(state: UnitState, contents: str | None = DESIRED.text, *, reexecute: b
     return Found(contents, NOON if contents is not None else None, state, reexecute)
 
 
+def killed(state: UnitState) -> Found:
+    return replace(found(state), leftovers=(STATE / "api.sock", STATE / ".bp.sock"))
+
+
 def told(steps: Sequence[plan.Step]) -> str:
     return "\n".join(f"{step.describe()}: {step.cause}" for step in steps)
 
 
+STATE = Path("/home/alice/.rancher/k3s/rootless")
+CLEAR = f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there any more"
+STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
 WRITE_NEW = f"write {PATH}: it is not installed"
 RENEW = f"write {PATH}: it was not written for K3s v1.36.1+k3s1 as it is installed"
 RELOAD_CHANGED = "reload the user manager: the unit file changed"
@@ -91,6 +98,10 @@ REEXECUTE = (
             found(replace(RUNNING, started=NOON - timedelta(milliseconds=900))), [], id="started in the second of the write"
         ),
         pytest.param(found(replace(RUNNING, started=None)), [], id="start unknown"),
+        pytest.param(killed(STOPPED), [CLEAR, START], id="killed, stopped"),
+        pytest.param(killed(FAILED), [RESET, CLEAR, START], id="killed, failed"),
+        pytest.param(killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, dies again and again"),
+        pytest.param(killed(RUNNING), [], id="killed, and runs again"),
     ],
 )
 def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]) -> None:

@@ -149,6 +149,52 @@ def test_a_change_of_the_watched_unit_ends_a_wait(installed: Session, manager: U
     timer.join()
 
 
+def test_another_thread_can_end_a_wait(manager: UserManager) -> None:
+    timer = threading.Timer(0.1, manager.wake)
+    begun = time.monotonic()
+    timer.start()
+
+    assert manager.wait_change(5)
+    assert time.monotonic() - begun < 2
+    timer.join()
+
+
+def test_nobody_is_woken_when_the_connection_is_closed(fake: Session) -> None:
+    with UserManager({}, fake.runtime, os.getuid()) as manager:
+        pass
+
+    manager.wake()
+
+
+def test_a_connection_that_is_opened_anew_watches_as_before(installed: Session, manager: UserManager) -> None:
+    manager.watch(UNIT)
+    manager.start(UNIT)
+    manager.reopen(UNIT)
+
+    assert manager.wait_change(5), "what changed meanwhile is to be looked at"
+    assert manager.unit(UNIT).running
+    installed.signal_change()
+    assert manager.wait_change(5)
+
+
+def test_the_loss_of_the_bus_ends_a_wait_at_once(own: Session) -> None:
+    (own.units / UNIT).write_text(TEXT)
+    with UserManager({}, own.runtime, os.getuid()) as manager:
+        manager.watch(UNIT)
+        timer = threading.Timer(0.1, own.kill_bus)
+        timer.start()
+        begun = time.monotonic()
+        with pytest.raises(BusError, match="the bus closed the connection"):
+            manager.wait_change(20)
+        timer.join()
+
+        assert time.monotonic() - begun < 5
+        with pytest.raises(BusError):
+            manager.reopen(UNIT)
+        with pytest.raises(BusError):
+            manager.unit(UNIT)
+
+
 def test_watching_twice_is_watching(installed: Session, manager: UserManager) -> None:
     manager.watch(UNIT)
     manager.watch(UNIT)

@@ -93,7 +93,7 @@ class Child:
         self._sleep(self._orders.ready_delay)
         self._gate.ready.set()
         self._milestones.mark("readyz")
-        self._story.running()
+        self._story.running(self._flags.words("disable"))
         self._start_controllers(context)
         if not self._flags.switch("disable-agent"):
             Agent(self._flags, self._orders, context, self._milestones, self._story).run()

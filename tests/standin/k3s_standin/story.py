@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .journal import Journal, klog
@@ -25,7 +25,7 @@ _NOISE = (
     ("I", "server.go:777", '"Failed to ApplyOOMScoreAdj" err="write /proc/self/oom_score_adj: permission denied"'),
     ("E", "kubelet.go:2291", '"Error getting node" err="node not found"'),
 )
-_MANIFESTS = ("ccm.yaml", "coredns.yaml", "local-storage.yaml", "rolebindings.yaml", "traefik.yaml")
+_MANIFESTS = ("ccm.yaml", "coredns.yaml", "local-storage.yaml", "metrics-server", "rolebindings.yaml", "traefik.yaml")
 
 
 class Story:
@@ -69,12 +69,20 @@ class Story:
         self._journal.info("Run: k3s kubectl")
         self.noise(4)
 
-    def running(self) -> None:
-        """Tell that the API server is ready."""
+    def running(self, disabled: Collection[str]) -> None:
+        """Tell that the API server is ready, and write the manifests of what is packaged; those of what is disabled go."""
         self._journal.info("Kube API server is now running")
         self._journal.info("k3s is up and running")
         for name in _MANIFESTS:
-            self._journal.info(f"Writing manifest: {self._data_dir}/server/manifests/{name}")
+            path = self._data_dir / "server" / "manifests" / name
+            if name.removesuffix(".yaml") in disabled:
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+                continue
+            self._journal.info(f"Writing manifest: {path}")
+            if name.endswith(".yaml"):
+                path.write_text(f"# {name} of the stand-in\n")
+            else:
+                path.mkdir(exist_ok=True)
         self._journal.info("Starting k3s.cattle.io/v1, Kind=Addon controller")
         self._journal.info("Starting /v1, Kind=Service controller")
 

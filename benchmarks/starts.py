@@ -1,0 +1,132 @@
+"""`python -m benchmarks.starts`: how soon `up` tells of readiness, what it adds to a start, and what many starts leave.
+
+Boots a lab (root needed). The floor is `systemctl --user start` and a loop of Python that asks, without a pause, for the node
+until it is ready. Asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+if TYPE_CHECKING:
+    from tests.machine import Machine
+
+UNIT = "k3s-rootless.service"
+EVENTS = "/home/alice/.rancher/k3s/standin-events.jsonl"
+QUICK = {"delay": 0.2, "ready_delay": 0.1, "node_delay": 0.1, "deployments_delay": 0.1, "enforce_controllers": False}
+_FLOOR = """
+import http.client, json, os, ssl, subprocess, sys, tempfile, time, base64, yaml
+def ready():
+    try:
+        found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
+        if os.stat(os.path.expanduser("~/.kube/k3s.yaml")).st_mtime < begun_wall:
+            return False
+        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        with tempfile.NamedTemporaryFile() as pair:
+            pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            pair.flush()
+            context.load_cert_chain(pair.name)
+        asked = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=5)
+        asked.request("GET", "/api/v1/nodes")
+        nodes = json.loads(asked.getresponse().read())["items"]
+        return any(c["type"] == "Ready" and c["status"] == "True" for n in nodes for c in n["status"]["conditions"])
+    except Exception:
+        return False
+begun, begun_wall = time.perf_counter(), time.time()
+subprocess.run(["systemctl", "--user", "start", "k3s-rootless.service"], check=True)
+while not ready():
+    pass
+print(time.perf_counter() - begun)
+"""
+
+
+def main() -> None:
+    """Measure, and print percentiles, the ratio and what is left."""
+    from tests.lab.driver import Lab
+    from tests.machine import HOME
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.starts", description=__doc__)
+    parser.add_argument("--starts", type=int, default=50, help="starts that are timed (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=10, help="starts against the floor (default: %(default)s)")
+    parser.add_argument("--cycles", type=int, default=200, help="starts and stops in a row (default: %(default)s)")
+    options = parser.parse_args()
+    with Lab.up("starts") as lab:
+        lab.user("tee", str(HOME / ".k3s-standin.json"), stdin=json.dumps(QUICK)).check_returncode()
+        up(lab)
+        stop(lab)
+        _percentiles(lab, options.starts)
+        _ratio(lab, options.pairs)
+        _cycles(lab, options.cycles)
+
+
+def up(lab: Machine, *more: str) -> tuple[list[dict[str, str]], float]:
+    """Start K3s, and give what was told, and the seconds that the whole command took."""
+    timed = (
+        "import subprocess, sys, time; begun = time.perf_counter(); code = subprocess.run(sys.argv[1:]).returncode; "
+        "print(f'took {time.perf_counter() - begun}', file=sys.stderr); sys.exit(code)"
+    )
+    args = ("k3s-rootless", "up", "--json", "--ignore", "cgroup.delegation", *more)
+    done = lab.user("/usr/bin/python3", "-c", timed, *args)
+    done.check_returncode()
+    events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    return events, float(done.stderr.rpartition("took ")[2])
+
+
+def stop(lab: Machine) -> None:
+    """Stop K3s, and let systemd forget how often it was started."""
+    lab.user("k3s-rootless", "down").check_returncode()
+    lab.user("systemctl", "--user", "reset-failed", UNIT)
+
+
+def _percentiles(lab: Machine, starts: int) -> None:
+    late: dict[str, list[float]] = {"node": [], "deployments": []}
+    for _ in range(starts):
+        events, _seconds = up(lab, "--wait-for", "deployments")
+        told = {one["phase"]: datetime.fromisoformat(one["time"]).timestamp() for one in events if one["event"] == "phase"}
+        marks = [json.loads(line) for line in lab.root("cat", EVENTS).stdout.splitlines()]
+        truth = {one["event"]: one["time"] for one in marks if one["invocation"] == marks[-1]["invocation"]}
+        late["node"].append(told["node"] - truth["node-ready"])
+        late["deployments"].append(told["deployments"] - truth["deployments-ready"])
+        stop(lab)
+    for phase, seconds in late.items():
+        ordered = sorted(seconds)
+        shown = {percent: ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1e3 for percent in (50, 90, 99)}
+        print(
+            f"{phase:<12} told after it was true, {starts} starts: "
+            + ", ".join(f"p{percent} {value:.0f} ms" for percent, value in shown.items())
+            + f", longest {ordered[-1] * 1e3:.0f} ms (bound: 250)"
+        )
+
+
+def _ratio(lab: Machine, pairs: int) -> None:
+    ours, floor = [], []
+    for _ in range(pairs):
+        ours.append(up(lab)[1])
+        stop(lab)
+        floor.append(float(lab.user("/opt/k3s-standin/bin/python", "-c", _FLOOR).stdout))
+        stop(lab)
+    one, other = statistics.median(ours), statistics.median(floor)
+    print(f"up {one:.2f} s, systemctl start and a tight loop {other:.2f} s: ratio {one / other:.2f}, {one - other:+.2f} s")
+
+
+def _cycles(lab: Machine, cycles: int) -> None:
+    look = "ps -o comm= -u 1500 | sort; ls -A /tmp /run/user/1500 /home/alice/.rancher/k3s; cat /proc/sys/fs/file-nr | cut -f1"
+    first = lab.root("sh", "-c", look).stdout.splitlines()
+    for _ in range(cycles):
+        up(lab)
+        lab.user("k3s-rootless", "down").check_returncode()
+    last = lab.root("sh", "-c", look).stdout.splitlines()
+    print(f"{cycles} starts and stops: new is {sorted(set(last[:-1]) - set(first[:-1])) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Tells before a start who is in its way: another K3s, or whoever holds a port that K3s will want."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import PreflightFailed
+from k3s_rootless.observation import Known
+from k3s_rootless.ports import holders, reasons, rivals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.service.facts import UnitState
+
+
+def mind(session: Session, state: UnitState) -> None:
+    """Tell of ports that are taken, with ports that are free. Raises PreflightFailed for another K3s with the same data.
+
+    A K3s that runs, or is being stopped, has its ports and its data itself.
+    """
+    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.service import leftovers
+
+    if state.running or state.active_state == "deactivating":
+        return
+    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+    # One that systemd is about to start again may have the lock by now: it is ours.
+    if not state.sub_state.startswith("auto-restart") and leftovers.is_held(settings.data / "rootless"):
+        raise _second(session, settings.data / "rootless" / leftovers.LOCK)
+    for line in _busy(session, settings, traefik=_has_traefik(state)):
+        session.report.story(line)
+
+
+def _second(session: Session, lock: Path) -> PreflightFailed:
+    holder = holders.of_lock(lock, uid=session.uid)
+    if holder is None:
+        return PreflightFailed(
+            f"cannot start K3s: another K3s of yours holds `{lock}`", hint=f"see who it is, and end it: ps -fu {session.uid}"
+        )
+    unit = f" of {holder.unit}" if holder.unit else ""
+    own = holder.unit.endswith(".service")
+    return PreflightFailed(
+        f"cannot start K3s: another K3s of yours, `{holder.program}` (pid {holder.pid}){unit}, holds `{lock}`",
+        hint=f"stop it: {f'systemctl --user stop {holder.unit}' if own else f'kill {holder.pid}'}",
+    )
+
+
+def _busy(session: Session, settings: ServerSettings, *, traefik: bool) -> Iterator[str]:
+    from k3s_rootless.cli import ports_sources
+
+    seen = ports_sources.ask_host()
+    if not isinstance(seen, Known):
+        yield f"could not look whether K3s's ports are free: {seen.reason}"
+        return
+    busy = rivals.taken(settings, seen.value, traefik=traefik)
+    if not busy:
+        return
+    who = ports_sources.whose(busy.values(), session.uid)
+    others = holders.of_k3s()
+    for port, listener in busy.items():
+        owner = rivals.owner(who[listener], others, session.uid, reasons.described)
+        what = "of its API" if port == settings.https_port else "of traefik"
+        yield f"port {port}, which K3s wants for the forward {what}, is taken: {owner} holds it"
+    free = rivals.instead(tuple(busy), seen.value, settings)
+    if settings.https_port in free:
+        port = free[settings.https_port]
+        yield f"free for the API is port {port}: {_setting('https-listen-port', str(port))}"
+    if rest := [one for one in free if one != settings.https_port]:
+        ports = ", ".join(f"{free[one]} for {one}" for one in rest)
+        yield f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports that are free: {ports}"
+
+
+def _has_traefik(state: UnitState) -> bool:
+    from k3s_rootless.release import flags
+
+    return "traefik" not in flags.disabled(state.argv)
+
+
+def _setting(name: str, value: str) -> str:
+    return shlex.join(("k3s-rootless", "config", "set", name, value))

@@ -1,0 +1,64 @@
+"""What systemd's own exit statuses say (systemd.exec(5), "Process Exit Codes"; v247 to v262): nothing of K3s has run yet."""
+
+from __future__ import annotations
+
+# Which setting of the unit, or of a drop-in, systemd could not carry out.
+STEPS = {
+    200: ("CHDIR", "cannot enter the working directory of the unit"),
+    201: ("NICE", "cannot set Nice="),
+    202: ("FDS", "cannot close or pass on file descriptors"),
+    203: ("EXEC", "cannot run the program of the unit"),
+    204: ("MEMORY", "has no memory left for the unit"),
+    205: ("LIMITS", "cannot set a Limit…= of the unit, or may not raise it so far"),
+    206: ("OOM_ADJUST", "cannot set OOMScoreAdjust=, which a user may only raise"),
+    207: ("SIGNAL_MASK", "cannot set the signal mask"),
+    208: ("STDIN", "cannot open StandardInput="),
+    209: ("STDOUT", "cannot open StandardOutput="),
+    210: ("CHROOT", "cannot enter RootDirectory="),
+    211: ("IOPRIO", "cannot set IOSchedulingClass= or IOSchedulingPriority="),
+    212: ("TIMERSLACK", "cannot set TimerSlackNSec="),
+    213: ("SECUREBITS", "cannot set SecureBits="),
+    214: ("SETSCHEDULER", "cannot set CPUSchedulingPolicy= or its priority"),
+    215: ("CPUAFFINITY", "cannot set CPUAffinity="),
+    216: ("GROUP", "cannot change the group, which the unit of a user cannot"),
+    217: ("USER", "cannot change the user, which the unit of a user cannot"),
+    218: ("CAPABILITIES", "cannot set capabilities, which the unit of a user cannot"),
+    219: ("CGROUP", "cannot make the cgroup of the unit"),
+    220: ("SETSID", "cannot make a session"),
+    221: ("CONFIRM", "was told at the console not to start the unit"),
+    222: ("STDERR", "cannot open StandardError="),
+    224: ("PAM", "cannot open PAMName=, which the unit of a user cannot"),
+    225: ("NETWORK", "cannot make the network namespace of the unit"),
+    226: ("NAMESPACE", "cannot make mounts or namespaces that the unit asks for"),
+    227: ("NO_NEW_PRIVILEGES", "cannot set NoNewPrivileges="),
+    228: ("SECCOMP", "cannot set a filter of system calls"),
+    229: ("SELINUX_CONTEXT", "cannot set SELinuxContext="),
+    230: ("PERSONALITY", "cannot set Personality="),
+    231: ("APPARMOR", "cannot set AppArmorProfile="),
+    232: ("ADDRESS_FAMILIES", "cannot set RestrictAddressFamilies="),
+    233: ("RUNTIME_DIRECTORY", "cannot make RuntimeDirectory="),
+    235: ("CHOWN", "cannot change the owner of a socket"),
+    236: ("SMACK_PROCESS_LABEL", "cannot set SmackProcessLabel="),
+    237: ("KEYRING", "cannot make the kernel's keyring of the unit"),
+    238: ("STATE_DIRECTORY", "cannot make StateDirectory="),
+    239: ("CACHE_DIRECTORY", "cannot make CacheDirectory="),
+    240: ("LOGS_DIRECTORY", "cannot make LogsDirectory="),
+    241: ("CONFIGURATION_DIRECTORY", "cannot make ConfigurationDirectory="),
+    242: ("NUMA_POLICY", "cannot set NUMAPolicy="),
+    243: ("CREDENTIALS", "cannot read a credential of the unit"),
+    244: ("BPF", "cannot set RestrictFileSystems= or another program of the kernel's"),
+    245: ("KSM", "cannot set MemoryKSM="),
+}
+
+
+def identifier(status: int) -> str:
+    """Give the id of the cause behind a status; 203 is the catalogue's own."""
+    if status == 203:
+        return "exec-failed"
+    return f"exit-{STEPS[status][0].lower().replace('_', '-')}"
+
+
+def title(status: int) -> str:
+    """Say what systemd could not do, with the name by which `systemctl status` tells it."""
+    name, what = STEPS[status]
+    return f"systemd {what} ({status}/{name})"

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.journal import loops
+from k3s_rootless.journal.facts import Entry, Loop
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def entries(*seconds: float) -> list[Entry]:
+    return [Entry(NOON + timedelta(seconds=one), "Scheduled restart job, restart counter is at 1.") for one in seconds]
+
+
+@pytest.mark.parametrize(
+    ("said", "restarts", "expected"),
+    [
+        ((), 0, None),
+        ((), 57, None),
+        ((0,), 1, None),
+        ((0, 41), 2, Loop(2, 41.0, NOON + timedelta(seconds=41))),
+        ((0, 40, 82), 57, Loop(57, 41.0, NOON + timedelta(seconds=82))),
+        # Somebody started it in between: systemd counts anew, and the journal remembers.
+        ((0, 40, 80), 1, Loop(3, 40.0, NOON + timedelta(seconds=80))),
+        # The clock was set back: nothing is known of the time between.
+        ((100, 0), 2, Loop(2, None, NOON)),
+        # One night without, and an evening with it: the usual time is what is told.
+        ((0, 30, 60, 30000, 30030), 5, Loop(5, 30.0, NOON + timedelta(seconds=30030))),
+    ],
+)
+def test_a_loop_has_a_count_and_a_period(said: tuple[float, ...], restarts: int, expected: Loop | None) -> None:
+    assert expected == loops.of(entries(*said), restarts)
+
+
+def test_entries_without_a_time_tell_nothing() -> None:
+    assert loops.of([Entry(None, ""), Entry(None, "")], 9) is None
+
+
+@pytest.mark.parametrize(("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)])
+def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(after: float, expected: bool) -> None:  # noqa: FBT001
+    assert expected == loops.goes_on(Loop(9, 41.0, NOON), NOON + timedelta(seconds=after))
+
+
+def test_it_is_told_in_words() -> None:
+    last = f"{NOON.astimezone():%H:%M:%S}"
+
+    assert f"systemd has restarted it 57 times, about every 41 s, last at {last}" == loops.words(Loop(57, 41.2, NOON))
+    assert f"systemd has restarted it 3 times, about every 10 min, last at {last}" == loops.words(Loop(3, 600, NOON))
+    assert f"systemd has restarted it 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=20), st.integers(0, 100))
+def test_no_clock_makes_a_negative_period(said: list[float], restarts: int) -> None:
+    found = loops.of(entries(*said), restarts)
+
+    assert found is None or found.period is None or found.period > 0
+    assert found is None or found.count >= len(said)

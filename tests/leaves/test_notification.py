@@ -1,0 +1,79 @@
+"""A file that comes, changes or is renamed into its place ends a wait at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.notification import Directories
+
+LONG = 20.0
+
+
+@pytest.fixture
+def watched() -> Iterator[Directories]:
+    with Directories() as opened:
+        yield opened
+
+
+def rename_into(path: Path) -> None:
+    new = path.with_name("new")
+    new.write_text("whole")
+    new.rename(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [Path.touch, Path.mkdir, rename_into, lambda path: path.write_text("more")],
+    ids=["made", "made a directory", "renamed", "written"],
+)
+def test_what_comes_is_told_at_once(tmp_path: Path, watched: Directories, change: Callable[[Path], object]) -> None:
+    watched.arm([tmp_path / "api.sock"])
+    threading.Timer(0.1, change, [tmp_path / "api.sock"]).start()
+    begun = time.monotonic()
+
+    assert watched.wait(LONG)
+    assert time.monotonic() - begun < LONG / 4
+
+
+def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(tmp_path: Path, watched: Directories) -> None:
+    file = tmp_path / "a" / "b" / "api.sock"
+    watched.arm([file])
+    (tmp_path / "a").mkdir()
+    assert watched.wait(LONG)
+    watched.arm([file])
+    (tmp_path / "a" / "b").mkdir()
+    assert watched.wait(LONG)
+    watched.arm([file])
+    file.touch()
+
+    assert watched.wait(LONG)
+
+
+def test_what_happened_between_arming_and_waiting_is_not_missed(tmp_path: Path, watched: Directories) -> None:
+    watched.arm([tmp_path / "api.sock"])
+    (tmp_path / "api.sock").touch()
+
+    assert watched.wait(LONG)
+    assert not watched.wait(0)
+
+
+def test_a_wait_without_news_takes_its_time_and_no_more(tmp_path: Path, watched: Directories) -> None:
+    watched.arm([tmp_path / "api.sock"])
+    begun = time.monotonic()
+
+    assert not watched.wait(0.2)
+    assert 0.19 < time.monotonic() - begun < LONG / 4
+
+
+def test_a_closed_watch_only_takes_time() -> None:
+    watched = Directories()
+    watched.close()
+    watched.close()
+    watched.arm([Path("/tmp/api.sock")])
+
+    assert not watched.wait(0.01)

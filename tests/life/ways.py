@@ -1,0 +1,309 @@
+"""Ways to fail a start, brought about for real, and what `up` must make of each: exit code, phase, first cause, and how soon.
+
+The moment of truth is systemd's own line in the journal; what it is compared with is the time of the event by which `up` tells
+of the death, both by the clock of the same machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from k3s_rootless.journal.catalogue import CATALOGUE
+from k3s_rootless.journal.exits import STEPS, identifier, title
+from k3s_rootless.preflight.checks import CHECKS
+from tests.life.causes import CASES, LAB, SERVER, both, dies, drop_in, no_drop_in, nothing, order
+from tests.life.conftest import UNIT, Tool
+from tests.machine import TOOL
+
+Step = Callable[[Tool], None]
+_EXITED = "Main process exited"
+_STOPS = "Stopping "
+_WAITS = {"snapshotter-fuse": "node"}
+"""What K3s waits for without end, and the phase that is never reached."""
+
+
+GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
+"""All that `check` asks, by groups: with all of them ignored, a start goes on to fail."""
+
+
+# Of a unit, `up` is the judge; a program that is elsewhere now it finds; controllers of the lab are those of its host.
+_FATAL = {check.id for check in CHECKS if check.id.partition(".")[0] not in {"unit", "cgroup"} and check.id != "k3s.binary"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a start is made to fail, and what must come of it.
+
+    `during` happens when the phase `at` was reached. `truth` is in systemd's line that tells of the end; without one there is
+    none to tell of: the start is refused before it begins, or goes on. `cause` is the id of the cause, None where none is told.
+    """
+
+    id: str
+    what: str
+    breaks: Step
+    mends: Step
+    code: int
+    cause: str | None = None
+    phase: str | None = None
+    truth: str | None = _EXITED
+    during: Step | None = None
+    at: str = "socket"
+    ignore: tuple[str, ...] = GROUPS
+    timeout: str = "60s"
+    words: str = ""
+
+
+@dataclass
+class Run:
+    """What `up` said and did, and how long after systemd's word it told of the death, in seconds."""
+
+    code: int
+    document: dict[str, Any]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    late: float | None = None
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error that it ended with."""
+        found: dict[str, Any] = self.document["errors"][0]
+        return found
+
+
+def systemctl(*args: str) -> Step:
+    """Let the user ask systemd for something."""
+    return lambda tool: tool.machine.user("systemctl", "--user", *args, UNIT.name).check_returncode()
+
+
+def reexecute(tool: Tool) -> None:
+    """Let the user manager execute itself anew."""
+    tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
+
+
+def hold(port: int) -> Step:
+    """Let a program of the user's listen at a port."""
+    listen = f"import socket, signal; held = socket.create_server(('', {port})); signal.pause()"
+
+    def step(tool: Tool) -> None:
+        run = ("systemd-run", "--user", "--quiet", f"--unit=holder-{port}", "/usr/bin/python3", "-c", listen)
+        tool.machine.user(*run).check_returncode()
+        until = f"for turn in $(seq 100); do ss -Htln sport = :{port} | grep -q . && exit 0; sleep 0.05; done; exit 1"
+        tool.machine.user("sh", "-c", until).check_returncode()
+
+    return step
+
+
+def free(port: int) -> Step:
+    """End it."""
+    return lambda tool: tool.machine.user("systemctl", "--user", "stop", f"holder-{port}").check_returncode()
+
+
+def slowly(**orders: object) -> Step:
+    """Order a start that takes its time."""
+    return lambda tool: tool.order(**orders)
+
+
+def mask(tool: Tool) -> None:
+    """Mask the unit, for as long as the session lasts."""
+    tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
+    tool.machine.user("sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}").check_returncode()
+
+
+def unmask(tool: Tool) -> None:
+    """Undo that."""
+    script = f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv {UNIT}.away {UNIT}"
+    tool.machine.user("sh", "-c", f"{script}; systemctl --user daemon-reload").check_returncode()
+
+
+def _known() -> Iterator[Way]:
+    # Each cause that `diagnose` is tried with.
+    titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
+    titles |= {identifier(status): title(status) for status in STEPS if status != 203}
+    for number, case in enumerate(CASES):
+        # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
+        if case.breaks is nothing or (case.id == "exec-failed" and not case.by_hand) or not case.machines >= LAB:
+            continue
+        waits = _WAITS.get(case.id)
+        yield Way(
+            f"{case.id}-{number}" if case.id == "snapshotter-fuse" else case.id,
+            titles[case.id],
+            case.breaks,
+            case.undo,
+            4 if waits else 1,
+            None if waits else case.id,
+            waits,
+            None if waits else _EXITED,
+            timeout="4s" if waits else "60s",
+        )
+
+
+def _step(status: str, *lines: str) -> Way:
+    number, name = status.split("/")
+    cause = f"exit-{name.lower().replace('_', '-')}"
+    return Way(f"status-{number}", f"{lines[-1]} ({status})", drop_in(*lines), no_drop_in, 1, cause)
+
+
+_OWN = (
+    _step("208/STDIN", "StandardInput=file:/nowhere/in"),
+    _step("209/STDOUT", "StandardOutput=file:/nowhere/out"),
+    _step("219/CGROUP", "Group=root"),
+    _step("217/USER", "User=nobody-of-that-name"),
+    _step("243/CREDENTIALS", "LoadCredential=key:/nowhere/key"),
+    Way(
+        "killed",
+        "SIGKILL while it starts",
+        order(),
+        nothing,
+        1,
+        "killed-by-memory",
+        "port",
+        during=systemctl("kill", "--signal=KILL"),
+    ),
+    Way(
+        "killed-after-reexec",
+        "the user manager is executed anew, and then K3s is killed",
+        order(node_ready=False),
+        order(),
+        1,
+        "killed-by-memory",
+        during=both(reexecute, systemctl("kill", "--signal=KILL")),
+    ),
+    Way("stopped", "somebody stops it while it starts", order(), nothing, 1, "stopped", truth=_STOPS, during=systemctl("stop")),
+    Way(
+        "restarted",
+        "somebody restarts it while it starts",
+        order(),
+        nothing,
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("restart"),
+    ),
+    Way(
+        "dies-late",
+        "it dies when its API is there",
+        slowly(node_delay=5.0, die={"after": 1.6, "message": "failed to start networking: the moon is full", "level": "fatal"}),
+        order(),
+        1,
+        "unknown",
+        words="the moon is full",
+    ),
+    Way(
+        "frozen-api",
+        "the API server accepts and never answers",
+        order(hang_api=True),
+        order(),
+        4,
+        None,
+        "api",
+        None,
+        timeout="3s",
+    ),
+    Way(
+        "frozen-and-killed",
+        "the API server accepts and never answers, and K3s is killed",
+        order(hang_api=True),
+        order(),
+        1,
+        "killed-by-memory",
+        "api",
+        during=systemctl("kill", "--signal=KILL"),
+        at="kubeconfig",
+    ),
+    Way("node-never", "the node stays NotReady", order(node_ready=False), order(), 4, None, "node", None, timeout="4s"),
+    Way("slow", "it takes longer than the time limit", slowly(delay=8.0), order(), 4, None, None, None, timeout="2s"),
+    Way("masked", "the unit is masked", mask, unmask, 7, truth=None, words="masked"),
+    Way(
+        "bad-setting",
+        "the unit has no program that could be started",
+        drop_in("ExecStart=", "Type=oneshot", "Restart=always"),
+        no_drop_in,
+        1,
+        "unit-broken",
+        truth=None,
+    ),
+    Way(
+        "port-6443",
+        "a program holds the port of the API",
+        hold(6443),
+        free(6443),
+        4,
+        None,
+        None,
+        None,
+        timeout="4s",
+    ),
+)
+
+
+def _refused() -> Iterator[Way]:
+    # What `check` sees before the start, when nobody asks to ignore it.
+    for case in CASES:
+        if case.check in _FATAL and case.machines >= LAB and case.relents is nothing:
+            code = {"administrator": 6, "user": 5}[case.mender]
+            what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
+            yield Way(f"before-{case.id}-{case.check}", what, case.breaks, case.undo, code, truth=None, ignore=())
+
+
+WAYS = (*_known(), *_OWN, *_refused())
+
+
+def run(tool: Tool, way: Way) -> Run:
+    """Fail a start in this way; K3s is installed, and ends up stopped and mended."""
+    machine = tool.machine
+    machine.user("systemctl", "--user", "stop", UNIT.name)
+    machine.user("systemctl", "--user", "reset-failed", UNIT.name)
+    before = float(machine.user("date", "+%s.%N").stdout)
+    try:
+        way.breaks(tool)
+        ignored = [word for one in way.ignore for word in ("--ignore", one)]
+        found = _up(tool, way, [TOOL, "up", "--json", "--timeout", way.timeout, *tool.ignore, *ignored])
+    finally:
+        machine.user("systemctl", "--user", "stop", UNIT.name)
+        way.mends(tool)
+    died = next((event for event in found.events if event["event"] == "died"), None)
+    if died is not None and way.truth is not None:
+        truth = _truth(tool, way.truth, before)
+        found.late = _seconds(died["time"]) - truth if truth else None
+    return found
+
+
+def _up(tool: Tool, way: Way, args: list[str]) -> Run:
+    events = []
+    with tool.machine.popen(*args) as process:
+        assert process.stderr
+        assert process.stdout
+        told = ""
+        for line in process.stderr:
+            told += line
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+                if way.during and events[-1].get("phase") == way.at and events[-1]["event"] == "phase":
+                    way.during(tool)
+        said = process.stdout.read()
+        code = process.wait()
+    assert "Traceback" not in told, told
+    return Run(code, json.loads(said), events)
+
+
+def _truth(tool: Tool, words: str, since: float) -> float | None:
+    args = ("journalctl", "-q", "-o", "json", f"--since=@{since:.6f}", f"USER_UNIT={UNIT.name}")
+    entries = [json.loads(line) for line in tool.machine.root(*args).stdout.splitlines()]
+    told = [entry for entry in entries if words in str(entry.get("MESSAGE", ""))]
+    if not told:
+        return None
+    # When systemd sent it, rather than when journald took it in.
+    return int(told[0].get("_SOURCE_REALTIME_TIMESTAMP") or told[0]["__REALTIME_TIMESTAMP"]) / 1e6
+
+
+def _seconds(time: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(time).timestamp()
+
+
+__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "dies", "run"]
