@@ -24,7 +24,7 @@ from k3s_rootless.preflight.records import Place, Storage
 check = Checklist()
 _GIB = 2**30
 _LEAST = _GIB // 2
-"""K3s unpacks some 250 MiB of itself, and its images take as much again."""
+"""K3s unpacks some 200 MB of itself, and its images take as much again."""
 _LONGEST_SOCKET = 107
 """Bytes of sun_path (unix(7)) without the end."""
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "lustre", "gpfs", "ceph", "fuse.sshfs", "fuse.s3fs"})
@@ -32,7 +32,7 @@ _NO_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "i
 
 
 def _elsewhere() -> Remedy:
-    text = "put K3s's data on a local file system with room (the variable needs K3s v1.30.3; before, --data-dir)"
+    text = "put K3s's data on a local file system with room (K3s knows the variable since July 2024; before, --data-dir)"
     return remedies.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a proposal)
 
 
@@ -96,7 +96,7 @@ def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.space", "Room for data", FATAL, "storage")
 def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
-    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 250 MiB of itself."""
+    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 200 MB of itself."""
     data = seen.value.data
     observed = f"{data.free / _GIB:.1f} of {data.size / _GIB:.1f} GiB free"
     if data.inodes is not None and data.inodes < 10_000:
@@ -129,11 +129,11 @@ def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
 def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
     """Before it copies /etc and /run up, rootlesskit makes directories there (its pkg/copyup/tmpfssymlink)."""
     place: Place = seen.value.temporary
-    remedy = Remedy(Mender.ADMINISTRATOR, "let users write into /tmp, with mode 1777", ("sudo chmod 1777 /tmp",))
+    remedy = Remedy(Mender.ADMINISTRATOR, f"let users write into {place.path}", (f"sudo chmod 1777 {quote(place.path)}",))
     if not place.writable or "ro" in place.flags:
         return failed("not writable", "rootlesskit makes directories there", remedy, place.path)
     if place.free < 2**20 or place.inodes == 0:
-        emptied = Remedy(Mender.USER, "make room in /tmp", ("ls -la /tmp",))
+        emptied = Remedy(Mender.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",))
         return failed("full", "rootlesskit makes directories there", emptied, place.path)
     return passed("writable", place.path)
 
