@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import settings, together
+from k3s_rootless.cli import environment_problems, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -146,7 +146,7 @@ class Examination:
             "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
             "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
             "beside": partial(session_probes.beside, paths.root, server.config),
-            "problems": partial(settings.problems, environment) if isinstance(unit, Known) else lambda: unit,
+            "problems": partial(environment_problems.problems, environment) if isinstance(unit, Known) else lambda: unit,
         }
 
     def _unit(self, manager: UserManager) -> Observed[UnitState]:
