@@ -6,14 +6,17 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
 from k3s_rootless.errors import CommandFailed
 
 _running: set[subprocess.Popen[bytes]] = set()
+_starting = threading.Lock()
+_over = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,16 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
 
 
-def end_all() -> None:
-    """End every program that still runs, and what it started: those of threads that nobody waits for any more."""
-    for process in tuple(_running):
+def end_all(*, for_good: bool = False) -> None:
+    """End every program that still runs, and what it started: those of threads that nobody waits for any more.
+
+    With `for_good`, no other is started afterwards either: this process is about to end.
+    """
+    with _starting:
+        if for_good:
+            _over.set()
+        running = tuple(_running)
+    for process in running:
         _kill_group(process)
 
 
@@ -82,18 +92,21 @@ def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[
 def _started(
     args: Sequence[str], environ: Mapping[str, str] | None, stderr: IO[bytes] | int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        process = subprocess.Popen(
-            list(args),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=dict(environ) if environ is not None else None,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
-    _running.add(process)
+    with _starting, _undisturbed():
+        if _over.is_set():
+            raise CommandFailed(f"cannot run `{shlex.join(args)}`: this program is ending")
+        try:
+            process = subprocess.Popen(
+                list(args),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=dict(environ) if environ is not None else None,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+        _running.add(process)
     with process:
         try:
             yield process
@@ -104,10 +117,28 @@ def _started(
             _running.discard(process)
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    # An interrupt inside of Popen would leave a program behind that nobody knows of, in a session that no terminal interrupts.
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     # Ended or not, as long as nobody has waited for the leader the number of its group is given to no one else.
     if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # another thread has waited for it just now
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

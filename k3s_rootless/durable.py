@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-import tempfile
+import re
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".new"
 """How the name of a file ends that is not in its place yet; it begins with a dot and the name of that place."""
+_RANDOM = r"\.[a-z0-9_]{8}"
+_UNLOCKED_SECONDS = 60.0
+"""How long after it was made a file may be empty and not locked yet."""
 
 
 @contextmanager
@@ -19,17 +25,47 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
 
     Raises OSError, and leaves nothing then.
     """
+    import tempfile
+
     # mkstemp opens with mode 0600 and O_EXCL.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=SUFFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            # Held for as long as this process lives: a file that is left behind can be told from one that is being written.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        yield Path(name)
+            yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def sweep(directory: Path, name: str) -> None:
+    """Remove what killed processes left in a directory of files that were to be called `name`, a regular expression.
+
+    Only files of this user are removed, and none that another process is writing. What cannot be removed stays.
+    """
+    left = re.compile(rf"\.(?:{name}){_RANDOM}{re.escape(SUFFIX)}")
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if left.fullmatch(entry.name):
+                with suppress(OSError):
+                    _remove_left(Path(entry.path))
+
+
+def _remove_left(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        new = not found.st_size and time.time() - found.st_mtime < _UNLOCKED_SECONDS
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not new:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def sync(directory: Path) -> None:

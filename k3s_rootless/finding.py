@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from k3s_rootless.measure import Measure
+
 CHECKS_PAGE = "docs/reference/checks.md"
 
 
@@ -47,6 +49,7 @@ class Remedy:
     mender: Mender
     text: str
     commands: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,24 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = ("errors", "paths", "finding", "observation", "mountinfo", "command", "durable", "printable", "rest", "release")
+LEAVES = (
+    "errors",
+    "paths",
+    "finding",
+    "measure",
+    "observation",
+    "mountinfo",
+    "command",
+    "durable",
+    "printable",
+    "rest",
+    "release",
+)
 OWNERS = {
     "click": ("cli",),
     "dbus_next": ("service/bus.py",),
     "http": ("rest.py",),
-    "jinja2": ("service/unit.py", "support/page.py"),
+    "jinja2": ("preflight/script.py", "service/unit.py", "support/page.py"),
     "pydantic": ("ports/envelope.py",),
     "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/report.py",),
@@ -22,6 +34,9 @@ OWNERS = {
 }
 JUDGES = (
     "preflight/checks.py",
+    "preflight/nixos.py",
+    "preflight/profile.py",
+    "preflight/script.py",
     "preflight/identity.py",
     "preflight/judgement.py",
     "preflight/kernel.py",
@@ -79,6 +94,7 @@ READERS = (
     "preflight/trial.py",
     "service/bus.py",
     "service/delegation.py",
+    "service/glance.py",
     "service/login.py",
     "service/properties.py",
     "service/systemd.py",

@@ -19,6 +19,10 @@ K3S = "/usr/local/bin/k3s"
 Completed = subprocess.CompletedProcess[str]
 
 
+class MachineError(Exception):
+    """A machine cannot be had here; the message says why."""
+
+
 class Machine(Protocol):
     """A booted machine: real systemd as PID 1, logind, journald, and a running `systemd --user` of `USER`, who lingers."""
 
@@ -28,6 +32,10 @@ class Machine(Protocol):
     """Whether cgroup v2 controllers can reach the user: false in a lab whose host keeps them on cgroup v1."""
     plays_k3s: bool
     """Whether `K3S` is the stand-in, which takes orders (`/home/alice/.k3s-standin.json`)."""
+
+    @property
+    def systemd(self) -> int:
+        """The version of its systemd, such as 257."""
 
     def user(
         self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
@@ -42,3 +50,8 @@ class Machine(Protocol):
 
     def down(self) -> None:
         """Stop the machine and take away all that it left on the host."""
+
+
+def systemd_version(machine: Machine) -> int:
+    """Ask `machine` for the version of its systemd."""
+    return int(machine.root("systemctl", "--version").stdout.split()[1])

@@ -4,7 +4,7 @@
     opt/k3s-standin/     an environment with the stand-in and what it needs
     usr/local/bin/       the launchers `k3s-rootless` and `k3s`
 
-Both environments run on the machine's own /usr/bin/python3, which must be the release that built them.
+Both environments run on the machine's own /usr/bin/python3, and are built for just that one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from tests.machine import MachineError
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "payload"
@@ -51,19 +54,62 @@ _PROJECT_FILES = (_PROJECT, ROOT / "README.md", ROOT / "LICENSE", ROOT / "k3s_ro
 _UNUSED_AFTER = 3600.0
 
 
-class PayloadError(Exception):
+class PayloadError(MachineError):
     """The payload cannot be built; the message says why."""
 
 
-def build() -> Path:
-    """Return the payload's directory, built when any of its sources changed since the last time."""
+@dataclass(frozen=True)
+class Python:
+    """The Python of a root file system, which need not be the host's."""
+
+    root: Path
+
+    def version(self) -> str:
+        """Return what it says about itself."""
+        return self._run("-c", "import sys; print(sys.version)")
+
+    def environment(self, path: Path) -> Path:
+        """Make an environment at `path`, and return where its libraries go."""
+        minor = self._run("-c", "import sys; print('python%d.%d' % sys.version_info[:2])").strip()
+        libraries = path / "lib" / minor / "site-packages"
+        libraries.mkdir(parents=True)
+        (path / "bin").mkdir()
+        (path / "bin" / "python").symlink_to(PYTHON)
+        (path / "pyvenv.cfg").write_text(f"home = {PYTHON.parent}\ninclude-system-site-packages = false\n")
+        return libraries
+
+    def install(self, libraries: Path, *wanted: str | Path) -> None:
+        """Install what is `wanted` into `libraries`, by the version alone: this Python may not run outside of its root."""
+        minor = libraries.parent.name.removeprefix("python")
+        _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *wanted)
+        # Every user may write to it, and a machine under test has no use for it.
+        (libraries / ".lock").unlink(missing_ok=True)
+
+    def compile(self, tree: Path) -> None:
+        """Compile everything below `tree`: a machine under test cannot write there, and would do it each time."""
+        if self.root == Path("/"):
+            self._run("-m", "compileall", "-q", "-j0", str(tree))
+            return
+        there = self.root / "mnt"
+        script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+        compiled = ("chroot", self.root, PYTHON, "-I", "-m", "compileall", "-q", "/mnt")
+        _run("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", tree, there, *compiled)
+
+    def _run(self, *arguments: str) -> str:
+        inside = () if self.root == Path("/") else ("chroot", self.root)
+        return _run(*inside, PYTHON, "-I", *arguments)
+
+
+def build(root: Path = Path("/")) -> Path:
+    """Return the payload's directory for machines like `root`, built when any of its sources changed since the last time."""
     _require()
     CACHE.mkdir(parents=True, exist_ok=True)
+    python = Python(root)
     with _one_at_a_time():
-        base = _digest([_LOCK, _PROJECT, Path(__file__)], _python_version())
-        libraries = _layer(f"libraries-{base}", _install_libraries)
+        base = _digest([_LOCK, _PROJECT, Path(__file__)], python.version())
+        libraries = _layer(f"libraries-{base}", lambda tree: _install_libraries(tree, python))
         whole = _digest([*_PROJECT_FILES, _STANDIN], base)
-        payload = _layer(f"payload-{whole}", lambda tree: _install_project(tree, libraries))
+        payload = _layer(f"payload-{whole}", lambda tree: _install_project(tree, libraries, python))
         _sweep(keep=(libraries, payload))
     return payload
 
@@ -87,28 +133,25 @@ def _require() -> None:
             raise PayloadError(f"{path} does not exist ({hint})")
 
 
-def _install_libraries(tree: Path) -> None:
+def _install_libraries(tree: Path, python: Python) -> None:
     for name, wanted in (("k3s-rootless", ("-r", str(_PROJECT))), ("k3s-standin", ("--group", f"{_PROJECT}:standin"))):
-        environment = tree / "opt" / name
-        _run(UV, "venv", "--relocatable", "--no-project", "--python", PYTHON, environment)
+        libraries = python.environment(tree / "opt" / name)
         # Constraints with hashes: only what the lock names, and only the very files that it names.
-        _run(UV, "pip", "install", "--python", environment, "--compile-bytecode", "-c", _LOCK, *wanted)
-        # Every user may write to it, and a machine under test has no use for it.
-        (environment / ".lock").unlink(missing_ok=True)
+        python.install(libraries, "-c", _LOCK, *wanted)
+    python.compile(tree / "opt")
 
 
-def _install_project(tree: Path, libraries: Path) -> None:
+def _install_project(tree: Path, libraries: Path, python: Python) -> None:
     shutil.copytree(libraries, tree, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
-    environment = tree / "opt" / "k3s-rootless"
+    (ours,) = (tree / "opt" / "k3s-rootless" / "lib").glob("python3.*/site-packages")
     with tempfile.TemporaryDirectory() as place:
         _run(UV, "build", "--wheel", "--out-dir", place, ROOT)
         (wheel,) = Path(place).glob("*.whl")
-        _run(UV, "pip", "install", "--python", environment, "--no-deps", "--compile-bytecode", wheel)
-    (environment / ".lock").unlink(missing_ok=True)
-    (library,) = (tree / "opt" / "k3s-standin" / "lib").glob("python3.*")
-    standin = library / "site-packages" / _STANDIN.name
-    shutil.copytree(_STANDIN, standin, ignore=shutil.ignore_patterns("__pycache__"))
-    _run(PYTHON, "-I", "-m", "compileall", "-q", standin)
+        python.install(ours, "--no-deps", wheel)
+    python.compile(ours / "k3s_rootless")
+    (standin,) = (tree / "opt" / "k3s-standin" / "lib").glob("python3.*/site-packages")
+    shutil.copytree(_STANDIN, standin / _STANDIN.name, ignore=shutil.ignore_patterns("__pycache__"))
+    python.compile(standin / _STANDIN.name)
     programs = tree / "usr" / "local" / "bin"
     programs.mkdir(parents=True)
     for name, text in LAUNCHERS.items():
@@ -132,11 +175,12 @@ def _sweep(keep: Sequence[Path]) -> None:
     old = time.time() - _UNUSED_AFTER
     stale = [path for path in CACHE.iterdir() if path not in keep and path.is_dir() and path.stat().st_mtime < old]
     for path in stale:
-        if not _mounted(path):
+        if not mounted(path):
             shutil.rmtree(path)
 
 
-def _mounted(path: Path) -> bool:
+def mounted(path: Path) -> bool:
+    """Whether any process sees a mount of `path`, or of something below it."""
     # A machine that was left running uses its payload for as long as it lives, from a mount namespace of its own.
     for table in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
@@ -168,10 +212,6 @@ def _files(source: Path) -> Iterator[Path]:
     for path in source.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
-
-
-def _python_version() -> str:
-    return _run(PYTHON, "-c", "import sys; print(sys.version)")
 
 
 def _run(*command: str | Path) -> str:

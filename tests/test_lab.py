@@ -20,8 +20,7 @@ from tests.lab.errors import LabError
 from tests.lab.fixtures import absent, fresh
 from tests.lab.orders import ORDERS
 from tests.lab.site import Site, one_at_a_time, sweep
-from tests.machine import HOME, K3S, RUNTIME_DIR, TOOL, UID, USER, Machine
-from tests.payload import PayloadError
+from tests.machine import HOME, TOOL, UID, USER, MachineError
 
 pytestmark = pytest.mark.lab
 
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.lab
 def another() -> Iterator[Lab]:
     try:
         machine = Lab.up(f"another-{os.getpid()}")
-    except (LabError, PayloadError) as error:
+    except MachineError as error:
         absent("lab", str(error))
     yield machine
     machine.down()
@@ -50,17 +49,6 @@ def traces(label: str) -> list[str]:
     return found
 
 
-def test_is_a_machine(lab: Lab) -> None:
-    machine: Machine = lab
-    assert machine.name == "lab"
-
-
-def test_both_managers_run_without_a_failed_unit(lab: Lab) -> None:
-    assert lab.root("systemctl", "is-system-running").stdout == "running\n"
-    assert lab.user("systemctl", "--user", "is-system-running").stdout == "running\n"
-    assert lab.root("readlink", "/proc/1/exe").stdout == "/usr/lib/systemd/systemd\n"
-
-
 def test_the_user_lingers_and_is_logged_in(lab: Lab) -> None:
     fresh(lab)
     assert lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout == "yes\n"
@@ -76,22 +64,6 @@ def test_the_user_can_log_in_again(another: Lab) -> None:
     assert after != before
 
 
-def test_the_user_is_an_ordinary_one(lab: Lab) -> None:
-    assert lab.user("id").stdout == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
-    assert lab.user("pwd").stdout == f"{HOME}\n"
-    assert lab.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(f"{USER}:100000:65536") == 2
-    assert lab.user("printenv", "XDG_RUNTIME_DIR").stdout == f"{RUNTIME_DIR}\n"
-    assert lab.user("cat", "/etc/shadow").returncode != 0
-    assert lab.user("printenv", "GREETING", env={"GREETING": "hello"}).stdout == "hello\n"
-
-
-def test_the_journal_is_kept_for_the_user(lab: Lab) -> None:
-    lab.user("systemd-run", "--user", "--wait", "--unit=said", "echo", "said in the lab").check_returncode()
-    lab.root("journalctl", "--sync").check_returncode()
-    assert "said in the lab" in lab.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
-    assert lab.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
-
-
 def test_the_network_is_its_own(lab: Lab) -> None:
     links = lab.user("ip", "-brief", "address").stdout.split()
     assert links[0] == "lo"
@@ -100,27 +72,6 @@ def test_the_network_is_its_own(lab: Lab) -> None:
     lab.root("sysctl", "-qw", "net.ipv4.ip_forward=0").check_returncode()
     lab.root("sysctl", "-qw", "net.ipv4.ip_forward=1").check_returncode()
     assert lab.root("sysctl", "-qw", "kernel.panic=7").returncode != 0
-
-
-def test_project_and_k3s_are_installed_for_everyone(lab: Lab) -> None:
-    for program in (TOOL, K3S):
-        assert lab.user("test", "-x", program).returncode == 0
-    assert lab.user("/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless").returncode == 0
-    assert lab.root("touch", "/opt/k3s-rootless/written").returncode != 0
-
-
-def test_rootlesskit_runs_in_a_delegated_unit(lab: Lab) -> None:
-    unit = ("systemd-run", "--user", "--wait", "--pipe", "--property=Delegate=yes")
-    rootlesskit = (
-        *("rootlesskit", "--net=slirp4netns", "--disable-host-loopback", "--copy-up=/etc", "--copy-up=/run"),
-        *("--port-driver=builtin", "--cgroupns", "--pidns", "--evacuate-cgroup2=evacuated"),
-    )
-    seen = lab.user(*unit, *rootlesskit, "sh", "-c", "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0")
-    assert seen.returncode == 0, seen.stderr
-    uid, cgroup, tap = seen.stdout.splitlines()
-    assert uid == "0"
-    assert cgroup.startswith("0::/")
-    assert tap.startswith("tap0")
 
 
 def test_delegation_is_told_as_it_is(lab: Lab) -> None:
@@ -195,7 +146,7 @@ def test_down_leaves_nothing() -> None:
     label = f"gone-{os.getpid()}"
     try:
         machine = Lab.up(label)
-    except (LabError, PayloadError) as error:
+    except MachineError as error:
         absent("lab", str(error))
     machine.user("systemd-run", "--user", "sleep", "infinity").check_returncode()
     assert traces(label)

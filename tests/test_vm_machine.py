@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import payload
-from tests.machine import HOME, K3S, RUNTIME_DIR, TOOL, UID, USER, Machine
+from tests.machine import UID, USER, Machine
 from tests.vm.machine import Vm
 
 pytestmark = pytest.mark.vm
@@ -71,11 +71,6 @@ def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
     assert " cgroup " not in machine.user("cat", "/proc/self/mountinfo").stdout
 
 
-def test_both_managers_run_without_a_failed_unit(vm: Vm) -> None:
-    assert vm.root("systemctl", "is-system-running").stdout == "running\n"
-    assert vm.user("systemctl", "--user", "is-system-running").stdout == "running\n"
-
-
 def test_the_user_lingers_and_is_logged_in_once(vm: Vm) -> None:
     where = vm.user("cat", "/proc/self/cgroup").stdout
     assert where.startswith(f"0::/user.slice/user-{UID}.slice/session-")
@@ -88,49 +83,12 @@ def test_root_has_no_user_manager(vm: Vm) -> None:
     assert vm.root("systemctl", "is-active", "user@0.service").stdout == "inactive\n"
 
 
-def test_the_user_is_an_ordinary_one(vm: Vm) -> None:
-    assert vm.user("id").stdout == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
-    assert vm.user("printenv", "PWD", "XDG_RUNTIME_DIR").stdout.splitlines() == [str(HOME), str(RUNTIME_DIR)]
-    assert vm.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(f"{USER}:100000:65536") == 2
-    assert vm.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout == "a b|$HOME|"
-    assert vm.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout == "hello, 'you'\n"
-    assert vm.user("cat", stdin="said\n").stdout == "said\n"
-    assert vm.user("sh", "-c", "exit 7").returncode == 7
-
-
 def test_linger_is_the_users_to_switch(stock_vm: Vm) -> None:
     show = ("loginctl", "show-user", USER, "--property=Linger", "--value")
     assert stock_vm.user("loginctl", "disable-linger").returncode == 0
     assert stock_vm.user(*show).stdout == "no\n"
     assert stock_vm.user("loginctl", "enable-linger").returncode == 0
     assert stock_vm.user(*show).stdout == "yes\n"
-
-
-def test_the_journal_is_kept_for_the_user(vm: Vm) -> None:
-    vm.user("systemd-run", "--user", "--wait", "--unit=said", "echo", "said in the vm").check_returncode()
-    vm.root("journalctl", "--sync").check_returncode()
-    assert "said in the vm" in vm.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
-    assert vm.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
-
-
-def test_project_and_k3s_are_installed_for_everyone(vm: Vm) -> None:
-    assert vm.user("sh", "-c", f"test -x {TOOL} && test -x {K3S}").returncode == 0
-    assert vm.user("/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless").returncode == 0
-    assert vm.root("touch", "/opt/k3s-rootless/written").returncode != 0
-
-
-def test_rootlesskit_runs_in_a_delegated_unit(vm: Vm) -> None:
-    unit = ("systemd-run", "--user", "--wait", "--pipe", "--property=Delegate=yes")
-    rootlesskit = (
-        *("rootlesskit", "--net=slirp4netns", "--disable-host-loopback", "--copy-up=/etc", "--copy-up=/run"),
-        *("--port-driver=builtin", "--cgroupns", "--pidns", "--evacuate-cgroup2=evacuated"),
-    )
-    seen = vm.user(*unit, *rootlesskit, "sh", "-c", "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0")
-    assert seen.returncode == 0, seen.stderr
-    uid, cgroup, tap = seen.stdout.splitlines()
-    assert uid == "0"
-    assert cgroup.startswith("0::/")
-    assert tap.startswith("tap0")
 
 
 def test_delegation_goes_through_its_four_states(stock_vm: Vm) -> None:

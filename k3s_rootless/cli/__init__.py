@@ -59,6 +59,9 @@ class Shell(click.Group):
         try:
             code = super().main(given, *more, **extra)
         except click.exceptions.Abort:
+            from k3s_rootless import command
+
+            command.end_all(for_good=True)
             click.echo("interrupted", err=True)
             code = INTERRUPTED
         except RootlessError as error:

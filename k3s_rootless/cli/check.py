@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Leave a failed check, or a group of them, out.")
+@click.option("--admin-script", is_flag=True, help="Print the script that does what an administrator must do here.")
+@click.option("--undo", is_flag=True, help="With --admin-script: print the one that takes it back.")
 @json_option
-def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, as_json: bool) -> None:
+def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: bool, undo: bool, as_json: bool) -> None:
     """Tell whether this user can run K3s here, and what is missing.
 
     With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
     """
+    if undo and not admin_script:
+        raise click.UsageError("--undo belongs to --admin-script")
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
 
     session = Session.of("check" if as_json else None)
     host.require_known((*ids, *ignored))
     findings = host.findings(session, ids)
+    if admin_script:
+        from k3s_rootless.cli import admin_script as printed
+
+        printed.give(session, host.heeded(findings, ignored), undo=undo)
+        return
     error = problem(findings, ignored)
     session.report.findings(findings)
     session.report.document(answered(findings, ignored, error))

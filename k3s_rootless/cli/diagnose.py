@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,8 @@ from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.verdicts import Answer
+    from k3s_rootless.journal.facts import Story
     from k3s_rootless.service.facts import UnitState
 
 _WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
@@ -29,17 +31,32 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
 
     Exit codes: 0 nothing is wrong, 1 a cause was found, 3 not installed or not running, 4 running and not ready.
     """
+    from k3s_rootless.cli import verdicts
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
 
     if since and file:
         raise UsageError("cannot narrow a file by time", hint="leave --since out, or narrow it when it is exported")
     session = Session.of("diagnose" if as_json else None)
-    code = _of_file(session, file) if file else _of_unit(session, since)
-    click.get_current_context().exit(code)
+    answer = _of_file(session, file) if file else _of_unit(session, since, stopped_too=False)
+    click.get_current_context().exit(verdicts.tell(session, answer, asked=_WHERE_TO_ASK))
 
 
-def _of_file(session: Session, file: Path) -> int:
+def document(session: Session) -> dict[str, Any]:
+    """Give the answer as `--json` has it, also about the last start of a K3s that was stopped since. Raises RootlessError."""
+    from k3s_rootless.cli import verdicts
+
+    return verdicts.document(_of_unit(session, None, stopped_too=True), _WHERE_TO_ASK)
+
+
+def document_of(story: Story) -> dict[str, Any]:
+    """Give what the lines of a start tell, where nobody could ask systemd; so whether K3s is ready is not known."""
+    from k3s_rootless.cli import verdicts
+
+    return {**verdicts.document(verdicts.Answer(story.cause, story, None, "the journal"), _WHERE_TO_ASK), "ready": None}
+
+
+def _of_file(session: Session, file: Path) -> Answer:
     from k3s_rootless.cli import verdicts
     from k3s_rootless.journal import diagnosis
     from k3s_rootless.journal.exported import Exported
@@ -49,10 +66,10 @@ def _of_file(session: Session, file: Path) -> int:
     if exported.skipped:
         session.report.story(f"{exported.skipped} lines of {file} are no entries of a journal, and were left out")
     where = f"{file} ({story.lines} lines of the last start in it)"
-    return verdicts.tell(session, verdicts.Answer(story.cause, story, None, where), asked=_WHERE_TO_ASK)
+    return verdicts.Answer(story.cause, story, None, where)
 
 
-def _of_unit(session: Session, since: str | None) -> int:
+def _of_unit(session: Session, since: str | None, *, stopped_too: bool) -> Answer:
     from k3s_rootless.cli import evidence, follow, verdicts
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
@@ -64,7 +81,7 @@ def _of_unit(session: Session, since: str | None) -> int:
         state = manager.unit(UNIT)
     broken = verdict.of_unit(evidence.ending(state))
     if broken is None:
-        _require_unit(state, since)
+        _require_unit(state, started=bool(since) or stopped_too)
     missing = first_missing(Start.of(session, state, unit_version(state.fragment)).phases()) if state.running else None
     ready = state.running and missing is None
     ending = evidence.ending(state, follow.period(session) if state.restarts > 1 else None)
@@ -72,18 +89,19 @@ def _of_unit(session: Session, since: str | None) -> int:
     cause = broken or story.cause or (None if ready else verdict.of_ending(ending))
     if cause is not None and broken is None:
         cause = evidence.examined(session, cause, state)
+    if cause is None and stopped_too:
+        _require_unit(state, started=False)
     waits = f"{missing[0].name}: {missing[1]}" if missing else ""
-    answer = verdicts.Answer(cause, story, ending, "the journal", ready=ready, missing=waits)
-    return verdicts.tell(session, answer, asked=_WHERE_TO_ASK)
+    return verdicts.Answer(cause, story, ending, "the journal", ready=ready, missing=waits)
 
 
-def _require_unit(state: UnitState, since: str | None) -> None:
+def _require_unit(state: UnitState, *, started: bool) -> None:
     from k3s_rootless.cli import status
     from k3s_rootless.errors import NotRunning
 
     if not state.installed:
         raise status.absence(state)
-    if not (state.running or state.dead or since) and state.active_state == "inactive" and state.result == "success":
+    if not (state.running or state.dead or started) and state.active_state == "inactive" and state.result == "success":
         raise NotRunning(
             "K3s is not running, and its last start did not fail",
             hint="start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose --since '1 hour ago'",

@@ -117,21 +117,19 @@ def _namespace(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
 
 
 def _address(cause: Cause, _: UnitState, session: Session) -> Iterator[str]:
-    from k3s_rootless.ports import sockets
+    from k3s_rootless.ports import holders, reasons, sockets
 
     asked = _PORT.search(cause.line)
     if asked is None:
         return
     kind, port = asked["kind"], int(asked["port"])
     try:
-        held = [one for one in sockets.listeners() if one.port == port and one.proto == kind]
+        held = holders.of((one for one in sockets.listeners() if one.port == port and one.proto == kind), uid=session.uid)
     except (RootlessError, OSError) as error:
         yield f"could not look who holds port {port}: {error}"
         return
-    owners = sorted({one.uid for one in held})
-    for owner in owners:
-        yield f"port {port} is held by {'a program of yours' if owner == session.uid else f'a program of uid {owner}'}"
-    if not owners:
+    yield from sorted({f"port {port} is held by {reasons.described(one, session.uid)}" for one in held.values()})
+    if not held:
         yield f"nobody holds port {port} of this host now"
 
 

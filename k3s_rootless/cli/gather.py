@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__, command
-from k3s_rootless.cli import check, ports, starts, status, together, version
+from k3s_rootless.cli import check, diagnose, ports, starts, status, together, version
 from k3s_rootless.cli.sources import Sources, changed
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.support import archive, host, milestones, page
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PART_SECONDS = 12.0
 PAGE_SECONDS = 10.0
+JOURNAL_SECONDS = 2.0
+"""For the diagnosis by the journal alone, where the host was too slow to ask."""
 LONGEST_LINE = 8192
 _SHOWN = ("K3S_", "CONTAINERD_", "PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"})
@@ -80,7 +82,7 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     shown = page.Content(documents, begun, texts[0].text if texts else "", items, missing, about)
     items, missing = _with_page(items, missing, shown)
     items.append(archive.manifest(items, missing, about))
-    return Bundle(f"k3s-rootless-support-{made:%Y%m%dT%H%M%SZ}", made, tuple(items), tuple(missing), about)
+    return Bundle(f"{archive.NAME}-{made:%Y%m%dT%H%M%SZ}", made, tuple(items), tuple(missing), about)
 
 
 def _with_page(items: list[Item], missing: list[Missing], shown: page.Content) -> tuple[list[Item], list[Missing]]:
@@ -99,7 +101,10 @@ def _parts(session: Session, sources: Sources, deadline: float) -> dict[str, tup
         "status": ("how far K3s is, as `k3s-rootless status --json` says it", partial(status.document, session)),
         "ports": ("who reaches what, as `k3s-rootless ports --json` says it", partial(ports.document, session)),
         "version": ("versions of k3s-rootless, K3s and systemd", partial(version.document, session)),
-        "diagnosis": ("the first cause that the journal of the last start names", partial(_diagnosis, sources, deadline)),
+        "diagnosis": (
+            "why it fails, as `k3s-rootless diagnose --json` says it",
+            partial(_diagnosis, sources, deadline),
+        ),
         "phases": ("what the last start reached, and where each time comes from", partial(_phases, sources, deadline)),
         "env": ("environment of the unit and of the user manager", partial(_environment, sources)),
         "host": ("release, kernel, memory, disks and mounts of this host", partial(host.facts, session.paths.root, places)),
@@ -119,8 +124,17 @@ def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
 
 
 def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
-    # The one place that says what a bundle's diagnosis is.
-    return starts.diagnosis_document(sources.observed(deadline))
+    # Without systemd or in time for the host, what the journal's newest start tells is left.
+    errors: list[Any] = []
+    try:
+        asked = together.begin(partial(diagnose.document, sources.session))
+        document = together.answer(asked, deadline - JOURNAL_SECONDS)
+    except RootlessError as error:
+        errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
+        document = diagnose.document_of(sources.observed(deadline).story)
+    # A cause that was found is the answer, and no error of the bundle.
+    errors += [] if document["cause"] else document["errors"]
+    return {**document, "schema": "k3s-rootless/diagnose/v1", "errors": errors}
 
 
 def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
@@ -128,7 +142,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     first, why, cause = None, "", None
     try:
         observed = sources.observed(deadline)
-        reached, first, cause = observed.reached, observed.first, observed.cause
+        reached, first, cause = observed.reached, observed.first, observed.story.cause
     except RootlessError as error:
         why = error.message
     try:

@@ -77,7 +77,9 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
     if Mender.NOBODY in menders:
         return UnsupportedHost(message, hint="use another host; the reasons are above")
     if Mender.ADMINISTRATOR in menders:
-        return AdministratorNeeded(message, hint="give the commands above to an administrator, then run `k3s-rootless check`")
+        return AdministratorNeeded(
+            message, hint="give an administrator this to review and run: k3s-rootless check --admin-script"
+        )
     return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
 
 

@@ -1,4 +1,4 @@
-"""The last starts as the journal has them: their lines, what they reached, and the first real cause."""
+"""The last starts as the journal has them: their lines, what they reached, and what they tell of their end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Cause, Entry
+    from k3s_rootless.journal.facts import Entry, Story
     from k3s_rootless.support.facts import Begun, Line
 
 MOST_STARTS = 5
@@ -20,10 +20,9 @@ LONGEST_LINE = 65_536
 
 @dataclass(slots=True)
 class Observed:
-    """What the journal of one start tells: its cause of death, when it reached what, when its first line came."""
+    """What the journal of one start tells: its story, when it reached what, when its first line came."""
 
-    invocation: str
-    cause: Cause | None = None
+    story: Story
     reached: dict[str, datetime] = field(default_factory=dict)
     first: datetime | None = None
 
@@ -63,31 +62,13 @@ def last(uid: int) -> tuple[Begun, ...]:
 def observe(uid: int, invocation: str) -> Observed:
     """Follow the journal of one start from its first line on. Raises RootlessError."""
     from k3s_rootless.journal import diagnosis, reader
-    from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.facts import Query, Story
 
-    found = Observed(invocation)
+    found = Observed(Story(None, invocation=invocation or None))
     if invocation:
         with reader.read(Query(uid=uid, invocation=invocation)) as entries:
-            found.cause = diagnosis.first_cause(_noting(entries, found))
+            found.story = diagnosis.story(_noting(entries, found), invocation)
     return found
-
-
-def diagnosis_document(observed: Observed) -> dict[str, Any]:
-    """Give what the last start died of as JSON has it; `cause` is null where its journal names nothing."""
-    cause = observed.cause
-    if cause is None:
-        return {"invocation": observed.invocation or None, "cause": None, "errors": []}
-    remedy = cause.remedy
-    content = {
-        "id": cause.id,
-        "check": cause.check,
-        "title": cause.title,
-        "line": cause.line,
-        "time": cause.time.isoformat() if cause.time else None,
-        "fatal": cause.fatal,
-        "remedy": remedy and {"mender": remedy.mender.value, "text": remedy.text, "commands": list(remedy.commands)},
-    }
-    return {"invocation": observed.invocation or None, "cause": content, "errors": []}
 
 
 def _noting(entries: Iterable[Entry], found: Observed) -> Iterator[Entry]:

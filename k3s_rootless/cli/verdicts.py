@@ -46,7 +46,7 @@ def tell(session: Session, answer: Answer, *, asked: str) -> int:
     """Give the answer, and its exit code; `asked` is where to ask about what nobody knows."""
     for line in _text(answer, asked):
         session.report.answer(line)
-    session.report.document(_document(answer, asked))
+    session.report.document(document(answer, asked))
     return answer.code
 
 
@@ -103,7 +103,8 @@ def _stamp(cause: Cause) -> str:
     return f"{cause.time.astimezone().strftime('%b %d %H:%M:%S')}  " if cause.time else ""
 
 
-def _document(answer: Answer, asked: str) -> dict[str, Any]:
+def document(answer: Answer, asked: str) -> dict[str, Any]:
+    """Give the answer as JSON has it."""
     ending, cause = answer.ending, answer.cause
     errors = []
     if answer.code:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight import remedies
@@ -143,7 +144,9 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
     if not links:
         return passed("no links", "/etc")
     commands = tuple(f"sudo sh -c 'cp {link} {link}.new && mv {link}.new {link}'" for link in links)
-    remedy = Remedy(Mender.ADMINISTRATOR, "replace the link by a file of the same content", commands)
+    remedy = Remedy(
+        Mender.ADMINISTRATOR, "replace the link by a file of the same content", commands, tuple(map(measure.PlainFile, links))
+    )
     return failed(f"{', '.join(links)}: a link", "newuidmap and newgidmap follow no links", remedy)
 
 

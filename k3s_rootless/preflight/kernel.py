@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.measure import Then
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts
@@ -117,7 +119,13 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
     observed = errno.errorcode.get(code, str(code))
     if code in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
         return failed(f"{observed}: not there", reason, remedies.modules(module), path)
-    remedy = Remedy(Mender.ADMINISTRATOR, f"let users open {path}; in a container, pass it on", (f"sudo chmod 666 {path}",))
+    name = path.removeprefix("/dev/").removeprefix("net/")
+    measures = (
+        measure.Mode(path, "666"),
+        measure.File(f"/etc/udev/rules.d/99-k3s-rootless-{name}.rules", f'KERNEL=="{name}", MODE="0666"\n', Then.UDEV),
+    )
+    text = f"let users open {path}; in a container, pass it on"
+    remedy = Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod 666 {path}",), measures)
     return failed(f"{observed}: closed", reason, remedy, path)
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from shlex import quote
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.measure import Then
+from k3s_rootless.preflight import profile
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
-_PROFILE = "/etc/apparmor.d/k3s-rootless"
-_MODULES = "/etc/modules-load.d/60-k3s-rootless.conf"
 _DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
+_UNIFIED = measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
+_LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
+"""Sysctls of which more is never worse."""
 _SUBID_START = 100000
 _SUBID_COUNT = 65536
 
@@ -29,6 +33,7 @@ def delegate() -> Remedy:
             f"printf '[Service]\\nDelegate={' '.join(CONTROLLERS)}\\n' | sudo tee {_DELEGATE_CONF}",
             "sudo systemctl daemon-reload",
         ),
+        (measure.File(_DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD),),
     )
 
 
@@ -63,11 +68,13 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
             Mender.ADMINISTRATOR,
             "enable the memory controller on the kernel command line (on a Raspberry Pi the one line of "
             "/boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and reboot",
+            measures=(measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
         Mender.ADMINISTRATOR,
         "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller: systemd.unified_cgroup_hierarchy=1 "
         "on the kernel command line",
+        measures=(_UNIFIED,),
     )
 
 
@@ -77,6 +84,7 @@ def unified() -> Remedy:
         Mender.ADMINISTRATOR,
         "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command line and reboot",
         ("sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1  # where grubby manages the boot loader",),
+        (_UNIFIED,),
     )
 
 
@@ -85,7 +93,8 @@ def sysctl(key: str, value: str) -> Remedy:
     return Remedy(
         Mender.ADMINISTRATOR,
         f"set {key}={value}",
-        (f"echo '{key}={value}' | sudo tee -a /etc/sysctl.d/60-k3s-rootless.conf", "sudo sysctl --system"),
+        (f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf", "sudo sysctl --system"),
+        (measure.Sysctl(key, value, least=key.startswith(_LIMITS)),),
     )
 
 
@@ -104,12 +113,17 @@ _MAP_PACKAGES = {"debian": "uidmap", "ubuntu": "uidmap", "suse": "shadow", "open
 def package(distribution: str) -> Remedy:
     """Install the package that carries newuidmap and newgidmap."""
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
-    return Remedy(Mender.ADMINISTRATOR, text, _installing(distribution, _MAP_PACKAGES, "shadow-utils"))
+    return Remedy(
+        Mender.ADMINISTRATOR, text, _installing(distribution, _MAP_PACKAGES, "shadow-utils"), (measure.Package("newuidmap"),)
+    )
 
 
 def fuse(distribution: str) -> Remedy:
     """Install the package that carries mount.fuse3, which containerd calls and K3s does not bundle."""
-    return Remedy(Mender.ADMINISTRATOR, "install the package with mount.fuse3 (fuse3)", _installing(distribution, {}, "fuse3"))
+    commands = _installing(distribution, {}, "fuse3")
+    return Remedy(
+        Mender.ADMINISTRATOR, "install the package with mount.fuse3 (fuse3)", commands, (measure.Package("mount.fuse3"),)
+    )
 
 
 def _installing(distribution: str, names: Mapping[str, str], other: str) -> tuple[str, ...]:
@@ -120,23 +134,12 @@ def _installing(distribution: str, names: Mapping[str, str], other: str) -> tupl
 
 def apparmor(path: str) -> Remedy:
     """Let this one program make user namespaces, by a profile that restricts it in nothing; never the global switch."""
-    # Wildcards of AppArmor (apparmor.d(5), "Globbing") and the quote are taken by their letter.
-    escaped = "".join(f"\\{letter}" if letter in '"\\*?[]{}^@' else letter for letter in path)
-    lines = (
-        "abi <abi/4.0>,",
-        "include <tunables/global>",
-        f'profile k3s-rootless "{escaped}" flags=(unconfined) {{',
-        "  userns,",
-        "  include if exists <local/k3s-rootless>",
-        "}",
-    )
+    file, lines = profile.unconfined(path)
     return Remedy(
         Mender.ADMINISTRATOR,
         "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
-        (
-            f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {_PROFILE}",
-            f"sudo apparmor_parser -r {_PROFILE}",
-        ),
+        (f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}", f"sudo apparmor_parser -r {file}"),
+        (measure.File(file, "\n".join(lines), Then.APPARMOR),),
     )
 
 
@@ -155,9 +158,10 @@ def modules(*names: str) -> Remedy:
         Mender.ADMINISTRATOR,
         f"load the kernel module {' and '.join(names)}, now and at each boot",
         (
-            *(f"echo {name} | sudo tee -a {_MODULES}" for name in names),
+            *(f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf" for name in names),
             f"sudo modprobe -a {' '.join(names)}",
         ),
+        tuple(map(measure.Module, names)),
     )
 
 
@@ -181,6 +185,7 @@ def setuid(path: str) -> Remedy:
         Mender.ADMINISTRATOR,
         f"give {path} its privilege back, or reinstall its package",
         (f"sudo chown root:root {quote(path)}", f"sudo chmod u+s {quote(path)}"),
+        (measure.Mode(path, "u+s"),),
     )
 
 
@@ -195,6 +200,7 @@ def subids(user: str) -> Remedy:
             f"first=$(cat /etc/subuid /etc/subgid | {behind})",
             f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
         ),
+        (measure.SubordinateIds(user),),
     )
 
 
@@ -213,6 +219,7 @@ def bus() -> Remedy:
         Mender.ADMINISTRATOR,
         "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
         ("sudo apt-get install dbus-user-session",),
+        (measure.Package("dbus.socket"),),
     )
 
 

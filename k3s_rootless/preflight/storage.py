@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import remedies
@@ -129,7 +130,12 @@ def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
 def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
     """Before it copies /etc and /run up, rootlesskit makes directories there (its pkg/copyup/tmpfssymlink)."""
     place: Place = seen.value.temporary
-    remedy = Remedy(Mender.ADMINISTRATOR, f"let users write into {place.path}", (f"sudo chmod 1777 {quote(place.path)}",))
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        f"let users write into {place.path}",
+        (f"sudo chmod 1777 {quote(place.path)}",),
+        (measure.Mode(place.path, "1777"),),
+    )
     if not place.writable or "ro" in place.flags:
         return failed("not writable", "rootlesskit makes directories there", remedy, place.path)
     if place.free < 2**20 or place.inodes == 0:

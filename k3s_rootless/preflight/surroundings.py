@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import re
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.measure import Then
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts
@@ -158,7 +160,8 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
             f"printf '[Service]\\nLimitNOFILE=524288\\n' | sudo tee {_FILES_CONF}",
             "sudo systemctl daemon-reload",
         )
-        remedy = Remedy(Mender.ADMINISTRATOR, "raise the hard limit of user managers, and log in again", commands)
+        measures = (measure.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
+        remedy = Remedy(Mender.ADMINISTRATOR, "raise the hard limit of user managers, and log in again", commands, measures)
         return warned(str(limit), "containers fail with `too many open files`", remedy, seen.source)
     if limit is not None and limit < 65536:
         return told(str(limit), "enough to begin with; databases in pods may ask for more", seen.source)
@@ -170,11 +173,13 @@ def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
     """All programs of the user count together: K3s alone has some 200 threads."""
     limit = seen.value.tasks
     if limit is not None and limit < 2048:
+        directory = f"/etc/systemd/system/user-{facts.uid}.slice.d"
         commands = (
-            f"sudo mkdir -p /etc/systemd/system/user-{facts.uid}.slice.d",
-            f"printf '[Slice]\\nTasksMax=33%%\\n' | sudo tee /etc/systemd/system/user-{facts.uid}.slice.d/60-k3s-rootless.conf",
+            f"sudo mkdir -p {directory}",
+            f"printf '[Slice]\\nTasksMax=33%%\\n' | sudo tee {directory}/60-k3s-rootless.conf",
             "sudo systemctl daemon-reload",
         )
-        remedy = Remedy(Mender.ADMINISTRATOR, "let the user have more tasks", commands)
+        measures = (measure.File(f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD),)
+        remedy = Remedy(Mender.ADMINISTRATOR, "let the user have more tasks", commands, measures)
         return warned(str(limit), "`resource temporarily unavailable` with many pods", remedy, f"user-{facts.uid}.slice")
     return passed("no limit" if limit is None else str(limit), f"user-{facts.uid}.slice")

@@ -9,15 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service import plan
-from k3s_rootless.service.systemd import UserManager
+
+if TYPE_CHECKING:
+    from k3s_rootless.service import plan
+    from k3s_rootless.service.systemd import UserManager
 
 
 def perform(step: plan.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
+    # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
+    from k3s_rootless.service import plan
+
     match step:
         case plan.Reexecute():
             manager.reexecute()

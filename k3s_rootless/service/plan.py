@@ -150,7 +150,7 @@ def restart(state: UnitState) -> tuple[Step, ...]:
     steps: list[Step] = []
     if state.needs_reload:
         steps.append(Reload("the unit changed after systemd read it"))
-    if state.active_state == "failed":
+    if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
         # With the count of its starts, which would refuse one more (StartLimitBurst of K3s's unit is 3 in a minute).
         steps.append(ResetFailed(state.name, "it failed before"))
     return (*steps, Restart(state.name, "it was asked for"))

@@ -6,10 +6,8 @@ somebody edited or brought along, by content alone and without a record of our o
 
 from __future__ import annotations
 
-import hashlib
 import re
 from enum import Enum
-from importlib import resources
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.facts import UnitSettings
@@ -31,6 +29,8 @@ class Author(Enum):
 def render(settings: UnitSettings) -> str:
     """Give the unit's whole text, mark and all. Raises PreflightFailed for a path that no unit can name."""
     # Here, since jinja2 is needed only where a unit is rendered.
+    from importlib import resources
+
     from jinja2 import Environment, StrictUndefined
 
     if _NO_PROGRAM.search(settings.binary) or any(map(_unreadable, settings.binary)):
@@ -84,4 +84,6 @@ def _unreadable(char: str) -> bool:
 
 def digest(body: str) -> str:
     """Give the SHA-256 of a text, in hexadecimal."""
+    import hashlib
+
     return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()

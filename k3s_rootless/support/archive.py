@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ from k3s_rootless.support.facts import Item, Missing
 
 MANIFEST = "manifest.json"
 SCHEMA = "k3s-rootless/bundle-manifest/v1"
+NAME = "k3s-rootless-support"
+"""How archives, and the folders in them, are called; behind it stands when they were made, in 16 characters."""
 
 
 def files(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -81,9 +84,11 @@ def require_free(path: Path, *, force: bool) -> None:
 def write(path: Path, data: bytes, *, force: bool) -> None:
     """Write a file that only its owner may read: beside it first, synced, then put in its place.
 
-    A link of that name is replaced, never followed. Raises RootlessError, WouldOverwrite where somebody took the name since.
+    What a bundle left there that was killed is removed. A link of that name is replaced, never followed. Raises RootlessError,
+    WouldOverwrite where somebody took the name since.
     """
     require_free(path, force=force)
+    durable.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
     try:
         with durable.staged(path, data, 0o600) as new:
             _place(new, path, force=force)

@@ -2,7 +2,7 @@
 
 Each expression reads a line once: it starts at a fixed word or where a word begins, repeats one class of characters, and what
 may repeat is bounded or possessive. What would have to go back and forth is done by hand. So no line takes longer than in
-proportion to its length; a test holds each to that.
+proportion to its length; tests/test_linear.py holds each to that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _form(kind: str, hints: str, pattern: str) -> tuple[str, tuple[str, ...], re
 
 
 # Kind, words of which one stands in each line that the expression matches, and the expression; the group `secret` is what goes.
-_FORMS = (
+FORMS = (
     _form("k3s-token", "K10", r"(?<![A-Za-z0-9])K10[0-9a-fA-F]{6,}+(?:::[^\s\"'\\,;<>]++)?"),
     _form("jwt", "eyJ", r"(?<![A-Za-z0-9+/])eyJ[A-Za-z0-9_+/=.-]{8,}+"),
     _form("pem", "LS0tLS1", r"LS0tLS1[A-Za-z0-9+/_=-]{8,}+"),
@@ -73,7 +73,7 @@ _BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{64,}+={0,2}")
 
 def spans(line: str) -> Iterator[Span]:
     """Find what is secret in a line by what it looks like; spans may overlap, and come in no order."""
-    for kind, hints, pattern in _FORMS:
+    for kind, hints, pattern in FORMS:
         if any(hint in line for hint in hints):
             group = "secret" if "secret" in pattern.groupindex else 0
             yield from (Span(*found.span(group), kind) for found in pattern.finditer(line))

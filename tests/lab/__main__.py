@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.debian import releases
 from tests.lab.demo import demonstrate
 from tests.lab.driver import Lab
-from tests.lab.errors import LabError
 from tests.lab.site import Site
-from tests.payload import PayloadError
+from tests.machine import MachineError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _obey(options)
-    except (LabError, PayloadError) as error:
+    except MachineError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
 
@@ -26,8 +26,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     parser.add_argument("--name", default="play", help="which lab (default: %(default)s)")
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("up", help="boot a lab that stays")
-    actions.add_parser("shell", help="a shell as its user; boots it first if need be")
+    up = actions.add_parser("up", help="boot a lab that stays")
+    shell = actions.add_parser("shell", help="a shell as its user; boots it first if need be")
+    for action in (up, shell):
+        action.add_argument("--release", choices=releases.NAMES, help="of Debian (default: what this host runs)")
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
         action.add_argument("command", nargs=argparse.REMAINDER)
@@ -45,7 +47,7 @@ def _obey(options: argparse.Namespace) -> int:
         case "demo":
             return demonstrate()
         case "up":
-            Lab.up(name, stay=True)
+            Lab.up(name, release=options.release, stay=True)
             return _status(name)
         case "down":
             Lab.clear(name)
@@ -53,7 +55,7 @@ def _obey(options: argparse.Namespace) -> int:
         case "status":
             return _status(name)
         case "shell":
-            lab = Lab.find(name) if Site(name).settled() else Lab.up(name, stay=True)
+            lab = Lab.find(name) if Site(name).settled() else Lab.up(name, release=options.release, stay=True)
             return lab.attached("script", "--quiet", "--return", "--command", "bash --login", "/dev/null")
         case _:
             return Lab.find(name).attached(*options.command, as_root=options.action == "root")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from tests import payload
+from tests.debian import trees
 from tests.lab import cgroups, host
 from tests.lab.boot import Holder, boot, pid_of_systemd
 from tests.lab.errors import LabError
 from tests.lab.orders import give_default_orders
 from tests.lab.site import Site, one_at_a_time, sweep
-from tests.machine import HOME, RUNTIME_DIR, UID, USER, Completed
+from tests.machine import HOME, RUNTIME_DIR, UID, USER, Completed, systemd_version
 
 _ENTER = Path(__file__).with_name("enter.py")
 _ROOT = "root:0:0:/"
@@ -43,20 +46,21 @@ class Lab:
     def __init__(self, site: Site, holder: Holder | None = None) -> None:
         self.site = site
         self._holder = holder
-        self._systemd = pid_of_systemd(site)
+        self._pid_1 = pid_of_systemd(site)
         self.lacking = cgroups.lacking(site.cgroup)
         self.delegates = not self.lacking
         self.plays_k3s = not (site.state / "real-k3s").exists()
 
     @classmethod
-    def up(cls, label: str | None = None, *, tree: Path | None = None, stay: bool = False) -> Lab:
+    def up(cls, label: str | None = None, *, release: str | None = None, tree: Path | None = None, stay: bool = False) -> Lab:
         """Boot a lab, built of `tree` (the payload, by default), which dies with the calling thread unless it may `stay`.
 
-        Labs that died with their driver are cleared away first.
+        It stands on the Debian `release`, or on `$ROOTFS`, or on the host's own root file system. Labs that died with their
+        driver are cleared away first.
         """
-        lower = Path(os.environ.get("ROOTFS", "/"))
+        lower = trees.tree(release) if release else Path(os.environ.get("ROOTFS", "/"))
         host.require(lower)
-        contents = tree or payload.build()
+        contents = tree or payload.build(lower)
         site = Site(label or f"pid-{os.getpid()}")
         with one_at_a_time():
             sweep()
@@ -107,6 +111,11 @@ class Lab:
             )
         give_default_orders(self)
 
+    @cached_property
+    def systemd(self) -> int:
+        """The version of its systemd, such as 257."""
+        return systemd_version(self)
+
     def user(
         self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
     ) -> Completed:
@@ -132,6 +141,12 @@ class Lab:
             with suppress(KeyboardInterrupt):
                 return process.wait()
 
+    def install(self, program: Path, name: str) -> None:
+        """Put a program of this host into the lab's /usr/local/bin."""
+        place = Path(f"/proc/{self._pid_1}/root/usr/local/bin", name)
+        shutil.copyfile(program, place)
+        place.chmod(0o755)
+
     def log_in_again(self) -> None:
         """End the user's login and begin another: what an administrator changed for users comes into effect."""
         self.root("systemctl", "restart", "lab-login.service").check_returncode()
@@ -152,7 +167,7 @@ class Lab:
     def _command(self, cgroup: Path | None, who: str, environment: Mapping[str, str], args: tuple[str, ...]) -> list[str]:
         place = cgroup or self.site.cgroup / "init.scope"
         pairs = [f"{name}={value}" for name, value in environment.items()]
-        enter = [sys.executable, "-I", "-S", str(_ENTER), str(self._systemd), str(place), who]
+        enter = [sys.executable, "-I", "-S", str(_ENTER), str(self._pid_1), str(place), who]
         return [*enter, *pairs, "--", *args]
 
 

@@ -1,19 +1,21 @@
-"""Pytest fixtures for labs: `lab`, booted once for the session, and `fresh`, which makes a machine as good as new."""
+"""Pytest fixtures for labs: `lab`, booted once for the session, `any_systemd`, and `fresh`, which makes one as good as new."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
 
+from tests.debian import releases
 from tests.lab.driver import Lab
-from tests.lab.errors import LabError
 from tests.lab.orders import give_default_orders
-from tests.machine import HOME, RUNTIME_DIR, USER, Machine
-from tests.payload import PayloadError
+from tests.machine import HOME, RUNTIME_DIR, USER, Machine, MachineError
 
+_TIME_LIMIT = 10 * 60
+_STOPS_WITHIN = 30
 _UNIT = "k3s-rootless.service"
 _LEFT_BY_TESTS = (
     HOME / ".config" / "systemd",
@@ -30,22 +32,48 @@ def lab() -> Iterator[Lab]:
     """Boot a lab for the session; where that cannot be, skip with the reason."""
     try:
         machine = Lab.up()
-    except (LabError, PayloadError) as error:
+    except MachineError as error:
         absent("lab", str(error))
     yield machine
     machine.down()
 
 
-def absent(layer: str, reason: str) -> NoReturn:
+@pytest.fixture(scope="session", params=releases.NAMES)
+def any_systemd(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Boot a lab of each Debian release in turn, hence with each systemd; where one cannot be, skip with the reason.
+
+    Tests of one release run together: no more than one of these labs is up at a time.
+    """
+    release = releases.find(request.param)
+    try:
+        machine = Lab.up(f"pid-{os.getpid()}-{release.name}", release=release.name)
+    except MachineError as error:
+        absent(f"lab of Debian {release.name}", str(error), required=release.required)
+    yield machine
+    machine.down()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests in labs of other releases the time that their trees take to make, which falls to the first of them."""
+    for item in items:
+        if "any_systemd" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_TIME_LIMIT))
+
+
+def absent(layer: str, reason: str, *, required: bool = True) -> NoReturn:
     """Skip a test because `layer` cannot run here; where all layers are required, fail it."""
-    if os.environ.get("REQUIRE_LAYERS") == "1":
+    if required and os.environ.get("REQUIRE_LAYERS") == "1":
         pytest.fail(f"the {layer} is required, and cannot run: {reason}", pytrace=False)
     pytest.skip(f"no {layer}: {reason}")
 
 
 def fresh(machine: Machine) -> None:
     """Stop K3s on `machine`, and take away what tests have written for it and told the user manager."""
-    machine.user("systemctl", "--user", "stop", _UNIT)
+    try:
+        machine.user("systemctl", "--user", "stop", _UNIT, timeout=_STOPS_WITHIN)
+    except subprocess.TimeoutExpired:
+        # A rootlesskit whose child is ended before it was ready waits for ever, and K3s's unit sets no limit to a stop.
+        machine.user("systemctl", "--user", "kill", "--signal=KILL", _UNIT).check_returncode()
     # As root: what a container wrote belongs to one of the user's subordinate ids.
     machine.root("rm", "-rf", "--", *map(str, _LEFT_BY_TESTS)).check_returncode()
     machine.root("loginctl", "enable-linger", USER).check_returncode()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.machine import HOME, K3S, TOOL, Completed, Machine
 from tests.vm.machine import Vm
@@ -60,6 +61,11 @@ def kept() -> set[str]:
 @pytest.fixture
 def delegating_vm(vm: Vm, kept: set[str]) -> Vm:
     """Give the virtual machine as it is when an administrator has configured delegation and it is effective."""
+    return delegating(vm, kept)
+
+
+def delegating(vm: Vm, kept: set[str]) -> Vm:
+    """Put the virtual machine into the state in which delegation is configured and effective."""
     if DELEGATING in kept:
         vm.restore(DELEGATING)
         return vm
@@ -92,6 +98,16 @@ def lab_tool(lab: Machine) -> Tool:
     """Give the tool in the lab."""
     fresh(lab)
     return Tool(lab)
+
+
+@pytest.fixture
+def any_tool(any_systemd: Lab) -> Tool:
+    """Give the tool under each systemd in turn, in a lab whose stand-in starts as fast as it can."""
+    fresh(any_systemd)
+    tool = Tool(any_systemd)
+    if any_systemd.plays_k3s:
+        tool.order(delay=0.1, ready_delay=0.05, node_delay=0.05, deployments_delay=0.05)
+    return tool
 
 
 __all__ = ["K3S", "UNIT", "Tool"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import time
 from collections.abc import Iterator
@@ -90,14 +91,22 @@ def test_k3s_down_and_a_start_that_died(lab_tool: Tool) -> None:
 
     assert "K3s is not running" in of(files, "ports.json")["errors"][0]["message"]
     assert "not running" == of(files, "status.json")["state"]
-    assert "cgroup.delegation.memory" == of(files, "diagnosis.json")["cause"]["check"]
+    diagnosis = of(files, "diagnosis.json")
+    assert "k3s-rootless/diagnose/v1" == diagnosis["schema"]
+    assert "cgroup.delegation.memory" == diagnosis["cause"]["check"]
+    assert "inactive" == diagnosis["unit"]["active_state"]
+    assert diagnosis["cause"]["seen"], "what the host shows of it"
+    assert diagnosis["cause"]["seen"][0] in html.unescape(files["index.html"])
+    assert [] == diagnosis["errors"]
     assert "died" == of(files, "phases.json")["phases"][-1]["phase"]
     assert "failed to find memory cgroup" in files["index.html"]
 
 
 def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
     """The unit is found where it lies, and the last start is the journal's newest."""
-    lab_tool.up().check_returncode()
+    lab_tool.order(die={"after": 0.5, "message": "got negative mtu", "level": "fatal"})
+    lab_tool.up()
+    lab_tool.machine.user("systemctl", "--user", "stop", UNIT.name)
     lab.user("mkdir", "-p", "/tmp/empty-runtime").check_returncode()
     lab.user("chmod", "700", "/tmp/empty-runtime")
 
@@ -107,8 +116,12 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
 
     assert "cannot talk to the user manager" in of(files, "status.json")["errors"][0]["message"]
     assert "Delegate=yes" in files["unit.txt"]
-    assert "k3s is up and running" in files["journal/start-1.txt"]
-    assert any(one["phase"] == "K3s says that it is up" and one["time"] for one in of(files, "phases.json")["phases"])
+    assert "got negative mtu" in files["journal/start-1.txt"]
+    assert "died" == of(files, "phases.json")["phases"][-1]["phase"]
+    diagnosis = of(files, "diagnosis.json")
+    assert ("mtu-invalid", None, None) == (diagnosis["cause"]["id"], diagnosis["ready"], diagnosis["unit"])
+    assert "cannot talk to the user manager" in diagnosis["errors"][0]["message"]
+    assert "cannot talk to the user manager" in files["index.html"]
     assert {"status.json", "ports.json"} <= {one["name"] for one in of(files, "manifest.json")["files"] if one["problem"]}
 
 
@@ -162,10 +175,26 @@ def test_a_full_disk_leaves_nothing_behind(lab: Machine, lab_tool: Tool) -> None
     finally:
         lab.root("umount", place)
 
-    assert 1 == refused.returncode
+    assert 1 == refused.returncode, refused.stdout
     assert f"cannot write `{place}/support.tar.gz`: no space left on device" in refused.stderr
     assert "hint:" in refused.stderr
     assert "" == left
+
+
+def test_a_disk_that_is_nearly_full_takes_it(lab: Machine, lab_tool: Tool) -> None:
+    """It needs room for itself alone, once."""
+    place = "/tmp/narrow"
+    room = f"size=256k,uid={UID},gid={UID}"
+    lab.root("sh", "-c", f"mkdir -p {place} && mount -t tmpfs -o {room} tmpfs {place}").check_returncode()
+    try:
+        lab.user("dd", "if=/dev/zero", f"of={place}/fill", "bs=1k", "count=160").check_returncode()
+        written = lab_tool("bundle", "-o", f"{place}/support.tar.gz")
+        left = lab.user("ls", "-A", place).stdout.split()
+    finally:
+        lab.root("umount", place)
+
+    assert 0 == written.returncode, written.stderr
+    assert ["fill", "support.tar.gz"] == left
 
 
 def test_a_file_that_is_there_is_kept_and_a_link_is_not_followed(lab: Machine, lab_tool: Tool) -> None:

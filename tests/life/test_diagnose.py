@@ -1,269 +1,29 @@
-"""Causes brought about for real: `diagnose` names each at the first answer, its remedy is followed, and `up` is ready again."""
+"""What `diagnose` and `logs` say beside the causes of test_causes.py: busy ports, loops, files, lines as they come."""
 
 from __future__ import annotations
 
 import json
+import re
 import signal
+import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from tests.life.conftest import K3S, UNIT, Tool
+from tests.lab.fixtures import fresh
+from tests.life.causes import Case, broken, dies, order, wait
+from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, TOOL, Machine
 
 pytestmark = pytest.mark.lab
-DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
 LOG = f"{HOME}/.rancher/k3s/agent/containerd/containerd.log"
 LINES = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID {UNIT.name})"
-QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
-_SWITCH = "/proc/sys"
-Step = Callable[[Tool], None]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is broken how, what must be said of it, and how an administrator or the user follows the remedy."""
-
-    id: str
-    breaks: Step
-    mends: Step
-    mender: str
-    check: str | None = None
-    words: str = ""
-    seen: str = ""
-    ignore: tuple[str, ...] = ()
-
-
-def root(*scripts: str) -> Step:
-    def step(tool: Tool) -> None:
-        for script in scripts:
-            done = tool.machine.root("sh", "-c", script)
-            assert 0 == done.returncode, (script, done.stderr)
-
-    return step
-
-
-def drop_in(*lines: str) -> Step:
-    def step(tool: Tool) -> None:
-        text = "\n".join(("[Service]", *lines, ""))
-        tool.machine.user("mkdir", "-p", str(DROP_IN.parent)).check_returncode()
-        tool.machine.user("tee", str(DROP_IN), stdin=text).check_returncode()
-        tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
-
-    return step
-
-
-def without_drop_in(tool: Tool) -> None:
-    tool.machine.user("rm", "-rf", str(DROP_IN.parent)).check_returncode()
-    tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
-
-
-def order(**orders: object) -> Step:
-    return lambda tool: tool.order(**QUICK, **orders)
-
-
-def dies(words: str, **more: object) -> Step:
-    return order(die={"after": 0.2, "message": words, "level": "fatal", **more})
-
-
-def sysctl(key: str, value: str) -> Step:
-    return root(f"echo {value} > {_SWITCH}/{key.replace('.', '/')}")
-
-
-def both(*steps: Step) -> Step:
-    def step(tool: Tool) -> None:
-        for one in steps:
-            one(tool)
-
-    return step
-
-
-AWAY = "mv /usr/bin/{0} /usr/bin/{0}.away"
-BACK = "mv /usr/bin/{0}.away /usr/bin/{0}"
-MOUNT = "program=$(command -v mount.fuse3) && mv $program $program.away"
-UNMOUNT = (
-    "for place in /usr/sbin /sbin /usr/bin; do program=$place/mount.fuse3; "
-    "test ! -e $program.away || mv $program.away $program; done"
-)
-CONFIG = "/etc/rancher/k3s/config.yaml"
-SERVER = f"ExecStart=\nExecStart={K3S} server --rootless --snapshotter=fuse-overlayfs"
-CASES = (
-    Case(
-        "ip-forward",
-        sysctl("net.ipv4.ip_forward", "0"),
-        sysctl("net.ipv4.ip_forward", "1"),
-        "administrator",
-        "sysctl.ip_forward",
-        "net.ipv4.ip_forward is 0",
-        ignore=("sysctl",),
-    ),
-    Case(
-        "idmap-missing",
-        root(AWAY.format("newuidmap")),
-        root(BACK.format("newuidmap")),
-        "administrator",
-        "uidmap.newuidmap",
-        "newuidmap is not on the unit's PATH",
-        "newuidmap is nowhere on the unit's PATH",
-        ("uidmap",),
-    ),
-    Case(
-        "idmap-powerless",
-        root("chmod u-s /usr/bin/newuidmap; setcap -r /usr/bin/newuidmap 2>/dev/null || true"),
-        root("chown root:root /usr/bin/newuidmap", "chmod u+s /usr/bin/newuidmap"),
-        "administrator",
-        "uidmap.newuidmap",
-        ignore=("uidmap",),
-    ),
-    Case(
-        "subid-missing",
-        root("cp /etc/subuid /etc/subuid.kept", "sed -i /^alice:/d /etc/subuid"),
-        root("mv /etc/subuid.kept /etc/subuid"),
-        "administrator",
-        "subid.subuid",
-        "no subuid range for alice",
-        ignore=("subid",),
-    ),
-    Case(
-        "subid-overlap",
-        root("cp /etc/subuid /etc/subuid.kept", "echo alice:100100:65536 >> /etc/subuid"),
-        root("mv /etc/subuid.kept /etc/subuid"),
-        "administrator",
-        "subid.subuid",
-        "overlap",
-        ignore=("subid",),
-    ),
-    Case(
-        "userns-max",
-        # The lab shares this switch with its host, and cannot write it: the words, and a host that was mended since.
-        dies("failed to start the child: fork/exec /proc/self/exe: no space left on device", where="parent"),
-        order(),
-        "user",
-        "userns.max",
-        seen="finds nothing wrong now",
-    ),
-    Case(
-        "tun",
-        root("chmod 600 /dev/net/tun"),
-        root("chmod 666 /dev/net/tun"),
-        "administrator",
-        "device.tun",
-        seen="permission denied",
-    ),
-    Case(
-        "slirp4netns-missing",
-        drop_in("Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/nowhere"),
-        without_drop_in,
-        "administrator",
-        seen="50-test.conf",
-    ),
-    Case(
-        "cidr-invalid",
-        drop_in("Environment=K3S_ROOTLESS_CIDR=10.41.0.0"),
-        without_drop_in,
-        "user",
-        "env.valid",
-        words="10.41.0.0 is no network",
-        seen="the unit sets K3S_ROOTLESS_CIDR=10.41.0.0",
-    ),
-    Case(
-        "mtu-invalid",
-        drop_in("Environment=K3S_ROOTLESS_MTU=-5"),
-        without_drop_in,
-        "user",
-        "env.valid",
-        seen="K3S_ROOTLESS_MTU=-5",
-    ),
-    Case(
-        "copyup-invalid",
-        drop_in("Environment=K3S_ROOTLESS_COPYUPDIRS=/nowhere"),
-        without_drop_in,
-        "user",
-        words="/nowhere",
-        seen="K3S_ROOTLESS_COPYUPDIRS=/nowhere",
-    ),
-    Case(
-        "config-unreadable",
-        root(f"mkdir -p {CONFIG.rpartition('/')[0]}", f"echo 'debug: true' > {CONFIG}", f"chmod 600 {CONFIG}"),
-        root(f"rm {CONFIG}"),
-        "user",
-        "config.readable",
-        words=f"{CONFIG} is there",
-        seen="permission denied",
-        ignore=("k3s.version",),
-    ),
-    Case("flag-unknown", drop_in(f"{SERVER} --no-such-flag"), without_drop_in, "user", words="-no-such-flag"),
-    Case(
-        "exec-failed",
-        drop_in(SERVER.replace(K3S, "/nowhere/k3s")),
-        without_drop_in,
-        "user",
-        "k3s.binary",
-        "/nowhere/k3s",
-        "/nowhere/k3s: no such file or directory",
-    ),
-    Case(
-        "snapshotter-fuse",
-        root(MOUNT),
-        root(UNMOUNT),
-        "administrator",
-        "snapshotter.mount_fuse3",
-        words="mount.fuse3 is missing",
-        seen="mount.fuse3 is nowhere on the unit's PATH",
-    ),
-    Case("snapshotter-fuse", root("chmod 600 /dev/fuse"), root("chmod 666 /dev/fuse"), "administrator", seen="/dev/fuse: perm"),
-    Case(
-        "cgroup-evacuation",
-        order(version="v1.34.4+k3s1"),
-        order(),
-        "user",
-        "k3s.version",
-        ignore=("k3s.version",),
-    ),
-    Case("panic", order(panic=20_000, panic_after=0.2), order(), "user", words="nil pointer dereference"),
-    Case(
-        "unit-not-delegating",
-        both(drop_in("Delegate=no"), dies("delegated cgroup v2 controllers are required for rootless")),
-        both(without_drop_in, order()),
-        "user",
-        "unit.state",
-        seen="50-test.conf",
-    ),
-    Case("datastore-token", dies("bootstrap data already found and encrypted with different token"), order(), "user"),
-    Case(
-        "supervisor-port",
-        dies("Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"),
-        order(),
-        "user",
-        seen="nobody holds port 6444",
-    ),
-    Case("exit-chdir", drop_in("WorkingDirectory=/nowhere"), without_drop_in, "user", words="200/CHDIR"),
-    Case(
-        "exit-capabilities",
-        drop_in("CapabilityBoundingSet=CAP_CHOWN", "AmbientCapabilities=CAP_CHOWN"),
-        without_drop_in,
-        "user",
-    ),
-    Case(
-        "killed-by-memory",
-        both(),
-        both(),
-        "administrator",
-        words="SIGKILL",
-    ),
-    Case("cgroup-controller", dies("failed to find cpuset cgroup (v2)"), order(), "administrator", "cgroup.delegation.cpuset"),
-)
 
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and is broken and mended from then on."""
-    from tests.lab.fixtures import fresh
-
     fresh(lab)
     lab.root("sysctl", "-w", "net.ipv4.ip_forward=1")
     tool = Tool(lab)
@@ -271,59 +31,6 @@ def installed(lab: Machine) -> Iterator[Tool]:
     tool.up().check_returncode()
     yield tool
     fresh(lab)
-
-
-def wait(machine: Machine, condition: str) -> bool:
-    """Wait for a condition of the shell, for ten seconds at most."""
-    return (
-        machine.user("sh", "-c", f"for turn in $(seq 100); do {condition} && exit 0; sleep 0.1; done; exit 1").returncode == 0
-    )
-
-
-def start(tool: Tool, case: Case) -> None:
-    """Start K3s as it is broken, and wait until it is known to have failed, or to wait for what it lacks."""
-    machine = tool.machine
-    machine.user("systemctl", "--user", "stop", UNIT.name)
-    machine.user("systemctl", "--user", "reset-failed", UNIT.name)
-    case.breaks(tool)
-    machine.user("systemctl", "--user", "start", UNIT.name)
-    if case.id == "killed-by-memory":
-        machine.user("systemctl", "--user", "kill", "--signal=KILL", UNIT.name).check_returncode()
-    show = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '"
-    slow = case.id == "snapshotter-fuse"
-    waits = f"{LINES} | grep -q 'snapshotter cannot be enabled'" if slow else "false"
-    # A unit that is started again has the result of its last start: whatever is no success has died.
-    ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*) exit 0;; esac'
-    script = f"for turn in $(seq 100); do {ended}; {waits} && exit 0; sleep 0.05; done; exit 1"
-    assert 0 == machine.user("sh", "-c", script).returncode, f"{case.id}: K3s did not fail"
-
-
-@contextmanager
-def broken(tool: Tool, case: Case) -> Iterator[Any]:
-    try:
-        start(tool, case)
-        done = tool("diagnose", "--json")
-        yield done
-    finally:
-        case.mends(tool)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(installed: Tool, case: Case) -> None:
-    with broken(installed, case) as done:
-        found = json.loads(done.stdout)
-
-    assert 1 == done.returncode, done.stderr
-    cause = found["cause"]
-    assert cause is not None
-    assert (case.id, case.mender) == (cause["id"], cause["remedy"]["mender"]), cause
-    assert case.check is None or case.check == cause["check"]
-    assert case.words in cause["title"]
-    assert case.seen in "; ".join(cause["seen"])
-    up = installed.up()
-    assert 0 == up.returncode, up.stderr
-    well = installed("diagnose")
-    assert (0, "nothing is wrong: K3s is ready\n") == (well.returncode, well.stdout)
 
 
 @pytest.mark.parametrize("port", [10080, 6443])
@@ -343,10 +50,12 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
     found = json.loads(done.stdout)
     assert 1 == done.returncode
     assert ("forward-failed", False) == (found["cause"]["id"], found["cause"]["fatal"])
-    assert f"port {port} is held by a program of yours" == found["cause"]["seen"][0]
-    # Without its API K3s is no use to anybody: there `check` names the program, and its remedy is the one that is told.
+    seen, *more = found["cause"]["seen"]
+    # Without its API K3s is no use to anybody: there `check` names the holder too, and its remedy is the one that is told.
     assert ("net.port.api" if port == 6443 else "net.port") == found["cause"]["check"]
-    assert (port == 6443) == any("held by python3 (pid " in one for one in found["cause"]["seen"])
+    assert (port == 6443) == any("held by python3 (pid " in one for one in more)
+    assert seen.startswith(f"port {port} is held by your program `python3` (pid ")
+    assert re.search(r"of [\w.-]+\.(scope|service)", seen)
     assert 0 == installed.up().returncode
     assert wait(machine, f"{LINES} | grep -q 'Bound parent port :{port}'")
     assert 0 == installed("diagnose").returncode
@@ -445,3 +154,58 @@ def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -
         assert time.monotonic() - begun < 10
         following.send_signal(signal.SIGINT)
         assert 130 == following.wait(10)
+
+
+# Follows the unit's journal three ways, writes marks into it, and prints the milliseconds from mark to line of each.
+FOLLOWED = """
+import json, os, subprocess, sys, threading, time
+seen = {}
+def follow(name, *command):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def read():
+        for line in process.stdout:
+            at, found = time.monotonic(), line.find("mark-")
+            if found >= 0:
+                seen.setdefault((name, line[found : found + 8]), at)
+    threading.Thread(target=read, daemon=True).start()
+    return process
+unit, tool = sys.argv[1:]
+plain = follow("journalctl", "journalctl", "--follow", "--lines=0", f"--user-unit={unit}")
+ours = follow("ours", tool, "logs", "--follow", "--lines=0", "--since=now")
+written = {}
+def write(number, pipe):
+    mark = f"mark-{number:03}"
+    written[mark] = time.monotonic()
+    os.write(pipe, f"{mark}\\n".encode())
+pipe = os.open(os.path.expanduser("~/marks"), os.O_WRONLY)
+for number in range(100):  # until both follow
+    write(number, pipe)
+    time.sleep(0.3)
+    if len({name for name, _ in seen}) == 2:
+        break
+for number in range(number + 1, number + 21):
+    write(number, pipe)
+    time.sleep(0.05)
+time.sleep(1.5)
+plain.kill(), ours.terminate()
+marks = [mark for mark in written if ("ours", mark) in seen and ("journalctl", mark) in seen][1:]
+print(json.dumps([[1e3 * (seen[name, mark] - written[mark]) for mark in marks] for name in ("journalctl", "ours")]))
+"""
+
+
+def test_lines_are_passed_on_as_soon_as_journalctl_has_them(lab: Machine) -> None:
+    """What is new, journald tells its readers every 250 ms at most; beside that, ours may take no 100 ms."""
+    fresh(lab)
+    lab.user("sh", "-c", "rm -f ~/marks; mkfifo ~/marks").check_returncode()
+    says = ("sh", "-c", "while :; do cat ~/marks; done")
+    lab.user("systemd-run", "--user", "--quiet", f"--unit={UNIT.name}", *says).check_returncode()
+    try:
+        done = lab.user("python3", "-c", FOLLOWED, UNIT.name, TOOL)
+    finally:
+        fresh(lab)
+    plain, ours = json.loads(done.stdout)
+
+    assert len(ours) >= 15
+    later = sorted(mine - its for mine, its in zip(ours, plain, strict=True))
+    assert statistics.median(later) < 20, (plain, ours)
+    assert later[len(later) * 9 // 10] < 100, (plain, ours)

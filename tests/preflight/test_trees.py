@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight import checks, confinement, kernel_probes, network_probes, probes, session_probes
+from k3s_rootless.preflight import checks, confinement, kernel_probes, network_probes, nixos, probes, script, session_probes
 from k3s_rootless.preflight.facts import Delegation, Facts
 from k3s_rootless.preflight.records import Confinement
 from tests.preflight.trees import HOSTS, Host, plant
@@ -83,7 +84,7 @@ def test_each_host_says_where_it_is_known_from() -> None:
         ("Debian 13", "uidmap.newuidmap", "sudo apt-get install uidmap"),
         ("Debian 13", "snapshotter.mount_fuse3", "sudo apt-get install fuse3"),
         ("Arch", "snapshotter.mount_fuse3", "sudo pacman -S fuse3"),
-        ("Ubuntu 24.04", "userns.apparmor", "sudo apparmor_parser -r /etc/apparmor.d/k3s-rootless"),
+        ("Ubuntu 24.04", "userns.apparmor", "sudo apparmor_parser -r /etc/apparmor.d/k3s-rootless.usr.local.bin.k3s"),
         ("RHEL 9", "kernel.br_netfilter", "sudo modprobe -a br_netfilter"),
     ],
 )
@@ -109,3 +110,17 @@ def test_a_label_that_nobody_could_read_is_unknown(tmp_path: Path) -> None:
 
     assert found.verdict is Verdict.UNKNOWN
     assert isinstance(facts(host, tmp_path).confinement, Known | Unknown)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_each_host_gets_a_script_that_is_sound_and_covers_its_failures(name: str, tmp_path: Path) -> None:
+    seen = facts(HOSTS[name], plant(name, tmp_path))
+    mended = [one for one in checks.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
+    here = script.Host(seen.user, seen.uid, seen.distribution, "1.2.3")
+    asked = script.wanted(mended)
+
+    text = nixos.declared(asked, here.user) if here.family == "nixos" else script.render(mended, here)
+
+    checked = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False)
+    assert "" == checked.stdout
+    assert all(remedy.measures or f"by hand: {remedy.text}"[:100] in text for remedy in asked)

@@ -242,11 +242,15 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
         (STOPPED, f"restart {UNIT}: it was asked for"),
         (FAILED, f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for"),
         (
+            replace(RUNNING, active_state="activating", sub_state="auto-restart"),
+            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+        ),
+        (
             replace(RUNNING, needs_reload=True),
             f"reload the user manager: the unit changed after systemd read it\nrestart {UNIT}: it was asked for",
         ),
     ],
-    ids=["running", "stopped", "failed", "changed"],
+    ids=["running", "stopped", "failed", "dying again and again", "changed"],
 )
 def test_a_restart_starts_anew_with_what_is_configured(state: UnitState, expected: str) -> None:
     assert expected == told(plan.restart(state))

@@ -7,7 +7,11 @@ import hashlib
 import io
 import json
 import stat
+import subprocess
+import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,6 +74,56 @@ def test_a_file_that_is_there_is_kept_until_forced(tmp_path: Path) -> None:
 
     assert b"data" == path.read_bytes()
     assert [path] == list(tmp_path.iterdir())
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from k3s_rootless import durable
+with durable.staged(Path(sys.argv[1]), b"half of it", 0o600):
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Let a process write a file, and stand still before it puts it in its place."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"written\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", f"{archive.NAME}-20261124T000307Z.tar.gz"])
+def test_what_a_killed_bundle_left_is_removed_by_the_next(tmp_path: Path, name: str) -> None:
+    with writing(tmp_path / name):
+        pass
+    (left,) = tmp_path.iterdir()
+    assert 0o600 == stat.S_IMODE(left.stat().st_mode)
+
+    archive.write(tmp_path / "a.tar.gz", b"data", force=False)
+
+    assert [tmp_path / "a.tar.gz"] == list(tmp_path.iterdir())
+
+
+def test_what_is_being_written_and_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in (".b.tar.gz.abcdefgh.new", ".a.tar.gz.notes.new", "a.tar.gz.abcdefgh.new")]
+    for other in others:
+        other.write_text("mine")
+    link = tmp_path / ".a.tar.gz.linklink.new"
+    link.symlink_to(others[0])
+    fresh = tmp_path / ".a.tar.gz.justmade.new"
+    fresh.touch()
+    with writing(tmp_path / "a.tar.gz"):
+        before = set(tmp_path.iterdir())
+
+        archive.write(tmp_path / "a.tar.gz", b"data", force=False)
+
+        assert before | {tmp_path / "a.tar.gz"} == set(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("target", ["victim", "nothing"])

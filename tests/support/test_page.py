@@ -52,7 +52,8 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
         "ports": {"ports": [port(), port(parent_port=10443, verdict="fail", reason=text, target=text)], "errors": []},
         "version": {"k3s": "v1.33.4+k3s1", "k3s_path": "/usr/local/bin/k3s", "systemd": "257", "errors": []},
         "diagnosis": {
-            "cause": {"title": text, "line": text, "fatal": True, "check": "", "time": None, "remedy": None},
+            "cause": {"title": text, "line": text, "fatal": True, "seen": [f"seen {text}"], "why": text, "remedy": None},
+            "contributing": [{"id": "forward-failed", "title": f"also {text}", "line": text, "time": None, "remedy": None}],
             "errors": [],
         },
         "phases": {"start": BEGAN.isoformat(), "start_source": "systemd", "phases": phases(), "errors": []},
@@ -77,6 +78,8 @@ def test_all_of_it_is_on_the_page() -> None:
         "9.5 s",
         "not seen: no line says so",
         "plain 2",
+        "seen plain",
+        "also plain",
     ):
         assert wanted in shown
 

@@ -8,12 +8,12 @@ import signal
 import sys
 import time
 
-from tests.machine import USER
-from tests.payload import PayloadError
+from tests.debian import releases
+from tests.machine import USER, MachineError
 from tests.vm import image
 from tests.vm.door import Door
 from tests.vm.errors import VmError
-from tests.vm.machine import Vm
+from tests.vm.machine import RELEASE, Vm
 from tests.vm.place import LIVE, live
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _obey(options)
-    except (VmError, PayloadError) as error:
+    except MachineError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
 
@@ -30,8 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("build", help="build the image, if it does not exist yet")
-    actions.add_parser("boot", help="boot a machine, which is there until this command is ended")
+    build = actions.add_parser("build", help="build the image, if it does not exist yet")
+    boot = actions.add_parser("boot", help="boot a machine, which is there until this command is ended")
+    for action in (build, boot):
+        action.add_argument("--release", choices=releases.NAMES, default=RELEASE, help="of Debian (default: %(default)s)")
     actions.add_parser("shell", help="a shell as its user")
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
@@ -43,10 +45,10 @@ def _parser() -> argparse.ArgumentParser:
 def _obey(options: argparse.Namespace) -> int:
     match options.action:
         case "build":
-            sys.stdout.write(f"{image.build().path}\n")
+            sys.stdout.write(f"{image.build(releases.find(options.release)).path}\n")
             return 0
         case "boot":
-            return _hold()
+            return _hold(options.release)
         case "shell":
             return Door(live(), USER).attached()
         case "down":
@@ -56,12 +58,12 @@ def _obey(options: argparse.Namespace) -> int:
             return Door(live(), login).attached(*options.command)
 
 
-def _hold() -> int:
+def _hold(release: str) -> int:
     # Either signal ends the machine in good order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        with Vm.boot() as vm:
+        with Vm.boot(release=release) as vm:
             LIVE.unlink(missing_ok=True)
             LIVE.symlink_to(vm.directory.name)
             seconds = time.monotonic() - started

@@ -77,9 +77,10 @@ put /etc/ssh/sshd_config.d/driver.conf <<'CONF'
 PasswordAuthentication no
 MaxSessions 200
 MaxStartups 200
-PerSourcePenalties no
 PrintLastLog no
 CONF
+# Since OpenSSH 9.8; those before refuse to start with it.
+! grep -q PerSourcePenalties "$root/usr/sbin/sshd" || echo 'PerSourcePenalties no' >>"$root/etc/ssh/sshd_config.d/driver.conf"
 sed -i '/pam_motd\|pam_mail/d' "$root/etc/pam.d/sshd"
 
 chroot "$root" systemctl enable network.service control.service ssh.service

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.debian.bootstrap import SEARCH_PATH
 from tests.machine import K3S
 from tests.vm.errors import VmError
-from tests.vm.image import SEARCH_PATH
 
 
 def payload_disk(tree: Path, directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Pytest fixtures for virtual machines: `vm`, booted once for the session, and `stock_vm`, as good as just booted."""
+"""Pytest fixtures for virtual machines: `vm` and `older_vm`, each booted once for the session, and taken back to that state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.payload import PayloadError
-from tests.vm.errors import VmError
-from tests.vm.machine import Vm
+from tests.machine import MachineError
+from tests.vm.machine import RELEASE, Vm
 
+OLDER = "bookworm"
+"""The release of `older_vm`: Linux 6.1 and systemd 252."""
 _TIME_LIMIT = 30 * 60
 
 
@@ -23,15 +24,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def vm() -> Iterator[Vm]:
     """Boot a machine for the session; where that cannot be, skip with the reason."""
-    # Not at the top: pytest wants to be the first to import a plugin.
-    from tests.lab.fixtures import absent
+    yield from _booted(RELEASE)
 
-    try:
-        machine = Vm.boot()
-    except (VmError, PayloadError) as error:
-        absent("vm", str(error))
-    yield machine
-    machine.down()
+
+@pytest.fixture(scope="session")
+def older_vm() -> Iterator[Vm]:
+    """Boot a machine of Debian 12 for the session; where that cannot be, skip with the reason."""
+    yield from _booted(OLDER)
 
 
 @pytest.fixture
@@ -39,3 +38,23 @@ def stock_vm(vm: Vm) -> Vm:
     """Return the session's machine, taken back to the state in which it was booted."""
     vm.restore()
     return vm
+
+
+@pytest.fixture(params=["vm", "older_vm"])
+def each_stock_vm(request: pytest.FixtureRequest) -> Vm:
+    """Return each of the session's machines in turn, taken back to the state in which it was booted."""
+    machine: Vm = request.getfixturevalue(request.param)
+    machine.restore()
+    return machine
+
+
+def _booted(release: str) -> Iterator[Vm]:
+    # Not at the top: pytest wants to be the first to import a plugin.
+    from tests.lab.fixtures import absent
+
+    try:
+        machine = Vm.boot(release=release)
+    except MachineError as error:
+        absent(f"vm of Debian {release}", str(error))
+    yield machine
+    machine.down()

@@ -7,20 +7,24 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from tests import payload
+from tests.debian import releases, trees
 from tests.lab.orders import give_default_orders
-from tests.machine import TOOL, USER, Completed
+from tests.machine import TOOL, USER, Completed, systemd_version
+from tests.vm import image
 from tests.vm.disk import payload_disk
 from tests.vm.door import Door, new_run, send
 from tests.vm.errors import VmError
-from tests.vm.image import build
 from tests.vm.place import Place
 from tests.vm.process import RemoteProcess
 from tests.vm.qemu import Qemu
 
+RELEASE = "trixie"
+"""The Debian release of a machine of which no other is wanted."""
 STOCK = "stock"
 """The snapshot of the machine as it was booted, with the project installed and nobody logged in."""
 
@@ -36,14 +40,14 @@ class Vm:
     name = "vm"
     delegates = True
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path | None = None, release: str = RELEASE) -> None:
         self.plays_k3s = not os.environ.get("K3S_BINARY")
-        self._image = build()
+        self._image = image.build(releases.find(release))
         self._place = Place()
         self._user = Door(self.directory, USER)
         self._root = Door(self.directory, "root")
         try:
-            disk = payload_disk(tree, self.directory)
+            disk = payload_disk(tree or payload.build(trees.tree(release)), self.directory)
             memory = _MEMORY if self.plays_k3s else _MEMORY_FOR_K3S
             self.hardware = Qemu(self._image, disk, self.directory, memory)
         except BaseException:
@@ -52,9 +56,9 @@ class Vm:
         self._ports = self.hardware.ports()
 
     @classmethod
-    def boot(cls, tree: Path | None = None) -> Self:
-        """Boot a machine that has `tree` (the payload, by default), and keep that state as `STOCK`."""
-        vm = cls(tree or payload.build())
+    def boot(cls, tree: Path | None = None, release: str = RELEASE) -> Self:
+        """Boot a machine of `release` that has `tree` (the payload, by default), and keep that state as `STOCK`."""
+        vm = cls(tree, release)
         try:
             vm.await_boot()
             give_default_orders(vm)
@@ -76,6 +80,11 @@ class Vm:
     def directory(self) -> Path:
         """Where the host keeps what belongs to this machine."""
         return self._place.path
+
+    @cached_property
+    def systemd(self) -> int:
+        """The version of its systemd, such as 257."""
+        return systemd_version(self)
 
     def user(
         self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None

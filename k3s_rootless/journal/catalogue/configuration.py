@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, setting, sign, user
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, environment, sign, user
 
 FAILURES = (
     Failure(
         "config-unreadable",
         "{path} is there, and this user may not read it",
         "K3s reads the host's configuration file in rootless mode too, and dies when it cannot",
-        setting("have K3s read a file of your own", "Environment=K3S_CONFIG_FILE=%h/.config/k3s/config.yaml"),
+        environment(
+            # K3s dies as well when the file that it is told to read is not there.
+            "have K3s read a file of your own",
+            "K3S_CONFIG_FILE=%h/.config/k3s/config.yaml",
+            "mkdir -p ~/.config/k3s && touch ~/.config/k3s/config.yaml",
+        ),
         (
             sign(
                 "/etc/rancher/k3s/config.yaml",
@@ -38,6 +43,7 @@ FAILURES = (
             "take it out",
             "systemctl --user cat k3s-rootless.service",
             "systemctl --user edit k3s-rootless.service   # ExecStart= and ExecStart=... without it",
+            RESTART,
         ),
         (
             sign("flag provided but not defined", r"flag provided but not defined: (?P<flag>-[\w.-]{1,100})"),

@@ -8,6 +8,11 @@ from enum import Enum
 
 from k3s_rootless.finding import Mender, Remedy
 
+SYSCTL_FILE = "60-k3s-rootless.conf"
+# Not systemctl: it refuses to start a unit that died three times in a minute, and does not read what changed.
+RESTART = "k3s-rootless restart"
+_DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
+
 
 class Weight(Enum):
     """What a line of this kind says about the start that it is found in."""
@@ -70,20 +75,30 @@ def administrator(text: str, *commands: str) -> Remedy:
     return Remedy(Mender.ADMINISTRATOR, text, commands)
 
 
-def setting(text: str, line: str) -> Remedy:
-    """Give the remedy that is a line in a drop-in of the unit."""
+def environment(text: str, assignment: str, *before: str) -> Remedy:
+    """Give the remedy that is a variable of the unit; `before` are commands that it needs first."""
+    return user(text, *before, *drop_in(f"Environment={assignment}"), RESTART)
+
+
+def arguments(text: str, option: str) -> Remedy:
+    """Give the remedy that is an option of K3s, to be put by hand behind those that its unit gives it."""
     return user(
         text,
-        f"systemctl --user edit k3s-rootless.service   # under [Service]: {line}",
-        "systemctl --user restart k3s-rootless.service",
+        "systemctl --user cat k3s-rootless.service",
+        f"systemctl --user edit k3s-rootless.service   # under [Service]: ExecStart= and ExecStart=... {option}",
+        RESTART,
     )
+
+
+def drop_in(line: str) -> tuple[str, str]:
+    """Give the commands that set something for the service.
+
+    The line goes to the end of the file that `systemctl --user edit` writes: what is read last counts (systemd.unit(5)).
+    """
+    return f"mkdir -p {_DROP_INS}", f"printf '%s\\n' '[Service]' '{line}' >> {_DROP_INS}/override.conf"
 
 
 def sysctl(file: str, *assignments: str) -> Remedy:
     """Give the remedy that sets sysctls now and for later boots, in a file of their own."""
     lines = tuple(f"echo '{one}' | sudo tee -a /etc/sysctl.d/{file}" for one in assignments)
     return administrator(f"set {' and '.join(assignments)}", *lines, "sudo sysctl --system")
-
-
-SYSCTL_FILE = "60-k3s-rootless.conf"
-RESTART = "systemctl --user restart k3s-rootless.service"

@@ -162,7 +162,7 @@ FAILURES = (
             "k3s-rootless check subid",
         ),
         (
-            sign("failed to Lchown ", r"failed to Lchown .{0,600}? for UID \d+, GID \d+.{0,600}?invalid argument"),
+            sign("failed to Lchown ", r"failed to Lchown .{0,300}? for UID \d{1,10}, GID \d{1,10}\b.{0,300}?invalid argument"),
             sign("increasing the number of subordinate IDs", r"try increasing the number of subordinate IDs"),
             sign("potentially insufficient", r"potentially insufficient UIDs or GIDs available in user namespace"),
         ),

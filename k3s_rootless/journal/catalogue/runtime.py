@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, sysctl, user
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, arguments, sign, sysctl, user
 
 FAILURES = (
     Failure(
@@ -38,7 +38,7 @@ FAILURES = (
         "selinux",
         "SELinux keeps K3s, or a Pod, from something",
         "its policy knows /var/lib/rancher, not the home directory; --selinux is not supported there",
-        setting("leave --selinux out, and use fuse-overlayfs", "ExecStart= and ExecStart=... --snapshotter=fuse-overlayfs"),
+        arguments("leave --selinux out, and use fuse-overlayfs", "--snapshotter=fuse-overlayfs"),
         (
             sign("preparing rootfs caused", r"preparing rootfs caused: permission denied"),
             sign("not running in context", r"process is not running in context '\w{1,64}'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, sign, user
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, drop_in, sign, user
 
 FAILURES = (
     Failure(
@@ -49,7 +49,11 @@ FAILURES = (
         "exec-failed",
         "systemd cannot run {path}",
         "ExecStart names a program that is not there, or that this user may not run",
-        user("write the unit anew, with the path of the k3s that is there", "k3s-rootless check k3s", "k3s-rootless up"),
+        user(
+            "write the unit anew, with the path of the k3s that is there; where a drop-in names another, take that out first",
+            "k3s-rootless check k3s",
+            "k3s-rootless up",
+        ),
         (
             sign(" executable ", r"(Failed to locate|Unable to locate) executable '?(?P<path>[^\s:']{1,400})'?:"),
             sign(
@@ -115,7 +119,8 @@ FAILURES = (
         "systemd-oomd or the kernel ended it under memory pressure; idle it needs 500 to 800 MiB",
         administrator(
             "give the host more memory or swap, or K3s less to do (--disable traefik,metrics-server)",
-            "systemctl --user edit k3s-rootless.service   # under [Service]: ManagedOOMPreference=avoid",
+            *drop_in("ManagedOOMPreference=avoid"),
+            RESTART,
         ),
         (
             sign("systemd-oomd killed", r"systemd-oomd killed \d+ process"),

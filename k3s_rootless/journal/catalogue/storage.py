@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, user
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, arguments, environment, sign, user
 
-_OVERLAY = setting(
+_OVERLAY = arguments(
     "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
-    "ExecStart= and ExecStart=... --snapshotter=fuse-overlayfs",
+    "--snapshotter=fuse-overlayfs",
 )
 
 FAILURES = (
@@ -66,7 +66,7 @@ FAILURES = (
         "home-remote",
         "the data directory is on a file system that K3s cannot live on",
         "NFS, CIFS and their like know nothing of subordinate ids, and lock badly",
-        setting("put the data on a local disk", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        arguments("put the data on a local disk", "--data-dir=/var/tmp/USER/k3s"),
         (
             sign("lchown ", r"(?<!: )lchown \S{1,300}?: (operation not permitted|invalid argument)", weight=Weight.SURVIVED),
             sign("database is locked", r"database is locked", weight=Weight.SURVIVED),
@@ -78,7 +78,7 @@ FAILURES = (
         "noexec",
         "programs cannot be run from the data directory",
         "K3s unpacks its programs there; the file system is mounted noexec, or it cannot be written",
-        setting("put the data where programs may be run", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        arguments("put the data where programs may be run", "--data-dir=/var/tmp/USER/k3s"),
         (
             sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
             sign("permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"),
@@ -95,9 +95,9 @@ FAILURES = (
         "device-unknown",
         "the kubelet does not find the device that the data directory is on",
         "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not know",
-        setting(
+        arguments(
             "switch the measuring off, or put the data on ext4 or xfs",
-            "ExecStart= and ExecStart=... --kubelet-arg=feature-gates=LocalStorageCapacityIsolation=false",
+            "--kubelet-arg=feature-gates=LocalStorageCapacityIsolation=false",
         ),
         (
             sign(
@@ -130,7 +130,7 @@ FAILURES = (
         "socket-path",
         "the path of a socket is too long",
         "sockets have paths of at most 107 bytes, and K3s makes some below the data directory",
-        setting("use a data directory with a shorter path", "ExecStart= and ExecStart=... --data-dir=/var/tmp/USER/k3s"),
+        arguments("use a data directory with a shorter path", "--data-dir=/var/tmp/USER/k3s"),
         (
             sign("bind: invalid argument", r"listen unix (?P<path>\S{1,600}?): bind: invalid argument"),
             sign("socket path is too long", r"the specified API socket path is too long"),
@@ -141,7 +141,7 @@ FAILURES = (
         "host-path",
         "a directory cannot be made or mounted as asked",
         "below /etc, /run and /var/lib, Pods and K3s see copies of the host's, not the host's own",
-        setting("have K3s show more of the host's directories", "Environment=K3S_ROOTLESS_COPYUPDIRS=/data"),
+        environment("have K3s show more of the host's directories", "K3S_ROOTLESS_COPYUPDIRS=/data"),
         (
             sign(
                 "failed to setup mount",
@@ -155,7 +155,7 @@ FAILURES = (
         "copyup-invalid",
         "K3S_ROOTLESS_COPYUPDIRS names {path}, which cannot be copied up",
         "each of its directories must exist, and /tmp cannot be one of them",
-        setting("name directories that exist, or none at all", "Environment=K3S_ROOTLESS_COPYUPDIRS="),
+        environment("name directories that exist, or none at all", "K3S_ROOTLESS_COPYUPDIRS="),
         (
             sign("cannot be copied up", r"(?P<path>/tmp) cannot be copied up"),
             sign("failed to create bind mount on", r"failed to create bind mount on (?P<path>\S{1,300}?): .{1,60}"),

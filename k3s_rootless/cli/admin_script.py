@@ -1,0 +1,44 @@
+"""`k3s-rootless check --admin-script`: what an administrator has to do here, as one script to review."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless import __version__
+from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.preflight import nixos, script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.finding import Finding
+
+
+def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
+    """Answer with the script alone, so that it can be written to a file; whatever else there is to say goes to stderr."""
+    from k3s_rootless.preflight import probes
+
+    host = script.Host(session.user, session.uid, probes.distribution(session.paths.root), __version__)
+    mended = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
+    asked = script.wanted(mended)
+    if undo:
+        text = script.render_undo(host)
+    elif not asked:
+        text = ""
+        session.report.story("nothing for an administrator to do")
+    elif host.family == "nixos":
+        text = nixos.declared(asked, session.user)
+    else:
+        text = script.render(mended, host)
+    for one in mended:
+        if one.remedy is not None and one.remedy.mender is not Mender.ADMINISTRATOR:
+            session.report.story(f"not in the script: {one.check}, which {_who(one.remedy.mender)}")
+    if text:
+        session.report.answer(text.rstrip("\n"))
+    covered = [one.check for ones in asked.values() for one in ones]
+    session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
+
+
+def _who(mender: Mender) -> str:
+    return "nobody can mend on this host" if mender is Mender.NOBODY else "you can mend yourself: k3s-rootless check"

@@ -1,0 +1,170 @@
+"""The administrator's script: one POSIX shell program that mends what an administrator must mend on this host.
+
+It is printed to be read and is never run by us. Every value in it was quoted for the shell here; see the template for what
+the measures become, and for how they are taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from shlex import quote
+
+from k3s_rootless import measure
+from k3s_rootless.finding import Finding, Mender, Remedy
+from k3s_rootless.measure import Measure, Then
+from k3s_rootless.printable import printable
+
+_LONGEST_COMMAND = 4000
+RECORDS = "/var/lib/k3s-rootless"
+FAMILIES = {
+    "debian": "debian",
+    "ubuntu": "debian",
+    "raspbian": "debian",
+    "fedora": "fedora",
+    "rhel": "fedora",
+    "centos": "fedora",
+    "suse": "suse",
+    "opensuse": "suse",
+    "arch": "arch",
+    "nixos": "nixos",
+    "alpine": "alpine",
+}
+_PACKAGES = {
+    "newuidmap": {"debian": "uidmap", "fedora": "shadow-utils", "suse": "shadow", "arch": "shadow"},
+    "mount.fuse3": {"debian": "fuse3", "fedora": "fuse3", "suse": "fuse3", "arch": "fuse3"},
+    "dbus.socket": {"debian": "dbus-user-session", "fedora": "dbus-daemon", "suse": "dbus-1-daemon", "arch": "dbus"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Whom the script is for, and where: `distribution` is `ID` and `ID_LIKE` of os-release."""
+
+    user: str
+    uid: int
+    distribution: str
+    version: str
+
+    @property
+    def family(self) -> str:
+        """Name the family of distributions; empty for one that is unknown."""
+        return next((FAMILIES[word] for word in self.distribution.lower().split() if word in FAMILIES), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One remedy in the script: what it does, for which findings, and its lines."""
+
+    text: str
+    because: Sequence[str]
+    lines: Sequence[str]
+
+
+def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
+    """Give the administrator's remedies of these findings, each with the findings that ask for it, in their order."""
+    asked: dict[Remedy, list[Finding]] = {}
+    for one in findings:
+        if one.remedy is not None and one.remedy.mender is Mender.ADMINISTRATOR:
+            asked.setdefault(one.remedy, []).append(one)
+    return asked
+
+
+def render(findings: Iterable[Finding], host: Host) -> str:
+    """Give the script that mends these findings."""
+    asked = wanted(findings)
+    steps = [
+        Step(
+            printable(remedy.text),
+            [_because(one) for one in ones],
+            [line for each in remedy.measures for line in _lines(each, host)],
+        )
+        for remedy, ones in asked.items()
+        if remedy.measures
+    ]
+    by_hand = [
+        line for remedy in asked if not remedy.measures for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
+    ]
+    kinds = {type(each).__name__ for remedy in asked for each in remedy.measures}
+    return _script(host, undo=False, steps=steps, by_hand=by_hand, kinds=kinds)
+
+
+def render_undo(host: Host) -> str:
+    """Give the script that takes back whatever scripts for this user did, by their record."""
+    return _script(host, undo=True, steps=[], by_hand=[], kinds=set())
+
+
+def _script(host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[str], kinds: set[str]) -> str:
+    # Here, since jinja2 is needed only where a script is asked for.
+    from jinja2 import Environment, StrictUndefined
+
+    template = resources.files("k3s_rootless").joinpath("units", "administrator.sh.j2").read_text("utf-8")
+    # The output is a shell script and no HTML: each value was quoted for the shell before it gets here.
+    environment = Environment(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.from_string(template).render(
+        undo=undo,
+        steps=steps,
+        by_hand=by_hand,
+        has=kinds.__contains__,
+        who=printable(f"{host.user} (uid {host.uid})"),
+        version=host.version,
+        record=f"{RECORDS}/{host.uid}",
+        afterwards=quote(f"done; now {host.user} logs in once more and runs: k3s-rootless check"),
+    )
+
+
+def _because(finding: Finding) -> str:
+    seen = f": {finding.observed}" if finding.observed else ""
+    return printable(f"{finding.check}{seen}; {finding.reason}" if finding.reason else f"{finding.check}{seen}")
+
+
+def _commands(remedy: Remedy) -> list[str]:
+    return [f"    {printable(command, _LONGEST_COMMAND)}" for command in remedy.commands]
+
+
+def _lines(each: Measure, host: Host) -> list[str]:
+    match each:
+        case measure.File():
+            lines = _file(each)
+        case measure.Sysctl(key, value, least):
+            lines = [f"set_sysctl {quote(key)} {quote(value)}" + (" least" if least else "")]
+        case measure.Module(name):
+            lines = [f"load_module {quote(name)}"]
+        case measure.Package(brings):
+            lines = [f"add_package {quote(_PACKAGES[brings].get(host.family, brings))}"]
+        case measure.SubordinateIds(user):
+            lines = [f"give_ids {quote(user)} {host.uid}"]
+        case measure.Mode(path, change):
+            lines = [f"change_mode {quote(path)} {quote(change)}"]
+        case measure.PlainFile(path):
+            lines = [f"make_plain {quote(path)}"]
+        case measure.BootArgument(arguments):
+            lines = [f"add_boot_argument {quote(one)}" for one in arguments]
+        case measure.Linger(user):
+            lines = [f"let_linger {quote(user)}"]
+    return lines
+
+
+def _file(each: measure.File) -> list[str]:
+    end = "END"
+    while end in each.text.splitlines():
+        end += "_"
+    path = quote(each.path)
+    written = [f"put {path} <<'{end}'", each.text.rstrip("\n"), end]
+    match each.then:
+        # Noted first, so that it comes last when the record is taken back from its end: after the file is gone.
+        case Then.SYSTEMD:
+            return ["note systemd", *written, "systemctl daemon-reload"]
+        case Then.UDEV:
+            return ["note udev", *written, "! have udevadm || udevadm control --reload"]
+        case Then.APPARMOR:
+            return [*written, f"note profile {path}", f"apparmor_parser -r {path}"]
+        case Then.NOTHING:
+            return written

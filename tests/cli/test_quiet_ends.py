@@ -1,0 +1,113 @@
+"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ENTRY = json.dumps(
+    {"MESSAGE": "level=info msg=hello", "SYSLOG_IDENTIFIER": "k3s", "_SYSTEMD_USER_UNIT": "k3s-rootless.service"}
+)
+FATAL = ENTRY.replace("level=info msg=hello", "panic: no luck")
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Give a directory with a journalctl that tells its process id, says something, and never ends; and a pipe without end."""
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\necho '{ENTRY}'\nexec sleep 600\n")
+    program.chmod(0o755)
+    os.mkfifo(tmp_path / "never")
+    (tmp_path / "export.json").write_text(f"{FATAL}\n")
+    return tmp_path
+
+
+@contextmanager
+def running(place: Path, *args: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
+    environ = {"PATH": f"{place}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(place / "none"), "HOME": str(place), "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "k3s_rootless", *args]
+    # Whoever runs the tests in the background ignores the signal, and what they start with them.
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        env=environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads here)
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "sleep" in Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return False
+
+
+def told(path: Path) -> int:
+    """Wait until a process id was written, and give it."""
+    deadline = time.monotonic() + 20
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "args", [("logs", "-f", "--since", "now"), ("bundle", "-o", "{place}/x.tar.gz")], ids=["logs", "bundle"]
+)
+def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, ...]) -> None:
+    with running(place, *(word.format(place=place) for word in args)) as process:
+        pid = told(place / "pid")
+        assert alive(pid) or process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+
+    assert (INTERRUPTED, b"interrupted") == (process.returncode, said.strip())
+    assert not alive(pid)
+    assert not list(place.glob("*.tar.gz"))
+
+
+def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
+    # Opened by us once it is opened for reading: from then on it waits for lines.
+    with running(place, "diagnose", "--file", str(place / "never")) as process, (place / "never").open("wb"):
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+
+    assert (INTERRUPTED, b"interrupted") == (process.returncode, said.strip())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("logs", "-f", "--since", "now"), ("diagnose", "--file", "{place}/export.json"), ("bundle", "--list")],
+    ids=["logs", "diagnose", "bundle"],
+)
+def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -> None:
+    if args[0] != "logs":
+        (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with running(place, *(word.format(place=place) for word in args), stdout=writing) as process:
+        os.close(writing)
+        _, said = process.communicate(timeout=40)
+
+    assert 1 == process.returncode
+    assert b"Traceback" not in said
+    assert b"Broken" not in said
+    if args[0] == "logs":
+        assert not alive(int((place / "pid").read_text()))

@@ -1,0 +1,134 @@
+"""The administrator's script: sound shell whatever the values are, and nothing in it that was not asked for."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k3s_rootless import measure
+from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.measure import Measure, Then
+from k3s_rootless.preflight import nixos, script
+
+HOST = script.Host("alice", 1500, "debian", "1.2.3")
+EVERY_KIND: tuple[Measure, ...] = (
+    measure.File("/etc/systemd/system/user@.service.d/60-k3s-rootless.conf", "[Service]\nDelegate=cpu\n", Then.SYSTEMD),
+    measure.File("/etc/apparmor.d/k3s-rootless", "END\nprofile\n", Then.APPARMOR),
+    measure.File("/etc/udev/rules.d/60-k3s-rootless.rules", "#\n", Then.UDEV),
+    measure.Sysctl("net.ipv4.ip_forward", "1"),
+    measure.Sysctl("user.max_user_namespaces", "28633", least=True),
+    measure.Module("tun"),
+    measure.Package("newuidmap"),
+    measure.Package("mount.fuse3"),
+    measure.Package("dbus.socket"),
+    measure.SubordinateIds("alice"),
+    measure.Mode("/usr/bin/newuidmap", "u+s"),
+    measure.PlainFile("/etc/subuid"),
+    measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
+    measure.Linger("alice"),
+)
+
+
+def finding(*measures: Measure, text: str = "mend it", observed: str = "seen", commands: tuple[str, ...] = ()) -> Finding:
+    remedy = Remedy(Mender.ADMINISTRATOR, text, commands, measures)
+    return Finding("a.check", "title", Verdict.FAIL, observed, "source", "reason", remedy)
+
+
+def shellcheck(text: str) -> str:
+    done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("distribution", ["debian", "ubuntu debian", "fedora", "rhel", "opensuse-tumbleweed suse", "arch", ""])
+def test_shellcheck_has_nothing_to_say(distribution: str) -> None:
+    host = script.Host("alice", 1500, distribution, "1.2.3")
+
+    assert "" == shellcheck(script.render([finding(one) for one in EVERY_KIND], host))
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND, ids=repr)
+def test_a_script_for_one_thing_is_whole(kind: Measure) -> None:
+    assert "" == shellcheck(script.render([finding(kind)], HOST))
+
+
+def test_the_one_that_takes_back_is_sound() -> None:
+    assert "" == shellcheck(script.render_undo(HOST))
+    assert "" == shellcheck(nixos.declared(script.wanted([finding(one) for one in EVERY_KIND]), "alice"))
+
+
+def test_what_no_script_can_do_is_said_by_it() -> None:
+    text = script.render([finding(text="mount it without nosuid", commands=("echo $HOME `id`",))], HOST)
+
+    said = subprocess.run(["sh", "-c", text.replace('"$(id -u)"', "0")], capture_output=True, text=True, check=False)
+
+    assert 1 == said.returncode
+    assert "by hand: mount it without nosuid\n    echo $HOME `id`\n" in said.stderr
+    assert "" == shellcheck(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+)
+def test_no_value_gets_out_of_its_quotes(value: str, words: str) -> None:
+    """What a hostile name, path or observation says is never executed: the shell parses it, and nothing runs."""
+    hostile = [
+        finding(measure.Mode(f"/nowhere/{value}", "u+s"), text=words, observed=words),
+        finding(measure.SubordinateIds(value), text=f"{words}; exit 77", observed=f"\n exit 77 {words}"),
+        finding(measure.File(f"/nowhere/{value}", f"{words}\nEND\nexit 77\n"), observed="$(exit 77)"),
+        finding(text=f"END\nexit 77\n{words}"),
+    ]
+    text = script.render(hostile, script.Host(value, 1500, "debian", "1.2.3"))
+
+    # Every function that would change something is replaced by one that only shows what it was given.
+    stubs = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode"))
+    body = text.split("step=\n", 1)[1]
+    done = subprocess.run(
+        ["sh", "-eu", "-c", f"{stubs}\nput() {{ cat; }}\nsay() {{ :; }}\ntrouble=0\nstep=\n{body}"],
+        capture_output=True,
+        check=False,
+    )
+
+    assert 1 == done.returncode, done.stderr
+    assert f"{words}\nEND\nexit 77".encode() in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("passwd", "subuid", "subgid", "free"),
+    [
+        ("root:x:0:0::/:\n", "", "", "100000"),
+        ("", "bob:100000:65536\n", "", "165536"),
+        ("", "bob:100000:65536\n", "carol:165536:65536\n", "231072"),
+        ("", "bob:300000:65536\n", "", "100000"),
+        ("", "bob:120000:1\ncarol:300000:65536\n", "", "120001"),
+        ("eve:x:130000:130000::/:\n", "", "", "130001"),
+        ("", "# a comment\nbroken line\nbob:x:y\n", "", "100000"),
+        ("", "bob:100000:4294000000\n", "", "4294100000"),
+    ],
+)
+def test_the_free_range_touches_no_id_that_somebody_has(
+    tmp_path: Path, passwd: str, subuid: str, subgid: str, free: str
+) -> None:
+    for name, content in (("subuid", subuid), ("subgid", subgid), ("passwd", passwd)):
+        (tmp_path / name).write_text(content)
+    text = script.render([finding(measure.SubordinateIds("alice"))], HOST)
+    function = text[text.index("free_ids() {") : text.index("# give_ids")].replace("/etc/", f"{tmp_path}/")
+    function = function.replace("getent passwd", f"cat {tmp_path}/passwd").replace("getent group", "true")
+
+    said = subprocess.run(["sh", "-eu", "-c", f"{function}\nfree_ids"], capture_output=True, text=True, check=True)
+
+    assert f"{free}\n" == said.stdout
+
+
+def test_nixos_gets_lines_and_no_change() -> None:
+    text = nixos.declared(script.wanted([finding(one) for one in EVERY_KIND]), 'al"ice${x}')
+
+    said = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+
+    assert 'boot.kernel.sysctl."net.ipv4.ip_forward" = 1;' in said.stdout
+    assert 'users.users."al\\"ice\\${x}".autoSubUidGidRange = true;' in said.stdout

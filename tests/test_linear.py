@@ -1,0 +1,100 @@
+"""No line can make an expression slow: each that meets the journal, or what goes into a bundle, is proved linear."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import pytest
+
+import k3s_rootless.journal
+import k3s_rootless.support
+from k3s_rootless.journal.catalogue import CATALOGUE
+from k3s_rootless.support import patterns
+from tests import linear
+
+LENGTHS = (1_000, 4_000, 16_000, 64_000)
+# Four times the length; a square would take sixteen times as long, and this leaves room for a machine that does other things.
+MOST_GROWTH = 9
+# What is shorter is not measured but guessed; a square would have left it behind at a tenth of the longest line.
+SECONDS_UNMEASURED = 0.004
+SECONDS = 0.4
+# Expressions that are never searched for, and how they are used instead: at the beginning of a line, or against all of it.
+USES = {
+    "support.redaction._BODY": "fullmatch",
+    "support.redaction._LONE_BODY": "fullmatch",
+    "support.redaction._HEX": "fullmatch",
+}
+BAD = (r"(a+)+b", r"(\w+\s?)*x", r"(?:a|b+)*c", r"a+a+b", r"x: \S*\d+y", r"\s+$", r"\w*=\w", r"(a++)+b", r"a+b")
+GOOD = (r"x=a++b", r"x: \d+ \w+", r"(?<!a)a++b", r"K10[0-9a-f]{6,}+(?:::\S++)?", r"x{1,9}x{1,9}y")
+
+
+def expressions() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]:
+    """Give every expression of the two subjects that read what others wrote."""
+    for failure in CATALOGUE:
+        for number, sign in enumerate(failure.signs, 1):
+            yield f"{failure.id}-{number}", sign.pattern
+    for kind, hints, pattern in patterns.FORMS:
+        yield f"form-{kind}-{hints[0]}", pattern
+    for subject in (k3s_rootless.journal, k3s_rootless.support):
+        for module in pkgutil.walk_packages(subject.__path__, f"{subject.__name__}."):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, re.Pattern):
+                    yield f"{module.name.removeprefix('k3s_rootless.')}.{name}", value
+
+
+EXPRESSIONS = dict(expressions())
+
+
+def slow(pattern: re.Pattern[str] | re.Pattern[bytes], use: str, lengths: tuple[int, ...] = LENGTHS) -> str:
+    """Name a text for which an expression takes more than in proportion, or too long; nothing where none is found."""
+    for text in linear.hostile(pattern):
+        before = SECONDS
+        for length in lengths:
+            bound = min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before))
+            taken = linear.seconds(pattern, text.of(length), use, tries=1)
+            if taken > bound:
+                # Whoever shares the machine may have disturbed it once, and may have been away before.
+                before = linear.seconds(pattern, text.of(length // 4), use, tries=5)
+                taken = linear.seconds(pattern, text.of(length), use, tries=5)
+                if taken > min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before)):
+                    return f"{taken * 1e3:.2f} ms for {length}, {before * 1e3:.2f} ms for a fourth of it: {text.of(80)!r}"
+            before = taken
+    return ""
+
+
+def test_there_are_all_of_them() -> None:
+    assert len(EXPRESSIONS) >= 200
+    assert len({pattern.pattern for pattern in EXPRESSIONS.values()}) >= 200
+    assert set(USES) <= set(EXPRESSIONS)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_its_tree_says_that_it_is_linear(name: str) -> None:
+    assert [] == linear.complaints(EXPRESSIONS[name])
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_no_text_that_is_made_of_it_makes_it_slow(name: str) -> None:
+    pattern = EXPRESSIONS[name]
+    use = USES.get(name, "finditer")
+
+    assert "" == slow(pattern, use)
+
+
+@pytest.mark.parametrize("source", BAD)
+def test_one_that_is_not_is_found(source: str) -> None:
+    """By its tree, or else by a text; what takes twice as long for each character is not to be tried."""
+    pattern = re.compile(source)
+
+    assert linear.complaints(pattern) or slow(pattern, "finditer", (500, 2_000, 8_000))
+
+
+@pytest.mark.parametrize("source", GOOD)
+def test_one_that_is_is_left_alone(source: str) -> None:
+    pattern = re.compile(source)
+
+    assert [] == linear.complaints(pattern)
+    assert "" == slow(pattern, "finditer")
