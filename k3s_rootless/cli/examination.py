@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import settings, together
+from k3s_rootless.cli import environment_problems, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -70,16 +70,13 @@ class Examination:
 
     def finish(self, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
         """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none."""
-        from k3s_rootless.service import delegation
-
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
         unit: Observed[UnitState] = self._unit(manager) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
         server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
-        wanted = manager is not None and self.needs("delegation")
-        reach = delegation.reach(manager, session.uid) if manager and wanted else delegation.unreachable(unasked.reason)
+        reach = self._reach(manager, unasked)
         answers = {name: self._answer(name) for name in self._asked}
         missing: Mapping[str, Any] = {
             "sysctls": dict.fromkeys(probes.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
@@ -115,8 +112,6 @@ class Examination:
             return Unknown(f"the probe of {name}: {error.message}")
 
     def _first(self) -> Mapping[str, Callable[[], Any]]:
-        from k3s_rootless.service import login
-
         session, root, search = self.session, self.session.paths.root, unit_search(self.session.paths.root)
         return {
             "k3s": partial(probes.k3s_binary, session.environ, search, session.paths.home),
@@ -128,7 +123,7 @@ class Examination:
             "confinement": self._confined,
             "subid_files": partial(session_probes.subid_files, root, session.user, session.uid),
             "caller": partial(session_probes.caller, root, session.environ),
-            "lingers": partial(login.lingers, session.user, root),
+            "lingers": self._lingers,
             "kernel": partial(kernel_probes.release, root),
             "modules": partial(kernel_probes.modules, root),
             "devices": partial(kernel_probes.opened, root),
@@ -142,18 +137,16 @@ class Examination:
     def _second(
         self, server: ServerSettings, unit: Observed[UnitState], manager: UserManager | None
     ) -> Mapping[str, Callable[[], Any]]:
-        from k3s_rootless.ports import sockets
-
         paths = self.session.paths
         groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
         environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
         temporary = Path(environment.get("TMPDIR") or "/tmp")  # noqa: S108 (rootlesskit's own choice)
         return {
-            "sockets": sockets.listeners,
+            "sockets": _listeners,
             "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
             "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
             "beside": partial(session_probes.beside, paths.root, server.config),
-            "problems": partial(settings.problems, environment) if isinstance(unit, Known) else lambda: unit,
+            "problems": partial(environment_problems.problems, environment) if isinstance(unit, Known) else lambda: unit,
         }
 
     def _unit(self, manager: UserManager) -> Observed[UnitState]:
@@ -163,6 +156,21 @@ class Examination:
             return Known(manager.unit(UNIT), "systemd")
         except RootlessError as error:
             return Unknown(error.message)
+
+    def _reach(self, manager: UserManager | None, unasked: Unknown) -> ControllerReach:
+        if not self.needs("delegation"):
+            from k3s_rootless.service.facts import ControllerReach
+
+            return ControllerReach(_NOT_ASKED, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED)
+        from k3s_rootless.service import delegation
+
+        return delegation.reach(manager, self.session.uid) if manager else delegation.unreachable(unasked.reason)
+
+    def _lingers(self) -> Observed[bool]:
+        # Here and below, what only one probe needs is loaded where it is asked: the bus is not needed for a sysctl.
+        from k3s_rootless.service import login
+
+        return login.lingers(self.session.user, self.session.paths.root)
 
     def _tried(self) -> Any:  # noqa: ANN401 (Observed[Trial])
         if self._trying is None:
@@ -176,11 +184,11 @@ class Examination:
         return confinement.confinement(self.session.paths.root, None if isinstance(found, Unknown) else found.path)
 
     def _held(self, found: Any, server: ServerSettings) -> Observed[tuple[Held, ...]]:  # noqa: ANN401 (listeners, or why not)
+        if isinstance(found, Unknown):
+            return found
         from k3s_rootless.ports import holders
         from k3s_rootless.release.features import child_to_parent_port
 
-        if isinstance(found, Unknown):
-            return found
         wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
         listening: list[Listener] = [one for one in found if one.port in wanted and one.proto == "tcp"]
         owners = holders.of(listening, uid=self.session.uid)
@@ -197,6 +205,12 @@ _FIELDS = (
     *("lingers", "problems", "kernel", "modules", "devices", "programs", "iptables", "network", "resolver", "storage"),
     *("beside", "host"),
 )
+
+
+def _listeners() -> tuple[Listener, ...]:
+    from k3s_rootless.ports import sockets
+
+    return sockets.listeners()
 
 
 def _record(found: Observed[UnitState]) -> Observed[Unit]:

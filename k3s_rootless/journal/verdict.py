@@ -29,6 +29,7 @@ _DECISIVE = (
     "config",
     "storage.mount",
 )
+_WARNING_GROUPS = ("kernel", "net.cidr")
 _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
 
 
@@ -81,8 +82,9 @@ def _of_result(result: str) -> Cause | None:
 def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None) -> Cause:
     """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is."""
     asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
-    # A warning explains only what asks for this very check: of a group, another one may be to blame.
-    failed = [one for one in asked if one.verdict is Verdict.FAIL or (one.verdict is Verdict.WARN and one.check == cause.check)]
+    # A warning explains what asks for this very check; of most groups, another one may be to blame.
+    warnings = Verdict.WARN if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked) else None
+    failed = [one for one in asked if one.verdict in {Verdict.FAIL, warnings}]
     facts = [*seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
     if _says_no_delegation(cause, ending):
         drop_ins = ending.drop_ins if ending else ()

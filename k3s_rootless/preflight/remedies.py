@@ -166,9 +166,8 @@ def modules(*names: str) -> Remedy:
 
 
 def setting(text: str, name: str, value: str) -> Remedy:
-    """Set a variable of K3s's unit, in a drop-in of its own."""
-    # `%` is systemd's own sign (systemd.unit(5), "Specifiers"), and quotes keep blanks together.
-    line = f'Environment="{name}={value}"'.replace("%", "%%")
+    """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers (`%h`, `%u`)."""
+    line = f'Environment="{name}={value}"'
     return Remedy(
         Mender.USER,
         text,

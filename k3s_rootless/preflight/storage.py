@@ -25,16 +25,16 @@ from k3s_rootless.preflight.records import Place, Storage
 check = Checklist()
 _GIB = 2**30
 _LEAST = _GIB // 2
-"""K3s unpacks some 250 MiB of itself, and its images take as much again."""
+"""K3s unpacks some 200 MB of itself, and its images take as much again."""
 _LONGEST_SOCKET = 107
 """Bytes of sun_path (unix(7)) without the end."""
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "lustre", "gpfs", "ceph", "fuse.sshfs", "fuse.s3fs"})
 _NO_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "drvfs"})
 
 
-def _elsewhere(facts: Facts) -> Remedy:
-    text = "put K3s's data on a local file system with room (the variable needs K3s v1.30.3; before, --data-dir)"
-    return remedies.setting(text, "K3S_DATA_DIR", f"/var/tmp/{facts.user}/k3s")  # noqa: S108 (a proposal)
+def _elsewhere() -> Remedy:
+    text = "put K3s's data on a local file system with room (K3s knows the variable since July 2024; before, --data-dir)"
+    return remedies.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a proposal)
 
 
 @check.seen("storage.home", "Home directory", FATAL, "storage")
@@ -64,54 +64,54 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
             (f"sudo chown -R {quote(f'{facts.user}:')} {quote(data.found)}",),
         )
         return failed(f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy)
-    return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere(facts))
+    return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere())
 
 
 @check.seen("storage.type", "File system of the data directory", FATAL, "storage")
-def storage_type(facts: Facts, seen: Known[Storage]) -> Judgement:
+def storage_type(_: Facts, seen: Known[Storage]) -> Judgement:
     """Containerd gives files to subordinate ids, which a server of another host refuses, and SQLite needs locks that hold."""
     data = seen.value.data
     if data.type in _REMOTE:
         reason = "a file server knows none of the subordinate ids, so no image can be unpacked; SQLite is not safe on it"
-        return failed(data.type, reason, _elsewhere(facts), data.found)
+        return failed(data.type, reason, _elsewhere(), data.found)
     if data.type in _NO_OWNERS:
-        return failed(data.type, "this file system keeps no owners of files", _elsewhere(facts), data.found)
+        return failed(data.type, "this file system keeps no owners of files", _elsewhere(), data.found)
     if data.type == "ecryptfs" or data.type.startswith("fuse."):
-        return warned(data.type, "layers of images are known to fail on it", _elsewhere(facts), data.found)
+        return warned(data.type, "layers of images are known to fail on it", _elsewhere(), data.found)
     if data.type in {"tmpfs", "ramfs"}:
         return told(data.type, "the cluster is gone after a reboot, and takes memory", data.found)
     return passed(data.type or "unknown to mountinfo", data.found)
 
 
 @check.seen("storage.mount", "Mount of the data directory", FATAL, "storage")
-def storage_mount(facts: Facts, seen: Known[Storage]) -> Judgement:
+def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
     """K3s unpacks itself there and runs what it unpacked; noexec ends it with `permission denied` (K3s #7372)."""
     data = seen.value.data
     for flag, reason in (("ro", "K3s cannot write its data"), ("noexec", "K3s runs programs that it unpacks there")):
         if flag in data.flags:
-            return failed(flag, reason, _elsewhere(facts), data.found)
+            return failed(flag, reason, _elsewhere(), data.found)
     if found := sorted(data.flags & {"nodev", "nosuid"}):
         return told(", ".join(found), "some mounts of configMaps are known to fail below such a mount (K3s #7436)", data.found)
     return passed("read, write, execute", data.found)
 
 
 @check.seen("storage.space", "Room for data", FATAL, "storage")
-def storage_space(facts: Facts, seen: Known[Storage]) -> Judgement:
-    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 250 MiB of itself."""
+def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
+    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 200 MB of itself."""
     data = seen.value.data
     observed = f"{data.free / _GIB:.1f} of {data.size / _GIB:.1f} GiB free"
     if data.inodes is not None and data.inodes < 10_000:
-        return failed(f"{data.inodes} inodes free", "images are made of many small files", _elsewhere(facts), data.found)
+        return failed(f"{data.inodes} inodes free", "images are made of many small files", _elsewhere(), data.found)
     if data.free < _LEAST:
-        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(facts), data.found)
+        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(), data.found)
     if data.free < 2 * _GIB or data.free * 20 < data.size:
         reason = "the node has too little room: pods are evicted below 5 %"
-        return warned(observed, reason, _elsewhere(facts), data.found)
+        return warned(observed, reason, _elsewhere(), data.found)
     return passed(observed, data.found)
 
 
 @check.seen("storage.quota", "Quota", FATAL, "storage")
-def storage_quota(facts: Facts, seen: Known[Storage]) -> Judgement:
+def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
     """The quota of the user; files of containers belong to subordinate ids, which have none or their own."""
     left = seen.value.data.left
     if isinstance(left, Unknown):
@@ -120,9 +120,9 @@ def storage_quota(facts: Facts, seen: Known[Storage]) -> Judgement:
         return passed("none", left.source)
     observed = f"{left.value / _GIB:.1f} GiB left"
     if left.value < _LEAST:
-        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(facts), left.source)
+        return failed(observed, "K3s cannot even unpack itself and its images", _elsewhere(), left.source)
     if left.value < 2 * _GIB:
-        return warned(observed, "images soon fill it", _elsewhere(facts), left.source)
+        return warned(observed, "images soon fill it", _elsewhere(), left.source)
     return passed(observed, left.source)
 
 
@@ -132,28 +132,26 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
     place: Place = seen.value.temporary
     remedy = Remedy(
         Mender.ADMINISTRATOR,
-        "let users write into /tmp, with mode 1777",
-        ("sudo chmod 1777 /tmp",),
+        f"let users write into {place.path}",
+        (f"sudo chmod 1777 {quote(place.path)}",),
         (measure.Mode(place.path, "1777"),),
     )
     if not place.writable or "ro" in place.flags:
         return failed("not writable", "rootlesskit makes directories there", remedy, place.path)
     if place.free < 2**20 or place.inodes == 0:
-        emptied = Remedy(Mender.USER, "make room in /tmp", ("ls -la /tmp",))
+        emptied = Remedy(Mender.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",))
         return failed("full", "rootlesskit makes directories there", emptied, place.path)
     return passed("writable", place.path)
 
 
 @check.seen("storage.socket", "Paths of sockets", FATAL, "storage")
-def storage_socket(facts: Facts, seen: Known[Storage]) -> Judgement:
+def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
     """The path of a socket has 107 bytes at most (unix(7)); rootlesskit and kine bind below the data directory."""
     data = seen.value.data.path
     longest = max((f"{data}/rootless/.bp-ready.pipe", f"{data}/server/kine.sock", f"{data}/rootless/api.sock"), key=len)
     length = len(longest.encode("utf-8", "surrogateescape"))
     if length > _LONGEST_SOCKET:
-        return failed(
-            f"{length} bytes: {longest}", f"the path of a socket has {_LONGEST_SOCKET} bytes at most", _elsewhere(facts)
-        )
+        return failed(f"{length} bytes: {longest}", f"the path of a socket has {_LONGEST_SOCKET} bytes at most", _elsewhere())
     return passed(f"{length} bytes", data)
 
 

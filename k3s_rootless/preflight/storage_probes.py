@@ -62,8 +62,9 @@ def _quota(device: str, uid: int) -> Observed[int | None]:
     answer = (ctypes.c_uint64 * 16)()
     if ctypes.CDLL(None, use_errno=True).quotactl(_GET_USER_QUOTA, os.fsencode(device), uid, answer) != 0:
         code = ctypes.get_errno()
-        if code in {errno.EPERM, errno.EACCES}:
-            return Unknown(f"the quota on {device} cannot be read: {os.strerror(code)}")
-        return Known(None, device)
+        # Switched off, or a file system or kernel that has none.
+        if code in {errno.ESRCH, errno.ENOSYS, errno.EOPNOTSUPP}:
+            return Known(None, device)
+        return Unknown(f"the quota on {device} cannot be read: {os.strerror(code)}")
     hard, used = answer[0] * 1024, answer[2]
     return Known(max(0, hard - used) if hard else None, f"quota on {device}")

@@ -12,7 +12,7 @@ from k3s_rootless.support.facts import Begun, Item, Line, Missing
 
 MOST_LINES = 1500
 _FIRST_LINES = 300
-_ORDER = ("fail", "unknown", "warn", "pass")
+_ORDER = ("fail", "unknown", "warn", "info", "pass")
 
 
 @dataclass(frozen=True, slots=True)

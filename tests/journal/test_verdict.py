@@ -73,6 +73,27 @@ def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
     assert found.seen == ("sysctl.ip_forward: 0: because",)
 
 
+@pytest.mark.parametrize(
+    ("asked", "warned", "explains"),
+    [
+        ("storage.space", "storage.space", True),
+        ("kernel", "kernel.br_netfilter", True),
+        ("net.cidr", "net.cidr.pods", True),
+        ("net.port", "net.port.http", False),
+        ("cgroup.delegation", "cgroup.delegation.io", False),
+    ],
+)
+def test_a_warning_explains_what_asks_for_it_and_not_whatever_else_is_in_its_group(
+    asked: str, warned: str, *, explains: bool
+) -> None:
+    mended = replace(ADMINISTRATOR, text="mend it")
+    warning = Finding(warned, warned, Verdict.WARN, "so", reason="because", remedy=mended)
+
+    found = verdict.with_host(replace(CPUSET, id="disk-full", check=asked), [warning], (), FAILED)
+
+    assert (found.check, found.remedy == mended) == ((warned, True) if explains else (asked, False))
+
+
 def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
     found = verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "1", Verdict.PASS)], (), FAILED)
 

@@ -48,11 +48,6 @@ def bad(finding: dict[str, Any]) -> bool:
 
 
 def test_nothing_is_wrong_with_a_healthy_machine(tool: Tool) -> None:
-    if tool.machine.name == "vm":
-        # A stock Debian does not load it, and K3s lacks something without: that is a finding, and no false one.
-        assert {"kernel.br_netfilter"} == set(not_well(findings(tool)))
-        administer(tool.machine, "modprobe br_netfilter")
-
     wrong = not_well(findings(tool))
 
     bound_elsewhere = {f"cgroup.delegation.{name}" for name in ("cpu", "cpuset", "io", "memory", "pids")}

@@ -51,6 +51,26 @@ def test_a_strange_path_stays_one_word(tmp_path: Path) -> None:
     ]
 
 
+def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) -> None:
+    remedy = remedies.setting("x", "K3S_CONFIG_FILE", "%h/my own.yaml")
+    script = "\n".join(remedy.commands[:2]).replace("~", str(tmp_path))
+    subprocess.run(["sh", "-euc", script], check=True)
+
+    (written,) = tmp_path.rglob("*.conf")
+    assert written.relative_to(tmp_path) == Path(".config/systemd/user/k3s-rootless.service.d/60-k3s-config-file.conf")
+    assert written.read_text() == '[Service]\nEnvironment="K3S_CONFIG_FILE=%h/my own.yaml"\n'
+
+
+def test_the_profile_is_for_one_path_and_takes_its_letters_as_they_are(tmp_path: Path) -> None:
+    text = performed(remedies.apparmor("/opt/it's {mine}/k3s*"), tmp_path)
+    script = remedies.apparmor("/opt/it's {mine}/k3s*").commands[0].partition(" | sudo tee")[0]
+    profile = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert text.splitlines()[-1].startswith(f"apparmor_parser -r {tmp_path}/apparmor.d/k3s-rootless")
+    assert ' "/opt/it\'s \\{mine\\}/k3s\\*" flags=(unconfined) {' in profile
+    assert "  userns,\n" in profile
+
+
 def test_delegation_names_all_five_controllers() -> None:
     assert frozenset(remedies.CONTROLLERS) == FIVE
     assert f"Delegate={' '.join(remedies.CONTROLLERS)}" in "\n".join(remedies.delegate().commands)
