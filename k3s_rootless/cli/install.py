@@ -10,11 +10,12 @@ from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.release import features
-from k3s_rootless.service import apply, unit
+from k3s_rootless.service import apply, dropin, files, unit
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.preflight.facts import Facts
+    from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -49,3 +50,18 @@ def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found
     """Observe the unit file and the unit, before a plan is made."""
     text, written = apply.read(path)
     return Found(text=text, written=written, state=manager.unit(UNIT), reexecute=reexecute)
+
+
+def drop_in_directory(directory: Path) -> Path:
+    """Give the directory of the unit's drop-ins, in the directory of the user's own units."""
+    return directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}"
+
+
+def drop_in(directory: Path, subject: str) -> FoundFile:
+    """Read our drop-in about a subject. Raises RootlessError."""
+    return files.read(drop_in_directory(directory) / dropin.name(subject))
+
+
+def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
+    """Read all drop-ins of the unit, ours and those of others. Raises RootlessError."""
+    return files.drop_ins(drop_in_directory(directory), state)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service.plan import Step
+    from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -80,12 +80,13 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
     from k3s_rootless.cli import host
-    from k3s_rootless.service import apply, plan
+    from k3s_rootless.service import apply
+    from k3s_rootless.service.steps import Reexecute
 
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)
-        if isinstance(step, plan.Reexecute):
+        if isinstance(step, Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to find out.
             facts, _ = host.examine(session, manager)
             if failed := host.failures(host.judge(facts), ignored):

@@ -30,6 +30,30 @@ class DesiredUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredDropIn:
+    """One of our drop-ins as it should be; a `text` of None is one that should not be there."""
+
+    path: Path
+    text: str | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of the unit as it was found; `text` is None where there is none, or where `problem` says why it cannot be read.
+
+    `link` is whether the last part of its path is a symbolic link, behind which `text` was read.
+    """
+
+    path: Path
+    text: str | None
+    written: datetime | None = None
+    mode: int = 0
+    link: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitState:
     """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
 

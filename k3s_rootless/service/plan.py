@@ -1,112 +1,33 @@
-"""What has to be done: the unit as it should be against what was found, as a tuple of steps. Nothing is done here.
-
-Each step says what it does and why it is there, so that `--dry-run`, the progress and the tests speak with one voice.
-"""
+"""What has to be done: the unit as it should be against what was found, as a tuple of steps. Nothing is done here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import WouldOverwrite
-from k3s_rootless.service import unit
-from k3s_rootless.service.facts import DesiredUnit, Found, UnitState
+from k3s_rootless.service.authorship import Author, author, digest
+from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, FoundFile, UnitState
+from k3s_rootless.service.steps import (
+    Disable,
+    Enable,
+    Reexecute,
+    Reload,
+    Remove,
+    ResetFailed,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteDropIn,
+    WriteUnit,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _CLOCK_GRAIN = timedelta(seconds=1)
 """File systems and systemd round their times differently; a start within the same second counts as after the write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reexecute:
-    """Let the user manager execute itself anew, so that it sees its controllers."""
-
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return "let the user manager re-execute itself; running services go on"
-
-
-@dataclass(frozen=True, slots=True)
-class WriteUnit:
-    """Write the unit file, whole or not at all; a file that is there is kept under `backup` first."""
-
-    path: Path
-    text: str
-    cause: str
-    backup: Path | None = None
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        kept = f", keeping the old one as {self.backup.name}" if self.backup else ""
-        return f"write {self.path}{kept}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Let the user manager read its unit files."""
-
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return "reload the user manager"
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStep:
-    """One call to the user manager about the unit; `verb` is what it asks for."""
-
-    verb: ClassVar[str]
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"{self.verb} {self.unit}"
-
-
-class ResetFailed(UnitStep):
-    """Let systemd forget that the unit failed."""
-
-    verb = "reset the failed state of"
-
-
-class Enable(UnitStep):
-    """Let the unit start with the user manager."""
-
-    verb = "enable"
-
-
-class Disable(UnitStep):
-    """Stop letting the unit start with the user manager."""
-
-    verb = "disable"
-
-
-class Start(UnitStep):
-    """Start the unit."""
-
-    verb = "start"
-
-
-class Restart(UnitStep):
-    """Stop the unit and start it."""
-
-    verb = "restart"
-
-
-class Stop(UnitStep):
-    """Stop the unit."""
-
-    verb = "stop"
-
-
-Step = Reexecute | WriteUnit | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop
 
 
 def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step, ...]:
@@ -156,22 +77,58 @@ def restart(state: UnitState) -> tuple[Step, ...]:
     return (*steps, Restart(state.name, "it was asked for"))
 
 
+def drop_in(desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool = False) -> tuple[Step, ...]:
+    """Give the step that makes one of our drop-ins as desired, if any; reloading is left to whoever asks.
+
+    Raises WouldOverwrite where somebody edited it, put another file or a link in its place, and `force` was not given.
+    """
+    if found.problem:
+        raise WouldOverwrite(f"cannot replace `{found.path}`: {found.problem}", hint=f"look at it: ls -l {found.path}")
+    whose = _whose(found)
+    if whose not in {None, Author.OURS} and found.text != desired.text and not force:
+        raise WouldOverwrite(
+            f"cannot {'write' if desired.text is not None else 'remove'} `{found.path}`: the drop-in there was {whose.value}",
+            hint="keep your changes by moving them to a drop-in of your own (`systemctl --user edit k3s-rootless`), "
+            "or replace it with `--force`, which keeps a copy",
+        )
+    backup = _backup(found.path, found.text or "") if whose not in {None, Author.OURS} else None
+    if desired.text is None:
+        return () if whose is None else (Remove(found.path, cause, backup),)
+    if found.text == desired.text and not found.link and found.mode == desired.mode:
+        return ()
+    if found.text == desired.text:
+        cause = "it is a link" if found.link else f"its mode is {found.mode:04o} and not {desired.mode:04o}"
+    return (WriteDropIn(found.path, desired.text, cause, backup, desired.mode),)
+
+
+def _whose(found: FoundFile) -> Author | None:
+    if found.text is None:
+        # A link that leads nowhere is somebody's, too.
+        return Author.FOREIGN if found.link else None
+    return Author.FOREIGN if found.link else author(found.text)
+
+
+def _backup(path: Path, text: str) -> Path:
+    return path.with_name(f"{path.name}.{digest(text)[:8]}.bak")
+
+
 def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | None:
     if found.text is None:
         return WriteUnit(desired.path, desired.text, "it is not installed")
     if found.text == desired.text:
         return None
-    author = unit.author(found.text)
-    if author is unit.Author.OURS:
+    whose = author(found.text)
+    if whose is Author.OURS:
         return WriteUnit(desired.path, desired.text, f"it was not written for K3s {desired.version} as it is installed")
     if not force:
         raise WouldOverwrite(
-            f"cannot write `{desired.path}`: the unit there was {author.value}",
+            f"cannot write `{desired.path}`: the unit there was {whose.value}",
             hint="keep it by moving your changes to a drop-in (`systemctl --user edit k3s-rootless`), "
             "or replace it with `k3s-rootless up --force`, which keeps a copy",
         )
-    backup = desired.path.with_name(f"{desired.path.name}.{unit.digest(found.text)[:8]}.bak")
-    return WriteUnit(desired.path, desired.text, f"--force: the unit there was {author.value}", backup)
+    return WriteUnit(
+        desired.path, desired.text, f"--force: the unit there was {whose.value}", _backup(desired.path, found.text)
+    )
 
 
 def _stale(desired: DesiredUnit, state: UnitState, *, written: bool) -> str | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import plan
+from k3s_rootless.service import plan, steps
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings, UnitState
 from k3s_rootless.service.unit import render
 
@@ -39,8 +39,8 @@ def found(state: UnitState, contents: str | None = DESIRED.text, *, reexecute: b
     return Found(contents, NOON if contents is not None else None, state, reexecute)
 
 
-def told(steps: Sequence[plan.Step]) -> str:
-    return "\n".join(f"{step.describe()}: {step.cause}" for step in steps)
+def told(asked: Sequence[steps.Step]) -> str:
+    return "\n".join(f"{step.describe()}: {step.cause}" for step in asked)
 
 
 WRITE_NEW = f"write {PATH}: it is not installed"
@@ -116,7 +116,7 @@ def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: 
     forced = plan.up(DESIRED, found(state, contents), force=True)
 
     assert caught.value.message == f"cannot write `{PATH}`: the unit there was {whose}"
-    assert isinstance(forced[0], plan.WriteUnit)
+    assert isinstance(forced[0], steps.WriteUnit)
     assert forced[0].backup is not None
     assert forced[0].backup.parent == PATH.parent
     assert forced[0].backup.suffix == ".bak"
@@ -126,7 +126,7 @@ def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: 
 def test_two_different_units_are_kept_under_two_names() -> None:
     kept = [plan.up(DESIRED, found(RUNNING, contents), force=True)[0] for contents in (EDITED, FOREIGN)]
 
-    assert len({step.backup for step in kept if isinstance(step, plan.WriteUnit)}) == 2
+    assert len({step.backup for step in kept if isinstance(step, steps.WriteUnit)}) == 2
 
 
 @pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
@@ -179,20 +179,20 @@ class World:
         )
         return Found(self.disk, self.written if self.disk is not None else None, state)
 
-    def after(self, step: plan.Step) -> World:
+    def after(self, step: steps.Step) -> World:
         world = replace(self, now=self.now + timedelta(seconds=10))
         match step:
-            case plan.WriteUnit(_, contents):
+            case steps.WriteUnit(_, contents):
                 world = replace(world, disk=contents, written=world.now)
-            case plan.Reload():
+            case steps.Reload():
                 world = replace(world, loaded=world.disk)
-            case plan.Enable() | plan.Disable():
-                world = replace(world, enabled=isinstance(step, plan.Enable), loaded=world.disk)
-            case plan.ResetFailed() | plan.Stop():
+            case steps.Enable() | steps.Disable():
+                world = replace(world, enabled=isinstance(step, steps.Enable), loaded=world.disk)
+            case steps.ResetFailed() | steps.Stop():
                 world = replace(world, active=("inactive", "dead"))
-            case plan.Start() | plan.Restart():
+            case steps.Start() | steps.Restart():
                 assert world.loaded is not None
-                assert world.active[0] != "failed" or isinstance(step, plan.Restart)
+                assert world.active[0] != "failed" or isinstance(step, steps.Restart)
                 world = replace(world, active=("active", "running"), started=world.now)
             case _:
                 raise AssertionError(step)
