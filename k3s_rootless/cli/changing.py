@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
     from k3s_rootless.service.systemd import UserManager
 
+_HINT = "see what else sets it: systemctl --user cat k3s-rootless"
+
 
 def perform(
     session: Session,
@@ -51,11 +53,11 @@ def perform(
 
 def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) -> None:
     # A unit that is not installed yet has no properties to read back; its first `up` reads them.
-    wrong = differs(state) if state.fragment is not None else None
+    if state.load_state in {"error", "bad-setting"}:
+        raise RootlessError(f"systemd cannot load the unit: {state.load_error}", hint=_HINT)
+    wrong = differs(state) if state.load_state == "loaded" else None
     if wrong is not None:
-        raise RootlessError(
-            f"systemd did not take it: {wrong}", hint="see what else sets it: systemctl --user cat k3s-rootless"
-        )
+        raise RootlessError(f"systemd did not take it: {wrong}", hint=_HINT)
 
 
 def _put_back(session: Session, manager: UserManager, before: Sequence[FoundFile]) -> None:

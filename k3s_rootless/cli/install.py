@@ -1,27 +1,77 @@
-"""Brings together what a plan is made of: the unit as it should be, and what was found."""
+"""`k3s-rootless install`, and what a plan is made of: the unit as it should be, and what was found."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.host import unit_search
-from k3s_rootless.errors import PreflightFailed
+import click
+
+from k3s_rootless.cli.options import from_option, json_option
+from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.release import features
-from k3s_rootless.service import apply, dropin, files, unit
-from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
+from k3s_rootless.service import apply, configuration, dropin, files, plan, shipped, unit
+from k3s_rootless.service.authorship import Author, author
+from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
+
+WAITING = "waiting for another k3s-rootless to end"
 
 if TYPE_CHECKING:
-    from k3s_rootless.preflight.facts import Facts
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import FoundFile, UnitState
+    from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
 
-def desired(facts: Facts, directory: Path) -> DesiredUnit:
-    """Render the unit for the K3s that was found. Raises PreflightFailed where there is none to render for."""
-    release, binary = facts.k3s.version, facts.k3s.path
+@click.command("install")
+@from_option
+@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@json_option
+def command(*, given: Path | None, force: bool, as_json: bool) -> None:
+    """Write the unit and enable it, without starting K3s.
+
+    It is the unit that K3s ships with the release that is installed. `up` does this as well.
+    """
+    from k3s_rootless.cli import host
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("install" if as_json else None)
+    with session.manager() as manager:
+        facts, _ = host.examine(session, manager)
+        host.require_k3s(session, host.judge(facts))
+        wanted = desired(facts.k3s, unit_directory(manager, session.paths), given)
+        with apply.locked(session.paths.lock, lambda: session.report.story(WAITING)):
+            drop_ins = renewed_drop_ins(session, wanted, force=force)
+            steps = plan.install(wanted, found(manager, wanted.path), drop_ins, force=force)
+            for step in steps:
+                session.report.story(f"{step.describe()}: {step.cause}")
+                apply.perform(step, manager)
+            state = manager.unit(UNIT)
+    told = "K3s is installed for this user" if steps else "nothing to do: the unit is installed and enabled"
+    session.report.answer(f"{told}; start it with: k3s-rootless up")
+    session.report.document(
+        {
+            "changed": bool(steps),
+            "unit": str(wanted.path),
+            "release": wanted.version,
+            "enabled": state.file_state == "enabled",
+            "steps": [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps],
+            "errors": [],
+        }
+    )
+
+
+def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
+    """Render the unit for the K3s that was found, or take the one that the user has brought.
+
+    Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is not its unit.
+    """
+    from k3s_rootless.cli.host import unit_search
+
+    release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
         reason = "its version is not known" if binary else "there is no k3s binary"
         raise PreflightFailed(f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`")
@@ -31,7 +81,12 @@ def desired(facts: Facts, directory: Path) -> DesiredUnit:
             f"cannot render the unit: K3s {release.value} ships none for rootless mode", hint="use K3s v1.22 or later"
         )
     settings = UnitSettings(version=str(release.value), server=variant.value, binary=binary, search=unit_search())
-    return DesiredUnit(path=directory / UNIT, text=unit.render(settings), version=str(release.value))
+    if given is None:
+        return DesiredUnit(directory / UNIT, unit.render(settings), settings.version)
+    text = files.read(given).text
+    if text is None:
+        raise UsageError(f"cannot use {given}: there is no such file")
+    return DesiredUnit(directory / UNIT, shipped.adopted(text, settings, str(given)), settings.version, given=True)
 
 
 def unit_directory(manager: UserManager, paths: Paths) -> Path:
@@ -46,10 +101,50 @@ def unit_directory(manager: UserManager, paths: Paths) -> Path:
     return paths.user_units
 
 
+def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:
+    """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that `up` would write.
+
+    Raises RootlessError where there is neither.
+    """
+    from k3s_rootless.cli.host import unit_search
+    from k3s_rootless.preflight import probes
+
+    for path in (directory / UNIT, state.fragment):
+        if path is not None and (text := files.read(path).text) is not None:
+            return text
+    return desired(probes.k3s_binary(session.environ, unit_search(), session.paths.home), directory).text
+
+
 def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
     """Observe the unit file and the unit, before a plan is made."""
     text, written = apply.read(path)
-    return Found(text=text, written=written, state=manager.unit(UNIT), reexecute=reexecute)
+    state = manager.unit(UNIT)
+    changed = files.drop_ins_changed(drop_in_directory(path.parent), state)
+    return Found(text=text, written=written, state=state, reexecute=reexecute, drop_ins=changed)
+
+
+def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
+    """Give the steps that build our drop-ins anew on the unit as it will be; says which somebody edited, and so stay.
+
+    Raises RootlessError where one cannot be read.
+    """
+    steps: list[Step] = []
+    for file, text in rebuilt(wanted)[1:]:
+        if not force and file.text is not None and author(file.text) is not Author.OURS:
+            session.report.story(f"kept as it is: {file.path}, {author(file.text).value}")
+        steps += plan.renewal(DesiredDropIn(file.path, text), file, force=force)
+    return tuple(steps)
+
+
+def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, str | None], ...]:
+    """Give the unit file and those drop-ins of ours that are there, each with the text that it should have.
+
+    Raises RootlessError where one cannot be read.
+    """
+    file = drop_in(wanted.path.parent, configuration.SUBJECT)
+    words = configuration.command_words(wanted.text)
+    drop_ins = () if file.text is None else ((file, configuration.render(configuration.parse(file.text), words)),)
+    return ((files.read(wanted.path), wanted.text), *drop_ins)
 
 
 def drop_in_directory(directory: Path) -> Path:

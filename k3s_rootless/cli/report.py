@@ -74,6 +74,12 @@ class Report:
             click.echo(f"\n{click.style('hint', fg='cyan')}: {_safe(hint)}", err=True)
         self.document({"errors": [{"message": message, "hint": hint, "exit_code": code}]})
 
+    def confirm(self, question: str) -> bool | None:
+        """Ask whoever sits at the terminal; None where nobody does."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        return click.confirm(_safe(question), err=True)
+
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Give a table of text, as wide as its content where nobody can scroll sideways.
 

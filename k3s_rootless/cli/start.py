@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ class Start:
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
         """Take paths and ports from the unit as systemd runs it, not from what we would have written."""
         settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-        return cls(state, settings, version, session.uid)
+        return cls(state, _as_started(settings, state, session.uid), version, session.uid)
 
     def phases(self) -> Sequence[Phase]:
         """Give what must be true, in the order in which K3s makes it so."""
@@ -126,3 +126,24 @@ class Start:
             return "; ".join(f"node {node.name}: {node.reason}" for node in answer.value) or "no node has registered yet"
         self.node = ready.name
         return None
+
+
+def _as_started(settings: ServerSettings, state: UnitState, uid: int) -> ServerSettings:
+    """Give the settings that K3s was started with, which are others until a restart where the unit was changed meanwhile.
+
+    The data directory is the one that its process holds the lock of, the port the one in the kubeconfig that this start wrote.
+    """
+    if not state.running:
+        return settings
+    from k3s_rootless.cluster import kubeconfig
+    from k3s_rootless.ports import rootlesskit
+
+    held = rootlesskit.state_of(state.main_pid)
+    if held is not None and held.name == "rootless":
+        settings = replace(settings, data=held.parent)
+    try:
+        found = kubeconfig.load(settings.kubeconfig, uid=uid)
+    except RootlessError:
+        return settings
+    of_this_start = state.started is not None and found.modified + _CLOCK_GRAIN >= state.started
+    return replace(settings, https_port=found.port) if of_this_start else settings

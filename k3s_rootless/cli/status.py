@@ -35,6 +35,8 @@ def command(*, as_json: bool) -> None:
     session.report.answer(
         f"unit       {state.active_state} ({state.sub_state}), {state.file_state or 'not enabled'}{_age(state)}"
     )
+    if found.restart_needed:
+        session.report.answer(f"restart    needed: {found.restart_needed}; apply it with: k3s-rootless restart")
     session.report.answer(f"release    {found.version or 'unknown'}")
     session.report.answer(
         f"restarts   {state.restarts}" + (f", last result {state.result}" if state.result != "success" else "")
@@ -55,6 +57,7 @@ class _Found:
     version: Version | None
     missing: tuple[str, str] | None
     node: str
+    restart_needed: str | None = None
 
     @property
     def code(self) -> int:
@@ -71,18 +74,22 @@ def document(session: Session) -> dict[str, object]:
 
 
 def _look(session: Session) -> _Found:
+    from k3s_rootless.cli import install
     from k3s_rootless.cli.start import Start
     from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import files, plan
     from k3s_rootless.service.readiness import first_missing
 
     with session.manager() as manager:
         state = manager.unit(UNIT)
+        directory = install.drop_in_directory(install.unit_directory(manager, session.paths))
     if not state.installed:
         raise absence(state)
+    owed = plan.restart_owed(state, files.drop_ins_changed(directory, state))
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None
-    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node)
+    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node, owed)
 
 
 def unit_version(fragment: Path | None) -> Version | None:
@@ -148,6 +155,7 @@ def _document(found: _Found) -> dict[str, object]:
         "ready": found.code == 0,
         "state": found.word,
         "node": found.node or None,
+        "restart_needed": found.restart_needed,
         "errors": [],
     }
     if found.missing:

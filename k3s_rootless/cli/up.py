@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import json_option, timeout_option, wait_option
+from k3s_rootless.cli.options import from_option, json_option, timeout_option, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.steps import Step
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 @timeout_option
 @wait_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
-@click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
+@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@from_option
 @json_option
-def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ...], force: bool, as_json: bool) -> None:
+def command(
+    *, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ...], force: bool, given: Path | None, as_json: bool
+) -> None:
     """Bring K3s up for this user, and wait until it is ready.
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
@@ -42,10 +46,11 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
         facts, reach = host.examine(session, manager)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts, install.unit_directory(manager, session.paths))
+        wanted = install.desired(facts.k3s, install.unit_directory(manager, session.paths), given)
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
-        with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            steps = plan.up(wanted, install.found(manager, wanted.path, reexecute=reexecute), force=force)
+        with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+            found = install.found(manager, wanted.path, reexecute=reexecute)
+            steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
@@ -53,12 +58,13 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
             _perform(session, manager, steps, ignored)
         if not steps:
             session.report.story("nothing to do: the unit is installed, enabled and running")
-        if not wait:
-            _answer(session, steps, time.monotonic() - begun, ready=None)
-            return
-        follow.until_ready(session, manager, version, seconds=timeout)
-    _mind_lingering(session)
-    _answer(session, steps, time.monotonic() - begun, ready=True)
+        if restart_needed := plan.restart_owed(manager.unit(UNIT), found.drop_ins):
+            session.report.story(f"a restart is needed: {restart_needed}; apply it with: k3s-rootless restart")
+        if wait:
+            follow.until_ready(session, manager, version, seconds=timeout)
+    if wait:
+        _mind_lingering(session)
+    _answer(session, steps, time.monotonic() - begun, ready=True if wait else None, restart_needed=restart_needed)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -115,11 +121,18 @@ def _mind_lingering(session: Session) -> None:
         session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
-def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:
+def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None, restart_needed: str | None) -> None:
     if ready:
         session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
     else:
         session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
     session.report.document(
-        {"changed": bool(steps), "ready": ready, "seconds": round(seconds, 3), "steps": _documents(steps), "errors": []}
+        {
+            "changed": bool(steps),
+            "ready": ready,
+            "seconds": round(seconds, 3),
+            "steps": _documents(steps),
+            "restart_needed": restart_needed,
+            "errors": [],
+        }
     )

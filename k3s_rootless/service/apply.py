@@ -14,21 +14,16 @@ from pathlib import Path
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.service import files, steps
-from k3s_rootless.service.dropin import DIRECTORY_SUFFIX
 from k3s_rootless.service.systemd import UserManager
 
 
 def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
     match step:
+        case steps.WriteFile() | steps.Remove() | steps.RemoveDirectory():
+            change_file(step)
         case steps.Reexecute():
             manager.reexecute()
-        case steps.WriteFile(path, text, _, backup, mode):
-            _keep(path, backup)
-            write(path, text, mode)
-        case steps.Remove(path, _, backup):
-            _keep(path, backup)
-            remove(path)
         case steps.Reload():
             manager.reload()
         case steps.ResetFailed(unit):
@@ -45,6 +40,23 @@ def perform(step: steps.Step, manager: UserManager) -> None:
             manager.restart(unit)
         case steps.Stop(unit):
             manager.stop(unit)
+
+
+def change_file(step: steps.Step) -> None:
+    """Do one step that needs no user manager; any other is no step of this kind. Raises RootlessError, as `perform` does."""
+    match step:
+        case steps.WriteFile(path, text, _, backup, mode):
+            _keep(path, backup)
+            write(path, text, mode)
+        case steps.Remove(path, _, backup):
+            _keep(path, backup)
+            remove(path)
+        case steps.RemoveDirectory(path):
+            # Not empty, or not ours to remove: then it stays, and nothing depends on it.
+            with suppress(OSError):
+                path.rmdir()
+        case _:
+            raise TypeError(step)
 
 
 def read(path: Path) -> tuple[str | None, datetime | None]:
@@ -66,7 +78,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a link and not what it leads to, and a drop-in directory that is then empty. Raises RootlessError."""
+    """Remove a file, or a link and not what it leads to; one that is not there is removed. Raises RootlessError."""
     try:
         if not path.parent.exists():
             return
@@ -74,9 +86,6 @@ def remove(path: Path) -> None:
         _sweep(path)
         path.unlink(missing_ok=True)
         durable.sync(path.parent)
-        if path.parent.suffix == DIRECTORY_SUFFIX:
-            with suppress(OSError):
-                path.parent.rmdir()
     except OSError as error:
         raise RootlessError(f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -22,11 +22,12 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredUnit:
-    """The unit as it should be: where, with which text, enabled and running."""
+    """The unit as it should be: where, with which text, enabled and running; `given` is whether the user brought the text."""
 
     path: Path
     text: str
     version: str
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,17 @@ class FoundFile:
     problem: str = ""
 
 
+LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+
+
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
 
     `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
-    seconds; None where they are not accounted.
+    seconds; None where they are not accounted. `limits` are the resource limits by the names of their properties, in bytes, in
+    microseconds a second, or as weights; None where there is none.
     """
 
     name: str
@@ -84,6 +89,7 @@ class UnitState:
     started: datetime | None = None
     memory: int | None = None
     cpu: float | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
@@ -103,12 +109,16 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows."""
+    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows.
+
+    `drop_ins` is when a drop-in was last changed, None where there is none.
+    """
 
     text: str | None
     written: datetime | None
     state: UnitState
     reexecute: bool = False
+    drop_ins: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

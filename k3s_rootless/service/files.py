@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +41,17 @@ def read(path: Path) -> FoundFile:
     return FoundFile(path, data.decode("utf-8", "surrogateescape"), written, stat.S_IMODE(found.st_mode), link)
 
 
-def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
+def enabling_link(directory: Path, name: str) -> Path | None:
+    """Give the link by which the unit of this directory starts with the user manager; None where there is none."""
+    link = directory / "default.target.wants" / name
+    try:
+        target = link.parent / link.readlink()
+    except OSError:
+        return None
+    return link if Path(os.path.normpath(target)) == directory / name else None
+
+
+def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
     """Read all drop-ins: those that systemd has read, in its order, then those in `directory` that it has not read yet.
 
     One that cannot be read is there all the same, with its `problem`. Raises RootlessError where `directory` cannot be listed.
@@ -51,7 +62,16 @@ def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
         present = []
     except OSError as error:
         raise RootlessError(f"cannot look into `{directory}`: {durable.reason(error)}") from error
-    return tuple(map(_or_problem, dict.fromkeys((*state.drop_ins, *present))))
+    return tuple(map(_or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
+
+
+def drop_ins_changed(directory: Path, state: UnitState) -> datetime | None:
+    """Give the time when a drop-in was last written, added or removed, as far as files tell; None where there is none."""
+    times = []
+    for path in (directory, *directory.glob("*.conf"), *state.drop_ins):
+        with suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
 def _or_problem(path: Path) -> FoundFile:

@@ -61,6 +61,22 @@ class Remove:
         return f"remove {self.path}{kept}"
 
 
+class RemoveLink(Remove):
+    """Remove the link by which the unit starts with the user manager, where systemd cannot be asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDirectory:
+    """Remove the directory of the drop-ins, if it is empty."""
+
+    path: Path
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"remove {self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reload:
     """Let the user manager read its unit files."""
@@ -121,4 +137,4 @@ class Stop(UnitStep):
     verb = "stop"
 
 
-Step = Reexecute | WriteFile | Remove | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop
+Step = Reexecute | WriteFile | Remove | RemoveDirectory | Reload | ResetFailed | Enable | Disable | Start | Restart | Stop

@@ -19,22 +19,33 @@ def render(settings: UnitSettings) -> str:
     # Here, since jinja2 is needed only where a unit is rendered.
     from jinja2 import Environment, StrictUndefined
 
-    if _NO_PROGRAM.search(settings.binary) or any(map(_unreadable, settings.binary)):
-        raise PreflightFailed(
-            f"cannot name {settings.binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
-            "characters in its path",
-            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
-        )
+    require_nameable(settings.binary)
     template = resources.files("k3s_rootless").joinpath("units", "k3s-rootless.service.j2").read_text("utf-8")
     # The output is a unit file and no HTML: each value is escaped by systemd's rules before it gets here.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
     body = environment.from_string(template).render(
-        version=settings.version,
+        about=about(settings.version),
         server=settings.server,
         binary=quoted(settings.binary),
         search=quoted(f"PATH={settings.search}"),
     )
     return sealed(body)
+
+
+def require_nameable(binary: str) -> None:
+    """Raise PreflightFailed for the path of a program that no unit can name."""
+    if _NO_PROGRAM.search(binary) or any(map(_unreadable, binary)):
+        raise PreflightFailed(
+            f"cannot name {binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
+            "characters in its path",
+            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
+        )
+
+
+def about(version: str) -> str:
+    """Give the line by which `written_for` knows the release."""
+    told = f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
+    return f"# K3s for this user, without root. {told}"
 
 
 def written_for(text: str) -> str | None:

@@ -44,13 +44,14 @@ def told(asked: Sequence[steps.Step]) -> str:
 
 
 WRITE_NEW = f"write {PATH}: it is not installed"
-RENEW = f"write {PATH}: it was not written for K3s v1.36.1+k3s1 as it is installed"
+RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
 RELOAD_CHANGED = "reload the user manager: the unit file changed"
-RELOAD_SEEN = "reload the user manager: the unit file changed after systemd read it"
+RELOAD_SEEN = "reload the user manager: the unit or a drop-in changed after systemd read it"
 RELOAD_UNREAD = "reload the user manager: systemd has not read the unit file yet"
 ENABLE = f"enable {UNIT}: it does not start with the user manager"
 START = f"start {UNIT}: it is not running"
 RESET = f"reset the failed state of {UNIT}: it failed before"
+RESET_COUNT = f"reset the failed state of {UNIT}: restarts by hand count against its start limit"
 RESTART = f"restart {UNIT}: it runs as it was before these changes"
 RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
 RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
@@ -238,12 +239,12 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (RUNNING, f"restart {UNIT}: it was asked for"),
-        (STOPPED, f"restart {UNIT}: it was asked for"),
+        (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
+        (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
         (FAILED, f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for"),
         (
             replace(RUNNING, needs_reload=True),
-            f"reload the user manager: the unit changed after systemd read it\nrestart {UNIT}: it was asked for",
+            f"reload the user manager: the unit changed after systemd read it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for",
         ),
     ],
     ids=["running", "stopped", "failed", "changed"],
