@@ -13,7 +13,6 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
 from k3s_rootless.release import options, version
-from k3s_rootless.release.flags import values as flag_values
 from k3s_rootless.service import apply, configuration, files, plan, unit
 from k3s_rootless.service.authorship import author
 from k3s_rootless.service.facts import DesiredDropIn
@@ -177,8 +176,8 @@ def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[
     what = option.what if option else LIMITS[name].what
     values, set_to = configuration.effective(name, state), wanted.get(name, ())
     if values:
-        in_unit = bool(flag_values(base, name))
-        origin = "config" if values == set_to else "unit" if in_unit and not set_to else "another drop-in"
+        in_unit = option is not None and configuration.given(option, base) == values
+        origin = "config" if values == set_to else "unit" if in_unit else "another drop-in"
         return Setting(name, values, origin, what, set_to)
     default = str(home / ".rancher/k3s") if name == "data-dir" else option.default if option else ""
     return Setting(name, (default,) if default else (), "default", what, set_to)

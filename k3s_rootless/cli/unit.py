@@ -75,7 +75,7 @@ def diff(*, as_json: bool) -> None:
         if told := differences.between(file, text):
             whose = authorship.author(file.text) if file.text is not None else None
             found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
-            session.report.answer(told)
+            session.report.answer(told.rstrip("\n"))
     session.report.document({"differences": found, "errors": []})
     click.get_current_context().exit(1 if found else 0)
 

@@ -79,6 +79,7 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
         raise host.refusal(blocking)
     for finding in unknown:
         session.report.story(f"could not check {finding.check}: {finding.reason}")
+    host.tell_release(session, findings)
     passed = sum(finding.verdict is Verdict.PASS for finding in findings)
     left_out = len(host.failures(findings)) - len(failed)
     session.report.story(f"host checked: {passed} of {len(findings)} passed" + (f", {left_out} ignored" if left_out else ""))

@@ -74,7 +74,7 @@ def differs(wanted: Configuration, state: UnitState) -> str | None:
 def effective(name: str, state: UnitState) -> tuple[str, ...]:
     """Give what systemd would start K3s with, by a setting's name; nothing where it does not say."""
     if name in OPTIONS:
-        return _given(OPTIONS[name], state.argv)
+        return given(OPTIONS[name], state.argv)
     limit = LIMITS[name]
     found = state.limits.get(limit.prop)
     return () if found is None else (limit.show(found),)
@@ -85,7 +85,8 @@ def canonical(limit: Limit, text: str) -> str:
     return limit.show(limit.read(text))
 
 
-def _given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
+def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
+    """Give the values of a flag in a command; nothing where it is not there."""
     if option.default in {"true", "false"}:
         found = [word.partition("=") for word in argv if word.lstrip("-").partition("=")[0] == option.name]
         return (found[-1][2] or "true",) if found else ()
