@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,11 @@ def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found
     """Observe the unit file and the unit, before a plan is made."""
     text, written = apply.read(path)
     state = manager.unit(UNIT)
-    changed = files.drop_ins_changed(drop_in_directory(path.parent), state)
+    directory = drop_in_directory(path.parent)
+    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit.
+    if any(dropin.is_ours(one.name) and one not in state.drop_ins for one in directory.glob("*.conf")):
+        state = replace(state, needs_reload=True)
+    changed = files.drop_ins_changed(directory, state)
     return Found(text=text, written=written, state=state, reexecute=reexecute, drop_ins=changed)
 
 

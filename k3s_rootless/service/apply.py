@@ -98,14 +98,21 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     except OSError as error:
         raise RootlessError(f"cannot open the lock `{path}`: {durable.reason(error)}") from error
     try:
+        _lock(path, descriptor, on_wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
+    try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise RootlessError(f"cannot lock `{path}`: {durable.reason(error)}") from error
 
 
 def _keep(path: Path, backup: Path | None) -> None:
