@@ -12,9 +12,7 @@ from k3s_rootless.cli.options import from_option, json_option
 from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
-from k3s_rootless.release import features
-from k3s_rootless.service import apply, configuration, dropin, files, plan, shipped, unit
-from k3s_rootless.service.authorship import Author, author
+from k3s_rootless.service import dropin, files
 from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
 
 WAITING = "waiting for another k3s-rootless to end"
@@ -38,6 +36,7 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     """
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.service import apply, plan
 
     session = Session.of("install" if as_json else None)
     with session.manager() as manager:
@@ -71,6 +70,8 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is not its unit.
     """
     from k3s_rootless.cli.host import unit_search
+    from k3s_rootless.release import features
+    from k3s_rootless.service import shipped, unit
 
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
@@ -118,14 +119,14 @@ def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str
 
 def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
     """Observe the unit file and the unit, before a plan is made."""
-    text, written = apply.read(path)
+    file = files.read(path)
     state = manager.unit(UNIT)
     directory = drop_in_directory(path.parent)
     # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit.
     if any(dropin.is_ours(one.name) and one not in state.drop_ins for one in directory.glob("*.conf")):
         state = replace(state, needs_reload=True)
     changed = files.drop_ins_changed(directory, state)
-    return Found(text=text, written=written, state=state, reexecute=reexecute, drop_ins=changed)
+    return Found(text=file.text, written=file.written, state=state, reexecute=reexecute, drop_ins=changed)
 
 
 def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
@@ -133,6 +134,9 @@ def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> t
 
     Raises RootlessError where one cannot be read.
     """
+    from k3s_rootless.service import plan
+    from k3s_rootless.service.authorship import Author, author
+
     steps: list[Step] = []
     for file, text in rebuilt(wanted)[1:]:
         if not force and file.text is not None and author(file.text) is not Author.OURS:
@@ -146,6 +150,8 @@ def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, str | None], ...]:
 
     Raises RootlessError where one cannot be read.
     """
+    from k3s_rootless.service import configuration
+
     file = drop_in(wanted.path.parent, configuration.SUBJECT)
     words = configuration.command_words(wanted.text)
     drop_ins = () if file.text is None else ((file, configuration.render(configuration.parse(file.text), words)),)

@@ -13,7 +13,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
 from k3s_rootless.release import options, version
-from k3s_rootless.service import apply, configuration, files, plan, unit
+from k3s_rootless.service import apply, configuration, dropin, files, unit
 from k3s_rootless.service.authorship import author
 from k3s_rootless.service.facts import DesiredDropIn
 from k3s_rootless.service.limits import LIMITS
@@ -83,7 +83,7 @@ def read(session: Session) -> Answer:
     return Answer(
         tuple(_setting(name, state, wanted, base, session.paths.home) for name in names),
         drop_in,
-        plan.restart_owed(state, changed),
+        dropin.restart_owed(state, changed),
         str(host_file) if host_file.exists() else None,
     )
 
@@ -115,7 +115,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
             force=force,
         )
         newest = files.drop_ins_changed(install.drop_in_directory(directory), state)
-    return state, changed, plan.restart_owed(state, newest)
+    return state, changed, dropin.restart_owed(state, newest)
 
 
 def _checked(session: Session, name: str, values: Sequence[str], release: Version | None) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _look(session: Session) -> _Found:
     from k3s_rootless.cli import install
     from k3s_rootless.cli.start import Start
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import files, plan
+    from k3s_rootless.service import dropin, files
     from k3s_rootless.service.readiness import first_missing
 
     with session.manager() as manager:
@@ -85,7 +85,7 @@ def _look(session: Session) -> _Found:
         directory = install.drop_in_directory(install.unit_directory(manager, session.paths))
     if not state.installed:
         raise absence(state)
-    owed = plan.restart_owed(state, files.drop_ins_changed(directory, state))
+    owed = dropin.restart_owed(state, files.drop_ins_changed(directory, state))
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None
@@ -96,10 +96,10 @@ def unit_version(fragment: Path | None) -> Version | None:
     """Give the release that the unit was written for, by its own words; None for a unit that does not say."""
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.release import version
-    from k3s_rootless.service import apply, unit
+    from k3s_rootless.service import files, unit
 
     try:
-        text = apply.read(fragment)[0] if fragment else None
+        text = files.read(fragment).text if fragment else None
     except RootlessError:
         return None
     return version.parse(unit.written_for(text) or "") if text else None

@@ -199,6 +199,8 @@ class _Work:
         }
         for problem in self.problems:
             report.story(f"error: {problem}")
+        if self.problems:
+            report.story("\nhint: mend that and run it again: k3s-rootless uninstall")
         report.document(document)
         return 1 if self.problems else 0
 

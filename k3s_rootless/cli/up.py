@@ -37,7 +37,7 @@ def command(
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, delegation, plan
+    from k3s_rootless.service import apply, delegation, dropin, plan
 
     session = Session.of("up" if as_json else None)
     host.require_known(ignored)
@@ -58,7 +58,7 @@ def command(
             _perform(session, manager, steps, ignored)
         if not steps:
             session.report.story("nothing to do: the unit is installed, enabled and running")
-        if restart_needed := plan.restart_owed(manager.unit(UNIT), found.drop_ins):
+        if restart_needed := dropin.restart_owed(manager.unit(UNIT), found.drop_ins):
             session.report.story(f"a restart is needed: {restart_needed}; apply it with: k3s-rootless restart")
         if wait:
             follow.until_ready(session, manager, version, seconds=timeout)

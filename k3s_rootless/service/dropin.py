@@ -1,4 +1,4 @@
-"""Drop-ins of our own: what they are called, and their text.
+"""Drop-ins of our own: what they are called, their text, and whether K3s has been started with them.
 
 They lie in `k3s-rootless.service.d/` beside the unit, under names of ours, so that `override.conf`, which
 `systemctl --user edit` writes, stays the user's. It comes after ours (systemd sorts by name, systemd.unit(5)): where both set
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from k3s_rootless.service.authorship import sealed
+from k3s_rootless.service.facts import UnitState
 
 _NAME = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 DIRECTORY_SUFFIX = ".d"
+_CLOCK_GRAIN = timedelta(seconds=1)
 
 
 def name(subject: str, number: int = 50) -> str:
@@ -33,3 +36,10 @@ def render(about: str, lines: Iterable[str]) -> str:
     """
     body = "\n".join((f"# {about}", "", *lines, ""))
     return sealed(body)
+
+
+def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
+    """Say why a K3s that runs should be restarted: its drop-ins were `changed` since; None where it need not be."""
+    if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
+        return "its drop-ins changed after K3s was started"
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import WouldOverwrite
@@ -35,7 +35,7 @@ def up(desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, f
     """Give the steps that make the unit as desired, enabled and started; none where it is.
 
     `drop_ins` are the steps that make our drop-ins as desired. A K3s that runs is restarted for what these steps change, and
-    not for what somebody else changed: see `restart_owed`.
+    not for what somebody else changed: see `dropin.restart_owed`.
 
     Raises WouldOverwrite where the unit is masked, or was edited or is not ours and `force` was not given.
     """
@@ -119,13 +119,6 @@ def drop_in(desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool
     if found.text == desired.text:
         cause = "it is a link" if found.link else f"its mode is {found.mode:04o} and not {desired.mode:04o}"
     return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
-
-
-def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
-    """Say why a K3s that runs should be restarted: its drop-ins were `changed` since; None where it need not be."""
-    if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
-        return "its drop-ins changed after K3s was started"
-    return None
 
 
 def _whose(found: FoundFile) -> Author | None:

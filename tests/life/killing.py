@@ -103,6 +103,7 @@ def _is_gone(state: dict[str, str]) -> bool:
 # The files of an installation as the tool made them, kept aside, so that each round begins with them at once.
 _SAVE = f"""
 set -e
+rm -rf /tmp/saved
 {TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20
 cp -pr {UNIT.parent} /tmp/saved
 """
@@ -124,6 +125,7 @@ CASES = {
 class Tally:
     """What was done, and what went wrong."""
 
+    rounds: int = 0
     kills: int = 0
     faults: int = 0
     missed: int = 0
@@ -133,7 +135,8 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.kills} kills, {self.faults} system calls that failed or were the last, {self.missed} not met again; "
+            f"{self.rounds} rounds, {self.kills} kills, {self.faults} system calls that failed or were the last, "
+            f"{self.missed} missed; "
             f"{len(self.wrong)} times something was wrong\n{dict(self.by_command)}\n{dict(self.by_call)}"
         )
 
@@ -141,8 +144,9 @@ class Tally:
 class Killer:
     """One lab, in which commands are ended."""
 
-    def __init__(self, lab: Lab, seed: int) -> None:
+    def __init__(self, lab: Lab, seed: int, tell: Callable[[Tally], None] | None = None) -> None:
         self.lab = lab
+        self.tell = tell
         self.random = random.Random(seed)  # noqa: S311 (moments, no secrets)
         self.tally = Tally()
         fresh(lab)
@@ -154,10 +158,10 @@ class Killer:
         self.took = {name: self._duration(CASES[name]) for name in self.names}
 
     def kill(self, name: str) -> None:
-        """Kill a command once or twice at a random instant."""
+        """Kill a command at random instants, up to six times in a row, each time from where the last one was left."""
         case = CASES[name]
         self._prepare(case)
-        for _ in range(self.random.choice((1, 1, 2))):
+        for _ in range(self.random.randint(1, 6)):
             with self.lab.popen(TOOL, *case.words) as running:
                 time.sleep(self.random.uniform(0, self.took[name]))
                 running.kill()
@@ -203,7 +207,10 @@ class Killer:
             wrong.append("a temporary file was left")
         if self._foreign(state) != self.foreign:
             wrong.append(f"something of others changed: {state}")
+        self.tally.rounds += 1
         self.tally.wrong += [f"{name}, {how}: {one}" for one in wrong]
+        if self.tell is not None:
+            self.tell(self.tally)
 
     def _look(self) -> dict[str, str]:
         state: dict[str, str] = {}
@@ -257,15 +264,30 @@ def _matters(line: str) -> bool:
     return bool(_ON_OUR_FILES.search(line) or _ON_THE_BUS.match(line))
 
 
-def run(lab: Lab, kills: int, faults: Collection[str], *, every: bool, seed: int) -> Tally:
+def run(
+    lab: Lab, kills: int, faults: Collection[str], *, every: bool, seed: int, tell: Callable[[Tally], None] | None = None
+) -> Tally:
     """Kill so many times; then let each system call of the commands `faults` fail, in one way or in every way."""
-    killer = Killer(lab, seed)
+    killer = Killer(lab, seed, tell)
+    try:
+        _run(killer, kills, faults, every=every)
+    finally:
+        lab.user("rm", "-rf", str(HOME / "dotfiles"), "/tmp/saved", "/tmp/trace")
+        fresh(lab)
+    return killer.tally
+
+
+def _run(killer: Killer, kills: int, faults: Collection[str], *, every: bool) -> None:
     while killer.tally.kills < kills:
         killer.kill(killer.random.choice(killer.names))
     for name in faults:
         if name in killer.names:
             killer.faults(name, every=every)
-    return killer.tally
+
+
+def _tell(tally: Tally) -> None:
+    if tally.rounds % 10 == 0:
+        print(f"{tally.rounds} rounds, {tally.kills} kills, {tally.faults} faults, {len(tally.wrong)} wrong", flush=True)
 
 
 def main() -> None:
@@ -278,7 +300,7 @@ def main() -> None:
     with Lab.up(f"killing-{os.getpid()}") as lab:
         begun = time.monotonic()
         print(f"seed {given.seed}", flush=True)
-        tally = run(lab, given.kills, given.faults, every=True, seed=given.seed)
+        tally = run(lab, given.kills, given.faults, every=True, seed=given.seed, tell=_tell)
         print(f"{tally}\n{time.monotonic() - begun:.0f} s")
     for one in tally.wrong:
         print(one)
