@@ -125,8 +125,8 @@ def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found
     # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit.
     if any(dropin.is_ours(one.name) and one not in state.drop_ins for one in directory.glob("*.conf")):
         state = replace(state, needs_reload=True)
-    changed = files.drop_ins_changed(directory, state)
-    return Found(text=file.text, written=file.written, state=state, reexecute=reexecute, drop_ins=changed)
+    changed = files.last_changed(directory, state)
+    return Found(text=file.text, written=file.written, state=state, reexecute=reexecute, changed=changed)
 
 
 def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:

@@ -54,7 +54,14 @@ class Purged:
 def present(session: Session, state: UnitState | None) -> tuple[Path, ...]:
     """Give the data directories that there are: the one that the unit names, and K3s's default."""
     named = ServerSettings.of(state.argv, state.environment or {}, session.paths.home).data if state else None
-    return tuple(path for path in dict.fromkeys((named, session.paths.data)) if path is not None and path.is_dir())
+    return tuple(path for path in dict.fromkeys((named, session.paths.data)) if path is not None and _is_there(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def directories(session: Session, state: UnitState | None, given: Path | None) -> tuple[Path, ...]:
@@ -91,6 +98,10 @@ def purge(session: Session, directory: Path) -> Purged:
     """Remove one data directory. Raises RootlessError where it cannot be used at all."""
     from k3s_rootless.service import purge as purger
 
+    if purger.in_use(directory):
+        raise RootlessError(
+            f"cannot purge {directory}: another K3s runs with it", hint="stop it first, wherever it was started"
+        )
     everything = directory == session.paths.data
     session.report.story(f"remove {directory}, inside a user namespace: its files belong to your subordinate ids")
     result = purger.remove(directory, _mapping(session), everything=everything)

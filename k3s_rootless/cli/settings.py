@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.cli import changing, install
+from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
@@ -76,7 +77,7 @@ def read(session: Session) -> Answer:
     found = install.drop_in(directory, configuration.SUBJECT)
     wanted = configuration.parse(found.text or "")
     base = _base_argv(directory, state)
-    changed = files.drop_ins_changed(install.drop_in_directory(directory), state)
+    changed = files.last_changed(install.drop_in_directory(directory), state)
     host_file = session.paths.root / _CONFIG_FILE
     drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
     names = (*options.OPTIONS, *LIMITS)
@@ -101,11 +102,14 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
         before = configuration.parse(found.text or "")
         flags = any(name in options.OPTIONS for name in (*before, *changes))
         text = install.text_to_build_on(session, directory, state) if flags else ""
+        words = configuration.command_words(text)
+        if flags and not words:
+            raise RootlessError("cannot build on the unit: it has no ExecStart=", hint="look at it: k3s-rootless unit show")
         release = version.parse(unit.written_for(text) or "")
         checked = {name: _checked(session, name, values, release) for name, values in changes.items()}
         wanted = {name: values for name, values in (before | checked).items() if values}
         _mind(session, wanted, changes)
-        desired = DesiredDropIn(found.path, configuration.render(wanted, configuration.command_words(text)))
+        desired = DesiredDropIn(found.path, configuration.render(wanted, words))
         state, changed = changing.perform(
             session,
             manager,
@@ -114,7 +118,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
             lambda now: configuration.differs(wanted, now),
             force=force,
         )
-        newest = files.drop_ins_changed(install.drop_in_directory(directory), state)
+        newest = files.last_changed(install.drop_in_directory(directory), state)
     return state, changed, dropin.restart_owed(state, newest)
 
 
@@ -149,7 +153,10 @@ def _require_usable(session: Session, name: str, value: str) -> None:
     if name == "data-dir":
         if Path(value) == session.paths.home:
             raise ValueError(f"it is your home directory; {options.DATA_DIRECTORY_HINT}")
-        existing = next(path for path in (Path(value), *Path(value).parents) if path.exists())
+        try:
+            existing = next(path for path in (Path(value), *Path(value).parents) if path.exists())
+        except OSError as error:
+            raise ValueError(f"it cannot be looked at: {reason(error)}") from error
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             raise ValueError(f"you cannot write into {existing}")
 

@@ -85,7 +85,7 @@ def _look(session: Session) -> _Found:
         directory = install.drop_in_directory(install.unit_directory(manager, session.paths))
     if not state.installed:
         raise absence(state)
-    owed = dropin.restart_owed(state, files.drop_ins_changed(directory, state))
+    owed = dropin.restart_owed(state, files.last_changed(directory, state))
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None

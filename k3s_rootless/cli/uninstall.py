@@ -93,8 +93,11 @@ def _locked(session: Session) -> AbstractContextManager[None]:
     from k3s_rootless.cli import install
     from k3s_rootless.service import apply
 
-    # Without a runtime directory there is no session, and nobody else at work in it either.
-    if not session.paths.runtime.is_dir():
+    # Without a runtime directory of the user's there is no session, and nobody else at work in it either.
+    try:
+        if session.paths.runtime.stat().st_uid != session.uid:
+            return nullcontext()
+    except OSError:
         return nullcontext()
     return apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING))
 
@@ -160,11 +163,16 @@ class _Work:
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
         """Remove the data directories, if it is known that K3s does not run."""
         from k3s_rootless.cli import purging
+        from k3s_rootless.errors import RootlessError
 
         if directories and not stopped:
             self.problems.append("cannot purge: nobody can tell whether K3s still runs")
             return
-        self.purged = [purging.purge(self.session, directory) for directory in directories]
+        for directory in directories:
+            try:
+                self.purged.append(purging.purge(self.session, directory))
+            except RootlessError as error:
+                self.problems.append(error.message)
         self.problems += [problem for one in self.purged for problem in one.problems]
 
     def tell_data(self, found: _Found) -> None:

@@ -58,7 +58,7 @@ def command(
             _perform(session, manager, steps, ignored)
         if not steps:
             session.report.story("nothing to do: the unit is installed, enabled and running")
-        if restart_needed := dropin.restart_owed(manager.unit(UNIT), found.drop_ins):
+        if restart_needed := dropin.restart_owed(manager.unit(UNIT), found.changed):
             session.report.story(f"a restart is needed: {restart_needed}; apply it with: k3s-rootless restart")
         if wait:
             follow.until_ready(session, manager, version, seconds=timeout)

@@ -49,6 +49,7 @@ class Option:
     default: str = ""
     many: bool = False
     note: str = ""
+    short: str = ""
 
 
 def _snapshotter(text: str, version: Version | None) -> str:
@@ -162,7 +163,13 @@ OPTIONS = {
             default="false",
             note="K3s's policy does not know a data directory in a home directory",
         ),
-        Option("data-dir", "where K3s keeps its data", _directory, note="K3s begins anew there; what it has stays where it is"),
+        Option(
+            "data-dir",
+            "where K3s keeps its data",
+            _directory,
+            short="d",
+            note="K3s begins anew there; what it has stays where it is",
+        ),
     )
 }
 

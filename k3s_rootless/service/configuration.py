@@ -90,7 +90,7 @@ def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
     if option.default in {"true", "false"}:
         found = [word.partition("=") for word in argv if word.lstrip("-").partition("=")[0] == option.name]
         return (found[-1][2] or "true",) if found else ()
-    values = flags.values(argv, option.name, *(("d",) if option.name == "data-dir" else ()))
+    values = flags.values(argv, option.name, *([option.short] if option.short else []))
     if option.many:
         return tuple(part for value in values for part in value.split(","))
     return tuple(values[-1:])
@@ -101,13 +101,15 @@ def _flags(wanted: Configuration) -> list[str]:
 
 
 def _without(words: Sequence[str], wanted: Configuration) -> list[str]:
-    # The unit's own `--snapshotter=`, and the same flag in two words.
+    # The unit's own `--snapshotter=`, the same flag in two words, and its short name: K3s refuses two forms of one flag.
+    named = {name: OPTIONS[name] for name in wanted if name in OPTIONS}
+    named |= {option.short: option for option in named.values() if option.short}
     kept: list[str] = []
     skip = False
     for word in words:
         name, equals, _ = word.strip("\"'").partition("=")
-        dropped = name.startswith("-") and name.lstrip("-") in wanted
-        if not dropped and not skip:
+        option = named.get(name.lstrip("-")) if name.startswith("-") else None
+        if option is None and not skip:
             kept.append(word)
-        skip = dropped and not equals and OPTIONS[name.lstrip("-")].default not in {"true", "false"}
+        skip = option is not None and not equals and option.default not in {"true", "false"}
     return kept

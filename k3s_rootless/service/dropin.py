@@ -39,7 +39,7 @@ def render(about: str, lines: Iterable[str]) -> str:
 
 
 def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
-    """Say why a K3s that runs should be restarted: its drop-ins were `changed` since; None where it need not be."""
+    """Say why a K3s that runs should be restarted: its unit or a drop-in was `changed` since; None where it need not be."""
     if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
-        return "its drop-ins changed after K3s was started"
+        return "its unit or a drop-in changed after K3s was started"
     return None

@@ -111,14 +111,14 @@ class UnitState:
 class Found:
     """What there is before a plan is made: the text of the unit file and its age, and what the manager knows.
 
-    `drop_ins` is when a drop-in was last changed, None where there is none.
+    `changed` is when the unit or a drop-in was last changed, None where there is none.
     """
 
     text: str | None
     written: datetime | None
     state: UnitState
     reexecute: bool = False
-    drop_ins: datetime | None = None
+    changed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

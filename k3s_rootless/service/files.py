@@ -65,10 +65,14 @@ def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
     return tuple(map(_or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
 
 
-def drop_ins_changed(directory: Path, state: UnitState) -> datetime | None:
-    """Give the time when a drop-in was last written, added or removed, as far as files tell; None where there is none."""
+def last_changed(directory: Path, state: UnitState) -> datetime | None:
+    """Give the time when the unit or a drop-in was last written, added or removed, as far as files tell; None without any.
+
+    `directory` is that of the user's own drop-ins; its time tells of one that is gone.
+    """
     times = []
-    for path in (directory, *directory.glob("*.conf"), *state.drop_ins):
+    fragment = (state.fragment,) if state.fragment is not None else ()
+    for path in (*fragment, directory, *directory.glob("*.conf"), *state.drop_ins):
         with suppress(OSError):
             times.append(path.stat().st_mtime)
     return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -42,7 +42,7 @@ def up(desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, f
     state = found.state
     written = install(desired, found, drop_ins, force=force)
     steps: list[Step] = [Reexecute("it was started before its cgroup got all controllers")] if found.reexecute else []
-    theirs = found.drop_ins is not None and found.written is not None and found.drop_ins > found.written
+    theirs = found.changed is not None and found.written is not None and found.changed > found.written
     changed = any(isinstance(step, WriteUnit | WriteDropIn | Remove) for step in written)
     changed = changed or found.reexecute or (state.needs_reload and not theirs)
     return (*steps, *written, *_running(found, changed=changed))

@@ -7,6 +7,7 @@ what is mounted upon outside (rename and unlink of mount points, Linux 3.18), an
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -71,6 +72,23 @@ def remove(directory: Path, mapping: Mapping | str, *, everything: bool) -> eras
     if "error" in content:
         raise RootlessError(content["error"])
     return erasure.Result(content["removed"], [(path, why) for path, why in content["survivors"]], content["more"])
+
+
+def in_use(directory: Path) -> bool:
+    """Tell whether a rootlesskit runs with this data directory: it holds a lock there as long as it lives (its pkg/parent)."""
+    try:
+        descriptor = os.open(directory / "rootless" / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def remove_empty(directory: Path) -> None:

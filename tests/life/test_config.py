@@ -57,7 +57,7 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
     assert "a restart is needed" in done.stdout
     status = lab_tool.json("status")
     assert (True, before) == (status["ready"], status["unit"]["invocation"]), "it runs as it was started"
-    assert "drop-ins changed" in status["restart_needed"]
+    assert "a drop-in changed" in status["restart_needed"]
     assert {7443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
     again = lab_tool.up()
     assert 0 == again.returncode, again.stderr

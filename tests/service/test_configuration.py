@@ -102,6 +102,7 @@ def test_the_command_of_a_unit_is_taken_as_it_stands(line: str, expected: tuple[
         (("k3s", "--snapshotter", "overlayfs", "--debug"), {"snapshotter": ("native",)}, "k3s --debug --snapshotter=native"),
         (("k3s", '"--snapshotter=a"', "--debug"), {"snapshotter": ("native",)}, "k3s --debug --snapshotter=native"),
         (("k3s", "--selinux", "--debug"), {"selinux": ("false",)}, "k3s --debug --selinux=false"),
+        (("k3s", "-d", "/x", "--debug"), {"data-dir": ("/y",)}, "k3s --debug --data-dir=/y"),
         (("k3s", "--node-label=x=y"), {"node-label": ("a=b",)}, "k3s --node-label=a=b"),
         (("k3s", "--data-dir", "/x"), {"CPUWeight": ("5",), "disable": ("x",)}, "k3s --data-dir /x --disable=x"),
     ],

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.service import dropin, plan, steps
 from k3s_rootless.service.authorship import Author, author
-from k3s_rootless.service.facts import DesiredDropIn, FoundFile
+from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
 
 PATH = Path("/home/alice/.config/systemd/user/k3s-rootless.service.d") / dropin.name("server")
 NEW = dropin.render("About it.", ["[Service]", "CPUWeight=50"])
@@ -75,6 +75,28 @@ def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: 
 def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:
     with pytest.raises(WouldOverwrite, match="it is no regular file"):
         plan.drop_in(DesiredDropIn(PATH, NEW), found(None, problem="it is no regular file"), "asked", force=True)
+
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RUNNING = UnitState("k3s-rootless.service", "loaded", "active", "running", started=NOON)
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "owed"),
+    [
+        (RUNNING, 1.5, True),
+        (RUNNING, 0.9, False),
+        (RUNNING, -60, False),
+        (RUNNING, None, False),
+        (replace(RUNNING, active_state="inactive", sub_state="dead"), 60, False),
+        (replace(RUNNING, started=None), 60, False),
+    ],
+    ids=["after", "in the same second", "before", "nothing is there", "stopped", "start unknown"],
+)
+def test_a_restart_is_owed_for_what_changed_after_the_start(state: UnitState, seconds: float | None, *, owed: bool) -> None:
+    changed = None if seconds is None else NOON + timedelta(seconds=seconds)
+
+    assert owed == (dropin.restart_owed(state, changed) is not None)
 
 
 @given(st.sampled_from([None, OLD, NEW, EDITED, FOREIGN]), st.sampled_from([None, NEW]), st.sampled_from([0o600, 0o644]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import subprocess
@@ -150,6 +151,19 @@ def test_without_a_namespace_what_can_be_removed_is(data: Path) -> None:
 
     assert "there is no newuidmap" == result.outside
     assert not data.exists()
+
+
+def test_a_data_directory_that_is_in_use_is_known_by_its_lock(data: Path) -> None:
+    assert not purge.in_use(data)
+    (data / "rootless").mkdir()
+    (data / "rootless" / "lock").touch()
+    assert not purge.in_use(data)
+
+    with (data / "rootless" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert purge.in_use(data)
+
+    assert not purge.in_use(data)
 
 
 def test_map_programs_that_refuse_leave_it_to_the_user(data: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import plan, steps
+from k3s_rootless.service.authorship import sealed
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings, UnitState
 from k3s_rootless.service.unit import render
 
@@ -96,6 +97,39 @@ REEXECUTE = (
 )
 def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]) -> None:
     assert told(plan.up(DESIRED, before)) == "\n".join(expected)
+
+
+DROP_IN = steps.WriteDropIn(PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit")
+
+
+def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
+    written = f"write {DROP_IN.path}: it builds on the unit"
+
+    assert told(plan.up(DESIRED, found(RUNNING, OLD), (DROP_IN,))) == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    assert (
+        told(plan.up(DESIRED, found(RUNNING), (DROP_IN,)))
+        == f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}"
+    )
+
+
+def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
+    theirs = replace(found(replace(RUNNING, needs_reload=True)), changed=LATER)
+
+    assert told(plan.up(DESIRED, theirs)) == RELOAD_SEEN
+    assert told(plan.install(DESIRED, theirs)) == RELOAD_SEEN
+
+
+def test_an_install_starts_nothing() -> None:
+    assert told(plan.install(DESIRED, found(ABSENT, None))) == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    assert plan.install(DESIRED, found(FAILED)) == ()
+
+
+def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
+    given = sealed(DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]"))
+
+    assert plan.up(DESIRED, found(RUNNING, given)) == ()
+    assert told(plan.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))).startswith("write")
+    assert told(plan.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(f"write {PATH}: it was asked for")
 
 
 @pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
