@@ -145,5 +145,6 @@ def _as_started(settings: ServerSettings, state: UnitState, uid: int) -> ServerS
         found = kubeconfig.load(settings.kubeconfig, uid=uid)
     except RootlessError:
         return settings
-    of_this_start = state.started is not None and found.modified + _CLOCK_GRAIN >= state.started
+    # Without the grain of clocks: the file of the start before may be as young, and its port be waited for in vain.
+    of_this_start = state.started is not None and found.modified >= state.started
     return replace(settings, https_port=found.port) if of_this_start else settings
