@@ -182,6 +182,9 @@ def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[
     option = options.OPTIONS.get(name)
     what = option.what if option else LIMITS[name].what
     values, set_to = configuration.effective(name, state), wanted.get(name, ())
+    if set_to and not state.installed:
+        # systemd has no unit to read it with yet; it is what the first start gets.
+        return Setting(name, set_to, "config", what, set_to)
     if values:
         in_unit = option is not None and configuration.given(option, base) == values
         origin = "config" if values == set_to else "unit" if in_unit else "another drop-in"

@@ -44,6 +44,7 @@ def invocation(tool: Tool) -> str:
 def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> None:
     assert 0 == lab_tool("config", "set", "https-listen-port", "7443").returncode
     assert "not installed yet" in lab_tool("config", "set", "snapshotter", "native").stdout
+    assert (["native"], "config") == setting(lab_tool, "snapshotter")
     up = lab_tool.up()
     assert 0 == up.returncode, up.stderr
     assert "port 7443 forwarded" in up.stderr
