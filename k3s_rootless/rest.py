@@ -146,7 +146,7 @@ def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, p
         with closing(connection.getresponse()) as response:
             yield response
     except TimeoutError:
-        raise PeerError(f"{peer} gave no answer within {timeout:g} s") from None
+        raise PeerError(f"{peer} gave no answer within {timeout:.3g} s") from None
     except (OSError, http.client.HTTPException) as error:
         raise PeerError(f"cannot ask {peer}: {_reason(error)}") from error
     finally:

@@ -75,6 +75,7 @@ READERS = (
     "service/bus.py",
     "service/delegation.py",
     "service/files.py",
+    "service/glance.py",
     "service/login.py",
     "service/properties.py",
     "service/systemd.py",

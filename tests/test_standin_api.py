@@ -104,7 +104,7 @@ def test_readyz_names_what_is_not_ready_then_says_ok(api: Api) -> None:
 
 
 def test_unknown_paths_are_a_status(api: Api) -> None:
-    for path in ("/api/v1/pods", "/apis/apps/v1/services", "/nonsense"):
+    for path in ("/api/v1/configmaps", "/apis/apps/v1/services", "/nonsense"):
         code, body = api.ask("GET", path)
         assert (code, body["kind"], body["code"]) == (404, "Status", 404)
     assert api.ask("GET", f"{SERVICES}/none")[1]["message"] == 'services "none" not found'

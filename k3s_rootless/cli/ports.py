@@ -91,13 +91,24 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
 def running_start(session: Session) -> Start:
     """Give the K3s that runs. Raises NotRunning."""
-    from k3s_rootless.cli.start import Start
-    from k3s_rootless.cli.status import unit_version
-    from k3s_rootless.errors import NotRunning
+    from k3s_rootless import command as programs
+    from k3s_rootless.cli import together
     from k3s_rootless.paths import UNIT
 
-    with session.manager() as manager:
-        state = manager.unit(UNIT)
+    asked = together.begin(lambda: session.unit(UNIT))
+    try:
+        # Meanwhile another process works for us: all that the answer will take is loaded here, and not when it has come.
+        from k3s_rootless.cli import ports_sources
+        from k3s_rootless.cli.start import Start
+        from k3s_rootless.cli.status import unit_version
+        from k3s_rootless.errors import NotRunning
+
+        ports_sources.prepare()
+        state = asked.result()
+    except KeyboardInterrupt:
+        # The program that asks has a session of its own, which the terminal's interrupt does not reach.
+        programs.end_all()
+        raise
     if not state.running:
         raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
     return Start.of(session, state, unit_version(state.fragment))

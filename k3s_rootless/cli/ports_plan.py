@@ -69,8 +69,7 @@ def _look(session: Session) -> tuple[Sources, Running]:
     from k3s_rootless.release.flags import ServerSettings
 
     try:
-        with session.manager() as manager:
-            state = manager.unit(UNIT)
+        state = session.unit(UNIT)
         start = Start.of(session, state, unit_version(state.fragment))
         running = ports_sources.running(start)
         if state.running:

@@ -25,6 +25,14 @@ NOT_RUNNING = "K3s is not running"
 _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]", str]
 
 
+def prepare() -> None:
+    """Load what the sources are asked with."""
+    from k3s_rootless.cluster import kubeconfig
+    from k3s_rootless.ports import child, rootlesskit, services  # noqa: F401 (loaded, and used where they are asked)
+
+    kubeconfig.prepare()
+
+
 def running(start: Start) -> Running:
     """Give what a judge is to know of this start."""
     return Running(start.settings, start.version, start.uid)

@@ -8,11 +8,10 @@ something is different. systemd's signals end a turn at once.
 from __future__ import annotations
 
 import threading
-from dataclasses import astuple, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple
+from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import ports_document, ports_sources, ports_text
+from k3s_rootless.cli import ports_changes, ports_sources
 from k3s_rootless.cli.start import Start
 from k3s_rootless.cli.status import unit_version
 from k3s_rootless.errors import NotRunning, RootlessError
@@ -22,6 +21,7 @@ from k3s_rootless.ports import exposure, services, sockets
 from k3s_rootless.ports.facts import PortMap, Sources
 
 if TYPE_CHECKING:
+    from k3s_rootless.cli.ports_changes import Teller
     from k3s_rootless.cli.session import Session
     from k3s_rootless.ports.facts import Exposure, ServicePort
     from k3s_rootless.ports.wire import Event
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 INTERVAL = 0.4
 _PAUSE = 0.5
 """Seconds before the API server is asked again after it broke off, or refused."""
-_Row = tuple[object, ...]
 
 
 class Followed:
@@ -101,11 +100,12 @@ class Followed:
 class Watch:
     """What was told last, and the sources that it came from."""
 
-    def __init__(self, session: Session, *, everything: bool) -> None:
+    def __init__(self, session: Session, teller: Teller, *, everything: bool) -> None:
         self._session = session
+        self._teller = teller
         self._everything = everything
         self._sources: Sources | None = None
-        self._rows: dict[_Row, Exposure] | None = None
+        self._rows: dict[tuple[object, ...], Exposure] | None = None
         self._start: Start | None = None
         self._followed: Followed | None = None
 
@@ -114,6 +114,7 @@ class Watch:
         self._settle(state)
         sources = self._look()
         if sources == self._sources:
+            self._teller.rest()
             return
         self._sources = sources
         if self._start is None:
@@ -121,7 +122,8 @@ class Watch:
         else:
             of = ports_sources.running(self._start)
             found = exposure.join(ports_sources.identified(sources, of), of, everything=self._everything)
-        self._tell(found)
+        before, self._rows = self._rows, ports_changes.rows_of(found)
+        self._teller.tell(found, None if before is None else ports_changes.compared(before, self._rows))
 
     def _settle(self, state: UnitState) -> None:
         # A restart brings another namespace, another socket in older releases, and another kubeconfig.
@@ -146,35 +148,11 @@ class Watch:
             forwards = Known(tuple(sorted(forwards.value, key=astuple)), forwards.source)
         return Sources(forwards, self._followed.seen(), host, inside, dials, unprivileged_from=sockets.unprivileged_from())
 
-    def _tell(self, found: PortMap) -> None:
-        report = self._session.report
-        rows = {_identity(row): row for row in found.rows}
-        before, self._rows = self._rows, rows
-        if report.json_for is not None:
-            if before is None or before != rows:
-                addresses = ports_sources.addresses()
-                report.document_line({"time": _now(), **ports_document.document(found, found.rows, addresses)})
-            return
-        if before is None:
-            for source, reason in found.blind:
-                report.story(f"could not ask {source}: {reason}")
-            for row in found.rows:
-                report.answer(f"{_now()} = {_line(row)}")
-            return
-        for key in before.keys() - rows.keys():
-            report.answer(f"{_now()} - {_line(before[key])}")
-        for key, row in rows.items():
-            old = before.get(key)
-            if old is None:
-                report.answer(f"{_now()} + {_line(row)}")
-            elif (old.status, old.reason, old.forwarded) != (row.status, row.reason, row.forwarded):
-                report.answer(f"{_now()} ~ {_line(row)}")
-
 
 def run(session: Session, *, everything: bool) -> None:
     """Watch until interrupted, or until nobody reads any more. Raises NotRunning when K3s does not run to begin with."""
-    watch = Watch(session, everything=everything)
-    with session.manager() as manager:
+    with session.manager() as manager, ports_changes.teller(session.report) as teller:
+        watch = Watch(session, teller, everything=everything)
         state = manager.unit(UNIT)
         if not state.running:
             raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
@@ -186,18 +164,3 @@ def run(session: Session, *, everything: bool) -> None:
 
 def _next(manager: UserManager, state: UnitState) -> UnitState:
     return manager.unit(UNIT) if manager.wait_change(INTERVAL) else state
-
-
-def _identity(row: Exposure) -> _Row:
-    return (row.proto, row.parent_ip, row.parent_port, row.child_port, row.kind, row.namespace, row.service, row.port_name)
-
-
-def _line(row: Exposure) -> str:
-    cells: tuple[Any, ...] = ports_text.cells(replace(row, probe=None))
-    where, _, offset, proto, target, name, status, url, _ = cells
-    middle = f"{target}{f' {name}' if name else ''}{f' ({offset})' if offset else ''}"
-    return f"{where} {proto} -> {middle}: {status}{f': {row.reason}' if row.reason else ''}{f' {url}' if url else ''}"
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="milliseconds")

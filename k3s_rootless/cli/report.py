@@ -5,8 +5,10 @@ rich is loaded only where a table or a tree is asked for as text; it honours NO_
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
 
     from k3s_rootless.finding import Finding
 
@@ -24,6 +27,7 @@ _STYLES = {
     **dict.fromkeys(("fail", "blocked", "collision", "stalled", "silent"), "red"),
     "unknown": "magenta",
 }
+_MARKS = {"+": "bold green", "~": "bold yellow", "-": "dim strike"}
 _MOST_RICH_ROWS = 500
 
 
@@ -100,6 +104,21 @@ class Report:
             table.add_row(*(Text(cell, style=_STYLES.get(cell, ""), overflow="fold") for cell in row))
         _console().print(table)
 
+    def on_terminal(self) -> bool:
+        """Tell whether the answer is text for a terminal on which it can be drawn anew in its place."""
+        return self.json_for is None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+
+    @contextmanager
+    def screen(self) -> Iterator[Screen]:
+        """Give a place on the terminal in which tables are drawn one over the other; the last one stays."""
+        from rich.live import Live
+
+        console = _console()
+        with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+            # rich hides the cursor, and a program that is killed could not bring it back.
+            console.show_cursor(show=True)
+            yield Screen(console, live)
+
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
         """Show findings as a tree: what needs doing first, and under each what was seen and what mends it."""
         if self.json_for is not None and not to_stderr:
@@ -114,6 +133,42 @@ class Report:
             console.print(line, soft_wrap=True)
             for detail in _details(finding):
                 console.print(Text(f"        {detail}"), soft_wrap=True)
+
+
+class Screen:
+    """A place on the terminal."""
+
+    def __init__(self, console: Console, live: Live) -> None:
+        self._console = console
+        self._live = live
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Give columns and lines of the terminal as it is now."""
+        return self._console.size
+
+    def draw(self, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
+        """Draw a table, a line a row, and the notes below. A row's first cell marks a change: `+`, `-`, `~`, or a blank.
+
+        Where they do not all fit, those with a mark come first, and the rest is counted.
+        """
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        room = max(1, self._console.height - len(notes) - 6)
+        fitting = rows if len(rows) <= room else sorted(rows, key=lambda row: row[0] == " ")[:room]
+        table = Table(*head, box=None, pad_edge=False, header_style="bold")
+        for column in table.columns:
+            column.no_wrap = True
+        for row in fitting:
+            style = _MARKS.get(row[0], "")
+            table.add_row(*(Text(_safe(cell), style=_STYLES.get(cell, style), overflow="ellipsis") for cell in row))
+        more = [f"and {len(rows) - room} more: make the window higher, or see them with: k3s-rootless ports"]
+        # The cursor rests on a line of its own below.
+        below = [*(more if fitting is not rows else []), "", *notes, ""]
+        lines = [Text(_safe(note), style="dim", no_wrap=True, overflow="ellipsis") for note in below]
+        self._live.update(Group(table, *lines), refresh=True)
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.paths import Paths
 
 if TYPE_CHECKING:
+    from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -41,17 +42,28 @@ class Session:
 
     def manager(self) -> UserManager:
         """Give the user manager, to be used as a context; a session that cannot have one is told why. Raises RootlessError."""
+        self._require_manager()
+        from k3s_rootless.service.systemd import UserManager
+
+        return UserManager(self.environ, self.paths.runtime, self.uid)
+
+    def unit(self, name: str) -> UnitState:
+        """Give what the user manager knows of a unit: `manager` for a single question. Raises RootlessError."""
+        self._require_manager()
+        from k3s_rootless.service import glance
+
+        state = glance.unit(name, self.paths.runtime)
+        if state is not None:
+            return state
+        with self.manager() as manager:
+            return manager.unit(name)
+
+    def _require_manager(self) -> None:
         if self.uid == 0:
             raise PreflightFailed(
                 "cannot manage rootless K3s as root: it belongs to an ordinary user",
                 hint="run it as that user, in a session of its own: machinectl shell USER@ (or ssh USER@localhost)",
             )
-        self._require_own_runtime_directory()
-        from k3s_rootless.service.systemd import UserManager
-
-        return UserManager(self.environ, self.paths.runtime, self.uid)
-
-    def _require_own_runtime_directory(self) -> None:
         runtime = self.paths.runtime
         try:
             owner = runtime.stat().st_uid

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Unknown
 from k3s_rootless.release.flags import ServerSettings
-from k3s_rootless.service.readiness import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.readiness import Phase
 
 QUESTION_SECONDS = 5.0
 # File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
@@ -45,6 +45,8 @@ class Start:
 
     def phases(self) -> Sequence[Phase]:
         """Give what must be true, in the order in which K3s makes it so."""
+        from k3s_rootless.service.readiness import Phase
+
         return (
             Phase("child namespace and API socket", self._socket),
             Phase(f"port {self.settings.https_port} forwarded", self._forwarded),

@@ -39,6 +39,13 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
         raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=_HINT) from error
 
 
+def prepare() -> None:
+    """Load what reading a kubeconfig and connecting by it take, for a caller who has to wait for something else."""
+    import ssl  # noqa: F401 (used by `context`)
+
+    import yaml  # noqa: F401 (used by `load`)
+
+
 def peer(kubeconfig: Kubeconfig) -> TlsPeer:
     """Give the API server as a peer that is verified by the kubeconfig's own authority alone; raises RootlessError."""
     return TlsPeer(kubeconfig.host, kubeconfig.port, context(kubeconfig))

@@ -10,15 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service import files, steps
-from k3s_rootless.service.systemd import UserManager
+from k3s_rootless.service import files
+
+if TYPE_CHECKING:
+    from k3s_rootless.service import steps
+    from k3s_rootless.service.systemd import UserManager
 
 
 def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
+    # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
+    from k3s_rootless.service import steps
+
     match step:
         case steps.WriteFile() | steps.Remove() | steps.RemoveDirectory():
             change_file(step)
@@ -44,6 +51,8 @@ def perform(step: steps.Step, manager: UserManager) -> None:
 
 def change_file(step: steps.Step) -> None:
     """Do one step that needs no user manager; any other is no step of this kind. Raises RootlessError, as `perform` does."""
+    from k3s_rootless.service import steps
+
     match step:
         case steps.WriteFile(path, text, _, backup, mode):
             _keep(path, backup)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.authorship import sealed
@@ -17,6 +16,8 @@ _UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
 def render(settings: UnitSettings) -> str:
     """Give the unit's whole text, mark and all. Raises PreflightFailed for a path that no unit can name."""
     # Here, since jinja2 is needed only where a unit is rendered.
+    from importlib import resources
+
     from jinja2 import Environment, StrictUndefined
 
     require_nameable(settings.binary)

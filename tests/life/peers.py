@@ -60,6 +60,18 @@ def delete(machine: Machine, *names: str) -> None:
     asked(machine, *(("DELETE", f"/api/v1/namespaces/default/services/{name}", None) for name in names))
 
 
+def pod(name: str, host_port: int, **labels: str) -> dict[str, Any]:
+    """Give a Pod that asks for a port of its node."""
+    container = {"name": "c", "image": "c", "ports": [{"containerPort": 80, "hostPort": host_port}]}
+    metadata = {"name": name, "namespace": "default", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+
+
+def server_pid(machine: Machine) -> str:
+    """Give the process of the server inside the namespaces."""
+    return machine.user("pgrep", "-f", "k3s_standin server", "-n").stdout.strip()
+
+
 def forwards(machine: Machine) -> list[dict[str, Any]]:
     """List the forwards, by rootlesskit's own client."""
     done = machine.user("rootlessctl", "--socket", str(SOCKET), "list-ports", "--json")

@@ -54,6 +54,7 @@ class Child:
         self._milestones = Milestones(self._data_dir)
         self._story = Story(journal, self._release, self._data_dir, flags.https_port, orders.noise)
         self._save: Callable[[], None] = lambda: None
+        self._server: Server | None = None
         self._began = time.monotonic()
 
     def run(self) -> int:
@@ -61,6 +62,7 @@ class Child:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR1, lambda *_: self._spawn(self._close_api))
         self._milestones.mark("child-started")
         faults.arm(self._orders, self._gate, self._journal, self._milestones, self._ends.put)
         self._spawn(self._start)
@@ -118,9 +120,15 @@ class Child:
         self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", 6444)), "127.0.0.1", 6444)
         port = self._flags.https_port
         server = self._listening(lambda: Server(("0.0.0.0", port), context), "", port)  # noqa: S104 - as K3s
+        self._server = server
         self._spawn(server.serve_forever)
         self._milestones.mark("api-up")
         return context
+
+    def _close_api(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
 
     def _listening(self, opened: Callable[[], _Opened], host: str, port: int) -> _Opened:
         try:

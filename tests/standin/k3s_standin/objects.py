@@ -12,6 +12,8 @@ ORDERED = "k3s-standin/ordered"
 """Marks Services that orders or K3s itself bring; they are made anew at each start."""
 PENDING = "k3s-standin/pending"
 """The annotation that keeps a load balancer without an address."""
+DEAF = "k3s-standin/deaf"
+"""The annotation of a Service behind whose address nobody listens, as where its Pods are gone."""
 DELAY = "k3s-standin/delay"
 _BULK_FIRST_PORT = 20000
 _DEPLOYMENTS = {

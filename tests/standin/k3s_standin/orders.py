@@ -47,7 +47,9 @@ Faults
     watch_timeout       null: close every watch after this time
     known_bad           true: releases that are known not to start rootless do not start
 
-The annotation `k3s-standin/pending: "true"` on a Service does what `pending` does, for Services made through the API.
+The annotation `k3s-standin/pending: "true"` on a Service does what `pending` does, for Services made through the API; with
+`k3s-standin/deaf: "true"` it gets its address, and nobody listens behind it. SIGUSR1 to the server (the child) closes the
+API's socket, while all else goes on. Pods are kept as they are made, and never run.
 
 Milestones are appended to `DATA_DIR/standin-events.jsonl`, one JSON object a line: {"event", "time" (Unix time),
 "monotonic" (CLOCK_MONOTONIC), "pid", "invocation" (systemd's INVOCATION_ID or null)}, with "message" for a fatal one.

@@ -31,6 +31,7 @@ RESOURCES = {
     for resource in (
         Resource("services", "Service", "v1", namespaced=True),
         Resource("nodes", "Node", "v1", namespaced=False),
+        Resource("pods", "Pod", "v1", namespaced=True),
         Resource("namespaces", "Namespace", "v1", namespaced=False),
         Resource("deployments", "Deployment", "apps/v1", namespaced=True),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from .answers import Answerer, Listener
 from .cluster import Cluster, Conflict, Object
 from .journal import Journal
-from .objects import DELAY, ORDERED, PENDING
+from .objects import DEAF, DELAY, ORDERED, PENDING
 
 ADDRESS = "127.0.0.1"
 """The address of every load balancer when rootless."""
@@ -118,6 +118,8 @@ def listeners(service: Object) -> list[Listener]:
     """Return what listens for a Service inside the namespace: its ports for a load balancer, and its node ports."""
     metadata, spec = service["metadata"], service["spec"]
     found: list[Listener] = []
+    if (metadata.get("annotations") or {}).get(DEAF) == "true":
+        return found
     for port in spec.get("ports") or []:
         protocol = str(port.get("protocol", "TCP")).lower()
         own = [port["port"]] if spec.get("type") == "LoadBalancer" else []
