@@ -135,7 +135,10 @@ def _as_started(settings: ServerSettings, state: UnitState, uid: int) -> ServerS
 
     The data directory is the one that its process holds the lock of, the port the one in the kubeconfig that this start wrote.
     """
-    if not state.running:
+    from k3s_rootless.service import dropin, files
+
+    drop_ins = state.fragment.with_name(f"{state.name}{dropin.DIRECTORY_SUFFIX}") if state.fragment else None
+    if drop_ins is None or dropin.restart_owed(state, files.last_changed(drop_ins, state)) is None:
         return settings
     from k3s_rootless.cluster import kubeconfig
     from k3s_rootless.ports import rootlesskit
