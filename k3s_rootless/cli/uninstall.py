@@ -66,12 +66,8 @@ class _Found:
     state: UnitState | None
     unit: FoundFile
     drop_ins: tuple[FoundFile, ...]
+    names: frozenset[str] | None
     link: Path | None
-
-    @property
-    def names(self) -> frozenset[str] | None:
-        here = self.drop_in_directory
-        return frozenset(path.name for path in here.iterdir()) if here.is_dir() else None
 
 
 def _look(session: Session, manager: UserManager | None) -> _Found:
@@ -86,7 +82,15 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
     link = files.enabling_link(directory, UNIT)
     if link is not None and state is not None and state.file_state == "enabled" and unit.text is not None:
         link = None  # systemd is asked to disable the unit, and removes it itself
-    return _Found(directory, drop_in_directory, state, unit, files.drop_ins(drop_in_directory, state), link)
+    return _Found(
+        directory,
+        drop_in_directory,
+        state,
+        unit,
+        files.drop_ins(drop_in_directory, state),
+        files.names(drop_in_directory),
+        link,
+    )
 
 
 def _locked(session: Session) -> AbstractContextManager[None]:

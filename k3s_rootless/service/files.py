@@ -56,13 +56,18 @@ def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
 
     One that cannot be read is there all the same, with its `problem`. Raises RootlessError where `directory` cannot be listed.
     """
+    present = sorted(directory / name for name in names(directory) or () if name.endswith(".conf"))
+    return tuple(map(_or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
+
+
+def names(directory: Path) -> frozenset[str] | None:
+    """Give what lies in a directory; None where there is none. Raises RootlessError where it cannot be looked into."""
     try:
-        present = sorted(path for path in directory.iterdir() if path.name.endswith(".conf"))
+        return frozenset(path.name for path in directory.iterdir())
     except FileNotFoundError:
-        present = []
+        return None
     except OSError as error:
         raise RootlessError(f"cannot look into `{directory}`: {durable.reason(error)}") from error
-    return tuple(map(_or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:

@@ -68,3 +68,12 @@ def test_drop_ins_are_those_that_systemd_read_and_those_that_it_will(tmp_path: P
     assert ["10-admin.conf", "override.conf", None, "50-k3s-rootless-server.conf", None] == [one.text for one in found]
     assert "is a directory" in found[-1].problem
     assert () == files.drop_ins(tmp_path / "none", state())
+
+
+def test_a_directory_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RootlessError, match="cannot look into"):
+        files.names(tmp_path / "file")
+    assert files.names(tmp_path / "none") is None
+    assert frozenset({"file"}) == files.names(tmp_path)
