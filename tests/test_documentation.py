@@ -32,7 +32,8 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         command = shell.get_command(context, name)
         assert command
         yield f"k3s-rootless {name}", command
-        yield from ((f"k3s-rootless {name} {inner.name}", inner) for inner in getattr(command, "subcommands", ()))
+        inside = command.commands.values() if isinstance(command, click.Group) else getattr(command, "subcommands", ())
+        yield from ((f"k3s-rootless {name} {inner.name}", inner) for inner in inside)
 
 
 def cli_page() -> str:

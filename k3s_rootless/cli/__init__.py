@@ -25,12 +25,18 @@ _COMMANDS = {
     "status": "Tell whether K3s runs and is ready.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",
+    "install": "Write the unit and enable it, without starting K3s.",
+    "uninstall": "Stop K3s and remove what k3s-rootless wrote; `--purge` also K3s's data.",
+    "unit": "Show the unit and its drop-ins as systemd has them, and what would change.",
+    "config": "Set K3s's server flags and resource limits; `restart` applies them.",
     "linger": "Let K3s outlive your last session, or not; `status` tells.",
     "bundle": "Pack what a helper needs into one archive, without secrets.",
     "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
+_GROUPS = frozenset({"config", "unit"})
+"""Commands that have subcommands and do nothing themselves."""
 
 
 class Shell(click.Group):
@@ -83,8 +89,8 @@ def _tell(given: Sequence[str], message: str, hint: str | None, code: int, detai
 
     words = [word for word in given if not word.startswith("-")]
     name = next((word for word in words if word in _COMMANDS), "error")
-    if words[:2] == ["ports", "plan"]:
-        name = "ports-plan"
+    if words[:2] == ["ports", "plan"] or (words[:1] == [name] and name in _GROUPS and len(words) > 1):
+        name = "-".join(words[:2])
     Report(json_for=name if "--json" in given else None).error(message, hint, code, details)
     return code
 

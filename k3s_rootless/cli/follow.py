@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.plan import Step
+    from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -45,9 +45,9 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
     """Do one step of a plan. Raises RootlessError, which for a start that systemd refuses names what keeps it."""
     from k3s_rootless.errors import SystemdError
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, plan
+    from k3s_rootless.service import apply, steps
 
-    starts = isinstance(step, plan.Start | plan.Restart)
+    starts = isinstance(step, steps.Start | steps.Restart)
     try:
         apply.perform(step, manager)
     except SystemdError as error:
@@ -58,7 +58,7 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
             raise refused(session, state, error) from error
         # The limit is there to end loops of systemd's own; this start was asked for by somebody, as were those before it.
         session.report.story(f"systemd refuses, since {UNIT} was started too often within a short time: let it forget that")
-        apply.perform(plan.ResetFailed(UNIT, "it was started too often"), manager)
+        apply.perform(steps.ResetFailed(UNIT, "it was started too often"), manager)
         apply.perform(step, manager)
 
 

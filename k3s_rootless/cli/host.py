@@ -83,6 +83,26 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
     return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
 
 
+def tell_release(session: Session, findings: Sequence[Finding]) -> None:
+    """Say what is to be said of the release of K3s, where it is no reason to refuse it."""
+    for finding in findings:
+        if finding.verdict is Verdict.WARN and matches(finding.check, "k3s"):
+            session.report.story(f"{finding.title}: {finding.observed}: {finding.reason}")
+
+
+def require_k3s(session: Session, findings: Sequence[Finding]) -> None:
+    """Refuse a host without a K3s that can be started; all else that is missing is told. Raises PreflightFailed."""
+    failed = failures(findings)
+    lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
+    if lacking:
+        session.report.findings(lacking, to_stderr=True)
+        raise refusal(lacking)
+    tell_release(session, findings)
+    if failed:
+        names = ", ".join(finding.check for finding in failed)
+        session.report.story(f"this host is not ready for rootless K3s: {names}; see: k3s-rootless check")
+
+
 def require_known(ids: Sequence[str]) -> None:
     """Refuse an id that names no check and no group of checks. Raises UsageError."""
     words = [check.id.split(".") for check in checks.CHECKS]

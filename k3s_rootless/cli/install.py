@@ -1,29 +1,79 @@
-"""Brings together what a plan is made of: the unit as it should be, and what was found."""
+"""`k3s-rootless install`, and what a plan is made of: the unit as it should be, and what was found."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.unit_path import unit_search
-from k3s_rootless.errors import PreflightFailed
+import click
+
+from k3s_rootless.cli.options import from_option, json_option
+from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
-from k3s_rootless.release import features
-from k3s_rootless.release.flags import ServerSettings
-from k3s_rootless.service import apply, leftovers, unit
-from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
+from k3s_rootless.service import dropin, files
+from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
+
+WAITING = "waiting for another k3s-rootless to end"
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.preflight.facts import Facts
-    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.preflight.facts import K3sBinary
+    from k3s_rootless.service.facts import FoundFile, UnitState
+    from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
 
-def desired(facts: Facts, directory: Path) -> DesiredUnit:
-    """Render the unit for the K3s that was found. Raises PreflightFailed where there is none to render for."""
-    release, binary = facts.k3s.version, facts.k3s.path
+@click.command("install")
+@from_option
+@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@json_option
+def command(*, given: Path | None, force: bool, as_json: bool) -> None:
+    """Write the unit and enable it, without starting K3s.
+
+    It is the unit that K3s ships with the release that is installed. `up` does this as well.
+    """
+    from k3s_rootless.cli import host
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service import apply, plan
+
+    session = Session.of("install" if as_json else None)
+    with session.manager() as manager:
+        facts, _ = host.examine(session, manager)
+        host.require_k3s(session, host.judge(facts))
+        wanted = desired(facts.k3s, unit_directory(manager, session.paths), given)
+        with apply.locked(session.paths.lock, lambda: session.report.story(WAITING)):
+            drop_ins = renewed_drop_ins(session, wanted, force=force)
+            steps = plan.install(wanted, found(session, manager, wanted.path), drop_ins, force=force)
+            for step in steps:
+                session.report.story(f"{step.describe()}: {step.cause}")
+                apply.perform(step, manager)
+            state = manager.unit(UNIT)
+    told = "K3s is installed for this user" if steps else "nothing to do: the unit is installed and enabled"
+    session.report.answer(f"{told}; start it with: k3s-rootless up")
+    session.report.document(
+        {
+            "changed": bool(steps),
+            "unit": str(wanted.path),
+            "release": wanted.version,
+            "enabled": state.file_state == "enabled",
+            "steps": [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps],
+            "errors": [],
+        }
+    )
+
+
+def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
+    """Render the unit for the K3s that was found, or take the one that the user has brought.
+
+    Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is not its unit.
+    """
+    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.release import features
+    from k3s_rootless.service import shipped, unit
+
+    release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
         reason = "its version is not known" if binary else "there is no k3s binary"
         raise PreflightFailed(f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`")
@@ -33,7 +83,12 @@ def desired(facts: Facts, directory: Path) -> DesiredUnit:
             f"cannot render the unit: K3s {release.value} ships none for rootless mode", hint="use K3s v1.22 or later"
         )
     settings = UnitSettings(version=str(release.value), server=variant.value, binary=binary, search=unit_search())
-    return DesiredUnit(path=directory / UNIT, text=unit.render(settings), version=str(release.value))
+    if given is None:
+        return DesiredUnit(directory / UNIT, unit.render(settings), settings.version)
+    text = files.read(given).text
+    if text is None:
+        raise UsageError(f"cannot use {given}: there is no such file")
+    return DesiredUnit(directory / UNIT, shipped.adopted(text, settings, str(given)), settings.version, given=True)
 
 
 def unit_directory(manager: UserManager, paths: Paths) -> Path:
@@ -48,16 +103,88 @@ def unit_directory(manager: UserManager, paths: Paths) -> Path:
     return paths.user_units
 
 
+def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:
+    """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that `up` would write.
+
+    Raises RootlessError where there is neither.
+    """
+    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.preflight import probes
+
+    for path in (directory / UNIT, state.fragment):
+        if path is not None and (text := files.read(path).text) is not None:
+            return text
+    return desired(probes.k3s_binary(session.environ, unit_search(), session.paths.home), directory).text
+
+
 def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
     """Observe the unit file and the unit, before a plan is made."""
-    text, written = apply.read(path)
+    file = files.read(path)
+    state = observed(manager, path.parent)
+    changed = files.last_changed(drop_in_directory(path.parent), state)
+    left = left_behind(session, state)
+    return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
+
+
+def observed(manager: UserManager, directory: Path) -> UnitState:
+    """Give the unit as systemd has it, and whether that is what lies in the directory of the user's own units."""
     state = manager.unit(UNIT)
-    return Found(text=text, written=written, state=state, reexecute=reexecute, leftovers=left_behind(session, state))
+    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit.
+    if any(dropin.is_ours(one.name) and one not in state.drop_ins for one in drop_in_directory(directory).glob("*.conf")):
+        state = replace(state, needs_reload=True)
+    return state
 
 
 def left_behind(session: Session, state: UnitState) -> tuple[Path, ...]:
     """List what an earlier K3s that was killed left behind; nothing while the unit runs."""
     if state.running:
         return ()
+    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.service import leftovers
+
     settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
     return leftovers.of(settings.data / "rootless", session.uid)
+
+
+def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
+    """Give the steps that build our drop-ins anew on the unit as it will be; says which somebody edited, and so stay.
+
+    Raises RootlessError where one cannot be read.
+    """
+    from k3s_rootless.service import plan
+    from k3s_rootless.service.authorship import Author, author
+
+    steps: list[Step] = []
+    for file, text in rebuilt(wanted)[1:]:
+        if not force and file.text is not None and author(file.text) is not Author.OURS:
+            session.report.story(f"kept as it is: {file.path}, {author(file.text).value}")
+        steps += plan.renewal(DesiredDropIn(file.path, text), file, force=force)
+    return tuple(steps)
+
+
+def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, str | None], ...]:
+    """Give the unit file and those drop-ins of ours that are there, each with the text that it should have.
+
+    Raises RootlessError where one cannot be read.
+    """
+    from k3s_rootless.service import configuration
+
+    file = drop_in(wanted.path.parent, configuration.SUBJECT)
+    words = configuration.command_words(wanted.text)
+    drop_ins = () if file.text is None else ((file, configuration.render(configuration.parse(file.text), words)),)
+    return ((files.read(wanted.path), wanted.text), *drop_ins)
+
+
+def drop_in_directory(directory: Path) -> Path:
+    """Give the directory of the unit's drop-ins, in the directory of the user's own units."""
+    return directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}"
+
+
+def drop_in(directory: Path, subject: str) -> FoundFile:
+    """Read our drop-in about a subject. Raises RootlessError."""
+    return files.read(drop_in_directory(directory) / dropin.name(subject))
+
+
+def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
+    """Read all drop-ins of the unit, ours and those of others. Raises RootlessError."""
+    return files.drop_ins(drop_in_directory(directory), state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +16,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def json_option(function: Function) -> Function:
     """Give a command `--json`: one document on stdout, errors included (docs/reference/json.md)."""
     option: Function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+    return option
+
+
+def from_option(function: Function) -> Function:
+    """Give a command `--from FILE`, as `given`."""
+    words = "Take this unit file, which K3s ships with the installed release."
+    kind = click.Path(path_type=Path)
+    option: Function = click.option("--from", "given", type=kind, metavar="FILE", help=words)(function)
     return option
 
 

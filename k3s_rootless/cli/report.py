@@ -94,6 +94,12 @@ class Report:
         if hint:
             click.echo(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
 
+    def confirm(self, question: str) -> bool | None:
+        """Ask whoever sits at the terminal; None where nobody does."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        return click.confirm(safe(question), err=True)
+
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Give a table of text, as wide as its content where nobody can scroll sideways.
 

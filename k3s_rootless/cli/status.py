@@ -74,10 +74,10 @@ def unit_version(fragment: Path | None) -> Version | None:
     """Give the release that the unit was written for, by its own words; None for a unit that does not say."""
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.release import version
-    from k3s_rootless.service import apply, unit
+    from k3s_rootless.service import files, unit
 
     try:
-        text = apply.read(fragment)[0] if fragment else None
+        text = files.read(fragment).text if fragment else None
     except RootlessError:
         return None
     return version.parse(unit.written_for(text) or "") if text else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def document(seen: Seen) -> dict[str, Any]:
     """Give all of it."""
     state, node, missing = seen.state, seen.node, seen.missing
-    problem = seen.problem
+    problem, pending = seen.problem, status_parts.pending(seen)
     content: dict[str, Any] = {
         "time": seen.time.isoformat(),
         "installed": True if state else None,
@@ -43,7 +43,8 @@ def document(seen: Seen) -> dict[str, Any]:
         "certificates": [_certificate(seen, *one) for one in status_parts.certificates(seen)],
         "lingers": seen.lingers.value if isinstance(seen.lingers, Known) else None,
         "drift": _drift(seen),
-        "pending": [{"what": one.what, "cause": one.cause, "command": one.command} for one in status_parts.pending(seen)],
+        "pending": [{"what": one.what, "cause": one.cause, "command": one.command} for one in pending],
+        "restart_needed": next((one.cause for one in pending if one.what == "restart"), None),
         "loop": _loop(seen),
         "cause": _cause(seen.died_of) if seen.died_of else None,
         "unknown": [{"part": part, "reason": reason} for part, reason in unknown(seen)],

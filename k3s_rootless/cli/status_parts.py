@@ -25,6 +25,7 @@ def files(session: Session, state: UnitState | None) -> tuple[Version | None, Ob
     """Read the unit and its drop-ins; where nobody could be asked which they are, the place where `up` writes it."""
     from k3s_rootless.release import version
     from k3s_rootless.service import apply, unit
+    from k3s_rootless.service.authorship import author
     from k3s_rootless.service.standing import Part
 
     paths = (state.fragment, *state.drop_ins) if state else (session.paths.user_units / UNIT,)
@@ -41,7 +42,7 @@ def files(session: Session, state: UnitState | None) -> tuple[Version | None, Ob
             continue
         if not found:
             release = version.parse(unit.written_for(text) or "")
-        found.append(Part(path, written, unit.author(text)))
+        found.append(Part(path, written, author(text)))
     return release, Known(tuple(found), "the files of the unit")
 
 
@@ -131,10 +132,16 @@ def certificates(seen: Seen) -> tuple[tuple[str, Observed[datetime]], ...]:
 
 def pending(seen: Seen) -> tuple[Pending, ...]:
     """Tell what is configured and not in effect."""
-    from k3s_rootless.service import standing
+    from k3s_rootless.service import dropin, standing
+    from k3s_rootless.service import files as unit_files
 
     parts = seen.files.value if isinstance(seen.files, Known) else ()
     found = standing.pending(seen.state, parts) if seen.state else ()
+    if seen.state and seen.state.fragment and not any(one.what == "restart" for one in found):
+        # A drop-in that is gone leaves its trace in the time of its directory.
+        directory = seen.state.fragment.with_name(f"{seen.state.name}{dropin.DIRECTORY_SUFFIX}")
+        if cause := dropin.restart_owed(seen.state, unit_files.last_changed(directory, seen.state)):
+            found += (standing.Pending("restart", cause, "k3s-rootless restart"),)
     installed, runs = seen.installed, seen.running_release
     if isinstance(installed, Known) and runs and runs != installed.value:
         cause = f"K3s {runs} runs, and {installed.value} is installed"

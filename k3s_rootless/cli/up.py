@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
+from k3s_rootless.cli.options import from_option, json_option, timeout_option, wait_for_option, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service.plan import Step
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.service.facts import Found, UnitState
+    from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
 
@@ -24,16 +27,25 @@ if TYPE_CHECKING:
 @wait_option
 @wait_for_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
-@click.option("--force", is_flag=True, help="Replace a unit that was edited or is not ours; a copy is kept.")
+@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@from_option
 @json_option
-def command(
-    *, dry_run: bool, timeout: float, wait: bool, wait_for: str, ignored: tuple[str, ...], force: bool, as_json: bool
+def command(  # noqa: PLR0913 (one for each option)
+    *,
+    dry_run: bool,
+    timeout: float,
+    wait: bool,
+    wait_for: str,
+    ignored: tuple[str, ...],
+    force: bool,
+    given: Path | None,
+    as_json: bool,
 ) -> None:
     """Bring K3s up for this user, and wait until it is ready.
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import host, install, rivals, waiting
+    from k3s_rootless.cli import host, install, rivals
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -43,29 +55,59 @@ def command(
     host.require_known(ignored)
     begun = time.monotonic()
     with session.manager() as manager:
+        if not dry_run:
+            _read_anew(session, manager)
         facts, reach = host.examine(session, manager)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
         rivals.mind(session, manager.unit(UNIT))
         _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts, install.unit_directory(manager, session.paths))
+        wanted = install.desired(facts.k3s, install.unit_directory(manager, session.paths), given)
         reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
-        with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            steps = plan.up(wanted, install.found(session, manager, wanted.path, reexecute=reexecute), force=force)
+        with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+            found = install.found(session, manager, wanted.path, reexecute=reexecute)
+            steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
             _mind_lingering(session)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
-        if not steps:
-            session.report.story("nothing to do: the unit is installed, enabled and running")
-        if not wait:
-            _answer(session, steps, time.monotonic() - begun, None)
-            return
-        started = any(isinstance(step, plan.Start | plan.Restart) for step in steps)
-        reached = waiting.until_ready(session, manager, version, seconds=timeout, until=wait_for, started=started)
-    _answer(session, steps, time.monotonic() - begun, reached)
+        restart_needed = _tell_of_restart(session, manager.unit(UNIT), found, steps)
+        reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
+    _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
+
+
+def _read_anew(session: Session, manager: UserManager) -> None:
+    # What is judged below is the unit as systemd has read it: somebody may have mended it since.
+    from k3s_rootless.cli import install
+    from k3s_rootless.service import apply, steps
+
+    if install.observed(manager, install.unit_directory(manager, session.paths)).needs_reload:
+        step = steps.Reload("the unit or a drop-in changed after systemd read it")
+        session.report.story(f"{step.describe()}: {step.cause}")
+        apply.perform(step, manager)
+
+
+def _tell_of_restart(session: Session, state: UnitState, found: Found, steps: Sequence[Step]) -> str | None:
+    from k3s_rootless.service import dropin
+
+    if not steps:
+        session.report.story("nothing to do: the unit is installed, enabled and running")
+    owed = dropin.restart_owed(state, found.changed)
+    if owed:
+        session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
+    return owed
+
+
+def _wait(
+    session: Session, manager: UserManager, version: Version | None, steps: Sequence[Step], *, timeout: float, until: str
+) -> Sequence[Reached]:
+    from k3s_rootless.cli import waiting
+    from k3s_rootless.service.steps import Restart, Start
+
+    started = any(isinstance(step, Start | Restart) for step in steps)
+    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=started)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -80,6 +122,7 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
         raise host.refusal(blocking)
     for finding in unknown:
         session.report.story(f"could not check {finding.check}: {finding.reason}")
+    host.tell_release(session, findings)
     passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
     left_out = len(host.failures(findings)) - len(failed)
     warned = ", ".join(one.check for one in host.heeded(findings, ignored) if one.verdict is Verdict.WARN)
@@ -92,12 +135,12 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
     from k3s_rootless.cli import follow, host
-    from k3s_rootless.service import plan
+    from k3s_rootless.service.steps import Reexecute
 
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)
-        if isinstance(step, plan.Reexecute):
+        if isinstance(step, Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to find out.
             facts, _ = host.examine(session, manager)
             if failed := host.failures(host.judge(facts), ignored):
@@ -126,7 +169,13 @@ def _mind_lingering(session: Session) -> None:
         session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
-def _answer(session: Session, steps: Sequence[Step], seconds: float, reached: Sequence[Reached] | None) -> None:
+def _answer(
+    session: Session,
+    steps: Sequence[Step],
+    seconds: float,
+    reached: Sequence[Reached] | None,
+    restart_needed: str | None,
+) -> None:
     from k3s_rootless.cli import waiting
 
     if reached is None:
@@ -142,6 +191,7 @@ def _answer(session: Session, steps: Sequence[Step], seconds: float, reached: Se
             "seconds": round(seconds, 3),
             "steps": _documents(steps),
             "phases": [one.document() for one in reached or ()],
+            "restart_needed": restart_needed,
             "errors": [],
         }
     )

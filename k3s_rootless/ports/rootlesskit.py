@@ -48,6 +48,15 @@ def state_candidates(
     return fixed if features.FIXED_STATE_DIRECTORY.holds(version) else _temporary(temporary, uid)
 
 
+def state_of(process: int, root: Path = Path("/")) -> Path | None:
+    """Give the state directory of a rootlesskit that runs: it holds a file `lock` there open (its pkg/parent); else None."""
+    try:
+        links = [entry.readlink() for entry in (root / f"proc/{process}/fd").iterdir()]
+    except OSError:
+        return None
+    return next((link.parent for link in links if link.name == "lock" and link.is_absolute()), None)
+
+
 def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPeer:
     """Pick the first socket behind which a rootlesskit answers; `timeout` in seconds is for all of them together.
 

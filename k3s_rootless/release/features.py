@@ -44,6 +44,15 @@ CONTROLLERS_REQUIRED = Since.of("v1.22.0-alpha1")
 FIXED_STATE_DIRECTORY = Since.of("v1.26.14+k3s1", "v1.27.11+k3s1", "v1.28.7+k3s1", "v1.29.2+k3s1")
 """rootlesskit's state lies in `<data directory>/rootless`; before, in `$TMPDIR/rootless<digits>` (K3s #9308)."""
 NODE_PORTS_FORWARDED = Since.of("v1.26.15+k3s1", "v1.27.12+k3s1", "v1.28.8+k3s1", "v1.29.3+k3s1")
+PREFER_BUNDLED_BIN = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
+SNAPSHOTTERS: dict[str, Since | None] = {
+    "fuse-overlayfs": Since.of("v1.20.0+k3s1"),
+    "overlayfs": None,
+    "native": None,
+    "stargz": Since.of("v1.22.2+k3s1"),
+    "nix": Since.of("v1.33.10+k3s1", "v1.34.6+k3s1", "v1.35.3+k3s1", "v1.36.0+k3s1"),
+}
+"""The snapshotters of containerd that K3s has, and since when (its commits 05f625543 and 8b857eef9); None since ever."""
 UDP_FORWARDED = Since.of("v1.32.11+k3s3", "v1.33.7+k3s3", "v1.34.3+k3s3", "v1.35.0+k3s1")
 
 _BROKEN = {

@@ -47,8 +47,8 @@ class ServerSettings:
             servicelb="servicelb" not in disabled(argv),
             traefik="traefik" not in disabled(argv),
             snapshotter=_last(argv, "snapshotter") or "",
-            cluster_cidr=",".join(_values(argv, "cluster-cidr")) or POD_RANGE,
-            service_cidr=",".join(_values(argv, "service-cidr")) or SERVICE_RANGE,
+            cluster_cidr=",".join(values(argv, "cluster-cidr")) or POD_RANGE,
+            service_cidr=",".join(values(argv, "service-cidr")) or SERVICE_RANGE,
             node_name=_last(argv, "node-name") or environ.get("K3S_NODE_NAME", ""),
             # The variable beats the flag here (K3s pkg/configfilearg), and only here.
             config=environ.get("K3S_CONFIG_FILE") or _last(argv, "config", "c") or "",
@@ -58,17 +58,18 @@ class ServerSettings:
 
 def disabled(argv: Sequence[str]) -> frozenset[str]:
     """Give the packaged components that the arguments leave out."""
-    return frozenset(part.strip() for value in _values(argv, "disable", "no-deploy") for part in value.split(","))
+    return frozenset(part.strip() for value in values(argv, "disable", "no-deploy") for part in value.split(","))
 
 
-def _values(argv: Sequence[str], *names: str) -> list[str]:
-    values = []
+def values(argv: Sequence[str], *names: str) -> list[str]:
+    """Give the values of a flag, in order; `names` are all that it has, short ones too, without dashes."""
+    found = []
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         # Go's flag package, which reads them for K3s, tells one dash from two no more than this.
         if name.startswith("-") and name.lstrip("-") in names:
-            values.append(value if equals else "".join(argv[index + 1 : index + 2]))
-    return values
+            found.append(value if equals else "".join(argv[index + 1 : index + 2]))
+    return found
 
 
 def _on(argv: Sequence[str], name: str, variable: str) -> bool:
@@ -77,8 +78,8 @@ def _on(argv: Sequence[str], name: str, variable: str) -> bool:
 
 
 def _last(argv: Sequence[str], *names: str) -> str | None:
-    values = _values(argv, *names)
-    return values[-1] if values else None
+    found = values(argv, *names)
+    return found[-1] if found else None
 
 
 def _port(text: str | None) -> int:

@@ -5,73 +5,100 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.service import files
 
 if TYPE_CHECKING:
-    from k3s_rootless.service import plan
+    from k3s_rootless.service import steps
     from k3s_rootless.service.systemd import UserManager
 
 
-def perform(step: plan.Step, manager: UserManager) -> None:
+def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
     # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
-    from k3s_rootless.service import leftovers, plan
+    from k3s_rootless.service import leftovers, steps
 
     match step:
-        case plan.Reexecute():
+        case steps.WriteFile() | steps.Remove() | steps.RemoveDirectory():
+            change_file(step)
+        case steps.Reexecute():
             manager.reexecute()
-        case plan.WriteUnit(path, text, _, backup):
-            if backup is not None and (old := read(path)[0]) is not None:
-                write(backup, old)
-            write(path, text)
-        case plan.Reload():
+        case steps.Reload():
             manager.reload()
-        case plan.ClearState(paths):
+        case steps.ClearState(paths):
             leftovers.clear(paths)
-        case plan.ResetFailed(unit):
+        case steps.ResetFailed(unit):
             manager.reset_failed(unit)
-        case plan.Enable(unit):
+        case steps.Enable(unit):
             manager.enable(unit)
             manager.reload()
-        case plan.Disable(unit):
+        case steps.Disable(unit):
             manager.disable(unit)
             manager.reload()
-        case plan.Start(unit):
+        case steps.Start(unit):
             manager.start(unit)
-        case plan.Restart(unit):
+        case steps.Restart(unit):
             manager.restart(unit)
-        case plan.Stop(unit):
+        case steps.Stop(unit):
             manager.stop(unit)
+
+
+def change_file(step: steps.Step) -> None:
+    """Do one step that needs no user manager; any other is no step of this kind. Raises RootlessError, as `perform` does."""
+    from k3s_rootless.service import steps
+
+    match step:
+        case steps.WriteFile(path, text, _, backup, mode):
+            _keep(path, backup)
+            write(path, text, mode)
+        case steps.Remove(path, _, backup):
+            _keep(path, backup)
+            remove(path)
+        case steps.RemoveDirectory(path):
+            # Not empty, or not ours to remove: then it stays, and nothing depends on it.
+            with suppress(OSError):
+                path.rmdir()
+        case _:
+            raise TypeError(step)
 
 
 def read(path: Path) -> tuple[str | None, datetime | None]:
     """Read a unit file and the time it was written; (None, None) where there is none. Raises RootlessError."""
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-    except FileNotFoundError:
-        return None, None
-    except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {durable.reason(error)}") from error
+    found = files.read(path)
+    return found.text, found.written
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file whole or not at all: beside it first, synced to the disk, then renamed over it. Raises RootlessError."""
     try:
         _own_directory(path.parent)
         _sweep(path)
-        with durable.staged(path, text.encode("utf-8", "surrogateescape"), 0o644) as new:
+        with durable.staged(path, text.encode("utf-8", "surrogateescape"), mode) as new:
             new.replace(path)
         durable.sync(path.parent)
     except OSError as error:
         raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a link and not what it leads to; one that is not there is removed. Raises RootlessError."""
+    try:
+        if not path.parent.exists():
+            return
+        _own_directory(path.parent)
+        _sweep(path)
+        path.unlink(missing_ok=True)
+        durable.sync(path.parent)
+    except OSError as error:
+        raise RootlessError(f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 
 
 @contextmanager
@@ -82,19 +109,39 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     except OSError as error:
         raise RootlessError(f"cannot open the lock `{path}`: {durable.reason(error)}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(path, descriptor, on_wait)
         yield
     finally:
         os.close(descriptor)
 
 
+def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise RootlessError(f"cannot lock `{path}`: {durable.reason(error)}") from error
+
+
+def _keep(path: Path, backup: Path | None) -> None:
+    if backup is not None and (old := files.read(path)).text is not None:
+        # Its own mode, and never more than its writer had: it may hold secrets.
+        write(backup, old.text, old.mode & 0o644 | 0o600)
+
+
 def _own_directory(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True, mode=0o755)
-    owner = directory.stat().st_uid
+    if not directory.exists():
+        directory.mkdir(parents=True, mode=0o755)
+        durable.sync(directory.parent)
+    found = directory.stat()
+    if found.st_uid == os.getuid() and found.st_mode & stat.S_IWOTH:
+        raise RootlessError(
+            f"cannot write into `{directory}`: every user may write there", hint=f"keep them out: chmod o-w {directory}"
+        )
+    owner = found.st_uid
     if owner != os.getuid():
         raise RootlessError(
             f"cannot write into `{directory}`: it belongs to uid {owner}",

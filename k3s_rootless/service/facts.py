@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -22,11 +22,39 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredUnit:
-    """The unit as it should be: where, with which text, enabled and running."""
+    """The unit as it should be: where, with which text, enabled and running; `given` is whether the user brought the text."""
 
     path: Path
     text: str
     version: str
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredDropIn:
+    """One of our drop-ins as it should be; a `text` of None is one that should not be there."""
+
+    path: Path
+    text: str | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of the unit as it was found; `text` is None where there is none, or where `problem` says why it cannot be read.
+
+    `link` is whether the last part of its path is a symbolic link, behind which `text` was read.
+    """
+
+    path: Path
+    text: str | None
+    written: datetime | None = None
+    mode: int = 0
+    link: bool = False
+    problem: str = ""
+
+
+LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +64,8 @@ class UnitState:
     `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
     seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
-    `changed` is when it came into the state in which it is.
+    `changed` is when it came into the state in which it is. `limits` are the resource limits by the names of their properties,
+    in bytes, in microseconds a second, or as weights; None where there is none.
     """
 
     name: str
@@ -65,6 +94,7 @@ class UnitState:
     memory_limit: int | None = None
     cpu_limit: float | None = None
     changed: datetime | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
@@ -97,7 +127,8 @@ class Usage:
 class Found:
     """What there is before a plan is made: the text of the unit file and its age, and what the manager knows.
 
-    `leftovers` are files in the state directory of a K3s that was killed.
+    `leftovers` are files in the state directory of a K3s that was killed. `changed` is when the unit or a drop-in was last
+    changed, None where there is none.
     """
 
     text: str | None
@@ -105,6 +136,7 @@ class Found:
     state: UnitState
     reexecute: bool = False
     leftovers: tuple[Path, ...] = ()
+    changed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

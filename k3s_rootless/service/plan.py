@@ -1,127 +1,52 @@
-"""What has to be done: the unit as it should be against what was found, as a tuple of steps. Nothing is done here.
-
-Each step says what it does and why it is there, so that `--dry-run`, the progress and the tests speak with one voice.
-"""
+"""What has to be done: the unit as it should be against what was found, as a tuple of steps. Nothing is done here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import WouldOverwrite
-from k3s_rootless.service import standing, unit
-from k3s_rootless.service.facts import DesiredUnit, Found, UnitState
+from k3s_rootless.service import shipped, standing, unit
+from k3s_rootless.service.authorship import Author, author, digest
+from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, FoundFile, UnitState
+from k3s_rootless.service.steps import (
+    ClearState,
+    Disable,
+    Enable,
+    Reexecute,
+    Reload,
+    Remove,
+    ResetFailed,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteDropIn,
+    WriteUnit,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Reexecute:
-    """Let the user manager execute itself anew, so that it sees its controllers."""
-
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return "let the user manager re-execute itself; running services go on"
-
-
-@dataclass(frozen=True, slots=True)
-class WriteUnit:
-    """Write the unit file, whole or not at all; a file that is there is kept under `backup` first."""
-
-    path: Path
-    text: str
-    cause: str
-    backup: Path | None = None
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        kept = f", keeping the old one as {self.backup.name}" if self.backup else ""
-        return f"write {self.path}{kept}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Let the user manager read its unit files."""
-
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return "reload the user manager"
-
-
-@dataclass(frozen=True, slots=True)
-class ClearState:
-    """Remove what a K3s that was killed left in its state directory."""
-
-    paths: tuple[Path, ...]
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"remove {', '.join(path.name for path in self.paths)} from {self.paths[0].parent}"
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStep:
-    """One call to the user manager about the unit; `verb` is what it asks for."""
-
-    verb: ClassVar[str]
-    unit: str
-    cause: str
-
-    def describe(self) -> str:
-        """Say what the step does."""
-        return f"{self.verb} {self.unit}"
-
-
-class ResetFailed(UnitStep):
-    """Let systemd forget that the unit failed."""
-
-    verb = "reset the failed state of"
-
-
-class Enable(UnitStep):
-    """Let the unit start with the user manager."""
-
-    verb = "enable"
-
-
-class Disable(UnitStep):
-    """Stop letting the unit start with the user manager."""
-
-    verb = "disable"
-
-
-class Start(UnitStep):
-    """Start the unit."""
-
-    verb = "start"
-
-
-class Restart(UnitStep):
-    """Stop the unit and start it."""
-
-    verb = "restart"
-
-
-class Stop(UnitStep):
-    """Stop the unit."""
-
-    verb = "stop"
-
-
-Step = Reexecute | WriteUnit | Reload | ClearState | ResetFailed | Enable | Disable | Start | Restart | Stop
-
-
-def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step, ...]:
+def up(desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False) -> tuple[Step, ...]:
     """Give the steps that make the unit as desired, enabled and started; none where it is.
+
+    `drop_ins` are the steps that make our drop-ins as desired. A K3s that runs is restarted for what these steps change, and
+    not for what somebody else changed: see `dropin.restart_owed`.
 
     Raises WouldOverwrite where the unit is masked, or was edited or is not ours and `force` was not given.
     """
+    state = found.state
+    written = install(desired, found, drop_ins, force=force)
+    steps: list[Step] = [Reexecute("it was started before its cgroup got all controllers")] if found.reexecute else []
+    theirs = found.changed is not None and found.written is not None and found.changed > found.written
+    changed = any(isinstance(step, WriteUnit | WriteDropIn | Remove) for step in written)
+    changed = changed or found.reexecute or (state.needs_reload and not theirs)
+    return (*steps, *written, *_running(found, changed=changed))
+
+
+def install(desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False) -> tuple[Step, ...]:
+    """Give the steps that make the unit as desired and enabled, and start nothing. Raises WouldOverwrite as `up` does."""
     state = found.state
     if state.load_state == "masked":
         raise WouldOverwrite(
@@ -129,16 +54,13 @@ def up(desired: DesiredUnit, found: Found, *, force: bool = False) -> tuple[Step
             hint=f"systemctl --user unmask {state.name}",
         )
     write = _write(desired, found, force=force)
-    steps: list[Step] = []
-    if found.reexecute:
-        steps.append(Reexecute("it was started before its cgroup got all controllers"))
-    if write is not None:
-        steps.append(write)
-    if cause := _stale(desired, state, written=write is not None):
+    # The drop-ins first: should a run be killed in between, the unit is still the old one, and the next run goes on.
+    steps: list[Step] = [*drop_ins, *([write] if write is not None else [])]
+    if cause := _stale(desired, found, written=write is not None) or ("its drop-ins changed" if drop_ins else None):
         steps.append(Reload(cause))
     if state.file_state not in {"enabled", "enabled-runtime"}:
         steps.append(Enable(state.name, "it does not start with the user manager"))
-    return (*steps, *_running(found, changed=write is not None or found.reexecute or state.needs_reload))
+    return tuple(steps)
 
 
 def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
@@ -158,12 +80,56 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
     steps: list[Step] = []
     if state.needs_reload:
         steps.append(Reload("the unit changed after systemd read it"))
-    if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
-        # With the count of its starts, which would refuse one more (StartLimitBurst of K3s's unit is 3 in a minute).
-        steps.append(ResetFailed(state.name, "it failed before"))
+    # With the count of its starts, which would refuse one more: StartLimitBurst of K3s's unit is 3 in a minute, and a restart
+    # by hand counts like one after a failure (seen on systemd 257).
+    failed = state.active_state == "failed" or state.sub_state.startswith("auto-restart")
+    steps.append(ResetFailed(state.name, "it failed before" if failed else "restarts by hand count against its start limit"))
     if leftovers:
         return (*steps, *_cleared(state, leftovers), Start(state.name, "it was asked for"))
     return (*steps, Restart(state.name, "it was asked for"))
+
+
+def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) -> tuple[Step, ...]:
+    """Give the step that builds one of our drop-ins anew, on another unit, if it is needed; what somebody edited stays."""
+    if not force and _whose(found) is not Author.OURS:
+        return ()
+    return drop_in(desired, found, "it builds on the unit, which is another now", force=force)
+
+
+def drop_in(desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool = False) -> tuple[Step, ...]:
+    """Give the step that makes one of our drop-ins as desired, if any; reloading is left to whoever asks.
+
+    Raises WouldOverwrite where somebody edited it, put another file or a link in its place, and `force` was not given.
+    """
+    if found.problem:
+        raise WouldOverwrite(f"cannot replace `{found.path}`: {found.problem}", hint=f"look at it: ls -l {found.path}")
+    whose = _whose(found)
+    if whose not in {None, Author.OURS} and found.text != desired.text and not force:
+        raise WouldOverwrite(
+            f"cannot {'write' if desired.text is not None else 'remove'} `{found.path}`: the drop-in there was {whose.value}",
+            hint="keep your changes by moving them to a drop-in of your own (`systemctl --user edit k3s-rootless`), "
+            "or replace it with `--force`, which keeps a copy",
+        )
+    kept = backup(found.path, found.text or "") if whose not in {None, Author.OURS} else None
+    if desired.text is None:
+        return () if whose is None else (Remove(found.path, cause, kept),)
+    if found.text == desired.text and not found.link and found.mode == desired.mode:
+        return ()
+    if found.text == desired.text:
+        cause = "it is a link" if found.link else f"its mode is {found.mode:04o} and not {desired.mode:04o}"
+    return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
+
+
+def _whose(found: FoundFile) -> Author | None:
+    if found.text is None:
+        # A link that leads nowhere is somebody's, too.
+        return Author.FOREIGN if found.link else None
+    return Author.FOREIGN if found.link else author(found.text)
+
+
+def backup(path: Path, text: str) -> Path:
+    """Give the path under which a file's text is kept; another text has another one."""
+    return path.with_name(f"{path.name}.{digest(text)[:8]}.bak")
 
 
 def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | None:
@@ -171,24 +137,36 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
         return WriteUnit(desired.path, desired.text, "it is not installed")
     if found.text == desired.text:
         return None
-    author = unit.author(found.text)
-    if author is unit.Author.OURS:
-        return WriteUnit(desired.path, desired.text, f"it was not written for K3s {desired.version} as it is installed")
+    whose = author(found.text)
+    if whose is Author.OURS and shipped.same(found.text, desired.text) and not desired.given:
+        # It came from K3s's own file (--from), whose comments are others.
+        return None
+    if whose is Author.OURS:
+        return WriteUnit(desired.path, desired.text, _lagging(found.text, desired))
     if not force:
         raise WouldOverwrite(
-            f"cannot write `{desired.path}`: the unit there was {author.value}",
+            f"cannot write `{desired.path}`: the unit there was {whose.value}",
             hint="keep it by moving your changes to a drop-in (`systemctl --user edit k3s-rootless`), "
             "or replace it with `k3s-rootless up --force`, which keeps a copy",
         )
-    backup = desired.path.with_name(f"{desired.path.name}.{unit.digest(found.text)[:8]}.bak")
-    return WriteUnit(desired.path, desired.text, f"--force: the unit there was {author.value}", backup)
+    return WriteUnit(desired.path, desired.text, f"--force: the unit there was {whose.value}", backup(desired.path, found.text))
 
 
-def _stale(desired: DesiredUnit, state: UnitState, *, written: bool) -> str | None:
+def _lagging(text: str, desired: DesiredUnit) -> str:
+    earlier = unit.written_for(text)
+    if desired.given:
+        return "it was asked for"
+    if earlier != desired.version:
+        return f"it was written for K3s {earlier}, and {desired.version} is installed"
+    return "it is not what this k3s-rootless writes for the K3s that is installed"
+
+
+def _stale(desired: DesiredUnit, found: Found, *, written: bool) -> str | None:
+    state = found.state
     if written:
         return "the unit file changed"
     if state.needs_reload:
-        return "the unit file changed after systemd read it"
+        return "the unit or a drop-in changed after systemd read it"
     if state.fragment != desired.path:
         return "systemd has not read the unit file yet"
     return None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.facts import LIMIT_PROPERTIES, UnitState
 
 _NOT_SET = 2**64 - 1
 _YEAR_10000 = 253_402_300_799_000_000
@@ -42,6 +42,7 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         delegate=values.get("Delegate"),
         started=_time(values.get("ExecMainStartTimestamp")),
         memory=_number(values.get("MemoryCurrent")),
+        limits={name: _number(values[name]) for name in LIMIT_PROPERTIES if name in values},
         cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,
         # MemoryPeak came with systemd 254, and EffectiveMemoryMax, which heeds the cgroups above, with 256.
         memory_peak=_number(values.get("MemoryPeak")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from k3s_rootless.service import unit
+from k3s_rootless.service.authorship import Author
 from k3s_rootless.service.facts import UnitState
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Part:
 
     path: Path
     written: datetime | None
-    author: unit.Author | None
+    author: Author | None
     problem: str = ""
 
 
@@ -60,11 +60,11 @@ def pending(state: UnitState, parts: Sequence[Part]) -> tuple[Pending, ...]:
 
 def drift(parts: Sequence[Part]) -> tuple[str, ...]:
     """Say which files of the unit are not as k3s-rootless wrote them."""
-    return tuple(f"`{part.path}` was {part.author.value}" for part in parts if part.author not in {None, unit.Author.OURS})
+    return tuple(f"`{part.path}` was {part.author.value}" for part in parts if part.author not in {None, Author.OURS})
 
 
 def unchanged(binary: datetime | None, parts: Sequence[Part]) -> bool:
     """Tell whether the k3s of the unit is the one that the unit was written for: ours, untouched, and newer than the binary."""
-    if not parts or binary is None or parts[0].author is not unit.Author.OURS:
+    if not parts or binary is None or parts[0].author is not Author.OURS:
         return False
     return parts[0].written is not None and binary + CLOCK_GRAIN < parts[0].written

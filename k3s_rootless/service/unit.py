@@ -1,29 +1,16 @@
-"""The text of the unit: rendered for one K3s release, and recognised again later.
-
-The first line carries the SHA-256 of all that follows. So a unit that we wrote and nobody touched can be told from one that
-somebody edited or brought along, by content alone and without a record of our own that could be lost.
-"""
+"""The text of the unit, rendered for one K3s release."""
 
 from __future__ import annotations
 
 import re
-from enum import Enum
 
 from k3s_rootless.errors import PreflightFailed
+from k3s_rootless.service.authorship import sealed
 from k3s_rootless.service.facts import UnitSettings
 
-_MARK = "# k3s-rootless sha256:"
 _RELEASE = re.compile(r"^# K3s for this user, without root\. Written by k3s-rootless for K3s (?P<release>\S+);", re.MULTILINE)
 _NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
-
-
-class Author(Enum):
-    """Who wrote the unit that was found."""
-
-    OURS = "written by k3s-rootless, and untouched since"
-    EDITED = "written by k3s-rootless, and edited since"
-    FOREIGN = "not written by k3s-rootless"
 
 
 def render(settings: UnitSettings) -> str:
@@ -33,30 +20,33 @@ def render(settings: UnitSettings) -> str:
 
     from jinja2 import Environment, StrictUndefined
 
-    if _NO_PROGRAM.search(settings.binary) or any(map(_unreadable, settings.binary)):
-        raise PreflightFailed(
-            f"cannot name {settings.binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
-            "characters in its path",
-            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
-        )
+    require_nameable(settings.binary)
     template = resources.files("k3s_rootless").joinpath("units", "k3s-rootless.service.j2").read_text("utf-8")
     # The output is a unit file and no HTML: each value is escaped by systemd's rules before it gets here.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
     body = environment.from_string(template).render(
-        version=settings.version,
+        about=about(settings.version),
         server=settings.server,
         binary=quoted(settings.binary),
         search=quoted(f"PATH={settings.search}"),
     )
-    return f"{_MARK}{digest(body)}\n{body}"
+    return sealed(body)
 
 
-def author(text: str) -> Author:
-    """Tell who wrote this text."""
-    mark, _, body = text.partition("\n")
-    if not mark.startswith(_MARK):
-        return Author.FOREIGN
-    return Author.OURS if mark.removeprefix(_MARK) == digest(body) else Author.EDITED
+def require_nameable(binary: str) -> None:
+    """Raise PreflightFailed for the path of a program that no unit can name."""
+    if _NO_PROGRAM.search(binary) or any(map(_unreadable, binary)):
+        raise PreflightFailed(
+            f"cannot name {binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
+            "characters in its path",
+            hint="install k3s at a plain path, such as ~/.local/bin/k3s",
+        )
+
+
+def about(version: str) -> str:
+    """Give the line by which `written_for` knows the release."""
+    told = f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
+    return f"# K3s for this user, without root. {told}"
 
 
 def written_for(text: str) -> str | None:
@@ -80,10 +70,3 @@ def quoted(word: str) -> str:
 def _unreadable(char: str) -> bool:
     # Surrogates (a name that is no UTF-8) and Unicode's noncharacters: systemd drops the line, and with it what follows.
     return 0xD800 <= ord(char) <= 0xDFFF or 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE
-
-
-def digest(body: str) -> str:
-    """Give the SHA-256 of a text, in hexadecimal."""
-    import hashlib
-
-    return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()

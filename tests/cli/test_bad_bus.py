@@ -72,7 +72,7 @@ def start(
     """Start the commands, all at once, since each may take its whole time."""
     running = {}
     for name in commands:
-        words = [name, *(["--json"] if as_json and name != "logs" else [])]
+        words = [*name.split(), *(["--json"] if as_json and name != "logs" else [])]
         command = [*as_user(uid), sys.executable, "-m", "k3s_rootless", *words]
         running[name] = subprocess.Popen(
             command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -126,7 +126,7 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         assert any(one in end.err for one in reasons), (name, end.err)
         assert "\nhint: " in end.err, (name, end.err)
         if name != "logs":
-            assert end.document["schema"] == f"k3s-rootless/{name}/v1"
+            assert end.document["schema"] == f"k3s-rootless/{name.replace(' ', '-')}/v1"
             (error,) = end.document["errors"]
             assert any(one in error["message"] for one in reasons)
             assert error["hint"]
@@ -142,6 +142,23 @@ def test_there_is_no_bus(home: Path) -> None:
 
     require_one_clear_error(ended, f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file")
     assert files(home) == []
+
+
+def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
+    ended = run(environment(home, home / "runtime"), commands=("install", "config list", "unit show", "unit diff"))
+
+    require_one_clear_error(ended, f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file")
+    assert files(home) == []
+
+
+def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> None:
+    (end,) = run(environment(home, home / "runtime"), commands=("uninstall",)).values()
+
+    require_quiet(end)
+    assert (1, 1) == (end.code, end.err.count("error: "))
+    assert "error: cannot stop K3s, if it runs: cannot talk to the user manager" in end.err
+    assert "\nhint: " in end.err
+    assert "cannot stop K3s" in end.document["errors"][0]["message"]
 
 
 def test_without_json_stdout_stays_empty(home: Path) -> None:

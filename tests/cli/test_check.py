@@ -202,7 +202,7 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
 
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
-    code = "import sys; from k3s_rootless.cli.report import _styled; sys.stdout.write(_styled('fail', fg='red'))"
+    code = "import sys; from k3s_rootless.cli.style import styled; sys.stdout.write(styled('fail', fg='red'))"
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
         done = subprocess.run(
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, cwd=PROJECT

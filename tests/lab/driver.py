@@ -131,6 +131,10 @@ class Lab:
         pipe = subprocess.PIPE
         return subprocess.Popen(self._as_user(args), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={})
 
+    def at_terminal(self, terminal: int, *args: str) -> subprocess.Popen[bytes]:
+        """Start `args` as the user on a terminal of the caller's."""
+        return subprocess.Popen(self._as_user(args), stdin=terminal, stdout=terminal, stderr=terminal, env={})
+
     def attached(self, *args: str, as_root: bool = False) -> int:
         """Run `args` on the caller's own terminal or files, and return the exit status."""
         here = {name: os.environ[name] for name in ("TERM", "NO_COLOR", "COLUMNS") if name in os.environ}

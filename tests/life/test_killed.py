@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 
+from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
+from tests.life import killing
 from tests.life.conftest import UNIT, Tool
 from tests.machine import TOOL, Machine
 
-MOMENTS = 10
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+KILLS = int(os.environ.get("KILLS", "40"))
+SEED = int(os.environ.get("KILLING_SEED") or int.from_bytes(os.urandom(4), "little"))
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600 + 10 * KILLS)]
 
 
-def test_killed_at_ten_moments_up_is_ready_the_next_time(lab: Machine, lab_tool: Tool) -> None:
-    begun = time.monotonic()
-    lab_tool.up().check_returncode()
-    whole = time.monotonic() - begun
-    text = lab_tool.unit_text()
+def test_killed_at_random_instants_the_next_run_finishes(lab: Lab) -> None:
+    tally = killing.run(lab, KILLS, (), every=False, seed=SEED)
 
-    for moment in range(MOMENTS):
-        fresh(lab)
-        with lab.popen(TOOL, "up", *lab_tool.ignore) as killed:
-            time.sleep(whole * (moment + 0.5) / MOMENTS)
-            killed.kill()
-        after = lab_tool.up()
+    assert [] == tally.wrong, f"seed {SEED}"
+    assert KILLS <= tally.kills
 
-        assert 0 == after.returncode, f"killed at moment {moment}: {after.stderr}"
-        assert text == lab_tool.unit_text()
-        assert [UNIT.name] == _files(lab), "no temporary file is left behind"
-        assert 0 == lab_tool("status").returncode
+
+def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) -> None:
+    """Each call on our files and on the bus once, in one way; `python -m tests.life.killing` does it in every way."""
+    tally = killing.run(lab, 0, ("config set",), every=False, seed=SEED)
+
+    assert [] == tally.wrong, f"seed {SEED}"
+    assert tally.faults >= 20
 
 
 def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
@@ -85,7 +85,3 @@ def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -
     assert 130 == code, rest
     assert "K3s goes on starting" in rest
     assert lab_tool.json("status")["running"]
-
-
-def _files(machine: Machine) -> list[str]:
-    return sorted(machine.user("find", str(UNIT.parent), "-type", "f", "-printf", "%f\\n").stdout.split())

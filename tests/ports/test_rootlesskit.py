@@ -246,3 +246,15 @@ def test_importing_the_reader_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_state_directory_of_a_process_is_where_its_lock_is(tmp_path: Path) -> None:
+    descriptors = tmp_path / "proc" / "42" / "fd"
+    descriptors.mkdir(parents=True)
+    for number, target in enumerate(("/dev/null", "socket:[1]", "/home/alice/my data/rootless/lock")):
+        (descriptors / str(number)).symlink_to(target)
+
+    assert Path("/home/alice/my data/rootless") == rootlesskit.state_of(42, tmp_path)
+    assert rootlesskit.state_of(43, tmp_path) is None
+    (descriptors / "2").unlink()
+    assert rootlesskit.state_of(42, tmp_path) is None

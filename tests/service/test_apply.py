@@ -15,7 +15,7 @@ import pytest
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import apply, plan
+from k3s_rootless.service import apply, steps
 from k3s_rootless.service.systemd import UserManager
 from tests.fakes.session import PROJECT, Session
 
@@ -193,29 +193,61 @@ def test_the_old_unit_is_kept_byte_for_byte(manager: UserManager, tmp_path: Path
     old = b"[Service]\r\nExecStart=/bin/true # caf\xe9\n"
     (tmp_path / UNIT).write_bytes(old)
 
-    apply.perform(plan.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager)
+    apply.perform(steps.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager)
 
     assert (tmp_path / "kept.bak").read_bytes() == old
     assert (tmp_path / UNIT).read_text() == "new"
 
 
 def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> None:
-    steps: list[plan.Step] = [
-        plan.WriteUnit(fake.units / UNIT, "[Service]\nExecStart=/bin/true\n", ""),
-        plan.Reload(""),
-        plan.Enable(UNIT, ""),
-        plan.ResetFailed(UNIT, ""),
-        plan.Start(UNIT, ""),
-        plan.Restart(UNIT, ""),
-        plan.Reexecute(""),
-        plan.Stop(UNIT, ""),
-        plan.Disable(UNIT, ""),
+    asked: list[steps.Step] = [
+        steps.WriteUnit(fake.units / UNIT, "[Service]\nExecStart=/bin/true\n", ""),
+        steps.Reload(""),
+        steps.Enable(UNIT, ""),
+        steps.ResetFailed(UNIT, ""),
+        steps.Start(UNIT, ""),
+        steps.Restart(UNIT, ""),
+        steps.Reexecute(""),
+        steps.Stop(UNIT, ""),
+        steps.Disable(UNIT, ""),
     ]
     manager.unit(UNIT)
-    for step in steps:
+    for step in asked:
         apply.perform(step, manager)
 
     assert [call[0] for call in fake.calls()] == [
         *("LoadUnit", "Reload", "EnableUnitFiles", "Reload", "ResetFailedUnit"),
         *("StartUnit", "RestartUnit", "Reexecute", "StopUnit", "DisableUnitFiles", "Reload"),
     ]
+
+
+def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(manager: UserManager, tmp_path: Path) -> None:
+    path = tmp_path / f"{UNIT}.d" / "50-k3s-rootless-environment.conf"
+    apply.perform(steps.WriteDropIn(path, "secret", "", mode=0o600), manager)
+    apply.perform(steps.WriteDropIn(path, "new", "", path.with_suffix(".bak"), mode=0o600), manager)
+
+    assert [0o600, 0o600] == [stat.S_IMODE(one.stat().st_mode) for one in (path, path.with_suffix(".bak"))]
+    assert "secret" == path.with_suffix(".bak").read_text()
+
+
+def test_removing_takes_a_link_and_not_what_it_leads_to(manager: UserManager, tmp_path: Path) -> None:
+    directory = tmp_path / f"{UNIT}.d"
+    directory.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (directory / "a.conf").symlink_to(tmp_path / "mine")
+
+    apply.perform(steps.Remove(directory / "a.conf", "", directory / "a.conf.bak"), manager)
+
+    assert ["a.conf.bak"] == names(directory)
+    assert "mine" == (tmp_path / "mine").read_text()
+    (directory / "a.conf.bak").rename(directory / "b.conf")
+    apply.perform(steps.Remove(directory / "b.conf", ""), manager)
+    assert [] == names(directory), "the time of its last change tells that something was there"
+    apply.perform(steps.Remove(directory / "b.conf", ""), manager)
+
+
+def test_a_directory_that_everybody_may_write_into_is_not_written_into(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(RootlessError, match="every user may write there"):
+        apply.write(tmp_path / UNIT, "new")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import plan
+from k3s_rootless.service import plan, steps
+from k3s_rootless.service.authorship import sealed
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings, UnitState
 from k3s_rootless.service.unit import render
 
@@ -43,21 +44,22 @@ def killed(state: UnitState) -> Found:
     return replace(found(state), leftovers=(STATE / "api.sock", STATE / ".bp.sock"))
 
 
-def told(steps: Sequence[plan.Step]) -> str:
-    return "\n".join(f"{step.describe()}: {step.cause}" for step in steps)
+def told(asked: Sequence[steps.Step]) -> str:
+    return "\n".join(f"{step.describe()}: {step.cause}" for step in asked)
 
 
 STATE = Path("/home/alice/.rancher/k3s/rootless")
 CLEAR = f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there any more"
 STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
 WRITE_NEW = f"write {PATH}: it is not installed"
-RENEW = f"write {PATH}: it was not written for K3s v1.36.1+k3s1 as it is installed"
+RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
 RELOAD_CHANGED = "reload the user manager: the unit file changed"
-RELOAD_SEEN = "reload the user manager: the unit file changed after systemd read it"
+RELOAD_SEEN = "reload the user manager: the unit or a drop-in changed after systemd read it"
 RELOAD_UNREAD = "reload the user manager: systemd has not read the unit file yet"
 ENABLE = f"enable {UNIT}: it does not start with the user manager"
 START = f"start {UNIT}: it is not running"
 RESET = f"reset the failed state of {UNIT}: it failed before"
+RESET_COUNT = f"reset the failed state of {UNIT}: restarts by hand count against its start limit"
 RESTART = f"restart {UNIT}: it runs as it was before these changes"
 RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
 RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
@@ -108,6 +110,39 @@ def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]
     assert told(plan.up(DESIRED, before)) == "\n".join(expected)
 
 
+DROP_IN = steps.WriteDropIn(PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit")
+
+
+def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
+    written = f"write {DROP_IN.path}: it builds on the unit"
+
+    assert told(plan.up(DESIRED, found(RUNNING, OLD), (DROP_IN,))) == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    assert (
+        told(plan.up(DESIRED, found(RUNNING), (DROP_IN,)))
+        == f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}"
+    )
+
+
+def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
+    theirs = replace(found(replace(RUNNING, needs_reload=True)), changed=LATER)
+
+    assert told(plan.up(DESIRED, theirs)) == RELOAD_SEEN
+    assert told(plan.install(DESIRED, theirs)) == RELOAD_SEEN
+
+
+def test_an_install_starts_nothing() -> None:
+    assert told(plan.install(DESIRED, found(ABSENT, None))) == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    assert plan.install(DESIRED, found(FAILED)) == ()
+
+
+def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
+    given = sealed(DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]"))
+
+    assert plan.up(DESIRED, found(RUNNING, given)) == ()
+    assert told(plan.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))).startswith("write")
+    assert told(plan.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(f"write {PATH}: it was asked for")
+
+
 @pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
 @pytest.mark.parametrize(
     ("contents", "whose"),
@@ -127,7 +162,7 @@ def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: 
     forced = plan.up(DESIRED, found(state, contents), force=True)
 
     assert caught.value.message == f"cannot write `{PATH}`: the unit there was {whose}"
-    assert isinstance(forced[0], plan.WriteUnit)
+    assert isinstance(forced[0], steps.WriteUnit)
     assert forced[0].backup is not None
     assert forced[0].backup.parent == PATH.parent
     assert forced[0].backup.suffix == ".bak"
@@ -137,7 +172,7 @@ def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: 
 def test_two_different_units_are_kept_under_two_names() -> None:
     kept = [plan.up(DESIRED, found(RUNNING, contents), force=True)[0] for contents in (EDITED, FOREIGN)]
 
-    assert len({step.backup for step in kept if isinstance(step, plan.WriteUnit)}) == 2
+    assert len({step.backup for step in kept if isinstance(step, steps.WriteUnit)}) == 2
 
 
 @pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
@@ -190,20 +225,20 @@ class World:
         )
         return Found(self.disk, self.written if self.disk is not None else None, state)
 
-    def after(self, step: plan.Step) -> World:
+    def after(self, step: steps.Step) -> World:
         world = replace(self, now=self.now + timedelta(seconds=10))
         match step:
-            case plan.WriteUnit(_, contents):
+            case steps.WriteUnit(_, contents):
                 world = replace(world, disk=contents, written=world.now)
-            case plan.Reload():
+            case steps.Reload():
                 world = replace(world, loaded=world.disk)
-            case plan.Enable() | plan.Disable():
-                world = replace(world, enabled=isinstance(step, plan.Enable), loaded=world.disk)
-            case plan.ResetFailed() | plan.Stop():
+            case steps.Enable() | steps.Disable():
+                world = replace(world, enabled=isinstance(step, steps.Enable), loaded=world.disk)
+            case steps.ResetFailed() | steps.Stop():
                 world = replace(world, active=("inactive", "dead"))
-            case plan.Start() | plan.Restart():
+            case steps.Start() | steps.Restart():
                 assert world.loaded is not None
-                assert world.active[0] != "failed" or isinstance(step, plan.Restart)
+                assert world.active[0] != "failed" or isinstance(step, steps.Restart)
                 world = replace(world, active=("active", "running"), started=world.now)
             case _:
                 raise AssertionError(step)
@@ -249,8 +284,8 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (RUNNING, f"restart {UNIT}: it was asked for"),
-        (STOPPED, f"restart {UNIT}: it was asked for"),
+        (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
+        (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
         (FAILED, f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for"),
         (
             replace(RUNNING, active_state="activating", sub_state="auto-restart"),
@@ -258,7 +293,7 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
         ),
         (
             replace(RUNNING, needs_reload=True),
-            f"reload the user manager: the unit changed after systemd read it\nrestart {UNIT}: it was asked for",
+            f"reload the user manager: the unit changed after systemd read it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for",
         ),
     ],
     ids=["running", "stopped", "failed", "dying again and again", "changed"],

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.service import standing
+from k3s_rootless.service.authorship import Author
 from k3s_rootless.service.facts import UnitState
 from k3s_rootless.service.standing import Part
-from k3s_rootless.service.unit import Author
 
 THEN = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 UNIT, DROP_IN = Path("/u/k3s-rootless.service"), Path("/u/k3s-rootless.service.d/a.conf")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.release.features import UNIT_PATH, UnitVariant
+from k3s_rootless.service.authorship import Author, author
 from k3s_rootless.service.facts import UnitSettings
-from k3s_rootless.service.unit import Author, author, quoted, render, written_for
+from k3s_rootless.service.unit import quoted, render, written_for
 
 # Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no --snapshotter.
 SHIPPED = r"""

@@ -1,0 +1,78 @@
+"""Changes drop-ins of ours: written, read by systemd, and read back; where that fails, all is as it was before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service import apply, plan
+from k3s_rootless.service.steps import Reload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
+    from k3s_rootless.service.systemd import UserManager
+
+_HINT = "see what else sets it: systemctl --user cat k3s-rootless"
+
+
+def perform(
+    session: Session,
+    manager: UserManager,
+    changes: Sequence[tuple[FoundFile, DesiredDropIn]],
+    cause: str,
+    differs: Callable[[UnitState], str | None],
+    *,
+    force: bool = False,
+) -> tuple[UnitState, bool]:
+    """Make drop-ins as desired, let systemd read them, and look whether it did; give the unit then, and whether it changed.
+
+    To be called under the lock. `differs` is asked about the unit afterwards, if one is installed, and says what systemd has
+    instead of what was asked for. Raises RootlessError, and has put everything back then; WouldOverwrite before anything.
+    """
+    steps = tuple(step for found, desired in changes for step in plan.drop_in(desired, found, cause, force=force))
+    state = manager.unit(UNIT)
+    if steps or state.needs_reload:
+        try:
+            for step in (*steps, Reload("its drop-ins changed")):
+                session.report.story(f"{step.describe()}: {step.cause}")
+                apply.perform(step, manager)
+            state = manager.unit(UNIT)
+            _require_same(state, differs)
+        except RootlessError:
+            if steps:
+                _put_back(session, manager, [found for found, _ in changes])
+            raise
+    else:
+        _require_same(state, differs)
+    return state, bool(steps)
+
+
+def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) -> None:
+    # A unit that is not installed yet has no properties to read back; its first `up` reads them.
+    if state.load_state in {"error", "bad-setting"}:
+        raise RootlessError(f"systemd cannot load the unit: {state.load_error}", hint=_HINT)
+    wrong = differs(state) if state.load_state == "loaded" else None
+    if wrong is not None:
+        raise RootlessError(f"systemd did not take it: {wrong}", hint=_HINT)
+
+
+def _put_back(session: Session, manager: UserManager, before: Sequence[FoundFile]) -> None:
+    for found in before:
+        try:
+            if found.text is None:
+                apply.remove(found.path)
+            else:
+                apply.write(found.path, found.text, found.mode)
+        except RootlessError as error:
+            session.report.story(f"cannot undo it: {error.message}")
+            return
+    try:
+        manager.reload()
+    except RootlessError as error:
+        session.report.story(f"undone, and the user manager was not told: {error.message}")
+        return
+    session.report.story("undone: all is as it was before")

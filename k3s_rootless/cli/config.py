@@ -1,0 +1,114 @@
+"""`k3s-rootless config`: server flags and resource limits, kept in a drop-in of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k3s_rootless.cli.options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from k3s_rootless.cli.session import Session
+
+_FORCE = "Replace a drop-in that was edited; a copy is kept."
+
+
+@click.group("config")
+def command() -> None:
+    """Set K3s's server flags and resource limits; `restart` applies them.
+
+    What can be set, and what is: `k3s-rootless config list`.
+    """
+
+
+@command.command("set")
+@click.argument("name")
+@click.argument("values", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help=_FORCE)
+@json_option
+def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Set NAME to VALUES, in place of what it was set to.
+
+    Labels, taints and disabled components take several values. What a running K3s was started with stays until `restart`.
+    """
+    from k3s_rootless.cli import settings
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("config-set" if as_json else None)
+    name = settings.require_known(name)
+    _change(session, {name: values}, force=force)
+
+
+@command.command("unset")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help=_FORCE)
+@json_option
+def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Let NAMES be again what K3s's own unit says, or K3s's default."""
+    from k3s_rootless.cli import settings
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("config-unset" if as_json else None)
+    _change(session, dict.fromkeys(map(settings.require_known, names), ()), force=force)
+
+
+@command.command("get")
+@click.argument("name")
+@json_option
+def get(*, name: str, as_json: bool) -> None:
+    """Print what NAME is, one value a line.
+
+    Exit codes: 0 it has a value, 1 it has none.
+    """
+    from k3s_rootless.cli import settings
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("config-get" if as_json else None)
+    name = settings.require_known(name)
+    (found,) = (one for one in settings.read(session).settings if one.name == name)
+    for value in found.values:
+        session.report.answer(value)
+    session.report.document({**found.document(), "errors": []})
+    click.get_current_context().exit(0 if found.values else 1)
+
+
+@command.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """Show each setting, its value, and where it comes from."""
+    from k3s_rootless.cli import settings
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("config-list" if as_json else None)
+    answer = settings.read(session)
+    rows = [(one.name, ", ".join(one.values) or "-", one.origin, one.what) for one in answer.settings]
+    session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows)
+    if answer.host_file:
+        session.report.answer(f"\nK3s also reads {answer.host_file}, for what has its default here")
+    if answer.restart_needed:
+        session.report.answer(f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart")
+    document: Mapping[str, Any] = {
+        "settings": [one.document() for one in answer.settings],
+        "drop_in": answer.drop_in,
+        "restart_needed": answer.restart_needed,
+        "errors": [],
+    }
+    session.report.document(document)
+
+
+def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> None:
+    from k3s_rootless.cli import settings
+    from k3s_rootless.service import configuration
+
+    state, changed, restart_needed = settings.change(session, changes, force=force)
+    for name in changes:
+        values = configuration.effective(name, state) if state.installed else tuple(changes[name])
+        session.report.answer(f"{name} is {', '.join(values)}" if values else f"{name} is K3s's default again")
+    if not state.installed:
+        session.report.answer("K3s is not installed yet; `k3s-rootless up` starts it with these settings")
+    elif restart_needed:
+        session.report.answer(f"a restart is needed: {restart_needed}; apply it with: k3s-rootless restart")
+    session.report.document({"changed": changed, "restart_needed": restart_needed, "errors": []})

@@ -1,0 +1,132 @@
+"""Decides which data directories `uninstall --purge` removes, asks for consent, and lets it be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.observation import Known
+from k3s_rootless.release.flags import ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.purge import Mapping
+
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """One data directory after its purge."""
+
+    directory: Path
+    removed: int
+    survivors: tuple[tuple[str, str], ...]
+    more: int
+    outside: str
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be done, each as a message."""
+        if not self.survivors:
+            return ()
+        count = len(self.survivors) + self.more
+        shown = [f"\n  {path!r}: {why}" for path, why in self.survivors[:_MOST_SHOWN]]
+        rest = f"\n  and {count - len(shown)} more" if count > len(shown) else ""
+        as_whom = f" (as an ordinary user, since {self.outside})" if self.outside else ""
+        return (f"cannot remove all of {self.directory}{as_whom}: {count} left{''.join(shown)}{rest}",)
+
+    def document(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {
+            "directory": str(self.directory),
+            "removed": self.removed,
+            "survivors": [{"path": path, "reason": why} for path, why in self.survivors],
+            "more_survivors": self.more,
+        }
+
+
+def present(session: Session, state: UnitState | None) -> tuple[Path, ...]:
+    """Give the data directories that there are: the one that the unit names, and K3s's default."""
+    named = ServerSettings.of(state.argv, state.environment or {}, session.paths.home).data if state else None
+    return tuple(path for path in dict.fromkeys((named, session.paths.data)) if path is not None and _is_there(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def directories(session: Session, state: UnitState | None, given: Path | None) -> tuple[Path, ...]:
+    """Give the data directories to purge. Raises UsageError for one that cannot be K3s's alone."""
+    found = (given.absolute(),) if given is not None else present(session, state)
+    for directory in found:
+        home = session.paths.home
+        if home == directory or home.is_relative_to(directory) or ".." in directory.parts:
+            raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
+        if directory.is_symlink():
+            raise UsageError(f"cannot purge {directory}: it is a link", hint=f"name what it leads to: {directory.resolve()}")
+        try:
+            owner = directory.stat().st_uid
+        except OSError as error:
+            raise UsageError(f"cannot purge {directory}: {(error.strerror or str(error)).lower()}") from None
+        if owner != session.uid:
+            raise UsageError(f"cannot purge {directory}: it belongs to uid {owner}")
+    return found
+
+
+def require_consent(session: Session, doomed: Sequence[Path], *, yes: bool) -> None:
+    """Ask whether the data may go. Raises UsageError where nobody can be asked, RootlessError where the answer is no."""
+    if not doomed or yes:
+        return
+    names = " and ".join(map(str, doomed))
+    answer = session.report.confirm(f"Remove {names}, with the cluster and all its volumes, for good?")
+    if answer is None:
+        raise UsageError(f"cannot ask whether {names} may go: this is no terminal", hint="say so with --yes")
+    if not answer:
+        raise RootlessError("nothing was removed")
+
+
+def purge(session: Session, directory: Path) -> Purged:
+    """Remove one data directory. Raises RootlessError where it cannot be used at all."""
+    from k3s_rootless.service import purge as purger
+
+    if purger.in_use(directory):
+        raise RootlessError(
+            f"cannot purge {directory}: another K3s runs with it", hint="stop it first, wherever it was started"
+        )
+    everything = directory == session.paths.data
+    session.report.story(f"remove {directory}, inside a user namespace: its files belong to your subordinate ids")
+    result = purger.remove(directory, _mapping(session), everything=everything)
+    if everything and not result.survivors:
+        # K3s made the directory above as well; where something else lies in it, it stays.
+        purger.remove_empty(directory.parent)
+    return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
+
+
+def _mapping(session: Session) -> Mapping | str:
+    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.preflight import probes
+    from k3s_rootless.service.purge import Mapping
+
+    root = session.paths.root
+    programs = []
+    for name in ("newuidmap", "newgidmap"):
+        found = probes.map_program(name, unit_search(), root)
+        if not isinstance(found, Known) or found.value.path is None:
+            return f"there is no {name}"
+        programs.append(found.value.path)
+    ranges = []
+    for kind in ("subuid", "subgid"):
+        ids = probes.subids(kind, root, session.user, session.uid)
+        if not isinstance(ids, Known):
+            return ids.reason
+        ranges.append([(one.start, one.count) for one in ids.value])
+    return Mapping(programs[0], programs[1], ranges[0], ranges[1])

@@ -1,0 +1,201 @@
+"""What `config` sets and shows: settings checked against K3s's rules and this host, written, and read back from systemd."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.cli import changing, install
+from k3s_rootless.durable import reason
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.paths import UNIT
+from k3s_rootless.ports import sockets
+from k3s_rootless.release import options, version
+from k3s_rootless.service import apply, configuration, dropin, files, unit
+from k3s_rootless.service.authorship import author
+from k3s_rootless.service.facts import DesiredDropIn
+from k3s_rootless.service.limits import LIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.service.configuration import Configuration
+    from k3s_rootless.service.facts import UnitState
+
+_CONFIG_FILE = "etc/rancher/k3s/config.yaml"
+_FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as it is; `origin` is `config`, `unit`, `another drop-in` or `default`, `set_to` what `config` set it to."""
+
+    name: str
+    values: tuple[str, ...]
+    origin: str
+    what: str
+    set_to: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {"name": self.name, "values": list(self.values), "origin": self.origin, "set_to": list(self.set_to)}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All settings, whose the drop-in is that holds them, and why K3s should be restarted, if it should."""
+
+    settings: tuple[Setting, ...]
+    drop_in: dict[str, str] | None
+    restart_needed: str | None
+    host_file: str | None
+
+
+def require_known(name: str) -> str:
+    """Give a setting's name as it is spelled. Raises UsageError for one that cannot be set, with the reason."""
+    name = name.removeprefix("--")
+    known = {one.lower(): one for one in (*options.OPTIONS, *LIMITS)}
+    if found := known.get(name.lower()):
+        return found
+    if reason := options.REFUSED.get(name):
+        raise UsageError(f"cannot set `{name}` for rootless K3s: {reason}", hint="see what can be: k3s-rootless config list")
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean `{known[close[0]]}`?" if close else "see what can be: k3s-rootless config list"
+    raise UsageError(f"there is no setting `{name}`", hint=hint)
+
+
+def read(session: Session) -> Answer:
+    """Read all settings from systemd and from our drop-in. Raises RootlessError."""
+    with session.manager() as manager:
+        directory = install.unit_directory(manager, session.paths)
+        state = manager.unit(UNIT)
+    found = install.drop_in(directory, configuration.SUBJECT)
+    wanted = configuration.parse(found.text or "")
+    base = _base_argv(directory, state)
+    changed = files.last_changed(install.drop_in_directory(directory), state)
+    host_file = session.paths.root / _CONFIG_FILE
+    drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
+    names = (*options.OPTIONS, *LIMITS)
+    return Answer(
+        tuple(_setting(name, state, wanted, base, session.paths.home) for name in names),
+        drop_in,
+        dropin.restart_owed(state, changed),
+        str(host_file) if host_file.exists() else None,
+    )
+
+
+def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> tuple[UnitState, bool, str | None]:
+    """Set settings to values, or to nothing, and see that systemd has it so.
+
+    Gives the unit afterwards, whether anything changed, and why K3s should be restarted, if it should. Raises UsageError for a
+    value that cannot be, WouldOverwrite, RootlessError.
+    """
+    with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+        directory = install.unit_directory(manager, session.paths)
+        state = manager.unit(UNIT)
+        found = install.drop_in(directory, configuration.SUBJECT)
+        before = configuration.parse(found.text or "")
+        flags = any(name in options.OPTIONS for name in (*before, *changes))
+        text = install.text_to_build_on(session, directory, state) if flags else ""
+        words = configuration.command_words(text)
+        if flags and not words:
+            raise RootlessError("cannot build on the unit: it has no ExecStart=", hint="look at it: k3s-rootless unit show")
+        release = version.parse(unit.written_for(text) or "")
+        checked = {name: _checked(session, name, values, release) for name, values in changes.items()}
+        wanted = {name: values for name, values in (before | checked).items() if values}
+        _mind(session, wanted, changes)
+        desired = DesiredDropIn(found.path, configuration.render(wanted, words))
+        state, changed = changing.perform(
+            session,
+            manager,
+            [(found, desired)],
+            "it was asked for",
+            lambda now: configuration.differs(wanted, now),
+            force=force,
+        )
+        newest = files.last_changed(install.drop_in_directory(directory), state)
+    return state, changed, dropin.restart_owed(state, newest)
+
+
+def _checked(session: Session, name: str, values: Sequence[str], release: Version | None) -> tuple[str, ...]:
+    option, limit = options.OPTIONS.get(name), LIMITS.get(name)
+    if len(values) > 1 and not (option and option.many):
+        raise UsageError(f"cannot set {name} to {len(values)} values: it takes one")
+    checked = []
+    for value in values:
+        try:
+            if limit is not None:
+                checked.append(configuration.canonical(limit, value))
+            elif option is not None:
+                checked.append(option.read(_expanded(session, name, value), release))
+                _require_usable(session, name, checked[-1])
+        except ValueError as error:
+            raise UsageError(f"cannot set {name} to `{value}`: {error}") from None
+    return tuple(dict.fromkeys(checked))
+
+
+def _expanded(session: Session, name: str, value: str) -> str:
+    if name == "data-dir" and (value == "~" or value.startswith("~/")):
+        return str(session.paths.home) + value[1:]
+    return value
+
+
+def _require_usable(session: Session, name: str, value: str) -> None:
+    if name == "https-listen-port":
+        first = sockets.unprivileged_from()
+        if int(value) < first:
+            raise ValueError(f"this host lets only root listen on ports below {first}")
+    if name == "data-dir":
+        if Path(value) == session.paths.home:
+            raise ValueError(f"it is your home directory; {options.DATA_DIRECTORY_HINT}")
+        try:
+            existing = next(path for path in (Path(value), *Path(value).parents) if path.exists())
+        except OSError as error:
+            raise ValueError(f"it cannot be looked at: {reason(error)}") from error
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise ValueError(f"you cannot write into {existing}")
+
+
+def _mind(session: Session, wanted: Configuration, changes: Mapping[str, Sequence[str]]) -> None:
+    """Tell what follows from a change, besides itself."""
+    for name in changes:
+        if (option := options.OPTIONS.get(name)) and option.note and wanted.get(name):
+            session.report.story(f"{name}: {option.note}")
+    disabled = wanted.get("disable", ())
+    if "disable" in changes:
+        for one in set(disabled) - set(options.COMPONENTS):
+            session.report.story(f"disable: K3s packs no component `{one}`; it disables an AddOn of yours of that name")
+        if "servicelb" in disabled:
+            session.report.story("disable: without servicelb K3s forwards the API's port and no other")
+    port = wanted.get("https-listen-port", ("",))[0]
+    if port in _FORWARDED_BY_TRAEFIK and not {"traefik", "servicelb"} & set(disabled):
+        inside = _FORWARDED_BY_TRAEFIK[port]
+        session.report.story(f"https-listen-port: traefik's port {inside} wants host port {port} too, and K3s does not notice")
+
+
+def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[str], home: Path) -> Setting:
+    option = options.OPTIONS.get(name)
+    what = option.what if option else LIMITS[name].what
+    values, set_to = configuration.effective(name, state), wanted.get(name, ())
+    if set_to and not state.installed:
+        # systemd has no unit to read it with yet; it is what the first start gets.
+        return Setting(name, set_to, "config", what, set_to)
+    if values:
+        in_unit = option is not None and configuration.given(option, base) == values
+        origin = "config" if values == set_to else "unit" if in_unit else "another drop-in"
+        return Setting(name, values, origin, what, set_to)
+    default = str(home / ".rancher/k3s") if name == "data-dir" else option.default if option else ""
+    return Setting(name, (default,) if default else (), "default", what, set_to)
+
+
+def _base_argv(directory: Path, state: UnitState) -> tuple[str, ...]:
+    try:
+        text = files.read(state.fragment or directory / UNIT).text or ""
+    except RootlessError:
+        return ()
+    return tuple(word.strip("\"'") for word in configuration.command_words(text))

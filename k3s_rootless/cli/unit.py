@@ -1,0 +1,101 @@
+"""`k3s-rootless unit`: the unit and its drop-ins as they are, and as they would be written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k3s_rootless.cli.options import json_option
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.facts import FoundFile
+
+
+@click.group("unit")
+def command() -> None:
+    """Show the unit and its drop-ins as systemd has them, and what would change."""
+
+
+@command.command("show")
+@json_option
+def show(*, as_json: bool) -> None:
+    """Show the unit and its drop-ins, and who wrote each.
+
+    They come in the order in which they count, and without secrets.
+
+    Exit codes: 0 shown, 3 there is no unit.
+    """
+    from k3s_rootless.cli import install, status
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import files
+    from k3s_rootless.support.redaction import Redactor
+
+    session = Session.of("unit-show" if as_json else None)
+    with session.manager() as manager:
+        directory = install.unit_directory(manager, session.paths)
+        state = manager.unit(UNIT)
+    drop_ins = install.drop_ins(directory, state)
+    if not state.installed and not drop_ins:
+        raise status.absence(state)
+    found = files.read(state.fragment or directory / UNIT)
+    redactor = Redactor()
+    parts = []
+    for one in (*([found] if found.text is not None else []), *drop_ins):
+        loaded = one.path in {state.fragment, *state.drop_ins}
+        text = redactor.unit(one.text or "")
+        parts.append(_document(one, text, loaded=loaded))
+        session.report.answer(f"# {one.path}\n# {_told(one, loaded=loaded)}\n{text}")
+    if state.needs_reload:
+        session.report.answer("systemd has not read all of this yet; `k3s-rootless restart` lets it, and applies it")
+    document: dict[str, Any] = {"files": parts, "needs_reload": state.needs_reload, "errors": []}
+    session.report.document(document)
+
+
+@command.command("diff")
+@json_option
+def diff(*, as_json: bool) -> None:
+    """Show how ours differ from what `up --force` would write.
+
+    Exit codes: 0 they are the same, 1 they differ.
+    """
+    from k3s_rootless.cli import install
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.preflight import probes
+    from k3s_rootless.service import authorship, differences
+
+    session = Session.of("unit-diff" if as_json else None)
+    with session.manager() as manager:
+        directory = install.unit_directory(manager, session.paths)
+    k3s = probes.k3s_binary(session.environ, unit_search(), session.paths.home)
+    found = []
+    for file, text in install.rebuilt(install.desired(k3s, directory)):
+        if told := differences.between(file, text):
+            whose = authorship.author(file.text) if file.text is not None else None
+            found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
+            session.report.answer(told.rstrip("\n"))
+    session.report.document({"differences": found, "errors": []})
+    click.get_current_context().exit(1 if found else 0)
+
+
+def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:
+    from k3s_rootless.service.authorship import author
+
+    return {
+        "path": str(found.path),
+        "author": author(found.text).name.lower() if found.text is not None else None,
+        "link": found.link,
+        "loaded": loaded,
+        "text": text if found.text is not None else None,
+        "problem": found.problem or None,
+    }
+
+
+def _told(found: FoundFile, *, loaded: bool) -> str:
+    from k3s_rootless.service.authorship import author
+
+    words = [author(found.text).value] if found.text is not None else [found.problem or "it is gone"]
+    words += ["a link"] if found.link else []
+    return ", ".join((*words, *([] if loaded else ["not read by systemd yet"])))

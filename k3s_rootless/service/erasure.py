@@ -1,0 +1,180 @@
+"""Removes a tree of directories by descriptors, and never by paths.
+
+Each directory is opened below the one that the walk is in, with O_NOFOLLOW, so a link is removed and not followed; no directory
+of another mount is entered, also where a bind mount shows the same file system. Two descriptors are held however deep it goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from k3s_rootless.durable import reason
+from k3s_rootless.errors import RootlessError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_SURVIVORS = 50
+
+
+@dataclass(slots=True)
+class Result:
+    """How many entries were removed, what is left with the reason, and why there was no namespace, if there was none."""
+
+    removed: int = 0
+    survivors: list[tuple[str, str]] = field(default_factory=list)
+    more: int = 0
+    outside: str = ""
+
+    def keep(self, path: str, why: str) -> None:
+        """Note an entry that could not be removed."""
+        if len(self.survivors) < _MOST_SURVIVORS:
+            self.survivors.append((path, why))
+        else:
+            self.more += 1
+
+
+def remove(directory: Path, result: Result, only: Sequence[str] | None = None) -> None:
+    """Remove a directory with all in it, or only the entries `only` of it; what is left is noted in `result`.
+
+    Raises RootlessError where it cannot be opened, or is a link.
+    """
+    try:
+        above = os.open(directory.parent, _DIRECTORY & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise RootlessError(f"cannot open `{directory.parent}`: {reason(error)}") from error
+    try:
+        _Walk(result, str(directory)).root(above, directory.name, only)
+    finally:
+        os.close(above)
+
+
+@dataclass(slots=True)
+class _Level:
+    """A directory on the way down: its name, which one it is, and which of its directories are still to be entered."""
+
+    name: str
+    identity: tuple[int, int]
+    todo: list[str]
+
+
+class _Walk:
+    """One walk, which holds two descriptors at a time however deep the tree is."""
+
+    def __init__(self, result: Result, top: str) -> None:
+        self.result = result
+        self.top = top
+        self.levels: list[_Level] = []
+        self.here = -1
+        self.mount = ""
+
+    def root(self, above: int, name: str, only: Sequence[str] | None) -> None:
+        """Empty the directory `name` of `above`, or only the entries `only` of it, and remove it if it is empty then."""
+        try:
+            self.here = os.open(name, _DIRECTORY, dir_fd=above)
+        except OSError as error:
+            raise RootlessError(f"cannot open `{self.top}`: {_why_not_opened(error)}") from error
+        try:
+            self.mount = _mount_id(self.here)
+            self._enter(name, only)
+            while self.levels:
+                level = self.levels[-1]
+                if level.todo:
+                    self._descend(level.todo.pop())
+                elif len(self.levels) > 1:
+                    self._ascend()
+                else:
+                    self.levels.pop()
+            self._rmdir(name, above)
+        finally:
+            os.close(self.here)
+
+    def _enter(self, name: str, only: Sequence[str] | None = None) -> None:
+        found = os.fstat(self.here)
+        level = _Level(name, (found.st_dev, found.st_ino), [])
+        self.levels.append(level)
+        try:
+            entries = os.listdir(self.here)  # noqa: PTH208 (a descriptor)
+        except OSError as error:
+            self.result.keep(self._path(), reason(error))
+            return
+        for entry in sorted(entries):
+            if only is not None and entry not in only:
+                self.result.keep(self._path(entry), "K3s did not make it")
+            elif self._is_directory(entry):
+                level.todo.append(entry)
+            else:
+                self._unlink(entry)
+
+    def _descend(self, name: str) -> None:
+        try:
+            below = os.open(name, _DIRECTORY, dir_fd=self.here)
+        except OSError as error:
+            self.result.keep(self._path(name), _why_not_opened(error))
+            return
+        if _mount_id(below) != self.mount:
+            os.close(below)
+            self.result.keep(self._path(name), "another file system is mounted there")
+            return
+        os.close(self.here)
+        self.here = below
+        self._enter(name)
+
+    def _ascend(self) -> None:
+        left = self.levels.pop()
+        above = os.open("..", _DIRECTORY, dir_fd=self.here)
+        os.close(self.here)
+        self.here = above
+        found = os.fstat(above)
+        if (found.st_dev, found.st_ino) != self.levels[-1].identity:
+            raise RootlessError(f"cannot go on in `{self.top}`: `{left.name}` was moved elsewhere meanwhile")
+        self._rmdir(left.name, above)
+
+    def _is_directory(self, name: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.stat(name, dir_fd=self.here, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self.here)
+            self.result.removed += 1
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.result.keep(self._path(name), _why_not_removed(error))
+
+    def _rmdir(self, name: str, above: int) -> None:
+        try:
+            os.rmdir(name, dir_fd=above)
+            self.result.removed += 1
+        except OSError as error:
+            # What is left inside is named already.
+            if error.errno != errno.ENOTEMPTY:
+                self.result.keep(self._path(name) if self.levels else self.top, _why_not_removed(error))
+
+    def _path(self, name: str = "") -> str:
+        inside = [level.name for level in self.levels[1:]]
+        return "/".join((self.top, *inside, *([name] if name else [])))
+
+
+def _mount_id(descriptor: int) -> str:
+    # proc(5): `mnt_id` tells one mount from another, also where both show the same file system.
+    for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines():
+        if line.startswith("mnt_id:"):
+            return line
+    raise RootlessError("cannot tell mounts apart: /proc/self/fdinfo names none")
+
+
+def _why_not_opened(error: OSError) -> str:
+    if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        return "it is a link, or no directory"
+    return reason(error)
+
+
+def _why_not_removed(error: OSError) -> str:
+    return "something is mounted there" if error.errno == errno.EBUSY else reason(error)

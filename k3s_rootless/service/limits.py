@@ -1,0 +1,77 @@
+"""Resource limits of the unit: what systemd takes, and what it says back (systemd.resource-control(5), systemd 247 to 262)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_PERCENT = re.compile(r"(?P<whole>\d{1,6})(?:\.(?P<part>\d{1,2}))?%", re.ASCII)
+_SIZE = re.compile(r"(?P<number>\d{1,15})(?P<unit>[KMGT]?)", re.ASCII)
+_POWERS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_LARGEST = 2**63
+_SECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns that into a value again."""
+
+    name: str
+    prop: str
+    what: str
+    read: Callable[[str], int]
+    show: Callable[[int], str]
+
+
+def _quota(text: str) -> int:
+    found = _PERCENT.fullmatch(text)
+    if found is None:
+        raise ValueError("it is a share of one CPU in percent, such as 150%")
+    hundredths = int(found["whole"]) * 100 + int((found["part"] or "0").ljust(2, "0"))
+    if hundredths < 100:
+        raise ValueError("K3s cannot run on less than 1% of a CPU")
+    return hundredths * _SECOND // 10_000
+
+
+def _weight(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 10_000):
+        raise ValueError("it is a number from 1 to 10000; 100 is what everybody has")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("it is a size in bytes, or with K, M, G or T, such as 4G")
+    size = int(found["number"]) << _POWERS[found["unit"]]
+    if not 2**20 <= size < _LARGEST:
+        raise ValueError("K3s cannot run in less than 1M" if size < 2**20 else "that is more than systemd can count")
+    return size
+
+
+def _show_quota(value: int) -> str:
+    whole, part = divmod(value * 10_000 // _SECOND, 100)
+    return f"{whole}.{part:02}".rstrip("0").rstrip(".") + "%"
+
+
+def _show_size(value: int) -> str:
+    unit = next((unit for unit, power in reversed(_POWERS.items()) if value and value % (1 << power) == 0), "")
+    return f"{value >> _POWERS[unit]}{unit}"
+
+
+LIMITS = {
+    limit.name: limit
+    for limit in (
+        Limit("CPUQuota", "CPUQuotaPerSecUSec", "CPU time at most, in percent of one CPU", _quota, _show_quota),
+        Limit("CPUWeight", "CPUWeight", "share of the CPU where it is scarce; 100 is usual", _weight, str),
+        Limit("MemoryMax", "MemoryMax", "memory at most; beyond it the kernel kills", _size, _show_size),
+        Limit("MemoryHigh", "MemoryHigh", "memory beyond which the kernel slows K3s down", _size, _show_size),
+    )
+}
+
+
+def value(limit: Limit, properties: Mapping[str, int | None]) -> str | None:
+    """Give what systemd says of a limit; None where there is none."""
+    found = properties.get(limit.prop)
+    return None if found is None else limit.show(found)

@@ -1,0 +1,136 @@
+"""Removes K3s's data, whose files belong to subordinate ids of the user: from inside a user namespace, in a child of our own.
+
+It keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in a mount namespace of its own the kernel would let it remove
+what is mounted upon outside (rename and unlink of mount points, Linux 3.18), and the mount with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from k3s_rootless import command
+from k3s_rootless.errors import CommandFailed, RootlessError
+from k3s_rootless.service import erasure
+
+_CLONE_NEWUSER = 0x10000000
+_MAP_SECONDS = 10.0
+_OWN = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
+"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir, v1.21 to v1.36)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How the child gets its ids: the two setuid programs, and the ranges of subordinate ids, first id and count."""
+
+    newuidmap: str
+    newgidmap: str
+    uids: Sequence[tuple[int, int]]
+    gids: Sequence[tuple[int, int]]
+
+
+def remove(directory: Path, mapping: Mapping | str, *, everything: bool) -> erasure.Result:
+    """Remove K3s's data directory, as root of a user namespace, or, where `mapping` says why there is none, as ourselves.
+
+    Without `everything`, only what K3s itself makes there goes. Raises RootlessError where the directory cannot be used at all.
+    """
+    if isinstance(mapping, str):
+        result = erasure.Result(outside=mapping)
+        erasure.remove(directory, result, None if everything else _OWN)
+        return result
+    ready, mapped, answer = os.pipe(), os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        # Else it would wait for its own end of the pipe when its parent is gone.
+        for descriptor in (ready[0], mapped[1], answer[0]):
+            os.close(descriptor)
+        _inside(directory, ready[1], mapped[0], answer[1], everything=everything)
+    for descriptor in (ready[1], mapped[0], answer[1]):
+        os.close(descriptor)
+    outside = ""
+    with open(ready[0], "rb") as said, open(mapped[1], "wb") as go, open(answer[0], "rb") as told:  # noqa: PTH123 (descriptors)
+        failed = int.from_bytes(said.read(4) or b"\xff", "little")
+        outside = f"there can be no user namespace: {os.strerror(failed)}" if failed else _map(child, mapping)
+        with suppress(BrokenPipeError):
+            go.write(b"n" if outside else b"y")
+            go.flush()
+        text = told.read()
+    with suppress(ChildProcessError):
+        os.waitpid(child, 0)
+    if outside:
+        return remove(directory, outside, everything=everything)
+    if not text:
+        raise RootlessError(f"cannot remove `{directory}`: the process that was to do it died")
+    content = json.loads(text)
+    if "error" in content:
+        raise RootlessError(content["error"])
+    return erasure.Result(content["removed"], [(path, why) for path, why in content["survivors"]], content["more"])
+
+
+def in_use(directory: Path) -> bool:
+    """Tell whether a rootlesskit runs with this data directory: it holds a lock there as long as it lives (its pkg/parent)."""
+    try:
+        descriptor = os.open(directory / "rootless" / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def remove_empty(directory: Path) -> None:
+    """Remove a directory if nothing is in it."""
+    with suppress(OSError):
+        directory.rmdir()
+
+
+def _map(child: int, mapping: Mapping) -> str:
+    for program, own, ranges in (
+        (mapping.newuidmap, os.getuid(), mapping.uids),
+        (mapping.newgidmap, os.getgid(), mapping.gids),
+    ):
+        words, inside = [program, str(child), "0", str(own), "1"], 1
+        for first, count in ranges:
+            words += [str(inside), str(first), str(count)]
+            inside += count
+        try:
+            done = command.run(words, timeout=_MAP_SECONDS)
+        except CommandFailed as error:
+            return error.message
+        if done.status != 0:
+            return f"{program}: {done.stderr.strip() or done.status}"
+    return ""
+
+
+def _inside(directory: Path, ready: int, mapped: int, answer: int, *, everything: bool) -> NoReturn:
+    """Be the child: make the namespace, wait for its ids, remove, tell, and end; never return."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        failed = libc.unshare(_CLONE_NEWUSER) != 0
+        os.write(ready, (ctypes.get_errno() if failed else 0).to_bytes(4, "little"))
+        if not failed and os.read(mapped, 1) == b"y":
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            result = erasure.Result()
+            try:
+                erasure.remove(directory, result, None if everything else _OWN)
+                told = {"removed": result.removed, "survivors": result.survivors, "more": result.more}
+            except RootlessError as error:
+                told = {"error": error.message}
+            with open(answer, "wb", closefd=False) as pipe:
+                pipe.write(json.dumps(told).encode("ascii"))
+    finally:
+        os._exit(0)

@@ -1,0 +1,311 @@
+"""Kills the tool, lets its system calls fail, and looks whether the next run mends it: `python -m tests.life.killing 500`.
+
+Each round puts the machine into a known state, runs one command, and ends it: at a random instant with SIGKILL, or at one
+system call on the files of the unit or the bus, with an error or SIGKILL (strace(1), inject=). Then the same command runs
+undisturbed and has to succeed, the state has to be the one that it promises, and whatever others wrote has to be there byte
+for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from tests.lab.driver import Lab
+from tests.lab.fixtures import fresh
+from tests.life.conftest import UNIT
+from tests.machine import HOME, TOOL, Completed
+
+DROP_INS = UNIT.parent / f"{UNIT.name}.d"
+CONFIG = DROP_INS / "50-k3s-rootless-config.conf"
+ENVIRONMENT = DROP_INS / "50-k3s-rootless-environment.conf"
+_LINK = UNIT.parent / "default.target.wants" / UNIT.name
+FAULTS = {
+    "openat": ("ENOSPC", "EROFS", "EACCES", "EIO"),
+    "read": ("EIO",),
+    "write": ("ENOSPC", "EIO", "KILL"),
+    "fsync": ("ENOSPC", "EIO", "KILL"),
+    "fchmod": ("EROFS", "EIO", "KILL"),
+    "rename": ("ENOSPC", "EROFS", "EACCES", "EIO", "KILL"),
+    "unlink": ("EROFS", "EACCES", "EIO", "KILL"),
+    "mkdir": ("ENOSPC", "EROFS", "EACCES", "KILL"),
+    "rmdir": ("EROFS", "EACCES", "KILL"),
+    "flock": ("EIO",),
+    "sendto": ("EPIPE", "KILL"),
+    "sendmsg": ("EPIPE", "KILL"),
+}
+"""How each system call fails; KILL is that it is the last thing that happens."""
+SEEN = ",".join(FAULTS)
+FAULT_SECONDS = 60
+_CALL = re.compile(r"^(?P<name>\w+)\((?P<rest>.*)")
+_ON_OUR_FILES = re.compile(r"/\.config/systemd/user|k3s-rootless\.lock")
+_ON_THE_BUS = re.compile(r"^(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)")
+
+# What others have written: a drop-in of the user, one under a name of ours, one that is a link, another unit.
+_FOREIGN = f"""
+set -e
+mkdir -p {DROP_INS} {HOME}/dotfiles
+printf '[Service]\\nNice=1\\n' >{DROP_INS}/override.conf
+printf '[Service]\\nEnvironment=THEIRS=1\\n' >{DROP_INS}/70-k3s-rootless-theirs.conf
+printf '[Service]\\nEnvironment=LINKED=1\\n' >{HOME}/dotfiles/linked.conf
+ln -sfn {HOME}/dotfiles/linked.conf {DROP_INS}/linked.conf
+printf '[Service]\\nExecStart=/bin/true\\n' >{UNIT.parent}/other.service
+systemctl --user daemon-reload
+"""
+_LOOK = f"""
+cd {HOME}
+find .config/systemd dotfiles -printf '%p %y %m %l\\n' | grep -v 'd 755 $' | sort
+find .config/systemd dotfiles -type f | sort | xargs sha256sum
+systemctl --user show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,CPUWeight,MemoryMax,Environment {UNIT.name}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, what comes before it, and what must be true once it has succeeded."""
+
+    words: tuple[str, ...]
+    before: str
+    promise: Callable[[dict[str, str]], bool]
+
+
+def _is_set(state: dict[str, str]) -> bool:
+    return state["CPUWeight"] == "50" and state["MemoryMax"] == str(4 * 2**30) and str(CONFIG.relative_to(HOME)) in state
+
+
+def _is_installed(state: dict[str, str]) -> bool:
+    return state["UnitFileState"] == "enabled" and state["LoadState"] == "loaded"
+
+
+def _is_up(state: dict[str, str]) -> bool:
+    return _is_installed(state) and state["ActiveState"] == "active"
+
+
+def _is_in_the_environment(state: dict[str, str]) -> bool:
+    return "K3S_ROOTLESS_MTU=1400" in state["Environment"] and state["CPUWeight"] == "20"
+
+
+def _is_unset(state: dict[str, str]) -> bool:
+    return state["CPUWeight"] == "[not set]" and str(CONFIG.relative_to(HOME)) not in state
+
+
+def _is_gone(state: dict[str, str]) -> bool:
+    ours = {str(path.relative_to(HOME)) for path in (UNIT, CONFIG, ENVIRONMENT, _LINK)}
+    return not ours & state.keys() and state["ActiveState"] == "inactive" and state["LoadState"] != "loaded"
+
+
+# The files of an installation as the tool made them, kept aside, so that each round begins with them at once.
+_SAVE = f"""
+set -e
+rm -rf /tmp/saved
+{TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20
+cp -pr {UNIT.parent} /tmp/saved
+"""
+_ABSENT = f"rm -f {UNIT} {CONFIG} {ENVIRONMENT} {_LINK}; systemctl --user daemon-reload"
+_LIMITED = (
+    f"rm -f {ENVIRONMENT}; mkdir -p {_LINK.parent} && cp -dpr /tmp/saved/. {UNIT.parent}/ && systemctl --user daemon-reload"
+)
+CASES = {
+    "up": Case(("up", "--no-wait", "--ignore", "cgroup.delegation"), _ABSENT, _is_up),
+    "install": Case(("install",), _ABSENT, _is_installed),
+    "config set": Case(("config", "set", "CPUWeight", "50"), _LIMITED, _is_set),
+    "config unset": Case(("config", "unset", "CPUWeight", "MemoryMax"), _LIMITED, _is_unset),
+    "env set": Case(("env", "set", "K3S_ROOTLESS_MTU=1400"), _LIMITED, _is_in_the_environment),
+    "uninstall": Case(("uninstall",), _LIMITED, _is_gone),
+}
+
+
+@dataclass
+class Tally:
+    """What was done, and what went wrong."""
+
+    rounds: int = 0
+    kills: int = 0
+    faults: int = 0
+    missed: int = 0
+    by_command: Counter[str] = field(default_factory=Counter)
+    by_call: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rounds} rounds, {self.kills} kills, {self.faults} system calls that failed or were the last, "
+            f"{self.missed} missed; "
+            f"{len(self.wrong)} times something was wrong\n{dict(self.by_command)}\n{dict(self.by_call)}"
+        )
+
+
+class Killer:
+    """One lab, in which commands are ended."""
+
+    def __init__(self, lab: Lab, seed: int, tell: Callable[[Tally], None] | None = None) -> None:
+        self.lab = lab
+        self.tell = tell
+        self.random = random.Random(seed)  # noqa: S311 (moments, no secrets)
+        self.tally = Tally()
+        fresh(lab)
+        self._shell(_FOREIGN).check_returncode()
+        self.foreign = self._foreign(self._look())
+        self._shell(_SAVE).check_returncode()
+        known = lab.user(TOOL, "--help").stdout
+        self.names = [name for name in CASES if f"  {name.split()[0]} " in known]
+        self.took = {name: self._duration(CASES[name]) for name in self.names}
+
+    def kill(self, name: str) -> None:
+        """Kill a command at random instants, up to six times in a row, each time from where the last one was left."""
+        case = CASES[name]
+        self._prepare(case)
+        for _ in range(self.random.randint(1, 6)):
+            with self.lab.popen(TOOL, *case.words) as running:
+                time.sleep(self.random.uniform(0, self.took[name]))
+                running.kill()
+            self.tally.kills += 1
+            self.tally.by_command[name] += 1
+        self._require_well(name, case, "killed")
+
+    def faults(self, name: str, *, every: bool) -> None:
+        """Let each system call of a command on our files and on the bus fail once, in one way or in every way."""
+        case = CASES[name]
+        self._prepare(case)
+        for call, number, line in list(_calls(self._traced(case))):
+            for what in FAULTS[call] if every else (self.random.choice(FAULTS[call]),):
+                self._prepare(case)
+                told = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
+                done, trace = self._injected(case, told)
+                met = any("(INJECTED)" in one and _matters(one) for one in trace.splitlines()) or what == "KILL"
+                self.tally.missed += not met
+                self.tally.faults += met
+                self.tally.by_call[call] += met
+                if "Traceback" in done.stderr or (done.returncode not in {0, -9, 137} and "error: " not in done.stderr):
+                    self.tally.wrong.append(f"{name}, {told} ({line}): {done.returncode} {done.stderr}")
+                self._require_well(name, case, f"{told} ({line})")
+
+    def _prepare(self, case: Case) -> None:
+        self._shell(case.before)
+
+    def _duration(self, case: Case) -> float:
+        self._prepare(case)
+        begun = time.monotonic()
+        self.lab.user(TOOL, *case.words).check_returncode()
+        return time.monotonic() - begun
+
+    def _require_well(self, name: str, case: Case, how: str) -> None:
+        done = self.lab.user(TOOL, *case.words, timeout=240)
+        state = self._look()
+        wrong = []
+        if done.returncode != 0 or "Traceback" in done.stderr:
+            wrong.append(f"the next run ended with {done.returncode}: {done.stderr}")
+        if not case.promise(state) or state["NeedDaemonReload"] != "no":
+            wrong.append(f"the state is not what was promised: {state}")
+        if any(path.endswith(".new") for path in state):
+            wrong.append("a temporary file was left")
+        if self._foreign(state) != self.foreign:
+            wrong.append(f"something of others changed: {state}")
+        self.tally.rounds += 1
+        self.tally.wrong += [f"{name}, {how}: {one}" for one in wrong]
+        if self.tell is not None:
+            self.tell(self.tally)
+
+    def _look(self) -> dict[str, str]:
+        state: dict[str, str] = {}
+        for line in self._shell(_LOOK).stdout.splitlines():
+            if found := re.fullmatch(r"([0-9a-f]{64})  (.*)", line):
+                state[found[2]] += f" {found[1]}"
+            elif line.startswith((".config", "dotfiles")):
+                path, _, rest = line.partition(" ")
+                state[path] = rest
+            else:
+                key, _, value = line.partition("=")
+                state[key] = value
+        return state
+
+    @staticmethod
+    def _foreign(state: dict[str, str]) -> dict[str, str]:
+        ours = (UNIT.name, CONFIG.name, ENVIRONMENT.name)
+        return {
+            path: what
+            for path, what in state.items()
+            if path.startswith((".config", "dotfiles")) and not path.endswith((*ours, ".new", ".d", ".wants"))
+        }
+
+    def _traced(self, case: Case) -> str:
+        self._strace(case, ()).check_returncode()
+        return self._shell("cat /tmp/trace").stdout
+
+    def _injected(self, case: Case, told: str) -> tuple[Completed, str]:
+        done = self._strace(case, ("-e", f"inject={told}"))
+        return done, self._shell("cat /tmp/trace").stdout
+
+    def _strace(self, case: Case, inject: tuple[str, ...]) -> Completed:
+        options = ("-qq", "-y", "-y", "-o", "/tmp/trace", "-e", f"trace={SEEN}", *inject)
+        return self.lab.user("strace", *options, TOOL, *case.words, timeout=FAULT_SECONDS)
+
+    def _shell(self, script: str) -> Completed:
+        return self.lab.user("sh", "-c", script)
+
+
+def _calls(trace: str) -> Iterator[tuple[str, int, str]]:
+    """Give the system calls that matter: which one, the how many-th of its kind, and how it looks."""
+    count: Counter[str] = Counter()
+    for line in trace.splitlines():
+        if found := _CALL.match(line):
+            count[found["name"]] += 1
+            if _matters(line):
+                yield found["name"], count[found["name"]], line[:160]
+
+
+def _matters(line: str) -> bool:
+    return bool(_ON_OUR_FILES.search(line) or _ON_THE_BUS.match(line))
+
+
+def run(
+    lab: Lab, kills: int, faults: Collection[str], *, every: bool, seed: int, tell: Callable[[Tally], None] | None = None
+) -> Tally:
+    """Kill so many times; then let each system call of the commands `faults` fail, in one way or in every way."""
+    killer = Killer(lab, seed, tell)
+    try:
+        _run(killer, kills, faults, every=every)
+    finally:
+        lab.user("rm", "-rf", str(HOME / "dotfiles"), "/tmp/saved", "/tmp/trace")
+        fresh(lab)
+    return killer.tally
+
+
+def _run(killer: Killer, kills: int, faults: Collection[str], *, every: bool) -> None:
+    while killer.tally.kills < kills:
+        killer.kill(killer.random.choice(killer.names))
+    for name in faults:
+        if name in killer.names:
+            killer.faults(name, every=every)
+
+
+def _tell(tally: Tally) -> None:
+    if tally.rounds % 10 == 0:
+        print(f"{tally.rounds} rounds, {tally.kills} kills, {tally.faults} faults, {len(tally.wrong)} wrong", flush=True)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="kill the tool, and let its system calls fail")
+    parser.add_argument("kills", type=int)
+    parser.add_argument("--faults", nargs="*", default=(), choices=list(CASES), help="let each system call of these fail")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
+    given = parser.parse_args()
+    with Lab.up(f"killing-{os.getpid()}") as lab:
+        begun = time.monotonic()
+        print(f"seed {given.seed}", flush=True)
+        tally = run(lab, given.kills, given.faults, every=True, seed=given.seed, tell=_tell)
+        print(f"{tally}\n{time.monotonic() - begun:.0f} s")
+    for one in tally.wrong:
+        print(one)
+    raise SystemExit(1 if tally.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

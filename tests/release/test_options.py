@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.release.options import OPTIONS, REFUSED
+from tests.standin.k3s_standin.known_flags import SWITCHES, VALUES
+from tests.strategies import version
+
+NEW, OLD = "v1.36.1+k3s1", "v1.21.2+k3s1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "release", "expected"),
+    [
+        ("snapshotter", "native", OLD, "native"),
+        ("snapshotter", "stargz", "v1.22.2+k3s1", "stargz"),
+        ("snapshotter", "nix", "v1.34.6+k3s1", "nix"),
+        ("node-label", "a=b", NEW, "a=b"),
+        ("node-label", "example.com/rack=", NEW, "example.com/rack="),
+        ("node-label", "node.kubernetes.io/instance-type=big", NEW, "node.kubernetes.io/instance-type=big"),
+        ("node-label", "x.node.kubernetes.io/y=z", NEW, "x.node.kubernetes.io/y=z"),
+        ("node-taint", "a=b:NoSchedule", NEW, "a=b:NoSchedule"),
+        ("node-taint", "a:NoExecute", NEW, "a:NoExecute"),
+        ("disable", "servicelb", NEW, "servicelb"),
+        ("https-listen-port", "07443", NEW, "7443"),
+        ("cluster-init", "T", NEW, "true"),
+        ("selinux", "0", NEW, "false"),
+        ("prefer-bundled-bin", "true", "v1.24.9+k3s1", "true"),
+        ("data-dir", "/srv//k3s/./data/", NEW, "/srv/k3s/data"),
+        ("data-dir", "/home/é/my data", NEW, "/home/é/my data"),
+        ("data-dir", "/runner/k3s", NEW, "/runner/k3s"),
+    ],
+)
+def test_what_k3s_takes_is_taken_in_its_spelling(name: str, text: str, release: str, expected: str) -> None:
+    assert expected == OPTIONS[name].read(text, version(release))
+    assert expected == OPTIONS[name].read(expected, None), "a value is read back as it was"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "release", "reason"),
+    [
+        ("snapshotter", "zfs", NEW, "K3s has fuse-overlayfs"),
+        ("snapshotter", "Native", NEW, "K3s has"),
+        ("snapshotter", "stargz", "v1.21.14+k3s1", "came with v1.22.2"),
+        ("snapshotter", "nix", "v1.35.2+k3s1", "does not have it"),
+        ("node-label", "a", NEW, "KEY=VALUE"),
+        ("node-label", "=b", NEW, "no Kubernetes name"),
+        ("node-label", "a b=c", NEW, "no Kubernetes name"),
+        ("node-label", "a=b c", NEW, "at most 63"),
+        ("node-label", f"a={'b' * 64}", NEW, "at most 63"),
+        ("node-label", "kubernetes.io/mine=1", NEW, "K3s would not start"),
+        ("node-label", "node-role.kubernetes.io/x=1", NEW, "K3s would not start"),
+        ("node-taint", "a=b", NEW, "KEY=VALUE:EFFECT"),
+        ("node-taint", "a=b:noschedule", NEW, "NoSchedule"),
+        ("disable", "a,b", NEW, "the name of a component"),
+        ("https-listen-port", "0", NEW, "from 1 to 65535"),
+        ("https-listen-port", "70000", NEW, "from 1 to 65535"),
+        ("https-listen-port", "\u0667", NEW, "from 1 to 65535"),
+        ("https-listen-port", "10250", NEW, "listens on that port inside"),
+        ("cluster-init", "yes", NEW, "true or false"),
+        ("prefer-bundled-bin", "true", "v1.23.14+k3s1", "does not know"),
+        ("data-dir", "k3s", NEW, "no absolute path"),
+        ("data-dir", "/", NEW, "no directory of its own"),
+        ("data-dir", "/srv/../etc", NEW, "no directory of its own"),
+        ("data-dir", "/var/lib/k3s", NEW, "temporary file system over /var/lib"),
+        ("data-dir", "/run", NEW, "temporary file system over /run"),
+        ("data-dir", "/srv/$HOME", NEW, "neither K3s nor systemd"),
+        ("data-dir", "/srv/a\nb", NEW, "neither K3s nor systemd"),
+        ("data-dir", "/srv/\udcff", NEW, "neither K3s nor systemd"),
+        ("data-dir", "/" + "a" * 90, NEW, "no valid path"),
+    ],
+)
+def test_what_k3s_does_not_take_is_refused_with_the_reason(name: str, text: str, release: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        OPTIONS[name].read(text, version(release))
+
+
+def test_each_flag_is_one_of_k3s() -> None:
+    assert set(OPTIONS) <= SWITCHES | VALUES
+    assert set(REFUSED) <= SWITCHES | VALUES
+    assert not set(OPTIONS) & set(REFUSED)
+
+
+@given(st.sampled_from(sorted(OPTIONS)), st.text())
+def test_whatever_is_taken_fits_on_one_line_and_is_read_back(name: str, text: str) -> None:
+    try:
+        value = OPTIONS[name].read(text, None)
+    except ValueError:
+        return
+
+    assert value.isprintable()
+    assert not set(value) & set("\\\"'$")
+    assert value == OPTIONS[name].read(value, None)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.errors import WouldOverwrite
+from k3s_rootless.service import dropin, plan, steps
+from k3s_rootless.service.authorship import Author, author
+from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
+
+PATH = Path("/home/alice/.config/systemd/user/k3s-rootless.service.d") / dropin.name("server")
+NEW = dropin.render("About it.", ["[Service]", "CPUWeight=50"])
+OLD = dropin.render("About it.", ["[Service]", "CPUWeight=10"])
+EDITED = OLD.replace("10", "20")
+FOREIGN = "[Service]\nCPUWeight=30\n"
+
+
+def found(text: str | None, **changes: Any) -> FoundFile:
+    return replace(FoundFile(PATH, text, datetime(2026, 11, 24, tzinfo=UTC), 0o644), **changes)
+
+
+def test_the_name_is_ours_and_comes_before_the_users() -> None:
+    assert "50-k3s-rootless-server.conf" == dropin.name("server")
+    assert dropin.is_ours(dropin.name("environment", 7))
+    assert not any(map(dropin.is_ours, ("override.conf", "50-k3s-rootless-server.conf.bak", "k3s-rootless-server.conf")))
+    assert dropin.name("server", 99) < "override.conf"
+
+
+def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
+    assert [Author.OURS, Author.EDITED, Author.FOREIGN] == [author(text) for text in (NEW, EDITED, FOREIGN)]
+    assert NEW.splitlines()[1:] == ["# About it.", "", "[Service]", "CPUWeight=50"]
+
+
+@pytest.mark.parametrize(
+    ("before", "desired", "expected"),
+    [
+        (found(None), NEW, f"write {PATH}: asked"),
+        (found(OLD), NEW, f"write {PATH}: asked"),
+        (found(NEW), NEW, ""),
+        (found(NEW, mode=0o666), NEW, f"write {PATH}: its mode is 0666 and not 0644"),
+        (found(OLD), None, f"remove {PATH}: asked"),
+        (found(None), None, ""),
+    ],
+    ids=["new", "changed", "same", "mode", "gone", "never there"],
+)
+def test_ours_is_made_as_desired(before: FoundFile, desired: str | None, expected: str) -> None:
+    made = plan.drop_in(DesiredDropIn(PATH, desired), before, "asked")
+
+    assert expected == "\n".join(f"{step.describe()}: {step.cause}" for step in made)
+
+
+@pytest.mark.parametrize("desired", [NEW, None])
+@pytest.mark.parametrize(
+    "before",
+    [found(EDITED), found(FOREIGN), found(OLD, link=True), found("", link=True)],
+    ids=["edited", "foreign", "link", "mask"],
+)
+def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: str | None) -> None:
+    with pytest.raises(WouldOverwrite):
+        plan.drop_in(DesiredDropIn(PATH, desired), before, "asked")
+    (step,) = plan.drop_in(DesiredDropIn(PATH, desired), before, "asked", force=True)
+
+    assert isinstance(step, steps.WriteDropIn | steps.Remove)
+    assert step.backup is not None
+    assert step.backup.name.startswith(f"{PATH.name}.")
+    assert step.backup.suffix == ".bak"
+
+
+def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:
+    with pytest.raises(WouldOverwrite, match="it is no regular file"):
+        plan.drop_in(DesiredDropIn(PATH, NEW), found(None, problem="it is no regular file"), "asked", force=True)
+
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RUNNING = UnitState("k3s-rootless.service", "loaded", "active", "running", started=NOON)
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "owed"),
+    [
+        (RUNNING, 1.5, True),
+        (RUNNING, 0.9, False),
+        (RUNNING, -60, False),
+        (RUNNING, None, False),
+        (replace(RUNNING, active_state="inactive", sub_state="dead"), 60, False),
+        (replace(RUNNING, started=None), 60, False),
+    ],
+    ids=["after", "in the same second", "before", "nothing is there", "stopped", "start unknown"],
+)
+def test_a_restart_is_owed_for_what_changed_after_the_start(state: UnitState, seconds: float | None, *, owed: bool) -> None:
+    changed = None if seconds is None else NOON + timedelta(seconds=seconds)
+
+    assert owed == (dropin.restart_owed(state, changed) is not None)
+
+
+@given(st.sampled_from([None, OLD, NEW, EDITED, FOREIGN]), st.sampled_from([None, NEW]), st.sampled_from([0o600, 0o644]))
+def test_a_second_time_there_is_nothing_to_do(before: str | None, desired: str | None, mode: int) -> None:
+    wanted = DesiredDropIn(PATH, desired, mode)
+    here = found(before)
+    for step in plan.drop_in(wanted, here, "asked", force=True):
+        here = found(step.text, mode=step.mode) if isinstance(step, steps.WriteDropIn) else found(None)
+
+    assert () == plan.drop_in(wanted, here, "asked")
