@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli.as_started import as_started
 from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Known, Unknown
@@ -50,7 +51,7 @@ class Start:
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
         """Take paths and ports from the unit as systemd runs it, not from what we would have written."""
         settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-        return cls(state, _as_started(settings, state, session.uid), version, session.uid)
+        return cls(state, as_started(settings, state, session.uid), version, session.uid)
 
     def phases(self, until: str = "node") -> Sequence[Phase]:
         """Give what must be true, in the order in which K3s makes it so, up to the one of the key `until`.
@@ -200,28 +201,3 @@ class Start:
         # It could not be watched, or the watch ended at once: ask again, and not a thousand times a second.
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
-
-
-def _as_started(settings: ServerSettings, state: UnitState, uid: int) -> ServerSettings:
-    """Give the settings that K3s was started with, which are others until a restart where the unit was changed meanwhile.
-
-    The data directory is the one that its process holds the lock of, the port the one in the kubeconfig that this start wrote.
-    """
-    from k3s_rootless.service import dropin, files
-
-    drop_ins = state.fragment.with_name(f"{state.name}{dropin.DIRECTORY_SUFFIX}") if state.fragment else None
-    if drop_ins is None or dropin.restart_owed(state, files.last_changed(drop_ins, state)) is None:
-        return settings
-    from k3s_rootless.cluster import kubeconfig
-    from k3s_rootless.ports import rootlesskit
-
-    held = rootlesskit.state_of(state.main_pid)
-    if held is not None and held.name == "rootless":
-        settings = replace(settings, data=held.parent)
-    try:
-        found = kubeconfig.load(settings.kubeconfig, uid=uid)
-    except RootlessError:
-        return settings
-    # Without the grain of clocks: the file of the start before may be as young, and its port be waited for in vain.
-    of_this_start = state.started is not None and found.modified >= state.started
-    return replace(settings, https_port=found.port) if of_this_start else settings

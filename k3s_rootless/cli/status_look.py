@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from k3s_rootless.cli import status_parts, together
+from k3s_rootless.cli.as_started import as_started
 from k3s_rootless.cli.status_seen import Kit, Seen, stale
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -78,6 +79,8 @@ class Look:
 
         session, argv = self._session, state.argv if state else ()
         settings = ServerSettings.of(argv, (state.environment if state else None) or {}, session.paths.home)
+        if state and state.running:
+            settings = as_started(settings, state, session.uid)
         # A little later than the parts' own limits, whose words tell more.
         deadline = time.monotonic() + self._seconds + 0.1
         journal = self._begin_journal(state)

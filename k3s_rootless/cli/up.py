@@ -51,20 +51,18 @@ def command(  # noqa: PLR0913 (one for each option)
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, delegation, plan
 
-    session = Session.of("up" if as_json else None)
+    begun, session = time.monotonic(), Session.of("up" if as_json else None)
     host.require_known(ignored)
-    begun = time.monotonic()
     with session.manager() as manager:
         if not dry_run:
             _read_anew(session, manager)
         facts, reach = host.examine(session, manager)
-        version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
         rivals.mind(session, manager.unit(UNIT))
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts.k3s, install.unit_directory(manager, session.paths), given)
-        reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+            reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
             found = install.found(session, manager, wanted.path, reexecute=reexecute)
             steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
             if dry_run:
@@ -74,6 +72,7 @@ def command(  # noqa: PLR0913 (one for each option)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
         restart_needed = _tell_of_restart(session, manager.unit(UNIT), found, steps)
+        version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
 
