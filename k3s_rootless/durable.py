@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,9 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
 
     Raises OSError, and leaves nothing then.
     """
+    # Here, since all that only reads needs `reason` alone.
+    import tempfile
+
     # mkstemp opens with mode 0600 and O_EXCL.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=SUFFIX, dir=path.parent)
     try:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "down": "Stop K3s.",
     "restart": "Stop K3s and start it, and wait until it is ready.",
     "status": "Tell whether K3s runs and is ready.",
+    "env": "Show and change the environment of K3s, and tell what is in effect.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",
     "linger": "Let K3s outlive your last session, or not; `status` tells.",
@@ -31,6 +32,8 @@ _COMMANDS = {
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
+_GROUPS = frozenset({"env"})
+"""Commands that have subcommands and do nothing themselves."""
 
 
 class Shell(click.Group):
@@ -80,8 +83,8 @@ def _tell(given: Sequence[str], message: str, hint: str | None, code: int) -> in
 
     words = [word for word in given if not word.startswith("-")]
     name = next((word for word in words if word in _COMMANDS), "error")
-    if words[:2] == ["ports", "plan"]:
-        name = "ports-plan"
+    if words[:2] == ["ports", "plan"] or (words[:1] == [name] and name in _GROUPS and len(words) > 1):
+        name = "-".join(words[:2])
     Report(json_for=name if "--json" in given else None).error(message, hint, code)
     return code
 

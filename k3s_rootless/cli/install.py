@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.host import unit_search
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.release import features
-from k3s_rootless.service import apply, dropin, files, unit
+from k3s_rootless.service import dropin, files, unit
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 def desired(facts: Facts, directory: Path) -> DesiredUnit:
     """Render the unit for the K3s that was found. Raises PreflightFailed where there is none to render for."""
+    # Here, since most commands that ask about the unit need no preflight.
+    from k3s_rootless.cli.host import unit_search
+
     release, binary = facts.k3s.version, facts.k3s.path
     if not isinstance(release, Known) or binary is None:
         reason = "its version is not known" if binary else "there is no k3s binary"
@@ -48,8 +50,8 @@ def unit_directory(manager: UserManager, paths: Paths) -> Path:
 
 def found(manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
     """Observe the unit file and the unit, before a plan is made."""
-    text, written = apply.read(path)
-    return Found(text=text, written=written, state=manager.unit(UNIT), reexecute=reexecute)
+    file = files.read(path)
+    return Found(text=file.text, written=file.written, state=manager.unit(UNIT), reexecute=reexecute)
 
 
 def drop_in_directory(directory: Path) -> Path:

@@ -26,6 +26,7 @@ def command(*, as_json: bool) -> None:
 
     Exit codes: 0 ready, 1 failed, 3 not installed or not running, 4 running and not ready.
     """
+    from k3s_rootless.cli import environment
     from k3s_rootless.cli.session import Session
 
     session = Session.of("status" if as_json else None)
@@ -41,6 +42,8 @@ def command(*, as_json: bool) -> None:
     )
     if found.node:
         session.report.answer(f"node       {found.node}, ready")
+    if owed := environment.restart_owed(found.pending):
+        session.report.answer(f"pending    {owed}")
     if state.memory is not None:
         session.report.answer(f"memory     {state.memory / 2**20:.0f} MiB")
     session.report.document(_document(found))
@@ -55,6 +58,7 @@ class _Found:
     version: Version | None
     missing: tuple[str, str] | None
     node: str
+    pending: tuple[str, ...] | None
 
     @property
     def code(self) -> int:
@@ -71,28 +75,30 @@ def document(session: Session) -> dict[str, object]:
 
 
 def _look(session: Session) -> _Found:
+    from k3s_rootless.cli import environment
     from k3s_rootless.cli.start import Start
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.readiness import first_missing
 
     with session.manager() as manager:
         state = manager.unit(UNIT)
+        pending = environment.pending(manager, state)
     if not state.installed:
         raise absence(state)
     version = unit_version(state.fragment)
     start = Start.of(session, state, version)
     missing = first_missing(start.phases()) if state.running else None
-    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node)
+    return _Found(state, version, (missing[0].name, missing[1]) if missing else None, start.node, pending)
 
 
 def unit_version(fragment: Path | None) -> Version | None:
     """Give the release that the unit was written for, by its own words; None for a unit that does not say."""
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.release import version
-    from k3s_rootless.service import apply, unit
+    from k3s_rootless.service import files, unit
 
     try:
-        text = apply.read(fragment)[0] if fragment else None
+        text = files.read(fragment).text if fragment else None
     except RootlessError:
         return None
     return version.parse(unit.written_for(text) or "") if text else None
@@ -148,6 +154,7 @@ def _document(found: _Found) -> dict[str, object]:
         "ready": found.code == 0,
         "state": found.word,
         "node": found.node or None,
+        "pending": None if found.pending is None else list(found.pending),
         "errors": [],
     }
     if found.missing:

@@ -29,7 +29,7 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import follow, host, install
+    from k3s_rootless.cli import environment, follow, host, install
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -49,16 +49,17 @@ def command(*, dry_run: bool, timeout: float, wait: bool, ignored: tuple[str, ..
             if dry_run:
                 _show_plan(session, steps)
                 return
+            environment.warn_of_strange(session, manager)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
         if not steps:
             session.report.story("nothing to do: the unit is installed, enabled and running")
-        if not wait:
-            _answer(session, steps, time.monotonic() - begun, ready=None)
-            return
-        follow.until_ready(session, manager, version, seconds=timeout)
-    _mind_lingering(session)
-    _answer(session, steps, time.monotonic() - begun, ready=True)
+        if wait:
+            follow.until_ready(session, manager, version, seconds=timeout)
+        pending = environment.pending(manager, manager.unit(UNIT))
+    if wait:
+        _mind_lingering(session)
+    _answer(session, steps, time.monotonic() - begun, pending, ready=wait or None)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -115,11 +116,24 @@ def _mind_lingering(session: Session) -> None:
         session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
 
 
-def _answer(session: Session, steps: Sequence[Step], seconds: float, *, ready: bool | None) -> None:
+def _answer(
+    session: Session, steps: Sequence[Step], seconds: float, pending: tuple[str, ...] | None, *, ready: bool | None
+) -> None:
+    from k3s_rootless.cli import environment
+
     if ready:
         session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
     else:
         session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
+    if owed := environment.restart_owed(pending):
+        session.report.answer(f"restart needed: {owed}")
     session.report.document(
-        {"changed": bool(steps), "ready": ready, "seconds": round(seconds, 3), "steps": _documents(steps), "errors": []}
+        {
+            "changed": bool(steps),
+            "ready": ready,
+            "seconds": round(seconds, 3),
+            "steps": _documents(steps),
+            "pending": None if pending is None else list(pending),
+            "errors": [],
+        }
     )

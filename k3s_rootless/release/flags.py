@@ -28,7 +28,7 @@ class ServerSettings:
         data = _last(argv, "data-dir", "d") or environ.get("K3S_DATA_DIR")
         kubeconfig = _last(argv, "write-kubeconfig", "o") or environ.get("K3S_KUBECONFIG_OUTPUT")
         port = _last(argv, "https-listen-port")
-        disabled = {part.strip() for value in _values(argv, "disable", "no-deploy") for part in value.split(",")}
+        disabled = {part.strip() for value in values(argv, "disable", "no-deploy") for part in value.split(",")}
         return cls(
             data=_expanded(data, home) if data else home / ".rancher" / "k3s",
             kubeconfig=_expanded(kubeconfig, home) if kubeconfig else home / ".kube" / "k3s.yaml",
@@ -37,19 +37,20 @@ class ServerSettings:
         )
 
 
-def _values(argv: Sequence[str], *names: str) -> list[str]:
-    values = []
+def values(argv: Sequence[str], *names: str) -> list[str]:
+    """Give the values of a flag, in order; `names` are all that it has, short ones too, without dashes."""
+    found = []
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         # Go's flag package, which reads them for K3s, tells one dash from two no more than this.
         if name.startswith("-") and name.lstrip("-") in names:
-            values.append(value if equals else "".join(argv[index + 1 : index + 2]))
-    return values
+            found.append(value if equals else "".join(argv[index + 1 : index + 2]))
+    return found
 
 
 def _last(argv: Sequence[str], *names: str) -> str | None:
-    values = _values(argv, *names)
-    return values[-1] if values else None
+    found = values(argv, *names)
+    return found[-1] if found else None
 
 
 def _port(text: str | None) -> int:

@@ -6,7 +6,6 @@ from one that somebody edited or brought along.
 
 from __future__ import annotations
 
-import hashlib
 from enum import Enum
 
 _MARK = "# k3s-rootless sha256:"
@@ -35,4 +34,7 @@ def author(text: str) -> Author:
 
 def digest(body: str) -> str:
     """Give the SHA-256 of a text, in hexadecimal."""
+    # Here, since OpenSSL takes its time to load.
+    import hashlib
+
     return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()

@@ -6,6 +6,7 @@ not pass on; so a transient unit with `Delegate=yes` is started, looked at, and 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from contextlib import suppress
@@ -13,10 +14,13 @@ from pathlib import Path
 
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.service import bus as wire
 from k3s_rootless.service import systemd
 from k3s_rootless.service.facts import ControllerReach
 
 _PROBE_MICROSECONDS = 15_000_000
+_SYSTEMD = "org.freedesktop.systemd1"
+_SYSTEM_MANAGER = (_SYSTEMD, "/org/freedesktop/systemd1", f"{_SYSTEMD}.Manager")
 
 
 def reach(manager: systemd.UserManager, uid: int, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
@@ -50,10 +54,26 @@ def _controllers(directory: Path) -> Observed[frozenset[str]]:
         return Unknown(f"{path} cannot be read: {error.strerror}")
 
 
+def _asked_of_system(unit: str) -> frozenset[str]:
+    """Ask the system manager which controllers it is configured to delegate to a unit. Raises BusError."""
+
+    async def ask() -> frozenset[str]:
+        bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
+        try:
+            (path,) = await bus.request(_SYSTEM_MANAGER, "GetUnit", "s", [unit], gives="o")
+            to = (_SYSTEMD, path, "org.freedesktop.DBus.Properties")
+            (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.Service", "DelegateControllers"], gives="v")
+        finally:
+            await bus.close()
+        return frozenset(found.value)
+
+    return asyncio.run(ask())
+
+
 def _configured(uid: int) -> Observed[frozenset[str]]:
     name = f"user@{uid}.service"
     try:
-        return Known(systemd.delegated_by_system(name), f"DelegateControllers of {name}")
+        return Known(_asked_of_system(name), f"DelegateControllers of {name}")
     except BusError as error:
         return Unknown(error.message)
 

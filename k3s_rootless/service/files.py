@@ -51,10 +51,11 @@ def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
         present = []
     except OSError as error:
         raise RootlessError(f"cannot look into `{directory}`: {durable.reason(error)}") from error
-    return tuple(map(_or_problem, dict.fromkeys((*state.drop_ins, *present))))
+    return tuple(map(or_problem, dict.fromkeys((*state.drop_ins, *present))))
 
 
-def _or_problem(path: Path) -> FoundFile:
+def or_problem(path: Path) -> FoundFile:
+    """Read one file; one that cannot be read is there all the same, with its `problem`."""
     try:
         return read(path)
     except RootlessError as error:

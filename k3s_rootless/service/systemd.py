@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -88,6 +88,11 @@ class UserManager:
         """Where this manager looks for units, first come first served."""
         return tuple(Path(path) for path in self._own.get("UnitPath", ()))
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the manager hands to each unit, as it was when this connection began or last changed it."""
+        return properties.environment(self._own.get("Environment", ()))
+
     def unit(self, name: str) -> UnitState:
         """Load a unit if need be, and give what the manager knows of it."""
         return self._runner.run(self._unit(name))
@@ -103,6 +108,12 @@ class UserManager:
     def reload(self) -> None:
         """Read all unit files anew."""
         self._runner.run(self._request("Reload", "", [], "", RELOAD_SECONDS))
+
+    def change_environment(self, unset: Sequence[str], assign: Mapping[str, str]) -> None:
+        """Take variables out of what each unit is handed, and put others in, at once; it lasts until this manager ends."""
+        body = [list(unset), [f"{name}={value}" for name, value in assign.items()]]
+        self._runner.run(self._request("UnsetAndSetEnvironment", "asas", body, ""))
+        self._own = self._runner.run(self._get_all(_ROOT, f"{_SYSTEMD}.Manager"))
 
     def enable(self, name: str) -> None:
         """Make the unit start with the user manager."""
@@ -232,19 +243,3 @@ class UserManager:
                 raise BusError(f"the user manager did not come back within {RELOAD_SECONDS:g} s of its re-execution")
             await self._wait_change(1.0)
         self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager")
-
-
-def delegated_by_system(name: str) -> frozenset[str]:
-    """Ask the system manager which controllers it is configured to delegate to a unit. Raises BusError."""
-
-    async def ask() -> frozenset[str]:
-        bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
-        try:
-            (path,) = await bus.request(_MANAGER, "GetUnit", "s", [name], gives="o")
-            to = (_SYSTEMD, path, _PROPERTIES)
-            (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.Service", "DelegateControllers"], gives="v")
-        finally:
-            await bus.close()
-        return frozenset(found.value)
-
-    return asyncio.run(ask())

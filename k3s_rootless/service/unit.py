@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.authorship import sealed
@@ -16,10 +15,12 @@ _UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
 
 def render(settings: UnitSettings) -> str:
     """Give the unit's whole text, mark and all. Raises PreflightFailed for a path that no unit can name."""
-    # Here, since jinja2 is needed only where a unit is rendered.
+    # Here, since they are needed only where a unit is rendered.
+    from importlib import resources
+
     from jinja2 import Environment, StrictUndefined
 
-    if _NO_PROGRAM.search(settings.binary) or any(map(_unreadable, settings.binary)):
+    if _NO_PROGRAM.search(settings.binary) or any(map(unreadable, settings.binary)):
         raise PreflightFailed(
             f"cannot name {settings.binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
             "characters in its path",
@@ -55,6 +56,9 @@ def quoted(word: str) -> str:
     return f'"{plain}"'
 
 
-def _unreadable(char: str) -> bool:
-    # Surrogates (a name that is no UTF-8) and Unicode's noncharacters: systemd drops the line, and with it what follows.
+def unreadable(char: str) -> bool:
+    """Tell whether systemd reads no unit file with this character: it drops the line, and with it what follows.
+
+    Such are surrogates (of a name that is no UTF-8) and Unicode's noncharacters (systemd 247 to 262).
+    """
     return 0xD800 <= ord(char) <= 0xDFFF or 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE
