@@ -79,6 +79,11 @@ def setting(text: str, line: str) -> Remedy:
     )
 
 
+def variable(text: str, assignment: str) -> Remedy:
+    """Give the remedy that is a variable of the environment."""
+    return user(text, f"k3s-rootless env set {assignment}", "k3s-rootless restart")
+
+
 def sysctl(file: str, *assignments: str) -> Remedy:
     """Give the remedy that sets sysctls now and for later boots, in a file of their own."""
     lines = tuple(f"echo '{one}' | sudo tee -a /etc/sysctl.d/{file}" for one in assignments)

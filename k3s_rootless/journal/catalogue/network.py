@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, setting, sign, user
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, setting, sign, user, variable
 
-_NO_MTU = setting("name an MTU of 1 to 65521, or none at all", "Environment=K3S_ROOTLESS_MTU=1500")
+_NO_MTU = variable("name an MTU of 1 to 65521, or none at all", "K3S_ROOTLESS_MTU=1500")
 
 FAILURES = (
     Failure(
@@ -109,7 +109,7 @@ FAILURES = (
         "cidr-invalid",
         "{cidr} is no network for K3S_ROOTLESS_CIDR",
         "it takes one IPv4 network, without host bits, with a prefix of 1 to 25; IPv6 it takes none",
-        setting("name an IPv4 network such as 10.41.0.0/16, or none at all", "Environment=K3S_ROOTLESS_CIDR=10.41.0.0/16"),
+        variable("name an IPv4 network such as 10.41.0.0/16, or none at all", "K3S_ROOTLESS_CIDR=10.41.0.0/16"),
         (
             sign("invalid CIDR", r'invalid CIDR( address)?: (?P<cidr>[^\s"]{1,200})'),
             sign(
@@ -134,7 +134,7 @@ FAILURES = (
         "the addresses of K3s are those of another network here",
         "the child network (10.41.0.0/16), Pods (10.42.0.0/16) or Services (10.43.0.0/16) cover hosts of a "
         "LAN, a VPN or Docker",
-        setting("choose another network for the child", "Environment=K3S_ROOTLESS_CIDR=172.31.240.0/24"),
+        variable("choose another network for the child", "K3S_ROOTLESS_CIDR=172.31.240.0/24"),
         (
             sign("already routed", r"routes: default CIDRs .{0,300}? already routed"),
             sign("No route to host", r"No route to host", weight=Weight.NOTE),
@@ -196,7 +196,7 @@ FAILURES = (
         "host-loopback",
         "Pods cannot reach services on 127.0.0.1 of the host",
         "K3s keeps them from it unless told otherwise; then the host is 10.41.0.2",
-        setting("reach the host by its own address, or allow it", "Environment=K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false"),
+        variable("reach the host by its own address, or allow it", "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false"),
         (
             sign("connect to remote host (", r"can't connect to remote host \([\d.]{7,15}\)", weight=Weight.NOTE),
             sign(
@@ -211,7 +211,7 @@ FAILURES = (
         "ipv6",
         "IPv6 is only half of a network in rootless K3s",
         "slirp4netns has one fixed IPv6 network, and its port driver none",
-        setting("stay with IPv4, or ask for both", "Environment=K3S_ROOTLESS_ENABLE_IPV6=true"),
+        variable("stay with IPv4, or ask for both", "K3S_ROOTLESS_ENABLE_IPV6=true"),
         (
             sign("same IP version", r"must share the same IP version"),
             sign("unsupported IP (v6?)", r"unsupported IP \(v6\?\)", weight=Weight.SURVIVED),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, setting, sign, user
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, sign, user, variable
 
 FAILURES = (
     Failure(
@@ -78,7 +78,7 @@ FAILURES = (
         "source-address",
         "requests come from an address of the child network",
         "the port driver `builtin` dials anew from inside, and the client's address is lost",
-        setting("use the other driver: slower, IPv4 alone", "Environment=K3S_ROOTLESS_PORT_DRIVER=slirp4netns"),
+        variable("use the other driver: slower, IPv4 alone", "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"),
         (
             sign(
                 "Unsupported port driver",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, user
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, setting, sign, user, variable
 
 _OVERLAY = setting(
     "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
@@ -133,7 +133,7 @@ FAILURES = (
         "host-path",
         "a directory cannot be made or mounted as asked",
         "below /etc, /run and /var/lib, Pods and K3s see copies of the host's, not the host's own",
-        setting("have K3s show more of the host's directories", "Environment=K3S_ROOTLESS_COPYUPDIRS=/data"),
+        variable("have K3s show more of the host's directories", "K3S_ROOTLESS_COPYUPDIRS=/data"),
         (
             sign(
                 "failed to setup mount",
@@ -147,7 +147,7 @@ FAILURES = (
         "copyup-invalid",
         "K3S_ROOTLESS_COPYUPDIRS names {path}, which cannot be copied up",
         "each of its directories must exist, and /tmp cannot be one of them",
-        setting("name directories that exist, or none at all", "Environment=K3S_ROOTLESS_COPYUPDIRS="),
+        variable("name directories that exist, or none at all", "K3S_ROOTLESS_COPYUPDIRS="),
         (
             sign("cannot be copied up", r"(?P<path>/tmp) cannot be copied up"),
             sign("failed to create bind mount on", r"failed to create bind mount on (?P<path>\S{1,300}?): .{1,60}"),
