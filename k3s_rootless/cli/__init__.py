@@ -23,6 +23,7 @@ _COMMANDS = {
     "down": "Stop K3s.",
     "restart": "Stop K3s and start it, and wait until it is ready.",
     "status": "Tell whether K3s runs and is ready.",
+    "env": "Show and change the environment of K3s, and tell what is in effect.",
     "ports": "Show which port of this host reaches which Service.",
     "logs": "Show what K3s said, in this start of it.",
     "install": "Write the unit and enable it, without starting K3s.",
@@ -35,7 +36,7 @@ _COMMANDS = {
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
 """In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
-_GROUPS = frozenset({"config", "unit"})
+_GROUPS = frozenset({"config", "env", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 

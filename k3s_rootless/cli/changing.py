@@ -35,7 +35,9 @@ def perform(
     """
     steps = tuple(step for found, desired in changes for step in plan.drop_in(desired, found, cause, force=force))
     state = manager.unit(UNIT)
-    if steps or state.needs_reload:
+    # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one in a new directory.
+    unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
+    if steps or unread:
         try:
             for step in (*steps, Reload("its drop-ins changed")):
                 session.report.story(f"{step.describe()}: {step.cause}")
@@ -46,8 +48,6 @@ def perform(
             if steps:
                 _put_back(session, manager, [found for found, _ in changes])
             raise
-    else:
-        _require_same(state, differs)
     return state, bool(steps)
 
 

@@ -58,6 +58,11 @@ class Report:
         if self.json_for is None:
             click.echo(safe(line))
 
+    def value(self, text: str) -> None:
+        """Give an answer that is one value of somebody else's: as it is to a program, made safe for a terminal."""
+        if self.json_for is None:
+            click.echo(safe(text) if sys.stdout.isatty() else text)
+
     def document(self, content: Mapping[str, Any]) -> None:
         """Give the answer, where it is JSON."""
         if self.json_for is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
     from k3s_rootless.release.version import Version
-    from k3s_rootless.service.facts import Found, UnitState
+    from k3s_rootless.service.facts import Found
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 (one for each option)
             _mind_lingering(session)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
-        restart_needed = _tell_of_restart(session, manager.unit(UNIT), found, steps)
+        restart_needed = _tell_of_restart(session, manager, found, steps)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
@@ -88,12 +88,16 @@ def _read_anew(session: Session, manager: UserManager) -> None:
         apply.perform(step, manager)
 
 
-def _tell_of_restart(session: Session, state: UnitState, found: Found, steps: Sequence[Step]) -> str | None:
+def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
+    from k3s_rootless.cli import environment
+    from k3s_rootless.paths import UNIT
     from k3s_rootless.service import dropin
 
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
-    owed = dropin.restart_owed(state, found.changed)
+    state = manager.unit(UNIT)
+    variables = environment.pending(manager, state)
+    owed = f"{', '.join(variables)} changed after K3s was started" if variables else dropin.restart_owed(state, found.changed)
     if owed:
         session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
     return owed
@@ -133,9 +137,10 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
-    from k3s_rootless.cli import follow, host
+    from k3s_rootless.cli import environment, follow, host
     from k3s_rootless.service.steps import Reexecute
 
+    environment.warn_of_strange(session, manager)
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)

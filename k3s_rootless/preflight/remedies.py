@@ -167,6 +167,8 @@ def modules(*names: str) -> Remedy:
 
 def setting(text: str, name: str, value: str) -> Remedy:
     """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers (`%h`, `%u`)."""
+    if name.startswith("K3S_ROOTLESS_"):
+        return Remedy(Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up"))
     line = f'Environment="{name}={value}"'
     return Remedy(
         Mender.USER,

@@ -54,6 +54,10 @@ SNAPSHOTTERS: dict[str, Since | None] = {
 }
 """The snapshotters of containerd that K3s has, and since when (its commits 05f625543 and 8b857eef9); None since ever."""
 UDP_FORWARDED = Since.of("v1.32.11+k3s3", "v1.33.7+k3s3", "v1.34.3+k3s3", "v1.35.0+k3s1")
+ROOTLESS_VARIABLES = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
+"""K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK are read (K3s #6498)."""
+COPY_UP_DIRECTORIES = Since.of("v1.28.15+k3s1", "v1.29.10+k3s1", "v1.30.6+k3s1", "v1.31.2+k3s1")
+"""K3S_ROOTLESS_COPYUPDIRS is read (K3s #10386)."""
 
 _BROKEN = {
     "v1.35.1+k3s1": "v1.35.2+k3s1",

@@ -61,7 +61,9 @@ LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh"
 class UnitState:
     """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
 
-    `environment` is what the unit sets, `argv` ExecStart's argument list. Times are UTC, None when systemd has none to give.
+    `environment` is what the unit sets; `environment_files` are patterns of paths, each with whether it may be missing; `unset`
+    are names and assignments that are taken out last. `argv` is ExecStart's argument list. Times are UTC, None when systemd has
+    none to give.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
     seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
     `changed` is when it came into the state in which it is. `limits` are the resource limits by the names of their properties,
@@ -85,6 +87,8 @@ class UnitState:
     exit_status: int = 0
     argv: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
+    environment_files: tuple[tuple[str, bool], ...] = ()
+    unset: tuple[str, ...] = ()
     control_group: str = ""
     delegate: bool | None = None
     started: datetime | None = None

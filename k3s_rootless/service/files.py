@@ -57,7 +57,7 @@ def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
     One that cannot be read is there all the same, with its `problem`. Raises RootlessError where `directory` cannot be listed.
     """
     present = sorted(directory / name for name in names(directory) or () if name.endswith(".conf"))
-    return tuple(map(_or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
+    return tuple(map(or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
 
 
 def names(directory: Path) -> frozenset[str] | None:
@@ -83,7 +83,8 @@ def last_changed(directory: Path, state: UnitState) -> datetime | None:
     return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
-def _or_problem(path: Path) -> FoundFile:
+def or_problem(path: Path) -> FoundFile:
+    """Read one file; one that cannot be read is there all the same, with its `problem`."""
     try:
         return read(path)
     except RootlessError as error:

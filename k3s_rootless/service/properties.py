@@ -37,7 +37,9 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         exit_code=values.get("ExecMainCode", 0),
         exit_status=values.get("ExecMainStatus", 0),
         argv=tuple(commands[0][1]),
-        environment=_environment(values.get("Environment", ())),
+        environment=environment(values.get("Environment", ())),
+        environment_files=tuple((str(path), bool(optional)) for path, optional in values.get("EnvironmentFiles", ())),
+        unset=tuple(values.get("UnsetEnvironment", ())),
         control_group=values.get("ControlGroup", ""),
         delegate=values.get("Delegate"),
         started=_time(values.get("ExecMainStartTimestamp")),
@@ -57,7 +59,8 @@ def _load_error(values: Mapping[str, Any]) -> str:
     return str(error[1]) if error[0] else ""
 
 
-def _environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
+def environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Read a list of assignments `NAME=value`, as systemd gives environments; the last of a name counts."""
     return dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
 
 

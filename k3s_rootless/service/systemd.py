@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.service import bus as wire
 from k3s_rootless.service import properties
 from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.signals import Signals
 
 _SYSTEMD = "org.freedesktop.systemd1"
 _ROOT = "/org/freedesktop/systemd1"
@@ -34,9 +35,7 @@ class UserManager:
         self._addresses = wire.user_bus_addresses(environ, runtime)
         self._uid = uid
         self._runner = asyncio.Runner()
-        self._changed = asyncio.Event()
-        self._jobs: dict[str, str] = {}
-        self._owner_changes = 0
+        self._signals = Signals()
         self._bus: wire.Bus | None = None
         self._own: Mapping[str, Any] = {}
 
@@ -59,7 +58,7 @@ class UserManager:
         for address in self._addresses:
             try:
                 self._bus = await wire.connect([address], self._uid)
-                self._bus.on_loss = self._changed.set
+                self._bus.on_loss = self._signals.changed.set
                 self._own = await self._get_all(_ROOT, f"{_SYSTEMD}.Manager", wire.CONNECT_SECONDS)
             except BusError as error:
                 # A bus without systemd on it (dbus-run-session) is not the user manager's: try the next.
@@ -74,7 +73,7 @@ class UserManager:
         await self._close()
         await self._open()
         await self._watch(name)
-        self._changed.set()
+        self._signals.changed.set()
 
     async def _close(self) -> None:
         if self._bus is not None:
@@ -96,6 +95,11 @@ class UserManager:
         """Where this manager looks for units, first come first served."""
         return tuple(Path(path) for path in self._own.get("UnitPath", ()))
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the manager hands to each unit, as it was when this connection began or last changed it."""
+        return properties.environment(self._own.get("Environment", ()))
+
     def unit(self, name: str) -> UnitState:
         """Load a unit if need be, and give what the manager knows of it."""
         return self._runner.run(self._unit(name))
@@ -111,7 +115,7 @@ class UserManager:
     def wake(self) -> None:
         """End a `wait_change`, from another thread."""
         with suppress(RuntimeError):  # the connection was closed meanwhile, and nobody waits
-            self._runner.get_loop().call_soon_threadsafe(self._changed.set)
+            self._runner.get_loop().call_soon_threadsafe(self._signals.changed.set)
 
     def reopen(self, name: str) -> None:
         """Connect anew and watch the unit again, where the manager was executed anew or restarted. Raises BusError."""
@@ -120,6 +124,12 @@ class UserManager:
     def reload(self) -> None:
         """Read all unit files anew."""
         self._runner.run(self._request("Reload", "", [], "", RELOAD_SECONDS))
+
+    def change_environment(self, unset: Sequence[str], assign: Mapping[str, str]) -> None:
+        """Take variables out of what each unit is handed, and put others in, at once; it lasts until this manager ends."""
+        body = [list(unset), [f"{name}={value}" for name, value in assign.items()]]
+        self._runner.run(self._request("UnsetAndSetEnvironment", "asas", body, ""))
+        self._own = self._runner.run(self._get_all(_ROOT, f"{_SYSTEMD}.Manager"))
 
     def enable(self, name: str) -> None:
         """Make the unit start with the user manager."""
@@ -192,50 +202,36 @@ class UserManager:
             if error.name != f"{_SYSTEMD}.AlreadySubscribed":
                 raise
         rule = f"type='signal',sender='{_SYSTEMD}',interface='{_PROPERTIES}',path='{path}'"
-        await self._connection.watch(rule, self._note_change)
-
-    def _note_change(self, message: wire.Message) -> None:
-        if message.member == "PropertiesChanged":
-            self._changed.set()
-
-    def _note_job(self, message: wire.Message) -> None:
-        if message.member == "JobRemoved" and len(message.body) == 4:
-            self._jobs[message.body[1]] = message.body[3]
-            self._changed.set()
-
-    def _note_owner(self, message: wire.Message) -> None:
-        if message.member == "NameOwnerChanged" and message.body[:1] == [_SYSTEMD] and message.body[2]:
-            self._owner_changes += 1
-            self._changed.set()
+        await self._connection.watch(rule, self._signals.note_change)
 
     async def _wait_change(self, seconds: float) -> bool:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        changed = self._changed.is_set()
-        self._changed.clear()
+            await asyncio.wait_for(self._signals.changed.wait(), seconds)
+        changed = self._signals.changed.is_set()
+        self._signals.changed.clear()
         if not self._connection.connected:
             raise BusError("the bus closed the connection", hint=wire.LOST_HINT)
         return changed
 
     async def _run_job(self, member: str, signature: str, body: list[Any], seconds: float) -> str:
         rule = f"type='signal',sender='{_SYSTEMD}',interface='{_SYSTEMD}.Manager',member='JobRemoved'"
-        await self._connection.watch(rule, self._note_job)
-        self._jobs.clear()
+        await self._connection.watch(rule, self._signals.note_job)
+        self._signals.jobs.clear()
         (job,) = await self._request(member, signature, body, "o")
         deadline = time.monotonic() + seconds
-        while job not in self._jobs:
+        while job not in self._signals.jobs:
             left = deadline - time.monotonic()
             if left <= 0:
                 hint = f"look at it with: systemctl --user status {body[0]}"
                 raise SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)
             # In short turns: a bus that dies makes no signal.
             await self._wait_change(min(left, 1.0))
-        return self._jobs.pop(job)
+        return self._signals.jobs.pop(job)
 
     async def _reexecute(self) -> None:
         rule = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{_SYSTEMD}'"
-        await self._connection.watch(rule, self._note_owner)
-        before = self._owner_changes
+        await self._connection.watch(rule, self._signals.note_owner)
+        before = self._signals.owner_changes
         deadline = time.monotonic() + RELOAD_SECONDS
         try:
             await self._request("Reexecute", "", [], "", RELOAD_SECONDS)
@@ -243,7 +239,7 @@ class UserManager:
             # The old process answers nothing: the bus says in its place that it has left. All else is a refusal.
             if error.name != "org.freedesktop.DBus.Error.NoReply":
                 raise SystemdError(f"cannot re-execute the user manager: {error.message}", name=error.name) from error
-        while self._owner_changes == before:
+        while self._signals.owner_changes == before:
             if time.monotonic() > deadline:
                 raise BusError(f"the user manager did not come back within {RELOAD_SECONDS:g} s of its re-execution")
             await self._wait_change(1.0)

@@ -35,7 +35,7 @@ def render(settings: UnitSettings) -> str:
 
 def require_nameable(binary: str) -> None:
     """Raise PreflightFailed for the path of a program that no unit can name."""
-    if _NO_PROGRAM.search(binary) or any(map(_unreadable, binary)):
+    if _NO_PROGRAM.search(binary) or any(map(unreadable, binary)):
         raise PreflightFailed(
             f"cannot name {binary!a} in a unit: systemd starts no program with quotes, backslashes or unprintable "
             "characters in its path",
@@ -67,6 +67,9 @@ def quoted(word: str) -> str:
     return f'"{plain}"'
 
 
-def _unreadable(char: str) -> bool:
-    # Surrogates (a name that is no UTF-8) and Unicode's noncharacters: systemd drops the line, and with it what follows.
+def unreadable(char: str) -> bool:
+    """Tell whether systemd reads no unit file with this character: it drops the line, and with it what follows.
+
+    Such are surrogates (of a name that is no UTF-8) and Unicode's noncharacters (systemd 247 to 262).
+    """
     return 0xD800 <= ord(char) <= 0xDFFF or 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE

@@ -5,24 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.conftest import USER
 from tests.fakes import rawbus
-from tests.fakes.session import PROJECT, Session, as_user, session
+from tests.fakes.session import PROJECT, Session, as_user
 
 COMMANDS = ("check", "up", "down", "status", "ports", "logs", "diagnose")
-USER = 65534 if os.getuid() == 0 else os.getuid()
 LONGEST = 12.0
 
 
@@ -37,27 +35,6 @@ class Ended:
     @property
     def document(self) -> Any:
         return json.loads(self.out)
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A directory of the user who runs the tool; pytest's own are root's alone."""
-    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        for path in (directory / "runtime", directory / "config"):
-            path.mkdir(mode=0o700)
-            os.chown(path, USER, USER)
-        yield directory
-
-
-@pytest.fixture
-def bus(home: Path) -> Iterator[Session]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
-    (home / "session").mkdir()
-    with session(home / "session", USER) as opened:
-        yield opened
 
 
 def environment(home: Path, runtime: Path | None) -> dict[str, str]:

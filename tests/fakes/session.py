@@ -44,10 +44,14 @@ class Orders(TypedDict, total=False):
     """Members that are never answered."""
     die_at: str
     """The member at whose call the manager dies."""
+    die_at_call: int
+    """The manager dies at so many calls after it was started, whatever they are."""
     without: list[str]
     """Properties that this systemd does not have."""
     properties: dict[str, tuple[str, Any]]
     """Properties, signature and value, that a unit has beside its own, or in their place."""
+    deaf: bool
+    """Reloads, and changes of the environment, are answered and not done."""
     effective: str
     """The controllers that a unit is given."""
 

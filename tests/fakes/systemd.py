@@ -38,7 +38,8 @@ class Manager:
         self.orders: dict[str, Any] = {}
         self.units: dict[str, Unit] = {}
         self.subscribers: set[str] = set()
-        self.jobs = 0
+        self.environment = {"HOME": "/home/alice"}
+        self.jobs = self.heard = 0
         self.later: set[asyncio.Task[None]] = set()
         self.bus: Any = None
         self.reexecuting = False
@@ -50,7 +51,8 @@ class Manager:
         self._read_orders()
         with (self.directory / "calls.jsonl").open("a") as calls:
             calls.write(json.dumps([message.member, *_plain(message.body)]) + "\n")
-        if message.member == self.orders.get("die_at"):
+        self.heard += 1
+        if message.member == self.orders.get("die_at") or self.heard == self.orders.get("die_at_call"):
             os._exit(1)
         if message.member in self.orders.get("mute", ()):
             return True
@@ -87,8 +89,15 @@ class Manager:
         return Message.new_method_return(message)
 
     def reload(self, message: Message) -> Message:
-        for unit in self.units.values():
+        for unit in () if self.orders.get("deaf") else self.units.values():
             unit.load()
+        return Message.new_method_return(message)
+
+    def unset_and_set_environment(self, message: Message) -> Message:
+        gone, given = message.body
+        if not self.orders.get("deaf"):
+            kept = {name: value for name, value in self.environment.items() if name not in gone}
+            self.environment = kept | dict(one.split("=", 1) for one in given)
         return Message.new_method_return(message)
 
     def load_unit(self, message: Message) -> Message:
@@ -194,6 +203,7 @@ class Manager:
             known: dict[str, tuple[str, Any]] = {
                 "Version": ("s", "257.13-1~deb13u1"),
                 "ControlGroup": ("s", SLICE),
+                "Environment": ("as", [f"{name}={value}" for name, value in self.environment.items()]),
                 "UnitPath": ("as", [str(self.directory / "user.control"), str(self.directory / "units")]),
             }
         else:
@@ -207,6 +217,7 @@ class Manager:
         if self.orders["world"] != self.world:
             self.world = self.orders["world"]
             self.units, self.subscribers = {}, set()
+            self.environment = {"HOME": "/home/alice"}
 
 
 def _plain(body: list[Any]) -> list[Any]:

@@ -58,10 +58,23 @@ class Unit:
         """Read the unit file, as far as the fake understands it; what is seen of it stays until the next reload."""
         self.enabled = (self.file.parent / "default.target.wants" / self.name).is_symlink()
         self.text = self._on_disk()
+        self.drop_ins = {path: path.read_text() for path in self._drop_ins_on_disk()}
         self.load_state = "loaded" if self.transient or self.text else "not-found" if self.text is None else "masked"
 
     def _on_disk(self) -> str | None:
         return self.file.read_text(errors="surrogateescape") if self.file.exists() else None
+
+    def _drop_ins_on_disk(self) -> list[Path]:
+        return sorted(self.file.with_name(f"{self.name}.d").glob("*.conf"))
+
+    def environment(self) -> list[str]:
+        """Give what unit and drop-ins assign, the last of each name; the fake knows one quoted assignment a line."""
+        lines = [line for text in self.drop_ins.values() for line in text.splitlines() if line.startswith("Environment=")]
+        words = [line.removeprefix("Environment=").strip('"') for line in lines]
+        return [
+            f"{name}={value}"
+            for name, value in {"PATH": "/usr/local/bin:/usr/bin", **dict(w.split("=", 1) for w in words)}.items()
+        ]
 
     def require_startable(self) -> None:
         if self.load_state == "not-found":
@@ -98,7 +111,7 @@ class Unit:
             "SubState": ("s", self.sub),
             "Result": ("s", self.result),
             "FragmentPath": ("s", str(self.file) if self.text is not None else ""),
-            "DropInPaths": ("as", []),
+            "DropInPaths": ("as", list(map(str, self.drop_ins)) if self.text else []),
             "UnitFileState": ("s", "enabled" if self.enabled else "disabled" if self.text else ""),
             "NeedDaemonReload": ("b", not self.transient and self._on_disk() != self.text),
             "InvocationID": ("ay", self.invocation),
@@ -107,7 +120,9 @@ class Unit:
             "ExecMainCode": ("i", 0),
             "ExecMainStatus": ("i", 0),
             "ExecStart": ("a(sasbttttuii)", [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]] if argv else []),
-            "Environment": ("as", ["PATH=/usr/local/bin:/usr/bin"]),
+            "Environment": ("as", self.environment() if self.text else []),
+            "EnvironmentFiles": ("a(sb)", []),
+            "UnsetEnvironment": ("as", []),
             "ControlGroup": ("s", self.control_group),
             "ExecMainStartTimestamp": ("t", self.started),
             "MemoryCurrent": ("t", NOT_SET),

@@ -13,7 +13,7 @@ from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, K3S, TOOL, Completed, Machine
 from tests.vm.machine import Vm
 
-DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
+DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "10-test.conf"
 QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
 LAB, VM = frozenset({"lab"}), frozenset({"vm"})
 # What the user types, in a remedy that needs an administrator.
@@ -191,7 +191,7 @@ CASES = (
         drop_in("Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/nowhere"),
         no_drop_in,
         "administrator",
-        seen="50-test.conf",
+        seen="10-test.conf",
         by_hand=DROP_IN_EDITED,
     ),
     Case(
@@ -253,7 +253,7 @@ CASES = (
         "user",
         "k3s.binary",
         "/nowhere/k3s",
-        "50-test.conf",
+        "10-test.conf",
         by_hand=DROP_IN_EDITED,
         machines=LAB,
     ),
@@ -292,11 +292,11 @@ CASES = (
         both(no_drop_in, order()),
         "user",
         "unit.state",
-        seen="50-test.conf",
+        seen="10-test.conf",
         relents=order(),
         machines=LAB,
     ),
-    Case("unit-not-delegating", drop_in("Delegate=no"), no_drop_in, "user", "unit.state", seen="50-test.conf", machines=VM),
+    Case("unit-not-delegating", drop_in("Delegate=no"), no_drop_in, "user", "unit.state", seen="10-test.conf", machines=VM),
     Case(
         "datastore-token",
         dies("bootstrap data already found and encrypted with different token"),

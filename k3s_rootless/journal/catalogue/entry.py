@@ -11,6 +11,8 @@ from k3s_rootless.finding import Mender, Remedy
 SYSCTL_FILE = "60-k3s-rootless.conf"
 # Not systemctl: it refuses to start a unit that died three times in a minute, and does not read what changed.
 RESTART = "k3s-rootless restart"
+_MANAGED = ("K3S_ROOTLESS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CONTAINERD_")
+"""What `k3s-rootless env` sets."""
 _DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
 
 
@@ -77,7 +79,10 @@ def administrator(text: str, *commands: str) -> Remedy:
 
 def environment(text: str, assignment: str, *before: str) -> Remedy:
     """Give the remedy that is a variable of the unit; `before` are commands that it needs first."""
-    return user(text, *before, *drop_in(f"Environment={assignment}"), RESTART)
+    managed = assignment.startswith(_MANAGED)
+    return user(
+        text, *before, *((f"k3s-rootless env set {assignment}",) if managed else drop_in(f"Environment={assignment}")), RESTART
+    )
 
 
 def arguments(text: str, option: str) -> Remedy:

@@ -1,0 +1,236 @@
+"""`k3s-rootless env set` and `unset`: judged before anything is written, and read back from systemd afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k3s_rootless.cli.options import json_option
+from k3s_rootless.errors import RootlessError, UsageError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from k3s_rootless.cli.environment import Seen
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.service.environment import Judgement
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.precedence import Origin
+    from k3s_rootless.service.systemd import UserManager
+
+_RUNTIME = click.option("--runtime", is_flag=True, help="Only until your user manager ends; for each unit, the weakest of all.")
+_FORCE = click.option("--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept.")
+_HINT = "see them with: k3s-rootless env list"
+
+
+@click.command("set")
+@click.argument("given", nargs=-1, required=True, metavar="NAME=VALUE...")
+@_RUNTIME
+@_FORCE
+@json_option
+def set_(*, given: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
+    """Set variables for the next start of K3s, all or none.
+
+    They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what K3s does without one.
+
+    Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or there is no such
+    variable, 7 somebody edited our drop-in.
+    """
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("env-set" if as_json else None)
+    wanted = _assignments(given)
+    with session.manager() as manager, _locked(session):
+        _change(session, manager, wanted, (), runtime=runtime, force=force)
+
+
+@click.command("unset")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_RUNTIME
+@_FORCE
+@json_option
+def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
+    """Undo what `set` did, for these variables; what others set stays, and is told.
+
+    Exit codes: 0 undone, or there was nothing to undo, 1 it could not be, 2 there is no such variable, 7 somebody
+    edited our drop-in.
+    """
+    from k3s_rootless.cli.session import Session
+
+    session = Session.of("env-unset" if as_json else None)
+    require_known(names, "unset", strange=True)
+    with session.manager() as manager, _locked(session):
+        _change(session, manager, {}, tuple(dict.fromkeys(names)), runtime=runtime, force=force)
+
+
+def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
+    """Refuse a name that is none of ours; with `strange` not what looks like one, since it can be set, and be in the way."""
+    from k3s_rootless.service import environment
+
+    for name in names:
+        looks = name.startswith((environment.PREFIX, environment.INTERNAL))
+        if name not in environment.VARIABLES and not (strange and looks):
+            raise UsageError(f"cannot {verb} `{name}`: {environment.unknown(name)}", hint=_HINT)
+
+
+def _locked(session: Session) -> AbstractContextManager[None]:
+    from k3s_rootless.service import apply
+
+    return apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end"))
+
+
+def _assignments(given: Sequence[str]) -> dict[str, str]:
+    from k3s_rootless.service import environment_drop_in
+
+    wanted: dict[str, str] = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        require_known([name], "set")
+        if not equals:
+            raise UsageError(f"cannot set {name}: there is no value", hint=f"write it as: k3s-rootless env set {name}=VALUE")
+        if name in wanted and wanted[name] != value:
+            raise UsageError(f"cannot set {name}: it is given twice", hint="leave one of the two out")
+        if reason := environment_drop_in.uncarried(name, value):
+            raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
+        wanted[name] = value
+    return wanted
+
+
+def _change(
+    session: Session, manager: UserManager, wanted: Mapping[str, str], gone: tuple[str, ...], *, runtime: bool, force: bool
+) -> None:
+    from k3s_rootless.cli import environment
+    from k3s_rootless.service.precedence import Origin
+
+    seen = environment.look(session, manager)
+    judged = _judged(session, seen, wanted)
+    perform = _for_now if runtime else _for_good
+    state, changed = perform(session, manager, seen, wanted, gone, force=force)
+    # Without another question: it is done, and read back.
+    after = environment.look(session, manager, state)
+    origin = Origin.MANAGER if runtime else Origin.DROP_IN
+    rows = [_row(session, seen, after, name, wanted, judged, origin) for name in (*wanted, *gone)]
+    owed = after.pending()
+    if line := environment.restart_owed(owed):
+        session.report.answer(line)
+    session.report.document(
+        {
+            "changed": changed,
+            "runtime": runtime,
+            "file": None if runtime else str(after.own_path),
+            "verified": runtime or after.state.fragment is not None,
+            "variables": rows,
+            "pending": None if owed is None else list(owed),
+            "errors": [],
+        }
+    )
+
+
+def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str, Judgement]:
+    """Judge what is wanted beside what is there; refuse what would kill K3s, and say what else there is to say."""
+    from k3s_rootless.cli import environment
+    from k3s_rootless.service.environment import VARIABLES, Effect
+
+    if not wanted:
+        return {}
+    around = environment.surroundings(session, seen, {**seen.values(), **wanted}, seen.version or _installed(session))
+    found = {name: environment.judged(name, value, around) for name, value in wanted.items()}
+    for name, one in found.items():
+        if one.effect is Effect.FATAL:
+            hint = f"give it {VARIABLES[name].takes}, or go without: k3s-rootless env unset {name}"
+            raise UsageError(f"cannot set {name}: {one.reason}", hint=hint)
+        for word in one.words:
+            session.report.story(f"warning: {name}: {word}")
+    return found
+
+
+def _installed(session: Session) -> Version | None:
+    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.observation import Known
+    from k3s_rootless.preflight import probes
+
+    found = probes.k3s_binary(session.environ, unit_search(), session.paths.home).version
+    return found.value if isinstance(found, Known) else None
+
+
+def _for_good(
+    session: Session, manager: UserManager, seen: Seen, wanted: Mapping[str, str], gone: tuple[str, ...], *, force: bool
+) -> tuple[UnitState, bool]:
+    from k3s_rootless.cli import changing, environment
+    from k3s_rootless.service import environment_drop_in, files
+    from k3s_rootless.service.facts import DesiredDropIn
+
+    own = files.read(seen.own_path)
+    have = environment_drop_in.read(own.text)
+    text = environment_drop_in.render({name: value for name, value in {**have, **wanted}.items() if name not in gone})
+    if text is None and own.text is None and not own.link:
+        return seen.state, False
+
+    def differs(state: UnitState) -> str | None:
+        after = environment.assigned_by(state)
+        for name in wanted:
+            value, path = after.get(name, (None, None))
+            if value != wanted[name]:
+                return f"{name} is set by {path} as well, which comes later" if path else f"it has no such {name}"
+        kept = [name for name in gone if name in after and after[name][1] in {None, own.path}]
+        return f"it still has {', '.join(kept)}" if kept else None
+
+    desired = DesiredDropIn(own.path, text, environment_drop_in.MODE)
+    cause = f"{', '.join(wanted or gone)} {'set' if wanted else 'unset'}"
+    return changing.perform(session, manager, [(own, desired)], cause, differs, force=force)
+
+
+def _for_now(
+    session: Session, manager: UserManager, seen: Seen, wanted: Mapping[str, str], gone: tuple[str, ...], *, force: bool
+) -> tuple[UnitState, bool]:
+    del session, force
+    before = manager.environment
+    if all(before.get(name) == value for name, value in wanted.items()) and not any(name in before for name in gone):
+        return seen.state, False
+    touched = {name: before[name] for name in wanted if name in before}
+    manager.change_environment(gone, wanted)
+    after = manager.environment
+    if wrong := [name for name, value in wanted.items() if after.get(name) != value]:
+        manager.change_environment([name for name in wanted if name not in before], touched)
+        raise RootlessError(f"the user manager did not take {', '.join(wrong)}", hint="systemctl --user show-environment")
+    return seen.state, True
+
+
+def _row(
+    session: Session,
+    before: Seen,
+    after: Seen,
+    name: str,
+    wanted: Mapping[str, str],
+    judged: Mapping[str, Judgement],
+    origin: Origin,
+) -> dict[str, Any]:
+    """Say what became of one variable, and give it as JSON has it."""
+    from k3s_rootless.cli import environment
+
+    resolved = after.resolved(name)
+    mine = after.own_path if origin.value == "drop-in" else None
+    above = resolved.above(origin, mine) if name in wanted else resolved.layers
+    if name in wanted:
+        session.report.answer(f"{name} is set" + ("" if after.state.installed else "; `k3s-rootless up` starts K3s with it"))
+    else:
+        was = any(one.origin is origin and mine in {None, one.path} for one in before.resolved(name).layers)
+        session.report.answer(f"{name} is {'unset' if was else 'not set by k3s-rootless'}")
+    if above:
+        verb = "shadowed" if name in wanted else "still set"
+        how = "taken away by" if above[-1].value is None else f"{verb} by"
+        session.report.story(f"warning: {name} is {how} {above[-1].place}")
+    one = judged.get(name)
+    return {
+        "name": name,
+        "value": environment.shown(name, resolved.value, reveal=False),
+        "origin": resolved.last.origin.value,
+        "path": str(resolved.last.path) if resolved.last.path else None,
+        "shadowed_by": above[-1].place if above else None,
+        "effect": one.effect.value if one else None,
+        "reason": one.reason if one else "",
+        "warnings": list(one.warnings) if one else [],
+    }

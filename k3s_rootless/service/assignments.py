@@ -1,0 +1,167 @@
+"""How systemd reads assignments of environment variables out of unit files and environment files (systemd 247 to 262).
+
+The user manager is asked for values; this is for what it does not tell: which file an assignment stands in. What is ours in a
+drop-in of ours is read in the same way, and so is what an `EnvironmentFile=` will give to the next start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+_ESCAPE = re.compile(
+    r"\\(?:(?P<letter>[abfnrtvs\\\"'])|x(?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-7]{3})"
+    r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"
+)
+_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
+_BLANK = " \t\n\r"
+_SPECIFIER = re.compile(r"%(?P<kind>.?)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | None] | None]:
+    """Give the assignments of each line `Environment=` in order, and None for an empty one, which takes back all before it.
+
+    A value is None where a specifier such as `%h` stands in it, which only the manager knows.
+    """
+    for line in _values(text, key):
+        if not line:
+            yield None
+            continue
+        found: dict[str, str | None] = {}
+        for word in words(line) or ():
+            name, equals, value = word.partition("=")
+            if equals and _NAME.fullmatch(name):
+                found[name] = _plain(value)
+        yield found
+
+
+def of_drop_in(text: str) -> Mapping[str, str | None]:
+    """Give what a whole text assigns in the end."""
+    found: dict[str, str | None] = {}
+    for line in of_unit(text):
+        found = {} if line is None else found | line
+    return found
+
+
+def unset_by(text: str) -> Iterator[tuple[str, ...] | None]:
+    """Give the words of each line `UnsetEnvironment=` in order, and None for an empty one."""
+    for line in _values(text, "UnsetEnvironment"):
+        yield tuple(words(line) or ()) if line else None
+
+
+def of_file(text: str) -> dict[str, str]:
+    """Read an environment file by the rules of systemd.exec(5): no specifiers, no C escapes, quotes at the beginning alone."""
+    found = {}
+    rest = text
+    while rest := rest.lstrip(_BLANK):
+        if rest[0] in "#;":
+            rest = rest.partition("\n")[2]
+            continue
+        line, _, after = rest.partition("\n")
+        name, equals, _ = line.partition("=")
+        if not equals:
+            rest = after
+            continue
+        value, rest = _file_value(rest[len(name) + 1 :])
+        if _NAME.fullmatch(name.rstrip(_BLANK)):
+            found[name.rstrip(_BLANK)] = value
+    return found
+
+
+def words(line: str) -> list[str] | None:
+    """Split a line as systemd does: quotes anywhere in a word, C escapes everywhere; None for a line that it drops."""
+    found, word, quote, at = [], "", "", 0
+    inside = False
+    while at < len(line):
+        char = line[at]
+        if char == "\\":
+            escape = _ESCAPE.match(line, at)
+            if escape is None:
+                return None
+            word, at, inside = word + _unescaped(escape), escape.end(), True
+            continue
+        at += 1
+        if quote:
+            quote, word = ("", word) if char == quote else (quote, word + char)
+        elif char in "\"'":
+            quote, inside = char, True
+        elif char in _BLANK:
+            found += [word] if inside else []
+            word, inside = "", False
+        else:
+            word, inside = word + char, True
+    return None if quote else [*found, *([word] if inside else [])]
+
+
+def _values(text: str, key: str) -> Iterator[str]:
+    section = ""
+    for line in _lines(text):
+        if line.startswith("["):
+            section = line
+        elif section == "[Service]" and "=" in line:
+            name, _, value = line.partition("=")
+            if name.rstrip(_BLANK) == key:
+                yield value.strip(_BLANK)
+
+
+def _lines(text: str) -> Iterator[str]:
+    # A backslash at its end joins a line and the next with a blank; comments in between are left out (systemd.syntax(7)).
+    begun = ""
+    for line in text.split("\n"):
+        stripped = line.strip(_BLANK)
+        if stripped.startswith(("#", ";")):
+            continue
+        whole = begun + (line.rstrip("\r") if begun else stripped)
+        if _continues(whole):
+            begun = f"{whole[:-1]} "
+            continue
+        begun = ""
+        yield whole.strip(_BLANK)
+    if begun:
+        yield begun.strip(_BLANK)
+
+
+def _continues(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if letter := escape["letter"]:
+        return _LETTERS.get(letter, letter)
+    number = int(escape["octal"], 8) if escape["octal"] else int(escape["hex"] or escape["short"] or escape["long"], 16)
+    return chr(number) if number < 0x110000 else ""
+
+
+def _plain(value: str) -> str | None:
+    if any(found["kind"] != "%" for found in _SPECIFIER.finditer(value)):
+        return None
+    return value.replace("%%", "%")
+
+
+def _file_value(rest: str) -> tuple[str, str]:
+    """Read one value, and give what follows its line."""
+    value, rest = "", rest.lstrip(" \t\r")
+    while rest and rest[0] in "\"'":
+        quote, rest = rest[0], rest[1:]
+        end = 0
+        while end < len(rest) and rest[end] != quote:
+            end += 2 if quote == '"' and rest[end] == "\\" else 1
+        inside, rest = rest[:end], rest[end + 1 :].lstrip(" \t\r")
+        value += _unquoted(inside) if quote == '"' else inside
+    bare, kept, at = "", 0, 0
+    while at < len(rest) and rest[at] != "\n":
+        if rest[at] == "\\":
+            bare += rest[at + 1 : at + 2].replace("\n", "")
+            at, kept = at + 2, len(bare)
+            continue
+        bare += rest[at]
+        kept = kept if rest[at] in _BLANK else len(bare)
+        at += 1
+    return value + bare[:kept], rest[at + 1 :]
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(
+        r"\\(.)", lambda one: one[1] if one[1] in '"\\`$' else "" if one[1] == "\n" else one[0], text, flags=re.DOTALL
+    )

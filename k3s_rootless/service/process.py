@@ -1,0 +1,60 @@
+"""Reads what a process of the user was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from k3s_rootless.observation import Known, Observed, Unknown
+
+_MOST_CHILDREN = 200
+
+
+def started_with(pid: int, proc: Path = Path("/proc")) -> Observed[Mapping[str, str]]:
+    """Give the environment that a process was started with.
+
+    K3s writes its title over its own environment. Then slirp4netns bears witness, if it is its child: rootlesskit, inside of
+    K3s, hands the environment on as it is (rootlesskit pkg/network/slirp4netns; Go's os/exec without an Env of its own).
+    """
+    if not pid:
+        return Unknown("it does not run")
+    own = _environ(pid, proc)
+    if isinstance(own, Known):
+        return own
+    for child in _children(pid, proc):
+        if _name(child, proc) == "slirp4netns" and isinstance(found := _environ(child, proc), Known):
+            return found
+    return own
+
+
+def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
+    path = proc / str(pid) / "environ"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Unknown(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
+    pairs = [pair.partition(b"=") for pair in data.split(b"\0") if b"=" in pair]
+    # Of a title that was written over it, remains may be left; systemd gives each service these two.
+    names = {name for name, _, _ in pairs}
+    if not {b"PATH", b"INVOCATION_ID"} <= names:
+        return Unknown(f"{path} was written over by the process itself")
+    decoded = {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape") for name, _, value in pairs}
+    return Known(decoded, str(path))
+
+
+def _children(pid: int, proc: Path) -> list[int]:
+    # Threads have children of their own.
+    found = []
+    for listing in (proc / str(pid) / "task").glob("*/children"):
+        try:
+            found += [int(word) for word in listing.read_text("ascii").split()]
+        except (OSError, ValueError):
+            continue
+    return sorted(found)[:_MOST_CHILDREN]
+
+
+def _name(pid: int, proc: Path) -> str:
+    try:
+        return (proc / str(pid) / "comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,60 @@
+"""Addresses of proxies, as Go's net/http reads them for K3s and containerd (golang.org/x/net/http/httpproxy, 2021 to 2026).
+
+An address that Go cannot read is dropped without a word, and requests go out directly.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from k3s_rootless.service import golang, gourl
+
+SCHEMES = ("http", "https", "socks5", "socks5h")
+_KEPT = re.compile(r"(?P<before>(?:[A-Za-z][A-Za-z0-9+.-]*://)?)(?P<user>[^@]*)@(?P<after>[^@]*)", re.DOTALL)
+HIDDEN = "***"
+
+
+def parse(text: str) -> gourl.Url | None:
+    """Read an address, with or without a scheme; None where Go cannot."""
+    found = gourl.parse(text)
+    if found is None or not found.scheme or not (found.host or found.port):
+        # Go tries once more with `http://` before it; so `http://a b` is read as the host `http`.
+        return gourl.parse(f"http://{text}") or found
+    return found
+
+
+def loopback(host: str) -> bool:
+    """Tell whether this is the machine, or the namespace, that asks."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def redacted(text: str) -> str:
+    """Give an address without the secret in it: what stands between `:` and `@`, or all before `@` where there is no `:`."""
+    found = _KEPT.fullmatch(text) or _last_at(text)
+    if found is None:
+        return text
+    name, colon, _ = found["user"].partition(":")
+    return f"{found['before']}{name if colon else ''}{':' if colon else ''}{HIDDEN}@{found['after']}"
+
+
+def unmatched(text: str) -> Iterator[str]:
+    """Give the entries of a NO_PROXY that match nothing, since Go reads them otherwise than they look."""
+    for entry in text.split(","):
+        word = entry.strip()
+        shape = word.removeprefix("*.")
+        if word != "*" and ("*" in shape or "://" in word or ("/" in word and golang.network(word) is None)):
+            yield word
+
+
+def _last_at(text: str) -> re.Match[str] | None:
+    # A password with `@` in it, which Go takes and others do not: all before the last one goes.
+    head, _, tail = text.rpartition("@")
+    return _KEPT.fullmatch(f"{head.replace('@', '.')}@{tail}") if head else None

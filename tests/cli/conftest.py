@@ -1,0 +1,36 @@
+"""A user without a session, and a private bus with a fake user manager for that user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.session import Session, session
+
+USER = 65534 if os.getuid() == 0 else os.getuid()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory of the user who runs the tool; pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for path in (directory / "runtime", directory / "config"):
+            path.mkdir(mode=0o700)
+            os.chown(path, USER, USER)
+        yield directory
+
+
+@pytest.fixture
+def bus(home: Path) -> Iterator[Session]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    (home / "session").mkdir()
+    with session(home / "session", USER) as opened:
+        yield opened

@@ -1,0 +1,240 @@
+"""The environment against a real user manager: each value comes through, and a process finds what was said that it would."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3s_rootless.service.environment import VARIABLES
+from tests.life.conftest import UNIT, Tool
+from tests.machine import HOME, RUNTIME_DIR, TOOL, Machine
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+DROP_INS = UNIT.with_name(f"{UNIT.name}.d")
+OURS = DROP_INS / "50-k3s-rootless-environment.conf"
+SEEN = RUNTIME_DIR / "seen"
+RELEASE = "# K3s for this user, without root. Written by k3s-rootless for K3s v1.33.4+k3s1; for a test.\n"
+PRINTER = f"{RELEASE}[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /proc/self/environ > {SEEN}'\n"
+SLEEPER = f"{RELEASE}[Service]\nExecStart=/usr/bin/sleep infinity\n"
+# These take any value: what K3s cannot read it only ignores.
+NAMES = sorted(name for name in VARIABLES if name not in {"K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_COPYUPDIRS", "K3S_ROOTLESS_MTU"})
+VALUES = 2250
+EVERY = 15
+"""Each so many changes, a process is started and looked into."""
+# One interpreter for all of them; each change goes through the command, and is judged by other programs.
+SETTER = f"""
+import contextlib, io, json, os, subprocess, sys
+from k3s_rootless.cli import shell
+def told(*words):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            shell.main(list(words))
+        except SystemExit as end:
+            return end.code, out.getvalue() + err.getvalue()
+place = "/org/freedesktop/systemd1/unit/k3s_2drootless_2eservice"
+ask = ["busctl", "--user", "--json=short", "get-property", "org.freedesktop.systemd1", place]
+ask += ["org.freedesktop.systemd1.Service", "Environment"]
+wrong, seen = [], 0
+for number, values in enumerate(json.load(sys.stdin)):
+    code, words = told("env", "set", *(f"{{name}}={{value}}" for name, value in values.items()))
+    if code:
+        wrong.append([values, code, words])
+        continue
+    answer = json.loads(subprocess.run(ask, capture_output=True, check=True).stdout)
+    found = dict(one.split("=", 1) for one in answer["data"])
+    wrong += [[name, value, found.get(name)] for name, value in values.items() if found.get(name) != value]
+    if number % {EVERY} == 0:
+        subprocess.run(["systemctl", "--user", "start", "{UNIT.name}"], check=True)
+        with open("{SEEN}", "rb") as file:
+            pairs = [one.decode().split("=", 1) for one in file.read().split(bytes(1)) if one]
+        found = dict(pairs)
+        seen += len(values)
+        wrong += [[name, value, found.get(name), "process"] for name, value in values.items() if found.get(name) != value]
+print(json.dumps([wrong, seen]))
+"""
+ALPHABET = [
+    *"ab $%\"'\\\n\t;#={}()*?~^&|<>`!-:/,.@0",
+    *("\u00e9", "\u65e5", "\x01", "\x1b", "\x7f", "\r", "\u00a0", "\u200b", "\U0001f600", "\ue000", "\U0010fffd"),
+    *("%h", "%%", "$HOME", "${HOME}", "$$", "\\n", "\\x41", "\\", "  ", "\n\n", "\\\n", '"\n', "[Service]\n", "\nEnvironment="),
+]
+CHOSEN = [
+    "",
+    " ",
+    "a b",
+    " lead",
+    "trail ",
+    '"',
+    "'",
+    "\\",
+    "a\\",
+    "%",
+    "$",
+    "\n",
+    "\t",
+    "#c",
+    ";c",
+    "=",
+    "a=b",
+    "x" * 60_000,
+    "\U0001f600" * 999,
+]
+
+
+def values() -> list[str]:
+    """Give values of all kinds, the same ones at each run."""
+    drawn = random.Random(4)  # noqa: S311 (a test)
+    return [*CHOSEN, *("".join(drawn.choices(ALPHABET, k=drawn.randint(1, 14))) for _ in range(VALUES - len(CHOSEN)))]
+
+
+def write(tool: Tool, path: Path, text: str, *, reload: bool = True) -> None:
+    tool.machine.user("mkdir", "-p", str(path.parent)).check_returncode()
+    tool.machine.user("tee", str(path), stdin=text).check_returncode()
+    if reload:
+        tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
+
+
+def test_each_value_comes_through(lab_tool: Tool) -> None:
+    write(lab_tool, UNIT, PRINTER)
+    texts = values()
+    batches = [dict(zip(NAMES, texts[at:], strict=False)) for at in range(0, len(texts), len(NAMES))]
+
+    done = lab_tool.machine.user("/opt/k3s-rootless/bin/python", "-I", "-c", SETTER, stdin=json.dumps(batches), timeout=300)
+
+    assert 0 == done.returncode, done.stderr[-2000:]
+    wrong, seen = json.loads(done.stdout)
+    assert [] == wrong[:5]
+    assert VALUES == len(texts) >= 2000
+    assert seen >= 100
+
+
+def row(tool: Tool, name: str = "K3S_ROOTLESS_MTU") -> Any:
+    return next(one for one in tool.json("env", "list")["variables"] if one["name"] == name)
+
+
+def environ(tool: Tool, name: str = "K3S_ROOTLESS_MTU") -> str | None:
+    """Start the unit anew, and give what its process finds."""
+    tool.machine.user("systemctl", "--user", "reset-failed")
+    tool.machine.user("systemctl", "--user", "restart", UNIT.name).check_returncode()
+    pid = tool.machine.user("systemctl", "--user", "show", "-P", "MainPID", UNIT.name).stdout.strip()
+    pairs = tool.machine.user("cat", f"/proc/{pid}/environ").stdout.split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair).get(name)
+
+
+def read_from_a_file(tool: Tool) -> None:
+    write(tool, PROXY_FILE, f'# c\n{MTU} = "10\\"07" \n')
+    write(tool, UNIT, f"{SLEEPER}EnvironmentFile=-%h/proxy.*\n")
+
+
+def shell(*words: str) -> Callable[[Tool], None]:
+    return lambda tool: tool.machine.user(*words).check_returncode()
+
+
+def file(path: Path, text: str) -> Callable[[Tool], None]:
+    return lambda tool: write(tool, path, text)
+
+
+ENVIRONMENT_D = HOME / ".config/environment.d/60-test.conf"
+PROXY_FILE = HOME / "proxy.env"
+RUNTIME = RUNTIME_DIR / "systemd/user" / DROP_INS.name / "zz-runtime.conf"
+MTU = "K3S_ROOTLESS_MTU"
+# From the weakest to the strongest: what is done, and the value, the origin and the file that follow from it.
+LADDER = (
+    (shell("true"), None, "default", None),
+    (file(ENVIRONMENT_D, f"TENS=10\n{MTU}=${{TENS}}01\n"), "1001", "environment.d", ENVIRONMENT_D),
+    (shell(TOOL, "env", "set", "--runtime", f"{MTU}=1002"), "1002", "manager", None),
+    (file(UNIT, f"{SLEEPER}Environment={MTU}=1003\n"), "1003", "unit", UNIT),
+    (shell(TOOL, "env", "set", f"{MTU}=1004"), "1004", "drop-in", OURS),
+    (file(DROP_INS / "override.conf", f"[Service]\nEnvironment='{MTU}=1005'\n"), "1005", "drop-in", DROP_INS / "override.conf"),
+    (file(DROP_INS / "override.conf", "[Service]\nEnvironment=\n"), "1002", "manager", None),
+    (file(RUNTIME, f"[Service]\nEnvironment={MTU}=10%%\n"), "10%", "drop-in", RUNTIME),
+    (read_from_a_file, '10"07', "EnvironmentFile", PROXY_FILE),
+    (file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}=no\n"), '10"07', "EnvironmentFile", PROXY_FILE),
+    (file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}\n"), None, "UnsetEnvironment", DROP_INS / "10-x.conf"),
+)
+
+
+def test_the_strongest_counts_and_the_process_says_so(lab_tool: Tool) -> None:
+    write(lab_tool, UNIT, SLEEPER)
+    try:
+        for does, value, origin, path in LADDER:
+            does(lab_tool)
+            shown, found = row(lab_tool), environ(lab_tool)
+
+            expected = (value, origin, str(path) if path else None)
+            assert expected == (shown["value"], shown["origin"], shown["path"])
+            assert value == found, "what a real process was started with"
+            after = row(lab_tool)
+            assert (after["started_with"], after["restart_needed"]) == (value, False)
+    finally:
+        lab_tool.machine.user("rm", "-f", str(ENVIRONMENT_D), str(PROXY_FILE))
+
+
+def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    assert lab_tool.json("status")["restart_needed"] is None
+
+    done = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400", "HTTP_PROXY=http://user:sesame@127.0.0.1:3128")
+    assert "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started: k3s-rootless restart applies it" in done.stdout
+
+    status = lab_tool("status")
+    assert "pending      restart: it runs since before" in status.stdout
+    assert "environment.conf` was written" in lab_tool.json("status")["restart_needed"]
+    listed = lab_tool("env", "list")
+    assert "sesame" not in status.stdout + listed.stdout + listed.stderr
+    lab_tool("restart").check_returncode()
+    assert lab_tool.json("status")["restart_needed"] is None
+    assert "1400" == row(lab_tool)["started_with"]
+
+    lab_tool("env", "unset", "K3S_ROOTLESS_MTU", "HTTP_PROXY").check_returncode()
+    assert "environment.conf` was written" in lab_tool.json("status")["restart_needed"]
+    assert "No such file" in lab_tool.machine.user("ls", str(DROP_INS)).stderr
+
+
+def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None:
+    write(lab_tool, UNIT, SLEEPER)
+    lab_tool.machine.user("systemctl", "--user", "set-environment", "_K3S_ROOTLESS_SOCK=/x", "K3S_ROOTLESS_PORTDRIVER=x")
+
+    assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")["strange"]
+    lab_tool("env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER").check_returncode()
+    assert [] == lab_tool.json("env", "list")["strange"]
+
+
+def test_a_network_of_this_host_is_known(lab_tool: Tool) -> None:
+    write(lab_tool, UNIT, SLEEPER)
+    root = lab_tool.machine.root
+    root("sh", "-c", "ip tuntap add d0 mode tap && ip address add 172.29.0.1/24 dev d0 && ip link set d0 up").check_returncode()
+    try:
+        done = lab_tool("env", "set", "K3S_ROOTLESS_CIDR=172.29.0.0/16")
+    finally:
+        root("ip", "link", "del", "d0").check_returncode()
+
+    assert "172.29.0.0/16 covers addresses of 172.29.0.0/24 (d0 of this host)" in done.stderr
+
+
+def test_killed_at_any_moment_the_next_run_does_it(lab: Machine, lab_tool: Tool) -> None:
+    write(lab_tool, UNIT, SLEEPER)
+    users = DROP_INS / "override.conf"
+    write(lab_tool, users, "[Service]\nEnvironment=MINE=1\n")
+    begun = time.monotonic()
+    lab_tool("env", "set", "K3S_ROOTLESS_MTU=1").check_returncode()
+    whole = time.monotonic() - begun
+
+    for moment in range(8):
+        with lab.popen(TOOL, "env", "set", f"K3S_ROOTLESS_MTU={1000 + moment}") as killed:
+            time.sleep(whole * (moment + 1) / 8)
+            killed.kill()
+        lab_tool("env", "set", "HTTP_PROXY=http://proxy").check_returncode()
+
+        shown = row(lab_tool)
+        found = lab.user("cat", str(OURS)).stdout
+        assert f'"K3S_ROOTLESS_MTU={shown["value"]}"' in found, "file and systemd agree"
+        assert int(shown["value"]) in {1, *range(1000, 1000 + moment + 1)}
+        names = lab.user("ls", "-A", str(DROP_INS)).stdout.split()
+        assert sorted([OURS.name, users.name]) == names, "no temporary file is left behind"
+        assert "[Service]\nEnvironment=MINE=1\n" == lab.user("cat", str(users)).stdout

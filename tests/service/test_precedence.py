@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.service.facts import FoundFile
+from k3s_rootless.service.precedence import EnvironmentFile, Origin, Sources, differing, resolve
+
+UNIT, OURS, USERS = Path("/u/k.service"), Path("/u/k.service.d/50-ours.conf"), Path("/u/k.service.d/override.conf")
+FILE, CONF = Path("/etc/proxy.env"), Path("/h/.config/environment.d/9.conf")
+NAME = "K3S_ROOTLESS_MTU"
+
+
+def files(**texts: str) -> tuple[FoundFile, ...]:
+    places = {"unit": UNIT, "ours": OURS, "users": USERS}
+    return tuple(FoundFile(places[name], f"[Service]\n{text}\n") for name, text in texts.items())
+
+
+def environment_file(value: str) -> EnvironmentFile:
+    return EnvironmentFile(FILE, Known({NAME: value}))
+
+
+MANAGER = {"manager": {NAME: "1"}}
+UNITS = {"unit": {NAME: "2"}, "files": files(unit=f"Environment={NAME}=2")}
+DROP_IN = {"unit": {NAME: "3"}, "files": files(unit=f"Environment={NAME}=2", ours=f"Environment={NAME}=3")}
+USERS_OWN = {"unit": {NAME: "4"}, "files": files(ours=f"Environment={NAME}=3", users=f"Environment={NAME}=4")}
+FROM_FILE = {"environment_files": (environment_file("5"),)}
+UNSET = {"unset": (NAME,), "files": files(users=f"UnsetEnvironment={NAME}")}
+
+
+@pytest.mark.parametrize(
+    ("sources", "value", "origin", "path"),
+    [
+        ({}, None, Origin.DEFAULT, None),
+        (MANAGER, "1", Origin.MANAGER, None),
+        (MANAGER | {"generated": {NAME: ("1", CONF)}}, "1", Origin.ENVIRONMENT_D, CONF),
+        (MANAGER | {"generated": {NAME: ("other", CONF)}}, "1", Origin.MANAGER, None),
+        (MANAGER | UNITS, "2", Origin.UNIT, UNIT),
+        (MANAGER | DROP_IN, "3", Origin.DROP_IN, OURS),
+        (USERS_OWN, "4", Origin.DROP_IN, USERS),
+        ({"unit": {NAME: "3"}}, "3", Origin.UNIT, None),
+        ({"unit": {NAME: "3"}, "files": files(ours=f"Environment={NAME}=3", users="Environment=")}, "3", Origin.UNIT, None),
+        (MANAGER | DROP_IN | FROM_FILE, "5", Origin.ENVIRONMENT_FILE, FILE),
+        (FROM_FILE | {"environment_files": (environment_file("5"), environment_file("6"))}, "6", Origin.ENVIRONMENT_FILE, FILE),
+        (MANAGER | FROM_FILE | UNSET, None, Origin.UNSET, USERS),
+        (FROM_FILE | {"unset": (f"{NAME}=5",)}, None, Origin.UNSET, None),
+        (FROM_FILE | {"unset": (f"{NAME}=4",)}, "5", Origin.ENVIRONMENT_FILE, FILE),
+        ({"unset": (NAME,)}, None, Origin.DEFAULT, None),
+    ],
+)
+def test_the_strongest_counts(sources: dict[str, object], value: str | None, origin: Origin, path: Path | None) -> None:
+    found = resolve(NAME, Sources(**sources))  # type: ignore[arg-type]
+
+    assert (found.value, found.last.origin, found.last.path) == (value, origin, path)
+
+
+def test_what_shadows_ours_is_told() -> None:
+    found = resolve(NAME, Sources(unit={NAME: "3"}, files=DROP_IN["files"], environment_files=(environment_file("5"),)))  # type: ignore[arg-type]
+
+    assert [layer.place for layer in found.above(Origin.DROP_IN, OURS)] == [f"EnvironmentFile {FILE}"]
+    assert found.above(Origin.DROP_IN, USERS) == ()
+    assert found.above(Origin.ENVIRONMENT_FILE) == ()
+
+
+def test_a_file_that_cannot_be_read_leaves_a_doubt() -> None:
+    sources = Sources(MANAGER["manager"], environment_files=(EnvironmentFile(FILE, Unknown("permission denied")),))
+
+    assert resolve(NAME, sources).doubt == "permission denied"
+    assert differing([NAME], sources, {NAME: "7"}) == (), "nobody knows"
+
+
+@given(
+    st.dictionaries(st.sampled_from("ABC"), st.text(max_size=2)), st.dictionaries(st.sampled_from("ABC"), st.text(max_size=2))
+)
+def test_what_differs_is_named_and_nothing_else(now: dict[str, str], started: dict[str, str]) -> None:
+    found = differing("ABC", Sources(unit=now), started)
+
+    assert found == tuple(name for name in "ABC" if (now.get(name) or "") != (started.get(name) or ""))
