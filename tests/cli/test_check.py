@@ -199,6 +199,11 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
 
     assert text.count("not delegated") == 5
     assert text.count("60-k3s-rootless.conf") == 1
+    lines = text.splitlines()
+    script = next(number for number, line in enumerate(lines) if "60-k3s-rootless.conf" in line)
+    warning = next(number for number, line in enumerate(lines) if line.startswith("warn"))
+    assert script < warning, "a failure has its remedy before the next warning"
+    assert "administrator: the same as for cgroup.delegation.pids" in lines[warning + 2]
 
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
