@@ -19,7 +19,7 @@ from .watching import Context
 
 _RETRY = 2.0
 _TAP_OFFSET = 100
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character"
@@ -79,7 +79,7 @@ class Agent:
 
     def _wait_for_a_name(self) -> None:
         # for ever: the API server takes no such name, and the kubelet asks again
-        while not _SUBDOMAIN.fullmatch(self._name):
+        while not SUBDOMAIN.fullmatch(self._name):
             why = f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value: \\"{self._name}\\": {_RULE}'
             said = f'"Unable to register node with API server" err="{why}" node="{self._name}"'
             self._context.journal.raw(klog("E", "kubelet_node_status.go:107", said))
