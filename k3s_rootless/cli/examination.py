@@ -1,7 +1,8 @@
 """Reads what the checks need: each probe in a thread of its own, within its own time, and allowed to fail alone.
 
-Those that need nothing else begin at once, and run while the bus is loaded and asked; those that need to know the unit (its
-data directory, its ports) begin when systemd has answered. What hangs or fails is unknown, with its reason.
+k3s takes longest, and begins at once, while the bus is loaded. The others run while systemd is asked, which is waiting; those
+that need to know the unit (its data directory, its ports) begin when it has answered. What hangs or fails is unknown, with its
+reason.
 """
 
 from __future__ import annotations
@@ -53,10 +54,7 @@ class Examination:
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
         # Before the first thread: it forks.
         self._trying = trial.Trying() if self.needs("trial") else None
-        # Of all that is asked k3s takes longest: it is started first, and the other probes are loaded meanwhile.
         self._begin("k3s", partial(probes.k3s_binary, session.environ, unit_search(session.paths.root), session.paths.home))
-        for name, ask in self._first().items():
-            self._begin(name, ask)
 
     def needs(self, *names: str) -> bool:
         """Tell whether one of these facts is asked for."""
@@ -65,6 +63,8 @@ class Examination:
     def finish(self, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
         """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none."""
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
+        for name, ask in self._first().items():
+            self._begin(name, ask)
         unit: Observed[UnitState] = self._unit(manager) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
         server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
