@@ -155,24 +155,36 @@ def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> t
     from k3s_rootless.service.authorship import Author, author
 
     steps: list[Step] = []
-    for file, text in rebuilt(wanted)[1:]:
+    for file, rendered in rebuilt(wanted):
         if not force and file.text is not None and author(file.text) is not Author.OURS:
             session.report.story(f"kept as it is: {file.path}, {author(file.text).value}")
-        steps += plan.renewal(DesiredDropIn(file.path, text), file, force=force)
+        steps += plan.renewal(rendered, file, force=force)
     return tuple(steps)
 
 
-def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, str | None], ...]:
-    """Give the unit file and those drop-ins of ours that are there, each with the text that it should have.
+def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
+    """Give those drop-ins of ours that are there, each as it should be beside this unit: with all that it sets, and no more.
 
     Raises RootlessError where one cannot be read.
     """
-    from k3s_rootless.service import configuration
+    from k3s_rootless.service import configuration, environment_drop_in
 
-    file = drop_in(wanted.path.parent, configuration.SUBJECT)
-    words = configuration.command_words(wanted.text)
-    drop_ins = () if file.text is None else ((file, configuration.render(configuration.parse(file.text), words)),)
-    return ((files.read(wanted.path), wanted.text), *drop_ins)
+    def settings(text: str) -> str | None:
+        return configuration.render(configuration.parse(text), configuration.command_words(wanted.text))
+
+    def variables(text: str) -> str | None:
+        return environment_drop_in.render(environment_drop_in.read(text))
+
+    kinds = (
+        (configuration.SUBJECT, settings, configuration.MODE),
+        (environment_drop_in.SUBJECT, variables, environment_drop_in.MODE),
+    )
+    found = []
+    for subject, render, mode in kinds:
+        file = drop_in(wanted.path.parent, subject)
+        if file.text is not None:
+            found.append((file, DesiredDropIn(file.path, render(file.text), mode)))
+    return tuple(found)
 
 
 def drop_in_directory(directory: Path) -> Path:

@@ -18,6 +18,7 @@ from k3s_rootless.service.limits import LIMITS, Limit
 from k3s_rootless.service.unit import quoted
 
 SUBJECT = "config"
+MODE = 0o644
 _ABOUT = "Server flags and limits of K3s. Written by k3s-rootless; change them with: k3s-rootless config set"
 _SECTION = "[X-K3sRootless]"
 _RAW_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\])+""", re.DOTALL)
