@@ -65,6 +65,7 @@ JUDGES = (
     "service/proxies.py",
     "service/steps.py",
     "service/readiness.py",
+    "service/pending.py",
     "service/standing.py",
     "service/removal.py",
     "service/shipped.py",

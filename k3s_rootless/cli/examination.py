@@ -140,13 +140,16 @@ class Examination:
         paths = self.session.paths
         groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
         environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
+        handed = manager.environment if manager else {}
         temporary = Path(environment.get("TMPDIR") or "/tmp")  # noqa: S108 (rootlesskit's own choice)
         return {
             "sockets": _listeners,
             "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
             "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
             "beside": partial(session_probes.beside, paths.root, server.config),
-            "problems": partial(environment_problems.problems, environment) if isinstance(unit, Known) else lambda: unit,
+            "problems": partial(environment_problems.problems, handed, unit.value, paths.home)
+            if isinstance(unit, Known)
+            else lambda: unit,
         }
 
     def _unit(self, manager: UserManager) -> Observed[UnitState]:

@@ -90,14 +90,16 @@ def _read_anew(session: Session, manager: UserManager) -> None:
 
 def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
     from k3s_rootless.cli import environment
+    from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import dropin
+    from k3s_rootless.service import dropin, standing
 
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
     state = manager.unit(UNIT)
-    variables = environment.pending(manager, state)
-    owed = f"{', '.join(variables)} changed after K3s was started" if variables else dropin.restart_owed(state, found.changed)
+    variables = environment.pending(manager.environment, state)
+    changed = variables.value if isinstance(variables, Known) else ()
+    owed = standing.changed_since(changed) if changed else dropin.restart_owed(state, found.changed)
     if owed:
         session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
     return owed
