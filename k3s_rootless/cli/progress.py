@@ -86,7 +86,9 @@ class Progress:
             key = next((one.key for one in self.phases if one.name == phase), "")
             self._report.event("died", phase=key, seconds=round(seconds, 3), restarts=state.restarts, **ending)
         else:
-            self._report.story(f"{seconds:6.1f} s  it died while waiting for `{phase}`: {how}; looking for the cause")
+            # Somebody may have stopped it: that is no death of its own.
+            verb = "died" if state.dead or state.result != "success" else "ended"
+            self._report.story(f"{seconds:6.1f} s  it {verb} while waiting for `{phase}`: {how}; looking for the cause")
 
     def _end(self) -> None:
         live, self._live, self._ended = self._live, None, True
