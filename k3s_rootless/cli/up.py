@@ -45,7 +45,7 @@ def command(  # noqa: PLR0913 (one for each option)
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import host, install, rivals
+    from k3s_rootless.cli import first_start, host, install, rivals
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -58,9 +58,9 @@ def command(  # noqa: PLR0913 (one for each option)
             _read_anew(session, manager)
         facts, reach = host.examine(session, manager)
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
-        rivals.mind(session, manager.unit(UNIT))
+        rivals.mind(session, first_start.foreseen(manager.unit(UNIT), first_start.unit_directory(manager, session.paths)))
         _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts.k3s, install.unit_directory(manager, session.paths), given)
+        wanted = install.desired(facts.k3s, first_start.unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
             reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
             found = install.found(session, manager, wanted.path, reexecute=reexecute)
@@ -79,10 +79,10 @@ def command(  # noqa: PLR0913 (one for each option)
 
 def _read_anew(session: Session, manager: UserManager) -> None:
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
-    from k3s_rootless.cli import install
+    from k3s_rootless.cli import first_start, install
     from k3s_rootless.service import apply, steps
 
-    if install.observed(manager, install.unit_directory(manager, session.paths)).needs_reload:
+    if install.observed(manager, first_start.unit_directory(manager, session.paths)).needs_reload:
         step = steps.Reload("the unit or a drop-in changed after systemd read it")
         session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)
