@@ -42,6 +42,12 @@ class Reached:
         }
 
 
+def prepare(report: Report) -> None:
+    """Load what draws, where a start is to be drawn."""
+    if report.on_terminal(story=True):
+        from rich import console, live, table, text  # noqa: F401
+
+
 class Progress:
     """Tells of a start as it goes on; use it as a context."""
 

@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 (one for each option)
             _mind_lingering(session)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
-        restart_needed = _tell_of_restart(session, manager, found, steps)
+        restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
@@ -107,10 +107,21 @@ def _wait(
     session: Session, manager: UserManager, version: Version | None, steps: Sequence[Step], *, timeout: float, until: str
 ) -> Sequence[Reached]:
     from k3s_rootless.cli import waiting
+
+    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=_starts(steps))
+
+
+def _starts(steps: Sequence[Step]) -> bool:
     from k3s_rootless.service.steps import Restart, Start
 
-    started = any(isinstance(step, Start | Restart) for step in steps)
-    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=started)
+    return any(isinstance(step, Start | Restart) for step in steps)
+
+
+def _prepare(session: Session) -> None:
+    # Loaded before K3s is started: a death of its first moments is told no later for it.
+    from k3s_rootless.cli import observer, progress, start, waiting  # noqa: F401
+
+    progress.prepare(session.report)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -141,6 +152,8 @@ def _perform(session: Session, manager: UserManager, steps: Sequence[Step], igno
     from k3s_rootless.service.steps import Reexecute
 
     environment.warn_of_strange(session, manager)
+    if _starts(steps):
+        _prepare(session)
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)
