@@ -40,7 +40,7 @@ for K3s says K3s's words of a controller that it lacks.
     "vm": """## In a virtual machine
 
 Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, beside other work, so
-the times say little about `up`.
+the times say little about `up`; ways that are in the lab's list and not here were not brought about there in that run.
 """,
 }
 _TABLE = """
