@@ -115,6 +115,7 @@ READERS = (
     "preflight/storage_probes.py",
     "preflight/trial.py",
     "service/bus.py",
+    "service/conversation.py",
     "service/delegation.py",
     "service/environment_files.py",
     "service/files.py",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import install
+from k3s_rootless.cli import first_start, install
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import (
@@ -75,7 +75,7 @@ def look(session: Session, manager: UserManager, state: UnitState | None = None)
     from k3s_rootless.cli import status
 
     state = state or manager.unit(UNIT)
-    directory = install.unit_directory(manager, session.paths)
+    directory = first_start.unit_directory(manager, session.paths)
     texts = _texts(state)
     if state.fragment is None:
         # systemd reads no drop-ins of a unit that is not there; `up` will find these.

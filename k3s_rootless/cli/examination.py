@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import environment_problems, together
+from k3s_rootless.cli import environment_problems, first_start, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -156,7 +156,8 @@ class Examination:
         if not self.needs("unit"):
             return _NOT_ASKED
         try:
-            return Known(manager.unit(UNIT), "systemd")
+            directory = first_start.unit_directory(manager, self.session.paths)
+            return Known(first_start.foreseen(manager.unit(UNIT), directory), "systemd")
         except RootlessError as error:
             return Unknown(error.message)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.first_start import foreseen, unit_directory
 from k3s_rootless.cli.options import from_option, json_option
 from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
-from k3s_rootless.paths import UNIT, Paths
+from k3s_rootless.paths import UNIT
 from k3s_rootless.service import dropin, files
 from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
 
@@ -91,18 +92,6 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     return DesiredUnit(directory / UNIT, shipped.adopted(text, settings, str(given)), settings.version, given=True)
 
 
-def unit_directory(manager: UserManager, paths: Paths) -> Path:
-    """Give the directory where this user manager looks for the user's own units.
-
-    It is asked, since it may run with another XDG_CONFIG_HOME than this shell: its unit path begins with `user.control` below
-    the configuration directory (systemd 247 to 262), and the user's own units lie beside that.
-    """
-    for path in manager.unit_path:
-        if path.name == "user.control" and not path.is_relative_to(paths.runtime):
-            return path.with_name("user")
-    return paths.user_units
-
-
 def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:
     """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that `up` would write.
 
@@ -122,7 +111,7 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
     file = files.read(path)
     state = observed(manager, path.parent)
     changed = files.last_changed(drop_in_directory(path.parent), state)
-    left = left_behind(session, state)
+    left = left_behind(session, foreseen(state, path.parent))
     return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
 
 

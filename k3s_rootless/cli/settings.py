@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import changing, install
+from k3s_rootless.cli import changing, first_start, install
 from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
@@ -74,7 +74,7 @@ def require_known(name: str) -> str:
 def read(session: Session) -> Answer:
     """Read all settings from systemd and from our drop-in. Raises RootlessError."""
     with session.manager() as manager:
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
     found = install.drop_in(directory, configuration.SUBJECT)
     wanted = configuration.parse(found.text or "")
@@ -98,7 +98,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
     value that cannot be, WouldOverwrite, RootlessError.
     """
     with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
         found = install.drop_in(directory, configuration.SUBJECT)
         before = configuration.parse(found.text or "")

@@ -71,11 +71,11 @@ class _Found:
 
 
 def _look(session: Session, manager: UserManager | None) -> _Found:
-    from k3s_rootless.cli import install
+    from k3s_rootless.cli import first_start, install
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, files
 
-    directory = install.unit_directory(manager, session.paths) if manager else session.paths.user_units
+    directory = first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
     state = manager.unit(UNIT) if manager else None
     drop_in_directory = install.drop_in_directory(directory)
     for one in (directory, drop_in_directory):

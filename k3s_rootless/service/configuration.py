@@ -56,6 +56,12 @@ def render(wanted: Configuration, words: Sequence[str]) -> str | None:
     return dropin.render(_ABOUT, lines)
 
 
+def arguments(wanted: Configuration) -> tuple[str, ...]:
+    """Give the command that a unit would have for no more than what was set."""
+    flags = [f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ())]
+    return ("k3s", "server", *flags) if flags else ()
+
+
 def command_words(text: str) -> tuple[str, ...]:
     """Give the words of a unit's last ExecStart as they stand in its text, with their quotes, escapes and specifiers."""
     joined = re.sub(r"\\\n[ \t]*", " ", text.replace("\r\n", "\n"))

@@ -92,7 +92,6 @@ def test_k3s_lives_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> 
     assert "nothing to do" in again.stderr
 
 
-@pytest.mark.xfail(strict=False, reason="an answer that the re-executed manager never gives ends `up`")
 def test_up_goes_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> None:
     give_default_orders(any_tool.machine)  # slow enough for that to happen meanwhile
     with any_tool.machine.popen(TOOL, "up", *any_tool.ignore) as up:
