@@ -1,4 +1,4 @@
-"""One look at a unit by systemd's own client, `busctl` (systemd 240 and later), which works while this process loads.
+"""One look at the user manager by systemd's own client, `busctl` (systemd 240 and later), which works while this process loads.
 
 For a command that asks the user manager a single question: loading asyncio and dbus-next takes 50 ms, a quarter of what `ports`
 took, and busctl 8 ms on another core (docs/explanation/performance.md). Whatever it does not answer, `systemd` is to ask.
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 SECONDS = 1.0
-_UNITS = "/org/freedesktop/systemd1/unit/"
+_MANAGER = "/org/freedesktop/systemd1"
+_UNITS = f"{_MANAGER}/unit/"
 
 
 def unit(name: str, runtime: Path) -> UnitState | None:
@@ -28,6 +29,24 @@ def unit(name: str, runtime: Path) -> UnitState | None:
 
     A bus of somebody else is not asked; nor is one that only the environment names.
     """
+    printed = _asked(runtime, "call", _UNITS + escaped(name), "org.freedesktop.DBus.Properties", "GetAll", "s", "")
+    return None if printed is None else _read(name, printed)
+
+
+def environment(runtime: Path) -> dict[str, str] | None:
+    """Give what that manager hands to each of its units, or None, as `unit` does."""
+    printed = _asked(runtime, "get-property", _MANAGER, "org.freedesktop.systemd1.Manager", "Environment")
+    if printed is None:
+        return None
+    from k3s_rootless.service import properties
+
+    try:
+        return properties.environment([str(one) for one in json.loads(printed)["data"]])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _asked(runtime: Path, verb: str, *words: str) -> str | None:
     bus = runtime / "bus"
     try:
         if bus.lstat().st_uid != os.getuid():
@@ -35,12 +54,12 @@ def unit(name: str, runtime: Path) -> UnitState | None:
     except OSError:
         return None
     address = f"unix:path={quote(os.fsencode(bus), safe='/-_.').replace('~', '%7E')}"
-    asked = ("call", "org.freedesktop.systemd1", _UNITS + escaped(name), "org.freedesktop.DBus.Properties", "GetAll", "s", "")
+    asked = (verb, "org.freedesktop.systemd1", *words)
     try:
         output = command.run(("busctl", f"--address={address}", "--json=short", *asked), timeout=SECONDS)
     except CommandFailed:
         return None
-    return _read(name, output.stdout) if output.status == 0 else None
+    return output.stdout if output.status == 0 else None
 
 
 def escaped(name: str) -> str:
