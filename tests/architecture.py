@@ -20,6 +20,8 @@ LEAVES = (
     "durable",
     "printable",
     "rest",
+    "http1",
+    "record",
     "release",
 )
 OWNERS = {

@@ -15,22 +15,40 @@ from k3s_rootless.ports.facts import Sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PodPort, PortMap, Probe
     from k3s_rootless.ports.probe import Target
+    from k3s_rootless.rest import UnixPeer
+    from k3s_rootless.service.facts import UnitState
 
 T = TypeVar("T")
 ASK_SECONDS = 5.0
+_DIALS = "127.0.0.1"
+"""Where rootlesskit's own port driver connects to, inside."""
 NOT_RUNNING = "K3s is not running"
 _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]", str]
 
 
 def prepare() -> None:
     """Load what the sources are asked with."""
+    from k3s_rootless.cli import as_started, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
     from k3s_rootless.cluster import kubeconfig
-    from k3s_rootless.ports import child, rootlesskit, services  # noqa: F401 (loaded, and used where they are asked)
+    from k3s_rootless.ports import addresses, child, rootlesskit, services  # noqa: F401
+    from k3s_rootless.service import dropin, files, unit  # noqa: F401
 
     kubeconfig.prepare()
+
+
+def started(session: Session, state: UnitState) -> Start:
+    """Give the start of K3s that runs. Raises NotRunning."""
+    from k3s_rootless.cli.start import Start
+    from k3s_rootless.cli.status import unit_version
+    from k3s_rootless.errors import NotRunning
+
+    if not state.running:
+        raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
+    return Start.of(session, state, unit_version(state.fragment))
 
 
 def running(start: Start) -> Running:
@@ -55,22 +73,33 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
 
 def ask_rootlesskit(start: Start) -> _Inside:
     """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address that it connects to."""
+    from k3s_rootless.ports import rootlesskit
+
+    try:
+        peer = start.find_rootlesskit()
+    except RootlessError as error:
+        return Unknown(error.message), Unknown(error.message), _DIALS
+    # The kernel takes its time to list sockets, on a host with much memory 10 ms: rootlesskit can answer meanwhile.
+    looked = together.begin(lambda: _look_inside(start, peer))
+    forwards = observed(lambda: rootlesskit.forwards(peer, ASK_SECONDS), "rootlesskit")
+    inside, dials = looked.result()
+    return forwards, inside if isinstance(forwards, Known) else Unknown(forwards.reason), dials
+
+
+def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
     from k3s_rootless.ports import child, rootlesskit
 
-    forwards = observed(lambda: rootlesskit.forwards(start.find_rootlesskit(), ASK_SECONDS), "rootlesskit")
-    dials = "127.0.0.1"
+    dials = _DIALS
 
     def look() -> tuple[Listener, ...]:
         nonlocal dials
-        peer = start.find_rootlesskit()
         said = rootlesskit.info(peer, ASK_SECONDS)
         if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
             dials = said.child_ip
         pid = rootlesskit.child_pid(peer, said)
         return child.listeners(pid, uid=start.uid, control_group=start.state.control_group)
 
-    inside = observed(look, "/proc/PID/net of rootlesskit's child") if isinstance(forwards, Known) else Unknown(forwards.reason)
-    return forwards, inside, dials
+    return observed(look, "/proc/PID/net of rootlesskit's child"), dials
 
 
 def ask_host() -> Observed[tuple[Listener, ...]]:
@@ -78,6 +107,11 @@ def ask_host() -> Observed[tuple[Listener, ...]]:
     from k3s_rootless.ports import sockets
 
     return observed(lambda: sockets.listeners(ASK_SECONDS), "the kernel's tables of sockets")
+
+
+def joined(sources: Sources, start: Start, *, everything: bool = False) -> PortMap:
+    """Join what was seen."""
+    return exposure.join(sources, running(start), everything=everything)
 
 
 def identified(sources: Sources, of: Running) -> Sources:

@@ -41,10 +41,8 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
 
 
 def prepare() -> None:
-    """Load what reading a kubeconfig and connecting by it take, for a caller who has to wait for something else."""
+    """Load what connecting by a kubeconfig takes, for a caller who has to wait for something else."""
     import ssl  # noqa: F401 (used by `context`)
-
-    import yaml  # noqa: F401 (used by `load`)
 
 
 def peer(kubeconfig: Kubeconfig) -> TlsPeer:

@@ -15,12 +15,12 @@ import os
 import socket
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.ports.facts import Listener
+from k3s_rootless.record import dataclass
 
 CROWDED = 150_000
 """Connections from which on the kernel is asked: /proc/net takes some 3 us for each line (docs/explanation/ports.md)."""
