@@ -1,4 +1,4 @@
-"""Frozen dataclasses with slots, made for a sixth of what `dataclasses` takes.
+"""Dataclasses with slots, made for a sixth of what `dataclasses` takes.
 
 That writes and compiles eight methods for each class, 0.3 ms; the sixty records of `ports` were a fifth of its instructions,
 and most of them are never compared, hashed or shown. Here one method is compiled, `__init__`; the others are shared, and go by
@@ -28,6 +28,7 @@ class _Field:
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass  # noqa: PLC0414 (exported)
     from dataclasses import field as field  # noqa: PLC0414 (exported)
+    from dataclasses import replace as replace  # noqa: PLC0414 (exported)
 else:
 
     def field(
@@ -40,25 +41,31 @@ else:
         """Describe a field, as dataclasses.field does."""
         return _Field(default, default_factory, repr=repr, compare=compare)
 
-    def dataclass(*, frozen: bool, slots: bool, order: bool = False) -> Callable[[type], type]:
-        """Make a record of a class, as dataclasses.dataclass does; of no other kind, and of no class that inherits fields."""
-        if not (frozen and slots):
-            raise TypeError("a record is frozen and has slots; dataclasses make all else")
-        return lambda cls: _made(cls, order=order)
+    def dataclass(*, slots: bool, frozen: bool = False, order: bool = False) -> Callable[[type], type]:
+        """Make a record of a class, as dataclasses.dataclass does; of no class that inherits fields, nor one without slots."""
+        if not slots:
+            raise TypeError("a record has slots; dataclasses make all else")
+        return lambda cls: _made(cls, frozen=frozen, order=order)
+
+    def replace(record: Any, /, **changes: Any) -> Any:  # noqa: ANN401 (as dataclasses')
+        """Give a record that differs in some fields, as dataclasses.replace does."""
+        return type(record)(**{name: getattr(record, name) for name in record.__match_args__} | changes)
 
 
-def _made(cls: Any, *, order: bool) -> type:  # noqa: ANN401 (a class, as it is being made)
+def _made(cls: Any, *, frozen: bool, order: bool) -> type:  # noqa: ANN401 (a class, as it is being made)
     fields = {name: _described(cls.__dict__.get(name, _MISSING)) for name in cls.__annotations__}
     shared: dict[str, Any] = {
         **_comparing([name for name, one in fields.items() if one.compare], order=order),
         "__repr__": _showing([name for name, one in fields.items() if one.repr]),
-        "__setattr__": _refuse_to_set,
-        "__delattr__": _refuse_to_delete,
         "__dataclass_fields__": _Told(fields),
         "__slots__": tuple(fields),
         "__match_args__": tuple(fields),
         "__qualname__": cls.__qualname__,
     }
+    if frozen:
+        shared |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
+    else:
+        shared["__hash__"] = None  # what changes has no hash
     own = {name: value for name, value in vars(cls).items() if name not in {*fields, "__dict__", "__weakref__"}}
     # Slots are made with their class, so the class is made anew, as dataclasses do.
     made: type = type(cls)(cls.__name__, cls.__bases__, {**shared, **own})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.facts import Address, Exposure, PortMap, Sources
     from k3s_rootless.ports.questions import Question
+    from k3s_rootless.service.facts import UnitState
 
 
 class Ports(click.Command):
@@ -81,6 +82,21 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
 def look(session: Session, *, everything: bool = False, probe: bool = False) -> tuple[PortMap, Sources]:
     """Ask all sources and join them. Raises NotRunning, RootlessError."""
+    from k3s_rootless.ports import visitor
+
+    # Before there are threads, which keep a process from entering a namespace.
+    with visitor.ready() as ready:
+        state = _state(session)
+
+        from k3s_rootless.cli import ports_sources
+
+        start = ports_sources.started(session, state)
+        sources = ports_sources.ask(start, everything=everything, visitor=ready)
+    found = ports_sources.joined(sources, start, everything=everything)
+    return (ports_sources.probed(found) if probe else found), sources
+
+
+def _state(session: Session) -> UnitState:
     from k3s_rootless import command as programs
     from k3s_rootless.cli import together
     from k3s_rootless.paths import UNIT
@@ -91,15 +107,11 @@ def look(session: Session, *, everything: bool = False, probe: bool = False) -> 
         from k3s_rootless.cli import ports_sources
 
         ports_sources.prepare()
-        state = asked.result()
+        return asked.result()
     except KeyboardInterrupt:
         # The program that asks has a session of its own, which the terminal's interrupt does not reach.
         programs.end_all()
         raise
-    start = ports_sources.started(session, state)
-    sources = ports_sources.ask(start, everything=everything)
-    found = ports_sources.joined(sources, start, everything=everything)
-    return (ports_sources.probed(found) if probe else found), sources
 
 
 def document(session: Session) -> dict[str, Any]:

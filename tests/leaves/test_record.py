@@ -18,8 +18,8 @@ from k3s_rootless.release.version import Version, parse
 T = TypeVar("T")
 
 
-def made(by: ModuleType) -> tuple[Any, Any, Any]:
-    """Make the same three classes with `dataclasses` and with `record`."""
+def made(by: ModuleType) -> tuple[Any, ...]:
+    """Make the same classes with `dataclasses` and with `record`."""
 
     @by.dataclass(frozen=True, slots=True)
     class Plain(Generic[T]):
@@ -53,7 +53,12 @@ def made(by: ModuleType) -> tuple[Any, Any, Any]:
         def __hash__(self) -> int:
             return 1
 
-    return Plain, Ordered, Single
+    @by.dataclass(slots=True)
+    class Changing:
+        name: str
+        found: list[str] = by.field(default_factory=list)
+
+    return Plain, Ordered, Single, Changing
 
 
 THEIRS, OURS = made(dataclasses), made(record)
@@ -116,8 +121,8 @@ def test_it_is_frozen_and_has_slots() -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             delattr(one, name)
     assert not hasattr(one, "__dict__")
-    with pytest.raises(TypeError, match="frozen"):
-        record.dataclass(frozen=False, slots=True)
+    with pytest.raises(TypeError, match="slots"):
+        record.dataclass(frozen=True, slots=False)
 
 
 def test_dataclasses_take_it_for_one_of_theirs() -> None:
@@ -128,8 +133,9 @@ def test_dataclasses_take_it_for_one_of_theirs() -> None:
     assert dataclasses.asdict(theirs) == dataclasses.asdict(ours)
     assert dataclasses.astuple(theirs) == dataclasses.astuple(ours)
     assert repr(dataclasses.replace(theirs, number=9)) == repr(dataclasses.replace(ours, number=9))
+    assert dataclasses.replace(ours, number=9) == record.replace(ours, number=9)
     shown = [[(one.name, one.repr, one.compare) for one in dataclasses.fields(kind)] for kind in (*THEIRS, *OURS)]
-    assert shown[:3] == shown[3:]
+    assert shown[:4] == shown[4:]
     match ours:
         case _Plain(name, number):
             assert (name, number) == ("a", 4)
@@ -138,6 +144,16 @@ def test_dataclasses_take_it_for_one_of_theirs() -> None:
 
 
 _Plain: Any = OURS[0]
+
+
+def test_what_is_not_frozen_changes_and_has_no_hash() -> None:
+    for kind in (THEIRS[3], OURS[3]):
+        one = kind("a")
+        one.name = "b"
+        assert one == kind("b")
+        assert one != kind("a")
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(one)
 
 
 def test_what_a_class_has_of_its_own_stays() -> None:
