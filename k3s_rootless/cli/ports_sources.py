@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 from k3s_rootless.cli import together
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.ports import exposure
-from k3s_rootless.ports.exposure import Running
-from k3s_rootless.ports.facts import Sources
 from k3s_rootless.record import replace
 
 if TYPE_CHECKING:
@@ -17,7 +14,19 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
-    from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PodPort, PortMap, Probe
+    from k3s_rootless.ports.exposure import Running
+    from k3s_rootless.ports.facts import (
+        Address,
+        Exposure,
+        Forward,
+        Holder,
+        Listener,
+        PodPort,
+        PortMap,
+        Probe,
+        ServicePort,
+        Sources,
+    )
     from k3s_rootless.ports.probe import Target
     from k3s_rootless.ports.visitor import Visitor
     from k3s_rootless.rest import UnixPeer
@@ -32,13 +41,18 @@ _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]
 
 
 def prepare() -> None:
-    """Load what the sources are asked with."""
+    """Load what the first question takes."""
     from k3s_rootless.cli import as_started, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
     from k3s_rootless.cluster import kubeconfig
-    from k3s_rootless.ports import addresses, child, rootlesskit, services  # noqa: F401
     from k3s_rootless.service import dropin, files, unit  # noqa: F401
 
     kubeconfig.prepare()
+
+
+def prepare_answer() -> None:
+    """Load what is done with the answers."""
+    from k3s_rootless.cli import ports_document  # noqa: F401
+    from k3s_rootless.ports import addresses, exposure, services  # noqa: F401
 
 
 def started(session: Session, state: UnitState) -> Start:
@@ -54,22 +68,35 @@ def started(session: Session, state: UnitState) -> Start:
 
 def running(start: Start) -> Running:
     """Give what a judge is to know of this start."""
+    from k3s_rootless.ports.exposure import Running
+
     return Running(start.settings, start.version, start.uid)
 
 
 def ask(start: Start, *, everything: bool = False, visitor: Visitor | None = None) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
-    from k3s_rootless.ports import services, sockets
-
+    # In the order in which they take longest. What is done with the answers is loaded while they are on their way.
+    listed = together.begin(lambda: _services(start))
     kit = together.begin(lambda: ask_rootlesskit(start, visitor))
     host = together.begin(ask_host)
-    listed = observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
+    prepare_answer()
+
+    from k3s_rootless.ports import services, sockets
+    from k3s_rootless.ports.facts import Sources
+
+    known = listed.result()
     pods: Observed[tuple[PodPort, ...]] = Known(())
     if everything:
         pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
     forwards, inside, dials = kit.result()
-    sources = Sources(forwards, listed, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
+    sources = Sources(forwards, known, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
     return identified(sources, running(start))
+
+
+def _services(start: Start) -> Observed[tuple[ServicePort, ...]]:
+    from k3s_rootless.ports import services
+
+    return observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
 
 
 def ask_rootlesskit(start: Start, visitor: Visitor | None = None) -> _Inside:
@@ -112,11 +139,15 @@ def ask_host() -> Observed[tuple[Listener, ...]]:
 
 def joined(sources: Sources, start: Start, *, everything: bool = False) -> PortMap:
     """Join what was seen."""
+    from k3s_rootless.ports import exposure
+
     return exposure.join(sources, running(start), everything=everything)
 
 
 def identified(sources: Sources, of: Running) -> Sources:
     """Look up who holds the sockets that are in the way, if there are any."""
+    from k3s_rootless.ports import exposure
+
     waiting = exposure.in_the_way(sources, of)
     if not waiting:
         return sources
@@ -139,7 +170,7 @@ def addresses() -> Observed[tuple[Address, ...]]:
 
 def probed(found: PortMap) -> PortMap:
     """Connect to each forward that the host is said to have, and give the rows as they stand then."""
-    from k3s_rootless.ports import probe
+    from k3s_rootless.ports import exposure, probe
 
     targets = {row: target for row in found.rows if (target := _target(row))}
     met: dict[Target, Probe] = dict(probe.probe(targets.values())) if targets else {}
