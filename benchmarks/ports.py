@@ -2,8 +2,8 @@
 
 Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means: the Services by kubectl, or by
 curl with the kubeconfig's certificates, and the forwards by rootlessctl, which gives both lists and joins nothing. kubectl is
-the one that is installed (Debian: kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` names a real K3s,
-whose own kubectl is measured as well.
+the one that is installed (Debian: kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` a real
+K3s, whose own kubectl is measured as well.
 """
 
 from __future__ import annotations
