@@ -97,6 +97,20 @@ def test_the_table_is_for_people_and_warns(running: Tool) -> None:
     assert "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport" in shown.stdout
 
 
+def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None:
+    on_terminal = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports']) >> 8)"
+    typed = running.machine.user("python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"})
+    # Bold is no colour.
+    shown = re.sub("\x1b\\[[01]m", "", typed.stdout)
+    lines = [line.rstrip() for line in shown.splitlines()]
+
+    assert 0 == typed.returncode
+    assert "\x1b" not in shown
+    assert "HOST      OFFSET   REACHES                   VERDICT     URL" in lines
+    assert "*:10080   +10000   kube-system/traefik:80    answering   http://localhost:10080" in lines
+    assert all(len(line) <= 80 for line in lines if line.startswith("*:"))
+
+
 def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
     sctp = {"port": 132, "protocol": "SCTP"}
     peers.create(
