@@ -1,4 +1,4 @@
-"""`python -m benchmarks.starts`: how soon `up` tells of readiness, what it adds to a start, and what many starts leave.
+"""`python -m benchmarks.starts`: how soon `up` tells of readiness, and what it adds to a start.
 
 Boots a lab (root needed). The floor is `systemctl --user start` and a loop of Python that asks, without a pause, for the node
 until it is ready. Asserts nothing.
@@ -57,7 +57,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starts", description=__doc__)
     parser.add_argument("--starts", type=int, default=50, help="starts that are timed (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=10, help="starts against the floor (default: %(default)s)")
-    parser.add_argument("--cycles", type=int, default=200, help="starts and stops in a row (default: %(default)s)")
     options = parser.parse_args()
     with Lab.up("starts") as lab:
         lab.user("tee", str(HOME / ".k3s-standin.json"), stdin=json.dumps(QUICK)).check_returncode()
@@ -65,7 +64,6 @@ def main() -> None:
         stop(lab)
         _percentiles(lab, options.starts)
         _ratio(lab, options.pairs)
-        _cycles(lab, options.cycles)
 
 
 def up(lab: Machine, *more: str) -> tuple[list[dict[str, str]], float]:
@@ -116,16 +114,6 @@ def _ratio(lab: Machine, pairs: int) -> None:
         stop(lab)
     one, other = statistics.median(ours), statistics.median(floor)
     print(f"up {one:.2f} s, systemctl start and a tight loop {other:.2f} s: ratio {one / other:.2f}, {one - other:+.2f} s")
-
-
-def _cycles(lab: Machine, cycles: int) -> None:
-    look = "ps -o comm= -u 1500 | sort; ls -A /tmp /run/user/1500 /home/alice/.rancher/k3s; cat /proc/sys/fs/file-nr | cut -f1"
-    first = lab.root("sh", "-c", look).stdout.splitlines()
-    for _ in range(cycles):
-        up(lab)
-        lab.user("k3s-rootless", "down").check_returncode()
-    last = lab.root("sh", "-c", look).stdout.splitlines()
-    print(f"{cycles} starts and stops: new is {sorted(set(last[:-1]) - set(first[:-1])) or 'nothing'}")
 
 
 if __name__ == "__main__":

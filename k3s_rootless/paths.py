@@ -19,7 +19,7 @@ class Paths:
     """The places of one user on one host.
 
     `root` is `/` outside tests; host files are read below it. `user_units` is where systemd's documentation puts units of
-    the user; a running user manager is asked instead (`UserManager.unit_directory`).
+    the user; a running user manager is asked instead (`first_start.unit_directory`).
     """
 
     root: Path

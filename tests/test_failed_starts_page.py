@@ -1,23 +1,32 @@
-"""The page of failed starts lists the ways that there are, with the ends that the tests hold them to."""
+"""The page of failed starts lists the ways that there are on each machine, with the ends that the tests hold them to."""
 
 from __future__ import annotations
 
 import re
 
-from tests.life.failed_starts_page import PAGE
-from tests.life.ways import WAYS
+import pytest
+
+from tests.life.failed_starts_page import PAGE, table
+from tests.life.ways import ways
+
+ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \| (\d+) \| (?:`([^`]+)`)? \|")
 
 
-def test_the_page_lists_each_way_with_its_end() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \| [^|]* \| (\d+) \| (?:`([^`]+)`)? \|", PAGE.read_text("utf-8"), re.MULTILINE)
+@pytest.mark.parametrize("machine", ["lab", "vm"])
+def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
+    rows = {found[0]: found[1:] for line in table(PAGE.read_text("utf-8"), machine).values() for found in ROW.findall(line)}
+    expected = {way.id: way for way in ways(machine)}
 
-    assert [(way.id, str(way.code)) for way in WAYS] == [(name, code) for name, code, _ in rows]
-    assert all(way.cause in {None, cause} for way, (_, _, cause) in zip(WAYS, rows, strict=True))
+    assert rows.keys() <= expected.keys()
+    # An emulated machine beside other work does not get through all of them in one run; the page says so.
+    assert machine == "vm" or rows.keys() == expected.keys()
+    assert len(rows) >= 30
+    for name, (code, cause) in rows.items():
+        assert (str(expected[name].code), expected[name].cause in {None, cause}) == (code, True), name
 
 
-def test_each_death_of_the_page_was_told_within_a_quarter_of_a_second_in_the_median() -> None:
-    found = re.search(r"^Median (\d+) ms, longest \d+ ms, of (\d+) deaths", PAGE.read_text("utf-8"), re.MULTILINE)
+def test_each_death_of_the_lab_was_told_within_a_quarter_of_a_second() -> None:
+    late = re.findall(r"\| (\d+) ms \|$", "".join(table(PAGE.read_text("utf-8"), "lab").values()), re.MULTILINE)
 
-    assert found
-    assert int(found[1]) < 250
-    assert int(found[2]) >= 25
+    assert len(late) >= 30
+    assert max(map(int, late)) < 250

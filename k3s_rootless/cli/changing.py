@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import apply, plan
-from k3s_rootless.service.steps import Reload
+from k3s_rootless.service import apply, files, plan
+from k3s_rootless.service.steps import Reload, RemoveDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
@@ -35,6 +36,10 @@ def perform(
     """
     steps = tuple(step for found, desired in changes for step in plan.drop_in(desired, found, cause, force=force))
     state = manager.unit(UNIT)
+    for found, _ in changes:
+        apply.sweep(found.path.parent)
+    there = {found.path.parent: files.names(found.path.parent) for found, _ in changes}
+    steps += plan.emptied(steps, there, state)
     # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
     if steps or unread:
@@ -46,7 +51,7 @@ def perform(
             _require_same(state, differs)
         except RootlessError:
             if steps:
-                _put_back(session, manager, [found for found, _ in changes])
+                _put_back(session, manager, [found for found, _ in changes], there)
             raise
     return state, bool(steps)
 
@@ -60,11 +65,15 @@ def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) 
         raise RootlessError(f"systemd did not take it: {wrong}", hint=_HINT)
 
 
-def _put_back(session: Session, manager: UserManager, before: Sequence[FoundFile]) -> None:
+def _put_back(
+    session: Session, manager: UserManager, before: Sequence[FoundFile], there: Mapping[Path, frozenset[str] | None]
+) -> None:
     for found in before:
         try:
             if found.text is None:
                 apply.remove(found.path)
+                if there[found.path.parent] is None:
+                    apply.change_file(RemoveDirectory(found.path.parent, "it was not there before"))
             else:
                 apply.write(found.path, found.text, found.mode)
         except RootlessError as error:

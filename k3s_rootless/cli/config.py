@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from k3s_rootless.cli.options import json_option
+from k3s_rootless.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +27,11 @@ def command() -> None:
 
 @command.command("set")
 @click.argument("name")
-@click.argument("values", nargs=-1, required=True)
+@click.argument("values", nargs=-1, metavar="VALUE...")
 @click.option("--force", is_flag=True, help=_FORCE)
 @json_option
 def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Set NAME to VALUES, in place of what it was set to.
+    """Set NAME to each VALUE, in place of what it was set to.
 
     Labels, taints and disabled components take several values. What a running K3s was started with stays until `restart`.
     """
@@ -38,8 +39,11 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     from k3s_rootless.cli.session import Session
 
     session = Session.of("config-set" if as_json else None)
-    name = settings.require_known(name)
-    _change(session, {name: values}, force=force)
+    known = settings.require_known(name.partition("=")[0])
+    if not values:
+        value = name.partition("=")[2] or "VALUE"
+        raise UsageError(f"cannot set {known}: there is no value", hint=f"write it as: k3s-rootless config set {known} {value}")
+    _change(session, {settings.require_known(name): values}, force=force)
 
 
 @command.command("unset")

@@ -44,13 +44,13 @@ def list_(*, reveal: bool, as_json: bool) -> None:
 
     Exit codes: 0 shown.
     """
-    from k3s_rootless.cli import environment
+    from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.cli.session import Session
 
     session = Session.of("env-list" if as_json else None)
     with session.manager() as manager:
         seen = environment.look(session, manager)
-    around = environment.surroundings(session, seen, seen.values(), seen.version)
+    around = surroundings.of(session, seen, seen.values(), seen.version)
     found = document(seen, around, reveal=reveal)
     session.report.document(found)
     if not as_json:
@@ -66,14 +66,14 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
 
     Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such variable.
     """
-    from k3s_rootless.cli import environment
+    from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.cli.session import Session
 
     session = Session.of("env-get" if as_json else None)
     env_change.require_known([name], "get")
     with session.manager() as manager:
         seen = environment.look(session, manager)
-    around = environment.surroundings(session, seen, seen.values(), seen.version)
+    around = surroundings.of(session, seen, seen.values(), seen.version)
     row = _row(seen, around, name, reveal=reveal)
     value = row["value"] if row["set"] else row["default"]
     for word in (row["reason"], *row["warnings"], row["doubt"]):
@@ -109,13 +109,13 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
 
 
 def _row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
-    from k3s_rootless.cli import environment
+    from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.observation import Known
     from k3s_rootless.service.environment import VARIABLES
 
     resolved = seen.resolved(name)
     variable = VARIABLES.get(name)
-    judged = environment.judged(name, resolved.value, around)
+    judged = surroundings.judged(name, resolved.value, around)
     known = isinstance(seen.running, Known)
     running = seen.running.value.get(name) if isinstance(seen.running, Known) else None
     value = environment.shown(name, resolved.value, reveal=reveal)

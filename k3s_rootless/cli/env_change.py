@@ -69,9 +69,10 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
 def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
     """Refuse a name that is none of ours; with `strange` not what looks like one, since it can be set, and be in the way."""
     from k3s_rootless.service import environment
+    from k3s_rootless.service.pending import PREFIX
 
     for name in names:
-        looks = name.startswith((environment.PREFIX, environment.INTERNAL))
+        looks = name.startswith((PREFIX, environment.INTERNAL))
         if name not in environment.VARIABLES and not (strange and looks):
             raise UsageError(f"cannot {verb} `{name}`: {environment.unknown(name)}", hint=_HINT)
 
@@ -107,12 +108,16 @@ def _change(
 
     seen = environment.look(session, manager)
     judged = _judged(session, seen, wanted)
+    undone = [name for name in gone if _is_set(seen, name, runtime=runtime)]
     perform = _for_now if runtime else _for_good
     state, changed = perform(session, manager, seen, wanted, gone, force=force)
     # Without another question: it is done, and read back.
     after = environment.look(session, manager, state)
     origin = Origin.MANAGER if runtime else Origin.DROP_IN
-    rows = [_row(session, seen, after, name, wanted, judged, origin) for name in (*wanted, *gone)]
+    rows = [_row(session, after, name, origin, judged.get(name)) for name in wanted]
+    for name in gone:
+        session.report.answer(f"{name} is {'unset' if name in undone else 'not set by k3s-rootless'}")
+        rows.append(_row(session, after, name, None, None))
     owed = after.pending()
     if line := environment.restart_owed(owed):
         session.report.answer(line)
@@ -131,13 +136,13 @@ def _change(
 
 def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str, Judgement]:
     """Judge what is wanted beside what is there; refuse what would kill K3s, and say what else there is to say."""
-    from k3s_rootless.cli import environment
+    from k3s_rootless.cli import surroundings
     from k3s_rootless.service.environment import VARIABLES, Effect
 
     if not wanted:
         return {}
-    around = environment.surroundings(session, seen, {**seen.values(), **wanted}, seen.version or _installed(session))
-    found = {name: environment.judged(name, value, around) for name, value in wanted.items()}
+    around = surroundings.of(session, seen, {**seen.values(), **wanted}, seen.version or _installed(session))
+    found = {name: surroundings.judged(name, value, around) for name, value in wanted.items()}
     for name, one in found.items():
         if one.effect is Effect.FATAL:
             hint = f"give it {VARIABLES[name].takes}, or go without: k3s-rootless env unset {name}"
@@ -166,8 +171,6 @@ def _for_good(
     own = files.read(seen.own_path)
     have = environment_drop_in.read(own.text)
     text = environment_drop_in.render({name: value for name, value in {**have, **wanted}.items() if name not in gone})
-    if text is None and own.text is None and not own.link:
-        return seen.state, False
 
     def differs(state: UnitState) -> str | None:
         after = environment.assigned_by(state)
@@ -199,38 +202,36 @@ def _for_now(
     return seen.state, True
 
 
-def _row(
-    session: Session,
-    before: Seen,
-    after: Seen,
-    name: str,
-    wanted: Mapping[str, str],
-    judged: Mapping[str, Judgement],
-    origin: Origin,
-) -> dict[str, Any]:
-    """Say what became of one variable, and give it as JSON has it."""
+def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
+    """Tell whether it was set here, for now or for good, whatever else sets it."""
+    from k3s_rootless.service import environment_drop_in, files
+    from k3s_rootless.service.precedence import Origin
+
+    if runtime:
+        return any(one.origin is Origin.MANAGER for one in seen.resolved(name).layers)
+    return name in environment_drop_in.read(files.or_problem(seen.own_path).text)
+
+
+def _row(session: Session, after: Seen, name: str, origin: Origin | None, judged: Judgement | None) -> dict[str, Any]:
+    """Say what became of one variable, and give it as JSON has it; `origin` is where it was set, None where it was unset."""
     from k3s_rootless.cli import environment
+    from k3s_rootless.service.precedence import Origin
 
     resolved = after.resolved(name)
-    mine = after.own_path if origin.value == "drop-in" else None
-    above = resolved.above(origin, mine) if name in wanted else resolved.layers
-    if name in wanted:
-        session.report.answer(f"{name} is set" + ("" if after.state.installed else "; `k3s-rootless up` starts K3s with it"))
-    else:
-        was = any(one.origin is origin and mine in {None, one.path} for one in before.resolved(name).layers)
-        session.report.answer(f"{name} is {'unset' if was else 'not set by k3s-rootless'}")
+    above = resolved.above(origin, after.own_path.name if origin is Origin.DROP_IN else "") if origin else resolved.layers
+    if origin:
+        first = not after.state.installed and not above
+        session.report.answer(f"{name} is set" + ("; `k3s-rootless up` starts K3s with it" if first else ""))
     if above:
-        verb = "shadowed" if name in wanted else "still set"
-        how = "taken away by" if above[-1].value is None else f"{verb} by"
+        how = "taken away by" if above[-1].value is None else f"{'shadowed' if origin else 'still set'} by"
         session.report.story(f"warning: {name} is {how} {above[-1].place}")
-    one = judged.get(name)
     return {
         "name": name,
         "value": environment.shown(name, resolved.value, reveal=False),
         "origin": resolved.last.origin.value,
         "path": str(resolved.last.path) if resolved.last.path else None,
         "shadowed_by": above[-1].place if above else None,
-        "effect": one.effect.value if one else None,
-        "reason": one.reason if one else "",
-        "warnings": list(one.warnings) if one else [],
+        "effect": judged.effect.value if judged else None,
+        "reason": judged.reason if judged else "",
+        "warnings": list(judged.warnings) if judged else [],
     }

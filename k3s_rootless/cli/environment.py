@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import install
-from k3s_rootless.errors import RootlessError
+from k3s_rootless.cli import first_start, install
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import (
@@ -22,20 +19,16 @@ from k3s_rootless.service import (
     files,
     precedence,
     process,
+    standing,
 )
+from k3s_rootless.service.pending import NAMES, PREFIX, TWINS
 from k3s_rootless.service.precedence import EnvironmentFile, Resolved, Sources
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.release.version import Version
-    from k3s_rootless.service.environment import Judgement, Network, Surroundings
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.systemd import UserManager
-
-_PLAIN = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-TWINS = {before + name.lower(): before + name for before in ("", "CONTAINERD_") for name in _PLAIN}
-"""What Go reads where the capitals are empty, such as `http_proxy`, by its name."""
-POD_NETWORK, SERVICE_NETWORK = "10.42.0.0/16", "10.43.0.0/16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Seen:
     def strange(self) -> tuple[str, ...]:
         """Name what is set and should not be: K3s's internal variables, and names that K3s does not know."""
         names = (name for name in self.sources.names() if name not in environment.VARIABLES)
-        return tuple(sorted(name for name in names if name.startswith((environment.PREFIX, environment.INTERNAL))))
+        return tuple(sorted(name for name in names if name.startswith((PREFIX, environment.INTERNAL))))
 
     def rows(self) -> tuple[str, ...]:
         """Name all that is shown: each variable, and what else is set that K3s reads, or may seem to."""
@@ -69,7 +62,7 @@ class Seen:
 
     def pending(self) -> tuple[str, ...] | None:
         """Name what only a restart applies; None where nothing runs, or nobody knows what it was started with."""
-        return _pending(self.sources, self.running)
+        return _differing(self.sources, self.running.value) if isinstance(self.running, Known) else None
 
     def values(self) -> dict[str, str]:
         """Give what is set of the variables."""
@@ -82,7 +75,7 @@ def look(session: Session, manager: UserManager, state: UnitState | None = None)
     from k3s_rootless.cli import status
 
     state = state or manager.unit(UNIT)
-    directory = install.unit_directory(manager, session.paths)
+    directory = first_start.unit_directory(manager, session.paths)
     texts = _texts(state)
     if state.fragment is None:
         # systemd reads no drop-ins of a unit that is not there; `up` will find these.
@@ -99,19 +92,28 @@ def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
     return {name: (value, precedence.resolve(name, sources).last.path) for name, value in sources.unit.items()}
 
 
-def pending(manager: UserManager, state: UnitState) -> tuple[str, ...] | None:
+def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str, ...]]:
     """Name the variables that a running K3s was started with otherwise than it would be now: a restart applies them.
 
-    None where K3s does not run, or nobody can know what it was started with.
+    `manager` is what the user manager hands to each unit. Not known where nobody can tell what K3s was started with.
     """
-    if not state.running:
-        return None
-    return _pending(_sources(manager.environment, state), process.started_with(state.main_pid))
+    running = process.started_with(state.main_pid)
+    if isinstance(running, Unknown):
+        return running
+    return Known(_differing(_sources(manager, state), running.value), running.source)
+
+
+def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
+    """Give what the next start of K3s finds of all that is shown; `manager` is what the user manager hands to each unit."""
+    sources = _sources(manager, state)
+    strange = (name for name in sources.names() if name.startswith((PREFIX, environment.INTERNAL)))
+    found = {name: precedence.resolve(name, sources).value for name in (*NAMES, *strange)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def restart_owed(names: tuple[str, ...] | None) -> str | None:
     """Say in a line that a restart is needed; None where it is not."""
-    return f"{', '.join(names)} changed after K3s was started: k3s-rootless restart applies it" if names else None
+    return f"{standing.changed_since(names)}: k3s-rootless restart applies it" if names else None
 
 
 def warn_of_strange(session: Session, manager: UserManager) -> None:
@@ -122,34 +124,6 @@ def warn_of_strange(session: Session, manager: UserManager) -> None:
             f"warning: the user manager has {', '.join(names)}, which keeps K3s from starting: "
             f"k3s-rootless env unset --runtime {' '.join(names)}"
         )
-
-
-def surroundings(session: Session, seen: Seen, values: Mapping[str, str], version: Version | None) -> Surroundings:
-    """Give what values are judged beside; says on stderr what could not be looked at."""
-    from k3s_rootless.service.environment import Surroundings
-
-    networks: tuple[Network, ...] = tuple(_of_cluster(seen.state))
-    try:
-        networks += tuple(_of_host())
-    except RootlessError as error:
-        session.report.story(f"could not tell which networks are in use here: {error.message}")
-    named = environment.directories(values.get(f"{environment.PREFIX}COPYUPDIRS", ""))
-    return Surroundings(version, networks, {name: _directory(session, name) for name in named}, values)
-
-
-def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
-    """Tell what K3s makes of a value, whatever the name; of its own network too, where none is set."""
-    if name in environment.VARIABLES:
-        own = environment.CHILD_NETWORK if name == f"{environment.PREFIX}CIDR" else ""
-        return environment.judge(name, value or own, around) if value or own else environment.Judgement()
-    value = value or ""
-    if name in TWINS:
-        capitals = TWINS[name]
-        found = environment.judge(capitals, value, around)
-        words = f"Go reads it where {capitals} is empty"
-        return environment.Judgement(found.effect, found.reason, (words, *found.warnings))
-    effect = environment.Effect.FATAL if name.startswith(environment.INTERNAL) else environment.Effect.UNREAD
-    return environment.Judgement(effect, environment.unknown(name))
 
 
 def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
@@ -175,10 +149,8 @@ def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
     return found
 
 
-def _pending(sources: Sources, running: Observed[Mapping[str, str]]) -> tuple[str, ...] | None:
-    if isinstance(running, Unknown):
-        return None
-    return precedence.differing((*environment.VARIABLES, *TWINS), sources, running.value)
+def _differing(sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
+    return precedence.differing(NAMES, sources, running)
 
 
 def _sources(
@@ -197,7 +169,7 @@ def _sources(
 
 def _generated(session: Session, manager: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
     """Give what environment.d makes of our variables; its files are looked at only if the manager has one of them."""
-    ours = {name for name in manager if name in environment.VARIABLES or name in TWINS or environment.PREFIX in name}
+    ours = {name for name in manager if name in environment.VARIABLES or name in TWINS or PREFIX in name}
     if not ours:
         return {}
     root = session.paths.root
@@ -212,35 +184,3 @@ def _generated(session: Session, manager: Mapping[str, str]) -> dict[str, tuple[
     if isinstance(made, Unknown):
         return {}
     return {name: (made.value[name], path) for name, path in places.items() if name in made.value}
-
-
-def _of_cluster(state: UnitState) -> Iterator[Network]:
-    from k3s_rootless.release import flags
-    from k3s_rootless.service import golang
-    from k3s_rootless.service.environment import Network
-
-    for flag, default, whose in (("cluster-cidr", POD_NETWORK, "Pods"), ("service-cidr", SERVICE_NETWORK, "Services")):
-        given = ",".join(flags.values(state.argv, flag)) or default
-        for text in given.split(","):
-            found = golang.network(text.strip())
-            if found and found[0].version == 4:
-                yield Network(str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose)
-
-
-def _of_host() -> Iterator[Network]:
-    from k3s_rootless.ports import routes
-    from k3s_rootless.service.environment import Network
-
-    for network, interface in routes.networks().items():
-        yield Network(network, f"{interface} of this host" if interface else "this host")
-
-
-def _directory(session: Session, name: str) -> Observed[bool]:
-    # K3s runs in the home directory, as services of the user do.
-    path = session.paths.home / name
-    try:
-        return Known(stat.S_ISDIR(path.stat().st_mode), str(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return Known(value=False, source=str(path))
-    except OSError as error:
-        return Unknown(f"{path}: {(error.strerror or str(error)).lower()}")

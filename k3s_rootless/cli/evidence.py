@@ -182,4 +182,5 @@ _SIGHTS: Mapping[str, _Sight] = {
     "source-address": _setting("K3S_ROOTLESS_PORT_DRIVER"),
     "flag-unknown": _arguments,
     "exec-failed": _executable,
+    "unit-broken": lambda _, state, __: _drop_ins(state),
 }

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import environment_problems, together
+from k3s_rootless.cli import environment_problems, first_start, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -140,20 +140,24 @@ class Examination:
         paths = self.session.paths
         groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
         environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
+        handed = manager.environment if manager else {}
         temporary = Path(environment.get("TMPDIR") or "/tmp")  # noqa: S108 (rootlesskit's own choice)
         return {
             "sockets": _listeners,
             "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
             "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
             "beside": partial(session_probes.beside, paths.root, server.config),
-            "problems": partial(environment_problems.problems, environment) if isinstance(unit, Known) else lambda: unit,
+            "problems": partial(environment_problems.problems, handed, unit.value, paths.home)
+            if isinstance(unit, Known)
+            else lambda: unit,
         }
 
     def _unit(self, manager: UserManager) -> Observed[UnitState]:
         if not self.needs("unit"):
             return _NOT_ASKED
         try:
-            return Known(manager.unit(UNIT), "systemd")
+            directory = first_start.unit_directory(manager, self.session.paths)
+            return Known(first_start.foreseen(manager.unit(UNIT), directory), "systemd")
         except RootlessError as error:
             return Unknown(error.message)
 

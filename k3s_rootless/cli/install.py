@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli.first_start import foreseen, unit_directory
 from k3s_rootless.cli.options import from_option, json_option
 from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
-from k3s_rootless.paths import UNIT, Paths
+from k3s_rootless.paths import UNIT
 from k3s_rootless.service import dropin, files
 from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
 
@@ -91,18 +92,6 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     return DesiredUnit(directory / UNIT, shipped.adopted(text, settings, str(given)), settings.version, given=True)
 
 
-def unit_directory(manager: UserManager, paths: Paths) -> Path:
-    """Give the directory where this user manager looks for the user's own units.
-
-    It is asked, since it may run with another XDG_CONFIG_HOME than this shell: its unit path begins with `user.control` below
-    the configuration directory (systemd 247 to 262), and the user's own units lie beside that.
-    """
-    for path in manager.unit_path:
-        if path.name == "user.control" and not path.is_relative_to(paths.runtime):
-            return path.with_name("user")
-    return paths.user_units
-
-
 def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:
     """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that `up` would write.
 
@@ -122,7 +111,7 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
     file = files.read(path)
     state = observed(manager, path.parent)
     changed = files.last_changed(drop_in_directory(path.parent), state)
-    left = left_behind(session, state)
+    left = left_behind(session, foreseen(state, path.parent))
     return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
 
 
@@ -155,24 +144,36 @@ def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> t
     from k3s_rootless.service.authorship import Author, author
 
     steps: list[Step] = []
-    for file, text in rebuilt(wanted)[1:]:
+    for file, rendered in rebuilt(wanted):
         if not force and file.text is not None and author(file.text) is not Author.OURS:
             session.report.story(f"kept as it is: {file.path}, {author(file.text).value}")
-        steps += plan.renewal(DesiredDropIn(file.path, text), file, force=force)
+        steps += plan.renewal(rendered, file, force=force)
     return tuple(steps)
 
 
-def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, str | None], ...]:
-    """Give the unit file and those drop-ins of ours that are there, each with the text that it should have.
+def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
+    """Give those drop-ins of ours that are there, each as it should be beside this unit: with all that it sets, and no more.
 
     Raises RootlessError where one cannot be read.
     """
-    from k3s_rootless.service import configuration
+    from k3s_rootless.service import configuration, environment_drop_in
 
-    file = drop_in(wanted.path.parent, configuration.SUBJECT)
-    words = configuration.command_words(wanted.text)
-    drop_ins = () if file.text is None else ((file, configuration.render(configuration.parse(file.text), words)),)
-    return ((files.read(wanted.path), wanted.text), *drop_ins)
+    def settings(text: str) -> str | None:
+        return configuration.render(configuration.parse(text), configuration.command_words(wanted.text))
+
+    def variables(text: str) -> str | None:
+        return environment_drop_in.render(environment_drop_in.read(text))
+
+    kinds = (
+        (configuration.SUBJECT, settings, configuration.MODE),
+        (environment_drop_in.SUBJECT, variables, environment_drop_in.MODE),
+    )
+    found = []
+    for subject, render, mode in kinds:
+        file = drop_in(wanted.path.parent, subject)
+        if file.text is not None:
+            found.append((file, DesiredDropIn(file.path, render(file.text), mode)))
+    return tuple(found)
 
 
 def drop_in_directory(directory: Path) -> Path:

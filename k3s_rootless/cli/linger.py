@@ -22,9 +22,11 @@ def command(*, switch: str, as_json: bool) -> None:
 
     session = Session.of("linger" if as_json else None)
     asked = switch != "status"
-    if asked:
-        login.set_lingering(session.uid, session.user, on=switch == "on")
     found = login.lingers(session.user, session.paths.root)
+    # Where it is as it should be, nobody needs to be asked, and nobody can refuse.
+    if asked and (isinstance(found, Unknown) or found.value != (switch == "on")):
+        login.set_lingering(session.uid, session.user, on=switch == "on")
+        found = login.lingers(session.user, session.paths.root)
     if isinstance(found, Unknown):
         raise RootlessError(f"cannot tell whether {session.user} lingers: {found.reason}")
     if asked and found.value != (switch == "on"):

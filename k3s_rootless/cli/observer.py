@@ -50,6 +50,8 @@ class Observer:
 
     def _reach(self, phase: Phase) -> None:
         pause = FIRST_PAUSE
+        # A question may hang for as long as anybody waits.
+        self._missing[phase.name] = "it was asked, and has not answered yet"
         while not self._stopped.is_set():
             missing = phase.missing()
             self._missing[phase.name] = missing

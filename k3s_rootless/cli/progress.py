@@ -42,6 +42,12 @@ class Reached:
         }
 
 
+def prepare(report: Report) -> None:
+    """Load what draws, where a start is to be drawn."""
+    if report.on_terminal(story=True):
+        from rich import console, live, table, text  # noqa: F401
+
+
 class Progress:
     """Tells of a start as it goes on; use it as a context."""
 
@@ -86,7 +92,9 @@ class Progress:
             key = next((one.key for one in self.phases if one.name == phase), "")
             self._report.event("died", phase=key, seconds=round(seconds, 3), restarts=state.restarts, **ending)
         else:
-            self._report.story(f"{seconds:6.1f} s  it died while waiting for `{phase}`: {how}; looking for the cause")
+            # Somebody may have stopped it: that is no death of its own.
+            verb = "died" if state.dead or state.result != "success" else "ended"
+            self._report.story(f"{seconds:6.1f} s  it {verb} while waiting for `{phase}`: {how}; looking for the cause")
 
     def _end(self) -> None:
         live, self._live, self._ended = self._live, None, True

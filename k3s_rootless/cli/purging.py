@@ -71,12 +71,12 @@ def directories(session: Session, state: UnitState | None, given: Path | None) -
         home = session.paths.home
         if home == directory or home.is_relative_to(directory) or ".." in directory.parts:
             raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
-        if directory.is_symlink():
-            raise UsageError(f"cannot purge {directory}: it is a link", hint=f"name what it leads to: {directory.resolve()}")
         try:
-            owner = directory.stat().st_uid
+            link, owner = directory.is_symlink(), directory.stat().st_uid
         except OSError as error:
             raise UsageError(f"cannot purge {directory}: {(error.strerror or str(error)).lower()}") from None
+        if link:
+            raise UsageError(f"cannot purge {directory}: it is a link", hint=f"name what it leads to: {directory.resolve()}")
         if owner != session.uid:
             raise UsageError(f"cannot purge {directory}: it belongs to uid {owner}")
     return found

@@ -58,6 +58,17 @@ class Session:
         with self.manager() as manager:
             return manager.unit(name)
 
+    def manager_environment(self) -> Mapping[str, str]:
+        """Give what the user manager hands to each of its units: `manager` for a single question. Raises RootlessError."""
+        self._require_manager()
+        from k3s_rootless.service import glance
+
+        found = glance.environment(self.paths.runtime)
+        if found is not None:
+            return found
+        with self.manager() as manager:
+            return manager.environment
+
     def _require_manager(self) -> None:
         if self.uid == 0:
             raise PreflightFailed(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import changing, install
+from k3s_rootless.cli import changing, first_start, install
 from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
 
+_HINT = """see what there is: k3s-rootless config list
+other flags of K3s go into a drop-in of your own: systemctl --user edit k3s-rootless"""
 _CONFIG_FILE = "etc/rancher/k3s/config.yaml"
 _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
@@ -65,18 +67,18 @@ def require_known(name: str) -> str:
     if reason := options.REFUSED.get(name):
         raise UsageError(f"cannot set `{name}` for rootless K3s: {reason}", hint="see what can be: k3s-rootless config list")
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean `{known[close[0]]}`?" if close else "see what can be: k3s-rootless config list"
+    hint = f"did you mean `{known[close[0]]}`?" if close else _HINT
     raise UsageError(f"there is no setting `{name}`", hint=hint)
 
 
 def read(session: Session) -> Answer:
     """Read all settings from systemd and from our drop-in. Raises RootlessError."""
     with session.manager() as manager:
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
     found = install.drop_in(directory, configuration.SUBJECT)
     wanted = configuration.parse(found.text or "")
-    base = _base_argv(directory, state)
+    base = _base_argv(session, directory, state)
     changed = files.last_changed(install.drop_in_directory(directory), state)
     host_file = session.paths.root / _CONFIG_FILE
     drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
@@ -85,7 +87,7 @@ def read(session: Session) -> Answer:
         tuple(_setting(name, state, wanted, base, session.paths.home) for name in names),
         drop_in,
         dropin.restart_owed(state, changed),
-        str(host_file) if host_file.exists() else None,
+        str(host_file) if os.access(host_file, os.F_OK) else None,
     )
 
 
@@ -96,7 +98,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
     value that cannot be, WouldOverwrite, RootlessError.
     """
     with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
         found = install.drop_in(directory, configuration.SUBJECT)
         before = configuration.parse(found.text or "")
@@ -109,7 +111,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
         checked = {name: _checked(session, name, values, release) for name, values in changes.items()}
         wanted = {name: values for name, values in (before | checked).items() if values}
         _mind(session, wanted, changes)
-        desired = DesiredDropIn(found.path, configuration.render(wanted, words))
+        desired = DesiredDropIn(found.path, configuration.render(wanted, words), configuration.MODE)
         state, changed = changing.perform(
             session,
             manager,
@@ -182,9 +184,9 @@ def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[
     option = options.OPTIONS.get(name)
     what = option.what if option else LIMITS[name].what
     values, set_to = configuration.effective(name, state), wanted.get(name, ())
-    if set_to and not state.installed:
+    if not state.installed:
         # systemd has no unit to read it with yet; it is what the first start gets.
-        return Setting(name, set_to, "config", what, set_to)
+        values = set_to or (configuration.given(option, base) if option else ())
     if values:
         in_unit = option is not None and configuration.given(option, base) == values
         origin = "config" if values == set_to else "unit" if in_unit else "another drop-in"
@@ -193,9 +195,9 @@ def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[
     return Setting(name, (default,) if default else (), "default", what, set_to)
 
 
-def _base_argv(directory: Path, state: UnitState) -> tuple[str, ...]:
+def _base_argv(session: Session, directory: Path, state: UnitState) -> tuple[str, ...]:
     try:
-        text = files.read(state.fragment or directory / UNIT).text or ""
+        text = install.text_to_build_on(session, directory, state)
     except RootlessError:
         return ()
     return tuple(word.strip("\"'") for word in configuration.command_words(text))

@@ -64,6 +64,8 @@ def unknown(seen: Seen) -> list[tuple[str, str]]:
         "restarts": seen.period,
         "cause": seen.cause,
     }
+    if seen.state is not None and seen.state.running:
+        looked["environment"] = seen.variables
     if seen.state is None or seen.state.running:
         looked |= {"forwards": seen.kit, "kubeconfig": seen.kubeconfig, "API server": seen.ready, "node": seen.nodes}
     found = [(part, one.reason) for part, one in looked.items() if isinstance(one, Unknown)]

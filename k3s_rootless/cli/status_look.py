@@ -92,12 +92,12 @@ class Look:
         peer = self._begin(f"connection {start}", lambda: self._connected(config, state)) if runs else None
         ready = self._begin(f"API server {start}", lambda: self._ready(peer)) if peer else None
         nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer)) if peer else None
+        variables = self._begin("environment", lambda: self._variables(state)) if state and state.running else None
         found = _within(read, deadline, "the file system")
         version, files = found.value if isinstance(found, Known) else (None, found)
         kit_asked = self._begin(f"rootlesskit {start}", lambda: self._kit(state, settings, version)) if runs else None
         installed = self._begin("k3s", lambda: self._installed(state, version, files))
         kit = _within(kit_asked, deadline, "rootlesskit") if kit_asked else Unknown(NOT_RUNNING)
-        known = _within(config, deadline, "the file system")
         node = _flat(_within(nodes, deadline, "the API server")) if nodes else Unknown(NOT_RUNNING)
         period, cause = self._journal(journal, deadline)
         return Seen(
@@ -108,8 +108,9 @@ class Look:
             version=version,
             files=files,
             installed=_flat(_within(installed, deadline, "k3s")),
+            variables=_flat(_within(variables, deadline, "the user manager")) if variables else Unknown(NOT_RUNNING),
             kit=kit,
-            kubeconfig=known,
+            kubeconfig=_within(config, deadline, "the file system"),
             ready=_flat(_within(ready, deadline, "the API server")) if ready else Unknown(NOT_RUNNING),
             nodes=node,
             usage=status_parts.used(state, kit),
@@ -139,6 +140,19 @@ class Look:
                 # Nothing of root's has to do with it.
                 raise
             return None, error
+
+    def _variables(self, state: UnitState) -> Observed[tuple[str, ...]]:
+        from k3s_rootless.service import pending, process
+
+        manager = self._session.manager_environment()
+        if state.environment_files:
+            from k3s_rootless.cli import environment
+
+            return environment.pending(manager, state)
+        running = process.started_with(state.main_pid)
+        if isinstance(running, Unknown):
+            return running
+        return Known(pending.differing(manager, state, running.value), running.source)
 
     def _kit(self, state: UnitState | None, settings: ServerSettings, version: Version | None) -> Kit:
         from k3s_rootless.ports import rootlesskit

@@ -132,11 +132,15 @@ def certificates(seen: Seen) -> tuple[tuple[str, Observed[datetime]], ...]:
 
 def pending(seen: Seen) -> tuple[Pending, ...]:
     """Tell what is configured and not in effect."""
-    from k3s_rootless.service import dropin, standing
+    from k3s_rootless.service import dropin, environment_drop_in, standing
     from k3s_rootless.service import files as unit_files
 
     parts = seen.files.value if isinstance(seen.files, Known) else ()
-    found = standing.pending(seen.state, parts) if seen.state else ()
+    variables = seen.variables.value if isinstance(seen.variables, Known) else ()
+    if isinstance(seen.variables, Known):
+        # What K3s was started with tells more than the time of the drop-in that sets it.
+        parts = tuple(part for part in parts if part.path.name != dropin.name(environment_drop_in.SUBJECT))
+    found = standing.pending(seen.state, parts, variables) if seen.state else ()
     if seen.state and seen.state.fragment and not any(one.what == "restart" for one in found):
         # A drop-in that is gone leaves its trace in the time of its directory.
         directory = seen.state.fragment.with_name(f"{seen.state.name}{dropin.DIRECTORY_SUFFIX}")

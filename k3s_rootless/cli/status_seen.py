@@ -51,7 +51,8 @@ class Seen:
     """All that was looked at; each part is known, or says why not.
 
     `state` is as the user manager has it, and `problem` why it could not be asked. `version` is the release that the unit was
-    written for. `cause` and `loop` are None where there is no reason to ask.
+    written for, `variables` name what K3s was started with otherwise than it would be now. `cause` and `loop` are None where
+    there is no reason to ask.
     """
 
     time: datetime
@@ -61,6 +62,7 @@ class Seen:
     version: Version | None
     files: Observed[tuple[Part, ...]]
     installed: Observed[str]
+    variables: Observed[tuple[str, ...]]
     kit: Observed[Kit]
     kubeconfig: Observed[Kubeconfig]
     ready: Observed[Readiness]

@@ -71,13 +71,15 @@ class _Found:
 
 
 def _look(session: Session, manager: UserManager | None) -> _Found:
-    from k3s_rootless.cli import install
+    from k3s_rootless.cli import first_start, install
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import files
+    from k3s_rootless.service import apply, files
 
-    directory = install.unit_directory(manager, session.paths) if manager else session.paths.user_units
+    directory = first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
     state = manager.unit(UNIT) if manager else None
     drop_in_directory = install.drop_in_directory(directory)
+    for one in (directory, drop_in_directory):
+        apply.sweep(one)
     unit = files.read(directory / UNIT)
     link = files.enabling_link(directory, UNIT)
     if link is not None and state is not None and state.file_state == "enabled" and unit.text is not None:

@@ -26,7 +26,7 @@ def show(*, as_json: bool) -> None:
 
     Exit codes: 0 shown, 3 there is no unit.
     """
-    from k3s_rootless.cli import install, status
+    from k3s_rootless.cli import first_start, install, status
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import files
@@ -34,7 +34,7 @@ def show(*, as_json: bool) -> None:
 
     session = Session.of("unit-show" if as_json else None)
     with session.manager() as manager:
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
     drop_ins = install.drop_ins(directory, state)
     if not state.installed and not drop_ins:
@@ -56,23 +56,26 @@ def show(*, as_json: bool) -> None:
 @command.command("diff")
 @json_option
 def diff(*, as_json: bool) -> None:
-    """Show how ours differ from what `up --force` would write.
+    """Show how ours differ from what `up --force` would write, without secrets.
 
     Exit codes: 0 they are the same, 1 they differ.
     """
-    from k3s_rootless.cli import install
+    from k3s_rootless.cli import first_start, install
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.preflight import probes
-    from k3s_rootless.service import authorship, differences
+    from k3s_rootless.service import authorship, differences, files
+    from k3s_rootless.support.redaction import Redactor
 
-    session = Session.of("unit-diff" if as_json else None)
+    session, redactor = Session.of("unit-diff" if as_json else None), Redactor()
     with session.manager() as manager:
-        directory = install.unit_directory(manager, session.paths)
+        directory = first_start.unit_directory(manager, session.paths)
     k3s = probes.k3s_binary(session.environ, unit_search(), session.paths.home)
-    found = []
-    for file, text in install.rebuilt(install.desired(k3s, directory)):
-        if told := differences.between(file, text):
+    wanted, found = install.desired(k3s, directory), []
+    drop_ins = ((file, rendered.text) for file, rendered in install.rebuilt(wanted))
+    for file, text in ((files.read(wanted.path), wanted.text), *drop_ins):
+        lines = differences.between(file, text).splitlines(keepends=True)
+        if told := "".join(line[:1] + redactor.line(line[1:]) for line in lines):
             whose = authorship.author(file.text) if file.text is not None else None
             found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
             session.report.answer(told.rstrip("\n"))

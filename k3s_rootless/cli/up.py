@@ -45,7 +45,7 @@ def command(  # noqa: PLR0913 (one for each option)
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import host, install, rivals
+    from k3s_rootless.cli import first_start, host, install, rivals
     from k3s_rootless.cli.session import Session
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -58,9 +58,9 @@ def command(  # noqa: PLR0913 (one for each option)
             _read_anew(session, manager)
         facts, reach = host.examine(session, manager)
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
-        rivals.mind(session, manager.unit(UNIT))
+        rivals.mind(session, first_start.foreseen(manager.unit(UNIT), first_start.unit_directory(manager, session.paths)))
         _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts.k3s, install.unit_directory(manager, session.paths), given)
+        wanted = install.desired(facts.k3s, first_start.unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
             reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
             found = install.found(session, manager, wanted.path, reexecute=reexecute)
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 (one for each option)
             _mind_lingering(session)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
-        restart_needed = _tell_of_restart(session, manager, found, steps)
+        restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
         version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
         reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
@@ -79,10 +79,10 @@ def command(  # noqa: PLR0913 (one for each option)
 
 def _read_anew(session: Session, manager: UserManager) -> None:
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
-    from k3s_rootless.cli import install
+    from k3s_rootless.cli import first_start, install
     from k3s_rootless.service import apply, steps
 
-    if install.observed(manager, install.unit_directory(manager, session.paths)).needs_reload:
+    if install.observed(manager, first_start.unit_directory(manager, session.paths)).needs_reload:
         step = steps.Reload("the unit or a drop-in changed after systemd read it")
         session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)
@@ -90,14 +90,16 @@ def _read_anew(session: Session, manager: UserManager) -> None:
 
 def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
     from k3s_rootless.cli import environment
+    from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import dropin
+    from k3s_rootless.service import dropin, standing
 
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
     state = manager.unit(UNIT)
-    variables = environment.pending(manager, state)
-    owed = f"{', '.join(variables)} changed after K3s was started" if variables else dropin.restart_owed(state, found.changed)
+    variables = environment.pending(manager.environment, state)
+    changed = variables.value if isinstance(variables, Known) else ()
+    owed = standing.changed_since(changed) if changed else dropin.restart_owed(state, found.changed)
     if owed:
         session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
     return owed
@@ -107,10 +109,21 @@ def _wait(
     session: Session, manager: UserManager, version: Version | None, steps: Sequence[Step], *, timeout: float, until: str
 ) -> Sequence[Reached]:
     from k3s_rootless.cli import waiting
+
+    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=_starts(steps))
+
+
+def _starts(steps: Sequence[Step]) -> bool:
     from k3s_rootless.service.steps import Restart, Start
 
-    started = any(isinstance(step, Start | Restart) for step in steps)
-    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=started)
+    return any(isinstance(step, Start | Restart) for step in steps)
+
+
+def _prepare(session: Session) -> None:
+    # Loaded before K3s is started: a death of its first moments is told no later for it.
+    from k3s_rootless.cli import observer, progress, start, waiting  # noqa: F401
+
+    progress.prepare(session.report)
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -141,6 +154,8 @@ def _perform(session: Session, manager: UserManager, steps: Sequence[Step], igno
     from k3s_rootless.service.steps import Reexecute
 
     environment.warn_of_strange(session, manager)
+    if _starts(steps):
+        _prepare(session)
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)

@@ -42,7 +42,11 @@ def of_unit(ending: Ending) -> Cause | None:
         )
     if ending.load_state in {"error", "bad-setting"}:
         title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
-        remedy = user("write the unit anew; a copy of the old one is kept", "k3s-rootless up --force")
+        remedy = user(
+            "see what is wrong, take it out where a drop-in has it, or write the unit anew; a copy of the old one is kept",
+            "systemctl --user cat k3s-rootless.service",
+            "k3s-rootless up --force",
+        )
         return _told("unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK)
     return None
 

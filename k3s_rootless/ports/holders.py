@@ -15,8 +15,9 @@ from k3s_rootless.printable import printable
 
 MOST_PROCESSES = 4096
 _PROC = Path("/proc")
-_K3S = "k3s"
-"""How the programs and units of K3s begin: k3s-server, k3s.service, k3s-rootless.service."""
+_K3S = frozenset({"k3s-server", "k3s-agent"})
+"""What K3s calls itself once it serves; as `k3s` a process may be no more than `k3s kubectl`."""
+_UNITS = frozenset({"k3s.service", "k3s-agent.service", "k3s-rootless.service"})
 
 
 def of(listeners: Iterable[Listener], *, uid: int, proc: Path = _PROC) -> Mapping[Listener, Holder]:
@@ -92,7 +93,7 @@ def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
             program, unit, uid = _program(process), _unit(process), process.stat().st_uid
         except OSError:
             continue
-        if program.startswith(_K3S) or unit.startswith(_K3S):
+        if program in _K3S or unit in _UNITS:
             found.setdefault((uid, unit), Holder(uid, _user(uid), pid, program, unit))
     return tuple(found.values())
 

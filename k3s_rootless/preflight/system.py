@@ -199,7 +199,7 @@ def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
     worst = next((one for one in seen.value if one.fatal), next(iter(seen.value), None))
     if worst is None:
         return passed("no bad value", seen.source)
-    commands = (f"systemctl --user cat {UNIT}",)
-    remedy = Remedy(Mender.USER, f"change {worst.name} in the drop-in that sets it, and run `k3s-rootless up`", commands)
+    commands = ("k3s-rootless env list",)
+    remedy = Remedy(Mender.USER, f"change {worst.name} where it is set, and run `k3s-rootless up`", commands)
     judge = failed if worst.fatal else warned
     return judge(worst.name, worst.reason, remedy, seen.source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service import steps
     from k3s_rootless.service.systemd import UserManager
 
+_LEFT = re.compile(rf"\.(?:k3s-rootless\.service|\d\d-k3s-rootless-[a-z]+\.conf)\..*{re.escape(durable.SUFFIX)}")
+
 
 def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
@@ -27,7 +30,7 @@ def perform(step: steps.Step, manager: UserManager) -> None:
     from k3s_rootless.service import leftovers, steps
 
     match step:
-        case steps.WriteFile() | steps.Remove() | steps.RemoveDirectory():
+        case steps.WriteFile() | steps.SetMode() | steps.Remove() | steps.RemoveDirectory():
             change_file(step)
         case steps.Reexecute():
             manager.reexecute()
@@ -59,6 +62,8 @@ def change_file(step: steps.Step) -> None:
         case steps.WriteFile(path, text, _, backup, mode):
             _keep(path, backup)
             write(path, text, mode)
+        case steps.SetMode(path, mode):
+            _set_mode(path, mode)
         case steps.Remove(path, _, backup):
             _keep(path, backup)
             remove(path)
@@ -101,6 +106,17 @@ def remove(path: Path) -> None:
         raise RootlessError(f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 
 
+def _set_mode(path: Path, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise RootlessError(f"cannot set the mode of `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+
+
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Keep other changing commands of this user out; `on_wait` is called before waiting for one that is at work."""
@@ -112,7 +128,9 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         _lock(path, descriptor, on_wait)
         yield
     finally:
-        os.close(descriptor)
+        # Nothing was written into it, and the lock goes with this process at the latest.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
@@ -156,9 +174,20 @@ def _sweep(path: Path) -> None:
             left.unlink()
 
 
+def sweep(directory: Path) -> None:
+    """Remove what runs that were killed left of files of the unit in this directory; to be called under the lock."""
+    with suppress(OSError):
+        for path in directory.iterdir():
+            if _LEFT.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
 def _hint(error: OSError, path: Path) -> str | None:
+    # The directory may be what could not be made.
+    place = next((one for one in path.parents if os.access(one, os.F_OK)), path.parent)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"free some space first: df -h {path.parent}"
+        return f"free some space first: df -h {place}"
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        return f"make the directory writable for you: ls -ld {path.parent}"
+        return f"make the directory writable for you: ls -ld {place}"
     return None

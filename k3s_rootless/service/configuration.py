@@ -18,6 +18,7 @@ from k3s_rootless.service.limits import LIMITS, Limit
 from k3s_rootless.service.unit import quoted
 
 SUBJECT = "config"
+MODE = 0o644
 _ABOUT = "Server flags and limits of K3s. Written by k3s-rootless; change them with: k3s-rootless config set"
 _SECTION = "[X-K3sRootless]"
 _RAW_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\])+""", re.DOTALL)
@@ -53,6 +54,12 @@ def render(wanted: Configuration, words: Sequence[str]) -> str | None:
         # ExecStart= of a service is one; the empty assignment takes the unit's away (systemd.service(5)).
         lines += ["ExecStart=", f"ExecStart={' '.join((*_without(words, wanted), *_flags(wanted)))}"]
     return dropin.render(_ABOUT, lines)
+
+
+def arguments(wanted: Configuration) -> tuple[str, ...]:
+    """Give the command that a unit would have for no more than what was set."""
+    flags = [f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ())]
+    return ("k3s", "server", *flags) if flags else ()
 
 
 def command_words(text: str) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from k3s_rootless.observation import Known, Observed
 from k3s_rootless.release import features
 from k3s_rootless.release.version import Version
 from k3s_rootless.service import golang
+from k3s_rootless.service.pending import PREFIX
 
-PREFIX = "K3S_ROOTLESS_"
 INTERNAL = f"_{PREFIX}"
 """K3s hands such variables from its parent process to its child; one from outside makes it take itself for that child."""
 CHILD_NETWORK = "10.41.0.0/16"

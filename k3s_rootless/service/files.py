@@ -19,6 +19,7 @@ _LARGEST = 4 * 2**20
 
 def read(path: Path) -> FoundFile:
     """Read one file; its `text` is None where there is none. A link is followed, and told of. Raises RootlessError."""
+    link = False
     try:
         link = path.is_symlink()
         # Without waiting: what lies there may be a pipe that nobody writes to.
@@ -32,7 +33,7 @@ def read(path: Path) -> FoundFile:
                 raise RootlessError(f"cannot read `{path}`: {kind}")
             data = b"" if masked else file.read(_LARGEST + 1)
     except FileNotFoundError:
-        return FoundFile(path, None, link=path.is_symlink())
+        return FoundFile(path, None, link=link)
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {durable.reason(error)}") from error
     if len(data) > _LARGEST:

@@ -1,4 +1,4 @@
-"""One look at a unit by systemd's own client, `busctl` (systemd 240 and later), which works while this process loads.
+"""One look at the user manager by systemd's own client, `busctl` (systemd 240 and later), which works while this process loads.
 
 For a command that asks the user manager a single question: loading asyncio and dbus-next takes 50 ms, a quarter of what `ports`
 took, and busctl 8 ms on another core (docs/explanation/performance.md). Whatever it does not answer, `systemd` is to ask.
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 SECONDS = 1.0
-_UNITS = "/org/freedesktop/systemd1/unit/"
+_MANAGER = "/org/freedesktop/systemd1"
+_UNITS = f"{_MANAGER}/unit/"
 
 
 def unit(name: str, runtime: Path) -> UnitState | None:
@@ -27,6 +28,24 @@ def unit(name: str, runtime: Path) -> UnitState | None:
 
     A bus of somebody else is not asked; nor is one that only the environment names.
     """
+    printed = _asked(runtime, "call", _UNITS + escaped(name), "org.freedesktop.DBus.Properties", "GetAll", "s", "")
+    return None if printed is None else _read(name, printed)
+
+
+def environment(runtime: Path) -> dict[str, str] | None:
+    """Give what that manager hands to each of its units, or None, as `unit` does."""
+    printed = _asked(runtime, "get-property", _MANAGER, "org.freedesktop.systemd1.Manager", "Environment")
+    if printed is None:
+        return None
+    from k3s_rootless.service import properties
+
+    try:
+        return properties.environment([str(one) for one in json.loads(printed)["data"]])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _asked(runtime: Path, verb: str, *words: str) -> str | None:
     bus = runtime / "bus"
     try:
         if bus.lstat().st_uid != os.getuid():
@@ -36,12 +55,12 @@ def unit(name: str, runtime: Path) -> UnitState | None:
     # As the specification of D-Bus wants addresses escaped ("Server Addresses").
     path = re.sub(rb"[^-0-9A-Za-z_/.]", lambda found: b"%%%02x" % ord(found[0]), os.fsencode(bus)).decode()
     address = f"unix:path={path}"
-    asked = ("call", "org.freedesktop.systemd1", _UNITS + escaped(name), "org.freedesktop.DBus.Properties", "GetAll", "s", "")
+    asked = (verb, "org.freedesktop.systemd1", *words)
     try:
         output = command.run(("busctl", f"--address={address}", "--json=short", *asked), timeout=SECONDS)
     except CommandFailed:
         return None
-    return _read(name, output.stdout) if output.status == 0 else None
+    return output.stdout if output.status == 0 else None
 
 
 def escaped(name: str) -> str:

@@ -15,8 +15,10 @@ from k3s_rootless.service.steps import (
     Reexecute,
     Reload,
     Remove,
+    RemoveDirectory,
     ResetFailed,
     Restart,
+    SetMode,
     Start,
     Step,
     Stop,
@@ -25,6 +27,7 @@ from k3s_rootless.service.steps import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -91,9 +94,11 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
 
 def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) -> tuple[Step, ...]:
     """Give the step that builds one of our drop-ins anew, on another unit, if it is needed; what somebody edited stays."""
-    if not force and _whose(found) is not Author.OURS:
+    whose = _whose(found)
+    if not force and whose is not Author.OURS:
         return ()
-    return drop_in(desired, found, "it builds on the unit, which is another now", force=force)
+    told = f"--force: the drop-in there was {whose.value}" if whose not in {None, Author.OURS} else ""
+    return drop_in(desired, found, told or "it builds on the unit, which is another now", force=force)
 
 
 def drop_in(desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool = False) -> tuple[Step, ...]:
@@ -104,20 +109,42 @@ def drop_in(desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool
     if found.problem:
         raise WouldOverwrite(f"cannot replace `{found.path}`: {found.problem}", hint=f"look at it: ls -l {found.path}")
     whose = _whose(found)
-    if whose not in {None, Author.OURS} and found.text != desired.text and not force:
+    gone = desired.text is None
+    if whose not in {None, Author.OURS} and (gone or found.text != desired.text) and not force:
         raise WouldOverwrite(
-            f"cannot {'write' if desired.text is not None else 'remove'} `{found.path}`: the drop-in there was {whose.value}",
+            f"cannot {'remove' if gone else 'write'} `{found.path}`: the drop-in there was {whose.value}",
             hint="keep your changes by moving them to a drop-in of your own (`systemctl --user edit k3s-rootless`), "
             "or replace it with `--force`, which keeps a copy",
         )
-    kept = backup(found.path, found.text or "") if whose not in {None, Author.OURS} else None
+    # A link that leads nowhere has nothing to keep.
+    kept = backup(found.path, found.text) if whose not in {None, Author.OURS} and found.text is not None else None
     if desired.text is None:
         return () if whose is None else (Remove(found.path, cause, kept),)
-    if found.text == desired.text and not found.link and found.mode == desired.mode:
-        return ()
+    if found.text == desired.text and not found.link:
+        # Somebody may have made it stricter, and not wider than is good for what it holds.
+        wider = found.mode & ~desired.mode
+        return (SetMode(found.path, desired.mode, f"others can use it: its mode is {found.mode:04o}"),) if wider else ()
     if found.text == desired.text:
-        cause = "it is a link" if found.link else f"its mode is {found.mode:04o} and not {desired.mode:04o}"
+        cause = "it is a link"
     return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
+
+
+def emptied(
+    steps: tuple[Step, ...], there: Mapping[Path, frozenset[str] | None], state: UnitState
+) -> tuple[RemoveDirectory, ...]:
+    """Give the steps that remove directories of drop-ins in which nothing is left then; `there` is what lies in each now.
+
+    Not while K3s runs: the time of the directory is what tells that it was started with a drop-in that is gone
+    (`files.last_changed`).
+    """
+    if state.running or any(isinstance(step, WriteDropIn) for step in steps):
+        return ()
+    gone = {step.path for step in steps if isinstance(step, Remove) and step.backup is None}
+    return tuple(
+        RemoveDirectory(directory, "nothing is left in it")
+        for directory, names in there.items()
+        if names is not None and names <= {path.name for path in gone if path.parent == directory}
+    )
 
 
 def _whose(found: FoundFile) -> Author | None:

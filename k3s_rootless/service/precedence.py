@@ -96,10 +96,16 @@ class Resolved:
         """The layer that counts; K3s's own default where there is none."""
         return self.layers[-1] if self.layers else Layer(Origin.DEFAULT, None)
 
-    def above(self, origin: Origin, path: Path | None = None) -> tuple[Layer, ...]:
-        """Give the layers that shadow a value of this origin."""
-        places = [number for number, one in enumerate(self.layers) if one.origin is origin and path in {None, one.path}]
-        return self.layers[places[-1] + 1 :] if places else ()
+    def above(self, origin: Origin, file: str = "") -> tuple[Layer, ...]:
+        """Give the layers that shadow a value of this origin, and of the file of this name, if it is given.
+
+        Of the unit and its drop-ins only the one that counts is a layer: where that is another, it is what shadows.
+        """
+        for number, one in enumerate(self.layers):
+            if one.origin is origin:
+                same = not file or (one.path is not None and one.path.name == file)
+                return self.layers[number + same :]
+        return ()
 
 
 def resolve(name: str, sources: Sources) -> Resolved:

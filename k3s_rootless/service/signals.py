@@ -10,11 +10,12 @@ _SYSTEMD = "org.freedesktop.systemd1"
 
 
 class Signals:
-    """The signals so far; `changed` is set by each, `jobs` maps a job to its result."""
+    """The signals so far; `changed` is set by each, `owned` by a manager that came back, `jobs` maps a job to its result."""
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self.jobs: dict[str, str] = {}
+        self.owned = asyncio.Event()
         self.owner_changes = 0
 
     def note_change(self, message: wire.Message) -> None:
@@ -32,4 +33,5 @@ class Signals:
         """Take in a signal about who owns systemd's name on the bus."""
         if message.member == "NameOwnerChanged" and message.body[:1] == [_SYSTEMD] and message.body[2]:
             self.owner_changes += 1
+            self.owned.set()
             self.changed.set()

@@ -43,19 +43,29 @@ def outdated(started: datetime | None, written: datetime | None) -> bool:
     return started is not None and written is not None and started + CLOCK_GRAIN < written
 
 
-def pending(state: UnitState, parts: Sequence[Part]) -> tuple[Pending, ...]:
-    """Give what is configured and not in effect, in the order in which it is mended."""
+def pending(state: UnitState, parts: Sequence[Part], variables: Sequence[str] = ()) -> tuple[Pending, ...]:
+    """Give what is configured and not in effect, in the order in which it is mended.
+
+    `variables` are those that a K3s that runs was started with otherwise than it would be now.
+    """
     found = []
     if state.needs_reload:
         found.append(Pending("reload", "the unit changed after systemd read it", _RELOAD))
     if not state.running:
         return tuple(found)
+    if variables:
+        found.append(Pending("restart", changed_since(variables), _RESTART))
     if state.needs_reload:
         found.append(Pending("restart", "it runs as it was before that change", _RESTART))
     else:
         newer = [part for part in parts if outdated(state.started, part.written)]
         found += [Pending("restart", f"it runs since before `{part.path}` was written", _RESTART) for part in newer]
     return tuple(found)
+
+
+def changed_since(variables: Sequence[str]) -> str:
+    """Say which variables K3s was started with otherwise than it would be now, as the cause of a restart."""
+    return f"{', '.join(variables)} changed after K3s was started"
 
 
 def drift(parts: Sequence[Part]) -> tuple[str, ...]:

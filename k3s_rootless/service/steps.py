@@ -48,6 +48,19 @@ class WriteDropIn(WriteFile):
 
 
 @dataclass(frozen=True, slots=True)
+class SetMode:
+    """Take a file of ours away from others; its text stays, and so does a K3s that runs with it."""
+
+    path: Path
+    mode: int
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"set the mode of {self.path} to {self.mode:04o}"
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Remove a file of the unit; it is kept under `backup` first, if that is named."""
 
@@ -152,6 +165,7 @@ class Stop(UnitStep):
 Step = (
     Reexecute
     | WriteFile
+    | SetMode
     | Remove
     | RemoveDirectory
     | Reload

@@ -51,11 +51,17 @@ def test_phases_are_looked_at_one_after_the_other() -> None:
 
 
 def test_a_question_that_hangs_holds_nobody_up() -> None:
-    hangs = threading.Event()
-    observer = Observer([Phase("api", lambda: None if hangs.wait(LONG) else "no")], lambda: None)
+    hangs, looked = threading.Event(), threading.Event()
+
+    def missing() -> str | None:
+        looked.set()
+        return None if hangs.wait(LONG) else "no"
+
+    observer = Observer([Phase("api", missing)], lambda: None)
     begun = time.monotonic()
 
-    assert observer.phases()[0].missing() == "nobody has looked yet"
+    looked.wait(LONG)
+    assert observer.phases()[0].missing() == "it was asked, and has not answered yet"
     assert time.monotonic() - begun < LONG / 4
     hangs.set()
 

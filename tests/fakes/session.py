@@ -38,12 +38,16 @@ class Orders(TypedDict, total=False):
     """The result of the job that a member makes: `done`, `failed`, `timeout`, `canceled`, `dependency`."""
     job_after: float
     """JobRemoved comes so many seconds after the reply, below 0 never; without it, before the reply."""
+    unheard: bool
+    """JobRemoved is lost."""
     errors: dict[str, tuple[str, str | None]]
     """The error that a member answers with; None is one without a body."""
     mute: list[str]
     """Members that are never answered."""
     die_at: str
     """The member at whose call the manager dies."""
+    leave_at: str
+    """The member at whose first call the manager does what is asked, and executes itself anew instead of answering."""
     die_at_call: int
     """The manager dies at so many calls after it was started, whatever they are."""
     without: list[str]

@@ -40,9 +40,11 @@ class Manager:
         self.subscribers: set[str] = set()
         self.environment = {"HOME": "/home/alice"}
         self.jobs = self.heard = 0
+        self.running: set[int] = set()
         self.later: set[asyncio.Task[None]] = set()
         self.bus: Any = None
         self.reexecuting = False
+        self.left = ""
 
     def hear(self, message: Message) -> Message | bool | None:
         """Answer a call; True means that no answer comes."""
@@ -56,13 +58,18 @@ class Manager:
             os._exit(1)
         if message.member in self.orders.get("mute", ()):
             return True
+        leaves = message.member == self.orders.get("leave_at") != self.left
         try:
-            return self._answer(message)
+            answer = self._answer(message)
         except Refusal as error:
             refusal = Message.new_error(message, error.name, error.text or "")
             if error.text is None:
                 refusal.signature, refusal.body = "", []
             return refusal
+        if leaves:
+            self.left = str(message.member)
+            self.reexecute(message)
+        return True if leaves else answer
 
     def _answer(self, message: Message) -> Message | bool:
         if refused := self.orders.get("errors", {}).get(message.member):
@@ -133,6 +140,12 @@ class Manager:
             unit.active, unit.sub, unit.result, unit.restarts = "inactive", "dead", "success", 0
         return Message.new_method_return(message)
 
+    def get_job(self, message: Message) -> Message:
+        number = message.body[0]
+        if number not in self.running:
+            raise Refusal(f"{NAME}.NoSuchJob", f"Job {number} does not exist.")
+        return Message.new_method_return(message, "o", [f"{ROOT}/job/{number}"])
+
     def start_unit(self, message: Message) -> Message:
         return self._job(message, self._unit(message.body[0]))
 
@@ -147,6 +160,7 @@ class Manager:
 
     def reexecute(self, _: Message) -> bool:
         self.reexecuting = True
+        self.subscribers.clear()  # as some versions do
         asyncio.get_running_loop().call_soon(self.bus.disconnect)
         return True
 
@@ -160,6 +174,7 @@ class Manager:
             unit.require_startable()
         self.jobs += 1
         job, number = f"{ROOT}/job/{self.jobs}", self.jobs
+        self.running.add(number)
         result = self.orders.get("results", {}).get(message.member, "done")
         after = self.orders.get("job_after")
         if after is None:
@@ -174,10 +189,13 @@ class Manager:
         self._end_job(number, job, unit, verb, result)
 
     def _end_job(self, number: int, job: str, unit: Unit, verb: str, result: str) -> None:
+        self.running.discard(number)
         unit.became(verb, result, SLICE, self.orders.get("effective", ""))
         self._tell(unit)
         if unit.transient and verb == "stop":
             self.units.pop(unit.name, None)
+        if self.orders.get("unheard"):
+            return
         # A job of another unit ends first, as it may.
         self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [0, f"{ROOT}/job/0", "other.service", "failed"])
         self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [number, job, unit.name, result])
@@ -188,6 +206,8 @@ class Manager:
             self._signal(unit.path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", changed)
 
     def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+        if self.reexecuting:
+            return  # nobody hears it
         self.bus.send(Message.new_signal(path, interface, member, signature, body))
 
     def _unit(self, name: str) -> Unit:
@@ -216,7 +236,7 @@ class Manager:
         self.orders = json.loads((self.directory / "orders.json").read_text())
         if self.orders["world"] != self.world:
             self.world = self.orders["world"]
-            self.units, self.subscribers = {}, set()
+            self.units, self.subscribers, self.left = {}, set(), ""
             self.environment = {"HOME": "/home/alice"}
 
 

@@ -1,44 +1,109 @@
-"""`python -m tests.life.failed_starts_page` fails a start in each way, in a lab, and writes the page of failed starts."""
+"""`python -m tests.life.failed_starts_page` fails a start in each way, in a lab and a virtual machine, and writes its page.
+
+With `lab` or `vm`, and ids of ways, only what was found there is renewed.
+"""
 
 from __future__ import annotations
 
+import re
 import statistics
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.life.causes import order
-from tests.life.conftest import Tool
-from tests.life.ways import WAYS, Run, Way, run
+from tests.life.conftest import Tool, delegating
+from tests.life.ways import Run, Way, run, ways
+from tests.machine import Machine
+from tests.vm.machine import Vm
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
 _HEAD = """# Starts that fail
 
-Each way to fail a start that the tests bring about for real, in a lab: with what `up` ends, the first cause that it names (the
-`cause` of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own
-word, by the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused
-before it began, or goes on.
+Each way to fail a start that the tests bring about for real: with what `up` ends, the first cause that it names (the `cause`
+of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own word, by
+the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused before it
+began, or goes on.
 
-Made from a run by `python -m tests.life.failed_starts_page`; a test holds the list to the ways that there are. The times are of
-one run on two shared cores; CI asserts that their median stays below 250 ms.
+Made from a run by `python -m tests.life.failed_starts_page`; a test holds the lists to the ways that there are. CI brings about
+all of the lab's and some of the virtual machine's, and asserts that the median of the lab stays below 250 ms.
+"""
+_SECTIONS = {
+    "lab": """## In the lab
 
+A real systemd in private namespaces. Cgroup controllers are those of its host, which may keep them on cgroup v1: the stand-in
+for K3s says K3s's words of a controller that it lacks.
+""",
+    "vm": """## In a virtual machine
+
+Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, beside other work, so
+the times say little about `up`; ways that are in the lab's list and not here were not brought about there in that run.
+""",
+}
+_TABLE = """
 | way | what is broken | exit code | cause | waiting for | told after |
 |---|---|---|---|---|---|
 """
 
 
-def main() -> None:
-    """Run all ways, and write the page."""
-    with Lab.up("ways") as lab:
-        fresh(lab)
-        lab.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
-        tool = Tool(lab)
+def main(words: list[str]) -> None:
+    """Bring about the ways of these ids on the machines of these names, all where none is named, and write the page."""
+    names = [name for name in _SECTIONS if name in words] or list(_SECTIONS)
+    ids = set(words) - set(names)
+    new = {name: found(name, ids) for name in names}
+    text = PAGE.read_text("utf-8")
+    rows = {name: table(text, name) | new.get(name, {}) for name in _SECTIONS}
+    PAGE.write_text("\n".join((_HEAD, *(section(name, rows[name]) for name in _SECTIONS))), "utf-8")
+
+
+def table(text: str, name: str) -> dict[str, str]:
+    """Give the rows that the page has for a machine, by the ids of their ways."""
+    title = _SECTIONS[name].partition("\n")[0]
+    found = re.search(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {one["id"]: one[0] for one in re.finditer(r"^\| `(?P<id>[^`]+)` \|.*\n", found[0] if found else "", re.MULTILINE)}
+
+
+def found(name: str, ids: Collection[str]) -> dict[str, str]:
+    """Fail a start in each of these ways, or in all, and give their rows."""
+    rows: dict[str, str] = {}
+    with lab() if name == "lab" else virtual() as machine:
+        tool = Tool(machine)
         order()(tool)
         tool.up().check_returncode()
-        found = [(way, run(tool, way)) for way in WAYS]
-    late = [one.late for _, one in found if one.late is not None]
-    median = f"\nMedian {statistics.median(late) * 1000:.0f} ms, longest {max(late) * 1000:.0f} ms, of {len(late)} deaths.\n"
-    PAGE.write_text(_HEAD + "".join(row(way, one) for way, one in found) + median, "utf-8")
+        for way in ways(name):
+            if not ids or way.id in ids:
+                one = run(tool, way)
+                rows[way.id] = row(way, one)
+                unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
+                sys.stderr.write(rows[way.id] + unlike)
+    return rows
+
+
+def section(name: str, rows: Mapping[str, str]) -> str:
+    """Write a machine's part of the page, the rows in the order of its ways."""
+    text = "".join(rows.get(way.id, "") for way in ways(name))
+    late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
+    median = f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)} deaths.\n" if late else ""
+    return _SECTIONS[name] + _TABLE + text + median
+
+
+@contextmanager
+def lab() -> Iterator[Machine]:
+    """Give a lab whose host is well."""
+    with Lab.up("ways") as machine:
+        fresh(machine)
+        machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
+        yield machine
+
+
+@contextmanager
+def virtual() -> Iterator[Machine]:
+    """Give a virtual machine in which all controllers are delegated."""
+    with Vm.boot() as machine:
+        yield delegating(machine, set())
 
 
 def row(way: Way, found: Run) -> str:
@@ -51,4 +116,4 @@ def row(way: Way, found: Run) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

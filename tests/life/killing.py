@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
@@ -27,7 +28,9 @@ CONFIG = DROP_INS / "50-k3s-rootless-config.conf"
 ENVIRONMENT = DROP_INS / "50-k3s-rootless-environment.conf"
 _LINK = UNIT.parent / "default.target.wants" / UNIT.name
 FAULTS = {
+    "newfstatat": ("EACCES",),
     "openat": ("ENOSPC", "EROFS", "EACCES", "EIO"),
+    "getdents64": ("EIO",),
     "read": ("EIO",),
     "write": ("ENOSPC", "EIO", "KILL"),
     "fsync": ("ENOSPC", "EIO", "KILL"),
@@ -36,16 +39,20 @@ FAULTS = {
     "unlink": ("EROFS", "EACCES", "EIO", "KILL"),
     "mkdir": ("ENOSPC", "EROFS", "EACCES", "KILL"),
     "rmdir": ("EROFS", "EACCES", "KILL"),
+    "close": ("EIO",),
     "flock": ("EIO",),
+    "connect": ("ECONNREFUSED",),
     "sendto": ("EPIPE", "KILL"),
     "sendmsg": ("EPIPE", "KILL"),
+    "recvfrom": ("ECONNRESET",),
 }
 """How each system call fails; KILL is that it is the last thing that happens."""
 SEEN = ",".join(FAULTS)
 FAULT_SECONDS = 60
 _CALL = re.compile(r"^(?P<name>\w+)\((?P<rest>.*)")
 _ON_OUR_FILES = re.compile(r"/\.config/systemd/user|k3s-rootless\.lock")
-_ON_THE_BUS = re.compile(r"^(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)")
+# Of what is read those calls that ask for a message; the greeting of the bus comes byte by byte.
+_ON_THE_BUS = re.compile(r"^(?:(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)|connect\(.*/bus\"|recvfrom\(\d+<UNIX.*, \d{4,}, )")
 
 # What others have written: a drop-in of the user, one under a name of ours, one that is a link, another unit.
 _FOREIGN = f"""
@@ -60,7 +67,7 @@ systemctl --user daemon-reload
 """
 _LOOK = f"""
 cd {HOME}
-find .config/systemd dotfiles -printf '%p %y %m %l\\n' | grep -v 'd 755 $' | sort
+find .config/systemd dotfiles -printf '%p %y %m %l\\n' | sort
 find .config/systemd dotfiles -type f | sort | xargs sha256sum
 systemctl --user show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,CPUWeight,MemoryMax,Environment {UNIT.name}
 """
@@ -73,10 +80,20 @@ class Case:
     words: tuple[str, ...]
     before: str
     promise: Callable[[dict[str, str]], bool]
+    alone: bool = False
+    """Whether nobody else has a drop-in, so that the directory of them is ours, too."""
+
+
+_SET, _KEPT = "K3S_ROOTLESS_MTU=1300", "NO_PROXY=.example"
+
+
+def _environment(state: dict[str, str]) -> set[str]:
+    return {one for one in state["Environment"].split() if one.startswith(("K3S_ROOTLESS_", "NO_PROXY="))}
 
 
 def _is_set(state: dict[str, str]) -> bool:
-    return state["CPUWeight"] == "50" and state["MemoryMax"] == str(4 * 2**30) and str(CONFIG.relative_to(HOME)) in state
+    limits = (state["CPUWeight"], state["MemoryMax"])
+    return limits == ("50", str(4 * 2**30)) and _environment(state) == {_SET, _KEPT} and _at(CONFIG) in state
 
 
 def _is_installed(state: dict[str, str]) -> bool:
@@ -88,15 +105,33 @@ def _is_up(state: dict[str, str]) -> bool:
 
 
 def _is_in_the_environment(state: dict[str, str]) -> bool:
-    return "K3S_ROOTLESS_MTU=1400" in state["Environment"] and state["CPUWeight"] == "20"
+    return _environment(state) == {"K3S_ROOTLESS_MTU=1400", _KEPT} and state["CPUWeight"] == "20"
+
+
+def _is_first_in_the_environment(state: dict[str, str]) -> bool:
+    return _environment(state) == {"K3S_ROOTLESS_MTU=1400"} and state.get(_at(ENVIRONMENT), "").startswith("f 600")
+
+
+def _is_out_of_the_environment(state: dict[str, str]) -> bool:
+    return not _environment(state) and _at(ENVIRONMENT) not in state and state["CPUWeight"] == "20"
+
+
+def _is_as_if_never_set(state: dict[str, str]) -> bool:
+    # While K3s runs, the directory's time is what tells that a drop-in is gone.
+    left = {path for path in state if path.startswith(_at(DROP_INS))}
+    return not _environment(state) and (not left or (left == {_at(DROP_INS)} and state["ActiveState"] == "active"))
 
 
 def _is_unset(state: dict[str, str]) -> bool:
-    return state["CPUWeight"] == "[not set]" and str(CONFIG.relative_to(HOME)) not in state
+    return state["CPUWeight"] == "[not set]" and _at(CONFIG) not in state and _environment(state) == {_SET, _KEPT}
+
+
+def _at(path: Path) -> str:
+    return str(path.relative_to(HOME))
 
 
 def _is_gone(state: dict[str, str]) -> bool:
-    ours = {str(path.relative_to(HOME)) for path in (UNIT, CONFIG, ENVIRONMENT, _LINK)}
+    ours = {_at(path) for path in (UNIT, CONFIG, ENVIRONMENT, _LINK)}
     return not ours & state.keys() and state["ActiveState"] == "inactive" and state["LoadState"] != "loaded"
 
 
@@ -104,20 +139,26 @@ def _is_gone(state: dict[str, str]) -> bool:
 _SAVE = f"""
 set -e
 rm -rf /tmp/saved
-{TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20
+{TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20 && {TOOL} env set {_SET} {_KEPT}
 cp -pr {UNIT.parent} /tmp/saved
 """
-_ABSENT = f"rm -f {UNIT} {CONFIG} {ENVIRONMENT} {_LINK}; systemctl --user daemon-reload"
-_LIMITED = (
-    f"rm -f {ENVIRONMENT}; mkdir -p {_LINK.parent} && cp -dpr /tmp/saved/. {UNIT.parent}/ && systemctl --user daemon-reload"
-)
+_ALL = f"mkdir -p {_LINK.parent} && cp -dpr /tmp/saved/. {UNIT.parent}/ && systemctl --user daemon-reload"
+_ABSENT = f"{_ALL}; rm -f {UNIT} {CONFIG} {ENVIRONMENT} {_LINK}; systemctl --user daemon-reload"
+_NO_DROP_INS = f"{_ALL}; rm -r {DROP_INS}; systemctl --user daemon-reload"
+_ONE_DROP_IN = f"{_ALL}; rm -r {DROP_INS}; mkdir {DROP_INS}; cp -p /tmp/saved/{DROP_INS.name}/{ENVIRONMENT.name} {DROP_INS}; "
+_ONE_DROP_IN += "systemctl --user daemon-reload"
 CASES = {
     "up": Case(("up", "--no-wait", "--ignore", "cgroup.delegation"), _ABSENT, _is_up),
     "install": Case(("install",), _ABSENT, _is_installed),
-    "config set": Case(("config", "set", "CPUWeight", "50"), _LIMITED, _is_set),
-    "config unset": Case(("config", "unset", "CPUWeight", "MemoryMax"), _LIMITED, _is_unset),
-    "env set": Case(("env", "set", "K3S_ROOTLESS_MTU=1400"), _LIMITED, _is_in_the_environment),
-    "uninstall": Case(("uninstall",), _LIMITED, _is_gone),
+    "config set": Case(("config", "set", "CPUWeight", "50"), _ALL, _is_set),
+    "config unset": Case(("config", "unset", "CPUWeight", "MemoryMax"), _ALL, _is_unset),
+    "env set": Case(("env", "set", "K3S_ROOTLESS_MTU=1400"), _ALL, _is_in_the_environment),
+    "env unset": Case(("env", "unset", "K3S_ROOTLESS_MTU", "NO_PROXY"), _ALL, _is_out_of_the_environment),
+    "env set, the first": Case(("env", "set", "K3S_ROOTLESS_MTU=1400"), _NO_DROP_INS, _is_first_in_the_environment, alone=True),
+    "env unset, the last": Case(
+        ("env", "unset", "K3S_ROOTLESS_MTU", "NO_PROXY"), _ONE_DROP_IN, _is_as_if_never_set, alone=True
+    ),
+    "uninstall": Case(("uninstall",), _ALL, _is_gone),
 }
 
 
@@ -153,8 +194,7 @@ class Killer:
         self._shell(_FOREIGN).check_returncode()
         self.foreign = self._foreign(self._look())
         self._shell(_SAVE).check_returncode()
-        known = lab.user(TOOL, "--help").stdout
-        self.names = [name for name in CASES if f"  {name.split()[0]} " in known]
+        self.names = list(CASES)
         self.took = {name: self._duration(CASES[name]) for name in self.names}
 
     def kill(self, name: str) -> None:
@@ -169,12 +209,13 @@ class Killer:
             self.tally.by_command[name] += 1
         self._require_well(name, case, "killed")
 
-    def faults(self, name: str, *, every: bool) -> None:
-        """Let each system call of a command on our files and on the bus fail once, in one way or in every way."""
+    def faults(self, name: str, most: int | None = None) -> None:
+        """Let each system call on our files and on the bus fail once in every way, or so many of them in one way each."""
         case = CASES[name]
         self._prepare(case)
-        for call, number, line in list(_calls(self._traced(case))):
-            for what in FAULTS[call] if every else (self.random.choice(FAULTS[call]),):
+        calls = list(_calls(self._traced(case)))
+        for call, number, line in calls if most is None else self.random.sample(calls, min(most, len(calls))):
+            for what in FAULTS[call] if most is None else (self.random.choice(FAULTS[call]),):
                 self._prepare(case)
                 told = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
                 done, trace = self._injected(case, told)
@@ -205,7 +246,8 @@ class Killer:
             wrong.append(f"the state is not what was promised: {state}")
         if any(path.endswith(".new") for path in state):
             wrong.append("a temporary file was left")
-        if self._foreign(state) != self.foreign:
+        foreign = {path: what for path, what in self.foreign.items() if not (case.alone and _is_drop_in(path))}
+        if self._foreign(state) != foreign:
             wrong.append(f"something of others changed: {state}")
         self.tally.rounds += 1
         self.tally.wrong += [f"{name}, {how}: {one}" for one in wrong]
@@ -260,33 +302,40 @@ def _calls(trace: str) -> Iterator[tuple[str, int, str]]:
                 yield found["name"], count[found["name"]], line[:160]
 
 
+def _is_drop_in(path: str) -> bool:
+    return path.startswith(f"{_at(DROP_INS)}/")
+
+
 def _matters(line: str) -> bool:
     return bool(_ON_OUR_FILES.search(line) or _ON_THE_BUS.match(line))
 
 
 def run(
-    lab: Lab, kills: int, faults: Collection[str], *, every: bool, seed: int, tell: Callable[[Tally], None] | None = None
+    lab: Lab,
+    kills: int,
+    faults: Collection[str],
+    *,
+    most: int | None = None,
+    seed: int,
+    tell: Callable[[Tally], None] | None = None,
 ) -> Tally:
-    """Kill so many times; then let each system call of the commands `faults` fail, in one way or in every way."""
+    """Kill so many times; then let system calls of the commands `faults` fail, all in every way or at `most` so many."""
     killer = Killer(lab, seed, tell)
     try:
-        _run(killer, kills, faults, every=every)
+        while killer.tally.kills < kills:
+            killer.kill(killer.random.choice(killer.names))
+        for name in faults:
+            killer.faults(name, most)
     finally:
         lab.user("rm", "-rf", str(HOME / "dotfiles"), "/tmp/saved", "/tmp/trace")
         fresh(lab)
     return killer.tally
 
 
-def _run(killer: Killer, kills: int, faults: Collection[str], *, every: bool) -> None:
-    while killer.tally.kills < kills:
-        killer.kill(killer.random.choice(killer.names))
-    for name in faults:
-        if name in killer.names:
-            killer.faults(name, every=every)
-
-
 def _tell(tally: Tally) -> None:
     if tally.rounds % 10 == 0:
+        for one in tally.wrong:
+            print(one)
         print(f"{tally.rounds} rounds, {tally.kills} kills, {tally.faults} faults, {len(tally.wrong)} wrong", flush=True)
 
 
@@ -300,7 +349,7 @@ def main() -> None:
     with Lab.up(f"killing-{os.getpid()}") as lab:
         begun = time.monotonic()
         print(f"seed {given.seed}", flush=True)
-        tally = run(lab, given.kills, given.faults, every=True, seed=given.seed, tell=_tell)
+        tally = run(lab, given.kills, given.faults, seed=given.seed, tell=_tell)
         print(f"{tally}\n{time.monotonic() - begun:.0f} s")
     for one in tally.wrong:
         print(one)

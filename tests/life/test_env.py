@@ -99,12 +99,12 @@ def write(tool: Tool, path: Path, text: str, *, reload: bool = True) -> None:
         tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
 
 
-def test_each_value_comes_through(lab_tool: Tool) -> None:
-    write(lab_tool, UNIT, PRINTER)
+def test_each_value_comes_through(any_tool: Tool) -> None:
+    write(any_tool, UNIT, PRINTER)
     texts = values()
     batches = [dict(zip(NAMES, texts[at:], strict=False)) for at in range(0, len(texts), len(NAMES))]
 
-    done = lab_tool.machine.user("/opt/k3s-rootless/bin/python", "-I", "-c", SETTER, stdin=json.dumps(batches), timeout=300)
+    done = any_tool.machine.user("/opt/k3s-rootless/bin/python", "-I", "-c", SETTER, stdin=json.dumps(batches), timeout=300)
 
     assert 0 == done.returncode, done.stderr[-2000:]
     wrong, seen = json.loads(done.stdout)
@@ -159,20 +159,20 @@ LADDER = (
 )
 
 
-def test_the_strongest_counts_and_the_process_says_so(lab_tool: Tool) -> None:
-    write(lab_tool, UNIT, SLEEPER)
+def test_the_strongest_counts_and_the_process_says_so(any_tool: Tool) -> None:
+    write(any_tool, UNIT, SLEEPER)
     try:
         for does, value, origin, path in LADDER:
-            does(lab_tool)
-            shown, found = row(lab_tool), environ(lab_tool)
+            does(any_tool)
+            shown, found = row(any_tool), environ(any_tool)
 
             expected = (value, origin, str(path) if path else None)
             assert expected == (shown["value"], shown["origin"], shown["path"])
             assert value == found, "what a real process was started with"
-            after = row(lab_tool)
+            after = row(any_tool)
             assert (after["started_with"], after["restart_needed"]) == (value, False)
     finally:
-        lab_tool.machine.user("rm", "-f", str(ENVIRONMENT_D), str(PROXY_FILE))
+        any_tool.machine.user("rm", "-f", str(ENVIRONMENT_D), str(PROXY_FILE))
 
 
 def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
@@ -183,8 +183,11 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     assert "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started: k3s-rootless restart applies it" in done.stdout
 
     status = lab_tool("status")
-    assert "pending      restart: it runs since before" in status.stdout
-    assert "environment.conf` was written" in lab_tool.json("status")["restart_needed"]
+    owed = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
+    assert f"pending      restart: {owed}: k3s-rootless restart" in status.stdout
+    assert 1 == status.stdout.count("pending")
+    assert owed == lab_tool.json("status")["restart_needed"]
+    assert f"a restart is needed: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
     listed = lab_tool("env", "list")
     assert "sesame" not in status.stdout + listed.stdout + listed.stderr
     lab_tool("restart").check_returncode()
@@ -192,8 +195,78 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     assert "1400" == row(lab_tool)["started_with"]
 
     lab_tool("env", "unset", "K3S_ROOTLESS_MTU", "HTTP_PROXY").check_returncode()
-    assert "environment.conf` was written" in lab_tool.json("status")["restart_needed"]
-    assert "No such file" in lab_tool.machine.user("ls", str(DROP_INS)).stderr
+    assert owed == lab_tool.json("status")["restart_needed"]
+    lab_tool("restart").check_returncode()
+
+    runtime = "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"
+    assert "PORT_DRIVER changed after" in lab_tool("env", "set", "--runtime", runtime).stdout
+    assert "K3S_ROOTLESS_PORT_DRIVER changed after K3s was started" == lab_tool.json("status")["restart_needed"]
+
+
+def test_what_was_set_is_undone_whole(lab_tool: Tool) -> None:
+    lab_tool("install").check_returncode()
+    before = lab_tool.machine.user("find", str(UNIT.parent), "-ls").stdout.splitlines()[1:]
+
+    for _ in range(2):
+        lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400").check_returncode()
+        assert "Environment=" in lab_tool("unit", "show").stdout
+        lab_tool("env", "unset", "K3S_ROOTLESS_MTU").check_returncode()
+
+        assert before == lab_tool.machine.user("find", str(UNIT.parent), "-ls").stdout.splitlines()[1:]
+
+
+def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool) -> None:
+    write(lab_tool, DROP_INS / "override.conf", "[Service]\nEnvironment=K3S_ROOTLESS_MTU=9000\n")
+    early = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400")
+    lab_tool("install").check_returncode()
+    late = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400")
+    unset = lab_tool("env", "unset", "K3S_ROOTLESS_MTU")
+    lab_tool.machine.user("ln", "-s", "/nowhere", str(OURS)).check_returncode()
+    refused = [lab_tool("env", *words) for words in (("unset", "K3S_ROOTLESS_MTU"), ("set", "NO_PROXY=a"))]
+
+    told = f"K3S_ROOTLESS_MTU is shadowed by drop-in {DROP_INS}/override.conf"
+    assert (0, True) == (early.returncode, told in early.stderr)
+    assert (1, True) == (late.returncode, "which comes later" in late.stderr)
+    assert "K3S_ROOTLESS_MTU is unset\n" == unset.stdout
+    assert [7, 7] == [one.returncode for one in refused]
+    assert "/nowhere\n" == lab_tool.machine.user("readlink", str(OURS)).stdout
+
+
+def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: Tool) -> None:
+    lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400", "HTTPS_PROXY=http://user:sesame@proxy:3128").check_returncode()
+    lab_tool.up().check_returncode()
+    edited = lab_tool.machine.user("cat", str(OURS)).stdout.replace("1400", "1300") + "Nice=5\n"
+    lab_tool.machine.user("tee", str(OURS), stdin=edited).check_returncode()
+
+    up, diff = lab_tool.up(), lab_tool("unit", "diff")
+    assert (0, 1) == (up.returncode, diff.returncode), up.stderr
+    assert f"kept as it is: {OURS}, written by k3s-rootless, and edited since" in up.stderr
+    assert "a restart is needed: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
+    assert "-Nice=5" == diff.stdout.splitlines()[-1]
+    assert "sesame" not in diff.stdout + lab_tool("unit", "diff", "--json").stdout
+    assert [7, 7] == [lab_tool("env", *words).returncode for words in (("set", "NO_PROXY=a"), ("unset", "HTTPS_PROXY"))]
+    assert edited == lab_tool.machine.user("cat", str(OURS)).stdout
+
+    forced = lab_tool.up("--force")
+    assert 0 == forced.returncode, forced.stderr
+    assert 0 == lab_tool("unit", "diff").returncode
+    assert ("1300", "1300", False) == tuple(row(lab_tool)[key] for key in ("value", "started_with", "restart_needed"))
+    kept = lab_tool.machine.user("sh", "-c", f"stat -c %a {DROP_INS}/*.bak && cat {DROP_INS}/*.bak").stdout
+    assert f"600\n{edited}" == kept
+
+
+def test_a_drop_in_that_others_can_read_is_taken_from_them_and_k3s_runs_on(lab_tool: Tool) -> None:
+    lab_tool("env", "set", "HTTPS_PROXY=http://user:sesame@proxy:3128").check_returncode()
+    lab_tool.up().check_returncode()
+    before = lab_tool.json("status")["unit"]["invocation"]
+    lab_tool.machine.user("chmod", "644", str(OURS)).check_returncode()
+
+    up = lab_tool.up()
+
+    assert f"set the mode of {OURS} to 0600: others can use it: its mode is 0644" in up.stderr
+    assert "600\n" == lab_tool.machine.user("stat", "-c", "%a", str(OURS)).stdout
+    assert before == lab_tool.json("status")["unit"]["invocation"]
+    assert "nothing to do" in lab_tool.up().stderr
 
 
 def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None:
@@ -201,8 +274,15 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
     lab_tool.machine.user("systemctl", "--user", "set-environment", "_K3S_ROOTLESS_SOCK=/x", "K3S_ROOTLESS_PORTDRIVER=x")
 
     assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")["strange"]
+    (found,) = lab_tool.json("check", "env.valid")["checks"]
+    assert ("fail", "_K3S_ROOTLESS_SOCK") == (found["verdict"], found["observed"])
+    up = lab_tool.up()
+    assert (5, True) == (up.returncode, "env.valid" in up.stderr), up.stderr
     lab_tool("env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER").check_returncode()
     assert [] == lab_tool.json("env", "list")["strange"]
+    lab_tool("env", "set", "--runtime", "K3S_ROOTLESS_PORT_DRIVER=bultin").check_returncode()
+    (found,) = lab_tool.json("check", "env.valid")["checks"]
+    assert ("warn", "K3S_ROOTLESS_PORT_DRIVER") == (found["verdict"], found["observed"])
 
 
 def test_a_network_of_this_host_is_known(lab_tool: Tool) -> None:

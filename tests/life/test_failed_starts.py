@@ -9,14 +9,16 @@ import pytest
 
 from tests.lab.fixtures import fresh
 from tests.life.causes import order
-from tests.life.conftest import Tool
-from tests.life.ways import WAYS, Way, run
+from tests.life.conftest import UNIT, Tool, delegating
+from tests.life.ways import Way, run, ways
 from tests.machine import Machine
+from tests.vm.machine import Vm
 
-pytestmark = pytest.mark.lab
 PROMISED = 0.25
 """Seconds from systemd's word to ours, in the median: a machine that does other things as well may be late once."""
 EACH = 2.0
+SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
+"""Of the virtual machine's, which may be emulated; `python -m tests.life.failed_starts_page vm` brings about all of them."""
 late: dict[str, float] = {}
 
 
@@ -32,9 +34,59 @@ def installed(lab: Machine) -> Iterator[Tool]:
     fresh(lab)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.id)
+@pytest.fixture(scope="module")
+def installed_vm(vm: Vm, kept: set[str]) -> Tool:
+    """Give the same in the virtual machine."""
+    tool = Tool(delegating(vm, kept))
+    order()(tool)
+    tool.up().check_returncode()
+    return tool
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("way", ways("lab"), ids=lambda way: way.id)
 def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> None:
-    found = run(installed, way)
+    delay = told(installed, way)
+    if way.truth is not None:
+        assert delay is not None
+        assert delay < EACH
+        late[way.id] = delay
+
+
+@pytest.mark.lab
+def test_a_death_is_told_within_a_quarter_of_a_second() -> None:
+    if not late:
+        pytest.skip("no start was failed in this run")
+    assert statistics.median(late.values()) < PROMISED, late
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("way", [way for way in ways("vm") if way.id in SAMPLE], ids=lambda way: way.id)
+def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -> None:
+    assert (told(installed_vm, way) is not None) == (way.truth is not None)
+
+
+@pytest.mark.vm
+def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
+    """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too slowly for the start limit."""
+    tool = Tool(stock_vm)
+    order()(tool)
+    died = tool("up", "--ignore", "cgroup.delegation", "--json")
+    count = f"systemctl --user show -P NRestarts {UNIT.name}"
+    wait = f'for n in $(seq 600); do test "$({count})" -ge 3 && exit; sleep 0.5; done; exit 1'
+    stock_vm.user("sh", "-c", wait, timeout=320).check_returncode()
+    found = tool.json("status")
+
+    assert 1 == died.returncode, died.stdout
+    assert ("cgroup-controller", "cgroup.delegation.cpuset") == (found["cause"]["id"], found["cause"]["check"])
+    assert (False, True) == (found["loop"]["over"], found["loop"]["restarts"] >= 3)
+    assert 5 < found["loop"]["seconds_between_restarts"] < 60
+    assert "failed" != found["unit"]["active_state"], "the start limit of the unit does not end it"
+
+
+def told(tool: Tool, way: Way) -> float | None:
+    """Fail a start, look at what is said of it, and give how long after systemd's word."""
+    found = run(tool, way)
 
     assert way.code == found.code, found.document
     error = found.error
@@ -43,13 +95,4 @@ def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> Non
     assert way.phase is None or way.phase == error.get("phase"), error
     assert way.words in error["message"]
     assert error["hint"]
-    if way.truth is not None:
-        assert found.late is not None, found.events
-        assert found.late < EACH
-        late[way.id] = found.late
-
-
-def test_a_death_is_told_within_a_quarter_of_a_second() -> None:
-    if not late:
-        pytest.skip("no start was failed in this run")
-    assert statistics.median(late.values()) < PROMISED, late
+    return found.late

@@ -16,8 +16,11 @@ def test_without_polkit_an_administrator_is_named(lab: Machine, lab_tool: Tool) 
     told = lab_tool("linger")
     refused = lab_tool("linger", "on")
     up = lab_tool.up()
+    off = lab_tool("linger", "off")
     lab.root("loginctl", "enable-linger", USER).check_returncode()
+    on = lab_tool("linger", "on")
 
+    assert (0, 0) == (off.returncode, on.returncode), "it is so already, and nobody is asked"
     assert 1 == told.returncode
     assert "lingering is off: K3s stops when your last session ends" in told.stdout
     assert 6 == refused.returncode, refused.stderr

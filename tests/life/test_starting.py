@@ -215,6 +215,28 @@ def test_whoever_holds_a_port_is_told_before_with_ports_that_are_free(lab_tool: 
     assert "8443 for 10443" in told.stderr
 
 
+def test_what_is_told_of_taken_ports_can_be_pasted_before_the_first_start(lab_tool: Tool) -> None:
+    machine = lab_tool.machine
+    listen = "import socket, signal; held = [socket.create_server(('', port)) for port in (6443, 10080)]; signal.pause()"
+    lab_tool.order(**QUICK)
+    with running(machine, "holder.service", "/usr/bin/python3", "-c", listen):
+        wait = "for n in $(seq 100); do ss -Htln sport = :10080 | grep -q . && exit; sleep 0.05; done; false"
+        machine.user("sh", "-c", wait).check_returncode()
+        refused = lab_tool.up()
+        pasted = re.findall(r"k3s-rootless (config set (?:https-listen-port \d+|disable traefik))", refused.stderr)
+        for command in pasted:
+            lab_tool(*command.split()).check_returncode()
+        up = lab_tool.up()
+        found = lab_tool.json("status")
+
+    assert 5 == refused.returncode
+    assert ["config set https-listen-port 6543", "config set disable traefik"] == pasted
+    assert 0 == up.returncode, up.stderr
+    assert "is taken" not in up.stderr
+    assert "port 6543 forwarded" in up.stderr
+    assert found["ready"]
+
+
 def _checks_ports() -> bool:
     from k3s_rootless.preflight.checks import CHECKS
 

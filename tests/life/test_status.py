@@ -179,6 +179,25 @@ def test_a_long_journal_is_given_up_in_time(lab_tool: Tool) -> None:
     assert "" == lab_tool.machine.user("pgrep", "-x", "journalctl").stdout
 
 
+def test_a_journal_that_may_not_be_read_leaves_the_rest(lab_tool: Tool) -> None:
+    machine = lab_tool.machine
+    lab_tool.order(**QUICK, node_ready=False, die={"after": 0.5, "message": "failed to find cpuset cgroup (v2)"})
+    machine.root("chmod", "700", "/var/log/journal").check_returncode()
+    try:
+        died = lab_tool.up()
+        peers.until(lambda: "failed" in machine.user("systemctl", "--user", "is-failed", UNIT.name).stdout, 60)
+        code, found, _ = status(lab_tool)
+    finally:
+        machine.root("chmod", "755", "/var/log/journal").check_returncode()
+
+    assert 1 == died.returncode, died.stdout
+    assert "cannot read the journal: this user may not" in died.stderr
+    assert "systemd says `exit-code`" in died.stderr
+    assert (1, "failed") == (code, found["state"])
+    assert {"cause": "cannot read the journal: this user may not"} == unknown(found)
+    assert found["loop"]["over"]
+
+
 def test_a_panic_of_25000_lines_is_told_at_once(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK, panic=LINES, panic_after=0.2)
     lab_tool.up("--no-wait").check_returncode()

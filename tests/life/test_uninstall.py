@@ -23,7 +23,10 @@ def files(tool: Tool, *below: Path) -> list[str]:
 
 def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
+    lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400").check_returncode()
     lab_tool.up().check_returncode()
+    left = DROP_INS / ".50-k3s-rootless-environment.conf.abcdefgh.new"
+    lab_tool.machine.user("tee", str(left), stdin="as a killed run leaves it").check_returncode()
     lab_tool.machine.user("tee", str(DROP_INS / "override.conf"), stdin="[Service]\nNice=1\n").check_returncode()
     lab_tool.machine.user(
         "tee", str(UNIT.parent / "other.service"), stdin="[Service]\nExecStart=/bin/true\n"

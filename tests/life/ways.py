@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
 from k3s_rootless.preflight.checks import CHECKS
-from tests.life.causes import CASES, LAB, SERVER, both, dies, drop_in, no_drop_in, nothing, order
-from tests.life.conftest import UNIT, Tool
+from tests.life.causes import CASES, LAB, SERVER, VM, Case, both, dies, drop_in, no_drop_in, nothing, order
+from tests.life.conftest import DELEGATING, UNIT, Tool
 from tests.machine import TOOL
+from tests.vm.machine import Vm
 
 Step = Callable[[Tool], None]
+_PATIENCE = {"lab": 1, "vm": 5}
+"""How much slower a machine may be, for starts that are to run out of time: the virtual one may be emulated."""
 _EXITED = "Main process exited"
 _STOPS = "Stopping "
 _WAITS = {"snapshotter-fuse": "node"}
@@ -31,8 +35,8 @@ GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
 """All that `check` asks, by groups: with all of them ignored, a start goes on to fail."""
 
 
-# Of a unit, `up` is the judge; a program that is elsewhere now it finds; controllers of the lab are those of its host.
-_FATAL = {check.id for check in CHECKS if check.id.partition(".")[0] not in {"unit", "cgroup"} and check.id != "k3s.binary"}
+# Of a unit, `up` is the judge; a program that is elsewhere now it finds.
+_FATAL = {check.id for check in CHECKS if not check.id.startswith("unit.") and check.id != "k3s.binary"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Way:
     ignore: tuple[str, ...] = GROUPS
     timeout: str = "60s"
     words: str = ""
+    machines: frozenset[str] = LAB | VM
 
 
 @dataclass
@@ -107,6 +112,18 @@ def slowly(**orders: object) -> Step:
     return lambda tool: tool.order(**orders)
 
 
+def undelegated(tool: Tool) -> None:
+    """Take the virtual machine back to what it was as it was booted: a stock Debian, which delegates no cpuset."""
+    assert isinstance(tool.machine, Vm)
+    tool.machine.restore()
+
+
+def delegated(tool: Tool) -> None:
+    """Take it to where an administrator has delegated all controllers, a state that was kept."""
+    assert isinstance(tool.machine, Vm)
+    tool.machine.restore(DELEGATING)
+
+
 def mask(tool: Tool) -> None:
     """Mask the unit, for as long as the session lasts."""
     tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
@@ -123,13 +140,16 @@ def _known() -> Iterator[Way]:
     # Each cause that `diagnose` is tried with.
     titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
     titles |= {identifier(status): title(status) for status in STEPS if status != 203}
-    for number, case in enumerate(CASES):
+    several = {case.id for case in CASES if [one.id for one in CASES if one.machines & case.machines].count(case.id) > 1}
+    count: Counter[str] = Counter()
+    for case in CASES:
         # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
-        if case.breaks is nothing or (case.id == "exec-failed" and not case.by_hand) or not case.machines >= LAB:
+        if case.breaks is nothing or (case.id == "exec-failed" and not case.by_hand):
             continue
+        count[case.id] += 1
         waits = _WAITS.get(case.id)
         yield Way(
-            f"{case.id}-{number}" if case.id == "snapshotter-fuse" else case.id,
+            f"{case.id}-{count[case.id]}" if case.id in several else case.id,
             titles[case.id],
             case.breaks,
             case.undo,
@@ -138,6 +158,7 @@ def _known() -> Iterator[Way]:
             waits,
             None if waits else _EXITED,
             timeout="4s" if waits else "60s",
+            machines=case.machines,
         )
 
 
@@ -215,7 +236,16 @@ _OWN = (
         at="kubeconfig",
     ),
     Way("node-never", "the node stays NotReady", order(node_ready=False), order(), 4, None, "node", None, timeout="4s"),
-    Way("slow", "it takes longer than the time limit", slowly(delay=8.0), order(), 4, None, None, None, timeout="2s"),
+    Way("slow", "it takes longer than the time limit", slowly(delay=30.0), order(), 4, None, None, None, timeout="2s"),
+    Way(
+        "cgroup-controller",
+        "the controller cpuset is not delegated: a stock Debian",
+        undelegated,
+        delegated,
+        1,
+        "cgroup-controller",
+        machines=VM,
+    ),
     Way("masked", "the unit is masked", mask, unmask, 7, truth=None, words="masked"),
     Way(
         "bad-setting",
@@ -243,13 +273,25 @@ _OWN = (
 def _refused() -> Iterator[Way]:
     # What `check` sees before the start, when nobody asks to ignore it.
     for case in CASES:
-        if case.check in _FATAL and case.machines >= LAB and case.relents is nothing:
+        if case.check in _FATAL and case.relents is nothing and not _played(case):
             code = {"administrator": 6, "user": 5}[case.mender]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
-            yield Way(f"before-{case.id}-{case.check}", what, case.breaks, case.undo, code, truth=None, ignore=())
+            yield Way(f"before-{case.id}", what, case.breaks, case.undo, code, truth=None, ignore=(), machines=case.machines)
+    what = "the same, and nobody asks to ignore what `check` sees: cgroup-controller"
+    yield Way("before-cgroup-controller", what, undelegated, delegated, 6, truth=None, ignore=(), machines=VM)
+
+
+def _played(case: Case) -> bool:
+    # Controllers of the lab are those of its host: the stand-in plays that one is lacking, and `check` cannot see it.
+    return case.id == "cgroup-controller"
 
 
 WAYS = (*_known(), *_OWN, *_refused())
+
+
+def ways(machine: str) -> tuple[Way, ...]:
+    """Give those that can be brought about on `lab` or `vm`."""
+    return tuple(way for way in WAYS if machine in way.machines)
 
 
 def run(tool: Tool, way: Way) -> Run:
@@ -257,11 +299,12 @@ def run(tool: Tool, way: Way) -> Run:
     machine = tool.machine
     machine.user("systemctl", "--user", "stop", UNIT.name)
     machine.user("systemctl", "--user", "reset-failed", UNIT.name)
+    timeout = f"{_PATIENCE[machine.name] * int(way.timeout.rstrip('s'))}s"
     before = float(machine.user("date", "+%s.%N").stdout)
     try:
         way.breaks(tool)
         ignored = [word for one in way.ignore for word in ("--ignore", one)]
-        found = _up(tool, way, [TOOL, "up", "--json", "--timeout", way.timeout, *tool.ignore, *ignored])
+        found = _up(tool, way, [TOOL, "up", "--json", "--timeout", timeout, *tool.ignore, *ignored])
     finally:
         machine.user("systemctl", "--user", "stop", UNIT.name)
         way.mends(tool)
@@ -306,4 +349,4 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "dies", "run"]
+__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "dies", "run", "ways"]

@@ -80,11 +80,15 @@ def process(proc: Path, pid: int, program: str, unit: str) -> None:
     (proc / str(pid) / "cgroup").write_text(f"0::/system.slice/{unit}\n")
 
 
-def test_each_k3s_of_the_host_is_seen_once(tmp_path: Path) -> None:
+def test_each_k3s_of_the_host_is_seen_once_and_nothing_else(tmp_path: Path) -> None:
+    """Neither this program, nor what it starts to look, nor `k3s kubectl`."""
     process(tmp_path, 11, "k3s-server", "k3s.service")
     process(tmp_path, 12, "containerd", "k3s.service/k3s_evac")
     process(tmp_path, 13, "bash", "session-3.scope")
     process(tmp_path, 14, "k3s-server", "session-3.scope")
+    process(tmp_path, 16, "k3s-rootless", "session-4.scope")
+    process(tmp_path, 17, "sleep", "k3s-rootless-check-17-00.service")
+    process(tmp_path, 18, "k3s", "session-5.scope")
     (tmp_path / "15").mkdir()
     (tmp_path / "self").mkdir()
 

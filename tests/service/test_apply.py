@@ -230,6 +230,29 @@ def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(man
     assert "secret" == path.with_suffix(".bak").read_text()
 
 
+def test_a_mode_is_set_and_not_through_a_link(manager: UserManager, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("secret")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    with pytest.raises(RootlessError, match="cannot set the mode"):
+        apply.perform(steps.SetMode(tmp_path / "link", 0o600, ""), manager)
+    assert 0o644 == stat.S_IMODE((tmp_path / "a").stat().st_mode)
+    apply.perform(steps.SetMode(tmp_path / "a", 0o600, ""), manager)
+    assert 0o600 == stat.S_IMODE((tmp_path / "a").stat().st_mode)
+
+
+def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    left = [f".{UNIT}.abcdefgh.new", ".50-k3s-rootless-environment.conf.x.new", ".50-k3s-rootless-config.conf.1.bak.x.new"]
+    kept = [".other.service.abcdefgh.new", "50-k3s-rootless-config.conf", "override.conf", f"{UNIT}.new"]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+
+    apply.sweep(tmp_path)
+
+    assert sorted(kept) == names(tmp_path)
+    apply.sweep(tmp_path / "none")
+
+
 def test_removing_takes_a_link_and_not_what_it_leads_to(manager: UserManager, tmp_path: Path) -> None:
     directory = tmp_path / f"{UNIT}.d"
     directory.mkdir()

@@ -43,11 +43,12 @@ def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
         (found(None), NEW, f"write {PATH}: asked"),
         (found(OLD), NEW, f"write {PATH}: asked"),
         (found(NEW), NEW, ""),
-        (found(NEW, mode=0o666), NEW, f"write {PATH}: its mode is 0666 and not 0644"),
+        (found(NEW, mode=0o666), NEW, f"set the mode of {PATH} to 0644: others can use it: its mode is 0666"),
+        (found(NEW, mode=0o600), NEW, ""),
         (found(OLD), None, f"remove {PATH}: asked"),
         (found(None), None, ""),
     ],
-    ids=["new", "changed", "same", "mode", "gone", "never there"],
+    ids=["new", "changed", "same", "wide", "strict", "gone", "never there"],
 )
 def test_ours_is_made_as_desired(before: FoundFile, desired: str | None, expected: str) -> None:
     made = plan.drop_in(DesiredDropIn(PATH, desired), before, "asked")
@@ -104,6 +105,23 @@ def test_a_second_time_there_is_nothing_to_do(before: str | None, desired: str |
     wanted = DesiredDropIn(PATH, desired, mode)
     here = found(before)
     for step in plan.drop_in(wanted, here, "asked", force=True):
-        here = found(step.text, mode=step.mode) if isinstance(step, steps.WriteDropIn) else found(None)
+        match step:
+            case steps.WriteDropIn():
+                here = found(step.text, mode=step.mode)
+            case steps.SetMode():
+                here = replace(here, mode=step.mode)
+            case _:
+                here = found(None)
 
     assert () == plan.drop_in(wanted, here, "asked")
+
+
+@pytest.mark.parametrize("desired", [NEW, None])
+def test_a_link_that_leads_nowhere_is_somebodys_and_no_copy_is_promised(desired: str | None) -> None:
+    link = found(None, link=True)
+
+    with pytest.raises(WouldOverwrite):
+        plan.drop_in(DesiredDropIn(PATH, desired), link, "asked")
+    (step,) = plan.drop_in(DesiredDropIn(PATH, desired), link, "asked", force=True)
+    assert isinstance(step, steps.WriteDropIn | steps.Remove)
+    assert step.backup is None

@@ -130,6 +130,21 @@ def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
     assert told(plan.install(DESIRED, theirs)) == RELOAD_SEEN
 
 
+def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
+    directory = Path("/u/k3s-rootless.service.d")
+    remove, kept = steps.Remove(directory / "a.conf", ""), steps.Remove(directory / "a.conf", "", directory / "a.conf.bak")
+    write = steps.WriteDropIn(directory / "a.conf", "", "")
+    stopped = replace(RUNNING, active_state="inactive", sub_state="dead")
+    gone = (steps.RemoveDirectory(directory, "nothing is left in it"),)
+
+    def emptied(step: steps.Step | None, *names: str, state: UnitState = stopped) -> tuple[steps.Step, ...]:
+        return plan.emptied((step,) if step else (), {directory: frozenset(names)}, state)
+
+    assert gone == emptied(remove, "a.conf") == emptied(None)
+    assert () == emptied(remove, "a.conf", state=RUNNING) == emptied(remove, "a.conf", "override.conf")
+    assert () == emptied(kept, "a.conf") == emptied(write) == plan.emptied((), {directory: None}, stopped)
+
+
 def test_an_install_starts_nothing() -> None:
     assert told(plan.install(DESIRED, found(ABSENT, None))) == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
     assert plan.install(DESIRED, found(FAILED)) == ()

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.service.facts import FoundFile
+from k3s_rootless.service import pending
+from k3s_rootless.service.environment import VARIABLES
+from k3s_rootless.service.facts import FoundFile, UnitState
 from k3s_rootless.service.precedence import EnvironmentFile, Origin, Sources, differing, resolve
 
 UNIT, OURS, USERS = Path("/u/k.service"), Path("/u/k.service.d/50-ours.conf"), Path("/u/k.service.d/override.conf")
@@ -61,8 +63,8 @@ def test_the_strongest_counts(sources: dict[str, object], value: str | None, ori
 def test_what_shadows_ours_is_told() -> None:
     found = resolve(NAME, Sources(unit={NAME: "3"}, files=DROP_IN["files"], environment_files=(environment_file("5"),)))  # type: ignore[arg-type]
 
-    assert [layer.place for layer in found.above(Origin.DROP_IN, OURS)] == [f"EnvironmentFile {FILE}"]
-    assert found.above(Origin.DROP_IN, USERS) == ()
+    assert [layer.place for layer in found.above(Origin.DROP_IN, OURS.name)] == [f"EnvironmentFile {FILE}"]
+    assert found.above(Origin.DROP_IN, USERS.name) == found.layers, "what another drop-in sets is in its place"
     assert found.above(Origin.ENVIRONMENT_FILE) == ()
 
 
@@ -80,3 +82,24 @@ def test_what_differs_is_named_and_nothing_else(now: dict[str, str], started: di
     found = differing("ABC", Sources(unit=now), started)
 
     assert found == tuple(name for name in "ABC" if (now.get(name) or "") != (started.get(name) or ""))
+
+
+SOME = st.dictionaries(
+    st.sampled_from(["K3S_ROOTLESS_MTU", "NO_PROXY", "https_proxy", "OTHER"]), st.sampled_from(["", "1", "2"])
+)
+
+
+@given(SOME, SOME, st.sets(st.sampled_from(["K3S_ROOTLESS_MTU", "NO_PROXY=1", "https_proxy="])), SOME)
+def test_what_differs_is_found_without_the_layers_as_with_them(
+    manager: dict[str, str], unit: dict[str, str], unset: set[str], running: dict[str, str]
+) -> None:
+    state = UnitState("k.service", "loaded", "active", "running", environment=unit, unset=tuple(unset))
+
+    assert differing(pending.NAMES, Sources(manager, unit=unit, unset=tuple(unset)), running) == pending.differing(
+        manager, state, running
+    )
+
+
+def test_the_names_are_those_that_are_judged() -> None:
+    assert [*VARIABLES] == [name for name in pending.NAMES if name not in pending.TWINS]
+    assert {*pending.TWINS} == {name for name in pending.NAMES if name.lower().endswith("_proxy")} - {*VARIABLES}

@@ -51,6 +51,16 @@ def test_what_is_configured_and_not_in_effect(unit: UnitState, parts: list[Part]
     assert owed == [f"{one.what}: {one.cause}" for one in standing.pending(unit, parts)]
 
 
+def test_variables_are_named_where_k3s_runs_without_them() -> None:
+    owed = [f"{one.what}: {one.cause}" for one in standing.pending(state(), [part(DROP_IN, 60)], ("A", "B"))]
+
+    assert [
+        "restart: A, B changed after K3s was started",
+        f"restart: it runs since before `{DROP_IN}` was written",
+    ] == owed
+    assert () == standing.pending(state(active_state="inactive", sub_state="dead"), [], ("A",))
+
+
 def test_drift_names_the_files_that_are_not_ours() -> None:
     parts = [part(author=Author.EDITED), part(DROP_IN, author=Author.FOREIGN), part(DROP_IN), part(author=None)]
 

@@ -204,13 +204,13 @@ def test_watching_twice_is_watching(installed: Session, manager: UserManager) ->
 
 
 def test_jobs_leave_nothing_behind_on_the_connection(installed: Session, manager: UserManager) -> None:
-    bus = manager._bus  # noqa: SLF001 (what piles up is seen nowhere else)
+    bus = manager._with.bus  # noqa: SLF001 (what piles up is seen nowhere else)
     assert bus is not None
     for _ in range(5):
         manager.restart(UNIT)
         manager.stop(UNIT)
 
-    assert len(bus._user_message_handlers) == 1  # noqa: SLF001
+    assert len(bus._user_message_handlers) == 2  # noqa: SLF001 (of jobs, and of who has systemd's name)
     assert len(bus._method_return_handlers) == 0  # noqa: SLF001
     assert installed.calls()[-1] == ["StopUnit", UNIT, "replace"]
 
@@ -234,6 +234,83 @@ def test_a_refused_reexecution_is_told_at_once(fake: Session, manager: UserManag
         manager.reexecute()
 
     assert caught.value.message == f"cannot re-execute the user manager: {text[:-1]}"
+
+
+ASKED = {
+    "LoadUnit": lambda manager: manager.unit(UNIT),
+    "GetAll": lambda manager: manager.unit(UNIT),
+    "Subscribe": lambda manager: manager.watch(UNIT),
+    "Reload": lambda manager: manager.reload(),
+    "EnableUnitFiles": lambda manager: manager.enable(UNIT),
+    "ResetFailedUnit": lambda manager: manager.reset_failed(UNIT),
+    "UnsetAndSetEnvironment": lambda manager: manager.change_environment((), {"A": "b"}),
+    "StartUnit": lambda manager: manager.start(UNIT),
+    "RestartUnit": lambda manager: manager.restart(UNIT),
+    "StopUnit": lambda manager: manager.stop(UNIT),
+}
+
+
+@pytest.mark.parametrize("member", ASKED)
+def test_what_a_manager_that_executed_itself_anew_did_not_answer_is_asked_again(
+    installed: Session, manager: UserManager, member: str
+) -> None:
+    manager.unit(UNIT)
+    before = installed.calls()
+    installed.order(leave_at=member)
+
+    ASKED[member](manager)
+
+    asked = [call[0] for call in installed.calls()[len(before) :]]
+    assert asked.count(member) >= 2 or member == "GetAll", asked
+    assert manager.unit(UNIT).running == (member in {"StartUnit", "RestartUnit"})
+
+
+def test_a_connection_begins_while_the_manager_executes_itself_anew(installed: Session) -> None:
+    installed.order(leave_at="GetAll")
+
+    with UserManager({}, installed.runtime, os.getuid()) as manager:
+        assert manager.version == "257.13-1~deb13u1"
+
+
+def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserManager) -> None:
+    installed.order(leave_at="StartTransientUnit")
+
+    with pytest.raises(SystemdError) as caught:
+        manager.start_transient("once.service", {"Type": ("s", "exec")})
+
+    assert caught.value.name == "org.freedesktop.DBus.Error.NoReply"
+    assert not manager.unit(UNIT).running, "it is back"
+    assert [call[0] for call in installed.calls()].count("StartTransientUnit") == 1
+
+
+def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserManager) -> None:
+    """The fake forgets who listens, as systemd may."""
+    manager.watch(UNIT)
+    with UserManager({}, installed.runtime, os.getuid()) as other:
+        other.reexecute()
+    assert manager.wait_change(5), "that it came back is a change"
+    assert not manager.wait_change(0.05)
+    installed.signal_change()
+
+    assert manager.wait_change(5)
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+def test_a_job_that_ended_unheard_is_judged_by_its_unit(installed: Session, manager: UserManager, end: str) -> None:
+    installed.order(job_after=0.05, unheard=True, results={"StartUnit": end})
+    with UserManager({}, installed.runtime, os.getuid()) as other:
+        timer = threading.Timer(0.3, other.reexecute)
+        timer.start()
+        begun = time.monotonic()
+        if end == "done":
+            manager.start(UNIT)
+        else:
+            with pytest.raises(SystemdError, match="systemd's job ended with `failed`"):
+                manager.start(UNIT)
+        timer.join()
+
+    assert time.monotonic() - begun < 3
+    assert manager.unit(UNIT).running == (end == "done")
 
 
 def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:

@@ -1,0 +1,91 @@
+"""What values of K3s's environment are judged beside: the release, networks in use, directories, and each other."""
+
+from __future__ import annotations
+
+import ipaddress
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.service import environment
+from k3s_rootless.service.pending import PREFIX, TWINS
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.environment import Seen
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.version import Version
+    from k3s_rootless.service.environment import Judgement, Network, Surroundings
+    from k3s_rootless.service.facts import UnitState
+
+POD_NETWORK, SERVICE_NETWORK = "10.42.0.0/16", "10.43.0.0/16"
+
+
+def of(session: Session, seen: Seen, values: Mapping[str, str], version: Version | None) -> Surroundings:
+    """Give what values are judged beside; says on stderr what could not be looked at."""
+    from k3s_rootless.service.environment import Surroundings
+
+    networks: tuple[Network, ...] = tuple(_of_cluster(seen.state))
+    try:
+        networks += tuple(_of_host())
+    except RootlessError as error:
+        session.report.story(f"could not tell which networks are in use here: {error.message}")
+    named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
+    return Surroundings(version, networks, {name: _directory(session.paths.home, name) for name in named}, values)
+
+
+def alone(values: Mapping[str, str], home: Path) -> Surroundings:
+    """Give them without networks, for whoever looks for what K3s dies of; K3s runs in the directory `home`."""
+    from k3s_rootless.service.environment import Surroundings
+
+    named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
+    return Surroundings(directories={name: _directory(home, name) for name in named}, values=values)
+
+
+def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
+    """Tell what K3s makes of a value, whatever the name; of its own network too, where none is set."""
+    if name in environment.VARIABLES:
+        own = environment.CHILD_NETWORK if name == f"{PREFIX}CIDR" else ""
+        return environment.judge(name, value or own, around) if value or own else environment.Judgement()
+    value = value or ""
+    if name in TWINS:
+        capitals = TWINS[name]
+        found = environment.judge(capitals, value, around)
+        words = f"Go reads it where {capitals} is empty"
+        return environment.Judgement(found.effect, found.reason, (words, *found.warnings))
+    effect = environment.Effect.FATAL if name.startswith(environment.INTERNAL) else environment.Effect.UNREAD
+    return environment.Judgement(effect, environment.unknown(name))
+
+
+def _of_cluster(state: UnitState) -> Iterator[Network]:
+    from k3s_rootless.release import flags
+    from k3s_rootless.service import golang
+    from k3s_rootless.service.environment import Network
+
+    for flag, default, whose in (("cluster-cidr", POD_NETWORK, "Pods"), ("service-cidr", SERVICE_NETWORK, "Services")):
+        given = ",".join(flags.values(state.argv, flag)) or default
+        for text in given.split(","):
+            found = golang.network(text.strip())
+            if found and found[0].version == 4:
+                yield Network(str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose)
+
+
+def _of_host() -> Iterator[Network]:
+    from k3s_rootless.ports import routes
+    from k3s_rootless.service.environment import Network
+
+    for network, interface in routes.networks().items():
+        yield Network(network, f"{interface} of this host" if interface else "this host")
+
+
+def _directory(home: Path, name: str) -> Observed[bool]:
+    # K3s runs in the home directory, as services of the user do.
+    path = home / name
+    try:
+        return Known(stat.S_ISDIR(path.stat().st_mode), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Known(value=False, source=str(path))
+    except OSError as error:
+        return Unknown(f"{path}: {(error.strerror or str(error)).lower()}")

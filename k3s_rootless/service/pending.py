@@ -1,0 +1,33 @@
+"""Which variables only a restart applies: what a running K3s was started with, against what its next start finds.
+
+Without the layers that `precedence` tells apart, and without loading what judges values: `status` asks this each time, and that
+takes 10 ms to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.facts import UnitState
+
+_OF_K3S = ("MTU", "CIDR", "ENABLE_IPV6", "PORT_DRIVER", "DISABLE_HOST_LOOPBACK", "COPYUPDIRS")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_CONTAINERD = "CONTAINERD_"
+PREFIX = "K3S_ROOTLESS_"
+TWINS = {before + name.lower(): before + name for before in ("", _CONTAINERD) for name in _PROXIES}
+"""What Go reads where the capitals are empty, such as `http_proxy`, by its name."""
+NAMES = (*(PREFIX + name for name in _OF_K3S), *_PROXIES, *(_CONTAINERD + name for name in _PROXIES), *TWINS)
+"""All that K3s and containerd read."""
+
+
+def differing(manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the variables that the next start finds otherwise than the process that runs (systemd.exec(5)).
+
+    `manager` is what the user manager hands to each unit; the unit names no environment files. Empty is as good as not set:
+    K3s and Go look at both in the same way.
+    """
+    assigned = {**manager, **(state.environment or {})}
+    following = {name: value for name, value in assigned.items() if {name, f"{name}={value}"}.isdisjoint(state.unset)}
+    return tuple(name for name in NAMES if (following.get(name) or "") != (running.get(name) or ""))
