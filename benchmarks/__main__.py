@@ -35,6 +35,7 @@ COMPARISONS = (
     Comparison("completion", ("-m", "k3s_rootless"), CLICK, 1.25),
     Comparison("http.client beside dbus-next", ("-c", "import click, dbus_next.aio, http.client"), CLICK_AND_BUS, None),
     Comparison("rich beside dbus-next", ("-c", "import click, dbus_next.aio, rich.table"), CLICK_AND_BUS, None),
+    Comparison("pyroute2 beside dbus-next", ("-c", "import click, dbus_next.aio, pyroute2"), CLICK_AND_BUS, None),
 )
 MACHINE_COMPARISONS = (
     Comparison("status (K3s ready)", ("-m", "k3s_rootless", "status"), CLICK_AND_BUS, 1.6),

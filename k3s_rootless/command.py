@@ -8,10 +8,10 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import IO
 
 from k3s_rootless.errors import CommandFailed
-from k3s_rootless.record import dataclass
 
 _running: set[subprocess.Popen[bytes]] = set()
 _starting = threading.Lock()

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
-
-from k3s_rootless.record import dataclass
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -7,9 +7,8 @@ Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from k3s_rootless.record import dataclass
 
 UNIT = "k3s-rootless.service"
 

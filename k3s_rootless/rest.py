@@ -1,30 +1,34 @@
 """The one door to HTTP: bounded GETs, and streams of lines, over a unix socket or over TLS.
 
-No library does it on purpose: httpx2 doubles the instructions that click and dbus-next take, lightkube brings them to 3.8 times
-(callgrind, Python 3.13, November 2026), and `status` may take 1.6; what of the standard library is too slow, see `http1`.
+The standard library's client is used on purpose: importing it adds 5 % to the instructions that click and dbus-next take,
+where httpx2 doubles them and lightkube brings them to 3.8 times (callgrind, Python 3.13, November 2026); `status` may take 1.6.
 """
 
 from __future__ import annotations
 
+import functools
+import http.client
+import io
 import socket
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from k3s_rootless import http1
 from k3s_rootless.errors import PeerError
-from k3s_rootless.record import dataclass, field
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+
+    from _typeshed import WriteableBuffer
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is."""
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes of one line of a stream. etcd takes objects up to 1.5 MiB (its --max-request-bytes)."""
+_CHUNK = 256 * 1024
 CONNECT_SECONDS = 5.0
 
 
@@ -58,13 +62,11 @@ class UnixPeer:
 
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; see Peer."""
-        return _get(lambda: _to_socket(self.socket, timeout), "localhost", path, timeout, f"the socket {self.socket}")
+        return _get(_UnixConnection(self.socket, timeout), path, timeout, f"the socket {self.socket}")
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
         """Give the lines of `path`; see Peer."""
-        return _stream(
-            lambda: _to_socket(self.socket, CONNECT_SECONDS), "localhost", path, timeout, f"the socket {self.socket}"
-        )
+        return _stream(_UnixConnection(self.socket, CONNECT_SECONDS), path, timeout, f"the socket {self.socket}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,98 +79,117 @@ class TlsPeer:
 
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; see Peer."""
-        return _get(lambda: self._connect(timeout), self._host, path, timeout, f"https://{self.host}:{self.port}")
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
+        return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
         """Give the lines of `path`; see Peer."""
-        return _stream(lambda: self._connect(CONNECT_SECONDS), self._host, path, timeout, f"https://{self.host}:{self.port}")
-
-    @property
-    def _host(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def _connect(self, timeout: float) -> socket.socket:
-        # As bytes: for a text, Python loads the tables of international names, 3 ms, be it the number of an address.
-        name = self.host.encode("ascii" if self.host.isascii() else "idna")
-        sock = socket.create_connection((cast("str", name), self.port), timeout)
-        try:
-            return self.context.wrap_socket(sock, server_hostname=name)
-        except BaseException:
-            sock.close()
-            raise
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=CONNECT_SECONDS, context=self.context)
+        return _stream(connection, path, timeout, f"https://{self.host}:{self.port}")
 
 
-def _to_socket(path: Path, timeout: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(str(path))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _Received(io.RawIOBase):
+    """What a socket receives until the deadline."""
+
+    def __init__(self, received: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self._received = received
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        # A socket's timeout starts anew with each read; a peer that drips one byte a second must not hold us for ever.
+        self._sock.settimeout(_left(self._deadline))
+        return self._received.readinto(buffer)
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """A response of which head and body together have one deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401 (http.client's)
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Received(self.fp.detach(), sock, deadline))
+        shown = getattr(sock, "getpeercert", None)
+        self.certificate: bytes = (shown(binary_form=True) or b"") if shown else b""
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 @contextmanager
-def _asking(
-    connect: Callable[[], socket.socket], host: str, path: str, timeout: float, peer: str
-) -> Iterator[tuple[socket.socket, int, Iterator[bytes]]]:
+def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
-    question = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nAccept-Encoding: identity\r\n\r\n"
+    connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
     try:
-        with connect() as sock:
-            sock.settimeout(http1.left(deadline))
-            sock.sendall(question.encode("ascii"))
-            incoming = http1.received(sock, deadline)
-            status, headers = http1.head(incoming)
-            yield sock, status, http1.body(incoming, status, headers)
+        connection.connect()
+        connection.sock.settimeout(_left(deadline))
+        connection.request("GET", path, headers={"Accept": "application/json"})
+        # An answer without a length takes the socket over from its connection, so closing that is not enough.
+        with closing(connection.getresponse()) as response:
+            yield cast("_Response", response)
     except TimeoutError:
         raise PeerError(f"{peer} gave no answer within {timeout:.3g} s") from None
-    except http1.Malformed as error:
-        raise PeerError(f"cannot ask {peer}: {error}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise PeerError(f"cannot ask {peer}: {_reason(error)}") from error
+    finally:
+        connection.close()
 
 
-def _get(connect: Callable[[], socket.socket], host: str, path: str, timeout: float, peer: str) -> Answer:
-    with _asking(connect, host, path, timeout, peer) as (sock, status, body):
-        parts: list[bytes] = []
-        size = 0
-        for part in body:
-            parts.append(part)
-            size += len(part)
-            if size > LARGEST_ANSWER:
-                raise http1.Malformed(f"the answer is longer than {LARGEST_ANSWER} bytes")
-        shown = getattr(sock, "getpeercert", None)
-        return Answer(status, b"".join(parts), (shown(binary_form=True) or b"") if shown else b"")
+def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Answer:
+    with _asking(connection, path, timeout, peer) as response:
+        return Answer(response.status, _body(response), response.certificate)
 
 
-def _stream(
-    connect: Callable[[], socket.socket], host: str, path: str, timeout: float, peer: str
-) -> Generator[bytes, None, None]:
-    with _asking(connect, host, path, timeout, peer) as (_, status, body):
-        if status != 200:
+def _stream(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Generator[bytes, None, None]:
+    with _asking(connection, path, timeout, peer) as response:
+        if response.status != 200:
             # Its words are in the body, which may be as long as it likes: the caller asks again without streaming.
-            raise PeerError(f"cannot follow {peer}: HTTP status {status}", status=status)
-        for line in _lines(body):
+            raise PeerError(f"cannot follow {peer}: HTTP status {response.status}", status=response.status)
+        while line := response.readline(LONGEST_LINE + 1):
+            if len(line) > LONGEST_LINE:
+                raise http.client.HTTPException(f"a line is longer than {LONGEST_LINE} bytes")
             if line.strip():
                 yield line
 
 
-def _lines(body: Iterator[bytes]) -> Iterator[bytes]:
-    kept: list[bytes] = []
+def _body(response: http.client.HTTPResponse) -> bytes:
+    parts: list[bytes] = []
     size = 0
-    for part in body:
-        *whole, rest = part.split(b"\n")
-        for line in whole:
-            yield b"".join((*kept, line, b"\n"))
-            kept, size = [], 0
-        kept.append(rest)
-        size += len(rest)
-        if size > LONGEST_LINE:
-            raise http1.Malformed(f"a line is longer than {LONGEST_LINE} bytes")
-    yield b"".join(kept)
+    while part := response.read(_CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise http.client.HTTPException(f"the answer is longer than {LARGEST_ANSWER} bytes")
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(parts)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | http.client.HTTPException) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer ended in the middle"
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+        # What a stranger sent does not belong on a terminal, and http.client puts some of it into its words.
+        return str(error) if type(error) is http.client.HTTPException else f"its answer is no HTTP ({type(error).__name__})"
     return (error.strerror or str(error)).lower() if error.errno else str(error)

@@ -20,8 +20,6 @@ LEAVES = (
     "durable",
     "printable",
     "rest",
-    "http1",
-    "record",
     "release",
 )
 OWNERS = {
@@ -30,6 +28,7 @@ OWNERS = {
     "http": ("rest.py",),
     "jinja2": ("preflight/script.py", "service/unit.py", "support/page.py"),
     "pydantic": ("ports/envelope.py",),
+    "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/progress.py", "cli/report.py", "cli/screen.py"),
     "subprocess": ("command.py",),
     "yaml": ("cluster/kubeconfig.py", "ports/manifests.py"),
@@ -139,8 +138,6 @@ READERS = (
     "ports/rootlesskit.py",
     "ports/routes.py",
     "ports/services.py",
-    "ports/diagnosis.py",
-    "ports/visitor.py",
     "ports/sockets.py",
     "ports/wire.py",
     "journal/containerd.py",

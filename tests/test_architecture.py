@@ -34,7 +34,7 @@ def test_the_rule_holds(rule: Rule) -> None:
     ("rule", "module", "line"),
     [
         (architecture.broken_owners, "service/systemd.py", "import dbus_next"),
-        (architecture.broken_owners, "ports/exposure.py", "from yaml import safe_load"),
+        (architecture.broken_owners, "ports/exposure.py", "from pyroute2 import IPRoute"),
         (architecture.broken_owners, "preflight/probes.py", "def f():\n    import subprocess"),
         (architecture.broken_direction, "preflight/checks.py", "from k3s_rootless.service import unit"),
         (architecture.broken_direction, "errors.py", "from k3s_rootless.preflight import facts"),
@@ -84,6 +84,7 @@ def test_help_and_version_load_no_adapter(arguments: list[str]) -> None:
         "dbus_next",
         "pydantic",
         "jinja2",
+        "pyroute2",
         "rich",
         "yaml",
         "http.client",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.record import replace
 
 if TYPE_CHECKING:
     from k3s_rootless.release.flags import ServerSettings

@@ -82,16 +82,10 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
 def look(session: Session, *, everything: bool = False, probe: bool = False) -> tuple[PortMap, Sources]:
     """Ask all sources and join them. Raises NotRunning, RootlessError."""
-    from k3s_rootless.ports import visitor
+    from k3s_rootless.cli import ports_sources
 
-    # Before there are threads, which keep a process from entering a namespace.
-    with visitor.ready() as ready:
-        state = _state(session)
-
-        from k3s_rootless.cli import ports_sources
-
-        start = ports_sources.started(session, state)
-        sources = ports_sources.ask(start, everything=everything, visitor=ready)
+    start = ports_sources.started(session, _state(session))
+    sources = ports_sources.ask(start, everything=everything)
     found = ports_sources.joined(sources, start, everything=everything)
     return (ports_sources.probed(found) if probe else found), sources
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.cli import together
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         Sources,
     )
     from k3s_rootless.ports.probe import Target
-    from k3s_rootless.ports.visitor import Visitor
     from k3s_rootless.rest import UnixPeer
     from k3s_rootless.service.facts import UnitState
 
@@ -73,11 +72,11 @@ def running(start: Start) -> Running:
     return Running(start.settings, start.version, start.uid)
 
 
-def ask(start: Start, *, everything: bool = False, visitor: Visitor | None = None) -> Sources:
+def ask(start: Start, *, everything: bool = False) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
     # In the order in which they take longest. What is done with the answers is loaded while they are on their way.
     listed = together.begin(lambda: _services(start))
-    kit = together.begin(lambda: ask_rootlesskit(start, visitor))
+    kit = together.begin(lambda: ask_rootlesskit(start))
     host = together.begin(ask_host)
     prepare_answer()
 
@@ -99,7 +98,7 @@ def _services(start: Start) -> Observed[tuple[ServicePort, ...]]:
     return observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
 
 
-def ask_rootlesskit(start: Start, visitor: Visitor | None = None) -> _Inside:
+def ask_rootlesskit(start: Start) -> _Inside:
     """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address that it connects to."""
     from k3s_rootless.ports import rootlesskit
 
@@ -107,14 +106,14 @@ def ask_rootlesskit(start: Start, visitor: Visitor | None = None) -> _Inside:
         peer = start.find_rootlesskit()
     except RootlessError as error:
         return Unknown(error.message), Unknown(error.message), _DIALS
-    # Without a visitor the kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers meanwhile.
-    looked = together.begin(lambda: _look_inside(start, peer, visitor))
+    # The kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers meanwhile.
+    looked = together.begin(lambda: _look_inside(start, peer))
     forwards = observed(lambda: rootlesskit.forwards(peer, ASK_SECONDS), "rootlesskit")
     inside, dials = looked.result()
     return forwards, inside if isinstance(forwards, Known) else Unknown(forwards.reason), dials
 
 
-def _look_inside(start: Start, peer: UnixPeer, visitor: Visitor | None) -> tuple[Observed[tuple[Listener, ...]], str]:
+def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
     from k3s_rootless.ports import child, rootlesskit
 
     dials = _DIALS
@@ -125,16 +124,16 @@ def _look_inside(start: Start, peer: UnixPeer, visitor: Visitor | None) -> tuple
         if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
             dials = said.child_ip
         pid = rootlesskit.child_pid(peer, said)
-        return child.listeners(pid, uid=start.uid, control_group=start.state.control_group, visitor=visitor)
+        return child.listeners(pid, uid=start.uid, control_group=start.state.control_group)
 
-    return observed(look, "the sockets of rootlesskit's child"), dials
+    return observed(look, "/proc/PID/net of rootlesskit's child"), dials
 
 
 def ask_host() -> Observed[tuple[Listener, ...]]:
     """List the sockets of this host."""
     from k3s_rootless.ports import sockets
 
-    return observed(sockets.listeners, "the kernel's tables of sockets")
+    return observed(lambda: sockets.listeners(ASK_SECONDS), "the kernel's tables of sockets")
 
 
 def joined(sources: Sources, start: Start, *, everything: bool = False) -> PortMap:

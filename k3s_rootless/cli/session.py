@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.cli.report import Report
 from k3s_rootless.errors import PreflightFailed, RootlessError
 from k3s_rootless.paths import Paths
-from k3s_rootless.record import dataclass
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cli.as_started import as_started
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.record import dataclass, field
 from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:

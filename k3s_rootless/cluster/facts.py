@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
-
-from k3s_rootless.record import dataclass, field
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ nor can its offset be switched off. So either is an administrator's work outside
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from k3s_rootless.ports.facts import Address, Exposure, Status
 from k3s_rootless.ports.sight import WILD
-from k3s_rootless.record import dataclass
 
 _TABLE = "k3s_rootless"
 

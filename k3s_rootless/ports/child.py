@@ -1,4 +1,8 @@
-"""The namespace that K3s lives in, looked into by its owner without privileges: by a visitor, or from outside in /proc."""
+"""The namespace that K3s lives in, looked into from outside by its owner, without privileges.
+
+/proc/PID/net shows the network namespace of its process. So nothing has to be entered: a fork, setns(2) into the user namespace
+and then the network namespace would tell the same for a process more (measured in the lab: 5 ms, and 11 ms).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ from k3s_rootless.ports import sockets
 
 if TYPE_CHECKING:
     from k3s_rootless.ports.facts import Listener
-    from k3s_rootless.ports.visitor import Visitor
 
 
-def listeners(pid: int, *, uid: int, control_group: str, visitor: Visitor | None = None) -> tuple[Listener, ...]:
+def listeners(pid: int, *, uid: int, control_group: str) -> tuple[Listener, ...]:
     """List the sockets of the child namespace, sorted; `pid` is the process that rootlesskit names as its owner.
 
     A number may have gone to another process since it was written down: it has to be of `uid`, in the unit's `control_group`
@@ -23,7 +26,7 @@ def listeners(pid: int, *, uid: int, control_group: str, visitor: Visitor | None
     directory = sockets.open_process(pid)
     try:
         _require_child(directory, pid, uid, control_group)
-        return sockets.of_process(directory, visitor)
+        return sockets.of_process(directory)
     finally:
         os.close(directory)
 

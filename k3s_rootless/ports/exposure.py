@@ -7,6 +7,7 @@ rows that would have needed it say `unknown` and why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
@@ -15,7 +16,6 @@ from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap,
 from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
 from k3s_rootless.printable import printable
-from k3s_rootless.record import dataclass, replace
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version
 

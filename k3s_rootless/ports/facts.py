@@ -7,11 +7,11 @@ Words are rootlesskit's own: the *parent* is the namespace of the host, the *chi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

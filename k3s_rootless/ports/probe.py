@@ -12,11 +12,11 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.ports.facts import Probe
 from k3s_rootless.printable import printable
-from k3s_rootless.record import dataclass
 
 if TYPE_CHECKING:
     import ssl

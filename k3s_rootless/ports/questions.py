@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from k3s_rootless.ports import advice
 from k3s_rootless.ports.facts import Address, Exposure, Kind, Status
-from k3s_rootless.record import dataclass
 from k3s_rootless.release import features
 
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})

@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports import wire
 from k3s_rootless.ports.facts import PodPort, ServicePort
-from k3s_rootless.record import dataclass
 
 if TYPE_CHECKING:
     from k3s_rootless.rest import Peer

@@ -9,10 +9,10 @@ never forwarded.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from k3s_rootless.ports.facts import Kind, PodPort, ServicePort, Status
 from k3s_rootless.printable import printable
-from k3s_rootless.record import dataclass
 from k3s_rootless.release import features
 from k3s_rootless.release.flags import ServerSettings
 from k3s_rootless.release.version import Version

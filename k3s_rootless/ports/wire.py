@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from k3s_rootless.ports import fields
 from k3s_rootless.ports.facts import Forward, PodPort, RootlessKit, ServicePort
 from k3s_rootless.ports.fields import Json, Wrong, each, field, inside, optional, typed
 from k3s_rootless.printable import printable
-from k3s_rootless.record import dataclass
 
 MOST_FORWARDS = 2 * 65535
 """Each port of each of two protocols; K3s never sets a parent IP."""

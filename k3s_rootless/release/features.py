@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
-from k3s_rootless.record import dataclass
 from k3s_rootless.release.version import Version, parse
 
 

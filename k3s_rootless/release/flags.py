@@ -7,9 +7,8 @@ K3s takes a flag as `--flag value`, `--flag=value` or, for short ones, `-d value
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from k3s_rootless.record import dataclass
 
 HTTPS_PORT = 6443
 POD_RANGE = "10.42.0.0/16"

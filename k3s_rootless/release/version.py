@@ -6,8 +6,7 @@ SemVer says that what stands after `+` does not order; K3s counts it all the sam
 from __future__ import annotations
 
 import re
-
-from k3s_rootless.record import dataclass, field
+from dataclasses import dataclass, field
 
 # `k3s version v1.33.4+k3s1 (148243c4)`: the program name is that of the file, whatever it is called
 # (K3s main.go and scripts/version.sh, tags v0.9.1 to v1.36).

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from k3s_rootless.observation import Observed
-from k3s_rootless.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

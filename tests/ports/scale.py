@@ -77,7 +77,7 @@ def main(directory: Path) -> None:
     peer = UnixPeer(directory / "socket")
     forwards = Known(rootlesskit.forwards(peer, 20))
     listed = Known(services.service_ports(peer, 20))
-    host = Known(sockets.of_tables(directory))
+    host = Known(sockets.listeners(proc_net=directory))
     running = Running(ServerSettings(Path("/d"), Path("/k")), parse("v1.36.0+k3s1"), 1000)
     found = exposure.join(Sources(forwards, listed, host, host), running)
     document = ports_document.document(found, found.rows, Known(()))

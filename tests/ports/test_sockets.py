@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import diagnosis, sockets
-from k3s_rootless.ports.diagnosis import Kind
+from k3s_rootless.ports import sockets
 from k3s_rootless.ports.facts import Listener
 
 UID = os.getuid()
@@ -59,50 +58,20 @@ def test_real_sockets_are_found_with_owner_and_inode(bound: dict[str, socket.soc
     assert list(found) == sorted(found, key=lambda one: (one.proto, one.port, one.address))
 
 
-def test_both_ways_tell_the_same(bound: dict[str, socket.socket]) -> None:
-    by_kernel, by_tables = (
-        {one for one in found if one.uid == UID and one.inode in {os.fstat(own.fileno()).st_ino for own in bound.values()}}
-        for found in (sockets.listeners(), sockets.of_tables(Path("/proc/self/net")))
-    )
+def test_it_works_where_an_event_loop_runs(bound: dict[str, socket.socket]) -> None:
+    async def ask() -> set[Listener]:
+        return set(sockets.listeners())
 
-    assert expected(bound) == by_kernel == by_tables
+    assert expected(bound) <= asyncio.run(ask())
 
 
-def test_a_kind_that_the_kernel_does_not_know_is_refused_and_not_empty() -> None:
-    with pytest.raises(OSError, match="No such file or directory"):
-        diagnosis.ask([Kind(socket.AF_INET, 250, 10)])
+@pytest.mark.parametrize("crowded", [0, 10**9], ids=["the kernel's diagnosis", "/proc/net"])
+def test_both_ways_tell_the_same(bound: dict[str, socket.socket], crowded: int) -> None:
+    assert expected(bound) <= set(sockets.listeners(crowded=crowded))
 
 
-# Under a filter of system calls, or in a kernel without it, there is no diagnosis: this process may open no netlink socket.
-_WITHOUT = """
-import socket, sys
-made = socket.socket
-def refuse(event, args):
-    if event == "socket.__new__" and args[1] == socket.AF_NETLINK:
-        raise OSError(97, "refused")
-sys.addaudithook(refuse)
-from k3s_rootless.ports import diagnosis, sockets
-from k3s_rootless.ports.diagnosis import Kind
-listening = made(socket.AF_INET, socket.SOCK_STREAM)
-listening.bind(("127.0.0.1", 0))
-listening.listen()
-print(listening.getsockname()[1] in {one.port for one in sockets.listeners()})
-"""
-
-
-def test_without_an_answer_of_the_kernel_proc_is_read() -> None:
-    done = subprocess.run([sys.executable, "-c", _WITHOUT], capture_output=True, text=True, check=False)
-
-    assert (0, "True\n") == (done.returncode, done.stdout), done.stderr
-
-
-def test_an_answer_of_many_parts_is_read_to_its_end() -> None:
-    with ExitStack() as stack:
-        made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(600)]
-        for one in made:
-            one.bind(("127.0.0.1", 0))
-
-        assert {one.getsockname()[1] for one in made} <= {one.port for one in sockets.listeners()}
+def test_without_an_answer_of_the_kernel_proc_tells_the_same(bound: dict[str, socket.socket]) -> None:
+    assert expected(bound) <= set(sockets.listeners(timeout=0, crowded=0))
 
 
 def test_the_sockets_of_a_process_are_those_of_its_namespace(bound: dict[str, socket.socket]) -> None:
@@ -130,7 +99,7 @@ def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_text(HEAD + row)
     (tmp_path / "udp").write_text(HEAD)
 
-    assert sockets.of_tables(tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
+    assert sockets.listeners(proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
 
 
 @pytest.mark.parametrize("content", [None, "rubbish\n", f"{HEAD} 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "\x00\xff"])
@@ -139,4 +108,4 @@ def test_when_nobody_could_look_that_is_said(tmp_path: Path, content: str | None
         (tmp_path / "tcp").write_text(content, "latin-1")
 
     with pytest.raises(RootlessError, match=r"^cannot list the sockets: "):
-        sockets.of_tables(tmp_path)
+        sockets.listeners(proc_net=tmp_path)
