@@ -48,7 +48,7 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     args += [f"--{name}={value}" for name, value in (("since", query.since), ("grep", query.grep)) if value is not None]
     if query.after is not None:
         args.append(f"--after-cursor={query.after}")
-    args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow)) if asked]
+    args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow), ("no-tail", query.whole)) if asked]
     return args + _matches(query)
 
 
