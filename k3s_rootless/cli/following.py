@@ -12,6 +12,7 @@ from k3s_rootless.journal.facts import Entry
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.journal.facts import Query
     from k3s_rootless.service.facts import UnitState
 
 _TAIL = 10
@@ -33,14 +34,9 @@ class Wanted:
     as_json: bool
 
     @property
-    def past(self) -> Wanted:
-        """The same of what was said already."""
-        return replace(self, follow=False)
-
-    @property
     def filtered(self) -> bool:
-        """Whether lines are left out after they were read."""
-        return self.level is not None or self.component is not None
+        """Whether the last lines can only be counted after they were read."""
+        return self.level is not None or self.component is not None or self.grep is not None
 
     def holds(self, line: lines.Line) -> bool:
         """Tell whether a line is asked for."""
@@ -55,19 +51,34 @@ def journal(session: Session, wanted: Wanted, *, invocation: str | None, since: 
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
 
-    # Of a filtered journal, the last lines are those that pass the filter: journalctl cannot count them.
-    count = None if wanted.filtered else wanted.count
-    query = Query(session.uid, invocation, count, since, boot=boot, follow=wanted.follow, grep=wanted.grep)
+    query = Query(session.uid, invocation, wanted.count, since, boot=boot, follow=wanted.follow, grep=wanted.grep)
     if wanted.raw:
-        command.replace(reader.plain(query), session.environ)
-    last = wanted.count if wanted.filtered else None
-    if wanted.follow and wanted.filtered:
-        heard: list[str | None] = [None]
-        with reader.read(replace(query, follow=False)) as entries:
-            show(wanted.past, _noting(entries, heard), last=_TAIL if last is None and since is None else last)
-        query, last = replace(query, after=heard[0], since=None if heard[0] else since, whole=True), None
-    with reader.read(query) as entries:
-        show(wanted, entries, last=last)
+        command.replace(reader.plain(replace(query, invocation=None) if wanted.follow else query), session.environ)
+    heard: list[str | None] = [None]
+    with reader.read(_past(wanted, query)) as entries:
+        last = _TAIL if wanted.follow and wanted.count is None and since is None else wanted.count
+        show(wanted, _noting(entries, heard), past=True, last=last if wanted.filtered else None)
+    if heard == [None] and invocation and wanted.grep is None and wanted.count != 0 and reader.hidden():
+        # systemd's own word on a start is always there: where the disk keeps old files, a new journal in memory is not seen.
+        session.report.story(f"this user can read nothing of this start in the journal\n{reader.HINT}")
+    if wanted.follow:
+        with reader.read(_coming(query, heard[0])) as entries:
+            show(wanted, entries)
+
+
+def _past(wanted: Wanted, query: Query) -> Query:
+    # Of a filtered journal, the last lines are those that pass the filter, which journalctl cannot count; those that it finds
+    # by a pattern it gives in reverse (journalctl(1), --grep with --lines).
+    tail = _TAIL if wanted.follow and query.since is None else None
+    count = wanted.count if wanted.count is not None else tail
+    return replace(query, follow=False, lines=None if wanted.filtered else count)
+
+
+def _coming(query: Query, cursor: str | None) -> Query:
+    # Of each start that comes: whoever follows a K3s that dies wants to see it come back.
+    if cursor is None and query.since is None:
+        return replace(query, invocation=None, lines=0)
+    return replace(query, invocation=None, lines=None, after=cursor, since=None if cursor else query.since, whole=True)
 
 
 def containerd(session: Session, wanted: Wanted) -> None:
@@ -82,7 +93,7 @@ def containerd(session: Session, wanted: Wanted) -> None:
     found = _search(wanted.grep)
     with Reading(path) as entries:
         last = _TAIL if wanted.follow and wanted.count is None else wanted.count
-        show(wanted.past, found(since(entries, state.started if state else None)), last=last)
+        show(wanted, found(since(entries, state.started if state else None)), past=True, last=last)
     if wanted.follow:
         with Reading(path, start=entries.end, follow=True) as coming:
             show(wanted, found(coming))
@@ -125,20 +136,20 @@ def _noting(entries: Iterable[Entry], heard: list[str | None]) -> Iterator[Entry
         yield entry
 
 
-def show(wanted: Wanted, entries: Iterable[Entry], *, last: int | None = None) -> None:
-    """Write the entries that are asked for, or the `last` of them, each at once where they are followed."""
+def show(wanted: Wanted, entries: Iterable[Entry], *, past: bool = False, last: int | None = None) -> None:
+    """Write the entries that are asked for, each at once where they are followed; of the `past`, the `last` of them."""
     from k3s_rootless.cli import stream
 
     found = ((entry, line) for entry in entries if wanted.holds(line := _line(entry)))
     kept: Iterable[tuple[Entry, lines.Line]] = found
-    if last is not None and not wanted.follow:
+    if last is not None:
         from collections import deque
 
         kept = deque(found, maxlen=min(last, _FILTERED_LINES))
     if wanted.as_json:
         stream.write((stream.json_line(_document(*one)) for one in kept), at_once=wanted.follow)
     else:
-        stream.write(_rendered(kept, fold=not wanted.follow), at_once=wanted.follow)
+        stream.write(_rendered(kept, fold=past), at_once=wanted.follow)
 
 
 def _line(entry: Entry) -> lines.Line:

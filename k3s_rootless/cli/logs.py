@@ -14,7 +14,7 @@ _COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "syst
 
 
 @click.command("logs")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, of later starts too.")
 @click.option("-n", "--lines", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option("--previous", is_flag=True, help="The start before this one.")
 @click.option("--since", metavar="TIME", help="All starts from this time on: `1 hour ago`, `09:00`, `2026-11-23`.")
