@@ -41,7 +41,9 @@ _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
 def of_unit(ending: Ending) -> Cause | None:
     """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
     if ending.load_state == "masked":
-        remedy = user("let it be started again", "systemctl --user unmask k3s-rootless.service", "k3s-rootless up")
+        # Each of the two leaves the other's link alone (systemctl(1)).
+        unmask = ("systemctl --user unmask k3s-rootless.service", "systemctl --user unmask --runtime k3s-rootless.service")
+        remedy = user("let it be started again", *unmask, "k3s-rootless up")
         return _told(
             "unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy, _UNIT_CHECK
         )

@@ -16,7 +16,7 @@ from typing import Any
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
 from k3s_rootless.preflight.checks import CHECKS
-from tests.life.causes import CASES, LAB, SERVER, both, dies, drop_in, no_drop_in, nothing, order
+from tests.life.causes import CASES, LAB, SERVER, both, dies, drop_in, mask, no_drop_in, nothing, order, unmask
 from tests.life.conftest import UNIT, Tool
 from tests.machine import TOOL
 
@@ -107,25 +107,18 @@ def slowly(**orders: object) -> Step:
     return lambda tool: tool.order(**orders)
 
 
-def mask(tool: Tool) -> None:
-    """Mask the unit, for as long as the session lasts."""
-    tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
-    tool.machine.user("sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}").check_returncode()
-
-
-def unmask(tool: Tool) -> None:
-    """Undo that."""
-    script = f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv {UNIT}.away {UNIT}"
-    tool.machine.user("sh", "-c", f"{script}; systemctl --user daemon-reload").check_returncode()
-
-
 def _known() -> Iterator[Way]:
     # Each cause that `diagnose` is tried with.
     titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
     titles |= {identifier(status): title(status) for status in STEPS if status != 203}
     for number, case in enumerate(CASES):
         # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
-        if case.breaks is nothing or (case.id == "exec-failed" and not case.by_hand) or not case.machines >= LAB:
+        if (
+            case.apart
+            or case.breaks is nothing
+            or (case.id == "exec-failed" and not case.seen.endswith(".conf"))
+            or not case.machines >= LAB
+        ):
             continue
         waits = _WAITS.get(case.id)
         yield Way(
@@ -243,7 +236,7 @@ _OWN = (
 def _refused() -> Iterator[Way]:
     # What `check` sees before the start, when nobody asks to ignore it.
     for case in CASES:
-        if case.check in _FATAL and case.machines >= LAB and case.relents is nothing:
+        if not case.apart and case.check in _FATAL and case.machines >= LAB and case.relents is nothing:
             code = {"administrator": 6, "user": 5}[case.mender]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
             yield Way(f"before-{case.id}-{case.check}", what, case.breaks, case.undo, code, truth=None, ignore=())
