@@ -222,7 +222,10 @@ class UserManager:
         while job not in self._signals.jobs:
             left = deadline - time.monotonic()
             if left <= 0:
-                hint = f"look at it with: systemctl --user status {body[0]}"
+                # K3s may wait for ever for a child that is gone, and its unit sets no limit (seen early in a start).
+                ends = f"end it: systemctl --user kill --signal=SIGKILL {body[0]}"
+                looks = f"look at it with: systemctl --user status {body[0]}"
+                hint = ends if member == "StopUnit" else looks
                 raise SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)
             # In short turns: a bus that dies makes no signal.
             await self._wait_change(min(left, 1.0))

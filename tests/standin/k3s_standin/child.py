@@ -75,7 +75,7 @@ class Child:
             return fatal.code
         self._milestones.mark("stopping")
         time.sleep(self._orders.stop_delay)
-        return 0
+        return self._orders.stop_exit
 
     def _start(self) -> None:
         self._check_release()
