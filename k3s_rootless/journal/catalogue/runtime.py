@@ -53,6 +53,18 @@ FAILURES = (
         check="security.selinux",
     ),
     Failure(
+        "kmsg-missing",
+        "/dev/kmsg is not there, as in many containers",
+        "K3s covers it with /dev/null where it may not read it, which takes something to cover",
+        administrator(
+            "pass /dev/kmsg on to the container, or let a link to /dev/null stand for it",
+            "echo 'L /dev/kmsg - - - - null' | sudo tee /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
+            "sudo systemd-tmpfiles --create /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
+        ),
+        (sign("no such file or directory", r'level=fatal msg="(Error: )?no such file or directory"$'),),
+        check="device.kmsg",
+    ),
+    Failure(
         "nested",
         "the container or machine around K3s withholds something: {what}",
         "Docker, LXC and Proxmox mask files of /proc and /sys, and devices",

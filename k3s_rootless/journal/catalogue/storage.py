@@ -115,7 +115,13 @@ FAILURES = (
                 "could not find device with major",
                 r"could not find device with major: \d+, minor: \d+ in cached partitions map",
             ),
-            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.NOTE),
+            # Each start says it once, before containerd's first statistics are there.
+            sign(
+                "invalid capacity 0",
+                r"failed multiple times in a row\W.{0,20}invalid capacity 0 on image filesystem",
+                weight=Weight.NOTE,
+            ),
+            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.BENIGN),
         ),
     ),
     Failure(
