@@ -161,6 +161,8 @@ def volatile(installed: Tool) -> Iterator[Tool]:
         root("gpasswd", "--delete", USER, "systemd-journal")
         restored = f"umount /var/log/journal; rm {configuration}; systemctl restart systemd-journald"
         root("sh", "-c", f"{restored}; journalctl --flush").check_returncode()
+        # What was in memory is system's now: of a start of before, its user can read nothing.
+        assert 0 == installed("restart").returncode
 
 
 def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> None:
