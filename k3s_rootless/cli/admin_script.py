@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3s_rootless import __version__
+from k3s_rootless.errors import UnsupportedHost
 from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.preflight import nixos, script
 
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
 
 
 def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
-    """Answer with the script alone, so that it can be written to a file; whatever else there is to say goes to stderr."""
+    """Answer with the script alone, so that it can be written to a file; whatever else there is to say goes to stderr.
+
+    Raises UnsupportedHost where no script would do: what it changes would be for nothing.
+    """
     from k3s_rootless.preflight import probes
+
+    if not undo and (lost := _lost(findings)):
+        raise UnsupportedHost(
+            f"no script makes this host run rootless K3s: {lost.check}: {lost.reason}",
+            hint=lost.remedy.text if lost.remedy else None,
+        )
 
     host = script.Host(session.user, session.uid, probes.distribution(session.paths.root), __version__)
     mended = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
@@ -38,6 +48,11 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
         session.report.answer(text.rstrip("\n"))
     covered = [one.check for ones in asked.values() for one in ones]
     session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
+
+
+def _lost(findings: Sequence[Finding]) -> Finding | None:
+    nobodys = (one for one in findings if one.verdict is Verdict.FAIL and one.remedy and one.remedy.mender is Mender.NOBODY)
+    return next(nobodys, None)
 
 
 def _who(mender: Mender) -> str:

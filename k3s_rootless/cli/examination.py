@@ -1,7 +1,8 @@
 """Reads what the checks need: each probe in a thread of its own, within its own time, and allowed to fail alone.
 
-Those that need nothing else begin at once, and run while the bus is loaded and asked; those that need to know the unit (its
-data directory, its ports) begin when systemd has answered. What hangs or fails is unknown, with its reason.
+k3s takes longest, and begins at once, while the bus is loaded. The others run while systemd is asked, which is waiting; those
+that need to know the unit (its data directory, its ports) begin when it has answered. What hangs or fails is unknown, with its
+reason.
 """
 
 from __future__ import annotations
@@ -14,20 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import environment_problems, first_start, together
+from k3s_rootless.cli import first_start, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight import (
-    confinement,
-    kernel_probes,
-    network_probes,
-    probes,
-    session_probes,
-    storage_probes,
-    trial,
-)
+from k3s_rootless.preflight import probes, trial
 from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
 from k3s_rootless.preflight.records import Held, Unit
 from k3s_rootless.release.flags import ServerSettings
@@ -61,8 +54,7 @@ class Examination:
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
         # Before the first thread: it forks.
         self._trying = trial.Trying() if self.needs("trial") else None
-        for name, ask in self._first().items():
-            self._begin(name, ask)
+        self._begin("k3s", partial(probes.k3s_binary, session.environ, unit_search(session.paths.root), session.paths.home))
 
     def needs(self, *names: str) -> bool:
         """Tell whether one of these facts is asked for."""
@@ -71,6 +63,8 @@ class Examination:
     def finish(self, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
         """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none."""
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
+        for name, ask in self._first().items():
+            self._begin(name, ask)
         unit: Observed[UnitState] = self._unit(manager) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
         server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
@@ -112,9 +106,10 @@ class Examination:
             return Unknown(f"the probe of {name}: {error.message}")
 
     def _first(self) -> Mapping[str, Callable[[], Any]]:
+        from k3s_rootless.preflight import kernel_probes, network_probes, session_probes
+
         session, root, search = self.session, self.session.paths.root, unit_search(self.session.paths.root)
         return {
-            "k3s": partial(probes.k3s_binary, session.environ, search, session.paths.home),
             "cgroup": partial(probes.cgroup_mode, root),
             "sysctls": partial(probes.sysctls, root),
             **{name: partial(probes.map_program, name, search, root) for name in ("newuidmap", "newgidmap")},
@@ -137,6 +132,9 @@ class Examination:
     def _second(
         self, server: ServerSettings, unit: Observed[UnitState], manager: UserManager | None
     ) -> Mapping[str, Callable[[], Any]]:
+        from k3s_rootless.cli import environment_problems
+        from k3s_rootless.preflight import session_probes, storage_probes
+
         paths = self.session.paths
         groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
         environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
@@ -184,6 +182,8 @@ class Examination:
         return self._trying.finish(programs, ranges)
 
     def _confined(self) -> Any:  # noqa: ANN401 (Observed[Confinement])
+        from k3s_rootless.preflight import confinement
+
         found = self._answer("k3s")
         return confinement.confinement(self.session.paths.root, None if isinstance(found, Unknown) else found.path)
 

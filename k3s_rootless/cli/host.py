@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cli.examination import Examination
 from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, RootlessError, UnsupportedHost
 from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
-from k3s_rootless.preflight import checks, remedies
-from k3s_rootless.preflight.facts import Facts
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.preflight.facts import Facts
     from k3s_rootless.preflight.judgement import Check
     from k3s_rootless.service.facts import ControllerReach
     from k3s_rootless.service.systemd import UserManager
@@ -24,19 +23,23 @@ _OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
 
 def asked(ids: Sequence[str]) -> tuple[Check, ...]:
     """Give the checks that ids or groups name; none stands for all."""
+    from k3s_rootless.preflight import checks
+
     return tuple(check for check in checks.CHECKS if not ids or any(matches(check.id, one) for one in ids))
 
 
 def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Examine the host for these checks, reading only what they need, and judge it."""
-    wanted = asked(ids)
-    begun = Examination(session, frozenset().union(*(check.needs for check in wanted)) if ids else None)
+    # Where everything is asked, the judges are loaded while the probes look.
+    begun = Examination(session, frozenset().union(*(check.needs for check in asked(ids))) if ids else None)
     try:
         with session.manager() if begun.needs(*_OF_MANAGER) else nullcontext() as manager:
             facts, _ = begun.finish(manager)
     except RootlessError as error:
         facts, _ = begun.finish(None, error.message)
-    return checks.judge(facts, wanted)
+    from k3s_rootless.preflight import checks
+
+    return checks.judge(facts, asked(ids))
 
 
 def examine(session: Session, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
@@ -46,6 +49,8 @@ def examine(session: Session, manager: UserManager | None, reason: str = "") -> 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """Judge the host by all checks."""
+    from k3s_rootless.preflight import checks
+
     return checks.judge(facts)
 
 
@@ -66,6 +71,8 @@ def heeded(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding
 
 def left_to_up(finding: Finding) -> bool:
     """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit that its plan judges."""
+    from k3s_rootless.preflight import remedies
+
     return finding.remedy == remedies.reexecute() or finding.check == "unit.state"
 
 
@@ -105,6 +112,10 @@ def require_k3s(session: Session, findings: Sequence[Finding]) -> None:
 
 def require_known(ids: Sequence[str]) -> None:
     """Refuse an id that names no check and no group of checks. Raises UsageError."""
+    if not ids:
+        return
+    from k3s_rootless.preflight import checks
+
     words = [check.id.split(".") for check in checks.CHECKS]
     known = {".".join(parts[:length]) for parts in words for length in range(1, len(parts) + 1)}
     for asked in ids:

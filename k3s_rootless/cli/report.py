@@ -154,7 +154,7 @@ class Report:
             yield Screen(console, live)
 
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
-        """Show findings as a tree: what needs doing first, and what mends several of them once, behind the last of them."""
+        """Show findings as a tree: what needs doing first, and what mends several once, behind the last of the gravest."""
         if self.json_for is not None and not to_stderr:
             return
         if self.eventful:
@@ -163,20 +163,22 @@ class Report:
             return
         order = ("fail", "unknown", "warn", "info", "pass")
         ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))
-        last = {one.remedy: one.check for one in ordered if one.remedy}
+        gravest = {one.remedy: one.verdict for one in reversed(ordered) if one.remedy}
+        last = {one.remedy: one.check for one in ordered if one.remedy and one.verdict is gravest[one.remedy]}
         passed = [one for one in ordered if one.verdict.value == "pass"]
         folded = len(passed) > _MOST_PASSED
         for one in ordered[: len(ordered) - len(passed)] if folded else ordered:
-            self._finding(one, err=to_stderr, mended=one.remedy is not None and last[one.remedy] == one.check)
+            behind, told = (last[one.remedy], gravest[one.remedy] is not one.verdict) if one.remedy else ("", False)
+            self._finding(one, err=to_stderr, behind=behind, told=told)
         for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
             names = [one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")]
             click.echo(f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}", err=to_stderr)
 
-    def _finding(self, one: Finding, *, err: bool, mended: bool) -> None:
+    def _finding(self, one: Finding, *, err: bool, behind: str, told: bool) -> None:
         verdict = styled(f"{one.verdict.value:<8}", fg=STYLES[one.verdict.value])
         observed = styled(safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
         click.echo(f"{verdict}{one.title}  {observed}".rstrip(), err=err)
-        for detail in _details(one, mended=mended):
+        for detail in _details(one, behind, told=told):
             click.echo(f"        {detail}", err=err)
 
 
@@ -214,11 +216,13 @@ def _narrowed(
     return [head[at] for at in shown], [tuple(row[at] for at in shown) for row in rows]
 
 
-def _details(finding: Finding, *, mended: bool) -> list[str]:
+def _details(finding: Finding, behind: str, *, told: bool) -> list[str]:
     if finding.verdict.value == "pass":
         return []
     lines = [f"{safe(finding.reason)} ({finding.check}{', ' + safe(finding.source) if finding.source else ''})"]
-    if finding.remedy and mended:
+    if finding.remedy and told:
+        lines.append(f"{finding.remedy.mender.value}: the same as for {behind}")
+    elif finding.remedy and behind == finding.check:
         lines.append(f"{finding.remedy.mender.value}: {safe(finding.remedy.text)}")
         # What nothing needs to be done about is told in a line; the commands are in the JSON.
         commands = () if finding.verdict.value == "info" else finding.remedy.commands

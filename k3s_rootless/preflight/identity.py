@@ -15,8 +15,8 @@ from k3s_rootless.preflight.namespaces import confined_itself
 from k3s_rootless.preflight.records import Process, Trial
 
 check = Checklist()
-NEEDED_IDS = 65536
-"""K3s maps the user and this many ids; `nobody` in images is 65534."""
+_PAUSE_ID = 65535
+"""The user of Kubernetes' pause image (its build/pause/Dockerfile); with the user's own id as 0, it takes as many ids."""
 
 
 def _map_program(name: str) -> Callable[[Facts], Judgement]:
@@ -116,8 +116,8 @@ def _subids(kind: str) -> Callable[[Facts], Judgement]:
         observed = ", ".join(f"{one.start}:{one.count}" for one in found.value) or "none"
         if total == 0:
             return failed(observed, f"no {kind} range for {facts.user}", remedies.subids(facts.user), found.source)
-        if total < NEEDED_IDS:
-            reason = f"{total} ids are fewer than the {NEEDED_IDS} that images expect"
+        if total < _PAUSE_ID:
+            reason = f"nothing can run as {_PAUSE_ID}, as the pause image of each pod does: K3s starts, and no pod"
             return failed(observed, reason, remedies.subids(facts.user), found.source)
         if _overlap(found.value):
             reason = "ranges overlap, and the kernel maps no id twice: newuidmap fails (rootlesskit #229)"

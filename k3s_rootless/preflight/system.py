@@ -23,6 +23,8 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Caller, Machine, Problem, Unit
+from k3s_rootless.release import features
+from k3s_rootless.release.version import Version
 
 check = Checklist()
 
@@ -93,12 +95,20 @@ def _delegation(controller: str) -> Callable[[Facts], Judgement]:
         if controller in reach.effective.value:
             return passed("delegated", reach.effective.source)
         observed, reason, remedy = _missing(controller, facts)
+        if controller == "pids" and _runs_without_pids(facts.k3s.version):
+            reason = f"{reason}; this release then runs its pods without limits"
+            return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
         if controller == "io":
             # K3s starts without io (its pkg/cgroups validates cpu, cpuset and memory, the kubelet pids).
             return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
         return failed(observed, reason, remedy, reach.effective.source)
 
     return judge_controller
+
+
+def _runs_without_pids(version: Observed[Version] | None) -> bool:
+    # Its kubelet then has no cgroup driver, which later releases refuse (K3s #4065); cpu, cpuset and memory v1.21 dies without.
+    return isinstance(version, Known) and not features.CONTROLLERS_REQUIRED.holds(version.value)
 
 
 def _missing(controller: str, facts: Facts) -> tuple[str, str, Remedy]:
@@ -121,7 +131,8 @@ def _has(controllers: Observed[frozenset[str]], controller: str) -> bool:
 
 for _name in ("cpu", "cpuset", "memory", "pids", "io"):
     _worst = DEGRADED if _name == "io" else FATAL
-    check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated", _worst, "delegation")(_delegation(_name))
+    _facts = ("delegation", "k3s") if _name == "pids" else ("delegation",)
+    check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated", _worst, *_facts)(_delegation(_name))
 
 
 @check.seen("systemd.version", "systemd can delegate cpuset", FATAL, "user_manager")

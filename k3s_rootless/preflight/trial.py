@@ -66,6 +66,8 @@ class Trying:
         """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and tell how it all went."""
         if self._problem:
             return Unknown(self._problem)
+        # From now on: the child made its namespaces while nobody waited for it.
+        self._begun = time.monotonic()
         try:
             return self._finish(programs, ranges)
         finally:

@@ -17,16 +17,21 @@ from k3s_rootless.service import system_manager, systemd
 from k3s_rootless.service.facts import ControllerReach
 
 _PROBE_MICROSECONDS = 15_000_000
+_SHARED_OUT = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+_NOT_NEEDED = Unknown("nothing is lacking that it could explain")
 
 
 def reach(manager: systemd.UserManager, uid: int, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
-    """Look at all four places; each can be unknown by itself."""
-    return ControllerReach(
-        kernel=_controllers(mount),
-        configured=_configured(uid),
-        realized=_controllers(mount / manager.control_group.lstrip("/")),
-        effective=_effective(manager, mount),
-    )
+    """Look at all four places; each can be unknown by itself.
+
+    The configuration is asked for only where a controller that the kernel offers reaches neither the user manager's cgroup nor
+    a unit: it tells nothing else, and takes a connection of its own to the system bus.
+    """
+    kernel, realized = _controllers(mount), _controllers(mount / manager.control_group.lstrip("/"))
+    effective = _effective(manager, mount)
+    offered = kernel.value & _SHARED_OUT if isinstance(kernel, Known) else _SHARED_OUT
+    lacking = offered.difference(*(found.value for found in (realized, effective) if isinstance(found, Known)))
+    return ControllerReach(kernel, _configured(uid) if lacking else _NOT_NEEDED, realized, effective)
 
 
 def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:

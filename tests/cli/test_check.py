@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
-from k3s_rootless.cli import check, examination, host
+from k3s_rootless.cli import admin_script, check, examination, host
 from k3s_rootless.cli.report import Report
 from k3s_rootless.cli.session import Session
+from k3s_rootless.errors import UnsupportedHost
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.paths import Paths
@@ -26,8 +27,8 @@ from k3s_rootless.preflight import checks
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Problem
 from tests.preflight.rows import ROWS
-from tests.preflight.trees import write
-from tests.strategies import HEALTHY, any_facts
+from tests.preflight.trees import HOSTS, write
+from tests.strategies import HEALTHY, any_facts, sysctl
 
 PROJECT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((PROJECT / "docs/reference/schemas/check-v1.json").read_text())
@@ -199,6 +200,11 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
 
     assert text.count("not delegated") == 5
     assert text.count("60-k3s-rootless.conf") == 1
+    lines = text.splitlines()
+    script = next(number for number, line in enumerate(lines) if "60-k3s-rootless.conf" in line)
+    warning = next(number for number, line in enumerate(lines) if line.startswith("warn"))
+    assert script < warning, "a failure has its remedy before the next warning"
+    assert "administrator: the same as for cgroup.delegation.pids" in lines[warning + 2]
 
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
@@ -208,3 +214,15 @@ def test_colour_is_only_added_where_it_is_wanted() -> None:
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, cwd=PROJECT
         )
         assert ("\x1b" in done.stdout) is coloured
+
+
+def test_where_nobody_can_mend_it_there_is_no_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alpine has no systemd: what else is missing there is not worth a change of the host."""
+    here = session(HOSTS["Alpine"].plant(tmp_path))
+    found = checks.judge(replace(sysctl("net.ipv4.ip_forward", Known("0")), systemd_booted=False))
+
+    with pytest.raises(UnsupportedHost, match=r"systemd\.booted"):
+        admin_script.give(here, found, undo=False)
+    assert "" == capsys.readouterr().out
+    admin_script.give(here, [one for one in found if one.check != "systemd.booted"], undo=False)
+    assert "net.ipv4.ip_forward" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Small trees of files for the probes to read, and what is known of the hosts of fourteen kinds.
+"""Small trees of files for the probes to read, and what is known of the hosts of fifteen kinds.
 
 `Host.provenance` says where the values are from; what no document or machine showed is named under `assumed`.
 """
@@ -62,6 +62,7 @@ class Host:
     offered: str = "cpuset cpu io memory hugetlb pids rdma misc"
     delegated: str = "cpu memory pids"
     label: str = ""
+    booted: bool = True
 
     def plant(self, root: Path) -> Path:
         """Write the tree of this host."""
@@ -92,7 +93,8 @@ class Host:
             write(root / path, content)
         for path in self.programs:
             program(root / path, 0o4755 if "idmap" in path else 0o755)
-        (root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        if self.booted:
+            (root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
         (root / "var/log/journal").mkdir(parents=True, exist_ok=True)
         return root
 
@@ -266,6 +268,29 @@ HOSTS: Mapping[str, Host] = {
         verdicts={**_STOCK, **_FORWARDING, "snapshotter.mount_fuse3": "fail"},
         provenance="nixpkgs #385044 for delegation; newuidmap in /run/wrappers/bin, modules in /run/booted-system",
         assumed="the numbers of kernel and systemd; subordinate ids by users.users.alice.autoSubUidGidRange",
+    ),
+    "Alpine": Host(
+        release="ID=alpine\nVERSION_ID=3.22.2\n",
+        kernel="6.12.58-0-lts",
+        systemd="",
+        booted=False,
+        files={"proc/sys/net/ipv4/ping_group_range": "999\t59999\n"},
+        programs=(),
+        subid="",
+        verdicts={
+            **_STOCK,
+            **_FORWARDING,
+            "systemd.booted": "fail",
+            "systemd.user": "fail",
+            "systemd.version": "unknown",
+            "uidmap.newuidmap": "fail",
+            "uidmap.newgidmap": "fail",
+            "subid.subuid": "fail",
+            "subid.subgid": "fail",
+            "snapshotter.mount_fuse3": "fail",
+        },
+        provenance="its init is OpenRC; newuidmap comes with shadow-uidmap, mount.fuse3 with fuse3; /etc/subuid is empty",
+        assumed="the numbers of kernel and release; what it would delegate, since it has no user manager; its groups for ping",
     ),
     "Raspberry Pi OS": Host(
         release='ID=debian\nVERSION_ID="12"\n',

@@ -38,7 +38,20 @@ def test_what_reaches_a_unit_is_seen_in_a_unit(fake: Session, manager: UserManag
     assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
     assert value(found.realized) == "cpu cpuset io memory pids"
     assert value(found.effective) == "memory pids"
+    assert found.configured == Unknown("nothing is lacking that it could explain")
+
+
+def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text("cpu io memory pids\n")
+    fake.order(effective="cpu io memory pids")
+
+    found = delegation.reach(manager, 65533, mount)
+
+    # There is no such user, and on most machines of tests no system bus either: it was asked, and did not know.
     assert isinstance(found.configured, Unknown)
+    assert found.configured != Unknown("nothing is lacking that it could explain")
 
 
 def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(fake: Session, manager: UserManager, mount: Path) -> None:

@@ -90,6 +90,13 @@ FAILURES = (
         elsewhere("put the data where you may write and run programs"),
         (
             sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
+            # Since Go 1.20 LookPath passes over what the kernel would not run.
+            sign('"k3s-server', r'exec: "k3s-\w{1,32}": executable file not found in \$PATH'),
+            sign(
+                "extracting data: ",
+                r"extracting data: (read-only file system|no such file or directory)",
+                "the data directory cannot be written",
+            ),
             sign("permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"),
             sign(
                 "directory under /tmp",
@@ -138,6 +145,7 @@ FAILURES = (
             ),
             sign("garbage collect required", r"failed to garbage collect required amount of images", weight=Weight.SURVIVED),
             sign("[DiskPressure]", r"condition: \[DiskPressure\]", "the node is under disk pressure", weight=Weight.SURVIVED),
+            sign("extracting data: ", r"extracting data: .{0,400}?no space left on device", "K3s has no room to unpack itself"),
             sign("disk quota exceeded", r"disk quota exceeded", weight=Weight.SURVIVED),
             sign("no space left on device", r"(?<!/proc/self/exe: )no space left on device", weight=Weight.SURVIVED),
         ),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import platform
+import re
 import socket
 
 from . import kernel, objects, settings
 from .cluster import Object
 from .flags import Flags
-from .journal import Fatal
+from .journal import Fatal, klog
 from .milestones import Milestones
 from .orders import Orders
 from .story import Story
@@ -18,6 +19,11 @@ from .watching import Context
 
 _RETRY = 2.0
 _TAP_OFFSET = 100
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "and must start and end with an alphanumeric character"
+)
 
 
 class Agent:
@@ -39,6 +45,7 @@ class Agent:
             self._wait_for_snapshotter()
         self._story.kubelet(self._name)
         self._sleep(self._orders.node_delay)
+        self._wait_for_a_name()
         self._put_node(ready=False)
         self._milestones.mark("node-registered")
         self._story.registered(self._name)
@@ -68,6 +75,14 @@ class Agent:
                 self._context.journal.info(f"Waiting to retrieve agent configuration; server is not ready: {error}")
             else:
                 self._context.journal.error(f"Failed to configure agent: {error}")
+            self._sleep(_RETRY)
+
+    def _wait_for_a_name(self) -> None:
+        # for ever: the API server takes no such name, and the kubelet asks again
+        while not SUBDOMAIN.fullmatch(self._name):
+            why = f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value: \\"{self._name}\\": {_RULE}'
+            said = f'"Unable to register node with API server" err="{why}" node="{self._name}"'
+            self._context.journal.raw(klog("E", "kubelet_node_status.go:107", said))
             self._sleep(_RETRY)
 
     def _put_node(self, *, ready: bool) -> None:

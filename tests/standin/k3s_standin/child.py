@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TypeVar
 
 from . import certificates, cluster, faults, kernel, kubeconfig, objects
-from .agent import Agent
+from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
 from .flags import Flags
@@ -110,7 +110,9 @@ class Child:
 
     def _serve(self) -> Context:
         name = self._flags.text("node-name") or socket.gethostname().lower()
-        issued = certificates.prepare(self._data_dir / "server" / "tls", (name,))
+        # the library that issues them takes no other names
+        names = (name,) if SUBDOMAIN.fullmatch(name) else ()
+        issued = certificates.prepare(self._data_dir / "server" / "tls", names)
         state, kept = cluster.load(self._state)
         verbs = Verbs(state)
         context = Context(

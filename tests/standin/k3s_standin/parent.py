@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import faults, settings
+from . import faults, settings, unpacking
 from .flags import Flags
 from .journal import Fatal, Journal, rewrite_stderr
 from .milestones import Milestones
@@ -32,6 +32,7 @@ _IN_DELETE_SELF = 0x400
 def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
     """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as K3s's parent dies."""
     release = Release(orders.version, orders.commit)
+    unpacking.unpack(flags.data_dir, journal)
     rootless = make_directories(flags.data_dir)
     Milestones(flags.data_dir).mark("parent-started")
     if orders.die is not None and orders.die.get("where") == "parent":

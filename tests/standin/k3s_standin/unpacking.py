@@ -1,0 +1,63 @@
+"""What the program `k3s` does first: it unpacks itself into DATA/data, and runs what is there (K3s cmd/k3s/main.go)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from .journal import Fatal, Journal
+
+_NAME = "5f0c2b6e1a9d"
+_CONTENTS = b"#!/bin/sh\n" + b"# what K3s packs is two hundred times as large\n" * 22_000
+_PROGRAM = "k3s-server"
+
+
+def unpack(data_dir: Path, journal: Journal) -> None:
+    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in K3s's words."""
+    place = data_dir / "data" / _NAME
+    # not Path.exists, which raises where it may not look
+    if not os.access(place / "bin" / "k3s", os.F_OK):
+        _extract(place, journal)
+    # Go's LookPath, which passes over what the kernel would not run
+    if not os.access(place / "bin" / _PROGRAM, os.X_OK):
+        raise Fatal(f'exec: "{_PROGRAM}": executable file not found in $PATH')
+
+
+def _extract(place: Path, journal: Journal) -> None:
+    lock = place.parent / ".lock"
+    with contextlib.suppress(OSError):  # as there: the lock tells
+        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    journal.info(f"Acquiring lock file {lock}")
+    try:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Fatal(f"extracting data: {(error.strerror or '').lower()}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        journal.info(f"Preparing data dir {place}")
+        _fill(place)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(place: Path) -> None:
+    unfinished = place.with_name(f"{place.name}-tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    program = unfinished / "bin" / "k3s"
+    try:
+        program.parent.mkdir(mode=0o755, parents=True)
+        try:
+            program.write_bytes(_CONTENTS)
+        except OSError as error:
+            why = f"write {program}: {(error.strerror or '').lower()}"
+            raise Fatal(f"extracting data: error writing to {program}: {why}") from None
+        program.chmod(0o755)
+        program.with_name(_PROGRAM).symlink_to(program.name)
+        unfinished.rename(place)
+    except OSError as error:
+        raise Fatal(f"extracting data: {(error.strerror or '').lower()}") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,45 @@
+"""The page of faults lists the faults that there are, and says of each machine that it was seen there."""
+
+from __future__ import annotations
+
+import re
+
+from tests.life.fault import Unseen
+from tests.life.faults import FAULTS
+from tests.life.faults_page import MACHINES, PAGE
+
+ROW = re.compile(
+    r"^\| `(?P<id>[a-z0-9-]+)` \| (?:.* \| )?(?P<lab>[^|]*) \| (?P<trixie>[^|]*) \| (?P<bookworm>[^|]*) \|$", re.MULTILINE
+)
+
+
+def rows() -> dict[str, re.Match[str]]:
+    return {found["id"]: found for found in ROW.finditer(PAGE.read_text("utf-8"))}
+
+
+def test_the_page_lists_each_fault_and_the_check_that_names_it() -> None:
+    found = rows()
+
+    assert [one.id for one in FAULTS] == list(found)
+    for one in FAULTS:
+        assert f"`{one.check}` ({one.verdict})" in found[one.id][0]
+        assert one.what in found[one.id][0]
+
+
+def test_no_fault_ended_otherwise_than_it_has_to() -> None:
+    assert "**no**" not in PAGE.read_text("utf-8")
+
+
+def test_at_least_25_faults_were_shown_by_k3s_and_mended() -> None:
+    found = rows()
+    shown = [one for one in FAULTS if not isinstance(one.shows, Unseen)]
+
+    assert sum(any(found[one.id][machine].strip() == "yes" for machine in MACHINES) for one in shown) >= 25
+
+
+def test_a_machine_that_cannot_have_a_fault_has_a_dash_and_no_other_has() -> None:
+    found = rows()
+
+    for one in FAULTS:
+        for machine in MACHINES:
+            assert (found[one.id][machine].strip() == "-") is (machine not in one.machines), (one.id, machine)
