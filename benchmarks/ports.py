@@ -2,7 +2,8 @@
 
 Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means: the Services by kubectl, or by
 curl with the kubeconfig's certificates, and the forwards by rootlessctl, which gives both lists and joins nothing. kubectl is
-the one that is installed (Debian: kubectl), or that `--kubectl` names; its first run, which fills its cache, does not count.
+the one that is installed (Debian: kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` a real
+K3s, whose own kubectl is measured as well.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ commands = {
 if shutil.which("kubectl"):
     os.environ["KUBECONFIG"] = f"{home}/.kube/k3s.yaml"
     commands["kubectl"] = ["sh", "-c", f"kubectl get services -A -o json && {forwards}"]
+    commands["cold"] = ["sh", "-c", f"rm -rf {home}/.kube/cache; kubectl get services -A -o json && {forwards}"]
+if shutil.which("real-k3s"):
+    commands["k3s"] = ["sh", "-c", f"KUBECONFIG={home}/.kube/k3s.yaml real-k3s kubectl get services -A -o json && {forwards}"]
 times = {name: [] for name in commands}
 for number in range(rounds + 1):
     for name, command in commands.items():
@@ -58,10 +62,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ports", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)")
     parser.add_argument("--kubectl", type=Path, help="a kubectl to measure with (default: the one that is installed)")
+    parser.add_argument("--k3s", type=Path, help="a real K3s, to measure its kubectl")
     options = parser.parse_args()
     with Lab.up("bench-ports") as lab:
         if options.kubectl:
             lab.install(options.kubectl, "kubectl")
+        if options.k3s:
+            lab.install(options.k3s, "real-k3s")
         medians = measure(lab, options.rounds)
     show(medians, options.rounds)
 
@@ -90,7 +97,9 @@ def show(medians: dict[str, float], rounds: int) -> None:
         "text": "k3s-rootless ports",
         "curl": "by hand: curl and rootlessctl",
         "standin": "by hand: k3s kubectl (the stand-in's, in Python) and rootlessctl",
-        "kubectl": "by hand: kubectl and rootlessctl",
+        "kubectl": "by hand: kubectl (its cache warm) and rootlessctl",
+        "cold": "by hand: kubectl (its cache empty) and rootlessctl",
+        "k3s": "by hand: a real K3s's kubectl and rootlessctl",
     }
     print(f"{SERVICES} Services, median of {rounds} rounds; the bound for --json is {BOUND}\n")
     print(f"{'command':<64} {'ms':>7} {'to the floor':>13}")
@@ -98,7 +107,7 @@ def show(medians: dict[str, float], rounds: int) -> None:
         if name in medians:
             print(f"{text:<64} {medians[name] * 1e3:7.1f} {medians[name] / medians['floor']:13.2f}")
         else:
-            print(f"{text:<64} unknown: no kubectl is installed, and --kubectl names none")
+            print(f"{text:<64} unknown: it is not installed, and neither --kubectl nor --k3s names it")
 
 
 if __name__ == "__main__":

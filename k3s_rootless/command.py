@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import threading
@@ -39,7 +38,7 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill_group(process)
-            raise CommandFailed(f"`{shlex.join(args)}` gave no answer within {timeout:g} s") from None
+            raise CommandFailed(f"`{_joined(args)}` gave no answer within {timeout:g} s") from None
         return Output(_text(stdout), _text(stderr), process.returncode)
 
 
@@ -58,7 +57,7 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
     try:
         os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
     except OSError as error:
-        raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+        raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
 
 
 def end_all(*, for_good: bool = False) -> None:
@@ -79,7 +78,7 @@ def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[
     if stdout is not None:
         yield from stdout
     status = process.wait()
-    asked = shlex.join(map(str, process.args))  # type: ignore[arg-type]
+    asked = _joined(map(str, process.args))  # type: ignore[arg-type]
     if status < 0:
         raise CommandFailed(f"`{asked}` was ended by signal {-status}")
     complaints.seek(0)
@@ -94,7 +93,7 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     with _starting, _undisturbed():
         if _over.is_set():
-            raise CommandFailed(f"cannot run `{shlex.join(args)}`: this program is ending")
+            raise CommandFailed(f"cannot run `{_joined(args)}`: this program is ending")
         try:
             process = subprocess.Popen(
                 list(args),
@@ -105,7 +104,7 @@ def _started(
                 start_new_session=True,
             )
         except OSError as error:
-            raise CommandFailed(f"cannot run `{shlex.join(args)}`: {error.strerror}") from error
+            raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
         _running.add(process)
     with process:
         try:
@@ -140,6 +139,12 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):  # another thread has waited for it just now
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _joined(args: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(args)
 
 
 def _text(printed: bytes) -> str:

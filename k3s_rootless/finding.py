@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from k3s_rootless.measure import Measure
+if TYPE_CHECKING:
+    from k3s_rootless.measure import Measure
 
 CHECKS_PAGE = "docs/reference/checks.md"
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.settings import Answer
 
 _FORCE = "Replace a drop-in that was edited; a copy is kept."
 
@@ -94,13 +95,17 @@ def list_(*, as_json: bool) -> None:
         session.report.answer(f"\nK3s also reads {answer.host_file}, for what has its default here")
     if answer.restart_needed:
         session.report.answer(f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart")
-    document: Mapping[str, Any] = {
+    session.report.document(document(answer))
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """Give the answer of `list` as JSON has it."""
+    return {
         "settings": [one.document() for one in answer.settings],
         "drop_in": answer.drop_in,
         "restart_needed": answer.restart_needed,
         "errors": [],
     }
-    session.report.document(document)
 
 
 def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> None:

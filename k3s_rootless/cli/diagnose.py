@@ -85,14 +85,34 @@ def _of_unit(session: Session, since: str | None, *, stopped_too: bool) -> Answe
     missing = first_missing(Start.of(session, state, unit_version(state.fragment)).phases()) if state.running else None
     ready = state.running and missing is None
     ending = evidence.ending(state, follow.period(session) if state.restarts > 1 else None)
-    story = follow.story(session, state, since, ready=ready)
-    cause = broken or story.cause or (None if ready else verdict.of_ending(ending))
+    by_status = None if ready else verdict.of_ending(ending)
+    story = _story(session, state, since, ready=ready, needed=not (ready or broken or by_status))
+    cause = broken or story.cause or by_status
     if cause is not None and broken is None:
         cause = evidence.examined(session, cause, state)
     if cause is None and stopped_too:
         _require_unit(state, started=False)
     waits = f"{missing[0].name}: {missing[1]}" if missing else ""
     return verdicts.Answer(cause, story, ending, "the journal", ready=ready, missing=waits)
+
+
+def _story(session: Session, state: UnitState, since: str | None, *, ready: bool, needed: bool) -> Story:
+    from k3s_rootless.cli import follow
+    from k3s_rootless.errors import RootlessError
+    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.facts import Story
+
+    try:
+        told = follow.story(session, state, since, ready=ready)
+    except RootlessError as error:
+        if needed or since:
+            raise
+        # What systemd says is an answer without the journal, too.
+        session.report.story(f"{error.message}: this is what systemd says alone")
+        return Story(None)
+    if needed and not told.lines and reader.hidden():
+        session.report.story(f"this user can read nothing of this start in the journal\n{reader.HINT}")
+    return told
 
 
 def _require_unit(state: UnitState, *, started: bool) -> None:

@@ -45,7 +45,8 @@ def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
     """Give the cause with what the host shows of it, and with the remedy that fits what was seen."""
     look = _SIGHTS.get(cause.id)
     seen = tuple(look(cause, state, session)) if look else ()
-    return verdict.with_host(cause, _findings(session, cause.check) if cause.check else (), seen, ending(state))
+    findings = _findings(session, cause.check) if cause.check else ()
+    return verdict.with_host(cause, findings, seen, ending(state), verdict.aside(cause, _of_others(state)))
 
 
 def _findings(session: Session, check: str) -> tuple[Finding, ...]:
@@ -53,6 +54,14 @@ def _findings(session: Session, check: str) -> tuple[Finding, ...]:
 
     # What a finding is told apart by is asked for as well: the version of systemd, and what the unit asks for.
     return host.findings(session, (check, "systemd.user", "unit.state"))
+
+
+def _of_others(state: UnitState) -> dict[str, str]:
+    from k3s_rootless.service import dropin, files
+
+    # One that the user cannot move is for somebody else to put aside.
+    paths = [path for path in state.drop_ins if not dropin.is_ours(path.name) and os.access(path.parent, os.W_OK)]
+    return {str(one.path): one.text or "" for one in map(files.or_problem, paths)}
 
 
 def _told(what: str, tried: Observed[int]) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__, command
-from k3s_rootless.cli import check, diagnose, phases, ports, starts, status, together, version
+from k3s_rootless.cli import bundle_parts, starts, together
 from k3s_rootless.cli.sources import Sources
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.support import archive, host, milestones, page
+from k3s_rootless.support import archive, page
 from k3s_rootless.support.facts import Begun, Item, Missing
-from k3s_rootless.support.milestones import Milestone
 from k3s_rootless.support.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -24,12 +23,7 @@ if TYPE_CHECKING:
 
 PART_SECONDS = 12.0
 PAGE_SECONDS = 10.0
-JOURNAL_SECONDS = 2.0
-"""For the diagnosis by the journal alone, where the host was too slow to ask."""
 LONGEST_LINE = 8192
-_SHOWN = ("K3S_", "CONTAINERD_", "PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
-_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"})
-Ask = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     made = datetime.now(UTC).replace(microsecond=0)
     sources = Sources(session)
     deadline = sources.begun + PART_SECONDS
-    asked = {name: (what, together.begin(ask)) for name, (what, ask) in _parts(session, sources, deadline).items()}
+    asked = {name: (what, together.begin(ask)) for name, (what, ask) in bundle_parts.all_of(sources, deadline).items()}
     redactor, note = _redactor(sources, anonymous=anonymous)
     items, documents = [], {}
     for name, (what, future) in asked.items():
@@ -97,23 +91,6 @@ def _with_page(items: list[Item], missing: list[Missing], shown: page.Content) -
     return [Item("index.html", what, text), *items], missing
 
 
-def _parts(session: Session, sources: Sources, deadline: float) -> dict[str, tuple[str, Ask]]:
-    places = (session.paths.data, session.paths.home, session.paths.runtime)
-    return {
-        "check": ("what this host lacks, as `k3s-rootless check --json` says it", partial(check.document, session)),
-        "status": ("how far K3s is, as `k3s-rootless status --json` says it", partial(status.document, session)),
-        "ports": ("who reaches what, as `k3s-rootless ports --json` says it", partial(ports.document, session)),
-        "version": ("versions of k3s-rootless, K3s and systemd", partial(version.document, session)),
-        "diagnosis": (
-            "why it fails, as `k3s-rootless diagnose --json` says it",
-            partial(_diagnosis, sources, deadline),
-        ),
-        "phases": ("what the last start reached, and where each time comes from", partial(_phases, sources, deadline)),
-        "env": ("environment of the unit and of the user manager", partial(_environment, sources)),
-        "host": ("release, kernel, memory, disks and mounts of this host", partial(host.facts, session.paths.root, places)),
-    }
-
-
 def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
     names = sources.names() if anonymous else None
     try:
@@ -124,65 +101,6 @@ def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
         ), f"The secrets of K3s could not be read ({error.message}): they were searched by form and name only."
     note = f"Not read, so searched by form and name only: {'; '.join(problems)}." if problems else ""
     return Redactor(known, names), note
-
-
-def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
-    # Without systemd or in time for the host, what the journal's newest start tells is left.
-    errors: list[Any] = []
-    try:
-        asked = together.begin(partial(diagnose.document, sources.session))
-        document = together.answer(asked, deadline - JOURNAL_SECONDS)
-    except RootlessError as error:
-        errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
-        document = diagnose.document_of(sources.observed(deadline).story)
-    # A cause that was found is the answer, and no error of the bundle.
-    errors += [] if document["cause"] else document["errors"]
-    return {**document, "schema": "k3s-rootless/diagnose/v1", "errors": errors}
-
-
-def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
-    reached: Mapping[str, datetime] = {}
-    first, why, cause = None, "", None
-    try:
-        observed = sources.observed(deadline)
-        reached, first, cause = observed.reached, observed.first, observed.story.cause
-    except RootlessError as error:
-        why = error.message
-    try:
-        started, source = sources.state().started, "systemd: ExecMainStartTimestamp"
-    except RootlessError:
-        started, source = None, ""
-    if started is None:
-        started, source = first, "first line of its journal"
-    settings = sources.settings()
-    seen = [Milestone(milestones.STARTED, started, source, "" if started else why or "nobody saw it")]
-    seen += phases.of_files(settings.data / "rootless", settings.kubeconfig, started)
-    seen += milestones.of_journal(reached, why)
-    told = milestones.document(milestones.ordered(seen), started)
-    if cause is not None and cause.fatal and cause.time is not None and started is not None:
-        died = Milestone("died", cause.time, "the journal")
-        told += [{**one, "end": True} for one in milestones.document([died], started)]
-    return {"start": started.isoformat() if started else None, "start_source": source, "phases": told, "errors": []}
-
-
-def _environment(sources: Sources) -> dict[str, Any]:
-    errors = []
-    unit: Mapping[str, str] | None = None
-    manager: dict[str, str | None] | None = None
-    try:
-        unit = dict(sorted((sources.state().environment or {}).items()))
-    except RootlessError as error:
-        errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
-    try:
-        found = sources.manager_environment()
-        manager = {name: value if _matters(name) else None for name, value in sorted(found.items())}
-    except RootlessError as error:
-        errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
-    return {"unit": unit, "manager": manager, "errors": errors}
-
-
-def _matters(name: str) -> bool:
-    return name.startswith(_SHOWN) or name.upper() in _PROXIES
 
 
 def _unit(sources: Sources, redactor: Redactor) -> tuple[list[Item], list[Missing]]:

@@ -12,10 +12,10 @@ from k3s_rootless.cli.ports_plan import command as plan
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.start import Start
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.facts import Address, Exposure, PortMap, Sources
     from k3s_rootless.ports.questions import Question
+    from k3s_rootless.service.facts import UnitState
 
 
 class Ports(click.Command):
@@ -63,11 +63,8 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
     Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running.
     """
-    from k3s_rootless.cli import ports_sources
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
-    from k3s_rootless.ports import exposure
-    from k3s_rootless.ports.questions import Question
 
     if watch and (what or probe or urls):
         raise UsageError("cannot watch one thing: --watch shows changes of all ports", hint="leave out WHAT, --probe and --url")
@@ -77,20 +74,23 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
         ports_watch.run(session, everything=everything)
         return
-    start = running_start(session)
-    everything = everything or bool(what)
-    sources = ports_sources.ask(start, everything=everything)
-    found = exposure.join(sources, ports_sources.running(start), everything=everything)
-    if probe:
-        found = ports_sources.probed(found)
-    questions = tuple(Question.of(text) for text in what)
-    code = _answer(session, found, sources, questions, urls=urls)
+    found, sources = look(session, everything=everything or bool(what), probe=probe)
+    code = _answer(session, found, sources, what, urls=urls)
     failed = probe and any(row.probe and row.probe.well is False for row in found.rows)
     click.get_current_context().exit(1 if failed else code)
 
 
-def running_start(session: Session) -> Start:
-    """Give the K3s that runs. Raises NotRunning."""
+def look(session: Session, *, everything: bool = False, probe: bool = False) -> tuple[PortMap, Sources]:
+    """Ask all sources and join them. Raises NotRunning, RootlessError."""
+    from k3s_rootless.cli import ports_sources
+
+    start = ports_sources.started(session, _state(session))
+    sources = ports_sources.ask(start, everything=everything)
+    found = ports_sources.joined(sources, start, everything=everything)
+    return (ports_sources.probed(found) if probe else found), sources
+
+
+def _state(session: Session) -> UnitState:
     from k3s_rootless import command as programs
     from k3s_rootless.cli import together
     from k3s_rootless.paths import UNIT
@@ -99,37 +99,29 @@ def running_start(session: Session) -> Start:
     try:
         # Meanwhile another process works for us: all that the answer will take is loaded here, and not when it has come.
         from k3s_rootless.cli import ports_sources
-        from k3s_rootless.cli.start import Start
-        from k3s_rootless.cli.status import unit_version
-        from k3s_rootless.errors import NotRunning
 
         ports_sources.prepare()
-        state = asked.result()
+        return asked.result()
     except KeyboardInterrupt:
         # The program that asks has a session of its own, which the terminal's interrupt does not reach.
         programs.end_all()
         raise
-    if not state.running:
-        raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
-    return Start.of(session, state, unit_version(state.fragment))
 
 
 def document(session: Session) -> dict[str, Any]:
     """Give the answer as JSON has it; says nothing. Raises NotRunning, RootlessError."""
     from k3s_rootless.cli import ports_document, ports_sources
-    from k3s_rootless.ports import exposure
 
-    start = running_start(session)
-    found = exposure.join(ports_sources.ask(start), ports_sources.running(start))
+    found, _ = look(session)
     return ports_document.document(found, found.rows, ports_sources.addresses())
 
 
-def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
+def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[str], *, urls: bool) -> int:
     from k3s_rootless.cli import ports_document, ports_sources
-    from k3s_rootless.ports import advice, questions
+    from k3s_rootless.ports import advice
 
     addresses = ports_sources.addresses()
-    about = {question: questions.find(found.rows, question) for question in asked}
+    about = _about(found, asked) if asked else {}
     code = _refuse_unknown(found, about)
     rows: Sequence[Exposure] = tuple(dict.fromkeys(row for group in about.values() for row in group)) if asked else found.rows
     for source, reason in ports_document.blind(found, addresses):
@@ -146,6 +138,12 @@ def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[
         ports_text.table(session.report, rows, addresses)
     session.report.document(ports_document.document(found, rows, addresses))
     return code
+
+
+def _about(found: PortMap, asked: Sequence[str]) -> dict[Question, tuple[Exposure, ...]]:
+    from k3s_rootless.ports import questions
+
+    return {question: questions.find(found.rows, question) for question in map(questions.Question.of, asked)}
 
 
 def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:

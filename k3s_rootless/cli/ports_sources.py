@@ -8,69 +8,125 @@ from typing import TYPE_CHECKING, TypeVar
 from k3s_rootless.cli import together
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.ports import exposure
-from k3s_rootless.ports.exposure import Running
-from k3s_rootless.ports.facts import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
-    from k3s_rootless.ports.facts import Address, Exposure, Forward, Holder, Listener, PodPort, PortMap, Probe
+    from k3s_rootless.ports.exposure import Running
+    from k3s_rootless.ports.facts import (
+        Address,
+        Exposure,
+        Forward,
+        Holder,
+        Listener,
+        PodPort,
+        PortMap,
+        Probe,
+        ServicePort,
+        Sources,
+    )
     from k3s_rootless.ports.probe import Target
+    from k3s_rootless.rest import UnixPeer
+    from k3s_rootless.service.facts import UnitState
 
 T = TypeVar("T")
 ASK_SECONDS = 5.0
+_DIALS = "127.0.0.1"
+"""Where rootlesskit's own port driver connects to, inside."""
 NOT_RUNNING = "K3s is not running"
 _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]", str]
 
 
 def prepare() -> None:
-    """Load what the sources are asked with."""
+    """Load what the first question takes."""
+    from k3s_rootless.cli import as_started, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
     from k3s_rootless.cluster import kubeconfig
-    from k3s_rootless.ports import child, rootlesskit, services  # noqa: F401 (loaded, and used where they are asked)
+    from k3s_rootless.service import dropin, files, unit  # noqa: F401
 
     kubeconfig.prepare()
 
 
+def prepare_answer() -> None:
+    """Load what is done with the answers."""
+    from k3s_rootless.cli import ports_document  # noqa: F401
+    from k3s_rootless.ports import addresses, exposure, services  # noqa: F401
+
+
+def started(session: Session, state: UnitState) -> Start:
+    """Give the start of K3s that runs. Raises NotRunning."""
+    from k3s_rootless.cli.start import Start
+    from k3s_rootless.cli.status import unit_version
+    from k3s_rootless.errors import NotRunning
+
+    if not state.running:
+        raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
+    return Start.of(session, state, unit_version(state.fragment))
+
+
 def running(start: Start) -> Running:
     """Give what a judge is to know of this start."""
+    from k3s_rootless.ports.exposure import Running
+
     return Running(start.settings, start.version, start.uid)
 
 
 def ask(start: Start, *, everything: bool = False) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
-    from k3s_rootless.ports import services, sockets
-
+    # In the order in which they take longest. What is done with the answers is loaded while they are on their way.
+    listed = together.begin(lambda: _services(start))
     kit = together.begin(lambda: ask_rootlesskit(start))
     host = together.begin(ask_host)
-    listed = observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
+    prepare_answer()
+
+    from k3s_rootless.ports import services, sockets
+    from k3s_rootless.ports.facts import Sources
+
+    known = listed.result()
     pods: Observed[tuple[PodPort, ...]] = Known(())
     if everything:
         pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
     forwards, inside, dials = kit.result()
-    sources = Sources(forwards, listed, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
+    sources = Sources(forwards, known, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
     return identified(sources, running(start))
+
+
+def _services(start: Start) -> Observed[tuple[ServicePort, ...]]:
+    from k3s_rootless.ports import services
+
+    return observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
 
 
 def ask_rootlesskit(start: Start) -> _Inside:
     """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address that it connects to."""
+    from k3s_rootless.ports import rootlesskit
+
+    try:
+        peer = start.find_rootlesskit()
+    except RootlessError as error:
+        return Unknown(error.message), Unknown(error.message), _DIALS
+    # The kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers meanwhile.
+    looked = together.begin(lambda: _look_inside(start, peer))
+    forwards = observed(lambda: rootlesskit.forwards(peer, ASK_SECONDS), "rootlesskit")
+    inside, dials = looked.result()
+    return forwards, inside if isinstance(forwards, Known) else Unknown(forwards.reason), dials
+
+
+def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
     from k3s_rootless.ports import child, rootlesskit
 
-    forwards = observed(lambda: rootlesskit.forwards(start.find_rootlesskit(), ASK_SECONDS), "rootlesskit")
-    dials = "127.0.0.1"
+    dials = _DIALS
 
     def look() -> tuple[Listener, ...]:
         nonlocal dials
-        peer = start.find_rootlesskit()
         said = rootlesskit.info(peer, ASK_SECONDS)
         if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
             dials = said.child_ip
         pid = rootlesskit.child_pid(peer, said)
         return child.listeners(pid, uid=start.uid, control_group=start.state.control_group)
 
-    inside = observed(look, "/proc/PID/net of rootlesskit's child") if isinstance(forwards, Known) else Unknown(forwards.reason)
-    return forwards, inside, dials
+    return observed(look, "/proc/PID/net of rootlesskit's child"), dials
 
 
 def ask_host() -> Observed[tuple[Listener, ...]]:
@@ -80,8 +136,17 @@ def ask_host() -> Observed[tuple[Listener, ...]]:
     return observed(lambda: sockets.listeners(ASK_SECONDS), "the kernel's tables of sockets")
 
 
+def joined(sources: Sources, start: Start, *, everything: bool = False) -> PortMap:
+    """Join what was seen."""
+    from k3s_rootless.ports import exposure
+
+    return exposure.join(sources, running(start), everything=everything)
+
+
 def identified(sources: Sources, of: Running) -> Sources:
     """Look up who holds the sockets that are in the way, if there are any."""
+    from k3s_rootless.ports import exposure
+
     waiting = exposure.in_the_way(sources, of)
     if not waiting:
         return sources
@@ -104,7 +169,7 @@ def addresses() -> Observed[tuple[Address, ...]]:
 
 def probed(found: PortMap) -> PortMap:
     """Connect to each forward that the host is said to have, and give the rows as they stand then."""
-    from k3s_rootless.ports import probe
+    from k3s_rootless.ports import exposure, probe
 
     targets = {row: target for row in found.rows if (target := _target(row))}
     met: dict[Target, Probe] = dict(probe.probe(targets.values())) if targets else {}

@@ -24,7 +24,9 @@ _WIDTH = 18
 def table(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]) -> None:
     """Show all rows, the reasons below, and what a newcomer has to know."""
     head = (*_HEAD, "PROBE") if any(row.probe for row in rows) else _HEAD
-    report.table(head, (cells(row)[: len(head)] for row in rows))
+    # What stands in REACHES and URL as well goes first where room is short.
+    shown = (cells(row)[: len(head)] for row in rows)
+    report.table(head, shown, spare=("CHILD PORT", "NAME", "PROTOCOL"), folded="REACHES")
     for row in rows:
         if row.status is Status.NOT_FORWARDED and row.target:
             report.answer(f"  {row.target}/{row.proto}: {row.reason}")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
 
 _MOST_RICH_ROWS = 500
+_BETWEEN = 3
+"""Columns between two of a table."""
 _EVENTFUL = frozenset({"up", "restart"})
 _MOST_PASSED = 12
 """Findings that are well are folded into a line for each group where there are more."""
@@ -105,10 +107,14 @@ class Report:
             return None
         return click.confirm(safe(question), err=True)
 
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    def table(
+        self, head: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = (), folded: str | None = None
+    ) -> None:
         """Give a table of text, as wide as its content where nobody can scroll sideways.
 
-        rich folds it into a terminal. A pipe and a very long table get plain columns: those take a hundredth of the time.
+        rich folds it into a terminal, after the columns `spare` were left out, in this order, as far as room is short; with
+        `folded` no other column than that is folded, so that what is clicked or pasted stays whole. A pipe and a very long
+        table get plain columns: those take a hundredth of the time.
         """
         if self.json_for is not None:
             return
@@ -120,10 +126,14 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
+        console = _console()
+        head, shown = _narrowed(head, cells, spare, console.width)
         table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for row in cells:
+        for column in table.columns if folded else ():
+            column.no_wrap = column.header != folded
+        for row in shown:
             table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
-        _console().print(table)
+        console.print(table)
 
     def on_terminal(self, *, story: bool = False) -> bool:
         """Tell whether the answer, or the story, is text for a terminal on which it can be drawn anew in its place."""
@@ -192,6 +202,18 @@ def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for line in (head, ["\u2500" * width for width in widths], *rows):
         click.echo("   ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _narrowed(
+    head: Sequence[str], rows: Sequence[tuple[str, ...]], spare: Sequence[str], room: int
+) -> tuple[Sequence[str], Sequence[tuple[str, ...]]]:
+    shown = list(range(len(head)))
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for name in spare:
+        if sum(widths[at] + _BETWEEN for at in shown) - _BETWEEN <= room:
+            break
+        shown = [at for at in shown if head[at] != name]
+    return [head[at] for at in shown], [tuple(row[at] for at in shown) for row in rows]
 
 
 def _details(finding: Finding, behind: str, *, told: bool) -> list[str]:

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.cli.as_started import as_started
-from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.release.flags import ServerSettings
-from k3s_rootless.service.phases import KEYS
-from k3s_rootless.service.readiness import LONGEST_PAUSE, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.readiness import Phase
 
 QUESTION_SECONDS = 5.0
 WATCH_SECONDS = 60.0
@@ -58,6 +56,11 @@ class Start:
 
         Whoever waits sets `notified` first: it is armed before each look at a file.
         """
+        # Who only asks, as `ports` does, waits for no phase, and need not load what that takes.
+        from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
+        from k3s_rootless.service.phases import KEYS
+        from k3s_rootless.service.readiness import Phase
+
         https = self.settings.https_port
         files = self.notified.wait if self.notified is not None else None
         phases = (
@@ -191,6 +194,7 @@ class Start:
 
     def _watch(self, listing: str, seconds: float) -> bool:
         from k3s_rootless.cluster import api
+        from k3s_rootless.service.readiness import LONGEST_PAUSE
 
         version, self._version = self._version, ""
         try:

@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from k3s_rootless import command
 from k3s_rootless.journal.facts import Entry
 
+FILE = Path("agent/containerd/containerd.log")
+"""Below the data directory; K3s appends to it at each start."""
 _TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+_GRAIN = timedelta(seconds=1)
 _LONGEST = 64 * 1024
 
 
-@contextmanager
-def read(path: Path, lines: int | None, *, follow: bool) -> Iterator[Iterator[Entry]]:
-    """Give the file's lines, the last `lines` or all, and with `follow` what comes, also in a file that takes its place.
+class Reading:
+    """The file's lines from a byte on, and with `follow` what comes, also in a file that takes its place.
 
-    tail(1) follows by inotify. Raises CommandFailed while iterating where the file cannot be read.
+    `end` is the byte up to which whole lines were read. tail(1) follows by inotify. Use it in a `with` statement. Raises
+    CommandFailed while iterating where the file cannot be read.
     """
-    args = ["tail", f"--lines={'+1' if lines is None else lines}", *(["-F"] if follow else []), "--", str(path)]
-    stream = command.stream(args)
-    try:
-        yield (_entry(line) for line in stream)
-    finally:
-        close = getattr(stream, "close", None)
+
+    def __init__(self, path: Path, *, start: int = 0, follow: bool = False) -> None:
+        self.end = start
+        args = ["tail", f"--bytes=+{start + 1}", *(["-F"] if follow else []), "--", str(path)]
+        self._lines = command.stream(args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        close = getattr(self._lines, "close", None)
         if close is not None:
             close()
+
+    def __iter__(self) -> Iterator[Entry]:
+        for line in self._lines:
+            if line.endswith(b"\n"):
+                self.end += len(line)
+            yield _entry(line)
+
+
+def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
+    """Leave out what was written before a start; a line without a time belongs to the one before it."""
+    inside = begun is None
+    for entry in entries:
+        # Lines have whole seconds.
+        if begun is not None and entry.time is not None:
+            inside = entry.time + _GRAIN > begun
+        if inside:
+            yield entry
 
 
 def _entry(line: bytes) -> Entry:

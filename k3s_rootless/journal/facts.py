@@ -33,8 +33,8 @@ class Query:
     """Which entries are asked for: those about the unit of this user, narrowed by what is not None.
 
     `invocation` is one start (32 hex digits), `lines` the number of last entries, `since` what journalctl understands, `boot`
-    the running boot only, `grep` a PCRE, `after` a cursor; of `ids`, entries have one (32 hex digits, systemd's message
-    catalogue).
+    the running boot only, `grep` a PCRE, `after` a cursor, `whole` all that there is already before what is followed; of
+    `ids`, entries have one (32 hex digits, systemd's message catalogue).
     """
 
     uid: int
@@ -45,6 +45,7 @@ class Query:
     follow: bool = False
     grep: str | None = None
     after: str | None = None
+    whole: bool = False
     ids: tuple[str, ...] = ()
 
 

@@ -8,6 +8,7 @@ keeps none (a volatile journal; systemd #26742).
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -32,11 +33,12 @@ _WHOLE_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4}|\\[^u]|[^\\])*")
 _INVOCATION = re.compile(r"[0-9a-f]{32}")
 _KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HINT = (
+HINT = (
     "have an administrator keep the journal on disk, where each user can read their own: "
     "`sudo mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix /var/log/journal && sudo journalctl --flush`, "
     'or let you read all of it: `sudo usermod -aG systemd-journal "$USER"` (from your next login on)'
 )
+"""What lets a user read the journal of their own unit."""
 
 
 def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
@@ -48,7 +50,7 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     args += [f"--{name}={value}" for name, value in (("since", query.since), ("grep", query.grep)) if value is not None]
     if query.after is not None:
         args.append(f"--after-cursor={query.after}")
-    args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow)) if asked]
+    args += [f"--{name}" for name, asked in (("boot", query.boot), ("follow", query.follow), ("no-tail", query.whole)) if asked]
     return args + _matches(query)
 
 
@@ -99,7 +101,7 @@ class Reading:
         except CommandFailed as error:
             raise _explained(error) from error
         if line is None and not any(_holds_something(place) for place in self._kept_in):
-            raise RootlessError("cannot read the journal: this host keeps none", hint=_HINT)
+            raise RootlessError("cannot read the journal: this host keeps none", hint=HINT)
 
     def close(self) -> None:
         """End journalctl; doing so twice does nothing."""
@@ -128,6 +130,11 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
     """Give the ids of the last starts, oldest first, by what the user manager said of them; see `read` for the errors."""
     told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
     return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
+
+
+def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
+    """Tell whether journald keeps something that this user may not read, as it always does for whoever is in no group of it."""
+    return any(not os.access(file, os.R_OK) for place in kept_in for file in place.glob("*/*.journal"))
 
 
 def files(kept_in: Sequence[Path] = _KEPT_IN) -> tuple[Path, ...]:
@@ -203,7 +210,7 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
 
 def _explained(error: CommandFailed) -> RootlessError:
     if "insufficient permissions" in error.message:
-        return RootlessError("cannot read the journal: this user may not", hint=_HINT)
+        return RootlessError("cannot read the journal: this user may not", hint=HINT)
     why = error.message.rpartition("` failed: ")[2]
     if why.startswith(("Failed to parse timestamp", "Bad pattern")):
         return UsageError(f"cannot read the journal: {why[:1].lower()}{why[1:]}")

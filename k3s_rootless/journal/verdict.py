@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 
 from k3s_rootless.finding import Finding, Remedy, Verdict, matches
 from k3s_rootless.journal import exits
 from k3s_rootless.journal.catalogue import CATALOGUE
-from k3s_rootless.journal.catalogue.entry import user
+from k3s_rootless.journal.catalogue.entry import RESTART, user
 from k3s_rootless.journal.facts import Cause, Ending
 
 _UNIT_CHECK = "unit.state"
@@ -30,13 +32,18 @@ _DECISIVE = (
     "storage.mount",
 )
 _WARNING_GROUPS = ("kernel", "net.cidr")
+_SETTINGS = {"exec-failed": "ExecStart=", "flag-unknown": "ExecStart=", "slirp4netns-missing": "PATH="}
+"""What a drop-in sets that can bring these about."""
+_OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
 _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
 
 
 def of_unit(ending: Ending) -> Cause | None:
     """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
     if ending.load_state == "masked":
-        remedy = user("let it be started again", "systemctl --user unmask k3s-rootless.service", "k3s-rootless up")
+        # Each of the two leaves the other's link alone (systemctl(1)).
+        unmask = ("systemctl --user unmask k3s-rootless.service", "systemctl --user unmask --runtime k3s-rootless.service")
+        remedy = user("let it be started again", *unmask, "k3s-rootless up")
         return _told(
             "unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy, _UNIT_CHECK
         )
@@ -83,8 +90,25 @@ def _of_result(result: str) -> Cause | None:
     return None
 
 
-def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None) -> Cause:
-    """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is."""
+def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
+    """Give the remedy where one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the texts of those not ours."""
+    words = "" if cause.id.startswith("exit-") else _SETTINGS.get(cause.id)
+    named = [path for path, text in drop_ins.items() if words is not None and words in text]
+    option = _OPTION.search(cause.title)
+    if len(named) != 1 or (option and option[1] not in drop_ins[named[0]]):
+        return None
+    name, path = named[0].rpartition("/")[2], quote(named[0])
+    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
+    return user(text, f"mv {path} {path}.off", RESTART)
+
+
+def with_host(
+    cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None, other: Remedy | None = None
+) -> Cause:
+    """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is.
+
+    `other` is the remedy that fits what was seen, where no check has one.
+    """
     asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
     # A warning explains what asks for this very check; of most groups, another one may be to blame.
     warnings = Verdict.WARN if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked) else None
@@ -104,7 +128,7 @@ def with_host(cause: Cause, findings: Sequence[Finding], seen: Sequence[str], en
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
         cause = replace(cause, remedy=_after(cause))
-    return replace(cause, seen=tuple(facts))
+    return replace(cause, seen=tuple(facts), remedy=cause.remedy if failed else other or cause.remedy)
 
 
 def _after(cause: Cause) -> Remedy | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import fcntl
-import ipaddress
 import socket
 import struct
 from pathlib import Path
@@ -49,7 +48,7 @@ def _ipv4() -> list[Address]:
 
 def _ipv6(path: Path) -> list[Address]:
     try:
-        lines = path.read_text("ascii").splitlines()
+        lines = path.read_bytes().decode("ascii").splitlines()
     except FileNotFoundError:
         return []  # a kernel without IPv6
     # `address index prefix scope flags name`, all but the name hexadecimal (Linux net/ipv6/addrconf.c).
@@ -58,7 +57,9 @@ def _ipv6(path: Path) -> list[Address]:
 
 
 def _address(packed: bytes, interface: str) -> Address:
-    address = ipaddress.ip_address(packed)
-    # A link-local address means nothing without its interface.
-    text = f"{address}%{interface}" if address.version == 6 and address.is_link_local else str(address)
-    return Address(text, interface, address.is_loopback)
+    if len(packed) == 4:
+        return Address(socket.inet_ntop(socket.AF_INET, packed), interface, loopback=packed[0] == 127)
+    text = socket.inet_ntop(socket.AF_INET6, packed)
+    # fe80::/10, link-local: such an address means nothing without its interface.
+    local = packed[0] == 0xFE and packed[1] & 0xC0 == 0x80
+    return Address(f"{text}%{interface}" if local else text, interface, loopback=text == "::1")

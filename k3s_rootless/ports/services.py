@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
 
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports import wire
@@ -77,6 +76,8 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
     Gives the version to go on from, which is empty when the API server forgot so much that a listing is due. A connection that
     breaks, or says what is no event, is a PeerError.
     """
+    from urllib.parse import quote
+
     path = f"{_SERVICES}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={quote(version)}"
     with closing(peer.stream(path, timeout=WATCH_SECONDS + 10.0)) as lines:
         for line in lines:
@@ -92,14 +93,19 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
 def _pages(path: str, what: str, read: Callable[[str], tuple[T, str]]) -> Iterator[T]:
     token, seen = "", {""}
     while True:
-        proceed = f"&continue={quote(token, safe='')}" if token else ""
-        page, token = read(f"{path}?limit={PAGE}{proceed}")
+        page, token = read(f"{path}?limit={PAGE}{_proceeding(token) if token else ''}")
         yield page
         if not token:
             return
         if token in seen:
             raise PeerError(f"cannot list the {what}: the API server goes round in circles")
         seen.add(token)
+
+
+def _proceeding(token: str) -> str:
+    from urllib.parse import quote
+
+    return f"&continue={quote(token, safe='')}"
 
 
 def _ask(peer: Peer, path: str, deadline: float, what: str) -> bytes:

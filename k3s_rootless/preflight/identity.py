@@ -17,7 +17,6 @@ from k3s_rootless.preflight.records import Process, Trial
 check = Checklist()
 _PAUSE_ID = 65535
 """The user of Kubernetes' pause image (its build/pause/Dockerfile); with the user's own id as 0, it takes as many ids."""
-"""K3s maps the user and this many ids; `nobody` in images is 65534."""
 
 
 def _map_program(name: str) -> Callable[[Facts], Judgement]:

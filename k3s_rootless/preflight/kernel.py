@@ -14,7 +14,6 @@ from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.judgement import (
     DEGRADED,
     FATAL,
-    INFORMATIVE,
     Checklist,
     Judgement,
     failed,
@@ -29,6 +28,12 @@ from k3s_rootless.release import features
 check = Checklist()
 _OTHER_KERNEL = Remedy(
     Mender.ADMINISTRATOR, "boot a kernel of the distribution that has it (Raspberry Pi: linux-modules-extra-raspi)"
+)
+_TMPFILES = "/etc/tmpfiles.d/60-k3s-rootless-kmsg.conf"
+_KMSG = Remedy(
+    Mender.ADMINISTRATOR,
+    "pass /dev/kmsg on to this container, or let a link to /dev/null stand for it",
+    (f"echo 'L /dev/kmsg - - - - null' | sudo tee {_TMPFILES}", f"sudo systemd-tmpfiles --create {_TMPFILES}"),
 )
 _MERGED = ("overlay", "overlayfs", "nfs", "nfs4", "ecryptfs", "zfs", "cifs", "smb3", "9p")
 """File systems that overlayfs refuses as an upper layer, or did until lately (overlayfs.rst, "Upper and lower")."""
@@ -137,11 +142,12 @@ def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
     return _device("/dev/fuse", "fuse", seen.value.get("fuse", errno.ENOENT), "fuse-overlayfs cannot be mounted")
 
 
-@check.seen("device.kmsg", "/dev/kmsg", INFORMATIVE, "devices")
+@check.seen("device.kmsg", "/dev/kmsg", FATAL, "devices")
 def device_kmsg(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
-    """The kubelet reads of killed processes there; rootless it goes on without (KubeletInUserNamespace, K3s v1.22)."""
+    """Where it may not be read, K3s covers it with /dev/null; where it is missing, K3s dies (pkg/rootless/mounts.go, v1.21)."""
     if seen.value.get("kmsg"):
-        return told("not there", "the kubelet cannot tell when the kernel kills for memory; K3s goes on", "/dev/kmsg")
+        reason = "K3s mounts /dev/null over it, and dies of `no such file or directory` where nothing is there to cover"
+        return failed("ENOENT: not there", reason, _KMSG, "/dev/kmsg")
     return passed("there", "/dev/kmsg")
 
 

@@ -202,8 +202,9 @@ def _pinned(found: Path) -> Path:
 
 
 def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
-    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321): point it at a file that is not.
-    environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": "/nonexistent"}
+    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321): point it at an empty one.
+    # One that is not there will not do: those same releases die on it too, once it is named.
+    environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": os.devnull}
     asked = f"{path} --version"
     try:
         output = command.run([str(path), "--version"], timeout=seconds, environ=environ)

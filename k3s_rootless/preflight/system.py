@@ -181,7 +181,8 @@ def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
     """What systemd says of the unit: it can be masked, broken, or without Delegate=yes by a drop-in."""
     unit = seen.value
     if unit.load_state == "masked":
-        remedy = Remedy(Mender.USER, "let it be started again", (f"systemctl --user unmask {UNIT}", "k3s-rootless up"))
+        unmask = (f"systemctl --user unmask {UNIT}", f"systemctl --user unmask --runtime {UNIT}")
+        remedy = Remedy(Mender.USER, "let it be started again", (*unmask, "k3s-rootless up"))
         return failed("masked", "nothing can start it: somebody linked it to /dev/null", remedy, seen.source)
     if unit.load_state in {"error", "bad-setting"}:
         remedy = Remedy(Mender.USER, "write the unit anew; a copy of the old one is kept", ("k3s-rootless up --force",))
@@ -204,13 +205,19 @@ def _unit_to_know(unit: Unit, source: str) -> Judgement:
     return passed(unit.active_state, source)
 
 
+_GOOD = {"K3S_ROOTLESS_CIDR": "10.41.0.0/16", "K3S_ROOTLESS_MTU": "1500"}
+"""What K3s dies of where it is wrong, and a value that it takes."""
+
+
 @check.seen("env.valid", "Settings of K3s are valid", FATAL, "problems")
 def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
     """K3s dies of a bad K3S_ROOTLESS_CIDR, and takes its default for most other values that it cannot read."""
     worst = next((one for one in seen.value if one.fatal), next(iter(seen.value), None))
     if worst is None:
         return passed("no bad value", seen.source)
-    commands = ("k3s-rootless env list",)
-    remedy = Remedy(Mender.USER, f"change {worst.name} where it is set, and run `k3s-rootless up`", commands)
+    good = _GOOD.get(worst.name)
+    change = f"k3s-rootless env set {worst.name}={good}" if good else f"k3s-rootless env unset {worst.name}"
+    text = f"give {worst.name} a value that K3s takes, or none; `k3s-rootless env list` tells where it is set"
+    remedy = Remedy(Mender.USER, text, (change, "k3s-rootless up"))
     judge = failed if worst.fatal else warned
     return judge(worst.name, worst.reason, remedy, seen.source)

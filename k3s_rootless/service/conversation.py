@@ -151,8 +151,7 @@ class Conversation:
         while job not in self.signals.jobs:
             left = deadline - time.monotonic()
             if left <= 0:
-                hint = f"look at it with: systemctl --user status {body[0]}"
-                raise SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)
+                raise _goes_on_too_long(member, body[0], seconds)
             if self.signals.owner_changes != owners and not await self._goes_on(job):
                 return self.signals.jobs.get(job) or await self._became(body[0], stops=member == "StopUnit")
             # In short turns: a bus that dies makes no signal.
@@ -219,3 +218,10 @@ class Conversation:
                 return bool(there) and remaining > 0
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.signals.owned.wait(), remaining)
+
+
+def _goes_on_too_long(member: str, name: str, seconds: float) -> SystemdError:
+    # K3s may wait for ever for a child that is gone, and its unit sets no limit (seen early in a start).
+    ends = f"end it: systemctl --user kill --signal=SIGKILL {name}"
+    hint = ends if member == "StopUnit" else f"look at it with: systemctl --user status {name}"
+    return SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)

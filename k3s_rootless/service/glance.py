@@ -11,7 +11,6 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from k3s_rootless import command
 from k3s_rootless.errors import CommandFailed
@@ -53,7 +52,9 @@ def _asked(runtime: Path, verb: str, *words: str) -> str | None:
             return None
     except OSError:
         return None
-    address = f"unix:path={quote(os.fsencode(bus), safe='/-_.').replace('~', '%7E')}"
+    # As the specification of D-Bus wants addresses escaped ("Server Addresses").
+    path = re.sub(rb"[^-0-9A-Za-z_/.]", lambda found: b"%%%02x" % ord(found[0]), os.fsencode(bus)).decode()
+    address = f"unix:path={path}"
     asked = (verb, "org.freedesktop.systemd1", *words)
     try:
         output = command.run(("busctl", f"--address={address}", "--json=short", *asked), timeout=SECONDS)

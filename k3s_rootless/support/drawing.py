@@ -14,7 +14,7 @@ _ROW = 30
 _TOP = 34
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _MOST_TICKS = 7
-_NOTE = 42
+_NOTE = 34
 _MOST_FORWARDS = 40
 _FORWARD_ROW = 46
 
@@ -61,6 +61,7 @@ def _arrow(one: Mapping[str, Any], y: int) -> Arrow:
         inside=str(one.get("child_port")),
         target=_cut(one.get("target") or "unknown", 38),
         verdict=str(one.get("verdict")),
+        mark=str(one.get("status") or one.get("verdict")),
         offset=f"+{offset}" if offset else "",
     )
 

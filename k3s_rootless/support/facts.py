@@ -112,13 +112,14 @@ class TimeLine:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A forward in the picture: what stands in each of its three boxes, and its verdict."""
+    """A forward in the picture: what stands in each of its three boxes, its verdict, and the word that is written for that."""
 
     y: int
     outside: str
     inside: str
     target: str
     verdict: str
+    mark: str = ""
     offset: str = ""
 
 

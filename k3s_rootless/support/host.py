@@ -45,8 +45,14 @@ def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
             found[name] = ask()
         except (OSError, ValueError, IndexError) as error:
             found[name] = None
-            unknown.append({"fact": name, "reason": str(error)})
+            unknown.append({"fact": name, "reason": _reason(error)})
     return {**found, "unknown": unknown}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {(error.strerror or '').lower()}"
+    return str(error)
 
 
 def addresses(root: Path) -> tuple[str, ...]:

@@ -35,7 +35,12 @@ def render(content: Content) -> str:
     template = resources.files("k3s_rootless").joinpath("support", "page.html.j2").read_text("utf-8")
     # A document that says less than usual, such as an error alone, must not cost the page.
     environment = Environment(
-        undefined=ChainableUndefined, autoescape=True, finalize=visible, trim_blocks=True, lstrip_blocks=True
+        undefined=ChainableUndefined,
+        autoescape=True,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=("jinja2.ext.loopcontrols",),
     )
     documents = content.documents
     newest = content.starts[0] if content.starts else None
@@ -46,6 +51,7 @@ def render(content: Content) -> str:
         versions=documents.get("version", {}),
         host=documents.get("host", {}),
         env=documents.get("env", {}),
+        config=documents.get("config", {}),
         diagnosis=documents.get("diagnosis", {}),
         phases=documents.get("phases", {}),
         ports=documents.get("ports", {}),

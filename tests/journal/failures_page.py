@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from k3s_rootless.journal import exits, verdict
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure
+from k3s_rootless.journal.facts import Cause, Ending
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/failures.md"
@@ -20,10 +23,42 @@ beside a cause only; `benign` is harmless.
 """
 
 
+_BY_SYSTEMD = """# What systemd says alone
+
+No line of K3s tells of these: the unit's state, its result and its exit status do.
+"""
+_FAILED = Ending("loaded", "failed", "failed")
+ENDINGS = (
+    Ending("masked", "inactive", "dead"),
+    Ending("bad-setting", "inactive", "dead"),
+    replace(_FAILED, result="signal", code=2, status=11),
+    *(replace(_FAILED, result=result) for result in ("timeout", "start-limit-hit", "resources")),
+    *(replace(_FAILED, result="exit-code", code=1, status=status) for status in exits.STEPS if status != 203),
+)
+"""One way to end for each cause that no line tells of."""
+
+
+def by_systemd() -> tuple[Cause, ...]:
+    """Give the causes that systemd tells of alone."""
+    return tuple(cause for one in ENDINGS if (cause := verdict.of_unit(one) or verdict.of_ending(one)))
+
+
 def page() -> str:
     """Write the page."""
     known = json.loads(LINES.read_text("utf-8"))
-    return "\n".join((_HEAD, *(part for failure in CATALOGUE for part in _section(failure, known))))
+    told = (part for cause in by_systemd() for part in _told(cause))
+    return "\n".join((_HEAD, *(part for failure in CATALOGUE for part in _section(failure, known)), _BY_SYSTEMD, *told))
+
+
+def _told(cause: Cause) -> Iterator[str]:
+    yield f"## {cause.id}\n"
+    yield f"**{cause.title}**: {cause.why}.\n"
+    if cause.check:
+        yield f"Check: `{cause.check}`.\n"
+    if cause.remedy is not None:
+        commands = "\n".join(cause.remedy.commands)
+        yield f"Remedy ({cause.remedy.mender.value}): {cause.remedy.text}.\n"
+        yield f"```sh\n{commands}\n```\n"
 
 
 def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless.finding import Mender, matches
-from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal import diagnosis, exits, reader
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.preflight.checks import CHECKS
@@ -103,6 +103,15 @@ def test_the_page_of_failures_is_made_of_the_catalogue() -> None:
     written = failures_page.PAGE.read_text("utf-8")
 
     assert failures_page.page() == written, "renew it: python -m tests.journal.failures_page"
+
+
+def test_each_cause_that_systemd_tells_of_has_its_section() -> None:
+    """That is where the `documentation` of an answer leads."""
+    headings = set(re.findall(r"^## (\S+)$", failures_page.PAGE.read_text("utf-8"), re.MULTILINE))
+    told = {cause.id for cause in failures_page.by_systemd()}
+
+    assert len(told) == len(failures_page.ENDINGS)
+    assert {exits.identifier(status) for status in exits.STEPS} | IDS | told == headings
 
 
 def test_weights_are_used() -> None:

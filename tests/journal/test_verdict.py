@@ -132,3 +132,37 @@ def test_nobody_who_could_look_says_nothing() -> None:
     found = verdict.with_host(FORWARD, [unknown], (), FAILED)
 
     assert (found.seen, found.remedy) == ((), FORWARD.remedy)
+
+
+OPTION = cause('level=fatal msg="flag provided but not defined: -no-such-flag"')
+A, B = "/home/a b/10-a.conf", "/x/20-b.conf"
+
+
+def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
+    remedy = verdict.aside(OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"})
+
+    assert remedy is not None
+    assert remedy.mender is Mender.USER
+    assert f"mv '{A}' '{A}'.off" in remedy.commands
+    assert verdict.with_host(OPTION, (), (), FAILED, remedy).remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("told", "drop_ins"),
+    [
+        (OPTION, {}),
+        (OPTION, {A: "ExecStart=/k3s server"}),
+        (OPTION, {A: "ExecStart=/k3s --no-such-flag", B: "ExecStart=/k3s --no-such-flag"}),
+        (FORWARD, {A: "ExecStart=/k3s server"}),
+        (replace(OPTION, id="exit-chdir"), {A: "", B: ""}),
+    ],
+    ids=["none", "another option", "two", "no setting", "which of two"],
+)
+def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(told: Cause, drop_ins: dict[str, str]) -> None:
+    assert verdict.aside(told, drop_ins) is None
+
+
+def test_the_remedy_of_a_failed_check_comes_before_that() -> None:
+    other = Remedy(Mender.USER, "put it aside")
+
+    assert verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0")], (), FAILED, other).remedy == ADMINISTRATOR

@@ -50,6 +50,7 @@ mount_kernel() {
 mount_devices() {
     mount -t tmpfs -o mode=755 tmpfs "$root/dev"
     mkdir "$root/dev/pts" "$root/dev/shm" "$root/dev/net"
+    # kmsg has the numbers of null: K3s wants one, and what the host's kernel says is no concern of the lab's.
     # Nodes of the lab's own: what a program in it does to the mode of its /dev/null is not done to the host's.
     while read -r node major minor; do
         mknod -m 666 "$root/dev/$node" c "$major" "$minor"
@@ -60,6 +61,7 @@ full 1 7
 random 1 8
 urandom 1 9
 tty 5 0
+kmsg 1 3
 EOF_NODES
     mknod -m 666 "$root/dev/net/tun" c 10 200
     mknod -m 666 "$root/dev/fuse" c 10 229

@@ -1,23 +1,17 @@
-"""Ways in which K3s is broken for real, what must be said of each, and how its remedy is followed as it is printed."""
+"""Ways in which K3s is broken for real, what must be said of each."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
 
 from tests.life.conftest import UNIT, Tool
-from tests.machine import HOME, K3S, TOOL, Completed, Machine
-from tests.vm.machine import Vm
+from tests.machine import HOME, K3S, Completed, Machine
 
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "10-test.conf"
 QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
 LAB, VM = frozenset({"lab"}), frozenset({"vm"})
-# What the user types, in a remedy that needs an administrator.
-_OF_THE_USER = re.compile(r"k3s-rootless |systemctl --user |ssh |mkdir -p ~|printf .* >> ~")
 Step = Callable[[Tool], None]
 
 
@@ -29,11 +23,13 @@ def nothing(_: Tool) -> None:
 class Case:
     """What is broken how, what must be said of it, and what the remedy cannot do here.
 
-    `undo` takes away all that was broken, whatever has become of it. What the stand-in only plays ends by `relents`, before the
-    remedy is followed as it is printed. `by_hand` says why it is not; then `undo` mends.
+    `what` says for readers what was done. `undo` takes away all that was broken, whatever has become of it. What the stand-in
+    only plays ends by `relents`, before the remedy is followed as it is printed. `by_hand` says why it is not; then `undo`
+    mends.
     """
 
     id: str
+    what: str
     breaks: Step
     undo: Step
     mender: str
@@ -45,6 +41,8 @@ class Case:
     waits_for: str = ""
     """Words in the journal after which K3s is known to wait for ever; without, it has to die."""
     machines: frozenset[str] = LAB | VM
+    apart: bool = False
+    """Whether `tests.life.ways` does without it."""
 
     def __str__(self) -> str:
         return self.id
@@ -103,6 +101,28 @@ def both(*steps: Step) -> Step:
     return step
 
 
+def user(*scripts: str) -> Step:
+    """Do something as the user."""
+
+    def step(tool: Tool) -> None:
+        for script in scripts:
+            tool.machine.user("sh", "-c", script)
+
+    return step
+
+
+def mask(tool: Tool) -> None:
+    """Mask the unit, for as long as the session lasts."""
+    tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
+    tool.machine.user("sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}").check_returncode()
+
+
+def unmask(tool: Tool) -> None:
+    """Undo that."""
+    script = f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv -n {UNIT}.away {UNIT}"
+    tool.machine.user("sh", "-c", f"{script}; rm -f {UNIT}.away; systemctl --user daemon-reload").check_returncode()
+
+
 AWAY = "mv /usr/bin/{0} /usr/bin/{0}.away"
 BACK = "test ! -e /usr/bin/{0}.away || mv /usr/bin/{0}.away /usr/bin/{0}"
 MOUNT = "program=$(command -v mount.fuse3) && mv $program $program.away"
@@ -115,10 +135,10 @@ SUBIDS_BACK = "cp /etc/subuid.kept /etc/subuid; echo alice:100000:65536 > /etc/s
 CONFIG = "/etc/rancher/k3s/config.yaml"
 SERVER = f"ExecStart=\nExecStart={K3S} server --rootless --snapshotter=fuse-overlayfs"
 NO_PACKAGES = "the machine has nowhere to install a package from"
-DROP_IN_EDITED = "the remedy shows where the setting stands; taking it out of somebody's drop-in is an edit"
 CASES = (
     Case(
         "ip-forward",
+        "`net.ipv4.ip_forward` is 0",
         sysctl("net.ipv4.ip_forward", "0"),
         sysctl("net.ipv4.ip_forward", "1"),
         "administrator",
@@ -127,6 +147,7 @@ CASES = (
     ),
     Case(
         "userns-max",
+        "`user.max_user_namespaces` is 0",
         sysctl("user.max_user_namespaces", "0"),
         sysctl("user.max_user_namespaces", "7000"),
         "administrator",
@@ -136,6 +157,7 @@ CASES = (
     Case(
         # The lab shares this switch with its host, and cannot write it: the words, and a host that was mended since.
         "userns-max",
+        "K3s dies with the words of that, and the host was mended since",
         dies("failed to start the child: fork/exec /proc/self/exe: no space left on device", where="parent"),
         order(),
         "user",
@@ -146,6 +168,7 @@ CASES = (
     ),
     Case(
         "idmap-missing",
+        "newuidmap is away",
         root(AWAY.format("newuidmap")),
         root(BACK.format("newuidmap")),
         "administrator",
@@ -156,6 +179,7 @@ CASES = (
     ),
     Case(
         "idmap-powerless",
+        "newuidmap has neither its setuid bit nor capabilities",
         root("chmod u-s /usr/bin/newuidmap; setcap -r /usr/bin/newuidmap 2>/dev/null || true"),
         root("chown root:root /usr/bin/newuidmap", "chmod u+s /usr/bin/newuidmap"),
         "administrator",
@@ -163,6 +187,7 @@ CASES = (
     ),
     Case(
         "subid-missing",
+        "/etc/subuid has no row for the user",
         root(SUBUID, "sed -i /^alice:/d /etc/subuid"),
         root(SUBIDS_BACK),
         "administrator",
@@ -171,6 +196,7 @@ CASES = (
     ),
     Case(
         "subid-overlap",
+        "/etc/subuid has a second row with ids of the first",
         root(SUBUID, "echo alice:100100:65536 >> /etc/subuid"),
         root(SUBIDS_BACK),
         "administrator",
@@ -180,6 +206,7 @@ CASES = (
     ),
     Case(
         "tun",
+        "/dev/net/tun is root's alone",
         root("chmod 600 /dev/net/tun"),
         root("chmod 666 /dev/net/tun"),
         "administrator",
@@ -188,14 +215,15 @@ CASES = (
     ),
     Case(
         "slirp4netns-missing",
+        "a drop-in sets a PATH without slirp4netns",
         drop_in("Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/nowhere"),
         no_drop_in,
-        "administrator",
+        "user",
         seen="10-test.conf",
-        by_hand=DROP_IN_EDITED,
     ),
     Case(
         "cidr-invalid",
+        "`K3S_ROOTLESS_CIDR` has no prefix length",
         drop_in("Environment=K3S_ROOTLESS_CIDR=10.41.0.0"),
         no_drop_in,
         "user",
@@ -205,6 +233,7 @@ CASES = (
     ),
     Case(
         "mtu-invalid",
+        "`K3S_ROOTLESS_MTU` is -5",
         drop_in("Environment=K3S_ROOTLESS_MTU=-5"),
         no_drop_in,
         "user",
@@ -213,6 +242,7 @@ CASES = (
     ),
     Case(
         "copyup-invalid",
+        "`K3S_ROOTLESS_COPYUPDIRS` names what is not there",
         drop_in("Environment=K3S_ROOTLESS_COPYUPDIRS=/nowhere"),
         no_drop_in,
         "user",
@@ -221,6 +251,7 @@ CASES = (
     ),
     Case(
         "config-unreadable",
+        "/etc/rancher/k3s/config.yaml is root's alone",
         root(f"mkdir -p {CONFIG.rpartition('/')[0]}", f"echo 'debug: true' > {CONFIG}", f"chmod 600 {CONFIG}"),
         both(root(f"rm -f {CONFIG}"), no_drop_in),
         "user",
@@ -230,15 +261,16 @@ CASES = (
     ),
     Case(
         "flag-unknown",
+        "a drop-in gives K3s an option that there is not",
         drop_in(f"{SERVER} --no-such-flag"),
         no_drop_in,
         "user",
         words="-no-such-flag",
-        by_hand=DROP_IN_EDITED,
     ),
     Case(
         # K3s was moved, as by another way of installing it.
         "exec-failed",
+        "k3s was moved to another directory",
         root(f"mv {K3S} /usr/bin/k3s"),
         root(f"test ! -e /usr/bin/k3s || mv /usr/bin/k3s {K3S}"),
         "user",
@@ -248,17 +280,18 @@ CASES = (
     ),
     Case(
         "exec-failed",
+        "a drop-in names a k3s that is not there",
         drop_in(SERVER.replace(K3S, "/nowhere/k3s")),
         no_drop_in,
         "user",
         "k3s.binary",
         "/nowhere/k3s",
         "10-test.conf",
-        by_hand=DROP_IN_EDITED,
         machines=LAB,
     ),
     Case(
         "snapshotter-fuse",
+        "mount.fuse3 is away",
         root(MOUNT),
         root(UNMOUNT),
         "administrator",
@@ -271,6 +304,7 @@ CASES = (
     ),
     Case(
         "snapshotter-fuse",
+        "/dev/fuse is root's alone",
         root("chmod 600 /dev/fuse"),
         root("chmod 666 /dev/fuse"),
         "administrator",
@@ -279,15 +313,25 @@ CASES = (
     ),
     Case(
         "cgroup-evacuation",
+        "a release that cannot start rootless",
         order(version="v1.34.4+k3s1"),
         order(),
         "user",
         "k3s.version",
         by_hand="another release has to be fetched from the network",
     ),
-    Case("panic", order(panic=20_000, panic_after=0.2), order(), "user", words="nil pointer dereference", relents=order()),
+    Case(
+        "panic",
+        "K3s crashes, and writes 20,000 lines about it",
+        order(panic=20_000, panic_after=0.2),
+        order(),
+        "user",
+        words="nil pointer dereference",
+        relents=order(),
+    ),
     Case(
         "unit-not-delegating",
+        "a drop-in says Delegate=no; K3s is made to die of it",
         both(drop_in("Delegate=no"), dies("delegated cgroup v2 controllers are required for rootless")),
         both(no_drop_in, order()),
         "user",
@@ -296,9 +340,19 @@ CASES = (
         relents=order(),
         machines=LAB,
     ),
-    Case("unit-not-delegating", drop_in("Delegate=no"), no_drop_in, "user", "unit.state", seen="10-test.conf", machines=VM),
+    Case(
+        "unit-not-delegating",
+        "a drop-in says Delegate=no",
+        drop_in("Delegate=no"),
+        no_drop_in,
+        "user",
+        "unit.state",
+        seen="10-test.conf",
+        machines=VM,
+    ),
     Case(
         "datastore-token",
+        "K3s dies with the words of another token",
         dies("bootstrap data already found and encrypted with different token"),
         order(),
         "user",
@@ -307,6 +361,7 @@ CASES = (
     ),
     Case(
         "supervisor-port",
+        "K3s dies with the words of a busy port 6444",
         dies("Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"),
         order(),
         "user",
@@ -316,24 +371,42 @@ CASES = (
     ),
     Case(
         "exit-chdir",
+        "a drop-in sets a WorkingDirectory= that is not there",
         drop_in("WorkingDirectory=/nowhere"),
         no_drop_in,
         "user",
         words="200/CHDIR",
-        by_hand=DROP_IN_EDITED,
     ),
     Case(
         "exit-capabilities",
+        "a drop-in sets AmbientCapabilities=",
         drop_in("CapabilityBoundingSet=CAP_CHOWN", "AmbientCapabilities=CAP_CHOWN"),
         no_drop_in,
         "user",
-        by_hand=DROP_IN_EDITED,
-        machines=LAB,
     ),
-    Case("killed-by-memory", nothing, no_drop_in, "administrator", words="SIGKILL"),
+    Case(
+        "unit-masked",
+        "the unit is masked",
+        mask,
+        unmask,
+        "user",
+        "unit.state",
+        apart=True,
+    ),
+    Case(
+        "unit-broken",
+        "the unit was edited into what systemd cannot read",
+        user(f"printf '[Service]\\nType=oneshot\\nRestart=always\\nExecStart=\\n' > {UNIT}; systemctl --user daemon-reload"),
+        nothing,
+        "user",
+        "unit.state",
+        apart=True,
+    ),
+    Case("killed-by-memory", "K3s is killed with SIGKILL", nothing, no_drop_in, "administrator", words="SIGKILL"),
     Case(
         # Really lacking where it can be: see test_controllers_that_are_not_delegated_are_told_until_they_are.
         "cgroup-controller",
+        "K3s dies with the words of a missing cpuset",
         dies("failed to find cpuset cgroup (v2)"),
         order(),
         "administrator",
@@ -351,13 +424,13 @@ def start(tool: Tool, case: Case) -> None:
     case.breaks(tool)
     kill = f"; systemctl --user kill --signal=KILL {UNIT.name}" if case.id == "killed-by-memory" else ""
     machine.user("sh", "-c", f"systemctl --user start {UNIT.name}{kill}")
-    show = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '"
+    show = f"systemctl --user show -P SubState -P Result -P LoadState {UNIT.name} | tr '\\n' ' '"
     waits = "false"
     invocation = f"systemctl --user show -P InvocationID {UNIT.name}"
     if case.waits_for:
         waits = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q '{case.waits_for}'"
     # A unit that is started again has the result of its last start: whatever is no success has died.
-    ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*) exit 0;; esac'
+    ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*|*masked*|*bad-setting*) exit 0;; esac'
     done = machine.user("timeout", "60", "sh", "-c", f"while :; do {ended}; {waits} && exit 0; sleep 0.05; done")
     assert 0 == done.returncode, f"{case.id}: K3s did not fail"
 
@@ -372,36 +445,9 @@ def broken(tool: Tool, case: Case) -> Iterator[Completed]:
         case.undo(tool)
 
 
-def follow(tool: Tool, remedy: dict[str, Any]) -> str:
-    """Paste the commands of a remedy into a shell as they are printed; give what was shown.
-
-    What needs an administrator is root's, where `sudo` is a word without meaning; the rest is the user's.
-    """
-    shown = ""
-    for of_user, lines in groupby(remedy["commands"], lambda line: remedy["mender"] == "user" or _OF_THE_USER.match(line)):
-        script = "\n".join(lines)
-        if of_user:
-            shown += _as_user(tool, script)
-        else:
-            done = tool.machine.root("bash", "-c", f'sudo() {{ "$@"; }}\n{script}')
-            shown += f"{done.stdout}{done.stderr}"
-    return shown
-
-
-def _as_user(tool: Tool, script: str) -> str:
-    # `up` of a lab whose host keeps the controllers is told to go on without them; nobody has a key for a login of their own.
-    script = re.sub(r"^k3s-rootless up", " ".join((TOOL, "up", *tool.ignore)), script, flags=re.MULTILINE)
-    if isinstance(tool.machine, Vm) and "ssh localhost true" in script:
-        script = script.replace("ssh localhost true", "true")
-        tool.machine.login().check_returncode()
-    done = tool.machine.user("bash", "-c", script, timeout=240)
-    assert "Traceback" not in done.stderr, done.stderr
-    return f"{done.stdout}{done.stderr}"
-
-
 def wait(machine: Machine, condition: str) -> bool:
     """Wait for a condition of the shell, for ten seconds at most."""
     return 0 == machine.user("timeout", "10", "sh", "-c", f"until {condition}; do sleep 0.1; done").returncode
 
 
-__all__ = ["CASES", "HOME", "Case", "broken", "dies", "follow", "order", "start", "wait"]
+__all__ = ["CASES", "HOME", "Case", "broken", "dies", "order", "start", "wait"]

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.life.causes import follow
 from tests.life.conftest import UNIT, Tool
 from tests.life.fault import Dies, Fault, Lacks, Refused, Unseen, Waits
+from tests.life.mending import follow
 from tests.life.others import Others
 from tests.machine import HOME
 

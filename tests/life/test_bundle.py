@@ -27,8 +27,8 @@ bus.listen(50)
 print("ready", flush=True)
 time.sleep(60)
 """
-ALWAYS = {"index.html", "check.json", "status.json", "ports.json", "env.json", "version.json", "host.json", "diagnosis.json",
-          "phases.json", "manifest.json"}  # fmt: skip
+ALWAYS = {"index.html", "check.json", "status.json", "ports.json", "config.json", "env.json", "version.json", "host.json",
+          "diagnosis.json", "phases.json", "manifest.json"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +63,9 @@ def test_a_cluster_that_is_well(lab_tool: Tool) -> None:
     assert {6443, 10080} <= {row["parent_port"] for row in of(files, "ports.json")["ports"]}
     assert of(files, "diagnosis.json")["cause"] is None
     assert all(one["seconds"] is not None for one in of(files, "phases.json")["phases"])
+    assert {"K3S_ROOTLESS_MTU"} <= {one["name"] for one in of(files, "env.json")["variables"]}
+    assert "PATH" in of(files, "env.json")["unit"]
+    assert {"snapshotter"} <= {one["name"] for one in of(files, "config.json")["settings"]}
     assert "Delegate=yes" in files["unit.txt"]
     assert "k3s is up and running" in files["journal/start-1.txt"]
     assert [] == of(files, "manifest.json")["missing"]

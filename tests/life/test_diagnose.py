@@ -14,7 +14,7 @@ import pytest
 from tests.lab.fixtures import fresh
 from tests.life.causes import Case, broken, dies, order, wait
 from tests.life.conftest import UNIT, Tool
-from tests.machine import HOME, TOOL, Machine
+from tests.machine import HOME, RUNTIME_DIR, TOOL, USER, Machine
 
 pytestmark = pytest.mark.lab
 LOG = f"{HOME}/.rancher/k3s/agent/containerd/containerd.log"
@@ -80,7 +80,7 @@ def test_a_masked_unit_is_told(installed: Tool) -> None:
 
 def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
     words = "starting kubernetes: the moon is in the wrong phase"
-    case = Case("unknown", dies(words), order(), "user")
+    case = Case("unknown", "", dies(words), order(), "user")
     with broken(installed, case):
         done = installed("diagnose")
     assert 1 == done.returncode
@@ -92,7 +92,7 @@ def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
 
 def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
     """Deaths that are too slow for the start limit go on for ever."""
-    case = Case("unknown", dies("failed to find memory cgroup (v2)", after=0.1), order(), "administrator")
+    case = Case("unknown", "", dies("failed to find memory cgroup (v2)", after=0.1), order(), "administrator")
     machine = installed.machine
     with broken(installed, case):
         assert wait(machine, f'test "$(systemctl --user show -P NRestarts {UNIT.name})" -ge 2')
@@ -104,7 +104,7 @@ def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
 
 def test_the_journal_of_another_machine_is_judged_from_a_file(installed: Tool) -> None:
     machine = installed.machine
-    with broken(installed, Case("unknown", dies("got negative mtu"), order(), "user")):
+    with broken(installed, Case("unknown", "", dies("got negative mtu"), order(), "user")):
         pass
     for form in ("export", "json"):
         machine.user("sh", "-c", f"journalctl --user-unit={UNIT.name} -o {form} > /tmp/start.{form}").check_returncode()
@@ -135,10 +135,52 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
     assert 2 == len(installed("logs", "--component", "kubelet", "-n", "2").stdout.splitlines())
     machine.user("systemctl", "--user", "restart", UNIT.name)
     assert raw.stdout.splitlines()[-1].partition("]: ")[2] in installed("logs", "--previous").stdout
-    machine.user("sh", "-c", f'mkdir -p {LOG.rpartition("/")[0]}; echo \'time="x" level=error msg="no snapshot"\' >> {LOG}')
+    said = 'echo "time=\\"$(date -u +%FT%TZ)\\" level=error msg=\\"no snapshot\\""'
+    machine.user("sh", "-c", f"mkdir -p {LOG.rpartition('/')[0]}; {said} >> {LOG}")
     assert "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
+    assert "" == installed("logs", "--component", "containerd", "--grep", "overlay").stdout
+    # journalctl gives the last lines that match in reverse.
+    bound = installed("logs", "--grep", "Bound parent port").stdout.splitlines()
+    assert len(bound) > 2
+    assert bound[-2:] == installed("logs", "--grep", "Bound parent port", "-n", "2").stdout.splitlines()
     closed = machine.user("sh", "-c", f"{TOOL} logs --boot | head -1")
     assert (1, "") == (len(closed.stdout.splitlines()), closed.stderr)
+
+
+@pytest.fixture
+def volatile(installed: Tool) -> Iterator[Tool]:
+    """Give a K3s whose host keeps its journal in memory, where journald makes no files of each user's own."""
+    root = installed.machine.root
+    configuration = "/run/systemd/journald.conf.d/volatile.conf"
+    script = f"mkdir -p {configuration.rpartition('/')[0]}; printf '[Journal]\\nStorage=volatile\\n' > {configuration}"
+    root("sh", "-c", f"{script}; mount -t tmpfs tmpfs /var/log/journal; systemctl restart systemd-journald").check_returncode()
+    try:
+        assert 0 == installed("restart").returncode
+        yield installed
+    finally:
+        root("gpasswd", "--delete", USER, "systemd-journal")
+        restored = f"umount /var/log/journal; rm {configuration}; systemctl restart systemd-journald"
+        root("sh", "-c", f"{restored}; journalctl --flush").check_returncode()
+        # What was in memory is system's now: of a start of before, its user can read nothing.
+        assert 0 == installed("restart").returncode
+
+
+def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> None:
+    """There `journalctl --user` shows nothing, whoever asks; the tool says what would allow it, and shows all once it is."""
+    machine = volatile.machine
+    refused, diagnosed = volatile("logs"), volatile("diagnose")
+    machine.root("usermod", "--append", "--groups", "systemd-journal", USER).check_returncode()
+    asked = f"journalctl --quiet --user --unit={UNIT.name}; echo; {TOOL} logs"
+    as_member = ("runuser", "--user", USER, "--", "env", f"XDG_RUNTIME_DIR={RUNTIME_DIR}", "sh", "-c", asked)
+    plain, ours = machine.root(*as_member).stdout.split("\n", 1)
+
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "this user may not" in refused.stderr
+    assert "usermod -aG systemd-journal" in refused.stderr
+    assert (0, "nothing is wrong: K3s is ready\n") == (diagnosed.returncode, diagnosed.stdout)
+    assert "this user may not: this is what systemd says alone" in diagnosed.stderr
+    assert "" == plain
+    assert "k3s is up and running" in ours
 
 
 def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -> None:
@@ -148,10 +190,11 @@ def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -
         assert following.stdout is not None
         following.stdout.readline()
         begun = time.monotonic()
-        # A line of the unit itself, by the manager: it is reloaded, and kill(1) is silent.
         machine.user("systemctl", "--user", "restart", UNIT.name)
         assert following.stdout.readline()
         assert time.monotonic() - begun < 10
+        # It goes on with the start that comes.
+        assert any("Starting k3s" in line for line in following.stdout)
         following.send_signal(signal.SIGINT)
         assert 130 == following.wait(10)
 

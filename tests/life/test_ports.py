@@ -80,7 +80,7 @@ def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
     assert "k3s-rootless.service loaded\ndbus.socket loaded\nnone@x-y.service not-found\n" == done.stdout, done.stderr
     assert "http.client" in loaded
     # So it was busctl that answered, and nothing was loaded for the adapter.
-    assert not [name for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich") if f" {name}\n" in loaded]
+    assert not [name for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich", "yaml") if f" {name}\n" in loaded]
 
 
 def test_the_table_is_for_people_and_warns(running: Tool) -> None:
@@ -91,6 +91,20 @@ def test_the_table_is_for_people_and_warns(running: Tool) -> None:
     assert "answering   http://localhost:10080" in shown.stdout
     assert "the API and these Services face the network" in shown.stdout
     assert "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport" in shown.stdout
+
+
+def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None:
+    on_terminal = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports']) >> 8)"
+    typed = running.machine.user("python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"})
+    # Bold is no colour.
+    shown = re.sub("\x1b\\[[01]m", "", typed.stdout)
+    lines = [line.rstrip() for line in shown.splitlines()]
+
+    assert 0 == typed.returncode
+    assert "\x1b" not in shown
+    assert "HOST      OFFSET   REACHES                   VERDICT     URL" in lines
+    assert "*:10080   +10000   kube-system/traefik:80    answering   http://localhost:10080" in lines
+    assert all(len(line) <= 80 for line in lines if line.startswith("*:"))
 
 
 def test_pending_and_what_is_never_forwarded(running: Tool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.life.conftest import UNIT, Tool
 
 
@@ -93,3 +95,16 @@ def test_versions_are_told(tool: Tool) -> None:
 
     assert said["k3s"].startswith("v1.")
     assert said["systemd"]
+
+
+@pytest.mark.lab
+def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
+    """A real K3s ends with status 1 when it is told to end."""
+    lab_tool.order(stop_exit=1)
+    lab_tool.up().check_returncode()
+
+    lab_tool("down").check_returncode()
+
+    assert "failed" not in lab_tool("status").stdout
+    shown = lab_tool.machine.user("systemctl", "--user", "is-failed", "k3s-rootless.service")
+    assert shown.stdout.strip() == "inactive"

@@ -17,7 +17,7 @@ from typing import Any
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
 from k3s_rootless.preflight.checks import CHECKS
-from tests.life.causes import CASES, LAB, SERVER, VM, Case, both, dies, drop_in, no_drop_in, nothing, order
+from tests.life.causes import CASES, LAB, SERVER, VM, Case, both, dies, drop_in, mask, no_drop_in, nothing, order, unmask
 from tests.life.conftest import DELEGATING, UNIT, Tool
 from tests.machine import TOOL
 from tests.vm.machine import Vm
@@ -124,18 +124,6 @@ def delegated(tool: Tool) -> None:
     tool.machine.restore(DELEGATING)
 
 
-def mask(tool: Tool) -> None:
-    """Mask the unit, for as long as the session lasts."""
-    tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
-    tool.machine.user("sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}").check_returncode()
-
-
-def unmask(tool: Tool) -> None:
-    """Undo that."""
-    script = f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv {UNIT}.away {UNIT}"
-    tool.machine.user("sh", "-c", f"{script}; systemctl --user daemon-reload").check_returncode()
-
-
 def _known() -> Iterator[Way]:
     # Each cause that `diagnose` is tried with.
     titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
@@ -144,7 +132,7 @@ def _known() -> Iterator[Way]:
     count: Counter[str] = Counter()
     for case in CASES:
         # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
-        if case.breaks is nothing or (case.id == "exec-failed" and not case.by_hand):
+        if case.apart or case.breaks is nothing or (case.id == "exec-failed" and not case.seen.endswith(".conf")):
             continue
         count[case.id] += 1
         waits = _WAITS.get(case.id)
@@ -273,7 +261,7 @@ _OWN = (
 def _refused() -> Iterator[Way]:
     # What `check` sees before the start, when nobody asks to ignore it.
     for case in CASES:
-        if case.check in _FATAL and case.relents is nothing and not _played(case):
+        if not case.apart and case.check in _FATAL and case.relents is nothing and not _played(case):
             code = {"administrator": 6, "user": 5}[case.mender]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
             yield Way(f"before-{case.id}", what, case.breaks, case.undo, code, truth=None, ignore=(), machines=case.machines)

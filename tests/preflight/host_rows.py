@@ -224,7 +224,7 @@ KERNEL = (
     ),
     row("device.fuse", FAIL, "cannot be mounted", ADMIN, devices=Known({"tun": 0, "fuse": errno.EPERM, "kmsg": 0})),
     row("device.fuse", PASS, "not needed", None, devices=Known({"tun": 0, "fuse": errno.ENOENT, "kmsg": 0}), **_OVERLAY),
-    row("device.kmsg", INFO, "goes on", None, devices=Known({"tun": 0, "fuse": 0, "kmsg": errno.ENOENT})),
+    row("device.kmsg", FAIL, "nothing is there to cover", ADMIN, devices=Known({"tun": 0, "fuse": 0, "kmsg": errno.ENOENT})),
     row("snapshotter.mount_fuse3", FAIL, "never registers", ADMIN, programs=Known({"mount.fuse3": None}, "/usr/bin")),
     row("snapshotter.mount_fuse3", PASS, "not needed", None, programs=Known({"mount.fuse3": None}), **_OVERLAY),
     row("snapshotter.overlayfs", PASS, "mounted", None, **_OVERLAY),

@@ -158,14 +158,15 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
 
 
 def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
-    """A k3s before 2023-06 dies on a config file of the host that it may not read."""
-    script(tmp_path / "path/k3s", f'env > {tmp_path}/environ; echo "k3s version ${{K3S_DEBUG}}{RELEASE} (148243c4)"')
+    """A k3s before 2023-06 dies on a config file that it may not read, and on one that it is told of and does not find."""
+    reads = 'cat "$K3S_CONFIG_FILE" || exit 1'
+    script(tmp_path / "path/k3s", f'{reads}; env > {tmp_path}/environ; echo "k3s version ${{K3S_DEBUG}}{RELEASE} (148243c4)"')
 
     found = probe(tmp_path, K3S_DEBUG="1", K3S_CONFIG_FILE="/etc/rancher/k3s/config.yaml")
 
     assert isinstance(found.version, Known)
     environ = dict(line.split("=", 1) for line in (tmp_path / "environ").read_text().splitlines())
-    assert environ["K3S_CONFIG_FILE"] == "/nonexistent"
+    assert "K3S_DEBUG" not in environ
     assert environ["HOME"] == str(tmp_path / "home")
 
 

@@ -336,7 +336,7 @@ HOSTS: Mapping[str, Host] = {
             "uidmap.nested": "fail",
             "device.tun": "fail",
             "device.fuse": "fail",
-            "device.kmsg": "info",
+            "device.kmsg": "fail",
             "host.container": "info",
             "kernel.vxlan": "unknown",
             "sysctl.ping": "info",

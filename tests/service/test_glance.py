@@ -41,15 +41,15 @@ def test_a_unit_that_nobody_loaded_is_loaded(own: Session) -> None:
     assert "loaded" == seen.load_state
 
 
-def test_the_managers_environment_is_what_the_adapter_sees(fake: Session) -> None:
-    with UserManager({}, fake.runtime, os.getuid()) as manager:
+def test_the_managers_environment_is_what_the_adapter_sees(own: Session) -> None:
+    with UserManager({}, own.runtime, os.getuid()) as manager:
         manager.change_environment((), {"K3S_ROOTLESS_MTU": "a=b c\n"})
         known = manager.environment
 
-    assert known == glance.environment(fake.runtime)
+    assert known == glance.environment(own.runtime)
     assert "a=b c\n" == known["K3S_ROOTLESS_MTU"]
-    fake.kill_manager()
-    assert glance.environment(fake.runtime) is None
+    own.kill_manager()
+    assert glance.environment(own.runtime) is None
 
 
 def test_who_refuses_or_is_gone_is_left_to_the_adapter(own: Session) -> None:

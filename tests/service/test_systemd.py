@@ -105,7 +105,7 @@ def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(installed: Session, m
         manager.stop(UNIT, seconds=0.2)
 
     assert caught.value.message == f"cannot stop `{UNIT}`: systemd's job goes on after 0.2 s"
-    assert caught.value.hint == f"look at it with: systemctl --user status {UNIT}"
+    assert caught.value.hint == f"end it: systemctl --user kill --signal=SIGKILL {UNIT}"
 
 
 def test_a_unit_that_is_not_there_cannot_be_started(manager: UserManager) -> None:

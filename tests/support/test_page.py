@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.support import drawing, levels, milestones, page
@@ -45,6 +45,18 @@ def port(**other: object) -> dict[str, object]:
     return row | {"target": "kube-system/traefik:80", "verdict": "pass", "reason": ""} | other
 
 
+def variable(name: str, value: str | None) -> dict[str, object]:
+    row: dict[str, object] = {"name": name, "value": value, "set": value is not None, "default": "7", "origin": "drop-in"}
+    return row | {
+        "path": "/x/50-y.conf",
+        "reason": "",
+        "warnings": [],
+        "doubt": "",
+        "started_with": None,
+        "restart_needed": True,
+    }
+
+
 def content(text: str = "plain", lines: int = 3) -> page.Content:
     check = {"check": "k3s.binary", "title": text, "verdict": "fail", "observed": text, "source": "/x", "reason": text}
     documents: dict[str, dict[str, Any]] = {
@@ -58,7 +70,15 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
             "errors": [],
         },
         "phases": {"start": BEGAN.isoformat(), "start_source": "systemd", "phases": phases(), "errors": []},
-        "env": {"unit": {"PATH": text}, "manager": {"LANG": None}, "errors": []},
+        "config": {"settings": [{"name": "disable", "values": [text], "origin": "config", "set_to": [text]}], "errors": []},
+        "env": {
+            "variables": [variable("K3S_ROOTLESS_MTU", text), variable("K3S_ROOTLESS_CIDR", None)],
+            "running": True,
+            "pending": ["K3S_ROOTLESS_MTU"],
+            "unit": {"PATH": text},
+            "manager": {"LANG": None},
+            "errors": [],
+        },
         "host": {"os_release": {"PRETTY_NAME": text}, "memory_kib": {"MemTotal": 2048}, "unknown": [], "errors": []},
     }
     said = tuple(Line(BEGAN, levels.LEVELS[number % 5], "k3s[1]", f"{text} {number}") for number in range(lines))
@@ -81,6 +101,9 @@ def test_all_of_it_is_on_the_page() -> None:
         "plain 2",
         "seen plain",
         "also plain",
+        "50-y.conf",
+        "K3s runs with others still: K3S_ROOTLESS_MTU",
+        '<td class="mono">plain</td><td>config</td>',
     ):
         assert wanted in shown
 
@@ -95,6 +118,7 @@ def test_nothing_that_was_gathered_becomes_markup() -> None:
 
 
 @given(st.text(st.characters(), max_size=80))
+@settings(deadline=None)
 def test_any_text_makes_a_page(text: str) -> None:
     shown = page.render(content(text, lines=1))
 
@@ -104,7 +128,7 @@ def test_any_text_makes_a_page(text: str) -> None:
 
 def test_documents_that_are_only_errors_make_a_page() -> None:
     error = {"errors": [{"message": "there was no answer in time", "hint": None, "exit_code": 1}]}
-    documents = dict.fromkeys(("check", "status", "ports", "version", "diagnosis", "phases", "env", "host"), error)
+    documents = dict.fromkeys(("check", "status", "ports", "version", "diagnosis", "phases", "config", "env", "host"), error)
 
     shown = page.render(page.Content(documents, (), "", [], [], ABOUT))
 

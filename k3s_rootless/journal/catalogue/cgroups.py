@@ -85,7 +85,6 @@ FAILURES = (
         user(
             "take Delegate= out of the drop-in that sets it, or write the unit anew",
             "systemctl --user cat k3s-rootless.service",
-            "systemctl --user revert k3s-rootless.service",
             "k3s-rootless up --force",
         ),
         (),

@@ -13,6 +13,7 @@ SYSCTL_FILE = "60-k3s-rootless.conf"
 RESTART = "k3s-rootless restart"
 _MANAGED = ("K3S_ROOTLESS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CONTAINERD_")
 """What `k3s-rootless env` sets."""
+_OWN_FILE = ".config/k3s/config.yaml"
 _DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
 
 
@@ -85,13 +86,33 @@ def environment(text: str, assignment: str, *before: str) -> Remedy:
     )
 
 
-def arguments(text: str, option: str) -> Remedy:
-    """Give the remedy that is an option of K3s, to be put by hand behind those that its unit gives it."""
-    return user(
+def option(text: str, name: str, value: str, *before: str) -> Remedy:
+    """Give the remedy that is an option of K3s which `config` sets; `before` shows what to choose from."""
+    return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
+
+
+def elsewhere(text: str) -> Remedy:
+    """Give the remedy that is another place for K3s's data: which one, only the user can say."""
+    return option(
+        f"{text}, in place of /PLACE; K3s begins anew there",
+        "data-dir",
+        "/PLACE/k3s",
+        "findmnt --types ext4,xfs --output TARGET,OPTIONS,AVAIL",
+    )
+
+
+def own_file(text: str, *lines: str, before: str = "") -> Remedy:
+    """Give the remedy that is lines of K3s's own configuration file, for what `config` does not set.
+
+    The user's file takes the place of /etc/rancher/k3s/config.yaml. `before` is a command that what they name needs.
+    """
+    words = " ".join(f'"{line}"' for line in lines)
+    return environment(
         text,
-        "systemctl --user cat k3s-rootless.service",
-        f"systemctl --user edit k3s-rootless.service   # under [Service]: ExecStart= and ExecStart=... {option}",
-        RESTART,
+        f"K3S_CONFIG_FILE=%h/{_OWN_FILE}",
+        f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}",
+        *([before] if before else []),
+        f"printf '%s\\n' {words} >> ~/{_OWN_FILE}",
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, arguments, environment, sign, user
+from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, environment, own_file, sign, user
 
+_FILE = "$HOME/.config/k3s/resolv.conf"
+_WRITTEN = f"echo 'nameserver ADDRESS' > {_FILE}"
 _NO_MTU = environment("name an MTU of 1 to 65521, or none at all", "K3S_ROOTLESS_MTU=1500")
 
 FAILURES = (
     Failure(
         "tun",
         "the tap device cannot be made: /dev/net/tun is missing or closed",
-        "the module tun is not loaded, cannot be loaded since the kernel was upgraded, or the device was not "
-        "passed into a container",
+        "the module tun is not loaded, cannot be since the kernel was upgraded, or a container was not given the device",
         administrator(
             "load the module, and let everybody open the device; reboot where the running kernel's modules are gone",
             "sudo modprobe tun; echo tun | sudo tee /etc/modules-load.d/tun.conf",
@@ -90,7 +91,7 @@ FAILURES = (
             "sudo systemctl restart systemd-modules-load",
         ),
         (
-            sign("with modprobe", r"Failed to load kernel module [\w-]{1,64} with modprobe", weight=Weight.NOTE),
+            sign("with modprobe", r"module (?!ip_vs)(?P<it>[\w-]{1,64})", "K3s cannot load {it} itself", weight=Weight.NOTE),
             sign("bridge-nf-call", r"/proc/sys/net/bridge/bridge-nf-call-ip6?tables: no such file", weight=Weight.NOTE),
             sign("could not insert", r"could not insert '\w{1,64}': Operation not permitted", weight=Weight.NOTE),
             sign(
@@ -185,9 +186,8 @@ FAILURES = (
     Failure(
         "dns",
         "names are not resolved inside",
-        "the child asks the first nameserver of the host alone, without search domains; it may not answer "
-        "there, or not know them",
-        arguments("give K3s a file with servers that answer", "--resolv-conf=/path/to/file"),
+        "the child asks the host's first nameserver alone, without search domains; it may not answer there, or not know them",
+        own_file("give K3s a file with servers that answer, in place of ADDRESS", f"resolv-conf: {_FILE}", before=_WRITTEN),
         (
             sign(
                 "lookup ",

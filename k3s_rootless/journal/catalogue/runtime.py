@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, arguments, sign, sysctl, user
+from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, option, sign, sysctl, user
 
 FAILURES = (
     Failure(
@@ -38,7 +38,12 @@ FAILURES = (
         "selinux",
         "SELinux keeps K3s, or a Pod, from something",
         "its policy knows /var/lib/rancher, not the home directory; --selinux is not supported there",
-        arguments("leave --selinux out, and use fuse-overlayfs", "--snapshotter=fuse-overlayfs"),
+        option(
+            "leave SELinux out, and use fuse-overlayfs",
+            "snapshotter",
+            "fuse-overlayfs",
+            "k3s-rootless config set selinux false",
+        ),
         (
             sign("preparing rootfs caused", r"preparing rootfs caused: permission denied"),
             sign("not running in context", r"process is not running in context '\w{1,64}'"),
@@ -46,6 +51,18 @@ FAILURES = (
         ),
         weight=Weight.SURVIVED,
         check="security.selinux",
+    ),
+    Failure(
+        "kmsg-missing",
+        "/dev/kmsg is not there, as in many containers",
+        "K3s covers it with /dev/null where it may not read it, which takes something to cover",
+        administrator(
+            "pass /dev/kmsg on to the container, or let a link to /dev/null stand for it",
+            "echo 'L /dev/kmsg - - - - null' | sudo tee /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
+            "sudo systemd-tmpfiles --create /etc/tmpfiles.d/60-k3s-rootless-kmsg.conf",
+        ),
+        (sign("no such file or directory", r'level=fatal msg="(Error: )?no such file or directory"$'),),
+        check="device.kmsg",
     ),
     Failure(
         "nested",

@@ -118,7 +118,7 @@ FAILURES = (
         "K3s was killed: the memory ran out",
         "systemd-oomd or the kernel ended it under memory pressure; idle it needs 500 to 800 MiB",
         administrator(
-            "give the host more memory or swap, or K3s less to do (--disable traefik,metrics-server)",
+            "give the host more memory or swap, or K3s less to do (k3s-rootless config set disable traefik metrics-server)",
             *drop_in("ManagedOOMPreference=avoid"),
             RESTART,
         ),

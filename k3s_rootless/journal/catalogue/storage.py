@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import Failure, Weight, administrator, arguments, environment, sign, user
+from k3s_rootless.journal.catalogue.entry import (
+    Failure,
+    Weight,
+    administrator,
+    elsewhere,
+    environment,
+    option,
+    own_file,
+    sign,
+    user,
+)
 
-_OVERLAY = arguments(
-    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
-    "--snapshotter=fuse-overlayfs",
+_OVERLAY = option(
+    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs", "snapshotter", "fuse-overlayfs"
 )
 
 FAILURES = (
@@ -66,7 +75,7 @@ FAILURES = (
         "home-remote",
         "the data directory is on a file system that K3s cannot live on",
         "NFS, CIFS and their like know nothing of subordinate ids, and lock badly",
-        arguments("put the data on a local disk", "--data-dir=/var/tmp/USER/k3s"),
+        elsewhere("put the data on a local disk that you may write to"),
         (
             sign("lchown ", r"(?<!: )lchown \S{1,300}?: (operation not permitted|invalid argument)", weight=Weight.SURVIVED),
             sign("database is locked", r"database is locked", weight=Weight.SURVIVED),
@@ -78,7 +87,7 @@ FAILURES = (
         "noexec",
         "programs cannot be run from the data directory",
         "K3s unpacks its programs there; the file system is mounted noexec, or it cannot be written",
-        arguments("put the data where programs may be run", "--data-dir=/var/tmp/USER/k3s"),
+        elsewhere("put the data where you may write and run programs"),
         (
             sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
             # Since Go 1.20 LookPath passes over what the kernel would not run.
@@ -102,16 +111,24 @@ FAILURES = (
         "device-unknown",
         "the kubelet does not find the device that the data directory is on",
         "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not know",
-        arguments(
-            "switch the measuring off, or put the data on ext4 or xfs",
-            "--kubelet-arg=feature-gates=LocalStorageCapacityIsolation=false",
+        own_file(
+            "switch the measuring off, before v1.25 by feature-gates=LocalStorageCapacityIsolation=false, or put the data "
+            "on ext4 or xfs",
+            "kubelet-arg:",
+            "- local-storage-capacity-isolation=false",
         ),
         (
             sign(
                 "could not find device with major",
                 r"could not find device with major: \d+, minor: \d+ in cached partitions map",
             ),
-            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.NOTE),
+            # Each start says it once, before containerd's first statistics are there.
+            sign(
+                "invalid capacity 0",
+                r"failed multiple times in a row\W.{0,20}invalid capacity 0 on image filesystem",
+                weight=Weight.NOTE,
+            ),
+            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.BENIGN),
         ),
     ),
     Failure(
@@ -138,7 +155,7 @@ FAILURES = (
         "socket-path",
         "the path of a socket is too long",
         "sockets have paths of at most 107 bytes, and K3s makes some below the data directory",
-        arguments("use a data directory with a shorter path", "--data-dir=/var/tmp/USER/k3s"),
+        option("use a data directory with a shorter path; K3s begins anew there", "data-dir", "~/k3s"),
         (
             sign("bind: invalid argument", r"listen unix (?P<path>\S{1,600}?): bind: invalid argument"),
             sign("socket path is too long", r"the specified API socket path is too long"),

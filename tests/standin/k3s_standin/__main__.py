@@ -47,7 +47,7 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
 
 def _version(ordered: Orders, release: Release) -> int:
     if release.version_reads_config:
-        flags.read_config(flags.config_path({}, os.environ))
+        flags.read_config(flags.config_path({}, os.environ), named="K3S_CONFIG_FILE" in os.environ)
     while ordered.version_hang:
         time.sleep(60)
     program = Path(os.environ.get("K3S_STANDIN_ARGV0") or "k3s").name

@@ -75,7 +75,7 @@ class Child:
             return fatal.code
         self._milestones.mark("stopping")
         time.sleep(self._orders.stop_delay)
-        return 0
+        return self._orders.stop_exit
 
     def _start(self) -> None:
         self._check_release()
@@ -84,6 +84,8 @@ class Child:
         make_tree(self._data_dir)
         if self._flags.rootless:
             kernel.bind_directories(self._data_dir)
+            if self._release.covers_kernel_log:
+                kernel.cover_kernel_log()
         self._story.starting()
         context = self._serve()
         self._sleep(self._orders.kubeconfig_delay)

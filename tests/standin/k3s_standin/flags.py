@@ -84,13 +84,15 @@ def config_path(own: Mapping[str, list[str]], environment: Mapping[str, str]) ->
     return Path(environment.get("K3S_CONFIG_FILE") or own.get("config", [DEFAULT_CONFIG])[-1])
 
 
-def read_config(path: Path) -> dict[str, object]:
-    """Read a config file and its `.d` directory; one that is absent is empty, one that is closed is fatal."""
+def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
+    """Read a config file and its `.d` directory; one that is closed is fatal, as is one that is `named` and absent."""
     merged: dict[str, object] = {}
     for file in (path, *_drop_ins(path)):
         try:
             data = yaml.safe_load(file.read_text())
         except FileNotFoundError:
+            if named:
+                raise Fatal(f"open {file}: no such file or directory") from None
             continue
         except OSError as error:
             raise Fatal(f"open {file}: {(error.strerror or 'input/output error').lower()}") from None

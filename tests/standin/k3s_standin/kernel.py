@@ -43,6 +43,16 @@ def bind_directories(data_dir: Path) -> None:
             raise Fatal(f"failed to setup mount {target} => {source}") from None
 
 
+def cover_kernel_log() -> None:
+    """Put /dev/null over a /dev/kmsg that may not be read; where none is there, that is fatal (K3s pkg/rootless/mounts.go)."""
+    if os.access("/dev/kmsg", os.R_OK):
+        return
+    try:
+        mount("/dev/null", "/dev/kmsg", None, _MS_BIND)
+    except OSError as error:
+        raise Fatal((error.strerror or "input/output error").lower()) from None
+
+
 def enter_own_cgroup() -> None:
     """Move the server from the evacuation group to `k3s` beside it; without a writable cgroup nothing happens."""
     group = CGROUP_ROOT / "k3s"

@@ -43,6 +43,7 @@ Faults
     hang_api_after      null: the same from that time on
     freeze_after        null: the server stops (SIGSTOP) after this time; SIGTERM then has no effect
     stop_delay          0.0: how long the server takes to end after SIGTERM
+    stop_exit           0: the status that the server ends with after SIGTERM; that of a real v1.21.2 is 1
     ignore_term         false: SIGTERM has no effect
     watch_timeout       null: close every watch after this time
     known_bad           true: releases that are known not to start rootless do not start
@@ -103,6 +104,7 @@ class Orders:
     hang_api_after: float | None = None
     freeze_after: float | None = None
     stop_delay: float = 0.0
+    stop_exit: int = 0
     ignore_term: bool = False
     watch_timeout: float | None = None
     known_bad: bool = True

@@ -83,6 +83,11 @@ class Release:
         return self.triple >= (1, 20, 0)
 
     @property
+    def covers_kernel_log(self) -> bool:
+        """/dev/null is mounted over a /dev/kmsg that may not be read (commit e672c988e)."""
+        return self.triple >= (1, 21, 0)
+
+    @property
     def runs_getsubids(self) -> bool:
         """Rootlesskit 1.1 and later ask getsubids before they read /etc/subuid; K3s has it since 1.33."""
         return self.triple >= (1, 33, 0)

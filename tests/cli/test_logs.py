@@ -1,0 +1,62 @@
+"""`logs` on more than anybody reads: in constant memory, whatever is asked of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MANY, FEW = 200_000, 1_000
+MIB = 1024
+ENTRY = {"SYSLOG_IDENTIFIER": "k3s", "PRIORITY": "6", "_SYSTEMD_INVOCATION_ID": "a" * 32, "__CURSOR": "s=1;i=2"}
+WRITER = """
+import json, sys
+for n in range(int(open({count!r}).read())):
+    print(json.dumps({entry!r} | {{"MESSAGE": f"E1123 21:35:11.953595 21 x.go:1] waiting, turn {{n}}"}}))
+"""
+CHILD = """
+import resource, subprocess, sys
+tool = subprocess.Popen([sys.executable, "-m", "k3s_rootless", *sys.argv[1:]], stdout=subprocess.PIPE)
+lines = sum(1 for _ in tool.stdout)
+assert 0 == tool.wait()
+print(lines, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Give a directory with a journalctl that says as many lines as the file `count` says."""
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!{sys.executable}\n{WRITER.format(count=str(tmp_path / 'count'), entry=ENTRY)}")
+    program.chmod(0o755)
+    return tmp_path
+
+
+def shown(place: Path, count: int, *args: str) -> tuple[int, int]:
+    """Give how many lines were shown, and the memory that the larger of the two programs took, in KiB."""
+    (place / "count").write_text(str(count))
+    environ = {"PATH": f"{place}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(place), "HOME": str(place), "LANG": "C.UTF-8"}
+    command = [sys.executable, "-c", CHILD, "logs", "--since", "yesterday", *args]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    lines, kibibytes = done.stdout.split()
+    return int(lines), int(kibibytes)
+
+
+@pytest.mark.parametrize("args", [(), ("--json",), ("--level", "error", "-n", "5")], ids=["text", "json", "last"])
+def test_memory_does_not_grow_with_the_journal(place: Path, args: tuple[str, ...]) -> None:
+    few, many = shown(place, FEW, *args), shown(place, MANY, *args)
+
+    assert (few[0], many[0]) == ((5, 5) if "-n" in args else (FEW, MANY))
+    assert many[1] < few[1] + 8 * MIB
+
+
+def test_lines_that_are_the_same_are_counted(place: Path) -> None:
+    (place / "journalctl").write_text(
+        f"#!/bin/sh\nfor n in 1 2 3; do echo '{json.dumps(ENTRY | {'MESSAGE': 'again'})}'; done\n"
+    )
+
+    assert 2 == shown(place, 0)[0]

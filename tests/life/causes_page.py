@@ -1,0 +1,86 @@
+"""`python -m tests.life.causes_page [lab] [vm]` brings each cause about there, and writes the page of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from tests.lab.driver import Lab
+from tests.life.causes import CASES, Case
+from tests.life.conftest import delegating
+from tests.life.mending import installed, tried
+from tests.machine import Machine
+from tests.vm.machine import Vm
+
+PAGE = Path(__file__).parents[2] / "docs/explanation/causes.md"
+_HEAD = """# Causes that were brought about
+
+Each was brought about for real on a K3s that was ready, in a lab and in a virtual machine with pure cgroup v2 (the K3s is the
+tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose` was asked once and had to name it, its remedy was
+followed, and then K3s had to be ready and `diagnose` content. *As printed*: the commands of the remedy were pasted into a shell
+as they stand, those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
+
+Made from a run by `python -m tests.life.causes_page`; a test holds the list to the causes that there are. What the ids mean:
+[failures.md](../reference/failures.md). Controllers that are not delegated, with both remedies one after the other, are a
+test of their own in the virtual machine.
+
+| cause | what was done | first answer | mended by | remedy | lab | VM |
+|---|---|---|---|---|---|---|
+"""
+Told = dict[str, str]
+
+
+def main(machines: list[str]) -> None:
+    """Try all causes on the machines that are named, or on both, and write the page; what it says of the other stays."""
+    told = [dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True)) for one in rows()]
+    if len(told) != len(CASES):
+        told = [{} for _ in CASES]
+    for name in machines or ("lab", "vm"):
+        if name == "lab":
+            with Lab.up("causes") as lab:
+                _try(lab, told)
+        else:
+            with closing(_Booted()) as booted:
+                _try(delegating(booted.vm, set()), told)
+        PAGE.write_text(_HEAD + "".join(map(row, CASES, told)), "utf-8")
+
+
+def rows() -> list[list[str]]:
+    """Read the rows of the page as it is."""
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+
+
+class _Booted:
+    def __init__(self) -> None:
+        self.vm = Vm.boot()
+
+    def close(self) -> None:
+        self.vm.down()
+
+
+def _try(machine: Machine, titles: list[Told]) -> None:
+    for tool in installed(machine):
+        for number, case in enumerate(CASES):
+            if machine.name not in case.machines:
+                continue
+            try:
+                cause = tried(tool, case)
+                titles[number] |= {"title": cause["title"], machine.name: "ready"}
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                titles[number][machine.name] = "failed"
+                sys.stderr.write(f"{machine.name}: {case}: {str(error)[:2000]}\n")
+            sys.stderr.write(f"{machine.name}: {case}: {titles[number][machine.name]}\n")
+
+
+def row(case: Case, told: Told) -> str:
+    """Write one row; what was not tried on a machine has none of its cells filled."""
+    remedy = case.by_hand or "as printed"
+    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, told.get("lab", ""), told.get("vm", ""))
+    return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
