@@ -118,8 +118,11 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
 def observed(manager: UserManager, directory: Path) -> UnitState:
     """Give the unit as systemd has it, and whether that is what lies in the directory of the user's own units."""
     state = manager.unit(UNIT)
-    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit.
-    if any(dropin.is_ours(one.name) and one not in state.drop_ins for one in drop_in_directory(directory).glob("*.conf")):
+    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit: neither ours nor
+    # one that a remedy of ours let the user write. Of two with one name it reads one, and one without content says nothing.
+    read = {path.name for path in state.drop_ins}
+    unread = (path for path in drop_in_directory(directory).glob("*.conf") if path.name not in read)
+    if any(path.is_file() and path.stat().st_size for path in unread):
         state = replace(state, needs_reload=True)
     return state
 

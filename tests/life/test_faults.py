@@ -20,7 +20,7 @@ from tests.vm.machine import Vm
 
 IN_LAB = [one for one in FAULTS if "lab" in one.machines]
 IN_VM = [one for one in FAULTS if one.id in {"userns-max", "br-netfilter", "not-delegated", "not-effective"}]
-IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated"}]
+IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated", "home-noexec"}]
 
 
 def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
