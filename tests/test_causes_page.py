@@ -1,0 +1,16 @@
+"""The page of causes lists those that are brought about, and each was told and mended on each of its machines."""
+
+from __future__ import annotations
+
+from tests.life.causes import CASES
+from tests.life.causes_page import rows
+
+
+def test_the_page_lists_each_cause_and_each_was_mended() -> None:
+    found = rows()
+
+    assert [(f"`{case.id}`", case.what, case.mender, case.by_hand or "as printed") for case in CASES] == [
+        (row[0], row[1], row[3], row[4]) for row in found
+    ]
+    for case, row in zip(CASES, found, strict=True):
+        assert row[5:] == ["ready" if machine in case.machines else "" for machine in ("lab", "vm")], case
