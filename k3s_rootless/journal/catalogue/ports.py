@@ -104,7 +104,7 @@ FAILURES = (
         "it was started without --rootless, or as an agent: several nodes are not supported without root",
         user("run it as the unit that k3s-rootless writes", "k3s-rootless up"),
         (
-            sign("extracting data: ", r"extracting data: (mkdir \S{1,300}?: )?permission denied"),
+            sign("extracting data: ", r"extracting data: mkdir /var/lib/rancher\S{0,300}?: permission denied"),
             sign("must run as root unless", r"must run as root unless --disable-agent is specified"),
         ),
     ),

@@ -97,6 +97,12 @@ FAILURES = (
                 r"extracting data: (read-only file system|no such file or directory)",
                 "the data directory cannot be written",
             ),
+            sign(
+                "extracting data: ",
+                r"extracting data: (mkdir (?!/var/lib/rancher)\S{1,300}?: )?permission denied",
+                "the data directory is not this user's to write in",
+                check="storage.data",
+            ),
             sign("permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"),
             sign(
                 "directory under /tmp",
