@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,9 +123,17 @@ def observed(manager: UserManager, directory: Path) -> UnitState:
     # one that a remedy of ours let the user write. Of two with one name it reads one, and one without content says nothing.
     read = {path.name for path in state.drop_ins}
     unread = (path for path in drop_in_directory(directory).glob("*.conf") if path.name not in read)
-    if any(path.is_file() and path.stat().st_size for path in unread):
+    if any(map(_says_something, unread)):
         state = replace(state, needs_reload=True)
     return state
+
+
+def _says_something(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False  # nor can systemd read it for this user
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def left_behind(session: Session, state: UnitState) -> tuple[Path, ...]:

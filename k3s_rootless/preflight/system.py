@@ -189,10 +189,19 @@ def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
         reason = f"systemd cannot read it: {unit.load_error or 'it does not say why'}"
         return failed(unit.load_state, reason, remedy, seen.source)
     if unit.load_state == "loaded" and unit.delegate is False:
-        commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
-        remedy = Remedy(Mender.USER, "delete the drop-in that says so, or write the unit anew", commands)
-        return failed("Delegate=no", "K3s dies in a unit without Delegate=yes", remedy, ", ".join(unit.drop_ins) or seen.source)
+        source = ", ".join(unit.drop_ins) or seen.source
+        return failed("Delegate=no", "K3s dies in a unit without Delegate=yes", _delegating_again(unit), source)
     return _unit_to_know(unit, seen.source) if unit.load_state == "loaded" else passed("not installed yet", seen.source)
+
+
+def _delegating_again(unit: Unit) -> Remedy:
+    others = [path for path in unit.drop_ins if "-k3s-rootless-" not in path]
+    if len(others) != 1:
+        commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
+        return Remedy(Mender.USER, "delete the drop-in that says so, or write the unit anew", commands)
+    name, path = others[0].rpartition("/")[2], quote(others[0])
+    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
+    return Remedy(Mender.USER, text, (f"mv {path} {path}.off", "k3s-rootless up"))
 
 
 def _unit_to_know(unit: Unit, source: str) -> Judgement:

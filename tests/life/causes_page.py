@@ -1,4 +1,4 @@
-"""`python -m tests.life.causes_page [lab] [vm]` brings each cause about there, and writes the page of them."""
+"""`python -m tests.life.causes_page [lab] [vm] [ID…]` brings causes about there, all or these, and writes the page of them."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ test of their own in the virtual machine.
 Told = dict[str, str]
 
 
-def main(machines: list[str]) -> None:
-    """Try all causes on the machines that are named, or on both, and write the page; what it says of the other stays."""
-    told = [dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True)) for one in rows()]
-    if len(told) != len(CASES):
-        told = [{} for _ in CASES]
-    for name in machines or ("lab", "vm"):
+def main(words: list[str]) -> None:
+    """Try causes on the machines that are named, or on both, and write the page; what it says of others stays."""
+    names = [name for name in ("lab", "vm") if name in words] or ["lab", "vm"]
+    ids = set(words) - set(names)
+    before = {(one[0], one[1]): dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True)) for one in rows()}
+    told = [before.get((f"`{case.id}`", case.what), {}) for case in CASES]
+    for name in names:
         if name == "lab":
             with Lab.up("causes") as lab:
-                _try(lab, told)
+                _try(lab, told, ids)
         else:
             with closing(_Booted()) as booted:
-                _try(delegating(booted.vm, set()), told)
+                _try(delegating(booted.vm, set()), told, ids)
         PAGE.write_text(_HEAD + "".join(map(row, CASES, told)), "utf-8")
 
 
@@ -61,10 +62,10 @@ class _Booted:
         self.vm.down()
 
 
-def _try(machine: Machine, titles: list[Told]) -> None:
+def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:
     for tool in installed(machine):
         for number, case in enumerate(CASES):
-            if machine.name not in case.machines:
+            if machine.name not in case.machines or (ids and case.id not in ids):
                 continue
             try:
                 cause = tried(tool, case)
@@ -78,7 +79,8 @@ def _try(machine: Machine, titles: list[Told]) -> None:
 def row(case: Case, told: Told) -> str:
     """Write one row; what was not tried on a machine has none of its cells filled."""
     remedy = case.by_hand or "as printed"
-    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, told.get("lab", ""), told.get("vm", ""))
+    seen = [told.get(name, "") if name in case.machines else "" for name in ("lab", "vm")]
+    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, *seen)
     return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |\n"
 
 

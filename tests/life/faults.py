@@ -280,18 +280,15 @@ def _host() -> tuple[Fault, ...]:
         Fault("masked", "the unit is masked", "unit.state", "user", as_user(MASK), as_user(UNMASK), Refused("masked")),
         Fault(
             "delegate-no", "a drop-in takes Delegate=yes away", "unit.state", "user",
-            setting("Delegate=no"), no_drop_in, Dies("cgroup"),
-            by_hand="taking a setting out of somebody's drop-in is an edit", hand=no_drop_in, machines=VMS,
+            setting("Delegate=no"), no_drop_in, Dies("cgroup"), machines=VMS,
         ),
         Fault(
             "cidr-invalid", "K3S_ROOTLESS_CIDR has bits of a host", "env.valid", "user",
             setting("Environment=K3S_ROOTLESS_CIDR=10.41.0.1/16"), no_drop_in, Dies("host identifier bits must not be set"),
-            by_hand="taking a setting out of somebody's drop-in is an edit", hand=no_drop_in,
         ),
         Fault(
             "mtu-invalid", "K3S_ROOTLESS_MTU is no MTU", "env.valid", "user",
             setting("Environment=K3S_ROOTLESS_MTU=-5"), no_drop_in, Dies("mtu"),
-            by_hand="taking a setting out of somebody's drop-in is an edit", hand=no_drop_in,
         ),
         Fault(
             "release", "K3s is of a release that cannot start rootless", "k3s.version", "user",
