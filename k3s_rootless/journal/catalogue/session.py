@@ -76,12 +76,22 @@ FAILURES = (
     Failure(
         "restart-limit",
         "K3s died again and again, and systemd gave up",
-        "three deaths within 60 s; why it died is said by its own lines",
+        "three deaths within 60 s are its limit; why K3s died is said by its own lines",
         user("mend the cause, then start again", "k3s-rootless diagnose --since -10min", "k3s-rootless up"),
         (
             sign("repeated too quickly", r"Start request repeated too quickly"),
-            sign("Failed with result", r"Failed with result '(start-limit-hit|exit-code|signal|timeout|oom-kill|core-dump)'"),
-            sign("Scheduled restart job", r"Scheduled restart job, restart counter is at \d+"),
+            sign("Failed with result", r"Failed with result 'start-limit-hit'"),
+            # One death is no loop: a real K3s ends so each time that it is stopped (v1.21).
+            sign(
+                "Failed with result",
+                r"Failed with result '(exit-code|signal|timeout|oom-kill|core-dump)'",
+                "systemd calls the end of K3s a failure",
+            ),
+            sign(
+                "Scheduled restart job",
+                r"Scheduled restart job, restart counter is at \d+",
+                "K3s died, and systemd starts it again",
+            ),
         ),
         weight=Weight.NOTE,
     ),
