@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState
 
+_BESIDE_OTHERS = 4.0
+
 
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Go on, and show what changes, until interrupted.")
@@ -67,7 +69,8 @@ def document(session: Session) -> dict[str, Any]:
     from k3s_rootless.cli import status_document
     from k3s_rootless.cli.status_look import Look
 
-    return status_document.document(Look(session).take())
+    # Beside all else that a bundle asks, everybody answers later.
+    return status_document.document(Look(session, seconds=_BESIDE_OTHERS).take())
 
 
 def unit_version(fragment: Path | None) -> Version | None:

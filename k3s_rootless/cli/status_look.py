@@ -47,14 +47,14 @@ def patience() -> float:
 class Look:
     """One look, and for --watch one after the other; a question that still hangs is not asked again beside itself."""
 
-    def __init__(self, session: Session, ask_unit: Callable[[], UnitState] | None = None) -> None:
+    def __init__(self, session: Session, ask_unit: Callable[[], UnitState] | None = None, *, seconds: float = 0.0) -> None:
         self._session = session
         self._ask_unit = ask_unit or self._unit
         self._asked: dict[str, Asked[Any]] = {}
         self._peer: tuple[Kubeconfig, Peer] | None = None
         self._told: tuple[object, Observed[float | None], Observed[Cause | None]] | None = None
         self._release: tuple[object, Observed[str]] | None = None
-        self._seconds = 0.0
+        self._seconds = seconds
 
     def take(self) -> Seen:
         """Look. Raises NotRunning where K3s is not installed."""

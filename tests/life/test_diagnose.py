@@ -140,8 +140,8 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
     assert "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
     assert "" == installed("logs", "--component", "containerd", "--grep", "overlay").stdout
     # journalctl gives the last lines that match in reverse.
+    assert wait(machine, f"test $({TOOL} logs --grep 'Bound parent port' | wc -l) -gt 2")
     bound = installed("logs", "--grep", "Bound parent port").stdout.splitlines()
-    assert len(bound) > 2
     assert bound[-2:] == installed("logs", "--grep", "Bound parent port", "-n", "2").stdout.splitlines()
     closed = machine.user("sh", "-c", f"{TOOL} logs --boot | head -1")
     assert (1, "") == (len(closed.stdout.splitlines()), closed.stderr)
