@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,8 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
     invocations = (state.invocation,) if state.invocation else reader.invocations(session.uid)[-1:]
     told = _heard(session, next(iter(invocations), ""), ready=ready)
     if told.cause is None and not ready and state.restarts:
-        earlier = [one for one in reader.invocations(session.uid) if one not in invocations]
+        # The one before it: K3s may have been started once more since systemd was asked.
+        earlier = list(itertools.takewhile(lambda one: one not in invocations, reader.invocations(session.uid)))
         before = _heard(session, next(iter(earlier[-1:]), ""), ready=False)
         return before if before.cause else told
     return told

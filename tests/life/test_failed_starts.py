@@ -70,7 +70,8 @@ def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -
 def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
     """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too slowly for the start limit."""
     tool = Tool(stock_vm)
-    order()(tool)
+    # As K3s itself, which takes longer until it looks for its controllers than three deaths may take.
+    tool.order(delay=20.0)
     died = tool("up", "--ignore", "cgroup.delegation", "--json")
     count = f"systemctl --user show -P NRestarts {UNIT.name}"
     wait = f'for n in $(seq 600); do test "$({count})" -ge 3 && exit; sleep 0.5; done; exit 1'
