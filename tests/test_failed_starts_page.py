@@ -18,7 +18,7 @@ def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
     expected = {way.id: way for way in ways(machine)}
 
     assert rows.keys() <= expected.keys()
-    # An emulated machine beside other work does not get through all of them in one run; the page says so.
+    # An emulated machine beside other work does not bring all of them to their end; the page says so.
     assert machine == "vm" or rows.keys() == expected.keys()
     assert len(rows) >= 30
     for name, (code, cause) in rows.items():

@@ -39,8 +39,10 @@ for K3s says K3s's words of a controller that it lacks.
 """,
     "vm": """## In a virtual machine
 
-Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, beside other work, so
-the times say little about `up`; ways that are in the lab's list and not here were not brought about there in that run.
+Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, and the machine that
+emulated it had a load of 9 to 13; the rows come from two runs. Ways that ended otherwise than they should on a machine so
+slow were brought about again, and the later row stands, or are not here. So the list says that a way is told rightly,
+and its times say little about `up`.
 """,
 }
 _TABLE = """
