@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.fixtures import fresh
+from tests.life import mending
 from tests.life.causes import Case, broken, dies, order, wait
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, RUNTIME_DIR, TOOL, USER, Machine
@@ -24,13 +25,7 @@ LINES = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and is broken and mended from then on."""
-    fresh(lab)
-    lab.root("sysctl", "-w", "net.ipv4.ip_forward=1")
-    tool = Tool(lab)
-    order()(tool)
-    tool.up().check_returncode()
-    yield tool
-    fresh(lab)
+    yield from mending.installed(lab)
 
 
 @pytest.mark.parametrize("port", [10080, 6443])

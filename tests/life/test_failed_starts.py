@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.fixtures import fresh
+from tests.life import mending
 from tests.life.causes import order
 from tests.life.conftest import UNIT, Tool, delegating
 from tests.life.ways import Way, run, ways
@@ -25,13 +25,7 @@ late: dict[str, float] = {}
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and fails from then on."""
-    fresh(lab)
-    lab.root("sysctl", "-w", "net.ipv4.ip_forward=1")
-    tool = Tool(lab)
-    order()(tool)
-    tool.up().check_returncode()
-    yield tool
-    fresh(lab)
+    yield from mending.installed(lab)
 
 
 @pytest.fixture(scope="module")
