@@ -6,6 +6,8 @@ beyond that it imports in its body, so that `--help`, `--version` and completion
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -64,25 +66,50 @@ class Shell(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
         try:
-            code = super().main(given, *more, **extra)
+            code = self._run(given, *more, **extra)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; the shell's own programs end in the same way.
+            sys.stderr.close()
+            code = 1
+        except (OSError, ImportError) as error:
+            # Whatever is the user's has its own words where it is touched; `python -X dev` shows the place of the rest.
+            if sys.flags.dev_mode:
+                raise
+            code = _refused(error)
+        sys.exit(code or 0)
+
+    def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
+        try:
+            return super().main(given, *more, **extra)
         except click.exceptions.Abort:
             from k3s_rootless import command
 
             command.end_all(for_good=True)
             click.echo("interrupted", err=True)
-            code = INTERRUPTED
+            return INTERRUPTED
         except RootlessError as error:
-            code = _tell(given, error.message, error.hint, error.exit_code, error.details)
+            return _tell(given, error.message, error.hint, error.exit_code, error.details)
         except click.ClickException as error:
-            if "--json" not in given:
-                error.show()
-                sys.exit(error.exit_code)
-            code = _tell(given, error.format_message(), None, error.exit_code, {})
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; the shell's own programs end in the same way.
-            sys.stderr.close()
-            code = 1
-        sys.exit(code or 0)
+            if "--json" in given:
+                return _tell(given, error.format_message(), None, error.exit_code, {})
+            error.show()
+            return error.exit_code
+
+
+def _refused(error: OSError | ImportError) -> int:
+    """Tell of an answer that cannot be written, on a full disk say, or of a file of the installation that cannot be read."""
+    why = getattr(error, "strerror", None) or str(error)
+    filename = getattr(error, "filename", None)
+    what = f"cannot use {filename}" if filename else "cannot go on"
+    with contextlib.suppress(OSError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            what = "cannot write the answer"
+            # What is still to be written is dropped, or Python complains of it at its end and exits with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"error: {what}: {why[:1].lower()}{why[1:]}", err=True)
+    return 1
 
 
 def _tell(given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]) -> int:

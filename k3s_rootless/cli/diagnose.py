@@ -110,9 +110,18 @@ def _story(session: Session, state: UnitState, since: str | None, *, ready: bool
         # What systemd says is an answer without the journal, too.
         session.report.story(f"{error.message}: this is what systemd says alone")
         return Story(None)
-    if needed and not told.lines and reader.hidden():
-        session.report.story(f"this user can read nothing of this start in the journal\n{reader.HINT}")
+    if needed and not told.lines and (state.dead or reader.hidden()):
+        session.report.story(_silence(session))
     return told
+
+
+def _silence(session: Session) -> str:
+    from k3s_rootless.journal import reader
+
+    if reader.invocations(session.uid):
+        # journald tells how many it dropped in lines of its own, which users as a rule may not read (systemd 247 to 262).
+        return "the journal has no line of this start yet, or dropped them because there were too many (RateLimitBurst=)"
+    return f"this user can read nothing of this start in the journal\n{reader.HINT}"
 
 
 def _require_unit(state: UnitState, *, started: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -25,17 +24,15 @@ _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 
-def death(session: Session, state: UnitState, invocation: str, when: str, *, fresh: bool = False) -> RootlessError:
-    """Give the error for a start that failed: the cause that `diagnose` would name.
+def death(session: Session, state: UnitState, invocation: str, when: str) -> RootlessError:
+    """Give the error for a start that failed just now: the cause that `diagnose` would name.
 
-    `invocation` is empty where nobody saw which start it was. A `fresh` death may have lines still on their way to the journal.
+    `invocation` is empty where nobody saw which start it was.
     """
     from k3s_rootless.cli import evidence
     from k3s_rootless.journal import verdict
 
-    invocation = invocation or _died_last(session, state)
-    cause = settled_cause(session, invocation) if fresh else first_cause(session, invocation)
-    cause = cause or verdict.of_ending(evidence.ending(state))
+    cause = _settled_cause(session, state, invocation) or verdict.of_ending(evidence.ending(state))
     if cause is None:
         how = f"systemd says `{state.result}`" if state.result != "success" else f"the unit is {state.active_state}"
         return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint="read what it said: k3s-rootless logs")
@@ -85,7 +82,7 @@ def named(what: str, cause: Cause) -> RootlessError:
     return RootlessError(f"{what}: {cause.title}{check}{shown}", hint=hint, details=details)
 
 
-def settled_cause(session: Session, invocation: str) -> Cause | None:
+def _settled_cause(session: Session, state: UnitState, invocation: str) -> Cause | None:
     """Look for the cause in the journal of a start that ended just now, which may take in its last lines after its end.
 
     What K3s says and what systemd says of it come to journald by different ways. So a fatal line ends the look, and systemd's
@@ -100,11 +97,11 @@ def settled_cause(session: Session, invocation: str) -> Cause | None:
         while True:
             journal.arm(reader.files())
             try:
-                told = _heard(session, invocation, ready=False)
+                told = _heard(session, invocation or _died_last(session, state), ready=False)
             except RootlessError as error:
                 session.report.story(error.message)
                 return None
-            left = deadline - time.monotonic() if invocation else 0.0
+            left = deadline - time.monotonic()
             if (told.cause is not None and told.cause.fatal) or left <= 0:
                 return told.cause
             if told.ended:
@@ -114,13 +111,21 @@ def settled_cause(session: Session, invocation: str) -> Cause | None:
 
 
 def _died_last(session: Session, state: UnitState) -> str:
-    from k3s_rootless.journal import reader
+    """Give the start of the unit that died last; empty where the journal does not tell. Raises RootlessError as it does.
 
-    try:
-        begun = [one for one in reader.invocations(session.uid) if one != state.invocation]
-    except RootlessError:
-        begun = []
-    return begun[-1] if begun else state.invocation
+    journald may be behind, and drops lines where too many come (RateLimitBurst= of journald.conf(5), in half a minute, for all
+    that a user runs), systemd's among them. So the start that it has last may be one of long ago, which ended otherwise: a
+    restart is scheduled after the unit came to its end.
+    """
+    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.facts import Query
+
+    if state.dead:
+        return state.invocation
+    for restart in reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=1)):
+        if restart.invocation and restart.time and (state.ended is None or restart.time >= state.ended):
+            return restart.invocation
+    return ""
 
 
 def first_cause(session: Session, invocation: str) -> Cause | None:
@@ -133,7 +138,7 @@ def first_cause(session: Session, invocation: str) -> Cause | None:
 
 
 def story(session: Session, state: UnitState, since: str | None, *, ready: bool) -> Story:
-    """Hear what the last start said, or the one before it where that failed and this one has not said anything yet.
+    """Hear what the last start said, or the one that died before it where this one has not said anything yet.
 
     With `since`, the last start since then that has a cause. Raises RootlessError where the journal cannot be read.
     """
@@ -144,12 +149,10 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
         with reader.read(Query(uid=session.uid, since=since)) as entries:
             return diagnosis.last_start(entries)
     # systemd forgets the last start of a unit that was reset, and the journal remembers it.
-    invocations = (state.invocation,) if state.invocation else reader.invocations(session.uid)[-1:]
-    told = _heard(session, next(iter(invocations), ""), ready=ready)
+    last = state.invocation or next(iter(reader.invocations(session.uid)[-1:]), "")
+    told = _heard(session, last, ready=ready)
     if told.cause is None and not ready and state.restarts:
-        # The one before it: K3s may have been started once more since systemd was asked.
-        earlier = list(itertools.takewhile(lambda one: one not in invocations, reader.invocations(session.uid)))
-        before = _heard(session, next(iter(earlier[-1:]), ""), ready=False)
+        before = _heard(session, _died_last(session, state), ready=False)
         return before if before.cause else told
     return told
 

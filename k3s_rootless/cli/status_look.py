@@ -201,7 +201,9 @@ class Look:
             return None
         from k3s_rootless.cli import follow, status_cause
 
-        key = (state.invocation, state.restarts, state.active_state, state.sub_state)
+        # The last lines of a start may come after its end: what was told at once is asked once more.
+        fresh = state.changed is not None and abs((datetime.now(UTC) - state.changed).total_seconds()) < follow.SETTLE_SECONDS
+        key = (state.invocation, state.restarts, state.active_state, state.sub_state, fresh)
         if self._told is not None and self._told[0] == key:
             return None
         period = self._begin(f"restarts {key}", lambda: follow.period(self._session))

@@ -96,7 +96,7 @@ def _death(session: Session, died: readiness.Died, first: UnitState, restarts: i
         return stopped
     # Where it was restarted before anybody looked, the first look was at another start than the one that died.
     seen = first.restarts <= restarts or first.invocation != state.invocation
-    error = follow.death(session, state, first.invocation if seen else "", when, fresh=True)
+    error = follow.death(session, state, first.invocation if seen else "", when)
     if (loop := follow.loop(session, state)) is not None:
         error.message += f"\n  it dies again and again: {loops.words(loop)}"
         told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}

@@ -66,8 +66,9 @@ class UnitState:
     none to give.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
     seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
-    `changed` is when it came into the state in which it is. `limits` are the resource limits by the names of their properties,
-    in bytes, in microseconds a second, or as weights; None where there is none.
+    `changed` is when it came into the state in which it is, `ended` when it last was inactive or failed. `limits` are the
+    resource limits by the names of their properties, in bytes, in microseconds a second, or as weights; None where there is
+    none.
     """
 
     name: str
@@ -98,6 +99,7 @@ class UnitState:
     memory_limit: int | None = None
     cpu_limit: float | None = None
     changed: datetime | None = None
+    ended: datetime | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
 
     @property

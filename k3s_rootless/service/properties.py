@@ -51,6 +51,7 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         memory_limit=_number(values.get("EffectiveMemoryMax", values.get("MemoryMax"))),
         cpu_limit=None if (quota := _number(values.get("CPUQuotaPerSecUSec"))) is None else quota / 1e6,
         changed=_time(values.get("StateChangeTimestamp")),
+        ended=_time(values.get("InactiveEnterTimestamp")),
     )
 
 

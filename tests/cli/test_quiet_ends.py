@@ -1,9 +1,13 @@
-"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and nothing is left running."""
+"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and nothing is left running.
+
+An answer that cannot be written is told in words.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+import k3s_rootless
 
 ENTRY = json.dumps(
     {"MESSAGE": "level=info msg=hello", "SYSLOG_IDENTIFIER": "k3s", "_SYSTEMD_USER_UNIT": "k3s-rootless.service"}
@@ -33,13 +39,15 @@ def place(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(place: Path, *args: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    place: Path, *args: str, stdout: int = subprocess.PIPE, at: Path = Path(__file__).parents[2]
+) -> Iterator[subprocess.Popen[bytes]]:
     environ = {"PATH": f"{place}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(place / "none"), "HOME": str(place), "LANG": "C.UTF-8"}
     command = [sys.executable, "-m", "k3s_rootless", *args]
     # Whoever runs the tests in the background ignores the signal, and what they start with them.
     with subprocess.Popen(
         command,
-        cwd=Path(__file__).parents[2],
+        cwd=at,
         env=environ,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads here)
         stdout=stdout,
@@ -115,3 +123,35 @@ def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -
     assert b"Broken" not in said
     if args[0] == "logs":
         assert not alive(int((place / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--help",),
+        ("diagnose", "--file", "{place}/export.json"),
+        ("diagnose", "--file", "{place}/none", "--json"),
+        ("bundle", "--list"),
+    ],
+    ids=["help", "diagnose", "error", "bundle"],
+)
+def test_a_disk_too_full_for_the_answer_is_told(place: Path, args: tuple[str, ...]) -> None:
+    (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
+    words = [word.format(place=place) for word in args]
+    with Path("/dev/full").open("wb") as full, running(place, *words, stdout=full.fileno()) as process:
+        _, said = process.communicate(timeout=40)
+
+    assert b"error: cannot write the answer: no space left on device" == said.strip().splitlines()[-1]
+    assert 1 == process.returncode
+    assert b"Traceback" not in said
+
+
+def test_an_installation_with_a_file_missing_is_told_in_words(place: Path) -> None:
+    installed = place / "installed/k3s_rootless"
+    shutil.copytree(Path(k3s_rootless.__file__).parent, installed)
+    (installed / "cli/diagnose.py").unlink()
+    with running(place, "diagnose", at=installed.parent) as process:
+        _, said = process.communicate(timeout=40)
+
+    assert b"error: cannot go on: no module named 'k3s_rootless.cli.diagnose'\n" == said
+    assert 1 == process.returncode

@@ -233,11 +233,46 @@ def test_a_loop_is_told_as_one_and_also_when_it_is_over(lab_tool: Tool) -> None:
 
 
 def told_whole(tool: Tool, loops: list[Any]) -> bool:
-    """Look until the journal answered in time, which beside other tests it may not."""
+    """Look until the journal answered in time, and has the deaths; it may be slow, and drops lines after the panics above."""
     found = status(tool)[1]
     loops.append(found)
     loop = found["loop"]
     return bool(loop and loop["restarts"] >= 3 and loop["seconds_between_restarts"] and found["cause"])
+
+
+def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_tool: Tool) -> None:
+    machine = lab_tool.machine
+    lab_tool.order(**QUICK, panic=5, panic_after=0.2)
+    assert "panic" in lab_tool.up().stderr
+    lab_tool("down").check_returncode()
+    journald = machine.root("systemctl", "show", "--value", "--property=MainPID", "systemd-journald").stdout.strip()
+    lab_tool.order(**QUICK, node_ready=False, die={"after": 0.5, "message": "failed to find cpuset cgroup (v2)"})
+    machine.root("kill", "-STOP", journald).check_returncode()
+    try:
+        drop_in(lab_tool, "RestartSec=2", unit="StartLimitIntervalSec=0")
+        died = lab_tool.up()
+        told = {cause_in(lab_tool, state) for state in ("running", "auto-restart")}
+        peers.until(lambda: "the journal has no line of this start yet" in lab_tool("diagnose").stderr, 30)
+    finally:
+        machine.root("kill", "-CONT", journald).check_returncode()
+    peers.until(lambda: "cpuset" in cause_in(lab_tool, "auto-restart"), 30)
+
+    assert 1 == died.returncode, died.stdout
+    assert "panic" not in died.stderr
+    assert {""} == told
+
+
+def cause_in(tool: Tool, state: str) -> str:
+    """Give the title of the cause that is told while the unit, restarted before, is in this state; empty where none is."""
+    seen: list[Any] = []
+
+    def told() -> bool:
+        seen.append(status(tool)[1])
+        unit = seen[-1]["unit"]
+        return bool(unit["restarts"] and unit["sub_state"] == state)
+
+    peers.until(told, 30)
+    return str((seen[-1]["cause"] or {"title": ""})["title"])
 
 
 def drop_in(tool: Tool, *lines: str, unit: str = "") -> None:
