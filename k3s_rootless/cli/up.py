@@ -54,13 +54,14 @@ def command(  # noqa: PLR0913 (one for each option)
     begun, session = time.monotonic(), Session.of("up" if as_json else None)
     host.require_known(ignored)
     with session.manager() as manager:
+        directory = first_start.unit_directory(manager, session.paths)
         if not dry_run:
-            _read_anew(session, manager)
+            _read_anew(session, manager, directory)
         facts, reach = host.examine(session, manager)
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
-        rivals.mind(session, first_start.foreseen(manager.unit(UNIT), first_start.unit_directory(manager, session.paths)))
+        rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
         _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts.k3s, first_start.unit_directory(manager, session.paths), given)
+        wanted = install.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
             reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
             found = install.found(session, manager, wanted.path, reexecute=reexecute)
@@ -77,12 +78,12 @@ def command(  # noqa: PLR0913 (one for each option)
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
 
 
-def _read_anew(session: Session, manager: UserManager) -> None:
+def _read_anew(session: Session, manager: UserManager, directory: Path) -> None:
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
-    from k3s_rootless.cli import first_start, install
+    from k3s_rootless.cli import install
     from k3s_rootless.service import apply, steps
 
-    if install.observed(manager, first_start.unit_directory(manager, session.paths)).needs_reload:
+    if install.observed(manager, directory).needs_reload:
         step = steps.Reload("the unit or a drop-in changed after systemd read it")
         session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)
@@ -96,7 +97,7 @@ def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps
 
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
-    state = manager.unit(UNIT)
+    state = manager.unit(UNIT) if steps else found.state
     variables = environment.pending(manager.environment, state)
     changed = variables.value if isinstance(variables, Known) else ()
     owed = standing.changed_since(changed) if changed else dropin.restart_owed(state, found.changed)

@@ -48,7 +48,7 @@ def until_ready(
                 outcome = readiness.wait(
                     observer.phases(),
                     lasting,
-                    UNIT,
+                    state,
                     seconds=seconds,
                     clock=time.monotonic,
                     on_reached=progress.note,

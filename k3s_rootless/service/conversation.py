@@ -56,7 +56,7 @@ class Conversation:
         for address in self._addresses:
             try:
                 self.bus = await wire.connect([address], self._uid)
-                self.bus.on_loss = self.signals.changed.set
+                self.bus.on_loss = self.signals.wake
                 # Where nobody has systemd's name it is another bus, and not worth a wait.
                 self.own = await self._again(lambda: self._ask_all(ROOT, MANAGER, wire.CONNECT_SECONDS), {NO_REPLY})
             except BusError as error:
@@ -73,7 +73,7 @@ class Conversation:
         await self.close()
         await self.open()
         await self.watch(name)
-        self.signals.changed.set()
+        self.signals.change()
 
     async def close(self) -> None:
         """End the connection."""
@@ -127,11 +127,8 @@ class Conversation:
         self._watching, self._owners = True, self.signals.owner_changes
 
     async def wait_change(self, seconds: float) -> bool:
-        """Wait for a change; tell whether there was one. Raises BusError where the connection is gone."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.signals.changed.wait(), seconds)
-        changed = self.signals.changed.is_set()
-        self.signals.changed.clear()
+        """Wait for a change, or to be woken; tell whether there was a change. Raises BusError where the connection is gone."""
+        changed = await self.signals.wait(seconds)
         if not self.connection.connected:
             raise BusError("the bus closed the connection", hint=wire.LOST_HINT)
         if self._watching and self.signals.owner_changes != self._owners:

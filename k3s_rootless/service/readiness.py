@@ -73,7 +73,7 @@ class Watched(Protocol):
 def wait(
     phases: Sequence[Phase],
     manager: Watched,
-    unit: str,
+    state: UnitState,
     *,
     seconds: float,
     clock: Callable[[], float],
@@ -82,10 +82,10 @@ def wait(
 ) -> Outcome:
     """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the seconds since the beginning.
 
-    A unit that was restarted more often than `restarts` has died; None takes the count that it has now.
+    `state` is what the manager said of the unit while it watched it. A unit that was restarted more often than `restarts` has
+    died; None takes the count that it has now.
     """
     begun = clock()
-    state = manager.unit(unit)
     first = state if restarts is None else replace(state, restarts=restarts)
     for phase in phases:
         pause = FIRST_PAUSE
@@ -97,14 +97,14 @@ def wait(
             left = begun + seconds - clock()
             if left <= 0:
                 # A death of which no change was seen yet is no lack of time.
-                state = manager.unit(unit)
+                state = manager.unit(first.name)
                 return Died(phase.name, state) if _over(first, state) else OutOfTime(phase.name, missing, clock() - begun)
             if manager.wait_change(min(pause, left)):
-                state = manager.unit(unit)
+                state = manager.unit(first.name)
             pause = min(pause * 1.5, LONGEST_PAUSE)
         on_reached(phase, clock() - begun)
     # The last answers may be older than a death: look once more before saying yes.
-    state = manager.unit(unit)
+    state = manager.unit(first.name)
     return Died(phases[-1].name, state) if _over(first, state) else Ready(clock() - begun)
 
 

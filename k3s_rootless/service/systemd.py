@@ -72,13 +72,13 @@ class UserManager:
         self._runner.run(self._with.watch(name))
 
     def wait_change(self, seconds: float) -> bool:
-        """Wait for a change of the watched unit, or for `wake`; tell whether there was one. Raises BusError."""
+        """Wait for a change of the watched unit, or for `wake`; tell whether there was a change. Raises BusError."""
         return self._runner.run(self._with.wait_change(seconds))
 
     def wake(self) -> None:
         """End a `wait_change`, from another thread."""
         with suppress(RuntimeError):  # the connection was closed meanwhile, and nobody waits
-            self._runner.get_loop().call_soon_threadsafe(self._with.signals.changed.set)
+            self._runner.get_loop().call_soon_threadsafe(self._with.signals.wake)
 
     def reopen(self, name: str) -> None:
         """Connect anew and watch the unit again, where the manager was executed anew or restarted. Raises BusError."""

@@ -17,6 +17,9 @@ import pathlib, subprocess, sys, time
 fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
 begin, end = int(fields[47]), int(fields[48])
 child = subprocess.Popen([sys.argv[1], "60"]) if sys.argv[1:] else None
+# execve(2) closes what Popen waits for before the kernel shows the new program.
+while child and not pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes().startswith(sys.argv[1].encode()):
+    time.sleep(0.01)
 with open("/proc/self/mem", "r+b", 0) as memory:
     memory.seek(begin)
     memory.write(b"k3s server=".ljust(end - begin, b"\\0"))

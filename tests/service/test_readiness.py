@@ -60,7 +60,7 @@ def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Ready | Died | 
         assert after >= 0
         unit.reached.append(phase.name)
 
-    return wait(phases, unit, UNIT, seconds=seconds, clock=lambda: unit.now, on_reached=reached)
+    return wait(phases, unit, unit.unit(UNIT), seconds=seconds, clock=lambda: unit.now, on_reached=reached)
 
 
 def three(unit: Unit) -> Iterator[Phase]:

@@ -154,7 +154,7 @@ def test_another_thread_can_end_a_wait(manager: UserManager) -> None:
     begun = time.monotonic()
     timer.start()
 
-    assert manager.wait_change(5)
+    assert not manager.wait_change(5), "nothing about the unit changed"
     assert time.monotonic() - begun < 2
     timer.join()
 
