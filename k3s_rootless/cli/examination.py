@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from k3s_rootless import command
 from k3s_rootless.cli import first_start, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
@@ -45,7 +46,10 @@ _NOT_ASKED = Unknown("nobody asked for it")
 
 
 class Examination:
-    """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`."""
+    """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`.
+
+    As a context it leaves nothing behind where an error kept it from its end.
+    """
 
     def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
         self.session = session
@@ -55,6 +59,16 @@ class Examination:
         # Before the first thread: it forks.
         self._trying = trial.Trying() if self.needs("trial") else None
         self._begin("k3s", partial(probes.k3s_binary, session.environ, unit_search(session.paths.root), session.paths.home))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            return
+        if self._trying is not None and "trial" not in self._asked:  # else whoever asked ends it
+            self._trying.end()
+        command.end_all()
 
     def needs(self, *names: str) -> bool:
         """Tell whether one of these facts is asked for."""

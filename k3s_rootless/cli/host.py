@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.preflight.facts import Facts
     from k3s_rootless.preflight.judgement import Check
-    from k3s_rootless.service.facts import ControllerReach
-    from k3s_rootless.service.systemd import UserManager
 
 NEEDED = frozenset({"cpu", "cpuset", "memory", "pids"})
 _OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
@@ -42,9 +40,10 @@ def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     return checks.judge(facts, asked(ids))
 
 
-def examine(session: Session, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
-    """Read everything; without a manager, `reason` says why there is none."""
-    return Examination(session).finish(manager, reason)
+def begin(session: Session, ignored: Sequence[str] = ()) -> Examination:
+    """Begin to read everything; `finish` it with the user manager. Raises UsageError for an id that names no check."""
+    require_known(ignored)
+    return Examination(session)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:

@@ -41,8 +41,8 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     from k3s_rootless.service import apply, plan
 
     session = Session.of("install" if as_json else None)
-    with session.manager() as manager:
-        facts, _ = host.examine(session, manager)
+    with host.begin(session) as examination, session.manager() as manager:
+        facts, _ = examination.finish(manager)
         host.require_k3s(session, host.judge(facts))
         wanted = desired(facts.k3s, unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(WAITING)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import Found
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
@@ -45,19 +45,19 @@ def command(  # noqa: PLR0913 (one for each option)
 
     Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
     """
-    from k3s_rootless.cli import first_start, host, install, rivals
+    from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.observation import Known
+
+    begun, session = time.monotonic(), Session.of("up" if as_json else None)
+    examination = host.begin(session, ignored)  # k3s is asked for its release while the rest is loaded
+    from k3s_rootless.cli import first_start, install, rivals
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, delegation, plan
 
-    begun, session = time.monotonic(), Session.of("up" if as_json else None)
-    host.require_known(ignored)
-    with session.manager() as manager:
+    with examination, session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
-        if not dry_run:
-            _read_anew(session, manager, directory)
-        facts, reach = host.examine(session, manager)
+        _read_anew(session, manager, directory, dry_run=dry_run)
+        facts, reach = examination.finish(manager)
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
         rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
         _require_ready(session, host.judge(facts), ignored)
@@ -73,17 +73,16 @@ def command(  # noqa: PLR0913 (one for each option)
             manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
         restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
-        version = facts.k3s.version.value if isinstance(facts.k3s.version, Known) else None
-        reached = _wait(session, manager, version, steps, timeout=timeout, until=wait_for) if wait else None
+        reached = _wait(session, manager, facts.k3s, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
 
 
-def _read_anew(session: Session, manager: UserManager, directory: Path) -> None:
+def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_run: bool) -> None:
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
     from k3s_rootless.cli import install
     from k3s_rootless.service import apply, steps
 
-    if install.observed(manager, directory).needs_reload:
+    if not dry_run and install.observed(manager, directory).needs_reload:
         step = steps.Reload("the unit or a drop-in changed after systemd read it")
         session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)
@@ -107,10 +106,12 @@ def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps
 
 
 def _wait(
-    session: Session, manager: UserManager, version: Version | None, steps: Sequence[Step], *, timeout: float, until: str
+    session: Session, manager: UserManager, k3s: K3sBinary, steps: Sequence[Step], *, timeout: float, until: str
 ) -> Sequence[Reached]:
     from k3s_rootless.cli import waiting
+    from k3s_rootless.observation import Known
 
+    version = k3s.version.value if isinstance(k3s.version, Known) else None
     return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=_starts(steps))
 
 
@@ -162,7 +163,7 @@ def _perform(session: Session, manager: UserManager, steps: Sequence[Step], igno
         follow.perform(session, manager, step)
         if isinstance(step, Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to find out.
-            facts, _ = host.examine(session, manager)
+            facts, _ = host.begin(session).finish(manager)
             if failed := host.failures(host.judge(facts), ignored):
                 session.report.findings(failed, to_stderr=True)
                 raise host.refusal(failed)

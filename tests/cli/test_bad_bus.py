@@ -265,3 +265,23 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
 
     require_one_clear_error(ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5)
     assert files(home) == []
+
+
+@pytest.mark.parametrize("name", ["up", "install"])
+def test_what_was_begun_is_ended_where_there_is_no_manager_to_ask(home: Path, name: str) -> None:
+    """k3s is asked for its release before the bus is tried."""
+    k3s = home / "config/k3s"
+    k3s.write_text("#!/bin/sh\nexec sleep 617.25\n")
+    k3s.chmod(0o755)
+    environ = environment(home, home / "none")
+    ended = run(environ | {"PATH": f"{k3s.parent}:{environ['PATH']}"}, commands=(name,))
+
+    require_one_clear_error(ended, "cannot find the user manager", 5)
+    assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if b"617.25" in content(one)]
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

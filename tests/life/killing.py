@@ -111,11 +111,14 @@ class Killer:
                 self._fault(name, call, turn, what)
 
     def _fault(self, name: str, call: str, turn: int, what: str) -> None:
-        """Let a call that matters fail, of its kind the how many-th. Calls before it vary by what else runs on the host."""
+        """Let a call that matters fail, of its kind the how many-th. Calls vary by what else runs on the host."""
         case = CASES[name]
         met = False
         for _ in range(_TRIES):
-            number, line = [one[1:] for one in self._calls(case) if one[0] == call][turn]
+            calls = [one[1:] for one in self._calls(case) if one[0] == call]
+            if turn >= len(calls):
+                continue
+            number, line = calls[turn]
             told = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
             self._prepare(case)
             done, trace = self._injected(case, told)
