@@ -7,6 +7,7 @@ beyond that it imports in its body, so that `--help`, `--version` and completion
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from k3s_rootless import __version__
 from k3s_rootless.errors import RootlessError
 
 INTERRUPTED = 130
+_CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _COMMANDS = {
     "check": "Tell whether this user can run K3s here, and what is missing.",
     "up": "Bring K3s up for this user, and wait until it is ready.",
@@ -75,7 +77,7 @@ class Shell(click.Group):
             # Whatever is the user's has its own words where it is touched; `python -X dev` shows the place of the rest.
             if sys.flags.dev_mode:
                 raise
-            code = _refused(error)
+            code = _refused(given, error)
         sys.exit(code or 0)
 
     def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
@@ -96,19 +98,19 @@ class Shell(click.Group):
             return error.exit_code
 
 
-def _refused(error: OSError | ImportError) -> int:
+def _refused(given: Sequence[str], error: OSError | ImportError) -> int:
     """Tell of an answer that cannot be written, on a full disk say, or of a file of the installation that cannot be read."""
     why = getattr(error, "strerror", None) or str(error)
-    filename = getattr(error, "filename", None)
-    what = f"cannot use {filename}" if filename else "cannot go on"
+    why = f"{why[:1].lower()}{why[1:]}"
     with contextlib.suppress(OSError):
-        try:
-            sys.stdout.flush()
-        except OSError:
-            what = "cannot write the answer"
+        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_WRITE:
             # What is still to be written is dropped, or Python complains of it at its end and exits with 120.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(f"error: {what}: {why[:1].lower()}{why[1:]}", err=True)
+            click.echo(f"error: cannot write the answer: {why}", err=True)
+        elif isinstance(error, OSError):
+            _tell(given, f"cannot {f'use {error.filename}' if error.filename else 'go on'}: {why}", None, 1, {})
+        else:
+            _tell(given, f"cannot go on: {why}", "install k3s-rootless again", 1, {})
     return 1
 
 

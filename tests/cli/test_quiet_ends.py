@@ -132,8 +132,9 @@ def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -
         ("diagnose", "--file", "{place}/export.json"),
         ("diagnose", "--file", "{place}/none", "--json"),
         ("bundle", "--list"),
+        ("check", "--json"),
     ],
-    ids=["help", "diagnose", "error", "bundle"],
+    ids=["help", "diagnose", "error", "bundle", "more than a buffer"],
 )
 def test_a_disk_too_full_for_the_answer_is_told(place: Path, args: tuple[str, ...]) -> None:
     (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
@@ -150,8 +151,11 @@ def test_an_installation_with_a_file_missing_is_told_in_words(place: Path) -> No
     installed = place / "installed/k3s_rootless"
     shutil.copytree(Path(k3s_rootless.__file__).parent, installed)
     (installed / "cli/diagnose.py").unlink()
-    with running(place, "diagnose", at=installed.parent) as process:
-        _, said = process.communicate(timeout=40)
+    with running(place, "diagnose", "--json", at=installed.parent) as process:
+        answer, said = process.communicate(timeout=40)
 
-    assert b"error: cannot go on: no module named 'k3s_rootless.cli.diagnose'\n" == said
-    assert 1 == process.returncode
+    (error,) = json.loads(answer)["errors"]
+    assert "cannot go on: no module named 'k3s_rootless.cli.diagnose'" == error["message"]
+    assert ("install k3s-rootless again", 1, 1) == (error["hint"], error["exit_code"], process.returncode)
+    assert said.startswith(b"error: cannot go on: ")
+    assert b"Traceback" not in said

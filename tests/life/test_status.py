@@ -246,7 +246,7 @@ def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_t
     assert "panic" in lab_tool.up().stderr
     lab_tool("down").check_returncode()
     journald = machine.root("systemctl", "show", "--value", "--property=MainPID", "systemd-journald").stdout.strip()
-    lab_tool.order(**QUICK, node_ready=False, die={"after": 0.5, "message": "failed to find cpuset cgroup (v2)"})
+    lab_tool.order(**QUICK, node_ready=False, die={"after": 1.5, "message": "failed to find cpuset cgroup (v2)"})
     machine.root("kill", "-STOP", journald).check_returncode()
     try:
         drop_in(lab_tool, "RestartSec=2", unit="StartLimitIntervalSec=0")
@@ -271,7 +271,7 @@ def cause_in(tool: Tool, state: str) -> str:
         unit = seen[-1]["unit"]
         return bool(unit["restarts"] and unit["sub_state"] == state)
 
-    peers.until(told, 30)
+    peers.until(told, 60)
     return str((seen[-1]["cause"] or {"title": ""})["title"])
 
 
