@@ -49,7 +49,7 @@ def bus(home: Path) -> Iterator[Session]:
 
 
 def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
-    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+    environ = {"PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status", *words]
     environ |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning", "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE
@@ -238,6 +238,29 @@ def test_watch_tells_when_the_unit_goes_and_comes(home: Path, bus: Session) -> N
         unit.write_text(text)
         reload(bus)
         lines.wait_for("K3s: not running")
+
+
+def test_watch_hears_the_last_words_that_come_after_the_end(home: Path, bus: Session) -> None:
+    (home / "bin").mkdir()
+    journalctl, said = home / "bin/journalctl", home / "said"
+    journalctl.write_text(f"#!/bin/sh\ncat {said}\n")
+    journalctl.chmod(0o755)
+    said.write_text(json.dumps({"MESSAGE": "level=info msg=hello"}) + "\n")
+    with watching(home, bus.runtime) as (_, lines):
+        lines.wait_for("K3s: not running")
+        bus.order(
+            properties={
+                "ActiveState": ("s", "failed"),
+                "SubState": ("s", "failed"),
+                "Result": ("s", "exit-code"),
+                "InvocationID": ("ay", "07" * 16),
+                "StateChangeTimestamp": ("t", int(time.time() * 1e6)),
+            }
+        )
+        bus.signal_change()
+        lines.wait_for("K3s: failed")
+        said.write_text(json.dumps({"MESSAGE": 'level=fatal msg="failed to find cpuset cgroup (v2)"'}) + "\n")
+        lines.wait_for("cpuset", 10)
 
 
 def test_watch_ends_when_nobody_reads(home: Path, bus: Session) -> None:
