@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class Remedy:
     text: str
     commands: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
+
+
+def put_aside(drop_in: str, then: str) -> Remedy:
+    """Give the remedy that takes a drop-in out of the unit, and keeps it; `then` is the command that applies it."""
+    name, path = drop_in.rpartition("/")[2], quote(drop_in)
+    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
+    return Remedy(Mender.USER, text, (f"mv {path} {path}.off", then))
 
 
 @dataclass(frozen=True, slots=True)

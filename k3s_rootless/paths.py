@@ -6,11 +6,14 @@ Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 UNIT = "k3s-rootless.service"
+OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
+"""The names of drop-ins of ours, beside which others lie."""
 
 
 @dataclass(frozen=True, slots=True)

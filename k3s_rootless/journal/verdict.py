@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from shlex import quote
 
-from k3s_rootless.finding import Finding, Remedy, Verdict, matches
+from k3s_rootless.finding import Finding, Remedy, Verdict, matches, put_aside
 from k3s_rootless.journal import exits
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, user
@@ -97,9 +96,7 @@ def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
     option = _OPTION.search(cause.title)
     if len(named) != 1 or (option and option[1] not in drop_ins[named[0]]):
         return None
-    name, path = named[0].rpartition("/")[2], quote(named[0])
-    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
-    return user(text, f"mv {path} {path}.off", RESTART)
+    return put_aside(named[0], RESTART)
 
 
 def with_host(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy, Verdict
+from k3s_rootless.finding import Mender, Remedy, Verdict, put_aside
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.paths import UNIT
+from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import CgroupMode, Facts
 from k3s_rootless.preflight.judgement import (
@@ -195,13 +195,11 @@ def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
 
 
 def _delegating_again(unit: Unit) -> Remedy:
-    others = [path for path in unit.drop_ins if "-k3s-rootless-" not in path]
+    others = [path for path in unit.drop_ins if not OUR_DROP_IN.fullmatch(path.rpartition("/")[2])]
     if len(others) != 1:
         commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
         return Remedy(Mender.USER, "delete the drop-in that says so, or write the unit anew", commands)
-    name, path = others[0].rpartition("/")[2], quote(others[0])
-    text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
-    return Remedy(Mender.USER, text, (f"mv {path} {path}.off", "k3s-rootless up"))
+    return put_aside(others[0], "k3s-rootless up")
 
 
 def _unit_to_know(unit: Unit, source: str) -> Judgement:

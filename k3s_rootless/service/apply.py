@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.service import files
 
 if TYPE_CHECKING:
     from k3s_rootless.service import steps
     from k3s_rootless.service.systemd import UserManager
 
-_LEFT = re.compile(rf"\.(?:k3s-rootless\.service|\d\d-k3s-rootless-[a-z]+\.conf)\..*{re.escape(durable.SUFFIX)}")
+_LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(durable.SUFFIX)}")
 
 
 def perform(step: steps.Step, manager: UserManager) -> None:

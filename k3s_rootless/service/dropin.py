@@ -7,14 +7,13 @@ something, the user's counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from k3s_rootless.paths import OUR_DROP_IN
 from k3s_rootless.service.authorship import sealed
 from k3s_rootless.service.facts import UnitState
 
-_NAME = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 DIRECTORY_SUFFIX = ".d"
 _CLOCK_GRAIN = timedelta(seconds=1)
 
@@ -26,7 +25,7 @@ def name(subject: str, number: int = 50) -> str:
 
 def is_ours(file_name: str) -> bool:
     """Tell whether a file of this name is a drop-in of ours, as far as a name can tell."""
-    return _NAME.fullmatch(file_name) is not None
+    return OUR_DROP_IN.fullmatch(file_name) is not None
 
 
 def render(about: str, lines: Iterable[str]) -> str:
