@@ -106,7 +106,7 @@ def user(*scripts: str) -> Step:
 
     def step(tool: Tool) -> None:
         for script in scripts:
-            tool.machine.user("sh", "-c", script)
+            tool.machine.user("sh", "-c", script).check_returncode()
 
     return step
 

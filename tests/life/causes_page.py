@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 from tests.lab.driver import Lab
@@ -43,8 +42,8 @@ def main(words: list[str]) -> None:
             with Lab.up("causes") as lab:
                 _try(lab, told, ids)
         else:
-            with closing(_Booted()) as booted:
-                _try(delegating(booted.vm, set()), told, ids)
+            with Vm.boot() as vm:
+                _try(delegating(vm, set()), told, ids)
         PAGE.write_text(_HEAD + "".join(map(row, CASES, told)), "utf-8")
 
 
@@ -52,14 +51,6 @@ def rows() -> list[list[str]]:
     """Read the rows of the page as it is."""
     lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
-
-
-class _Booted:
-    def __init__(self) -> None:
-        self.vm = Vm.boot()
-
-    def close(self) -> None:
-        self.vm.down()
 
 
 def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:

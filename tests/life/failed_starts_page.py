@@ -8,16 +8,13 @@ from __future__ import annotations
 import re
 import statistics
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tests.lab.driver import Lab
-from tests.lab.fixtures import fresh
-from tests.life.causes import order
-from tests.life.conftest import Tool, delegating
+from tests.life.conftest import delegating
+from tests.life.mending import installed
 from tests.life.ways import Run, Way, run, ways
-from tests.machine import Machine
 from tests.vm.machine import Vm
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
@@ -69,16 +66,14 @@ def table(text: str, name: str) -> dict[str, str]:
 def found(name: str, ids: Collection[str]) -> dict[str, str]:
     """Fail a start in each of these ways, or in all, and give their rows."""
     rows: dict[str, str] = {}
-    with lab() if name == "lab" else virtual() as machine:
-        tool = Tool(machine)
-        order()(tool)
-        tool.up().check_returncode()
-        for way in ways(name):
-            if not ids or way.id in ids:
-                one = run(tool, way)
-                rows[way.id] = row(way, one)
-                unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
-                sys.stderr.write(rows[way.id] + unlike)
+    with Lab.up("ways") if name == "lab" else Vm.boot() as machine:
+        for tool in installed(delegating(machine, set()) if isinstance(machine, Vm) else machine):
+            for way in ways(name):
+                if not ids or way.id in ids:
+                    one = run(tool, way)
+                    rows[way.id] = row(way, one)
+                    unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
+                    sys.stderr.write(rows[way.id] + unlike)
     return rows
 
 
@@ -88,22 +83,6 @@ def section(name: str, rows: Mapping[str, str]) -> str:
     late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
     median = f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)} deaths.\n" if late else ""
     return _SECTIONS[name] + _TABLE + text + median
-
-
-@contextmanager
-def lab() -> Iterator[Machine]:
-    """Give a lab whose host is well."""
-    with Lab.up("ways") as machine:
-        fresh(machine)
-        machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
-        yield machine
-
-
-@contextmanager
-def virtual() -> Iterator[Machine]:
-    """Give a virtual machine in which all controllers are delegated."""
-    with Vm.boot() as machine:
-        yield delegating(machine, set())
 
 
 def row(way: Way, found: Run) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.life.causes import DROP_IN, both, no_drop_in, nothing, order, root
+from tests.life.causes import both, no_drop_in, nothing, order, root
 from tests.life.conftest import Tool
 from tests.machine import HOME, UID, USER
 from tests.vm.machine import Vm
@@ -77,11 +77,6 @@ class Fault:
         return self.id
 
 
-def sysctl(key: str, value: str) -> Step:
-    """Set a switch of the kernel."""
-    return root(f"sysctl -qw {key}={value}")
-
-
 def program(name: str) -> tuple[Step, Step]:
     """Give the steps that take a program away and bring it back."""
     away = f"path=$(readlink -f $(command -v {name})); mv $path /root/{name}; echo $path > /root/{name}.path"
@@ -124,14 +119,3 @@ def log_in(tool: Tool) -> None:
     """Log in once more, which makes systemd realize what is configured, and the running manager does not notice."""
     assert isinstance(tool.machine, Vm)
     tool.machine.login().check_returncode()
-
-
-def as_user(script: str) -> Step:
-    """Do something as the user."""
-    return lambda tool: tool.machine.user("sh", "-c", script).check_returncode()
-
-
-def setting(line: str) -> Step:
-    """Set something for the unit, in a drop-in of somebody's."""
-    text = f"mkdir -p {DROP_IN.parent}; printf '[Service]\\n{line}\\n' > {DROP_IN}; systemctl --user daemon-reload"
-    return lambda tool: tool.machine.user("sh", "-c", text).check_returncode()

@@ -5,7 +5,7 @@ Each is injected by itself, into a host on which nothing is wrong; `tests.life.i
 
 from __future__ import annotations
 
-from tests.life.causes import CONFIG, NO_PACKAGES, both, no_drop_in, nothing, order, root
+from tests.life.causes import CONFIG, NO_PACKAGES, both, drop_in, no_drop_in, nothing, order, root, sysctl, user
 from tests.life.conftest import UNIT
 from tests.life.fault import (
     DATA,
@@ -17,14 +17,11 @@ from tests.life.fault import (
     Refused,
     Unseen,
     Waits,
-    as_user,
     freed,
     log_in,
     mounted,
     program,
     restored,
-    setting,
-    sysctl,
 )
 from tests.life.ways import hold
 from tests.machine import UID, USER
@@ -277,18 +274,18 @@ def _host() -> tuple[Fault, ...]:
             root(f"rm {lingers}"), root(f"touch {lingers}"), Unseen("K3s ends only with the last session"), verdict="warn",
             machines=VMS,
         ),
-        Fault("masked", "the unit is masked", "unit.state", "user", as_user(MASK), as_user(UNMASK), Refused("masked")),
+        Fault("masked", "the unit is masked", "unit.state", "user", user(MASK), user(UNMASK), Refused("masked")),
         Fault(
             "delegate-no", "a drop-in takes Delegate=yes away", "unit.state", "user",
-            setting("Delegate=no"), no_drop_in, Dies("cgroup"), machines=VMS,
+            drop_in("Delegate=no"), no_drop_in, Dies("cgroup"), machines=VMS,
         ),
         Fault(
             "cidr-invalid", "K3S_ROOTLESS_CIDR has bits of a host", "env.valid", "user",
-            setting("Environment=K3S_ROOTLESS_CIDR=10.41.0.1/16"), no_drop_in, Dies("host identifier bits must not be set"),
+            drop_in("Environment=K3S_ROOTLESS_CIDR=10.41.0.1/16"), no_drop_in, Dies("host identifier bits must not be set"),
         ),
         Fault(
             "mtu-invalid", "K3S_ROOTLESS_MTU is no MTU", "env.valid", "user",
-            setting("Environment=K3S_ROOTLESS_MTU=-5"), no_drop_in, Dies("mtu"),
+            drop_in("Environment=K3S_ROOTLESS_MTU=-5"), no_drop_in, Dies("mtu"),
         ),
         Fault(
             "release", "K3s is of a release that cannot start rootless", "k3s.version", "user",

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.driver import Lab
-from tests.lab.fixtures import fresh
 from tests.life import injecting
-from tests.life.causes import nothing, order
-from tests.life.conftest import Tool, delegating
+from tests.life.causes import nothing
+from tests.life.conftest import DELEGATING, Tool, delegating
 from tests.life.fault import Fault, Unseen
 from tests.life.faults import FAULTS
+from tests.life.mending import installed
 from tests.life.others import Others
 from tests.vm.machine import Vm
 
@@ -84,24 +84,17 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
             kept[fault.id]["healthy"] = sorted(known)
             place.write_text(json.dumps(kept, indent=1))
             if fault.before is not nothing and isinstance(tool.machine, Vm):
-                delegating(tool.machine, {"delegating"})
+                delegating(tool.machine, {DELEGATING})
 
 
 @contextmanager
 def _machine(name: str) -> Iterator[Tool]:
     with Lab.up("faults") if name == "lab" else Vm.boot(release=name) as machine:
-        if isinstance(machine, Lab):
-            fresh(machine)
-            machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
-        tool = Tool(machine)
-        order()(tool)
-        if isinstance(machine, Vm):
-            delegating(machine, set())
-        tool.up().check_returncode()
-        injecting.stop(tool)
-        if isinstance(machine, Vm):
-            machine.save("delegating")
-        yield tool
+        for tool in installed(delegating(machine, set()) if isinstance(machine, Vm) else machine):
+            injecting.stop(tool)
+            if isinstance(machine, Vm):
+                machine.save(DELEGATING)
+            yield tool
 
 
 def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:

@@ -21,7 +21,7 @@ _OF_THE_USER = re.compile(r"k3s-rootless |systemctl --user |ssh |mkdir -p ~|prin
 def installed(machine: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and is broken and mended from then on."""
     fresh(machine)
-    machine.root("sysctl", "-w", "net.ipv4.ip_forward=1")
+    machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
     tool = Tool(machine)
     order()(tool)
     tool.up().check_returncode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import encodebytes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,8 @@ class Others:
         tool.machine.root("mkdir", "-p", PLACE).check_returncode()
         for name in [*there, *(["kernel-config"] if "check-config.sh" in there else [])]:
             packed = f"base64 -d > {PLACE}/{name}"
-            tool.machine.root("sh", "-c", packed, stdin=_base64((directory / name).read_bytes())).check_returncode()
+            text = encodebytes((directory / name).read_bytes()).decode()
+            tool.machine.root("sh", "-c", packed, stdin=text).check_returncode()
         tool.machine.root("sh", "-c", empty).check_returncode()
         others.healthy = {name: others.ask(name) for name in there}
         return others
@@ -107,9 +109,3 @@ were built, with a main program of ours, since the whole did not build where thi
 
 def _which(told: Mapping[str, bool]) -> str:
     return ", ".join(f"`{name}`" for name, found in told.items() if found) or "none"
-
-
-def _base64(data: bytes) -> str:
-    from base64 import encodebytes
-
-    return encodebytes(data).decode()

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.fixtures import fresh
-from tests.life.causes import order
+from tests.life import mending
 from tests.life.conftest import Tool, delegating
 from tests.life.fault import Fault
 from tests.life.faults import FAULTS
@@ -33,14 +32,9 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
     """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot have."""
-    fresh(lab)
-    lab.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
-    tool = Tool(lab)
-    order()(tool)
-    tool.up().check_returncode()
-    stop(tool)
-    yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
-    fresh(lab)
+    for tool in mending.installed(lab):
+        stop(tool)
+        yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
 
 
 @pytest.mark.lab
@@ -52,18 +46,12 @@ def test_a_fault_is_named_shown_mended_and_gone(installed: tuple[Tool, frozenset
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_VM, ids=str)
 def test_a_fault_of_a_kernel_of_its_own(delegating_vm: Vm, fault: Fault) -> None:
-    tool = Tool(delegating_vm)
-    order()(tool)
-    tool.up().check_returncode()
-
-    follow_to_its_end(tool, fault, frozenset())
+    for tool in mending.installed(delegating_vm):
+        follow_to_its_end(tool, fault, frozenset())
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
 def test_a_fault_of_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
-    tool = Tool(delegating(older_vm, set()))
-    order()(tool)
-    tool.up().check_returncode()
-
-    follow_to_its_end(tool, fault, frozenset())
+    for tool in mending.installed(delegating(older_vm, set())):
+        follow_to_its_end(tool, fault, frozenset())
