@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 
 from tests.fakes import rawbus
 from tests.fakes.session import PROJECT, Session, as_user, session
+from tests.lines import Lines, reading
 
 USER = 65534 if os.getuid() == 0 else os.getuid()
 NAME = "k3s-rootless.service"
@@ -124,39 +123,10 @@ def test_systemds_numbers_are_shown(home: Path, bus: Session) -> None:
     assert (3, False) == (found["loop"]["restarts"], found["loop"]["over"])
 
 
-class Lines:
-    """What a program says, line by line, as it comes."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.seen: list[str] = []
-        self._queue: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout
-        for line in process.stdout:
-            self._queue.put(line)
-
-    def wait_for(self, text: str, seconds: float = 15) -> str:
-        """Wait for a line with this text, from the last one on that was waited for."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
-            except queue.Empty:
-                pytest.fail(f"no line with {text!r} came; before: {self.seen[-5:]}")
-            self.seen.append(line)
-            if text in line:
-                return line
-
-
 @contextlib.contextmanager
 def watching(home: Path, runtime: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
-    with popen(home, runtime, "--watch", *words) as process:
-        try:
-            yield process, Lines(process)
-        finally:
-            process.kill()
+    with popen(home, runtime, "--watch", *words) as process, reading(process) as lines:
+        yield process, lines
 
 
 def size(process: subprocess.Popen[str]) -> tuple[int, int, int]:
@@ -214,13 +184,13 @@ def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(home: Path, 
 
 def test_watch_speaks_json_by_the_line_and_only_of_changes(home: Path, bus: Session) -> None:
     with watching(home, bus.runtime, "--json") as (_, lines):
-        first = json.loads(lines.wait_for('"state": "not running"'))
+        first = json.loads(lines.wait_for('"state": "not running"').text)
         bus.order(properties={"CPUUsageNSec": ("t", 5_000_000_000)})
         bus.signal_change()
         time.sleep(1.5)
         bus.order(properties=RUNNING)
         bus.signal_change()
-        second = json.loads(lines.wait_for('"state":'))
+        second = json.loads(lines.wait_for('"state":').text)
 
     assert {"k3s-rootless/status/v1"} == {first["schema"], second["schema"]}
     assert "running, not ready" == second["state"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,30 +108,3 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
-
-
-class Lines:
-    """The lines of a program as they come, each with the time at which it did."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.seen: list[str] = []
-        self._queue: queue.Queue[tuple[float, str]] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def wait_for(self, part: str, seconds: float = 10) -> float:
-        """Wait for a line with `part` in it, and give the time (time.monotonic) at which it came."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                at, line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"{part!r} did not come; there came:\n{''.join(self.seen)}") from None
-            self.seen.append(line)
-            if part in line:
-                return at
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._queue.put((time.monotonic(), line))

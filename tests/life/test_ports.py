@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
@@ -18,6 +17,7 @@ from tests.life import peers
 from tests.life.conftest import Tool
 from tests.life.peers import service
 from tests.life.portmap import blind, rows, until
+from tests.lines import reading
 from tests.machine import HOME, TOOL, Machine
 
 pytestmark = pytest.mark.lab
@@ -416,13 +416,12 @@ WATCHED: tuple[tuple[str, Callable[[Machine], None], str], ...] = (
 def test_watch_sees_changes_within_a_second_and_ends_cleanly(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     lab = lab_tool.machine
-    with lab.popen("k3s-rootless", "ports", "--watch") as process:
-        lines = peers.Lines(process)
+    with lab.popen("k3s-rootless", "ports", "--watch") as process, reading(process) as lines:
         lines.wait_for("31443")
         for what, change, shows in WATCHED:
             change(lab)
             changed = time.monotonic()
-            assert lines.wait_for(shows) - changed < 1.0, what
+            assert lines.wait_for(shows).at - changed < 1.0, what
             time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(5)
@@ -437,17 +436,15 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
     lab_tool.up().check_returncode()
     lab = lab_tool.machine
     begin = ("env", "TERM=xterm", "COLUMNS=140", "LINES=40", "python3", "-c", _TYPED)
-    with lab.popen(*begin) as process, contextlib.ExitStack() as at_end:
-        at_end.callback(process.kill)
+    with lab.popen(*begin) as process, reading(process) as lines:
         assert process.stdin
-        lines = peers.Lines(process)
         lines.wait_for("Ctrl-C ends")
         assert 1 == sum("HOST" in line for line in lines.seen)
         for what, change, shows in WATCHED[:2]:
             before = len(lines.seen)
             change(lab)
             changed = time.monotonic()
-            assert lines.wait_for(shows) - changed < 1.0, what
+            assert lines.wait_for(shows).at - changed < 1.0, what
             lines.wait_for("Ctrl-C ends")
             drawn = "".join(lines.seen[before:])
             # Up to where the table began, line by line, each of them erased; and the row itself is marked.
@@ -464,8 +461,7 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
 
 def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
-    with lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process:
-        lines = peers.Lines(process)
+    with lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process, reading(process) as lines:
         lines.wait_for('"target": "kube-system/traefik:80"')
         lab_tool.machine.user("systemctl", "--user", "restart", "k3s-rootless").check_returncode()
         lines.wait_for('"status": "unknown"')

@@ -11,6 +11,7 @@ import pytest
 from tests.life import peers
 from tests.life.conftest import UNIT, Tool
 from tests.life.portmap import blind, rows, until
+from tests.lines import reading
 from tests.machine import HOME
 
 pytestmark = pytest.mark.lab
@@ -226,10 +227,9 @@ def test_a_hostile_api_server_costs_a_moment_and_its_own_column(lab_tool: Tool) 
     until(lab_tool, "kube-system/traefik:80/tcp", "answering")
     machine = lab_tool.machine
     for how in ("mute", "no TLS", "silent", "rubbish", "half", "flood"):
-        with machine.popen("/opt/k3s-standin/bin/python", "-I", "-c", _API, how) as hostile:
-            peers.Lines(hostile).wait_for("listening")
+        with machine.popen("/opt/k3s-standin/bin/python", "-I", "-c", _API, how) as hostile, reading(hostile) as lines:
+            lines.wait_for("listening")
             measured = json.loads(machine.user("python3", "-c", _MEASURED, "k3s-rootless", "ports", "--json").stdout)
-            hostile.kill()
 
         assert 0 == measured["code"], (how, measured["err"])
         assert all(line.startswith("could not ask ") and line.isprintable() for line in measured["err"].splitlines()), how

@@ -15,6 +15,7 @@ import pytest
 
 from tests.life import peers
 from tests.life.conftest import UNIT, Tool
+from tests.lines import reading
 from tests.machine import HOME, TOOL
 
 pytestmark = pytest.mark.lab
@@ -337,8 +338,7 @@ def test_watch_follows_k3s_the_manager_and_their_restarts(lab_tool: Tool) -> Non
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     machine = lab_tool.machine
-    with machine.popen("k3s-rootless", "status", "--watch") as process:
-        lines = peers.Lines(process)
+    with machine.popen("k3s-rootless", "status", "--watch") as process, reading(process) as lines:
         lines.wait_for("K3s: ready")
         sizes = []
         for turn in range(8):
