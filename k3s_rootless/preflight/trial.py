@@ -41,7 +41,10 @@ _NOT_TRIED = 0xFFFF
 
 
 class Trying:
-    """A trial under way; `finish` ends it. Begin it before any thread: the child is a fork of this process."""
+    """A trial under way; `finish` or `end` ends it.
+
+    The child is a fork of this process, which may be at anything: it keeps no descriptor but its own, and takes no lock.
+    """
 
     def __init__(self) -> None:
         self._child = 0
@@ -130,6 +133,7 @@ def _map(program: str, child: int, identity: int, ranges: Sequence[SubidRange]) 
 
 def _try(libc: ctypes.CDLL, go: int, writing: int) -> None:
     libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    _keep_only(go, writing)
     failed = _errno(partial(libc.unshare, _NEWUSER))
     said = [failed, *(_NOT_TRIED if failed else _errno(partial(libc.unshare, flag)) for flag in _SPACES.values())]
     os.write(writing, b"".join(code.to_bytes(2, "little") for code in said))
@@ -138,13 +142,22 @@ def _try(libc: ctypes.CDLL, go: int, writing: int) -> None:
         os.read(go, 1)
 
 
+def _keep_only(*kept: int) -> None:
+    # A thread may be starting a program just now: as long as its pipe is open here, Popen takes the program for one that was
+    # not executed yet, and holds up all others, perhaps the one that this trial waits for. By name: a range may be endless.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers, no paths)
+        if int(name) not in {0, 1, 2, *kept}:
+            with contextlib.suppress(OSError):  # the directory's own, which is closed by now
+                os.close(int(name))
+
+
 def _errno(call: Callable[[], int]) -> int:
     return 0 if call() == 0 else ctypes.get_errno()
 
 
 def _overlay(libc: ctypes.CDLL) -> int:
     # Without the module, mount(2) would load it: that is a change to the host.
-    if "overlay" not in Path("/proc/filesystems").read_text("ascii").split():
+    if b"overlay" not in Path("/proc/filesystems").read_bytes().split():
         return _NOT_TRIED
     steps: tuple[Callable[[], int], ...] = (
         lambda: libc.mount(b"none", b"/", None, _REC_PRIVATE, None),

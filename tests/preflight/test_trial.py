@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,21 @@ def test_a_child_that_is_killed_is_unknown() -> None:
     )
 
     assert run_python(code) == "<class 'NoneType'>"
+
+
+def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:
+    """As that by which Popen learns that a program was executed: another thread may be about that."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as ends:
+        under_way = trial.Trying()
+        try:
+            os.close(writing)
+            ended, _, _ = select.select([ends], [], [], 5)
+        finally:
+            under_way.end()
+
+        assert [ends] == ended
+        assert b"" == ends.read()
 
 
 @pytest.mark.parametrize("switch", [None, "0\n"])
