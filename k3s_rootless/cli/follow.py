@@ -151,7 +151,7 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
     # systemd forgets the last start of a unit that was reset, and the journal remembers it.
     last = state.invocation or next(iter(reader.invocations(session.uid)[-1:]), "")
     told = _heard(session, last, ready=ready)
-    if told.cause is None and not ready and state.restarts:
+    if told.cause is None and not ready and state.restarts and not state.dead:
         before = _heard(session, _died_last(session, state), ready=False)
         return before if before.cause else told
     return told
