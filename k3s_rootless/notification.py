@@ -31,6 +31,7 @@ class Directories:
         self._libc = ctypes.CDLL(None, use_errno=True)
         # O_CLOEXEC and O_NONBLOCK are IN_CLOEXEC and IN_NONBLOCK (inotify_init(2)).
         self._descriptor: int = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._watched: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -44,12 +45,19 @@ class Directories:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def arm(self, files: Iterable[Path]) -> None:
-        """Watch the directory of each file, or what there is of the way to it. Arm, then look, then wait: nothing is missed."""
+    def arm(self, files: Iterable[Path]) -> bool:
+        """Watch the directory of each file, or what there is of the way to it; tell whether one of them was not watched before.
+
+        Arm, then look, then wait: nothing is missed.
+        """
+        before = len(self._watched)
         for file in files:
             there = next(filter(_is_directory, file.parents), None)
             if there is not None and self._descriptor >= 0:
-                self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES))
+                # Each watch has a number, which is not given to another one (inotify(7)).
+                watch = self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES))
+                self._watched |= {watch} if watch >= 0 else set()
+        return len(self._watched) > before
 
     def wait(self, seconds: float) -> bool:
         """Wait until something changed since the last wait; tell whether it did."""

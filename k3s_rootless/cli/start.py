@@ -15,7 +15,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.notification import Directories
@@ -54,7 +54,7 @@ class Start:
     def phases(self, until: str = "node") -> Sequence[Phase]:
         """Give what must be true, in the order in which K3s makes it so, up to the one of the key `until`.
 
-        Whoever waits sets `notified` first: it is armed before each look at a file.
+        Whoever waits sets `notified` first: it is armed when a file is not there yet.
         """
         # Who only asks, as `ports` does, waits for no phase, and need not load what that takes.
         from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
@@ -100,9 +100,13 @@ class Start:
         temporary = Path((self.state.environment or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
         return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid, temporary=temporary)
 
-    def _armed(self, *files: Path) -> None:
-        if self.notified is not None:
-            self.notified.arm(files)
+    def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
+        # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for all who may still look at
+        # it). And once more when the watch is new, for what came before it.
+        missing = look()
+        if missing is not None and self.notified is not None and self.notified.arm(files):
+            return look()
+        return missing
 
     def _active(self) -> str | None:
         return None if self.state.running else f"the unit is {self.state.active_state}"
@@ -110,15 +114,19 @@ class Start:
     def _namespace(self) -> str | None:
         from k3s_rootless.ports import rootlesskit
 
-        sockets = self._sockets()
-        self._armed(*sockets)
-        if rootlesskit.has_child(sockets, since=self.state.started and self.state.started - _CLOCK_GRAIN):
-            return None
-        # Releases that make a directory of their own at each start are known by their API socket only.
-        return None if self._socket() is None else "rootlesskit has made no namespace yet"
+        sockets, since = self._sockets(), self.state.started and self.state.started - _CLOCK_GRAIN
+
+        def look() -> str | None:
+            # Releases that make a directory of their own at each start are known by their API socket only.
+            there = rootlesskit.has_child(sockets, since=since) or self._answers() is None
+            return None if there else "rootlesskit has made no namespace yet"
+
+        return self._found(look, *sockets)
 
     def _socket(self) -> str | None:
-        self._armed(*self._sockets())
+        return self._found(self._answers, *self._sockets())
+
+    def _answers(self) -> str | None:
         try:
             self.find_rootlesskit()
         except PeerError as error:
@@ -138,12 +146,14 @@ class Start:
         return None if ours else f"rootlesskit does not forward port {port} yet"
 
     def _kubeconfig(self) -> str | None:
-        self._armed(self.settings.kubeconfig)
-        try:
-            self.find_api()
-        except RootlessError as error:
-            return error.message
-        return None
+        def look() -> str | None:
+            try:
+                self.find_api()
+            except RootlessError as error:
+                return error.message
+            return None
+
+        return self._found(look, self.settings.kubeconfig)
 
     def _ready(self) -> str | None:
         from k3s_rootless.cluster import api

@@ -42,16 +42,27 @@ def test_what_comes_is_told_at_once(tmp_path: Path, watched: Directories, change
 
 def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(tmp_path: Path, watched: Directories) -> None:
     file = tmp_path / "a" / "b" / "api.sock"
-    watched.arm([file])
+    assert watched.arm([file])
     (tmp_path / "a").mkdir()
     assert watched.wait(LONG)
-    watched.arm([file])
+    assert watched.arm([file])
     (tmp_path / "a" / "b").mkdir()
     assert watched.wait(LONG)
-    watched.arm([file])
+    assert watched.arm([file])
     file.touch()
 
     assert watched.wait(LONG)
+
+
+def test_what_is_watched_already_is_told_from_what_is_new(tmp_path: Path, watched: Directories) -> None:
+    """Whoever arms looks once more only where something may have come before the watch."""
+    (tmp_path / "a").mkdir()
+    assert watched.arm([tmp_path / "a" / "api.sock"])
+    assert not watched.arm([tmp_path / "a" / "api.sock", tmp_path / "a" / "other"])
+    (tmp_path / "a").rmdir()
+    (tmp_path / "a").mkdir()
+
+    assert watched.arm([tmp_path / "a" / "api.sock"])
 
 
 def test_what_happened_between_arming_and_waiting_is_not_missed(tmp_path: Path, watched: Directories) -> None:
