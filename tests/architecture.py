@@ -16,6 +16,7 @@ LEAVES = (
     "observation",
     "mountinfo",
     "notification",
+    "templates",
     "command",
     "durable",
     "printable",

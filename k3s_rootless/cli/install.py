@@ -73,7 +73,7 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     """
     from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.release import features
-    from k3s_rootless.service import shipped, unit
+    from k3s_rootless.service import unit
 
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
@@ -86,7 +86,11 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
         )
     settings = UnitSettings(version=str(release.value), server=variant.value, binary=binary, search=unit_search())
     if given is None:
-        return DesiredUnit(directory / UNIT, unit.render(settings), settings.version)
+        there = files.read(directory / UNIT).text
+        known = there if there is not None and unit.is_rendered_from(there, settings) else None
+        return DesiredUnit(directory / UNIT, known or unit.render(settings), settings.version)
+    from k3s_rootless.service import shipped
+
     text = files.read(given).text
     if text is None:
         raise UsageError(f"cannot use {given}: there is no such file")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from shlex import quote
 
-from k3s_rootless import measure
+from k3s_rootless import measure, templates
 from k3s_rootless.finding import Finding, Mender, Remedy
 from k3s_rootless.measure import Measure, Then
 from k3s_rootless.printable import printable
@@ -99,7 +98,7 @@ def _script(host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[
     # Here, since jinja2 is needed only where a script is asked for.
     from jinja2 import Environment, StrictUndefined
 
-    template = resources.files("k3s_rootless").joinpath("units", "administrator.sh.j2").read_text("utf-8")
+    template = templates.read("units", "administrator.sh.j2")
     # The output is a shell script and no HTML: each value was quoted for the shell before it gets here.
     environment = Environment(
         undefined=StrictUndefined,

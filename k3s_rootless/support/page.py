@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
+from k3s_rootless import templates
 from k3s_rootless.support import drawing
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
 
@@ -32,7 +32,7 @@ def render(content: Content) -> str:
     # Here, since jinja2 is needed only where a page is made.
     from jinja2 import ChainableUndefined, Environment
 
-    template = resources.files("k3s_rootless").joinpath("support", "page.html.j2").read_text("utf-8")
+    template = templates.read("support", "page.html.j2")
     # A document that says less than usual, such as an error alone, must not cost the page.
     environment = Environment(
         undefined=ChainableUndefined,

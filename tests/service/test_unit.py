@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.release.features import UNIT_PATH, UnitVariant
-from k3s_rootless.service.authorship import Author, author
+from k3s_rootless.service.authorship import Author, author, sealed
 from k3s_rootless.service.facts import UnitSettings
-from k3s_rootless.service.unit import quoted, render, written_for
+from k3s_rootless.service.unit import is_rendered_from, quoted, render, written_for
 
 # Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no --snapshotter.
 SHIPPED = r"""
@@ -63,6 +64,31 @@ def test_the_unit_for_the_first_releases_has_no_snapshotter() -> None:
 def test_the_unit_says_for_which_release_it_was_written() -> None:
     assert written_for(render(settings())) == "v1.36.1+k3s1"
     assert written_for("[Service]\n") is None
+
+
+PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn"), exclude_characters="\"'\\"), min_size=1)
+ANY = st.builds(UnitSettings, version=PLAIN, server=PLAIN, binary=PLAIN, search=PLAIN)
+
+
+@given(one=ANY, other=ANY)
+def test_what_was_rendered_is_known_again_without_rendering(one: UnitSettings, other: UnitSettings) -> None:
+    text = render(one)
+
+    assert is_rendered_from(text, one)
+    assert is_rendered_from(text, other) == (one == other)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(UnitSettings)])
+def test_a_unit_of_other_settings_is_not_known_for_it(name: str) -> None:
+    assert not is_rendered_from(render(settings()), replace(settings(), **{name: "/another"}))
+
+
+def test_a_unit_that_was_edited_is_not_known_for_it() -> None:
+    text = render(settings())
+
+    assert not is_rendered_from(text.replace("RestartSec=2", "RestartSec=3"), settings())
+    assert not is_rendered_from(text.partition("\n")[2], settings())
+    assert not is_rendered_from(sealed("[Service]\n"), settings())
 
 
 @pytest.mark.parametrize(
