@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from k3s_rootless import command
-from k3s_rootless.cli import first_start, together
+from k3s_rootless.cli import examined, first_start, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight import probes, trial
 from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
-from k3s_rootless.preflight.records import Held, Unit
 from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
@@ -48,15 +47,23 @@ _NOT_ASKED = Unknown("nobody asked for it")
 class Examination:
     """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`.
 
+    `meanwhile` is done in a thread as soon as all are asked: k3s and systemd take longer than Python is busy with the others.
     As a context it leaves nothing behind where an error kept it from its end.
     """
 
-    def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
+    def __init__(
+        self,
+        session: Session,
+        needs: frozenset[str] | None = None,
+        *,
+        seconds: float = PROBE_SECONDS,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self.session = session
+        self._meanwhile = meanwhile
         self._seconds = seconds
         self._needs = None if needs is None else needs | {more for name in needs for more in _BEFORE.get(name, ())}
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
-        # Before the first thread: it forks.
         self._trying = trial.Trying() if self.needs("trial") else None
         self._begin("k3s", partial(probes.k3s_binary, session.environ, unit_search(session.paths.root), session.paths.home))
 
@@ -64,34 +71,36 @@ class Examination:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            return
-        if self._trying is not None and "trial" not in self._asked:  # else whoever asked ends it
-            self._trying.end()
-        command.end_all()
+        if kind is not None:
+            if self._trying is not None and "trial" not in self._asked:  # else whoever asked ends it
+                self._trying.end()
+            command.end_all()
 
     def needs(self, *names: str) -> bool:
         """Tell whether one of these facts is asked for."""
         return self._needs is None or not self._needs.isdisjoint(names)
 
-    def finish(self, manager: UserManager | None, reason: str = "") -> tuple[Facts, ControllerReach]:
-        """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none."""
+    def finish(
+        self, manager: UserManager | None, reason: str = "", asked: UnitState | None = None
+    ) -> tuple[Facts, ControllerReach]:
+        """Ask the user manager (without one, `reason` says why), and collect all answers; `asked` is the unit of just now."""
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
         for name, ask in self._first().items():
             self._begin(name, ask)
-        unit: Observed[UnitState] = self._unit(manager) if manager else unasked
+        unit: Observed[UnitState] = self._unit(manager, asked) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
         server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
-        reach = self._reach(manager, unasked)
+        together.begin(self._meanwhile)
+        reach = self._reach(manager, state, unasked)
         answers = {name: self._answer(name) for name in self._asked}
         missing: Mapping[str, Any] = {
             "sysctls": dict.fromkeys(probes.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
             "k3s": K3sBinary(path=None, version=answers.get("k3s", _NOT_ASKED)),
         }
         seen = {name: answer for name, answer in answers.items() if name not in missing or not isinstance(answer, Unknown)}
-        held = self._held(seen.get("sockets", _NOT_ASKED), server)
+        held = examined.held(seen.get("sockets", _NOT_ASKED), server, session.uid)
         facts = Facts(
             uid=session.uid,
             gid=os.getgid(),
@@ -103,7 +112,7 @@ class Examination:
             server=server,
             user_manager=Known(manager.version, "the user bus") if manager else unasked,
             delegation=Delegation(reach.kernel, reach.configured, reach.realized, reach.effective),
-            unit=_record(unit),
+            unit=examined.unit(unit),
             **{**dict.fromkeys(_FIELDS, _NOT_ASKED), **missing, **seen, "sockets": held},
         )
         return facts, reach
@@ -164,23 +173,23 @@ class Examination:
             else lambda: unit,
         }
 
-    def _unit(self, manager: UserManager) -> Observed[UnitState]:
+    def _unit(self, manager: UserManager, asked: UnitState | None) -> Observed[UnitState]:
         if not self.needs("unit"):
             return _NOT_ASKED
         try:
             directory = first_start.unit_directory(manager, self.session.paths)
-            return Known(first_start.foreseen(manager.unit(UNIT), directory), "systemd")
+            return Known(first_start.foreseen(asked or manager.unit(UNIT), directory), "systemd")
         except RootlessError as error:
             return Unknown(error.message)
 
-    def _reach(self, manager: UserManager | None, unasked: Unknown) -> ControllerReach:
+    def _reach(self, manager: UserManager | None, state: UnitState | None, unasked: Unknown) -> ControllerReach:
         if not self.needs("delegation"):
             from k3s_rootless.service.facts import ControllerReach
 
-            return ControllerReach(_NOT_ASKED, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED)
+            return ControllerReach(*[_NOT_ASKED] * 4)
         from k3s_rootless.service import delegation
 
-        return delegation.reach(manager, self.session.uid) if manager else delegation.unreachable(unasked.reason)
+        return delegation.reach(manager, self.session.uid, state) if manager else delegation.unreachable(unasked.reason)
 
     def _lingers(self) -> Observed[bool]:
         # Here and below, what only one probe needs is loaded where it is asked: the bus is not needed for a sysctl.
@@ -201,21 +210,6 @@ class Examination:
         found = self._answer("k3s")
         return confinement.confinement(self.session.paths.root, None if isinstance(found, Unknown) else found.path)
 
-    def _held(self, found: Any, server: ServerSettings) -> Observed[tuple[Held, ...]]:  # noqa: ANN401 (listeners, or why not)
-        if isinstance(found, Unknown):
-            return found
-        from k3s_rootless.ports import holders
-        from k3s_rootless.release.features import child_to_parent_port
-
-        wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
-        listening: list[Listener] = [one for one in found if one.port in wanted and one.proto == "tcp"]
-        owners = holders.of(listening, uid=self.session.uid)
-        held = {
-            Held(one.port, holder.user or f"uid {holder.uid}", holder.program, holder.pid, ours=holder.unit == UNIT)
-            for one, holder in owners.items()
-        }
-        return Known(tuple(sorted(held, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host")
-
 
 _MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")
 _FIELDS = (
@@ -229,22 +223,3 @@ def _listeners() -> tuple[Listener, ...]:
     from k3s_rootless.ports import sockets
 
     return sockets.listeners()
-
-
-def _record(found: Observed[UnitState]) -> Observed[Unit]:
-    if isinstance(found, Unknown):
-        return found
-    state = found.value
-    return Known(
-        Unit(
-            load_state=state.load_state,
-            load_error=state.load_error,
-            active_state=state.active_state,
-            result=state.result,
-            delegate=state.delegate,
-            needs_reload=state.needs_reload,
-            drop_ins=tuple(map(str, state.drop_ins)),
-            environment=state.environment or {},
-        ),
-        found.source,
-    )

@@ -172,6 +172,8 @@ def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
 
     Raises RootlessError where one cannot be read.
     """
+    if not any(map(dropin.is_ours, files.names(drop_in_directory(wanted.path.parent)) or ())):
+        return ()
     from k3s_rootless.service import configuration, environment_drop_in
 
     def settings(text: str) -> str | None:

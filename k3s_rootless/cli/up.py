@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.preflight.facts import K3sBinary
-    from k3s_rootless.service.facts import Found
+    from k3s_rootless.preflight.facts import Facts, K3sBinary
+    from k3s_rootless.service.facts import ControllerReach, DesiredUnit, Found, UnitState
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
 
@@ -49,43 +49,66 @@ def command(  # noqa: PLR0913 (one for each option)
     from k3s_rootless.cli.session import Session
 
     begun, session = time.monotonic(), Session.of("up" if as_json else None)
-    examination = host.begin(session, ignored)  # k3s is asked for its release while the rest is loaded
-    from k3s_rootless.cli import first_start, install, rivals
-    from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, delegation, plan
+    examination = host.begin(session, ignored, _load)  # k3s is asked for its release while the rest is loaded
+    from k3s_rootless.cli import first_start, install
+    from k3s_rootless.service import apply
 
     with examination, session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
-        _read_anew(session, manager, directory, dry_run=dry_run)
-        facts, reach = examination.finish(manager)
+        facts, reach = examination.finish(manager, asked=_read_anew(session, manager, directory, dry_run=dry_run))
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
-        rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
+        _mind_rivals(session, manager, directory, facts)
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
-            reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
-            found = install.found(session, manager, wanted.path, reexecute=reexecute)
-            steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
+            found, steps = _plan(session, manager, wanted, reach, force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
             _mind_lingering(session)
-            manager.watch(UNIT)
             _perform(session, manager, steps, ignored)
         restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
-        reached = _wait(session, manager, facts.k3s, steps, timeout=timeout, until=wait_for) if wait else None
+        reached = _wait(session, manager, facts.k3s, found, steps, timeout=timeout, until=wait_for) if wait else None
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
 
 
-def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_run: bool) -> None:
+def _plan(
+    session: Session, manager: UserManager, wanted: DesiredUnit, reach: ControllerReach, *, force: bool
+) -> tuple[Found, Sequence[Step]]:
+    from k3s_rootless.cli import host, install
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import delegation, plan
+
+    manager.watch(UNIT)  # before the look: what changes after it is told
+    reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
+    found = install.found(session, manager, wanted.path, reexecute=reexecute)
+    return found, plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
+
+
+def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_run: bool) -> UnitState | None:
+    """Let systemd read the unit anew if need be; give the unit where it was not."""
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
     from k3s_rootless.cli import install
     from k3s_rootless.service import apply, steps
 
-    if not dry_run and install.observed(manager, directory).needs_reload:
-        step = steps.Reload("the unit or a drop-in changed after systemd read it")
-        session.report.story(f"{step.describe()}: {step.cause}")
-        apply.perform(step, manager)
+    state = None if dry_run else install.observed(manager, directory)
+    if state is None or not state.needs_reload:
+        return state
+    step = steps.Reload("the unit or a drop-in changed after systemd read it")
+    session.report.story(f"{step.describe()}: {step.cause}")
+    apply.perform(step, manager)
+    return None
+
+
+def _mind_rivals(session: Session, manager: UserManager, directory: Path, facts: Facts) -> None:
+    from k3s_rootless.observation import Known
+    from k3s_rootless.paths import UNIT
+
+    if isinstance(facts.unit, Known) and facts.unit.value.active_state == "active":
+        return  # what it wants, it has
+    from k3s_rootless.cli import first_start, rivals
+
+    rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
 
 
 def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
@@ -106,13 +129,14 @@ def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps
 
 
 def _wait(
-    session: Session, manager: UserManager, k3s: K3sBinary, steps: Sequence[Step], *, timeout: float, until: str
+    session: Session, manager: UserManager, k3s: K3sBinary, found: Found, steps: Sequence[Step], *, timeout: float, until: str
 ) -> Sequence[Reached]:
     from k3s_rootless.cli import waiting
     from k3s_rootless.observation import Known
 
     version = k3s.version.value if isinstance(k3s.version, Known) else None
-    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=_starts(steps))
+    state, started = None if steps else found.state, _starts(steps)
+    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=started, state=state)
 
 
 def _starts(steps: Sequence[Step]) -> bool:
@@ -121,11 +145,12 @@ def _starts(steps: Sequence[Step]) -> bool:
     return any(isinstance(step, Start | Restart) for step in steps)
 
 
-def _prepare(session: Session) -> None:
-    # Loaded before K3s is started: a death of its first moments is told no later for it.
-    from k3s_rootless.cli import observer, progress, start, waiting  # noqa: F401
-
-    progress.prepare(session.report)
+def _load() -> None:
+    # What follows the examination, also before K3s is started: a death of its first moments is told no later for it.
+    from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
+    from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
+    from k3s_rootless.ports import rootlesskit  # noqa: F401
+    from k3s_rootless.service import plan  # noqa: F401
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -152,12 +177,13 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 
 
 def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
-    from k3s_rootless.cli import environment, follow, host
+    from k3s_rootless.cli import environment, follow, host, progress
     from k3s_rootless.service.steps import Reexecute
 
     environment.warn_of_strange(session, manager)
     if _starts(steps):
-        _prepare(session)
+        _load()
+        progress.prepare(session.report)
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.cli import follow
 from k3s_rootless.errors import BusError, NotReady, RootlessError
-from k3s_rootless.journal import loops
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import readiness
 
 if TYPE_CHECKING:
+    from k3s_rootless.cli.observer import Observer
     from k3s_rootless.cli.progress import Progress, Reached
     from k3s_rootless.cli.session import Session
     from k3s_rootless.release.version import Version
@@ -24,9 +24,18 @@ _LONGEST_PAUSE = 1.0
 
 
 def until_ready(
-    session: Session, manager: UserManager, version: Version | None, *, seconds: float, until: str, started: bool
+    session: Session,
+    manager: UserManager,
+    version: Version | None,
+    *,
+    seconds: float,
+    until: str,
+    started: bool,
+    state: UnitState | None = None,
 ) -> list[Reached]:
     """Wait until the phase of the key `until` is reached, for at most `seconds`; `started` tells that this run started K3s.
+
+    `state` is the unit, where `manager` was asked for it since it watches it, and nothing was done to it.
 
     Raises NotReady when the time is up, RootlessError with the cause when the start failed, BusError when the user manager
     went and did not come back.
@@ -37,7 +46,7 @@ def until_ready(
     from k3s_rootless.notification import Directories
 
     lasting = Lasting(session, manager, time.monotonic() + seconds)
-    state = lasting.unit(UNIT)
+    state = state or lasting.unit(UNIT)
     with Directories() as notified:
         start = Start.of(session, state, version)
         start.notified = notified
@@ -45,24 +54,32 @@ def until_ready(
         observer = Observer(phases, manager.wake)
         try:
             with Progress(session.report, observer, phases) as progress:
-                outcome = readiness.wait(
-                    observer.phases(),
-                    lasting,
-                    state,
-                    seconds=seconds,
-                    clock=time.monotonic,
-                    on_reached=progress.note,
-                    # systemd counts anew when somebody starts the unit: more than none is a death, however early it came.
-                    restarts=0 if started else state.restarts,
-                )
-                if isinstance(outcome, readiness.Died):
-                    progress.died(outcome.phase, outcome.state)
+                # systemd counts anew when somebody starts the unit: more than none is a death, however early it came.
+                restarts = 0 if started else state.restarts
+                outcome = _followed(observer, lasting, state, progress, seconds=seconds, restarts=restarts)
         except KeyboardInterrupt:
             session.report.story("K3s goes on starting; see how far it is with: k3s-rootless status")
             raise
         finally:
             observer.stop()
     return _told(session, outcome, state, progress, started=started)
+
+
+def _followed(
+    observer: Observer, manager: Lasting, state: UnitState, progress: Progress, *, seconds: float, restarts: int
+) -> readiness.Outcome:
+    outcome = readiness.wait(
+        observer.phases(),
+        manager,
+        state,
+        seconds=seconds,
+        clock=time.monotonic,
+        on_reached=progress.note,
+        restarts=restarts,
+    )
+    if isinstance(outcome, readiness.Died):
+        progress.died(outcome.phase, outcome.state)
+    return outcome
 
 
 def _told(
@@ -98,6 +115,8 @@ def _death(session: Session, died: readiness.Died, first: UnitState, restarts: i
     seen = first.restarts <= restarts or first.invocation != state.invocation
     error = follow.death(session, state, first.invocation if seen else "", when)
     if (loop := follow.loop(session, state)) is not None:
+        from k3s_rootless.journal import loops
+
         error.message += f"\n  it dies again and again: {loops.words(loop)}"
         told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}
         error.details = {**error.details, "restarts": told}

@@ -1,7 +1,8 @@
 """How far cgroup v2 controllers reach: the kernel, the configuration, the user manager's cgroup, and a unit of the user.
 
 Only the last decides. On systemd 257 `cgroup.controllers` of user@UID.service lists controllers that its running manager does
-not pass on; so a transient unit with `Delegate=yes` is started, looked at, and stopped.
+not pass on; so a unit with `Delegate=yes` is looked at: K3s's own where it runs and lacks nothing, or else a transient one that
+is started for it and stopped.
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ from pathlib import Path
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.service import system_manager, systemd
-from k3s_rootless.service.facts import ControllerReach
+from k3s_rootless.service.facts import ControllerReach, UnitState
 
 _PROBE_MICROSECONDS = 15_000_000
 _SHARED_OUT = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
 _NOT_NEEDED = Unknown("nothing is lacking that it could explain")
 
 
-def reach(manager: systemd.UserManager, uid: int, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
-    """Look at all four places; each can be unknown by itself.
+def reach(
+    manager: systemd.UserManager, uid: int, own: UnitState | None = None, mount: Path = Path("/sys/fs/cgroup")
+) -> ControllerReach:
+    """Look at all four places; each can be unknown by itself. `own` is K3s's unit, where systemd told of it just now.
 
     The configuration is asked for only where a controller that the kernel offers reaches neither the user manager's cgroup nor
     a unit: it tells nothing else, and takes a connection of its own to the system bus.
     """
     kernel, realized = _controllers(mount), _controllers(mount / manager.control_group.lstrip("/"))
-    effective = _effective(manager, mount)
     offered = kernel.value & _SHARED_OUT if isinstance(kernel, Known) else _SHARED_OUT
+    effective = _of_own(own, offered, mount) or _of_transient(manager, mount)
     lacking = offered.difference(*(found.value for found in (realized, effective) if isinstance(found, Known)))
     return ControllerReach(kernel, _configured(uid) if lacking else _NOT_NEEDED, realized, effective)
 
@@ -63,7 +66,17 @@ def _configured(uid: int) -> Observed[frozenset[str]]:
         return Unknown(error.message)
 
 
-def _effective(manager: systemd.UserManager, mount: Path) -> Observed[frozenset[str]]:
+def _of_own(own: UnitState | None, offered: frozenset[str], mount: Path) -> Known[frozenset[str]] | None:
+    # A control group has what the one above it passes on at this moment (cgroups(7)); another unit would be given no more.
+    if own is None or not (own.running and own.delegate and own.control_group):
+        return None
+    found = _controllers(mount / own.control_group.lstrip("/"))
+    if isinstance(found, Unknown) or not found.value >= offered:
+        return None
+    return Known(found.value, f"cgroup.controllers of {own.name}, which runs")
+
+
+def _of_transient(manager: systemd.UserManager, mount: Path) -> Observed[frozenset[str]]:
     sleep = shutil.which("sleep", path=os.defpath + ":/run/current-system/sw/bin")
     if sleep is None:
         return Unknown("there is no `sleep` to start a transient unit with")

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.service import delegation
-from k3s_rootless.service.facts import ControllerReach
+from k3s_rootless.service.facts import ControllerReach, UnitState
 from k3s_rootless.service.systemd import UserManager
 from tests.fakes.session import Session
 
@@ -33,7 +34,7 @@ def value(seen: Observed[frozenset[str]]) -> str:
 def test_what_reaches_a_unit_is_seen_in_a_unit(fake: Session, manager: UserManager, mount: Path) -> None:
     fake.order(effective="memory pids")
 
-    found = delegation.reach(manager, 65533, mount)
+    found = delegation.reach(manager, 65533, mount=mount)
 
     assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
     assert value(found.realized) == "cpu cpuset io memory pids"
@@ -47,7 +48,7 @@ def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
     (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text("cpu io memory pids\n")
     fake.order(effective="cpu io memory pids")
 
-    found = delegation.reach(manager, 65533, mount)
+    found = delegation.reach(manager, 65533, mount=mount)
 
     # There is no such user, and on most machines of tests no system bus either: it was asked, and did not know.
     assert isinstance(found.configured, Unknown)
@@ -55,7 +56,7 @@ def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
 
 
 def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(fake: Session, manager: UserManager, mount: Path) -> None:
-    delegation.reach(manager, 65533, mount)
+    delegation.reach(manager, 65533, mount=mount)
 
     calls = fake.calls()
     assert [call[0] for call in calls] == ["StartTransientUnit", "LoadUnit", "StopUnit"]
@@ -65,8 +66,57 @@ def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(fake: Session, 
     assert any("RuntimeMaxUSec" in setting for setting in calls[0][3])
 
 
+OWN = UnitState(
+    "k3s-rootless.service", "loaded", "active", "running", delegate=True, control_group="/user.slice/k3s-rootless.service"
+)
+
+
+@pytest.fixture
+def given(mount: Path) -> Path:
+    """Give the file that says what K3s's own unit is given."""
+    (mount / OWN.control_group.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    return mount / OWN.control_group.lstrip("/") / "cgroup.controllers"
+
+
+def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
+    fake: Session, manager: UserManager, mount: Path, given: Path
+) -> None:
+    given.write_text(f"{ALL}\n")
+
+    found = delegation.reach(manager, 65533, OWN, mount)
+
+    assert found.effective == Known(frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which runs")
+    assert [] == fake.calls()
+
+
+@pytest.mark.parametrize(
+    ("own", "has"),
+    [
+        (OWN, "cpu io memory pids\n"),
+        (OWN, None),
+        (replace(OWN, delegate=False), f"{ALL}\n"),
+        (replace(OWN, delegate=None), f"{ALL}\n"),
+        (replace(OWN, active_state="activating", sub_state="auto-restart"), f"{ALL}\n"),
+        (replace(OWN, control_group=""), f"{ALL}\n"),
+    ],
+    ids=["lacks one", "shows nothing", "not delegated to", "nobody knows", "died", "in no group"],
+)
+def test_otherwise_only_another_unit_can_show_it(
+    fake: Session, manager: UserManager, mount: Path, given: Path, own: UnitState, has: str | None
+) -> None:
+    given.unlink(missing_ok=True)
+    if has is not None:
+        given.write_text(has)
+    fake.order(effective="cpuset pids")
+
+    found = delegation.reach(manager, 65533, own, mount)
+
+    assert found.effective == Known(frozenset({"cpuset", "pids"}), "cgroup.controllers of a transient unit with Delegate=yes")
+    assert "StartTransientUnit" in [call[0] for call in fake.calls()]
+
+
 def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) -> None:
-    assert delegation.reach(manager, 65533, mount).effective == Known(
+    assert delegation.reach(manager, 65533, mount=mount).effective == Known(
         frozenset(), "cgroup.controllers of a transient unit with Delegate=yes"
     )
 
@@ -74,7 +124,7 @@ def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) 
 def test_a_unit_that_cannot_be_started_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
     fake.order(errors={"StartTransientUnit": ("org.freedesktop.DBus.Error.AccessDenied", "Access denied")})
 
-    found = delegation.reach(manager, 65533, mount)
+    found = delegation.reach(manager, 65533, mount=mount)
 
     assert found.effective == Unknown("a transient unit could not show it: Access denied")
     assert value(found.realized) == "cpu cpuset io memory pids"
@@ -83,18 +133,18 @@ def test_a_unit_that_cannot_be_started_shows_nothing(fake: Session, manager: Use
 def test_a_unit_that_failed_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
     fake.order(results={"StartTransientUnit": "failed"})
 
-    assert delegation.reach(manager, 65533, mount).effective == Unknown("no cgroup")
+    assert delegation.reach(manager, 65533, mount=mount).effective == Unknown("no cgroup")
 
 
 def test_what_was_seen_counts_though_the_unit_ended_by_itself(fake: Session, manager: UserManager, mount: Path) -> None:
     gone = ("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
     fake.order(effective=ALL, errors={"StopUnit": gone})
 
-    assert value(delegation.reach(manager, 65533, mount).effective) == "cpu cpuset io memory pids"
+    assert value(delegation.reach(manager, 65533, mount=mount).effective) == "cpu cpuset io memory pids"
 
 
 def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserManager) -> None:
-    found = delegation.reach(manager, 65533, fake.directory / "nowhere")
+    found = delegation.reach(manager, 65533, mount=fake.directory / "nowhere")
 
     assert isinstance(found.kernel, Unknown)
     assert isinstance(found.realized, Unknown)
@@ -106,7 +156,7 @@ def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> Non
     (own.mount / "cgroup.controllers").write_text(f"{ALL}\n")
     own.order(die_at="StartTransientUnit")
     with UserManager({}, own.runtime, os.getuid()) as manager:
-        found = delegation.reach(manager, 65533, own.mount)
+        found = delegation.reach(manager, 65533, mount=own.mount)
 
     assert value(found.kernel) == "cpu cpuset io memory pids"
     assert isinstance(found.effective, Unknown)
