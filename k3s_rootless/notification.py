@@ -56,7 +56,8 @@ class Directories:
             if there is not None and self._descriptor >= 0:
                 # Each watch has a number, which is not given to another one (inotify(7)).
                 watch = self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES))
-                self._watched |= {watch} if watch >= 0 else set()
+                if watch >= 0:
+                    self._watched.add(watch)
         return len(self._watched) > before
 
     def wait(self, seconds: float) -> bool:

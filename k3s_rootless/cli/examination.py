@@ -44,23 +44,18 @@ _BEFORE = {
 _NOT_ASKED = Unknown("nobody asked for it")
 
 
+def _load_judges() -> None:
+    from k3s_rootless.preflight import checks  # noqa: F401
+
+
 class Examination:
     """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`.
 
-    `meanwhile` is done in a thread as soon as all are asked: k3s and systemd take longer than Python is busy with the others.
     As a context it leaves nothing behind where an error kept it from its end.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        needs: frozenset[str] | None = None,
-        *,
-        seconds: float = PROBE_SECONDS,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
         self.session = session
-        self._meanwhile = meanwhile
         self._seconds = seconds
         self._needs = None if needs is None else needs | {more for name in needs for more in _BEFORE.get(name, ())}
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
@@ -71,19 +66,29 @@ class Examination:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            if self._trying is not None and "trial" not in self._asked:  # else whoever asked ends it
-                self._trying.end()
-            command.end_all()
+        if kind is None:
+            return
+        if self._trying is not None and "trial" not in self._asked:  # else whoever asked ends it
+            self._trying.end()
+        command.end_all()
 
     def needs(self, *names: str) -> bool:
         """Tell whether one of these facts is asked for."""
         return self._needs is None or not self._needs.isdisjoint(names)
 
     def finish(
-        self, manager: UserManager | None, reason: str = "", asked: UnitState | None = None
+        self,
+        manager: UserManager | None,
+        reason: str = "",
+        *,
+        asked: UnitState | None = None,
+        load: Callable[[], object] = _load_judges,
     ) -> tuple[Facts, ControllerReach]:
-        """Ask the user manager (without one, `reason` says why), and collect all answers; `asked` is the unit of just now."""
+        """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none.
+
+        `asked` is the unit, where the manager was asked for it just now. `load` loads what follows, in a thread as soon as all
+        are asked: k3s takes longer than Python is busy with the others.
+        """
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
         for name, ask in self._first().items():
             self._begin(name, ask)
@@ -92,7 +97,7 @@ class Examination:
         server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
-        together.begin(self._meanwhile)
+        together.begin(load)
         reach = self._reach(manager, state, unasked)
         answers = {name: self._answer(name) for name in self._asked}
         missing: Mapping[str, Any] = {
@@ -186,7 +191,7 @@ class Examination:
         if not self.needs("delegation"):
             from k3s_rootless.service.facts import ControllerReach
 
-            return ControllerReach(*[_NOT_ASKED] * 4)
+            return ControllerReach(_NOT_ASKED, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED)
         from k3s_rootless.service import delegation
 
         return delegation.reach(manager, self.session.uid, state) if manager else delegation.unreachable(unasked.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,7 @@ def asked(ids: Sequence[str]) -> tuple[Check, ...]:
 def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Examine the host for these checks, reading only what they need, and judge it."""
     # Where everything is asked, the judges are loaded while the probes look.
-    begun = Examination(
-        session, frozenset().union(*(check.needs for check in asked(ids))) if ids else None, meanwhile=_load_judges
-    )
+    begun = Examination(session, frozenset().union(*(check.needs for check in asked(ids))) if ids else None)
     try:
         with session.manager() if begun.needs(*_OF_MANAGER) else nullcontext() as manager:
             facts, _ = begun.finish(manager)
@@ -42,22 +40,10 @@ def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     return checks.judge(facts, asked(ids))
 
 
-def begin(session: Session, ignored: Sequence[str] = (), load: Callable[[], object] = lambda: None) -> Examination:
-    """Begin to read everything; `finish` it with the user manager. Raises UsageError for an id that names no check.
-
-    `load` loads what is needed afterwards, in a thread, when Python has nothing else to do.
-    """
+def begin(session: Session, ignored: Sequence[str] = ()) -> Examination:
+    """Begin to read everything; `finish` it with the user manager. Raises UsageError for an id that names no check."""
     require_known(ignored)
-
-    def meanwhile() -> None:
-        _load_judges()
-        load()
-
-    return Examination(session, meanwhile=meanwhile)
-
-
-def _load_judges() -> None:
-    from k3s_rootless.preflight import checks  # noqa: F401
+    return Examination(session)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:

@@ -86,15 +86,15 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
         )
     settings = UnitSettings(version=str(release.value), server=variant.value, binary=binary, search=unit_search())
     if given is None:
-        there = files.read(directory / UNIT).text
-        known = there if there is not None and unit.is_rendered_from(there, settings) else None
-        return DesiredUnit(directory / UNIT, known or unit.render(settings), settings.version)
+        there = files.read(directory / UNIT).text or ""
+        text = there if unit.is_rendered_from(there, settings) else unit.render(settings)
+        return DesiredUnit(directory / UNIT, text, settings.version)
     from k3s_rootless.service import shipped
 
-    text = files.read(given).text
-    if text is None:
+    brought = files.read(given).text
+    if brought is None:
         raise UsageError(f"cannot use {given}: there is no such file")
-    return DesiredUnit(directory / UNIT, shipped.adopted(text, settings, str(given)), settings.version, given=True)
+    return DesiredUnit(directory / UNIT, shipped.adopted(brought, settings, str(given)), settings.version, given=True)
 
 
 def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:

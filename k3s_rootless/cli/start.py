@@ -118,20 +118,13 @@ class Start:
 
         def look() -> str | None:
             # Releases that make a directory of their own at each start are known by their API socket only.
-            there = rootlesskit.has_child(sockets, since=since) or self._answers() is None
+            there = rootlesskit.has_child(sockets, since=since) or _missing(self.find_rootlesskit) is None
             return None if there else "rootlesskit has made no namespace yet"
 
         return self._found(look, *sockets)
 
     def _socket(self) -> str | None:
-        return self._found(self._answers, *self._sockets())
-
-    def _answers(self) -> str | None:
-        try:
-            self.find_rootlesskit()
-        except PeerError as error:
-            return error.message
-        return None
+        return self._found(partial(_missing, self.find_rootlesskit), *self._sockets())
 
     def _forwarded(self) -> str | None:
         from k3s_rootless.ports import rootlesskit
@@ -146,14 +139,7 @@ class Start:
         return None if ours else f"rootlesskit does not forward port {port} yet"
 
     def _kubeconfig(self) -> str | None:
-        def look() -> str | None:
-            try:
-                self.find_api()
-            except RootlessError as error:
-                return error.message
-            return None
-
-        return self._found(look, self.settings.kubeconfig)
+        return self._found(partial(_missing, self.find_api), self.settings.kubeconfig)
 
     def _ready(self) -> str | None:
         from k3s_rootless.cluster import api
@@ -215,3 +201,11 @@ class Start:
         # It could not be watched, or the watch ended at once: ask again, and not a thousand times a second.
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
+
+
+def _missing(find: Callable[[], object]) -> str | None:
+    try:
+        find()
+    except RootlessError as error:
+        return error.message
+    return None

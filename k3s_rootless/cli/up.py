@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.preflight.facts import Facts, K3sBinary
+    from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import ControllerReach, DesiredUnit, Found, UnitState
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
@@ -49,15 +49,16 @@ def command(  # noqa: PLR0913 (one for each option)
     from k3s_rootless.cli.session import Session
 
     begun, session = time.monotonic(), Session.of("up" if as_json else None)
-    examination = host.begin(session, ignored, _load)  # k3s is asked for its release while the rest is loaded
+    examination = host.begin(session, ignored)  # k3s is asked for its release while the rest is loaded
     from k3s_rootless.cli import first_start, install
     from k3s_rootless.service import apply
 
     with examination, session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
-        facts, reach = examination.finish(manager, asked=_read_anew(session, manager, directory, dry_run=dry_run))
+        asked = _read_anew(session, manager, directory, dry_run=dry_run)
+        facts, reach = examination.finish(manager, asked=asked, load=_load)
         # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
-        _mind_rivals(session, manager, directory, facts)
+        _mind_rivals(session, manager, directory, asked)
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
@@ -100,13 +101,11 @@ def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_r
     return None
 
 
-def _mind_rivals(session: Session, manager: UserManager, directory: Path, facts: Facts) -> None:
-    from k3s_rootless.observation import Known
-    from k3s_rootless.paths import UNIT
-
-    if isinstance(facts.unit, Known) and facts.unit.value.active_state == "active":
+def _mind_rivals(session: Session, manager: UserManager, directory: Path, asked: UnitState | None) -> None:
+    if asked is not None and asked.running:
         return  # what it wants, it has
     from k3s_rootless.cli import first_start, rivals
+    from k3s_rootless.paths import UNIT
 
     rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
 
@@ -147,6 +146,7 @@ def _starts(steps: Sequence[Step]) -> bool:
 
 def _load() -> None:
     # What follows the examination, also before K3s is started: a death of its first moments is told no later for it.
+    from k3s_rootless.preflight import checks  # noqa: F401, I001 (in the order in which they are needed)
     from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.ports import rootlesskit  # noqa: F401

@@ -54,7 +54,7 @@ def rows() -> list[list[str]]:
 
 
 def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:
-    for tool in installed(machine):
+    with installed(machine) as tool:
         for number, case in enumerate(CASES):
             if machine.name not in case.machines or (ids and case.id not in ids):
                 continue

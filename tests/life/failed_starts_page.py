@@ -66,14 +66,16 @@ def table(text: str, name: str) -> dict[str, str]:
 def found(name: str, ids: Collection[str]) -> dict[str, str]:
     """Fail a start in each of these ways, or in all, and give their rows."""
     rows: dict[str, str] = {}
-    with Lab.up("ways") if name == "lab" else Vm.boot() as machine:
-        for tool in installed(delegating(machine, set()) if isinstance(machine, Vm) else machine):
-            for way in ways(name):
-                if not ids or way.id in ids:
-                    one = run(tool, way)
-                    rows[way.id] = row(way, one)
-                    unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
-                    sys.stderr.write(rows[way.id] + unlike)
+    with (
+        Lab.up("ways") if name == "lab" else Vm.boot() as machine,
+        installed(delegating(machine, set()) if isinstance(machine, Vm) else machine) as tool,
+    ):
+        for way in ways(name):
+            if not ids or way.id in ids:
+                one = run(tool, way)
+                rows[way.id] = row(way, one)
+                unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
+                sys.stderr.write(rows[way.id] + unlike)
     return rows
 
 

@@ -89,12 +89,14 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
 
 @contextmanager
 def _machine(name: str) -> Iterator[Tool]:
-    with Lab.up("faults") if name == "lab" else Vm.boot(release=name) as machine:
-        for tool in installed(delegating(machine, set()) if isinstance(machine, Vm) else machine):
-            injecting.stop(tool)
-            if isinstance(machine, Vm):
-                machine.save(DELEGATING)
-            yield tool
+    with (
+        Lab.up("faults") if name == "lab" else Vm.boot(release=name) as machine,
+        installed(delegating(machine, set()) if isinstance(machine, Vm) else machine) as tool,
+    ):
+        injecting.stop(tool)
+        if isinstance(machine, Vm):
+            machine.save(DELEGATING)
+        yield tool
 
 
 def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.vm.machine import Vm
 _OF_THE_USER = re.compile(r"k3s-rootless |systemctl --user |ssh |mkdir -p ~|printf .* >> ~")
 
 
+@contextmanager
 def installed(machine: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and is broken and mended from then on."""
     fresh(machine)

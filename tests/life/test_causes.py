@@ -22,13 +22,15 @@ def of(machine: str) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def in_lab(lab: Machine) -> Iterator[Tool]:
     """Give it in the lab."""
-    yield from installed(lab)
+    with installed(lab) as tool:
+        yield tool
 
 
 @pytest.fixture(scope="module")
 def in_vm(vm: Vm, kept: set[str]) -> Iterator[Tool]:
     """Give it in the virtual machine, where delegation and the switches of the kernel are real."""
-    yield from installed(delegating(vm, kept))
+    with installed(delegating(vm, kept)) as tool:
+        yield tool
 
 
 def test_enough_causes_are_mended_on_each_machine_as_is_printed() -> None:

@@ -25,7 +25,8 @@ LINES = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and is broken and mended from then on."""
-    yield from mending.installed(lab)
+    with mending.installed(lab) as tool:
+        yield tool
 
 
 @pytest.mark.parametrize("port", [10080, 6443])

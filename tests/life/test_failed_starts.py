@@ -25,7 +25,8 @@ late: dict[str, float] = {}
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
     """Give a K3s that came up once, and fails from then on."""
-    yield from mending.installed(lab)
+    with mending.installed(lab) as tool:
+        yield tool
 
 
 @pytest.fixture(scope="module")

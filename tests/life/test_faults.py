@@ -32,7 +32,7 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
     """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot have."""
-    for tool in mending.installed(lab):
+    with mending.installed(lab) as tool:
         stop(tool)
         yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
 
@@ -46,12 +46,12 @@ def test_a_fault_is_named_shown_mended_and_gone(installed: tuple[Tool, frozenset
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_VM, ids=str)
 def test_a_fault_of_a_kernel_of_its_own(delegating_vm: Vm, fault: Fault) -> None:
-    for tool in mending.installed(delegating_vm):
+    with mending.installed(delegating_vm) as tool:
         follow_to_its_end(tool, fault, frozenset())
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
 def test_a_fault_of_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
-    for tool in mending.installed(delegating(older_vm, set())):
+    with mending.installed(delegating(older_vm, set())) as tool:
         follow_to_its_end(tool, fault, frozenset())
