@@ -25,6 +25,8 @@ _MOST_RICH_ROWS = 500
 _BETWEEN = 3
 """Columns between two of a table."""
 _EVENTFUL = frozenset({"up", "restart"})
+_PIECES = 10_000
+"""Pieces of a JSON document that are written together; a small document is one write."""
 _MOST_PASSED = 12
 """Findings that are well are folded into a line for each group where there are more."""
 
@@ -70,8 +72,14 @@ class Report:
         if self.json_for is None:
             return
         import json
+        from itertools import islice
 
-        click.echo(json.dumps({"schema": f"k3s-rootless/{self.json_for}/v1", **content}, indent=2, ensure_ascii=False))
+        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
+        # In parts: the pieces of a document of 20,000 ports at once take 60 MiB.
+        while part := "".join(islice(pieces, _PIECES)):
+            click.echo(part, nl=False)
+        click.echo()
 
     def document_line(self, content: Mapping[str, Any]) -> None:
         """Give an answer that is one of many: a whole document in one line."""

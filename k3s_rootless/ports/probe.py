@@ -9,6 +9,7 @@ anybody is there.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -133,32 +134,20 @@ async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, st
     return Probe("connected, and what it said is no HTTP", well=True, milliseconds=took)
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
-        self.heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 (asyncio's signature)
-        if not self.heard.done():
-            self.heard.set_result("answered")
-
-    def error_received(self, exc: Exception) -> None:
-        if not self.heard.done():
-            self.heard.set_exception(exc)
-
-
 async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(_Datagrams, remote_addr=(target.address, target.port))
-    try:
-        # An empty datagram says nothing to whatever program is there, and is refused like any other where there is none.
-        transport.sendto(b"")
-        async with asyncio.timeout(HANG_UP_SECONDS):
-            said = await protocol.heard
-    except TimeoutError:
-        return Probe("sent; UDP does not tell whether it arrived")
-    finally:
-        transport.close()
-    return Probe(said, well=True, milliseconds=_since(started))
+    family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asker:
+        asker.connect((target.address, target.port))
+        # An empty datagram means nothing to the program at the port, and is refused like any other where there is none.
+        # asyncio's own datagram transports drop an empty one before Python 3.13.
+        asker.send(b"")
+        try:
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await loop.sock_recv(asker, 1)
+        except TimeoutError:
+            return Probe("sent; UDP does not tell whether it arrived")
+    return Probe("answered", well=True, milliseconds=_since(started))
 
 
 def _context() -> ssl.SSLContext:

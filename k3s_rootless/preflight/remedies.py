@@ -193,7 +193,8 @@ def setuid(path: str) -> Remedy:
 
 def subids(user: str) -> Remedy:
     """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give ids a second time."""
-    behind = f"awk -F: '$2+$3 > n {{n = $2+$3}} END {{printf \"%d\", (n > {_SUBID_START} ? n : {_SUBID_START})}}'"
+    # Not %d: mawk, the awk of Debian, prints no integer above 2147483647 with it (seen with 1.3.4 of Debian 12).
+    behind = f"awk -F: '$2+$3 > n {{n = $2+$3}} END {{printf \"%.0f\", (n > {_SUBID_START} ? n : {_SUBID_START})}}'"
     span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
     return Remedy(
         Mender.ADMINISTRATOR,

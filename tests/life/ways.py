@@ -159,7 +159,7 @@ def _step(status: str, *lines: str) -> Way:
 _OWN = (
     _step("208/STDIN", "StandardInput=file:/nowhere/in"),
     _step("209/STDOUT", "StandardOutput=file:/nowhere/out"),
-    _step("219/CGROUP", "Group=root"),
+    _step("216/GROUP", "SupplementaryGroups=root"),
     _step("217/USER", "User=nobody-of-that-name"),
     _step("243/CREDENTIALS", "LoadCredential=key:/nowhere/key"),
     Way(

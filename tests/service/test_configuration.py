@@ -188,7 +188,8 @@ def test_systemd_accepts_unit_and_drop_in(tmp_path: Path, variant: UnitVariant) 
 
     assert (0, "") == verified(analyze, tmp_path)
     drop_in.write_text(drop_in.read_text().replace("CPUWeight=50", "CPUWeight=many"))
-    assert "CPUWeight" in verified(analyze, tmp_path)[1], "it looks at the drop-in"
+    # Before systemd 254 the message names the value only.
+    assert "many" in verified(analyze, tmp_path)[1], "systemd-analyze reads the drop-in"
 
 
 def verified(analyze: str, directory: Path) -> tuple[int, str]:
