@@ -1,13 +1,16 @@
 # Each target is one line; what takes more is a script in tests/. Nothing is needed beforehand: tests/setup installs it.
 SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
 
+# More workers than cores: tests on machines wait more than they compute. Groups of tests are those of tests/conftest.py.
+PYTEST = .venv/bin/pytest --numprocesses=4 --dist=loadgroup
+
 .PHONY: up test setup lint unit lab vm bench clean
 
 up: ## rootless K3s here, or a demonstration where that cannot be
 	tests/try
 
 test: lint ## everything: linters, then all tests with no layer left out
-	REQUIRE_LAYERS=1 .venv/bin/pytest
+	REQUIRE_LAYERS=1 $(PYTEST)
 
 setup: ## packages and .venv; quick when there is nothing to do
 	tests/setup
@@ -16,7 +19,7 @@ lint: setup ## ruff, mypy, shellcheck
 	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
 
 unit: setup ## the tests that need no machine, in seconds
-	.venv/bin/pytest -m "not lab and not vm and not install"
+	$(PYTEST) -m "not lab and not vm and not install"
 
 lab: setup ## a shell in a real systemd in private namespaces (needs root)
 	.venv/bin/python -m tests.lab shell

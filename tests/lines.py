@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.patience import PATIENCE
+
 
 class Line(NamedTuple):
     """A line, and when it came, by time.monotonic."""
@@ -25,7 +27,7 @@ class Lines:
         self.seen: list[str] = []
         self._queue: queue.Queue[Line] = queue.Queue()
 
-    def wait_for(self, part: str, seconds: float = 15) -> Line:
+    def wait_for(self, part: str, seconds: float = PATIENCE) -> Line:
         """Wait for a line with `part` in it, from the last one on that was waited for."""
         deadline = time.monotonic() + seconds
         while True:

@@ -13,6 +13,7 @@ import pytest
 
 from tests import payload
 from tests.machine import UID, USER, Machine
+from tests.patience import PATIENCE
 from tests.vm.machine import Vm
 
 pytestmark = pytest.mark.vm
@@ -57,7 +58,7 @@ def processes(word: str) -> list[str]:
 
 
 def wait_until_gone(word: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while left := processes(word):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
@@ -121,14 +122,14 @@ def test_signals_reach_the_program(vm: Vm) -> None:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20)[0] == "interrupted\n"
+        assert process.communicate(timeout=PATIENCE)[0] == "interrupted\n"
         assert process.returncode == 130
 
 
 def test_a_killed_program_is_gone_from_the_machine(vm: Vm) -> None:
     with vm.popen("sleep", "54321") as process:
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
     assert vm.root("pgrep", "--full", "sleep 5432[1]").returncode == 1
 
 

@@ -19,9 +19,9 @@ import pytest
 from tests.cli.conftest import USER
 from tests.fakes import rawbus
 from tests.fakes.session import PROJECT, Session, as_user
+from tests.patience import PATIENCE
 
 COMMANDS = ("check", "up", "down", "status", "ports", "logs", "diagnose")
-LONGEST = 12.0
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def ends(running: Mapping[str, subprocess.Popen[str]]) -> dict[str, Ended]:
             opened.enter_context(process)
             opened.callback(process.kill)
         for name, process in running.items():
-            out, err = process.communicate(timeout=LONGEST)
+            out, err = process.communicate(timeout=PATIENCE)
             ended[name] = Ended(process.returncode, out, err)
-    assert time.monotonic() - begun < LONGEST
+    assert time.monotonic() - begun < PATIENCE
     return ended
 
 
@@ -210,7 +210,7 @@ def test_an_interrupted_question_ends_quietly(home: Path, bus: Session) -> None:
         while ["LoadUnit", "k3s-rootless.service"] not in bus.calls():
             time.sleep(0.02)
         asking.send_signal(signal.SIGINT)
-        out, err = asking.communicate(timeout=LONGEST)
+        out, err = asking.communicate(timeout=PATIENCE)
 
     assert (asking.returncode, out, err.strip()) == (130, "", "interrupted")
 
@@ -226,7 +226,7 @@ def test_an_interrupted_glance_leaves_no_program_behind(home: Path, bus: Session
         while subprocess.run(asks, stdout=subprocess.DEVNULL, check=False).returncode:
             assert asking.poll() is None
         asking.send_signal(signal.SIGINT)
-        out, err = asking.communicate(timeout=LONGEST)
+        out, err = asking.communicate(timeout=PATIENCE)
 
     assert (out, err.strip()) == ("", "interrupted")
     # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
@@ -277,7 +277,7 @@ def test_what_was_begun_is_ended_where_there_is_no_manager_to_ask(home: Path, na
     ended = run(environ | {"PATH": f"{k3s.parent}:{environ['PATH']}"}, commands=(name,))
 
     require_one_clear_error(ended, "cannot find the user manager", 5)
-    deadline = time.monotonic() + 5  # a signal takes effect when its process is scheduled
+    deadline = time.monotonic() + PATIENCE  # a signal takes effect when its process is scheduled
     while any(b"617.25" in content(one) for one in Path("/proc").glob("[0-9]*/cmdline")):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
 from tests.fakes.session import PROJECT, Session, as_user
+from tests.patience import PATIENCE
 
 UNIT = "k3s-rootless.service"
 OURS = "50-k3s-rootless-environment.conf"
@@ -40,14 +41,14 @@ class Tool:
     def __call__(self, *words: str | bytes, code: int = 0) -> str:
         """Run `env words`; gives what it said on stderr."""
         with self.start(*words) as running:
-            out, err = running.communicate(timeout=30)
+            out, err = running.communicate(timeout=PATIENCE)
         assert "Traceback" not in err, err
         assert running.returncode == code, (out, err)
         return err
 
     def json(self, *words: str, code: int = 0) -> Any:
         with self.start(*words, "--json") as running:
-            out, err = running.communicate(timeout=30)
+            out, err = running.communicate(timeout=PATIENCE)
         assert running.returncode == code, (out, err)
         document = json.loads(out)
         assert document["schema"] == f"k3s-rootless/env-{words[0]}/v1"
@@ -59,7 +60,7 @@ class Tool:
     def revive(self) -> None:
         """Start the user manager again, well-behaved."""
         assert self.bus.manager is not None
-        self.bus.manager.wait(10)
+        self.bus.manager.wait(PATIENCE)
         self.bus.order()
         (self.bus.directory / "ready").unlink()
         self.bus.start_manager()
@@ -115,7 +116,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> Non
     running = [(tool.start("set", *how, *words), reason) for words, reason in REFUSED for how in ([], ["--runtime"])]
     for one, reason in running:
         with one:
-            _, err = one.communicate(timeout=60)
+            _, err = one.communicate(timeout=PATIENCE)
         assert one.returncode == 2, err
         assert reason in err
         assert "\nhint: " in err
@@ -219,7 +220,7 @@ def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: 
     while not codes or codes[-1]:
         tool.bus.order(die_at_call=len(codes) + 1)
         with tool.start("set", *runtime, "K3S_ROOTLESS_MTU=1400") as running:
-            _, err = running.communicate(timeout=30)
+            _, err = running.communicate(timeout=PATIENCE)
         codes.append(running.returncode)
         assert "Traceback" not in err
         if codes[-1]:

@@ -22,6 +22,7 @@ import pytest
 import trustme
 
 from tests.fakes.session import PROJECT, as_user, session
+from tests.patience import HANGS, PATIENCE
 from tests.ports import peers
 
 USER = 65534 if os.getuid() == 0 else os.getuid()
@@ -45,7 +46,7 @@ class Cluster:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(A_WATCH):
             if self.changes >= CHANGES:
-                handler.server.stopped.wait(30)
+                handler.server.stopped.wait(HANGS)
                 break
             self.changes += 1
             line = json.dumps(self._event(self.changes)).encode() + b"\n"
@@ -147,16 +148,16 @@ def test_two_thousand_changes_leave_memory_and_descriptors_as_they_were() -> Non
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while cluster.changes < CHANGES // 5:
             assert time.monotonic() < deadline, process.poll()
             time.sleep(0.02)
         early = taken(process.pid)
-        assert last.wait(60)
+        assert last.wait(PATIENCE)
         time.sleep(1)
         late = taken(process.pid)
         process.send_signal(signal.SIGINT)
-        assert 130 == process.wait(10)
+        assert 130 == process.wait(PATIENCE)
         reader.join(5)
 
     assert CHANGES == cluster.changes

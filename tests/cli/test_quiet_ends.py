@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import k3s_rootless
+from tests.patience import PATIENCE
 
 ENTRY = json.dumps(
     {"MESSAGE": "level=info msg=hello", "SYSLOG_IDENTIFIER": "k3s", "_SYSTEMD_USER_UNIT": "k3s-rootless.service"}
@@ -68,7 +69,7 @@ def alive(pid: int) -> bool:
 
 def told(path: Path) -> int:
     """Wait until a process id was written, and give it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not (path.exists() and path.read_text().endswith("\n")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -83,7 +84,7 @@ def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, 
         pid = told(place / "pid")
         assert alive(pid) or process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE)
 
     # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
@@ -97,7 +98,7 @@ def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
     with running(place, "diagnose", "--file", str(place / "never")) as process, (place / "never").open("wb"):
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE)
 
     # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
@@ -116,7 +117,7 @@ def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -
     os.close(reading)
     with running(place, *(word.format(place=place) for word in args), stdout=writing) as process:
         os.close(writing)
-        _, said = process.communicate(timeout=40)
+        _, said = process.communicate(timeout=PATIENCE)
 
     assert 1 == process.returncode
     assert b"Traceback" not in said
@@ -140,7 +141,7 @@ def test_a_disk_too_full_for_the_answer_is_told(place: Path, args: tuple[str, ..
     (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
     words = [word.format(place=place) for word in args]
     with Path("/dev/full").open("wb") as full, running(place, *words, stdout=full.fileno()) as process:
-        _, said = process.communicate(timeout=40)
+        _, said = process.communicate(timeout=PATIENCE)
 
     assert b"error: cannot write the answer: no space left on device" == said.strip().splitlines()[-1]
     assert 1 == process.returncode
@@ -152,7 +153,7 @@ def test_an_installation_with_a_file_missing_is_told_in_words(place: Path) -> No
     shutil.copytree(Path(k3s_rootless.__file__).parent, installed)
     (installed / "cli/diagnose.py").unlink()
     with running(place, "diagnose", "--json", at=installed.parent) as process:
-        answer, said = process.communicate(timeout=40)
+        answer, said = process.communicate(timeout=PATIENCE)
 
     (error,) = json.loads(answer)["errors"]
     assert "cannot go on: no module named 'k3s_rootless.cli.diagnose'" == error["message"]

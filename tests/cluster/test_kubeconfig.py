@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.cluster import kubeconfig
 from k3s_rootless.errors import PeerError, RootlessError
+from tests.patience import PATIENCE
 from tests.ports import peers
 
 UID = os.getuid()
@@ -75,7 +76,7 @@ def test_the_verified_connection_works_and_shows_our_certificate(cluster: Cluste
     with peers.over_tls(cluster.context(), peers.answering({"/readyz": b"ok"})) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
-        answer = kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=5)
+        answer = kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
     assert (answer.status, answer.body) == (200, b"ok")
 
@@ -87,7 +88,7 @@ def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Pat
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
         with pytest.raises(PeerError, match="certificate"):
-            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=5)
+            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
         assert server.asked == []
 
@@ -98,7 +99,7 @@ def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> 
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.2:{server.server_address[1]}")
 
         with pytest.raises(PeerError):
-            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=5)
+            kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
@@ -110,7 +111,7 @@ def test_a_hostile_server_is_given_up_in_time(cluster: Cluster, tmp_path: Path, 
         with pytest.raises(PeerError):
             kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=1)
 
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from k3s_rootless.errors import CommandFailed, RootlessError, UsageError
 from k3s_rootless.journal import reader
 from k3s_rootless.journal.facts import Entry, Query
+from tests.patience import PATIENCE
 
 SAMPLE = Path(__file__).parents[1] / "data" / "journal-successful-start.jsonl"
 INVOCATION = "c1885cfeb3ef48ae81eee01c9bcad20c"
@@ -218,7 +219,7 @@ def test_the_real_journalctl_takes_the_question() -> None:
     """It may find nothing and may not be allowed to; it must not call an option unknown."""
     query = Query(os.getuid(), INVOCATION, lines=1, since="yesterday", boot=True, grep="x", after=None)
     try:
-        done = subprocess.run(reader.arguments(query), capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(reader.arguments(query), capture_output=True, text=True, timeout=PATIENCE, check=False)
     except FileNotFoundError:
         pytest.skip("this host has no journalctl")
 

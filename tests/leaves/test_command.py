@@ -15,6 +15,7 @@ import pytest
 from k3s_rootless import command
 from k3s_rootless.command import Output
 from k3s_rootless.errors import CommandFailed
+from tests.patience import PATIENCE
 
 
 def sh(script: str) -> list[str]:
@@ -41,7 +42,7 @@ def held(fifo: Path) -> bool:
 
 
 def all_gone(fifo: Path) -> bool:
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + PATIENCE
     while held(fifo) and time.monotonic() < deadline:
         time.sleep(0.005)
     return not held(fifo)
@@ -55,38 +56,38 @@ def fifo(tmp_path: Path) -> Path:
 
 
 def test_a_program_says_what_it_says() -> None:
-    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=5) == Output("out\n", "err\n", 3)
+    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE) == Output("out\n", "err\n", 3)
 
 
 def test_a_signal_is_a_negative_status() -> None:
-    assert command.run(sh("kill -9 $$"), timeout=5) == Output("", "", -9)
+    assert command.run(sh("kill -9 $$"), timeout=PATIENCE) == Output("", "", -9)
 
 
 def test_output_that_is_no_utf_8_is_replaced() -> None:
-    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=5) == Output("a\ufffdb", "\ufffd", 0)
+    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE) == Output("a\ufffdb", "\ufffd", 0)
 
 
 def test_much_output_on_both_sides_is_read_whole() -> None:
-    found = command.run(sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=10)
+    found = command.run(sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=PATIENCE)
 
     assert (len(found.stdout), len(found.stderr)) == (3_000_000, 3_000_000)
 
 
 def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
-    assert command.run(["cat"], timeout=5) == Output("", "", 0)
-    ids, leader = command.run(sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=5).stdout.splitlines()
+    assert command.run(["cat"], timeout=PATIENCE) == Output("", "", 0)
+    ids, leader = command.run(sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=PATIENCE).stdout.splitlines()
     assert ids == f"{leader} {leader}"
 
 
 def test_the_environment_is_the_given_one_or_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K3S_ROOTLESS_MTU", "1400")
 
-    assert command.run(["/usr/bin/env"], timeout=5, environ={"A": "b"}).stdout == "A=b\n"
-    assert "K3S_ROOTLESS_MTU=1400\n" in command.run(["/usr/bin/env"], timeout=5).stdout
+    assert command.run(["/usr/bin/env"], timeout=PATIENCE, environ={"A": "b"}).stdout == "A=b\n"
+    assert "K3S_ROOTLESS_MTU=1400\n" in command.run(["/usr/bin/env"], timeout=PATIENCE).stdout
 
 
 def test_words_are_not_read_by_a_shell() -> None:
-    assert command.run(["echo", "$HOME; exit 3", "a  b"], timeout=5).stdout == "$HOME; exit 3 a  b\n"
+    assert command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout == "$HOME; exit 3 a  b\n"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_words_are_not_read_by_a_shell() -> None:
     ids=["missing", "directory", "not executable", "too long"],
 )
 def test_what_cannot_be_started_is_said_as_it_can_be_pasted(args: list[str], why: str) -> None:
-    for start in (lambda: command.run(args, timeout=5), lambda: list(command.stream(args))):
+    for start in (lambda: command.run(args, timeout=PATIENCE), lambda: list(command.stream(args))):
         with pytest.raises(CommandFailed) as caught:
             start()
 
@@ -111,10 +112,10 @@ def test_what_cannot_be_started_is_said_as_it_can_be_pasted(args: list[str], why
 @pytest.mark.parametrize(
     "script",
     [
-        "sleep 60",
-        "sleep 60 & sleep 60",
-        "(sleep 60 | sleep 60) & wait",
-        "trap '' TERM; sleep 60",
+        "sleep 240",
+        "sleep 240 & sleep 240",
+        "(sleep 240 | sleep 240) & wait",
+        "trap '' TERM; sleep 240",
     ],
     ids=["itself", "its child", "its grandchildren", "who ignores SIGTERM"],
 )
@@ -125,13 +126,13 @@ def test_who_is_too_slow_is_killed_with_all_that_it_started(fifo: Path, script: 
         command.run(sh(f"exec 9<>{fifo}; {script}"), timeout=0.2)
 
     assert all_gone(fifo)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Path) -> None:
     """The leader of the group is dead by then; its group is not."""
     with pytest.raises(CommandFailed, match="gave no answer"):
-        command.run(sh(f"exec 9<>{fifo}; sleep 60 & exit 0"), timeout=0.2)
+        command.run(sh(f"exec 9<>{fifo}; sleep 240 & exit 0"), timeout=0.2)
 
     assert all_gone(fifo)
 
@@ -139,7 +140,7 @@ def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Pa
 def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
     script = f"(sleep 0.2; touch {tmp_path}/done) >/dev/null 2>&1 & echo started"
 
-    assert command.run(sh(script), timeout=5).stdout == "started\n"
+    assert command.run(sh(script), timeout=PATIENCE).stdout == "started\n"
     while not (tmp_path / "done").exists():
         time.sleep(0.02)
 
@@ -166,7 +167,7 @@ def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "script",
-    ["sleep 60", "sleep 60 & sleep 60", "trap '' TERM INT HUP; while :; do sleep 1; done"],
+    ["sleep 240", "sleep 240 & sleep 240", "trap '' TERM INT HUP; while :; do sleep 1; done"],
     ids=["itself", "its child", "who ignores signals"],
 )
 def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, script: str) -> None:
@@ -177,7 +178,7 @@ def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, scrip
     close(lines)
 
     assert all_gone(fifo)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_a_program_that_complains_at_length_does_not_stand_still() -> None:
@@ -213,7 +214,7 @@ def test_a_stream_that_somebody_killed_is_not_taken_for_whole() -> None:
 
 def in_another_process(code: str) -> subprocess.CompletedProcess[str]:
     program = f"from k3s_rootless import command\nfrom k3s_rootless.errors import CommandFailed\n{code}"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 def test_one_program_becomes_another() -> None:
@@ -230,9 +231,9 @@ def test_what_it_cannot_become_is_said() -> None:
 
 def test_what_a_forgotten_thread_runs_is_ended() -> None:
     failures: list[CommandFailed | int] = []
-    thread = threading.Thread(target=lambda: failures.append(command.run(["sleep", "60"], timeout=50).status), daemon=True)
+    thread = threading.Thread(target=lambda: failures.append(command.run(["sleep", "240"], timeout=200).status), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while thread.is_alive() and time.monotonic() < deadline:
         command.end_all()
         thread.join(0.05)

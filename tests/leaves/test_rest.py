@@ -13,6 +13,7 @@ from k3s_rootless import rest
 from k3s_rootless.errors import PeerError
 from k3s_rootless.rest import Answer, TlsPeer, UnixPeer
 from tests.leaves.wire import LATE, Behaviour, dripping, on_port, on_socket, sending
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -39,7 +40,7 @@ def test_an_answer_is_read_from_a_connection_that_stays_open(tmp_path: Path, sen
     start = time.monotonic()
 
     assert ask(tmp_path, sending(sent, linger=LATE)) == expected
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_an_answer_without_a_length_lasts_until_the_peer_hangs_up(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behav
     with pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"):
         ask(tmp_path, behave, timeout=0.3)
 
-    assert 0.25 < time.monotonic() - start < 1
+    assert 0.25 < time.monotonic() - start < PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_a_socket_that_nobody_serves_is_said(tmp_path: Path, name: str, why: str
         server.bind(str(tmp_path / "dead"))
 
     with pytest.raises(PeerError, match=f"^cannot ask the socket .*: .*{why}$"):
-        UnixPeer(tmp_path / name).get("/", timeout=5)
+        UnixPeer(tmp_path / name).get("/", timeout=PATIENCE)
 
 
 CA = trustme.CA()
@@ -166,7 +167,7 @@ def served(*names: str) -> ssl.SSLContext:
 
 def test_an_answer_comes_over_tls() -> None:
     with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok"), served("127.0.0.1")) as port:
-        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5) == Answer(200, b"ok")
+        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE) == Answer(200, b"ok")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_a_stranger_is_not_asked(names: list[str], trusted: Callable[[], trustme
 
     with on_port(lambda _, question: asked.append(question), served(*names)) as port:
         with pytest.raises(PeerError, match=why) as caught:
-            TlsPeer("127.0.0.1", port, context(trusted())).get("/readyz", timeout=5)
+            TlsPeer("127.0.0.1", port, context(trusted())).get("/readyz", timeout=PATIENCE)
 
         assert caught.value.message.startswith(f"cannot ask https://127.0.0.1:{port}: ")
     assert asked in ([], [b""])
@@ -196,7 +197,7 @@ def test_a_handshake_that_does_not_end_is_given_up(behave: Behaviour) -> None:
     with on_port(behave) as port, pytest.raises(PeerError):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=0.3)
 
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE
 
 
 @pytest.mark.parametrize("behave", [sending(b"", linger=LATE), dripping(OK, b"A: b\r\n")], ids=["silence", "headers drip"])
@@ -206,12 +207,12 @@ def test_the_deadline_holds_over_tls_as_well(behave: Behaviour) -> None:
     with on_port(behave, served("127.0.0.1")) as port, pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=0.3)
 
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_who_speaks_no_tls_is_no_peer() -> None:
     with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok")) as port, pytest.raises(PeerError, match="wrong version number"):
-        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5)
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)
 
 
 def test_a_port_that_nobody_serves_is_said() -> None:
@@ -219,4 +220,4 @@ def test_a_port_that_nobody_serves_is_said() -> None:
         port = server.getsockname()[1]
 
     with pytest.raises(PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"):
-        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=5)
+        TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-LATE = 10.0
+from tests.patience import HANGS
+
+LATE = HANGS
 """Seconds; later than every deadline of these tests. A connection that its client closes ends at once."""
 Behaviour = Callable[[socket.socket, bytes], None]
 

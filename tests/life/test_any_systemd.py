@@ -9,6 +9,7 @@ import pytest
 from tests.lab.orders import give_default_orders
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, TOOL
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
@@ -99,7 +100,7 @@ def test_up_goes_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> No
         while not (line := up.stderr.readline()).startswith("start "):
             assert line, "up ended before it started K3s"
         any_tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
-        out, err = up.communicate(timeout=60)
+        out, err = up.communicate(timeout=PATIENCE)
 
     assert 0 == up.returncode, err
     assert "K3s is ready" in out

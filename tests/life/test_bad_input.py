@@ -8,6 +8,7 @@ import pytest
 
 from tests.life.conftest import K3S, Tool
 from tests.machine import HOME, RUNTIME_DIR, TOOL, Machine
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 OWN_K3S = str(HOME / "bin/k3s")
@@ -42,7 +43,7 @@ def test_a_k3s_that_is_none(lab: Machine, lab_tool: Tool, own_k3s: str, kind: st
     assert 5 == refused.returncode, refused.stderr
     assert words in refused.stderr
     assert "hint:" in refused.stderr
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < PATIENCE
     assert lab_tool.unit_text() is None
 
 
@@ -111,7 +112,7 @@ def test_a_start_that_dies_is_told_with_its_cause_at_once(lab_tool: Tool) -> Non
     assert 1 == died.returncode
     assert words in died.stderr
     assert "cgroup.delegation.memory" in died.stderr
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < PATIENCE
     assert 1 == lab_tool("status").returncode
 
 

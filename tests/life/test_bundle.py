@@ -13,6 +13,7 @@ import pytest
 
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, RUNTIME_DIR, UID, Machine
+from tests.patience import PATIENCE
 from tests.support.search import Haystack, unpacked
 from tests.support.seeds import JOURNAL, SECRETS, SEEDS
 
@@ -43,7 +44,7 @@ def bundle(tool: Tool, *args: str, env: dict[str, str] | None = None) -> dict[st
     begun = time.monotonic()
     done = tool("bundle", "-o", FILE, "--force", *args, env=env)
     assert 0 == done.returncode, done.stderr
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < PATIENCE
     assert "600 alice" == tool.machine.user("stat", "-c", "%a %U", FILE).stdout.strip()
     return unpacked(base64.b64decode(tool.machine.user("base64", "-w0", FILE).stdout))
 

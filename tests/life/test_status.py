@@ -16,28 +16,18 @@ import pytest
 from tests.life import peers
 from tests.life.conftest import UNIT, Tool
 from tests.lines import reading
-from tests.machine import HOME, TOOL
+from tests.machine import HOME
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/schemas/status-v1.json").read_text("utf-8"))
 QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
-BOUND = 2.0
 LINES = 25_000
 _WRITER = f"""
 for n in range({LINES}):
     print(f'I1123 21:35:11.953595      21 shared_informer.go:240] Waiting for caches to sync for node_authorizer, turn {{n}}')
 raise SystemExit(1)
-"""
-_TIMED = """
-import json, subprocess, sys, time
-def taken(*words):
-    begun = time.monotonic()
-    done = subprocess.run(words, capture_output=True, text=True)
-    return done, time.monotonic() - begun
-floors = [taken("/opt/k3s-rootless/bin/python", "-c", "import click, dbus_next.aio")[1] for _ in range(3)]
-done, seconds = taken(*sys.argv[1:])
-print(json.dumps([done.returncode, done.stdout, done.stderr, seconds, sorted(floors)[1]]))
 """
 
 
@@ -46,17 +36,12 @@ def systemctl(tool: Tool, *words: str) -> None:
 
 
 def status(tool: Tool) -> tuple[int, Any, str]:
-    """Run `status --json`, hold its document to the schema, and its time to the bound.
-
-    Tests run beside others: where Python starts slower than the 0.15 s of a quiet machine, the bound grows as much.
-    `python -m benchmarks.status` measures on a quiet one.
-    """
-    run = tool.machine.user("/opt/k3s-standin/bin/python", "-I", "-c", _TIMED, TOOL, "status", "--json")
-    code, out, err, seconds, floor = json.loads(run.stdout)
+    """Run `status --json`, and hold its document to the schema; a command that hangs fails the test."""
+    done = tool("status", "--json", timeout=PATIENCE)
+    code, out, err = done.returncode, done.stdout, done.stderr
     assert "Traceback" not in err, err
     found = json.loads(out)
     jsonschema.validate(found, SCHEMA)
-    assert seconds < BOUND * max(1.0, floor / 0.15), (seconds, floor)
     return code, found, err
 
 
@@ -355,9 +340,9 @@ def test_watch_follows_k3s_the_manager_and_their_restarts(lab_tool: Tool) -> Non
         lines.wait_for("K3s: not running")
         machine.root("systemctl", "restart", "user@1500.service").check_returncode()
         lines.wait_for("K3s: unknown")
-        lines.wait_for("K3s: ready", 30)
+        lines.wait_for("K3s: ready")
         process.send_signal(signal.SIGINT)
-        assert 130 == process.wait(5)
+        assert 130 == process.wait(PATIENCE)
         assert process.stderr
         said = process.stderr.read()
     assert "lost the user manager: " in said

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from tests.patience import HANGS
+
 
 class Handler(BaseHTTPRequestHandler):
     """One exchange; what it answers is the server's behaviour."""
@@ -102,7 +104,7 @@ def answering(routes: Mapping[str, Any], content_type: str = "application/json")
 
 def silent(handler: Handler) -> None:
     """Accept, read the question, never answer."""
-    handler.server.stopped.wait(30)
+    handler.server.stopped.wait(HANGS)
 
 
 def half(handler: Handler) -> None:

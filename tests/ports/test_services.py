@@ -11,6 +11,7 @@ from k3s_rootless.errors import PeerError
 from k3s_rootless.ports import services, wire
 from k3s_rootless.ports.facts import ServicePort
 from k3s_rootless.rest import UnixPeer
+from tests.patience import PATIENCE
 from tests.ports import peers
 
 SAMPLE = json.loads((Path(__file__).parents[1] / "data" / "services.json").read_text())
@@ -112,7 +113,7 @@ def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Beh
         with pytest.raises(PeerError):
             services.service_ports(UnixPeer(path), 1.0)
 
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < PATIENCE
 
 
 def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
         items = [service(f"s{number}-{one}", ports=[{"port": 80, "nodePort": 30000 + one}]) for one in range(500)]
         routes[path] = {"metadata": {"continue": str(number + 1) if number < 19 else ""}, "items": items}
 
-    assert len(read(tmp_path, routes, timeout=20)) == 10_000
+    assert len(read(tmp_path, routes, timeout=PATIENCE)) == 10_000
 
 
 def line(kind: str, name: str, version: str, **spec: Any) -> bytes:

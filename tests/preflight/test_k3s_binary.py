@@ -9,6 +9,7 @@ import pytest
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import probes
 from k3s_rootless.preflight.facts import K3sBinary
+from tests.patience import PATIENCE
 from tests.strategies import version
 
 RELEASE = "v1.33.4+k3s1"
@@ -145,7 +146,7 @@ def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(
-    "body", ["sleep 60", "sleep 60 & sleep 60", f"{ANSWER}; sleep 60 &"], ids=["hangs", "forks", "lets go"]
+    "body", ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"], ids=["hangs", "forks", "lets go"]
 )
 def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
     path = script(tmp_path / "path/k3s", body)
@@ -154,7 +155,7 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
     found = probes.k3s_binary({"PATH": f"{tmp_path}/path"}, "", tmp_path, seconds=0.2).version
 
     assert found == Unknown(f"`{path} --version` gave no answer within 0.2 s")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:

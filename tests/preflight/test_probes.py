@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import probes
 from k3s_rootless.preflight.facts import CgroupMode, RuntimeDirectory
+from tests.patience import PATIENCE
 from tests.preflight.trees import write
 
 FORWARD, CLONE, LIMIT = probes.SYSCTLS[:3]
@@ -21,7 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set thi
 
 def run_python(code: str) -> str:
     """Run code in an interpreter of its own, for what would change this one."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 

@@ -14,6 +14,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import confinement, trial
 from k3s_rootless.preflight.facts import SubidRange
 from k3s_rootless.preflight.records import Trial
+from tests.patience import PATIENCE
 from tests.preflight.trees import write
 
 RANGES = [[SubidRange(100000, 65536)]] * 2
@@ -84,7 +85,7 @@ def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
 
 
 def run_python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 

@@ -18,6 +18,7 @@ from k3s_rootless.paths import UNIT
 from k3s_rootless.service import apply, steps
 from k3s_rootless.service.systemd import UserManager
 from tests.fakes.session import PROJECT, Session
+from tests.patience import PATIENCE
 
 OTHER = 65534
 
@@ -138,7 +139,7 @@ def test_a_write_that_was_killed_leaves_what_the_next_one_sweeps(tmp_path: Path)
     """
     (tmp_path / UNIT).write_text("old")
     with program(body) as killed:
-        assert killed.wait(20) == -signal.SIGKILL
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
     left = names(tmp_path)
 
     assert (tmp_path / UNIT).read_text() == "old"

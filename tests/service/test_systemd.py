@@ -11,6 +11,7 @@ from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.systemd import UserManager
 from tests.fakes.session import Session
+from tests.patience import HANGS, PATIENCE
 
 TEXT = "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
 
@@ -143,8 +144,8 @@ def test_a_change_of_the_watched_unit_ends_a_wait(installed: Session, manager: U
     begun = time.monotonic()
     timer.start()
 
-    assert manager.wait_change(5)
-    assert time.monotonic() - begun < 2
+    assert manager.wait_change(HANGS)
+    assert time.monotonic() - begun < PATIENCE
     assert not manager.wait_change(0.05)
     timer.join()
 
@@ -154,8 +155,8 @@ def test_another_thread_can_end_a_wait(manager: UserManager) -> None:
     begun = time.monotonic()
     timer.start()
 
-    assert not manager.wait_change(5), "nothing about the unit changed"
-    assert time.monotonic() - begun < 2
+    assert not manager.wait_change(HANGS), "nothing about the unit changed"
+    assert time.monotonic() - begun < PATIENCE
     timer.join()
 
 
@@ -171,10 +172,10 @@ def test_a_connection_that_is_opened_anew_watches_as_before(installed: Session, 
     manager.start(UNIT)
     manager.reopen(UNIT)
 
-    assert manager.wait_change(5), "what changed meanwhile is to be looked at"
+    assert manager.wait_change(HANGS), "what changed meanwhile is to be looked at"
     assert manager.unit(UNIT).running
     installed.signal_change()
-    assert manager.wait_change(5)
+    assert manager.wait_change(HANGS)
 
 
 def test_the_loss_of_the_bus_ends_a_wait_at_once(own: Session) -> None:
@@ -185,10 +186,10 @@ def test_the_loss_of_the_bus_ends_a_wait_at_once(own: Session) -> None:
         timer.start()
         begun = time.monotonic()
         with pytest.raises(BusError, match="the bus closed the connection"):
-            manager.wait_change(20)
+            manager.wait_change(HANGS)
         timer.join()
 
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < PATIENCE
         with pytest.raises(BusError):
             manager.reopen(UNIT)
         with pytest.raises(BusError):
@@ -200,7 +201,7 @@ def test_watching_twice_is_watching(installed: Session, manager: UserManager) ->
     manager.watch(UNIT)
     installed.signal_change()
 
-    assert manager.wait_change(5)
+    assert manager.wait_change(HANGS)
 
 
 def test_jobs_leave_nothing_behind_on_the_connection(installed: Session, manager: UserManager) -> None:
@@ -288,11 +289,11 @@ def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserMan
     manager.watch(UNIT)
     with UserManager({}, installed.runtime, os.getuid()) as other:
         other.reexecute()
-    assert manager.wait_change(5), "that it came back is a change"
+    assert manager.wait_change(HANGS), "that it came back is a change"
     assert not manager.wait_change(0.05)
     installed.signal_change()
 
-    assert manager.wait_change(5)
+    assert manager.wait_change(HANGS)
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
@@ -309,7 +310,7 @@ def test_a_job_that_ended_unheard_is_judged_by_its_unit(installed: Session, mana
                 manager.start(UNIT)
         timer.join()
 
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < PATIENCE
     assert manager.unit(UNIT).running == (end == "done")
 
 
@@ -324,7 +325,7 @@ def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
             manager.start(UNIT)
         timer.join()
 
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < PATIENCE
         assert caught.value.message == f"cannot start `{UNIT}`: the bus closed the connection"
         with pytest.raises(BusError, match="the connection to the bus is closed"):
             manager.unit(UNIT)
