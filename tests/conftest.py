@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.lab.fixtures", "tests.vm.fixtures"]
 
@@ -12,6 +13,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So it is in what a shell started in the background; programs under test would inherit it, and not end at an interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# An example may take as long as the machine does; what never ends ends at the limit of the test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _MACHINES = ("older_vm", "vm", "lab")
 

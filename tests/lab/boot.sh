@@ -74,6 +74,8 @@ EOF_NODES
 configure() {
     # What the host enabled, mounts and logs in is not the lab's.
     rm -rf "$root/etc/systemd/system" "$root/etc/systemd/user" "$root/etc/resolv.conf"
+    # What the tree has of K3s would be read by the K3s under test, such as a configuration file of the host's.
+    rm -rf "$root/etc/rancher" "$root/var/lib/rancher"
     # A lab has no polkit, whether its tree has the package or not: tests state what a user may do without it.
     rm -f "$root/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service"
     : >"$root/etc/fstab"
