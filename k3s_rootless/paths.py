@@ -14,6 +14,7 @@ from pathlib import Path
 UNIT = "k3s-rootless.service"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 """The names of drop-ins of ours, beside which others lie."""
+_ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\\"'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ class Paths:
     def lock(self) -> Path:
         """The lock that keeps two changing commands of one user apart; gone with the session's runtime directory."""
         return self.runtime / "k3s-rootless.lock"
+
+
+def linger_flag(user: str) -> str:
+    r"""Return the name of the file in /var/lib/systemd/linger that exists while this user lingers.
+
+    logind escapes the name like a string of C (seen with systemd 247, 252, 257 and 262): the file of `CORP\bob` has two
+    backslashes.
+    """
+    name = user.encode("utf-8", "surrogateescape")
+    return "".join(_ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in name)
 
 
 def _absolute(value: str | None) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from k3s_rootless.errors import AdministratorNeeded, BusError, SystemdError
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import linger_flag
 
 _LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 _REFUSALS = frozenset(
@@ -24,8 +25,7 @@ _REFUSALS = frozenset(
 def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
     """Tell whether the user lingers, by the file that logind itself goes by; any user may look."""
     flags = root / "var/lib/systemd/linger"
-    # logind escapes what a file name had better not hold, such as the backslash of a directory service's `DOMAIN\user`.
-    flag = flags / user.replace("\\", "\\x5c")
+    flag = flags / linger_flag(user)
     try:
         flag.stat()
     except FileNotFoundError:
