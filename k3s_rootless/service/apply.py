@@ -164,7 +164,7 @@ def _own_directory(directory: Path) -> None:
     if owner != os.getuid():
         raise RootlessError(
             f"cannot write into `{directory}`: it belongs to uid {owner}",
-            hint=f"give it back with an administrator's help: sudo chown -R $(id -u) {directory}",
+            hint="ask an administrator to give the directory to you; nothing else in it has to change",
         )
 
 
