@@ -8,6 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+MODES = {
+    "/tmp": "1777",  # noqa: S108 (its mode, no file in it)
+    "/var/tmp": "1777",  # noqa: S108
+    "/dev/net/tun": "666",
+    "/dev/fuse": "666",
+    "/usr/bin/newuidmap": "u+s",
+    "/usr/bin/newgidmap": "u+s",
+    "/usr/local/bin/newuidmap": "u+s",
+    "/usr/local/bin/newgidmap": "u+s",
+}
+"""The only paths whose mode root may be asked to change, each with its mode as chmod(1) takes it.
+
+A path that a setting of the user names (TMPDIR, PATH) is none of them: the user could replace it by a link.
+"""
+
 
 class Then(Enum):
     """What has to hear of a file that was written."""
@@ -59,10 +74,13 @@ class SubordinateIds:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Change a file's mode, and its owner to root, as chmod(1) takes it (`u+s`)."""
+    """Change the mode of a system file of `MODES`, which root must own. Raises ValueError for any other path."""
 
     path: str
-    change: str
+
+    def __post_init__(self) -> None:
+        if self.path not in MODES:
+            raise ValueError(f"{self.path!r} is no system file whose mode may change")
 
 
 @dataclass(frozen=True, slots=True)

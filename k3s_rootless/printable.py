@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from k3s_rootless.errors import RootlessError
+
 LONGEST = 300
+
+
+def require_printable(text: str) -> str:
+    """Return a value that becomes part of a program that root runs, unchanged.
+
+    Raises RootlessError if it holds anything that `printable` would replace: a newline, another control
+    character, an escape sequence, or a byte that is no UTF-8.
+    """
+    if text.isprintable():
+        return text
+    raise RootlessError(
+        f"cannot write the script: {text!a} holds a control character",
+        hint="rename that file, user or setting, then run the command again",
+    )
 
 
 def printable(text: str, longest: int = LONGEST) -> str:

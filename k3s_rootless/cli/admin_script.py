@@ -45,7 +45,8 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
         if one.remedy is not None and one.remedy.mender is not Mender.ADMINISTRATOR:
             session.report.story(f"not in the script: {one.check}, which {_who(one.remedy.mender)}")
     if text:
-        session.report.answer(text.rstrip("\n"))
+        # In UTF-8 under any locale, since root runs it: the same bytes that JSON holds.
+        session.report.answer(text.rstrip("\n").encode())
     covered = [one.check for ones in asked.values() for one in ones]
     session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
 

@@ -57,10 +57,10 @@ class Report:
         head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
         click.echo(json.dumps({**head, **content}, ensure_ascii=False), err=True)
 
-    def answer(self, line: str = "") -> None:
-        """Give a line of the answer, where it is text."""
+    def answer(self, line: str | bytes = "") -> None:
+        """Write a line of the answer, where it is text. Bytes are written unchanged, under any locale."""
         if self.json_for is None:
-            click.echo(safe(line))
+            click.echo(safe(line) if isinstance(line, str) else line)
 
     def value(self, text: str) -> None:
         """Give an answer that is one value of somebody else's: as it is to a program, made safe for a terminal."""

@@ -82,7 +82,7 @@ def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
         return "the kernel maps no id twice, and none that is not there", Remedy(
             Mender.ADMINISTRATOR, f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid"
         )
-    path = found.value.path if isinstance(found, Known) and found.value.path else name
+    path = found.value.path if isinstance(found, Known) and found.value.path else f"/usr/bin/{name}"
     return f"{name} was refused by the kernel: it lacks privileges, or we are in a container without them", remedies.setuid(
         path
     )

@@ -126,7 +126,7 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
         return failed(f"{observed}: not there", reason, remedies.modules(module), path)
     name = path.removeprefix("/dev/").removeprefix("net/")
     measures = (
-        measure.Mode(path, "666"),
+        measure.Mode(path),
         measure.File(f"/etc/udev/rules.d/99-k3s-rootless-{name}.rules", f'KERNEL=="{name}", MODE="0666"\n', Then.UDEV),
     )
     text = f"let users open {path}; in a container, pass it on"

@@ -7,13 +7,19 @@ from collections.abc import Iterable
 from k3s_rootless import measure
 from k3s_rootless.finding import Remedy
 from k3s_rootless.measure import Measure, Then
-from k3s_rootless.printable import printable
+from k3s_rootless.printable import printable, require_printable
 
 
 def declared(asked: Iterable[Remedy], user: str) -> str:
-    """Give a script that says what to write into the configuration; `asked` are the remedies, `user` whom they are for."""
-    lines = [line for remedy in asked for each in remedy.measures for line in _lines(each, user)]
-    lines += [f"# by hand: {printable(remedy.text)}" for remedy in asked if not remedy.measures]
+    """Return a script that prints the lines to add to the configuration of the host; no attribute occurs twice.
+
+    `asked` are the remedies, `user` is the name of the user whom they are for. Raises RootlessError if a value
+    holds a control character.
+    """
+    remedies = tuple(asked)
+    measures = [each for remedy in remedies for each in remedy.measures]
+    lines = [line for each in measures for line in _lines(each, user)] + _lists(measures)
+    lines += [f"# by hand: {printable(remedy.text)}" for remedy in remedies if not remedy.measures]
     return "\n".join(
         (
             "#!/bin/sh",
@@ -31,27 +37,39 @@ def _lines(each: Measure, user: str) -> list[str]:
     match each:
         case measure.File(path, text, Then.SYSTEMD) if path.startswith("/etc/systemd/system/user@.service.d/"):
             settings = [line.partition("=") for line in text.splitlines() if "=" in line]
-            lines = [
-                f'systemd.services."user@" = {{ overrideStrategy = "asDropin"; serviceConfig.{key} = {_string(value)}; }};'
-                for key, _, value in settings
+            service = 'systemd.services."user@"'
+            lines = [f'{service}.overrideStrategy = "asDropin";'] + [
+                f"{service}.serviceConfig.{key} = {_string(value)};" for key, _, value in settings
             ]
         case measure.Sysctl(key, value):
-            lines = [f"boot.kernel.sysctl.{_string(key)} = {value};"]
-        case measure.Module(name):
-            lines = [f"boot.kernelModules = [ {_string(name)} ];"]
+            lines = [f"boot.kernel.sysctl.{_string(key)} = {value if value.isdecimal() else _string(value)};"]
+        case measure.Module() | measure.BootArgument() | measure.Package("mount.fuse3"):
+            lines = []
         case measure.SubordinateIds():
             lines = [f"users.users.{_string(user)}.autoSubUidGidRange = true;"]
-        case measure.BootArgument(arguments):
-            lines = [f"boot.kernelParams = [ {' '.join(map(_string, arguments))} ];"]
+        case measure.Mode(path):
+            lines = [f"# by hand: chmod {measure.MODES[path]} {path}"]
         case measure.Linger():
             lines = [f"users.users.{_string(user)}.linger = true;"]
-        case measure.Package("mount.fuse3"):
-            lines = ["environment.systemPackages = [ pkgs.fuse3 ];"]
         case _:
             lines = [f"# by hand: {printable(str(each))}"]
     return lines
 
 
+def _lists(measures: Iterable[Measure]) -> list[str]:
+    """Return the lines of attributes that are lists: Nix refuses a set that defines one attribute twice."""
+    lists: dict[str, dict[str, None]] = {}
+    for each in measures:
+        match each:
+            case measure.Module(name):
+                lists.setdefault("boot.kernelModules", {})[_string(name)] = None
+            case measure.BootArgument(arguments):
+                lists.setdefault("boot.kernelParams", {}).update(dict.fromkeys(map(_string, arguments)))
+            case measure.Package("mount.fuse3"):
+                lists.setdefault("environment.systemPackages", {})["pkgs.fuse3"] = None
+    return [f"{name} = [ {' '.join(items)} ];" for name, items in lists.items()]
+
+
 def _string(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+    escaped = require_printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
     return f'"{escaped}"'

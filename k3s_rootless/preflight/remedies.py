@@ -133,7 +133,9 @@ def _installing(distribution: str, names: Mapping[str, str], other: str) -> tupl
 
 
 def apparmor(path: str) -> Remedy:
-    """Let this one program make user namespaces, by a profile that restricts it in nothing; never the global switch."""
+    """Return the remedy that lets only this program make user namespaces; the global switch stays as it is."""
+    if not path.isprintable():
+        return Remedy(Mender.USER, "move k3s to a path without control characters: no AppArmor profile can name this one")
     file, lines = profile.unconfined(path)
     return Remedy(
         Mender.ADMINISTRATOR,
@@ -182,13 +184,13 @@ def setting(text: str, name: str, value: str) -> Remedy:
 
 
 def setuid(path: str) -> Remedy:
-    """Give newuidmap or newgidmap back the privilege that its package gave it."""
-    return Remedy(
-        Mender.ADMINISTRATOR,
-        f"give {path} its privilege back, or reinstall its package",
-        (f"sudo chown root:root {quote(path)}", f"sudo chmod u+s {quote(path)}"),
-        (measure.Mode(path, "u+s"),),
-    )
+    """Return the remedy that gives newuidmap or newgidmap the privilege that its package gives it."""
+    # The unit's PATH may name a directory of the user first: a setuid bit on a program there would make its owner root.
+    if path not in measure.MODES:
+        text = f"remove {path}, or remove its directory from the PATH of the unit: only system paths get a setuid bit"
+        return Remedy(Mender.ADMINISTRATOR, text)
+    text = f"give {path} its privilege back, or reinstall its package"
+    return Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (measure.Mode(path),))
 
 
 def subids(user: str) -> Remedy:

@@ -1,21 +1,21 @@
 """The administrator's script: one POSIX shell program that mends what an administrator must mend on this host.
 
-It is printed to be read and is never run by us. Every value in it was quoted for the shell here; see the template for what
-the measures become, and for how they are taken back.
+It is printed to be read and is never run by us. Every value in it is quoted for the shell here, and a value that holds a
+control character is refused; see the template for what the measures become, and for how they are taken back.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 from k3s_rootless import measure, templates
 from k3s_rootless.finding import Finding, Mender, Remedy
 from k3s_rootless.measure import Measure, Then
-from k3s_rootless.printable import printable
+from k3s_rootless.paths import linger_flag
+from k3s_rootless.printable import printable, require_printable
 
-_LONGEST_COMMAND = 4000
 RECORDS = "/var/lib/k3s-rootless"
 FAMILIES = {
     "debian": "debian",
@@ -86,6 +86,8 @@ def render(findings: Iterable[Finding], host: Host) -> str:
         line for remedy in asked if not remedy.measures for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
     ]
     kinds = {type(each).__name__ for remedy in asked for each in remedy.measures}
+    # A table of ids that is a link becomes a file before a row is added to it: the script follows no link.
+    steps.sort(key=lambda step: not any(line.startswith("make_plain ") for line in step.lines))
     return _script(host, undo=False, steps=steps, by_hand=by_hand, kinds=kinds)
 
 
@@ -115,7 +117,8 @@ def _script(host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[
         who=printable(f"{host.user} (uid {host.uid})"),
         version=host.version,
         record=f"{RECORDS}/{host.uid}",
-        afterwards=quote(f"done; now {host.user} logs in once more and runs: k3s-rootless check"),
+        modes=list(measure.MODES),
+        afterwards=quote(f"done; now {host.user} logs in again and runs: k3s-rootless check"),
     )
 
 
@@ -125,7 +128,15 @@ def _because(finding: Finding) -> str:
 
 
 def _commands(remedy: Remedy) -> list[str]:
-    return [f"    {printable(command, _LONGEST_COMMAND)}" for command in remedy.commands]
+    return [
+        f"    {command}" if command.isprintable() else "    (one command is left out: it holds a control character)"
+        for command in remedy.commands
+    ]
+
+
+def quote(value: str) -> str:
+    """Quote a value for the shell. Raises RootlessError if it holds a control character."""
+    return shlex.quote(require_printable(value))
 
 
 def _lines(each: Measure, host: Host) -> list[str]:
@@ -140,23 +151,24 @@ def _lines(each: Measure, host: Host) -> list[str]:
             lines = [f"add_package {quote(_PACKAGES[brings].get(host.family, brings))}"]
         case measure.SubordinateIds(user):
             lines = [f"give_ids {quote(user)} {host.uid}"]
-        case measure.Mode(path, change):
-            lines = [f"change_mode {quote(path)} {quote(change)}"]
+        case measure.Mode(path):
+            lines = [f"change_mode {quote(path)} {quote(measure.MODES[path])}"]
         case measure.PlainFile(path):
             lines = [f"make_plain {quote(path)}"]
         case measure.BootArgument(arguments):
             lines = [f"add_boot_argument {quote(one)}" for one in arguments]
         case measure.Linger(user):
-            lines = [f"let_linger {quote(user)}"]
+            lines = [f"let_linger {quote(user)} {host.uid} {quote(linger_flag(user))}"]
     return lines
 
 
 def _file(each: measure.File) -> list[str]:
+    text = [require_printable(line) for line in each.text.rstrip("\n").split("\n")]
     end = "END"
-    while end in each.text.splitlines():
+    while end in text:
         end += "_"
     path = quote(each.path)
-    written = [f"put {path} <<'{end}'", each.text.rstrip("\n"), end]
+    written = [f"put {path} <<'{end}'", *text, end]
     match each.then:
         # Noted first, so that it comes last when the record is taken back from its end: after the file is gone.
         case Then.SYSTEMD:

@@ -57,14 +57,20 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
     data = seen.value.data
     if "ro" in data.flags or data.writable:
         return passed(data.found)
-    if data.owner != facts.uid and data.found.startswith(seen.value.home.found):
+    if data.owner != facts.uid and _inside_own_home(data, seen.value.home, facts.uid):
         remedy = Remedy(
             Mender.ADMINISTRATOR,
             f"give {data.found} to {facts.user}",
-            (f"sudo chown -R {quote(f'{facts.user}:')} {quote(data.found)}",),
+            (f"sudo chown -hR -- {quote(f'{facts.user}:')} {quote(data.found)}",),
         )
         return failed(f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy)
     return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere())
+
+
+def _inside_own_home(place: Place, home: Place, uid: int) -> bool:
+    """Check that a directory is strictly inside the user's own home; both are compared by their real paths."""
+    own = home.exists and home.owner == uid and home.found != "/"
+    return own and place.found.isprintable() and place.found.startswith(f"{home.found}/")
 
 
 @check.seen("storage.type", "File system of the data directory", FATAL, "storage")
@@ -130,18 +136,27 @@ def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
 def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
     """Before it copies /etc and /run up, rootlesskit makes directories there (its pkg/copyup/tmpfssymlink)."""
     place: Place = seen.value.temporary
-    remedy = Remedy(
-        Mender.ADMINISTRATOR,
-        f"let users write into {place.path}",
-        (f"sudo chmod 1777 {quote(place.path)}",),
-        (measure.Mode(place.path, "1777"),),
-    )
     if not place.writable or "ro" in place.flags:
-        return failed("not writable", "rootlesskit makes directories there", remedy, place.path)
+        return failed("not writable", "rootlesskit makes directories there", _writable(place), place.path)
     if place.free < 2**20 or place.inodes == 0:
         emptied = Remedy(Mender.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",))
         return failed("full", "rootlesskit makes directories there", emptied, place.path)
     return passed("writable", place.path)
+
+
+def _writable(place: Place) -> Remedy:
+    # The unit's TMPDIR may be any path, and a link after the administrator reviewed the script: root leaves it alone.
+    if place.path not in measure.MODES:
+        text = "let TMPDIR of the unit name a directory that this user can write, such as /tmp"
+        return remedies.setting(text, "TMPDIR", "/tmp")  # noqa: S108 (rootlesskit's own choice)
+    if "ro" in place.flags:
+        return Remedy(Mender.ADMINISTRATOR, f"mount {place.path} so that users can write there")
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"let users write into {place.path}",
+        (f"sudo chmod 1777 {place.path}",),
+        (measure.Mode(place.path),),
+    )
 
 
 @check.seen("storage.socket", "Paths of sockets", FATAL, "storage")

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from k3s_rootless import measure
+from k3s_rootless.paths import linger_flag
+from k3s_rootless.preflight.script import Host
 from tests.life.conftest import Tool
 from tests.machine import USER, Completed, Machine
+from tests.preflight.test_script_runs import text_of
 
 pytestmark = pytest.mark.lab
 RECORD = "/var/lib/k3s-rootless"
@@ -146,3 +150,39 @@ def test_the_script_as_json(damaged: Tool) -> None:
     assert "k3s-rootless/check/v1" == document["schema"]
     assert ["sysctl.ip_forward"] == document["covers"]
     assert document["script"].startswith("#!/bin/sh\n")
+    assert document["script"] == damaged("check", "--admin-script", "sysctl.ip_forward").stdout
+
+
+@pytest.fixture(params=["CORP\\bob", "bjørn"])
+def foreign_user(lab: Machine, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give a user of a directory service, whose name logind escapes."""
+    name: str = request.param
+    tables = "for table in passwd group subuid subgid; do {}; done"
+    lab.root("sh", "-c", tables.format("cp -p /etc/$table /etc/$table.kept")).check_returncode()
+    lab.root("tee", "-a", "/etc/passwd", stdin=f"{name}:x:1700:1700::/tmp:/bin/sh\n").check_returncode()
+    lab.root("tee", "-a", "/etc/group", stdin=f"{name}:x:1700:\n").check_returncode()
+    yield name
+    lab.root("loginctl", "disable-linger", "1700")
+    lab.root("sh", "-c", tables.format("mv /etc/$table.kept /etc/$table")).check_returncode()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["lingers before", "does not linger before"])
+def test_such_a_user_gets_ids_once_and_lingers_afterwards_as_before(lab: Machine, foreign_user: str, before: bool) -> None:  # noqa: FBT001
+    """The user manager of this user does not start (PAM does not know the name), so that logind answers no query."""
+    host = Host(foreign_user, 1700, "debian", "1")
+    text = text_of(measure.SubordinateIds(foreign_user), measure.Linger(foreign_user), host=host)
+    flags = ("ls", "--quoting-style=literal", "/var/lib/systemd/linger")
+    if before:
+        lab.root("loginctl", "enable-linger", "1700").check_returncode()
+    lingering = lab.root(*flags).stdout
+
+    for _ in range(2):
+        done = run(lab, text)
+        assert 0 == done.returncode, done.stderr
+        rows = lab.root("cat", "/etc/subuid").stdout.splitlines()
+        assert 1 == sum(row.startswith(f"{foreign_user}:") for row in rows), rows
+        assert linger_flag(foreign_user) in lab.root(*flags).stdout.splitlines()
+    assert 0 == run(lab, text, "--undo").returncode
+
+    assert foreign_user not in lab.root("cat", "/etc/subuid").stdout
+    assert lingering == lab.root(*flags).stdout

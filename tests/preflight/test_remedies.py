@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.preflight import remedies
 from tests.strategies import FIVE
@@ -44,11 +45,16 @@ def test_the_names_of_users_are_not_commands(tmp_path: Path) -> None:
     assert performed(remedies.subids("AD\\o'brien; echo pwned"), tmp_path).endswith(" AD\\o'brien; echo pwned")
 
 
-def test_a_strange_path_stays_one_word(tmp_path: Path) -> None:
-    assert performed(remedies.setuid("/opt/it's mine/$(x)"), tmp_path).splitlines() == [
-        "chown root:root /opt/it's mine/$(x)",
-        "chmod u+s /opt/it's mine/$(x)",
-    ]
+@pytest.mark.parametrize("path", ["/usr/bin/newuidmap", "/usr/local/bin/newgidmap"])
+def test_a_system_path_gets_its_setuid_bit_back(tmp_path: Path, path: str) -> None:
+    assert performed(remedies.setuid(path), tmp_path) == f"chmod u+s {path}"
+    assert remedies.setuid(path).measures == (measure.Mode(path),)
+
+
+@pytest.mark.parametrize("path", ["/home/alice/bin/newuidmap", "/opt/it's mine/$(x)", "/usr/bin/../../tmp/newuidmap", ""])
+def test_no_other_path_gets_a_setuid_bit(path: str) -> None:
+    """The unit's PATH may name a directory of the user: a setuid bit there would make the user root."""
+    assert ((), ()) == (remedies.setuid(path).commands, remedies.setuid(path).measures)
 
 
 def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) -> None:

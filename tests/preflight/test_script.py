@@ -26,7 +26,7 @@ EVERY_KIND: tuple[Measure, ...] = (
     measure.Package("mount.fuse3"),
     measure.Package("dbus.socket"),
     measure.SubordinateIds("alice"),
-    measure.Mode("/usr/bin/newuidmap", "u+s"),
+    measure.Mode("/usr/bin/newuidmap"),
     measure.PlainFile("/etc/subuid"),
     measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
     measure.Linger("alice"),
@@ -70,32 +70,31 @@ def test_what_no_script_can_do_is_said_by_it() -> None:
     assert "" == shellcheck(text)
 
 
+PRINTABLE = st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co", "Cn", "Zl", "Zp", "Zs"]) | st.just(" ")
+ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
 @settings(max_examples=200, deadline=None)
-@given(
-    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30),
-    st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
-)
-def test_no_value_gets_out_of_its_quotes(value: str, words: str) -> None:
-    """What a hostile name, path or observation says is never executed: the shell parses it, and nothing runs."""
+@given(st.text(PRINTABLE, min_size=1, max_size=30), st.text(PRINTABLE, max_size=30), st.text(ANYTHING, max_size=30))
+def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> None:
+    """What a hostile name, path or observation holds is never executed: the shell parses it, and nothing runs."""
     hostile = [
-        finding(measure.Mode(f"/nowhere/{value}", "u+s"), text=words, observed=words),
         finding(measure.SubordinateIds(value), text=f"{words}; exit 77", observed=f"\n exit 77 {words}"),
-        finding(measure.File(f"/nowhere/{value}", f"{words}\nEND\nexit 77\n"), observed="$(exit 77)"),
-        finding(text=f"END\nexit 77\n{words}"),
+        finding(measure.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"),
+        finding(measure.Mode("/tmp"), text=words, observed=words),
+        finding(text=f"END\nexit 77\n{words}", commands=(f"{words}; exit 77",)),
     ]
     text = script.render(hostile, script.Host(value, 1500, "debian", "1.2.3"))
 
     # Every function that would change something is replaced by one that only shows what it was given.
-    stubs = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode"))
-    body = text.split("step=\n", 1)[1]
+    shown = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode", "say"))
+    body = text[text.index("do_steps() {") : text.index("main() {")]
     done = subprocess.run(
-        ["sh", "-eu", "-c", f"{stubs}\nput() {{ cat; }}\nsay() {{ :; }}\ntrouble=0\nstep=\n{body}"],
-        capture_output=True,
-        check=False,
+        ["sh", "-eu", "-c", f"{shown}\nput() {{ cat; }}\n{body}\ndo_steps; exit $trouble"], capture_output=True, check=False
     )
 
     assert 1 == done.returncode, done.stderr
-    assert f"{words}\nEND\nexit 77".encode() in done.stdout
+    assert f"{line}\nEND\nexit 77".encode() in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_the_free_range_touches_no_id_that_somebody_has(
     for name, content in (("subuid", subuid), ("subgid", subgid), ("passwd", passwd)):
         (tmp_path / name).write_text(content)
     text = script.render([finding(measure.SubordinateIds("alice"))], HOST)
-    function = text[text.index("free_ids() {") : text.index("# give_ids")].replace("/etc/", f"{tmp_path}/")
+    function = text[text.index("free_ids() {") : text.index("# count_ids")].replace("/etc/", f"{tmp_path}/")
     function = function.replace("getent passwd", f"cat {tmp_path}/passwd").replace("getent group", "true")
 
     said = subprocess.run(["sh", "-eu", "-c", f"{function}\nfree_ids"], capture_output=True, text=True, check=True)
@@ -132,3 +131,27 @@ def test_nixos_gets_lines_and_no_change() -> None:
 
     assert 'boot.kernel.sysctl."net.ipv4.ip_forward" = 1;' in said.stdout
     assert 'users.users."al\\"ice\\${x}".autoSubUidGidRange = true;' in said.stdout
+
+
+def test_nixos_gets_each_attribute_once() -> None:
+    """Nix refuses a set that defines one attribute twice."""
+    measures = (
+        *EVERY_KIND,
+        measure.Module("tun"),
+        measure.Module("br_netfilter"),
+        measure.Sysctl("net.ipv4.ip_forward", "1"),
+        measure.Sysctl("net.ipv4.ping_group_range", "0 2147483647"),
+        measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",)),
+        measure.File("/etc/systemd/system/user@.service.d/60-files.conf", "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),
+    )
+
+    text = nixos.declared(script.wanted([finding(one) for one in measures]), "alice")
+
+    lines = [line for line in text.splitlines() if line.endswith(";")]
+    names = [line.partition(" = ")[0] for line in lines]
+    assert sorted(set(names)) == sorted(names)
+    assert 'boot.kernelModules = [ "tun" "br_netfilter" ];' in lines
+    assert 'boot.kernelParams = [ "cgroup_enable=memory" "cgroup_memory=1" "systemd.unified_cgroup_hierarchy=1" ];' in lines
+    assert 'boot.kernel.sysctl."net.ipv4.ping_group_range" = "0 2147483647";' in lines
+    assert 'systemd.services."user@".serviceConfig.LimitNOFILE = "524288";' in lines
+    assert "# by hand: chmod u+s /usr/bin/newuidmap\n" in text
