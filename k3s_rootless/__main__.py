@@ -10,11 +10,12 @@ gc.set_threshold(50_000)
 # Nor is any looked for at the end, when the kernel takes it all: what is frozen is passed over.
 atexit.register(gc.freeze)
 
-from k3s_rootless.cli import shell  # noqa: E402 (the threshold is for what this loads)
+from k3s_rootless.cli import output, shell  # noqa: E402 (the threshold is for what this loads)
 
 
 def main() -> None:
     """Run the command line."""
+    output.secure()
     shell(prog_name="k3s-rootless")
 
 

@@ -54,9 +54,12 @@ def stream(args: Sequence[str]) -> Iterator[bytes]:
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
     """Become another program; returns only by raising CommandFailed."""
+    # Python ignores SIGPIPE, and a program inherits that: it would print an error when the reader of its output leaves.
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
     except OSError as error:
+        signal.signal(signal.SIGPIPE, before)
         raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
 
 

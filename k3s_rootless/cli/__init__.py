@@ -6,9 +6,6 @@ beyond that it imports in its body, so that `--help`, `--version` and completion
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -17,10 +14,10 @@ from typing import Any
 import click
 
 from k3s_rootless import __version__
+from k3s_rootless.cli import output
 from k3s_rootless.errors import RootlessError
 
 INTERRUPTED = 130
-_CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _COMMANDS = {
     "check": "Tell whether this user can run K3s here, and what is missing.",
     "up": "Bring K3s up for this user, and wait until it is ready.",
@@ -69,16 +66,12 @@ class Shell(click.Group):
         extra["standalone_mode"] = False
         try:
             code = self._run(given, *more, **extra)
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; the shell's own programs end in the same way.
-            sys.stderr.close()
-            code = 1
         except (OSError, ImportError) as error:
             # Whatever is the user's has its own words where it is touched; `python -X dev` shows the place of the rest.
             if sys.flags.dev_mode:
                 raise
             code = _refused(given, error)
-        sys.exit(code or 0)
+        sys.exit(_settled(code or 0))
 
     def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
         try:
@@ -98,20 +91,26 @@ class Shell(click.Group):
             return error.exit_code
 
 
-def _refused(given: Sequence[str], error: OSError | ImportError) -> int:
-    """Tell of an answer that cannot be written, on a full disk say, or of a file of the installation that cannot be read."""
-    why = getattr(error, "strerror", None) or str(error)
-    why = f"{why[:1].lower()}{why[1:]}"
-    with contextlib.suppress(OSError):
-        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_WRITE:
-            # What is still to be written is dropped, or Python complains of it at its end and exits with 120.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            click.echo(f"error: cannot write the answer: {why}", err=True)
-        elif isinstance(error, OSError):
-            _tell(given, f"cannot {f'use {error.filename}' if error.filename else 'go on'}: {why}", None, 1, {})
-        else:
-            _tell(given, f"cannot go on: {why}", "install k3s-rootless again", 1, {})
+def _settled(code: int) -> int:
+    """Return the exit code: that of the work, or 1 if its answer could not be written."""
+    error = output.failure()
+    if error is None or code == INTERRUPTED:
+        return code
+    click.echo(f"error: cannot write the answer: {_reason(error)}", err=True)
     return 1
+
+
+def _refused(given: Sequence[str], error: OSError | ImportError) -> int:
+    """Report a file that cannot be used, or a part of the installation that is missing."""
+    if isinstance(error, OSError):
+        action = f"use {error.filename}" if error.filename else "go on"
+        return _tell(given, f"cannot {action}: {_reason(error)}", None, 1, {})
+    return _tell(given, f"cannot go on: {_reason(error)}", "install k3s-rootless again", 1, {})
+
+
+def _reason(error: OSError | ImportError) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{reason[:1].lower()}{reason[1:]}"
 
 
 def _tell(given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]) -> int:

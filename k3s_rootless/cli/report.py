@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli import output
 from k3s_rootless.cli.style import STYLES, safe, styled
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Report:
 
     def __init__(self, *, json_for: str | None = None) -> None:
         self.json_for = json_for
+        if json_for is not None:
+            # JSON is UTF-8 in each locale (RFC 8259), and half characters of a file name have no place in it.
+            _write_utf8(sys.stdout)
+        if self.eventful:
+            _write_utf8(sys.stderr)
 
     def story(self, line: str) -> None:
         """Tell what is going on."""
@@ -63,9 +69,9 @@ class Report:
             click.echo(safe(line) if isinstance(line, str) else line)
 
     def value(self, text: str) -> None:
-        """Give an answer that is one value of somebody else's: as it is to a program, made safe for a terminal."""
+        """Print one value that is not ours: each byte of it to a program, and what is safe to a terminal."""
         if self.json_for is None:
-            click.echo(safe(text) if sys.stdout.isatty() else text)
+            click.echo(safe(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape"))
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Give the answer, where it is JSON."""
@@ -88,15 +94,8 @@ class Report:
         click.echo(json.dumps({"schema": f"k3s-rootless/{self.json_for}/v1", **content}, ensure_ascii=False))
 
     def reader_left(self) -> bool:
-        """Tell whether whoever read the answer has gone: a pipe without a reader, a terminal that was closed."""
-        import select
-
-        asked = select.poll()
-        try:
-            asked.register(sys.stdout.fileno(), 0)
-        except (OSError, ValueError):
-            return False  # a stream in memory, as of a test
-        return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
+        """Return whether nobody reads the answer any more."""
+        return output.is_unread()
 
     def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
         """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside the words."""
@@ -204,6 +203,10 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "documentation": finding.anchor,
         "remedy": remedy and {"mender": remedy.mender.value, "text": remedy.text, "commands": list(remedy.commands)},
     }
+
+
+def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be of any kind)
+    stream.reconfigure(encoding="utf-8", errors=output.ERRORS)
 
 
 def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli import output
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ _LONGEST = 64 * 1024
 
 
 def write(rendered: Iterable[str], *, at_once: bool) -> None:
-    """Write lines to stdout, each through before the next is asked for where `at_once`."""
+    """Write lines to stdout until they end or no reader is left; flush each before the next is read if `at_once`."""
+    if at_once and output.is_unread():
+        return  # it may take hours until the next line is written, and fails
     # click knows whether colours are wanted: NO_COLOR is honoured by `_coloured`, pipes by click.
     out = sys.stdout
     for line in rendered:
         print(line, file=out, flush=at_once)
+        if output.is_broken():
+            return
     out.flush()
 
 

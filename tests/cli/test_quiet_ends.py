@@ -106,11 +106,15 @@ def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args",
-    [("logs", "-f", "--since", "now"), ("diagnose", "--file", "{place}/export.json"), ("bundle", "--list")],
+    ("args", "code"),
+    [
+        (("logs", "-f", "--since", "now"), 0),
+        (("diagnose", "--file", "{place}/export.json"), 1),
+        (("bundle", "--list"), 0),
+    ],
     ids=["logs", "diagnose", "bundle"],
 )
-def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -> None:
+def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...], code: int) -> None:
     if args[0] != "logs":
         (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
     reading, writing = os.pipe()
@@ -119,11 +123,22 @@ def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...]) -
         os.close(writing)
         _, said = process.communicate(timeout=PATIENCE)
 
-    assert 1 == process.returncode
+    assert code == process.returncode
     assert b"Traceback" not in said
     assert b"Broken" not in said
-    if args[0] == "logs":
-        assert not alive(int((place / "pid").read_text()))
+    assert not (place / "pid").exists() or not alive(int((place / "pid").read_text()))
+
+
+def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
+    endless = f"echo $$ > {place}/pid; while echo '{ENTRY}'; do :; done; exec sleep 600"
+    (place / "journalctl").write_text(f"#!/bin/sh\necho '{ENTRY}'\ncase $* in *--follow*) {endless};; esac\n")
+    with running(place, "logs", "-f", "--since", "now") as process:
+        assert process.stdout is not None
+        # The second line is one that is followed.
+        assert b"hello" in process.stdout.readline() + process.stdout.readline()
+        process.stdout.close()
+        assert 0 == process.wait(PATIENCE)
+    assert not alive(int((place / "pid").read_text()))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""Each command, with streams that are closed, full, without a reader, or of an odd locale, does its work all the same."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import pytest
+
+from k3s_rootless.cli import shell
+from tests.cli.conftest import USER
+from tests.cli.test_bad_bus import environment
+from tests.fakes.session import PROJECT, as_user, session
+from tests.patience import PATIENCE
+
+MANIFEST = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, annotations: {title: "h\\u00e9llo \\u4e16"}}
+spec: {type: LoadBalancer, ports: [{name: web, port: 80}]}
+"""
+SAMPLES: Mapping[str, tuple[str, ...]] = {
+    "up": ("--no-wait",),
+    "restart": ("--no-wait",),
+    "ports plan": ("{place}/web.yaml",),
+    "bundle": ("--list",),
+    "config set": ("https-listen-port", "7443"),
+    "config unset": ("https-listen-port",),
+    "config get": ("https-listen-port",),
+    "env set": ("K3S_ROOTLESS_MTU=1400",),
+    "env unset": ("K3S_ROOTLESS_MTU",),
+    "env get": ("K3S_ROOTLESS_MTU",),
+}
+"""Arguments with which a command does its work; a required argument of any other command is `x`."""
+FULL = b"error: cannot write the answer: no space left on device"
+STREAMS = {
+    "as usual": "",
+    "stdout closed": ">&-",
+    "stderr and stdin closed": "2>&- <&-",
+    "stdout full": ">/dev/full",
+    "stderr full": "2>/dev/full",
+    "no reader": "",
+    "ISO 8859-1": "",
+}
+
+
+def leaves(group: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield each command that does something, with its words, as click knows them."""
+    context = click.Context(group)
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from leaves(command, (*words, name))
+        return
+    yield words, group
+    for one in getattr(group, "subcommands", ()):
+        yield (*words, one.name), one
+
+
+COMMANDS = dict(leaves(shell))
+
+
+def arguments(words: tuple[str, ...], place: Path) -> list[str]:
+    required = [one for one in COMMANDS[words].params if isinstance(one, click.Argument) and one.required]
+    sample = SAMPLES.get(" ".join(words), tuple("x" for _ in required))
+    return [*words, *(word.format(place=place) for word in sample)]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A directory of the user, with a manifest, and a session with a user manager that has a unit of K3s."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for path in (directory / "session", directory / "config"):
+            path.mkdir(mode=0o700)
+            os.chown(path, USER, USER)
+        (directory / "web.yaml").write_text(MANIFEST)
+        with session(directory / "session", USER) as opened:
+            (opened.units / "k3s-rootless.service").write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+            yield directory
+
+
+def popen(place: Path, words: list[str], streams: str = "as usual", **environ: str) -> subprocess.Popen[bytes]:
+    """Start a command with its streams in this state; both are captured, but for what goes to a pipe without a reader."""
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", *words]
+    redirected = ["sh", "-c", f'exec "$@" {STREAMS[streams]}', "sh", *command]
+    given = {**environment(place, place / "session/runtime"), **environ}
+    if streams == "ISO 8859-1":
+        given["PYTHONIOENCODING"] = "iso-8859-1:strict"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as unread:
+        pipe = unread.fileno() if streams == "no reader" else subprocess.PIPE
+        return subprocess.Popen(redirected, cwd=PROJECT, env=given, stdout=pipe, stderr=pipe)
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    with process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert b"Traceback" not in (err or b""), err.decode()
+    return process.returncode, out or b"", err or b""
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_streams_decide_over_no_command(place: Path, words: tuple[str, ...]) -> None:
+    with ExitStack() as opened:
+        running = {name: popen(place, arguments(words, place), name) for name in STREAMS}
+        for process in running.values():
+            opened.callback(process.kill)
+        found = {name: ended(process) for name, process in running.items()}
+    code, out, _ = found["as usual"]
+
+    assert code in range(9)
+    for name in ("stdout closed", "stderr and stdin closed", "stderr full", "no reader", "ISO 8859-1"):
+        assert code == found[name][0], (name, found[name])
+    assert (1 if out else code) == found["stdout full"][0]
+    assert bool(out) == found["stdout full"][2].strip().endswith(FULL)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_documents_are_utf_8_in_each_locale(place: Path, words: tuple[str, ...]) -> None:
+    if not any(one.name == "as_json" for one in COMMANDS[words].params):
+        pytest.skip("this command has no --json")
+    code, out, _ = ended(popen(place, [*arguments(words, place), "--json"], "ISO 8859-1"))
+
+    assert json.loads(out.decode("utf-8"))["schema"] == f"k3s-rootless/{'-'.join(words)}/v1"
+    assert code in range(9)
+
+
+def test_every_sample_is_of_a_command() -> None:
+    assert set(SAMPLES) <= {" ".join(words) for words in COMMANDS}
+
+
+def test_a_name_that_is_no_text_is_replaced_in_a_document(place: Path) -> None:
+    for locale in ("utf-8", "ascii"):
+        name = os.fsdecode(b"caf\xe9.yaml")
+        process = popen(place, ["ports", "plan", str(place / name), "--json"], PYTHONIOENCODING=f"{locale}:surrogateescape")
+        code, out, _ = ended(process)
+
+        (error,) = json.loads(out.decode("utf-8"))["errors"]
+        assert "caf\ufffd.yaml" in error["message"]
+        assert code == error["exit_code"] != 0
+
+
+def test_what_a_locale_lacks_is_written_in_plain_characters(place: Path) -> None:
+    (place / "w.yaml").write_text(MANIFEST)
+    code, out, _ = ended(popen(place, ["ports", "plan", str(place / "w.yaml")], "ISO 8859-1"))
+    usual = ended(popen(place, ["ports", "plan", str(place / "w.yaml")]))
+
+    assert (code, out.decode("iso-8859-1")) == (usual[0], usual[1].decode("utf-8").replace("\u2500", "-"))
+    assert b"---" in out
+
+
+def test_a_program_that_takes_our_place_may_die_of_a_closed_pipe() -> None:
+    code = "import signal, sys; from k3s_rootless import command; command.replace(sys.argv[1:], {'PATH': '/usr/bin:/bin'})"
+    words = ["grep", "SigIgn", "/proc/self/status"]
+    run = subprocess.run([sys.executable, "-c", code, *words], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert not int(run.stdout.split()[1], 16) & 1 << signal.SIGPIPE - 1
+
+
+def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place: Path) -> None:
+    """A pipe of 4 KiB that is read slowly by a reader who wants it not to block."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "check", "--json"]
+    given = environment(place, place / "session/runtime")
+    with subprocess.Popen(command, cwd=PROJECT, env=given, stdout=writing, stderr=subprocess.DEVNULL) as process:
+        os.close(writing)
+        with os.fdopen(reading, "rb") as answer:
+            text = answer.read()
+        assert json.loads(text)["errors"][0]["exit_code"] == process.wait(PATIENCE)
+    assert len(text) > 4096
