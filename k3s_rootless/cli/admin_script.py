@@ -46,7 +46,7 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
             session.report.story(f"not in the script: {one.check}, which {_who(one.remedy.mender)}")
     if text:
         # In UTF-8 under any locale, since root runs it: the same bytes that JSON holds.
-        session.report.answer(text.rstrip("\n").encode())
+        session.report.verbatim(text.rstrip("\n").encode())
     covered = [one.check for ones in asked.values() for one in ones]
     session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
 

@@ -57,7 +57,7 @@ def _target(output: Path | None) -> Path | None:
 
 def _show(session: Session, bundle: Bundle) -> None:
     rows = [(item.name, str(len(item.text.encode("utf-8", "replace"))), item.what) for item in bundle.items]
-    session.report.table(("FILE", "BYTES", "WHAT"), rows)
+    session.report.table(("FILE", "BYTES", "WHAT"), rows, prose="WHAT")
 
 
 def _tell_missing(session: Session, bundle: Bundle) -> None:

@@ -75,7 +75,7 @@ def get(*, name: str, as_json: bool) -> None:
     name = settings.require_known(name)
     (found,) = (one for one in settings.read(session).settings if one.name == name)
     for value in found.values:
-        session.report.answer(value)
+        session.report.verbatim(value)
     session.report.document({**found.document(), "errors": []})
     click.get_current_context().exit(0 if found.values else 1)
 
@@ -90,7 +90,7 @@ def list_(*, as_json: bool) -> None:
     session = Session.of("config-list" if as_json else None)
     answer = settings.read(session)
     rows = [(one.name, ", ".join(one.values) or "-", one.origin, one.what) for one in answer.settings]
-    session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows)
+    session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
     if answer.host_file:
         session.report.answer(f"\nK3s also reads {answer.host_file}, for what has its default here")
     if answer.restart_needed:

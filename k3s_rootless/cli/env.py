@@ -149,7 +149,7 @@ def _show(session: Session, found: Mapping[str, Any]) -> None:
     rows, running = found["variables"], found["running"]
     known = running and found["unknown_running"] is None
     head = ["VARIABLE", "NEXT START", "FROM", *(["RUNNING"] if known else [])]
-    session.report.table(head, [_cells(row)[: len(head)] for row in rows])
+    session.report.table(head, [_cells(row)[: len(head)] for row in rows], prose="NEXT START")
     notes = [f"{row['name']}: {word}" for row in rows for word in (row["reason"], *row["warnings"], row["doubt"]) if word]
     for line in ["", *notes] if notes else ():
         session.report.answer(line)

@@ -162,8 +162,9 @@ class Table(_Context):
         shown += [("-", self._marks[key][1].row) for key in gone]
         shown.sort(key=lambda one: (one[1].proto, one[1].parent_port, one[1].target))
         notes = [f"could not ask {source}: {reason}" for source, reason in (found.blind if found else ())]
-        notes += [*self._latest, f"as of {_now():%H:%M:%S}, each change within a second; Ctrl-C ends"]
-        self._screen.draw(_HEAD, [_cells(mark, row) for mark, row in shown], notes)
+        notes += [f"as of {_now():%H:%M:%S}, each change within a second; Ctrl-C ends"]
+        cells = [_cells(mark, row) for mark, row in shown]
+        self._screen.draw(_HEAD, cells, notes, news=tuple(self._latest), spare=("NAME", "PROTOCOL"), prose="REACHES")
 
 
 def _cells(mark: str, row: Exposure) -> tuple[str, ...]:

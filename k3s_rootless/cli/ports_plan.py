@@ -105,7 +105,7 @@ def _blind(session: Session, sources: Sources) -> list[tuple[str, str]]:
 
 
 def _show(report: Report, rows: tuple[Exposure, ...]) -> None:
-    report.table(_HEAD, map(_cells, rows), spare=("NAME", "PROTOCOL"), folded="SERVICE")
+    report.table(_HEAD, map(_cells, rows), spare=("NAME", "PROTOCOL", "OFFSET"), prose="SERVICE")
     for row in rows:
         if row.reason:
             report.answer(f"  {row.target}: {row.reason}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.questions import Question
 
 _HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
+_SPARE = ("CHILD PORT", "NAME", "PROTOCOL", "OFFSET")
 _PRIVILEGED = 1024
 _WIDTH = 18
 
@@ -24,9 +25,9 @@ _WIDTH = 18
 def table(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]) -> None:
     """Show all rows, the reasons below, and what a newcomer has to know."""
     head = (*_HEAD, "PROBE") if any(row.probe for row in rows) else _HEAD
-    # What stands in REACHES and URL as well goes first where room is short.
+    # Where room is short, REACHES and URL have the same, and the note below explains the offset.
     shown = (cells(row)[: len(head)] for row in rows)
-    report.table(head, shown, spare=("CHILD PORT", "NAME", "PROTOCOL"), folded="REACHES")
+    report.table(head, shown, spare=_SPARE, prose="REACHES")
     for row in rows:
         if row.status is Status.NOT_FORWARDED and row.target:
             report.answer(f"  {row.target}/{row.proto}: {row.reason}")
@@ -84,7 +85,10 @@ def nothing(report: Report, question: Question, holder: str) -> None:
 
 def _pairs(report: Report, pairs: Sequence[tuple[str, str]]) -> None:
     for heading, sentence in pairs:
-        report.answer(f"  {heading:<{_WIDTH}}{sentence}" if heading else sentence)
+        if heading:
+            report.answer(f"  {heading:<{_WIDTH}}{sentence}", hang=2 + _WIDTH)
+        else:
+            report.answer(sentence)
     report.answer()
 
 

@@ -107,8 +107,8 @@ class Progress:
 
         table = Table.grid(padding=(0, 2))
         table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="ellipsis", no_wrap=True)
+        table.add_column()
+        table.add_column()
         reached = tuple(self.reached)
         for one in reached:
             table.add_row(f"{one.seconds:6.1f} s", one.phase.name, Text(f"{one.took:.1f} s", style="dim"))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k3s_rootless.cli import output
+from k3s_rootless.cli import layout, output
+from k3s_rootless.cli.finding_text import details
 from k3s_rootless.cli.style import STYLES, safe, styled
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
 
 _MOST_RICH_ROWS = 500
-_BETWEEN = 3
-"""Columns between two of a table."""
 _EVENTFUL = frozenset({"up", "restart"})
 _PIECES = 10_000
 """Pieces of a JSON document that are written together; a small document is one write."""
+_VERDICT = 8
+"""Columns of the verdict of a finding."""
 _MOST_PASSED = 12
 """Findings that are well are folded into a line for each group where there are more."""
 
@@ -44,11 +45,11 @@ class Report:
             _write_utf8(sys.stderr)
 
     def story(self, line: str) -> None:
-        """Tell what is going on."""
+        """Print progress."""
         if self.eventful:
             self.event("story", text=line)
         else:
-            click.echo(safe(line), err=True)
+            _say(safe(line), err=True)
 
     @property
     def eventful(self) -> bool:
@@ -63,10 +64,15 @@ class Report:
         head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
         click.echo(json.dumps({**head, **content}, ensure_ascii=False), err=True)
 
-    def answer(self, line: str | bytes = "") -> None:
-        """Write a line of the answer, where it is text. Bytes are written unchanged, under any locale."""
+    def answer(self, line: str = "", *, hang: int | None = None) -> None:
+        """Print a line of the answer, unless the answer is JSON; `hang` is as for `layout.wrapped`."""
         if self.json_for is None:
-            click.echo(safe(line) if isinstance(line, str) else line)
+            _say(safe(line), hang=hang)
+
+    def verbatim(self, text: str | bytes) -> None:
+        """Print text that is copied or piped into a file with its own lines only; bytes are the same under any locale."""
+        if self.json_for is None:
+            click.echo(safe(text) if isinstance(text, str) else text)
 
     def value(self, text: str) -> None:
         """Print one value that is not ours: each byte of it to a program, and what is safe to a terminal."""
@@ -104,9 +110,9 @@ class Report:
 
     def problem(self, message: str, hint: str | None) -> None:
         """Tell what went wrong beside an answer that there is all the same."""
-        click.echo(f"{click.style('error', fg='red')}: {safe(message)}", err=True)
+        _say(f"{click.style('error', fg='red')}: {safe(message)}", err=True)
         if hint:
-            click.echo(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
+            _say(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
 
     def confirm(self, question: str) -> bool | None:
         """Ask whoever sits at the terminal; None where nobody does."""
@@ -115,32 +121,30 @@ class Report:
         return click.confirm(safe(question), err=True)
 
     def table(
-        self, head: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = (), folded: str | None = None
+        self, head: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = (), prose: str | None = None
     ) -> None:
-        """Give a table of text, as wide as its content where nobody can scroll sideways.
+        """Print a table, as wide as its content unless stdout is a terminal.
 
-        rich folds it into a terminal, after the columns `spare` were left out, in this order, as far as room is short; with
-        `folded` no other column than that is folded, so that what is clicked or pasted stays whole. A pipe and a very long
-        table get plain columns: those take a hundredth of the time.
+        On a terminal that is too narrow, columns of `spare` are left out, in this order, and the column `prose` is broken
+        between words; where this is not enough, each row is stacked. Nothing is cut. A pipe and a very long table get plain
+        columns: those take a hundredth of the time.
         """
         if self.json_for is not None:
             return
         cells = [tuple(safe(cell) for cell in row) for row in rows]
-        if not sys.stdout.isatty() or len(cells) > _MOST_RICH_ROWS:
-            _plain_table(head, cells)
+        if not sys.stdout.isatty():
+            _print(layout.plain(head, cells))
             return
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        console = _console()
-        head, shown = _narrowed(head, cells, spare, console.width)
-        table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for column in table.columns if folded else ():
-            column.no_wrap = column.header != folded
-        for row in shown:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
-        console.print(table)
+        room = layout.columns(sys.stdout)
+        fitted = layout.fitted(head, cells, room, spare, prose)
+        if fitted is None:
+            _print(line for card in layout.cards(head, cells, room) for line in card)
+        elif len(cells) > _MOST_RICH_ROWS:
+            _print(layout.plain(head, cells))
+        else:
+            _draw(*fitted)
+            if left_out := [name for name in head if name not in fitted[0]]:
+                self.answer(f"(a wider terminal also shows {', '.join(left_out)})")
 
     def on_terminal(self, *, story: bool = False) -> bool:
         """Tell whether the answer, or the story, is text for a terminal on which it can be drawn anew in its place."""
@@ -179,14 +183,15 @@ class Report:
             self._finding(one, err=to_stderr, behind=behind, told=told)
         for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
             names = [one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")]
-            click.echo(f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}", err=to_stderr)
+            said = f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}"
+            _say(said, err=to_stderr, hang=_VERDICT)
 
     def _finding(self, one: Finding, *, err: bool, behind: str, told: bool) -> None:
-        verdict = styled(f"{one.verdict.value:<8}", fg=STYLES[one.verdict.value])
+        verdict = styled(f"{one.verdict.value:<{_VERDICT}}", fg=STYLES[one.verdict.value])
         observed = styled(safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
-        click.echo(f"{verdict}{one.title}  {observed}".rstrip(), err=err)
-        for detail in _details(one, behind, told=told):
-            click.echo(f"        {detail}", err=err)
+        _say(f"{verdict}{one.title}  {observed}".rstrip(), err=err, hang=_VERDICT)
+        for detail in details(one, behind, told=told):
+            _say(f"{' ' * _VERDICT}{detail}", err=err)
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
@@ -209,43 +214,30 @@ def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be
     stream.reconfigure(encoding="utf-8", errors=output.ERRORS)
 
 
-def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for line in (head, ["\u2500" * width for width in widths], *rows):
-        click.echo("   ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+def _say(text: str, *, err: bool = False, hang: int | None = None) -> None:
+    stream = sys.stderr if err else sys.stdout
+    click.echo(layout.wrapped(text, layout.columns(stream), hang) if stream.isatty() else text, err=err)
 
 
-def _narrowed(
-    head: Sequence[str], rows: Sequence[tuple[str, ...]], spare: Sequence[str], room: int
-) -> tuple[Sequence[str], Sequence[tuple[str, ...]]]:
-    shown = list(range(len(head)))
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for name in spare:
-        if sum(widths[at] + _BETWEEN for at in shown) - _BETWEEN <= room:
-            break
-        shown = [at for at in shown if head[at] != name]
-    return [head[at] for at in shown], [tuple(row[at] for at in shown) for row in rows]
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
-def _details(finding: Finding, behind: str, *, told: bool) -> list[str]:
-    if finding.verdict.value == "pass":
-        return []
-    lines = [f"{safe(finding.reason)} ({finding.check}{', ' + safe(finding.source) if finding.source else ''})"]
-    if finding.remedy and told:
-        lines.append(f"{finding.remedy.mender.value}: the same as for {behind}")
-    elif finding.remedy and behind == finding.check:
-        lines.append(f"{finding.remedy.mender.value}: {safe(finding.remedy.text)}")
-        # What nothing needs to be done about is told in a line; the commands are in the JSON.
-        commands = () if finding.verdict.value == "info" else finding.remedy.commands
-        lines += [f"  $ {safe(command)}" for command in commands]
-    return lines
+def _draw(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in table.columns:
+        column.no_wrap = True
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    _console(layout.columns(sys.stdout)).print(table)
 
 
-def _console(*, stderr: bool = False) -> Console:
+def _console(columns: int | None = None) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        # Nobody scrolls a pipe: a table must not be cut to the width of a terminal that is not there.
-        console.width = 400
-    return console
+    return Console(width=columns, highlight=False, emoji=False, markup=False)

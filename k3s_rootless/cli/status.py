@@ -54,7 +54,7 @@ def _tell(session: Session) -> int:
         from k3s_rootless.cli import status_text
 
         for line in status_text.lines(seen):
-            session.report.answer(line)
+            session.report.answer(line, hang=status_text.LABEL)
     else:
         from k3s_rootless.cli import status_document
 

@@ -17,6 +17,8 @@ _SHORT = {
     "kubeconfig written": "kubeconfig",
     "node ready": "node ready",
 }
+LABEL = 13
+"""Columns before what a line says."""
 _SOON = timedelta(days=30)
 
 

@@ -102,7 +102,8 @@ class Watch:
                 self._report.document_line(content)
             self._document = document
         elif self._screen is not None:
-            self._screen.show([*status_text.lines(seen), *([f"lost         {lost}"] if lost else [])])
+            lines = [*status_text.lines(seen), *([f"lost         {lost}"] if lost else [])]
+            self._screen.show(lines, status_text.LABEL)
         else:
             self._tell_lines(seen)
 
@@ -114,7 +115,7 @@ class Watch:
                 self._report.document_line(content)
             self._document = repr(content)
         elif self._screen is not None:
-            self._screen.show([error.message, error.hint or ""])
+            self._screen.show([error.message, error.hint or ""], hang=2)
         elif self._facts.get("K3s") != error.message:
             self._facts = {"K3s": error.message}
             self._report.answer(f"{_now()} K3s: {error.message}")

@@ -46,7 +46,7 @@ def show(*, as_json: bool) -> None:
         loaded = one.path in {state.fragment, *state.drop_ins}
         text = redactor.unit(one.text or "")
         parts.append(_document(one, text, loaded=loaded))
-        session.report.answer(f"# {one.path}\n# {_told(one, loaded=loaded)}\n{text}")
+        session.report.verbatim(f"# {one.path}\n# {_told(one, loaded=loaded)}\n{text}")
     if state.needs_reload:
         session.report.answer("systemd has not read all of this yet; `k3s-rootless restart` lets it, and applies it")
     document: dict[str, Any] = {"files": parts, "needs_reload": state.needs_reload, "errors": []}
@@ -78,7 +78,7 @@ def diff(*, as_json: bool) -> None:
         if told := "".join(line[:1] + redactor.line(line[1:]) for line in lines):
             whose = authorship.author(file.text) if file.text is not None else None
             found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
-            session.report.answer(told.rstrip("\n"))
+            session.report.verbatim(told.rstrip("\n"))
     session.report.document({"differences": found, "errors": []})
     click.get_current_context().exit(1 if found else 0)
 

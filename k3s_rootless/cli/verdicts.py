@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, Story
 
 _MOST_NOTES = 5
+_LABEL = 11
+"""Columns before what a line of text says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Answer:
 def tell(session: Session, answer: Answer, *, asked: str) -> int:
     """Give the answer, and its exit code; `asked` is where to ask about what nobody knows."""
     for line in _text(answer, asked):
-        session.report.answer(line)
+        session.report.answer(line, hang=_LABEL)
     session.report.document(document(answer, asked))
     return answer.code
 

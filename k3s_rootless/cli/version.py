@@ -23,8 +23,9 @@ def command(*, as_json: bool) -> None:
     found = document(session)
     k3s, path = found["k3s"] or "unknown", found["k3s_path"]
     session.report.answer(f"k3s-rootless {__version__}")
-    session.report.answer(f"k3s          {k3s}" + (f" ({path})" if path else " (no binary found)"))
-    session.report.answer(f"systemd      {found['systemd'] or 'unknown (no user manager answers)'}")
+    where = path or "no binary found"
+    session.report.answer(f"k3s          {k3s} ({where})", hang=13)
+    session.report.answer(f"systemd      {found['systemd'] or 'unknown (no user manager answers)'}", hang=13)
     session.report.document(found)
 
 

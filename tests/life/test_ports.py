@@ -103,8 +103,10 @@ def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None
 
     assert 0 == typed.returncode
     assert "\x1b" not in shown
-    assert "HOST      OFFSET   REACHES                   VERDICT     URL" in lines
-    assert "*:10080   +10000   kube-system/traefik:80    answering   http://localhost:10080" in lines
+    assert "HOST      REACHES                     VERDICT     URL" in lines
+    assert "*:10080   kube-system/traefik:80      answering   http://localhost:10080" in lines
+    assert "          (nodePort)" in lines
+    assert "(a wider terminal also shows CHILD PORT, OFFSET, PROTOCOL, NAME)" in lines
     assert all(len(line) <= 80 for line in lines if line.startswith("*:"))
 
 
