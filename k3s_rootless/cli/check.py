@@ -33,6 +33,7 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: boo
     from k3s_rootless.cli.session import Session
 
     session = Session.of("check" if as_json else None)
+    session.require_ordinary_user()
     host.require_known((*ids, *ignored))
     findings = host.findings(session, ids)
     if admin_script:
@@ -42,8 +43,8 @@ def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: boo
         return
     error = problem(findings, ignored)
     session.report.findings(findings)
-    session.report.document(answered(findings, ignored, error))
-    session.report.answer(_last_line(findings, ignored, error))
+    session.report.document(answered(findings, ignored, error, complete=not ids))
+    session.report.answer(_last_line(findings, ignored, error, complete=not ids))
     if error is not None:
         click.get_current_context().exit(error.exit_code)
 
@@ -71,24 +72,34 @@ def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessErro
     return None
 
 
-def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> str:
+def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None, *, complete: bool) -> str:
     from k3s_rootless.cli import host
-    from k3s_rootless.finding import Verdict
+    from k3s_rootless.finding import Verdict, matches
 
     if error is not None:
         return f"\nnot ready: {error.message}\nnext: {error.hint}"
     warned = sum(one.verdict is Verdict.WARN for one in host.heeded(findings, ignored))
-    less = (
-        f"; {warned} warning{'s' if warned > 1 else ''} above tell{'' if warned > 1 else 's'} what it would lack"
-        if warned
-        else ""
-    )
-    return f"\nready{less}\nnext: k3s-rootless up"
+    less = f", with {warned} warning{'s' if warned > 1 else ''} (see above)" if warned else ""
+    overlooked = [one.check for one in (*host.failures(findings), *host.unseen(findings))]
+    if overlooked:
+        less += f", apart from what you ignored: {', '.join(overlooked)}"
+    if not complete:
+        return f"\npassed{less}; the other checks were not run\nnext: k3s-rootless check"
+    options = [f" --ignore {name}" for name in ignored if any(matches(one, name) for one in overlooked)]
+    return f"\nready{less}\nnext: k3s-rootless up{''.join(options)}"
 
 
-def answered(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None) -> dict[str, Any]:
-    """Give the answer as JSON has it."""
+def answered(
+    findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None, *, complete: bool = True
+) -> dict[str, Any]:
+    """Return the answer as JSON has it; `complete` says that all checks were run."""
     from k3s_rootless.cli.report import finding_document
 
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
-    return {"ready": error is None, "ignored": list(ignored), "checks": list(map(finding_document, findings)), "errors": errors}
+    return {
+        "ready": error is None,
+        "complete": complete,
+        "ignored": list(ignored),
+        "checks": list(map(finding_document, findings)),
+        "errors": errors,
+    }

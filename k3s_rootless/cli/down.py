@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from k3s_rootless.cli.options import json_option
 
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+
 
 @click.command("down")
-@click.option("--disable", is_flag=True, help="Also keep it from starting with your next session.")
+@click.option("--disable", is_flag=True, help="Also disable the unit: K3s does not start at login or boot.")
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
     """Stop K3s. Its unit and its data stay."""
@@ -33,5 +38,16 @@ def command(*, disable: bool, as_json: bool) -> None:
             apply.perform(steps.ResetFailed(UNIT, "it was stopped"), manager)
             after = manager.unit(UNIT)
     starts = after.file_state == "enabled"
-    session.report.answer("K3s is down" + ("; it starts again with your next session" if starts else ""))
+    session.report.answer("K3s is stopped." + (f" It starts again {_next_start(session)}." if starts else ""))
     session.report.document({"changed": bool(planned), "active": after.active_state, "enabled": starts, "errors": []})
+
+
+def _next_start(session: Session) -> str:
+    from k3s_rootless.observation import Unknown
+    from k3s_rootless.service import login
+
+    lingers = login.lingers(session.user, session.paths.root)
+    if isinstance(lingers, Unknown):
+        return "at your next login, or at the next boot if lingering is on"
+    # With lingering, logind starts the user manager at boot, and logins find it running.
+    return "at the next boot, since lingering is on" if lingers.value else "at your next login"

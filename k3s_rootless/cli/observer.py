@@ -19,13 +19,17 @@ class Observer:
         self._phases = tuple(phases)
         self._wake = wake
         self._missing: dict[str, str | None] = dict.fromkeys((phase.name for phase in phases), "nobody has looked yet")
+        self._looked: set[str] = set()
         self._error: BaseException | None = None
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="observer", daemon=True).start()
 
     def phases(self) -> tuple[Phase, ...]:
         """Give the phases as they are known: looking at these never waits."""
-        return tuple(Phase(phase.name, partial(self._known, phase.name), phase.key) for phase in self._phases)
+        return tuple(
+            Phase(one.name, partial(self._known, one.name), one.key, looked=partial(self._looked.__contains__, one.name))
+            for one in self._phases
+        )
 
     def waits_for(self) -> tuple[Phase, str] | None:
         """Give the phase that is waited for, and what is missing; None when all were reached."""
@@ -55,6 +59,7 @@ class Observer:
         while not self._stopped.is_set():
             missing = phase.missing()
             self._missing[phase.name] = missing
+            self._looked.add(phase.name)
             if missing is None:
                 self._wake()
                 return

@@ -69,13 +69,14 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
     if watch and (what or probe or urls):
         raise UsageError("cannot watch one thing: --watch shows changes of all ports", hint="leave out WHAT, --probe and --url")
     session = Session.of("ports" if as_json else None)
+    asked = _questions(what)
     if watch:
         from k3s_rootless.cli import ports_watch
 
         ports_watch.run(session, everything=everything)
         return
     found, sources = look(session, everything=everything or bool(what), probe=probe)
-    code = _answer(session, found, sources, what, urls=urls)
+    code = _answer(session, found, sources, asked, urls=urls)
     failed = probe and any(row.probe and row.probe.well is False for row in found.rows)
     click.get_current_context().exit(1 if failed else code)
 
@@ -116,7 +117,7 @@ def document(session: Session) -> dict[str, Any]:
     return ports_document.document(found, found.rows, ports_sources.addresses())
 
 
-def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[str], *, urls: bool) -> int:
+def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
     from k3s_rootless.cli import ports_document, ports_sources
     from k3s_rootless.ports import advice
 
@@ -129,7 +130,7 @@ def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[
     if urls:
         for row in rows:
             if advice.is_reached(row):
-                session.report.answer(row.url)
+                session.report.verbatim(row.url)
     elif asked:
         _explain(session, about, sources, addresses)
     elif session.report.json_for is None:
@@ -140,10 +141,18 @@ def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[
     return code
 
 
-def _about(found: PortMap, asked: Sequence[str]) -> dict[Question, tuple[Exposure, ...]]:
+def _questions(what: Sequence[str]) -> tuple[Question, ...]:
+    if not what:
+        return ()
+    from k3s_rootless.ports.questions import Question
+
+    return tuple(map(Question.of, what))
+
+
+def _about(found: PortMap, asked: Sequence[Question]) -> dict[Question, tuple[Exposure, ...]]:
     from k3s_rootless.ports import questions
 
-    return {question: questions.find(found.rows, question) for question in map(questions.Question.of, asked)}
+    return {question: questions.find(found.rows, question) for question in asked}
 
 
 def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:

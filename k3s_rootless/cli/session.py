@@ -69,12 +69,16 @@ class Session:
         with self.manager() as manager:
             return manager.environment
 
-    def _require_manager(self) -> None:
+    def require_ordinary_user(self) -> None:
+        """Refuse root. Raises PreflightFailed."""
         if self.uid == 0:
             raise PreflightFailed(
                 "cannot manage rootless K3s as root: it belongs to an ordinary user",
-                hint="run it as that user, in a session of its own: machinectl shell USER@ (or ssh USER@localhost)",
+                hint="log in as that user, then run k3s-rootless there: machinectl shell USER@ (or ssh USER@localhost)",
             )
+
+    def _require_manager(self) -> None:
+        self.require_ordinary_user()
         runtime = self.paths.runtime
         try:
             owner = runtime.stat().st_uid

@@ -226,7 +226,8 @@ def _answer(
     from k3s_rootless.cli import waiting
 
     if reached is None:
-        session.report.answer("K3s was started; see `k3s-rootless status` for whether it is ready")
+        what = "K3s was started" if _starts(steps) else "K3s was already running"
+        session.report.answer(f"{what}; check whether it is ready with `k3s-rootless status`")
     elif waiting.means_ready(reached):
         session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
     else:

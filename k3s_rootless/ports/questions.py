@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from k3s_rootless.errors import UsageError
 from k3s_rootless.ports import advice
 from k3s_rootless.ports.facts import Address, Exposure, Kind, Status
 from k3s_rootless.release import features
 
+_LAST_PORT, _DIGITS, _SHOWN = 65535, 5, 20
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})
 _INSIDE = {
     True: "a socket of K3s's namespace takes it",
@@ -29,9 +31,13 @@ class Question:
 
     @classmethod
     def of(cls, text: str) -> Question:
-        """Read `80`, `web`, `default/web`, `web:http` or `default/web:80`."""
-        if text.isascii() and text.isdecimal() and len(text) <= 5:
-            return cls(text, number=int(text))
+        """Read `80`, `web`, `default/web`, `web:http` or `default/web:80`. Raises UsageError for a number that is no port."""
+        if text.isascii() and text.isdecimal():
+            # Leading zeros aside, a longer number is no port either, and int() refuses very long ones.
+            number = int(text) if len(text) <= _DIGITS else 0
+            if not 1 <= number <= _LAST_PORT:
+                raise UsageError(f"cannot look up port {text[:_SHOWN]}: a port is a number from 1 to {_LAST_PORT}")
+            return cls(text, number=number)
         space, slash, rest = text.rpartition("/")
         name, _, port = rest.partition(":")
         return cls(text, namespace=space if slash else "", name=name, port=port)

@@ -46,8 +46,17 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
     )
     if not home.exists:
         return failed(f"{home.path} does not exist", "K3s writes its kubeconfig there", mended, "stat")
+    if "ro" in home.flags:
+        mounted = Remedy(Mender.ADMINISTRATOR, f"mount the file system of {home.path} with write access")
+        return failed(f"{home.path} is mounted read-only", "K3s writes its kubeconfig there", mounted, "mountinfo")
+    if not home.writable and home.owner == facts.uid:
+        opened = Remedy(Mender.USER, "give yourself write access", (f"chmod u+rwx {quote(home.path)}",))
+        return failed(f"{home.path} is not writable", "K3s writes its kubeconfig there", opened, "access")
     if not home.writable:
-        return failed(f"{home.path} is not writable", "K3s writes its kubeconfig there", mended, "access")
+        text = f"make {home.path} writable for {facts.user}, or give {facts.user} another home directory"
+        return failed(
+            f"{home.path} is not writable", "K3s writes its kubeconfig there", Remedy(Mender.ADMINISTRATOR, text), "access"
+        )
     return passed(home.path)
 
 

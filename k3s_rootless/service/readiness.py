@@ -17,6 +17,8 @@ LONGEST_PAUSE = 0.1
 """Seconds between two questions where nothing tells when to ask: what becomes true is told at most this much later."""
 PATIENCE = 0.25
 """Seconds between two questions where something does tell, for a signal that was lost or that a file system does not give."""
+FIRST_LOOK = 5.0
+"""Seconds that the first look at the phases may take when the time is up: with a time of 0, each phase is looked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Phase:
     missing: Callable[[], str | None]
     key: str = ""
     wait: Callable[[float], object] | None = None
+    looked: Callable[[], bool] | None = None
+    """Returns whether `missing` rests on a look at this phase; None if `missing` itself looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ def wait(
 ) -> Outcome:
     """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the seconds since the beginning.
 
+    A phase that was not looked at yet gets up to FIRST_LOOK seconds more: without a look, "not ready" would be a guess.
+
     `state` is what the manager said of the unit while it watched it. A unit that was restarted more often than `restarts` has
     died; None takes the count that it has now.
     """
@@ -95,6 +101,8 @@ def wait(
             if (missing := phase.missing()) is None:
                 break
             left = begun + seconds - clock()
+            if phase.looked is not None and not phase.looked():
+                left += FIRST_LOOK
             if left <= 0:
                 # A death of which no change was seen yet is no lack of time.
                 state = manager.unit(first.name)

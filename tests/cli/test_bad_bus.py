@@ -262,7 +262,10 @@ def test_the_runtime_directory_is_missing(home: Path) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is root")
 def test_root_is_sent_to_the_user(home: Path) -> None:
     ended = run(environment(home, home / "runtime"), uid=0)
+    check = ended.pop("check")
 
+    assert (5, ["schema", "errors"]) == (check.code, list(check.document))
+    assert check.document["errors"][0]["message"].startswith("cannot manage rootless K3s as root")
     require_one_clear_error(ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5)
     assert files(home) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.life.conftest import UNIT, Tool
+from tests.machine import USER
 
 
 def test_up_up_ports_down(tool: Tool) -> None:
@@ -40,6 +41,21 @@ def test_up_up_ports_down(tool: Tool) -> None:
     assert 3 == tool("status").returncode
     assert 3 == tool("ports").returncode
     assert 0 == tool("down").returncode, "down twice is down"
+
+
+@pytest.mark.lab
+def test_down_says_when_k3s_starts_again(lab_tool: Tool) -> None:
+    lab_tool("install").check_returncode()
+    root = lab_tool.machine.root
+    root("loginctl", "disable-linger", USER).check_returncode()
+    at_login = lab_tool("down")
+    root("loginctl", "enable-linger", USER).check_returncode()
+    at_boot = lab_tool("down")
+    disabled = lab_tool("down", "--disable")
+
+    assert "K3s is stopped. It starts again at your next login.\n" == at_login.stdout
+    assert "K3s is stopped. It starts again at the next boot, since lingering is on.\n" == at_boot.stdout
+    assert "K3s is stopped.\n" == disabled.stdout
 
 
 def test_a_restart_is_another_start_and_ends_ready(tool: Tool) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless.errors import UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.ports import exposure, prediction, questions
 from k3s_rootless.ports.exposure import Running
@@ -38,7 +39,6 @@ ETH = Address("192.0.2.7", "eth0", loopback=False)
         ("elsewhere/web", []),
         ("9", []),
         ("", []),
-        ("99999999", []),
     ],
 )
 def test_a_word_means_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
@@ -67,7 +67,13 @@ def test_of_a_port_without_a_row_the_rule_is_told() -> None:
     ]
 
 
-@given(SOURCES, RUNNING, st.text(max_size=8))
+@pytest.mark.parametrize("text", ["0", "00", "65536", "99999", "9" * 5000])
+def test_a_number_that_is_no_port_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="a port is a number from 1 to 65535"):
+        Question.of(text)
+
+
+@given(SOURCES, RUNNING, st.integers(1, 65535).map(str) | st.text(max_size=8).filter(lambda text: not text.isdecimal()))
 def test_each_question_has_an_answer_that_prints(sources: Sources, running: Running, text: str) -> None:
     rows = exposure.join(sources, running, everything=True).rows
     question = Question.of(text)

@@ -307,7 +307,9 @@ _LEFT = ("/home/alice/.rancher/k3s/rootless/.bp.sock",)
 _LONG = Path(f"/home/alice/{'x' * 90}")
 STORAGE = (
     _home(FAIL, "does not exist", ADMIN, exists=False, found="/home"),
-    _home(FAIL, "not writable", ADMIN, writable=False),
+    _home(FAIL, "not writable", USER, writable=False),
+    _home(FAIL, "not writable", ADMIN, writable=False, owner=0),
+    _home(FAIL, "mounted read-only", ADMIN, writable=False, flags=frozenset({"ro"})),
     _data("storage.data", FAIL, "belongs to uid 0", ADMIN, found="/home/alice/.rancher", owner=0, writable=False),
     _data("storage.data", FAIL, "cannot make", USER, found="/srv", owner=0, writable=False),
     *(_data("storage.type", FAIL, "file server", USER, type=type_) for type_ in ("nfs", "nfs4", "cifs", "9p", "fuse.sshfs")),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.readiness import LONGEST_PAUSE, Died, OutOfTime, Phase, Ready, first_missing, wait
+from k3s_rootless.service.readiness import FIRST_LOOK, LONGEST_PAUSE, Died, OutOfTime, Phase, Ready, first_missing, wait
 
 RUNNING = UnitState(UNIT, "loaded", "active", "running", invocation="one")
 ENDS = {
@@ -65,6 +65,38 @@ def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Ready | Died | 
 
 def three(unit: Unit) -> Iterator[Phase]:
     return (Phase(name, unit.after(at)) for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0)))
+
+
+def unlooked(unit: Unit, name: str, takes: float) -> Phase:
+    """A phase that a thread looks at: its first look takes so many seconds, and finds it reached."""
+
+    def looked() -> bool:
+        return unit.now >= takes
+
+    return Phase(name, lambda: None if looked() else "no look yet", looked=looked)
+
+
+def test_with_no_time_each_phase_is_looked_at_once() -> None:
+    unit = Unit()
+
+    assert isinstance(followed(unit, unlooked(unit, "api", 0.2), unlooked(unit, "node", 0.4), seconds=0), Ready)
+    assert ["api", "node"] == unit.reached
+
+
+def test_a_first_look_that_hangs_is_not_waited_for_without_end() -> None:
+    unit = Unit()
+    outcome = followed(unit, unlooked(unit, "api", 60), seconds=0)
+
+    assert isinstance(outcome, OutOfTime)
+    assert FIRST_LOOK <= unit.now <= FIRST_LOOK + LONGEST_PAUSE
+
+
+def test_a_phase_that_is_missing_at_its_first_look_ends_a_wait_of_no_time() -> None:
+    unit = Unit()
+    missing = Phase("node", lambda: "not registered", looked=lambda: unit.now > 0)
+
+    assert isinstance(outcome := followed(unit, missing, seconds=0), OutOfTime)
+    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_LOOK)
 
 
 def test_phases_are_reached_in_order() -> None:
