@@ -16,7 +16,11 @@ from k3s_rootless.cli import output, shell  # noqa: E402 (the threshold is for w
 def main() -> None:
     """Run the command line."""
     output.secure()
-    shell(prog_name="k3s-rootless")
+    try:
+        shell(prog_name="k3s-rootless")
+    except SystemExit as end:
+        output.end(end.code)
+        raise
 
 
 if __name__ == "__main__":

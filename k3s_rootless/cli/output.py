@@ -13,6 +13,7 @@ import io
 import os
 import select
 import sys
+import threading
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -51,6 +52,19 @@ def failure() -> OSError | None:
     sys.stdout.flush()
     error = stream.failure
     return None if error is None or error.errno == errno.EPIPE else error
+
+
+def end(code: object) -> None:
+    """End the process with an exit code if a thread still runs; else return, so that Python ends as usual.
+
+    A daemon thread that runs while Python takes itself apart can crash it: of 40 interrupts of `bundle` under Python 3.11
+    one to four ended with SIGSEGV.
+    """
+    if threading.active_count() == 1 or not isinstance(code, int):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def is_unread() -> bool:
