@@ -34,6 +34,8 @@ CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0
 LOST_HINT = "see how the user manager fares: systemctl --user status"
 _LONGEST_LINE = 16384
+# `struct ucred` of unix(7): a pid, a uid and a gid. Ids are unsigned and reach 2^32 - 2.
+_UCRED = struct.Struct("iII")
 _AUTH_WORDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 
@@ -89,8 +91,8 @@ class Bus(MessageBus):  # type: ignore[misc]
 
     async def open(self, owner: int | None) -> None:
         """Authenticate and say hello, if it is `owner` who listens there."""
-        credentials = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, listener, _ = struct.unpack("3i", credentials)
+        credentials = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, listener, _ = _UCRED.unpack(credentials)
         if owner is not None and listener != owner:
             raise BusError(f"the socket belongs to uid {listener}")
         await asyncio.wait_for(self.connect(), CONNECT_SECONDS)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,16 @@ from tests.fakes.session import Session
 from tests.patience import PATIENCE
 
 DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+LISTENER = """
+import os, socket, sys
+bus = socket.socket(socket.AF_UNIX)
+bus.bind(sys.argv[1])
+os.setuid(3_000_000_000)
+bus.listen()
+print("ready", flush=True)
+while True:
+    bus.accept()[0].close()
+"""
 MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
 
@@ -137,6 +149,23 @@ def test_the_bus_of_another_user_is_refused(fake: Session) -> None:
     message = refusal(bus.connect([address], os.getuid() + 1))
 
     assert message.endswith(f"the socket belongs to uid {os.getuid()}")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
+def test_owners_with_uids_above_the_signed_range_are_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "bus"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", LISTENER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as listener:
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == b"ready\n"
+
+        other = refusal(bus.connect([f"unix:path={path}"], os.getuid()))
+        same = refusal(bus.connect([f"unix:path={path}"], 3_000_000_000))
+        listener.kill()
+
+    assert other.endswith("the socket belongs to uid 3000000000")
+    assert "belongs to uid" not in same
 
 
 def test_an_impostor_is_refused_before_a_word_is_said(tmp_path: Path) -> None:
