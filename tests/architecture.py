@@ -86,7 +86,6 @@ JUDGES = (
     "support/disguises.py",
     "support/drawing.py",
     "support/learning.py",
-    "support/levels.py",
     "support/milestones.py",
     "support/names.py",
     "support/page.py",

@@ -83,10 +83,10 @@ def _noting(entries: Iterable[Entry], found: Observed) -> Iterator[Entry]:
 
 
 def _lines(entry: Entry) -> Iterator[Line]:
-    from k3s_rootless.support import levels
+    from k3s_rootless.journal import lines
     from k3s_rootless.support.facts import Line
 
-    level = levels.level(entry.message, entry.priority)
+    level = lines.parse(entry.message, entry.identifier, entry.priority).level
     source = f"{entry.identifier or 'k3s'}[{entry.pid}]" if entry.pid else entry.identifier or "k3s"
     for text in entry.message.split("\n"):
         yield Line(entry.time, level, source, text[:LONGEST_LINE])

@@ -25,6 +25,8 @@ _SHORT = {
     "FATA": "fatal",
     "PANI": "fatal",
 }
+# The Go runtime and rootlesskit print these just before they exit, and name no level.
+_DEATHS = ("panic: ", "fatal error: ", "[rootlesskit:parent] error: ", "[rootlesskit:child ] error: ")
 _PRIORITIES = ("fatal", "fatal", "fatal", "error", "warning", "info", "info", "debug")
 # Files of klog's lines, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36, its pkg/ and staging/). What
 # several parts share, such as shared_informer.go, says nothing: it counts as K3s's, in whose process they all run.
@@ -64,7 +66,7 @@ def parse(message: str, identifier: str | None = None, priority: int | None = No
         level = {"warn": "warning", "panic": "fatal"}.get(found["level"], found["level"])
     elif found := _TERMINAL.match(head):
         level = _SHORT[found["level"]]
-    elif head.startswith(("panic: ", "fatal error: ")):
+    elif head.startswith(_DEATHS):
         level = "fatal"
     else:
         level = _by_priority(priority)

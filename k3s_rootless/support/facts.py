@@ -43,7 +43,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the journal; `time` is in UTC, `level` one of `levels.LEVELS`, `source` who wrote it (`k3s[4711]`)."""
+    """One line of the journal; `time` is in UTC, `level` one of `journal.lines.LEVELS`, `source` who wrote it (`k3s[4711]`)."""
 
     time: datetime | None
     level: str

@@ -43,6 +43,30 @@ def test_a_line_names_its_level_and_its_component(message: str, identifier: str 
     assert (found.level, found.component) == (level, component)
 
 
+@pytest.mark.parametrize(
+    ("message", "priority", "level"),
+    [
+        ('time="x" level=warning msg="y"', 3, "warning"),
+        ('time="x" level=warn msg="y"', 6, "warning"),
+        ('time="x" level=trace msg="y"', 6, "trace"),
+        ("E1124 00:01:46.107136 15 x.go:1] y", 6, "error"),
+        ("I1124 00:01:46.107136 15 x.go:1] y", 3, "info"),
+        ("WARN[0003] y", 6, "warning"),
+        ("PANI[0003] y", 6, "fatal"),
+        ("panic: runtime error", 6, "fatal"),
+        ("[rootlesskit:parent] error: failed to setup UID/GID map", 6, "fatal"),
+        ("[rootlesskit:child ] error: parsing message from fd 3: EOF", 6, "fatal"),
+        ('I1124 00:01:46.107136 15 x.go:1] "read" line="level=fatal msg=x"', 6, "info"),
+        ("a Pod wrote level=error msg=x", 6, "info"),
+        ("Failed with result 'exit-code'.", 4, "warning"),
+        ("plain", None, "info"),
+        ("plain", 99, "info"),
+    ],
+)
+def test_a_line_is_as_serious_as_its_writer_says(message: str, priority: int | None, level: str) -> None:
+    assert level == lines.parse(message, "k3s", priority).level
+
+
 def test_lines_that_differ_in_their_time_alone_fold() -> None:
     first, second = (f"E1123 21:36:2{second}.006508      21 x.go:114] same" for second in (3, 4))
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.support import drawing, levels, milestones, page
+from k3s_rootless.journal.lines import LEVELS
+from k3s_rootless.support import drawing, milestones, page
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
 from k3s_rootless.support.milestones import Milestone
 from tests.lab.fixtures import absent
@@ -81,7 +82,7 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
         },
         "host": {"os_release": {"PRETTY_NAME": text}, "memory_kib": {"MemTotal": 2048}, "unknown": [], "errors": []},
     }
-    said = tuple(Line(BEGAN, levels.LEVELS[number % 5], "k3s[1]", f"{text} {number}") for number in range(lines))
+    said = tuple(Line(BEGAN, LEVELS[number % len(LEVELS)], "k3s[1]", f"{text} {number}") for number in range(lines))
     begun = (Begun("c1885cfeb3ef48ae81eee01c9bcad20c", said),)
     return page.Content(
         documents, begun, text, [Item("unit.txt", text, text)], [Missing("journal/", "the journal", text)], ABOUT
@@ -187,23 +188,6 @@ def test_what_is_older_than_the_start_is_of_another_one() -> None:
     assert BEGAN == found["rounded"].time
     assert "older than this start" in found["old"].reason
     assert all(one.time is None for one in milestones.of_files(files, None))
-
-
-@pytest.mark.parametrize(
-    ("message", "priority", "level"),
-    [
-        ('time="x" level=warning msg="y"', 6, "warning"),
-        ('time="x" level=fatal msg="y"', 6, "fatal"),
-        ("E1124 00:01:46.107136 15 x.go:1] y", 6, "error"),
-        ("I1124 00:01:46.107136 15 x.go:1] y", 3, "info"),
-        ("panic: runtime error", 6, "fatal"),
-        ("Failed with result 'exit-code'.", 4, "warning"),
-        ("plain", None, "info"),
-        ("plain", 99, "info"),
-    ],
-)
-def test_how_grave_a_line_is(message: str, priority: int | None, level: str) -> None:
-    assert level == levels.level(message, priority)
 
 
 @pytest.fixture
