@@ -26,6 +26,10 @@ USES = {
     "support.redaction._BODY": "fullmatch",
     "support.redaction._LONE_BODY": "fullmatch",
     "support.redaction._HEX": "fullmatch",
+    "support.blocks._KEY": "match",
+    "support.blocks._MAPPING": "match",
+    "support.names._KEY_FILE": "fullmatch",
+    "support.names._OTHERS": "fullmatch",
 }
 BAD = (r"(a+)+b", r"(\w+\s?)*x", r"(?:a|b+)*c", r"a+a+b", r"x: \S*\d+y", r"\s+$", r"\w*=\w", r"(a++)+b", r"a+b")
 GOOD = (r"x=a++b", r"x: \d+ \w+", r"(?<!a)a++b", r"K10[0-9a-f]{6,}+(?:::\S++)?", r"x{1,9}x{1,9}y")

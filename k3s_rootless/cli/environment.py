@@ -127,13 +127,13 @@ def warn_of_strange(session: Session, manager: UserManager) -> None:
 
 
 def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
-    """Give a value without the password that an address of a proxy may hold."""
+    """Return a value with `***` for the password that an address of a proxy may have."""
     secretive = TWINS.get(name, name) in environment.SECRETIVE or name not in environment.VARIABLES
     if not value or reveal or not secretive:
         return value
-    from k3s_rootless.service import proxies
+    from k3s_rootless.support import addresses
 
-    return proxies.redacted(value)
+    return addresses.hidden(value)
 
 
 def _texts(state: UnitState) -> tuple[FoundFile, ...]:

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,8 @@ LOOK_SECONDS = 8.0
 """For what other parts wait for."""
 _SHOW_SECONDS = 5.0
 _ENVIRONMENT_FILE = re.compile(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE)
+_CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
+_REGISTRIES = re.compile(r"--private-registry[= ](?P<path>\S{1,4096})")
 _TOKEN_FILE = re.compile(r"--(?:agent-)?token-file[= ](?P<path>/\S+)")
 
 
@@ -85,20 +87,23 @@ class Sources:
         from k3s_rootless.support import known, learning
 
         files: tuple[UnitFile, ...] = _or_nothing(self.files, ())
-        text = "\n".join(one.text or "" for one in files)
+        texts_of_unit = [one.text or "" for one in files]
+        text = "\n".join(texts_of_unit)
         settings = self.settings()
         environment: dict[str, str] = _or_nothing(self.manager_environment, {})
         state = _or_nothing(self._state_or_none, None)
         unit = dict(state.environment or {}) if state else {}
         argv = state.argv if state else ()
         found = {*learning.from_environment(environment), *learning.from_environment(unit), *learning.from_argv(argv)}
-        found.update(learning.from_environment(self.session.environ), learning.from_text(text))
+        found.update(learning.from_environment(self.session.environ), declared(texts_of_unit))
         named = [*(unit.get(name, "") for name in ("K3S_TOKEN_FILE", "K3S_AGENT_TOKEN_FILE"))]
         named += [one["path"] for one in _TOKEN_FILE.finditer(" ".join(argv) + "\n" + text)]
         texts = [Path(one["path"].replace("%h", str(self.session.paths.home))) for one in _ENVIRONMENT_FILE.finditer(text)]
-        texts += [Path(path) for path in (unit.get("K3S_CONFIG_FILE", ""),) if path.startswith("/")]
         tokens = [Path(path) for path in named if path.startswith("/")]
-        kept = known.read(settings.data, settings.kubeconfig, tokens, texts)
+        words = "\n".join((" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text))
+        texts += self._named(_REGISTRIES, words)
+        configurations = self._named(_CONFIG_FILE, words)
+        kept = known.read(settings.data, settings.kubeconfig, tokens, texts, configurations, self.session.paths.root)
         found.update(learning.from_files(kept))
         return found, kept.problems
 
@@ -111,6 +116,12 @@ class Sources:
         full_name = pwd.getpwuid(session.uid).pw_gecos.partition(",")[0]
         addresses = host.addresses(session.paths.root)
         return Names(session.user, full_name, os.uname().nodename, str(session.paths.home), addresses)
+
+    def _named(self, pattern: re.Pattern[str], words: str) -> list[Path]:
+        """List the files that the command line, the environment or the text of the unit names; an address is no file."""
+        home = str(self.session.paths.home)
+        given = dict.fromkeys(one["path"].strip("\"'").replace("%h", home) for one in pattern.finditer(words))
+        return [Path(home, one) for one in given if one and "://" not in one]
 
     def _state_or_none(self) -> UnitState | None:
         return self.state()
@@ -146,6 +157,22 @@ class Sources:
             found = self.last_starts(self.begun + LOOK_SECONDS)
             invocation = found[0].invocation if found else ""
         return starts.observe(self.session.uid, invocation)
+
+
+def declared(texts: Iterable[str]) -> set[str]:
+    """Return the secrets that the texts of a unit and its drop-ins hold, as they stand there and as systemd reads them."""
+    from k3s_rootless.service import assignments
+    from k3s_rootless.support import learning
+
+    found: set[str] = set()
+    for text in texts:
+        found.update(learning.from_text(text))
+        for line in assignments.of_unit(text):
+            values = {name: value for name, value in (line or {}).items() if value is not None}
+            found.update(learning.from_environment(values))
+        for command_line in assignments.values(text, "ExecStart"):
+            found.update(learning.from_argv(assignments.words(command_line) or ()))
+    return found
 
 
 def _or_nothing(ask: Callable[[], T], nothing: T) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile
+    from k3s_rootless.support.redaction import Redactor
 
 
 @click.group("unit")
@@ -28,6 +30,7 @@ def show(*, as_json: bool) -> None:
     """
     from k3s_rootless.cli import first_start, install, status
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.sources import declared
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import files
     from k3s_rootless.support.redaction import Redactor
@@ -40,7 +43,7 @@ def show(*, as_json: bool) -> None:
     if not state.installed and not drop_ins:
         raise status.absence(state)
     found = files.read(state.fragment or directory / UNIT)
-    redactor = Redactor()
+    redactor = Redactor(declared(one.text or "" for one in (found, *drop_ins)))
     parts = []
     for one in (*([found] if found.text is not None else []), *drop_ins):
         loaded = one.path in {state.fragment, *state.drop_ins}
@@ -62,25 +65,39 @@ def diff(*, as_json: bool) -> None:
     """
     from k3s_rootless.cli import first_start, install
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.sources import declared
     from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.preflight import probes
     from k3s_rootless.service import authorship, differences, files
     from k3s_rootless.support.redaction import Redactor
 
-    session, redactor = Session.of("unit-diff" if as_json else None), Redactor()
+    session = Session.of("unit-diff" if as_json else None)
     with session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
     k3s = probes.k3s_binary(session.environ, unit_search(), session.paths.home)
     wanted, found = install.desired(k3s, directory), []
-    drop_ins = ((file, rendered.text) for file, rendered in install.rebuilt(wanted))
-    for file, text in ((files.read(wanted.path), wanted.text), *drop_ins):
-        lines = differences.between(file, text).splitlines(keepends=True)
-        if told := "".join(line[:1] + redactor.line(line[1:]) for line in lines):
+    drop_ins = [(file, rendered.text) for file, rendered in install.rebuilt(wanted)]
+    compared = [(files.read(wanted.path), wanted.text), *drop_ins]
+    redactor = Redactor(declared(text or "" for file, new in compared for text in (file.text, new)))
+    for file, text in compared:
+        lines = differences.between(file, text).split("\n")
+        if told := _redacted(redactor, lines, (file.text or "", text or "")):
             whose = authorship.author(file.text) if file.text is not None else None
             found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
             session.report.verbatim(told.rstrip("\n"))
     session.report.document({"differences": found, "errors": []})
     click.get_current_context().exit(1 if found else 0)
+
+
+def _redacted(redactor: Redactor, lines: Sequence[str], texts: Iterable[str]) -> str:
+    """Redact the lines of a diff: each as in its file, where a secret may continue in the next line."""
+    from k3s_rootless.service import differences
+
+    instead: dict[str, str] = {}
+    for text in texts:
+        pairs = zip(text.split("\n"), redactor.unit_lines(text), strict=True)
+        instead.update({differences.line_of(line): shown for line, shown in pairs if line != shown})
+    return "\n".join(line[:1] + (instead[line[1:]] if line[1:] in instead else redactor.line(line[1:])) for line in lines)
 
 
 def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | Non
 
     A value is None where a specifier such as `%h` stands in it, which only the manager knows.
     """
-    for line in _values(text, key):
+    for line in values(text, key):
         if not line:
             yield None
             continue
@@ -46,7 +46,7 @@ def of_drop_in(text: str) -> Mapping[str, str | None]:
 
 def unset_by(text: str) -> Iterator[tuple[str, ...] | None]:
     """Give the words of each line `UnsetEnvironment=` in order, and None for an empty one."""
-    for line in _values(text, "UnsetEnvironment"):
+    for line in values(text, "UnsetEnvironment"):
         yield tuple(words(line) or ()) if line else None
 
 
@@ -94,7 +94,8 @@ def words(line: str) -> list[str] | None:
     return None if quote else [*found, *([word] if inside else [])]
 
 
-def _values(text: str, key: str) -> Iterator[str]:
+def values(text: str, key: str) -> Iterator[str]:
+    """Return what each line `key=` of the section [Service] says, in order, without the blanks around it."""
     section = ""
     for line in _lines(text):
         if line.startswith("["):

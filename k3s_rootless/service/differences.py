@@ -27,6 +27,11 @@ def between(found: FoundFile, text: str | None) -> str:
     return "".join(lines)
 
 
+def line_of(text: str) -> str:
+    """Return a line of a file as `between` shows it."""
+    return text.replace("\r", "^M")
+
+
 def _ours(text: str) -> bool:
     return author(text) is Author.OURS
 
@@ -34,7 +39,7 @@ def _ours(text: str) -> bool:
 def _lines(text: str | None) -> list[str]:
     if not text:
         return []
-    lines = [line.replace("\r", "^M") + "\n" for line in text.split("\n")]
+    lines = [line_of(line) + "\n" for line in text.split("\n")]
     # As diff(1) says it; `split` gives an empty last line where the text ends as it should.
     if text.endswith("\n"):
         return lines[:-1]

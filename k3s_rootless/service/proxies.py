@@ -6,14 +6,11 @@ An address that Go cannot read is dropped without a word, and requests go out di
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 
 from k3s_rootless.service import golang, gourl
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
-_KEPT = re.compile(r"(?P<before>(?:[A-Za-z][A-Za-z0-9+.-]*://)?)(?P<user>[^@]*)@(?P<after>[^@]*)", re.DOTALL)
-HIDDEN = "***"
 
 
 def parse(text: str) -> gourl.Url | None:
@@ -36,15 +33,6 @@ def loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def redacted(text: str) -> str:
-    """Give an address without the secret in it: what stands between `:` and `@`, or all before `@` where there is no `:`."""
-    found = _KEPT.fullmatch(text) or _last_at(text)
-    if found is None:
-        return text
-    name, colon, _ = found["user"].partition(":")
-    return f"{found['before']}{name if colon else ''}{':' if colon else ''}{HIDDEN}@{found['after']}"
-
-
 def unmatched(text: str) -> Iterator[str]:
     """Give the entries of a NO_PROXY that match nothing, since Go reads them otherwise than they look."""
     for entry in text.split(","):
@@ -52,9 +40,3 @@ def unmatched(text: str) -> Iterator[str]:
         shape = word.removeprefix("*.")
         if word != "*" and ("*" in shape or "://" in word or ("/" in word and golang.network(word) is None)):
             yield word
-
-
-def _last_at(text: str) -> re.Match[str] | None:
-    # A password with `@` in it, which Go takes and others do not: all before the last one goes.
-    head, _, tail = text.rpartition("@")
-    return _KEPT.fullmatch(f"{head.replace('@', '.')}@{tail}") if head else None

@@ -15,6 +15,8 @@ from urllib.parse import quote, quote_plus
 SHORTEST = 6
 """Characters. What is shorter is found by its name only: taken out wherever it stands, it takes half of the words along."""
 _LONGEST = 64
+_GO = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+_CONTROLS = frozenset(map(chr, (*range(32), 127))) - _GO.keys()
 PIECE = 32
 
 
@@ -43,6 +45,7 @@ def forms(secret: str) -> Iterator[str]:
     yield from _percent(quote_plus(raw))
     yield html.escape(secret)
     yield secret.replace("'", "'\\''")
+    yield secret.replace("'", "''")
     yield secret.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
     yield raw.hex()
     yield raw.hex().upper()
@@ -67,11 +70,15 @@ def _parts(secret: str) -> Iterator[str]:
         yield lines[0]
     else:
         yield from (line for line in lines if len(line) >= 16 and not line.startswith("-----"))
+        # All of it where line breaks are escaped, as in JSON and in a unit.
+        yield from set(_quoted(secret.strip()))
 
 
 def _quoted(text: str) -> Iterator[str]:
     plain = json.dumps(text)[1:-1]
     yield plain
+    # Go's strconv.Quote, which logrus and klog use, writes control characters in two digits.
+    yield "".join(f"\\x{ord(char):02x}" if char in _CONTROLS else _GO.get(char, char) for char in text)
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     # Go's encoding/json escapes what HTML would read.
     yield plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,9 +1,10 @@
 """Reads the files in which K3s and its user keep secrets, to know what must not get out; nothing of them is handed over.
 
 Below the data directory: server/token, server/node-token, server/agent-token, server/cred/passwd, server/cred/ipsec.psk,
-server/cred/encryption-config.json, agent/etc/rancher/node/password, etc/rancher/k3s/registries.yaml; besides, the kubeconfig,
-/etc/rancher/k3s/config.yaml and registries.yaml, and files that the unit
-names (K3s v1.21 to v1.36, pkg/server and pkg/daemons).
+server/cred/encryption-config.json, agent/etc/rancher/node/password, etc/rancher/k3s/registries.yaml, and what K3s makes of that
+for containerd below agent/etc/containerd (config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
+/etc/rancher/k3s/config.yaml with config.yaml.d and registries.yaml, and files that the unit names (K3s v1.21 to v1.36,
+pkg/server, pkg/daemons, pkg/configfilearg and pkg/agent/templates).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from k3s_rootless.support.facts import Kept
@@ -24,14 +26,33 @@ _TOKENS = (
     "agent/etc/rancher/node/password",
     "server/cred/ipsec.psk",
 )
-_TEXTS = ("etc/rancher/k3s/registries.yaml", "etc/rancher/k3s/config.yaml")
-_HOST_TEXTS = ("/etc/rancher/k3s/config.yaml", "/etc/rancher/k3s/registries.yaml", "/etc/rancher/node/password")
+_TEXTS = ("etc/rancher/k3s/registries.yaml",)
+_CONFIGURATIONS = ("etc/rancher/k3s/config.yaml",)
+_HOST_TEXTS = ("etc/rancher/k3s/registries.yaml", "etc/rancher/node/password")
+_CONTAINERD = "agent/etc/containerd"
+_CONTAINERD_TEXTS = ("*.toml", "*.tmpl", "*.toml.d/*.toml", "certs.d/*/hosts.toml")
+_MOST_FILES = 200
+"""Of each kind of file that may have many."""
 
 
-def read(data: Path, kubeconfig: Path, tokens: Iterable[Path] = (), texts: Iterable[Path] = ()) -> Kept:
-    """Read them; `tokens` and `texts` are more files of the kinds that `Kept` has."""
+def read(
+    data: Path,
+    kubeconfig: Path,
+    tokens: Iterable[Path] = (),
+    texts: Iterable[Path] = (),
+    configurations: Iterable[Path] = (),
+    root: Path = Path("/"),
+) -> Kept:
+    """Read them; `tokens`, `texts` and `configurations` (config.yaml under other names) are more files of these kinds.
+
+    Beside a configuration lies the directory of its drop-ins, of the same name with `.d` at its end.
+    """
     problems: list[str] = []
-    in_texts = (kubeconfig, *(data / name for name in _TEXTS), *map(Path, _HOST_TEXTS), *texts)
+    all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS] + list(configurations)
+    in_texts = [kubeconfig, *(data / name for name in _TEXTS), *(root / name for name in _HOST_TEXTS), *texts]
+    for one in dict.fromkeys(all_configurations):
+        in_texts += [one, *_matching(one.with_name(f"{one.name}.d"), ("*.yaml", "*.yml"), problems)]
+    in_texts += _matching(data / _CONTAINERD, _CONTAINERD_TEXTS, problems)
     return Kept(
         tokens=tuple(_content(path, problems) for path in (*(data / name for name in _TOKENS), *tokens)),
         texts=tuple(_content(path, problems) for path in in_texts),
@@ -39,6 +60,13 @@ def read(data: Path, kubeconfig: Path, tokens: Iterable[Path] = (), texts: Itera
         encryption=_content(data / "server/cred/encryption-config.json", problems),
         problems=tuple(problems),
     )
+
+
+def _matching(directory: Path, patterns: Iterable[str], problems: list[str]) -> list[Path]:
+    found = [path for pattern in patterns for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))]
+    if len(found) > _MOST_FILES:
+        problems.append(f"{directory}: more than {_MOST_FILES} files")
+    return found[:_MOST_FILES]
 
 
 def _content(path: Path, problems: list[str]) -> str:

@@ -7,12 +7,15 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
-from k3s_rootless.support import names, patterns
+from k3s_rootless.support import addresses, assigned, names
+from k3s_rootless.support.blocks import Blocks
 from k3s_rootless.support.facts import Kept
 
 _LONGEST = 16384
+_MOST_FOLDED = 50
 _ESCAPED = re.compile(r"\\(.)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}")
 
@@ -41,6 +44,8 @@ def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         if names.secret(name) and not names.place(name, value):
             yield from _worthy((value,))
+        if names.address(name):
+            yield from _of_address(value, certain=names.proxy(name))
         yield from from_addresses(value)
 
 
@@ -53,24 +58,62 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
             given = value if equals else "".join(argv[index + 1 : index + 2])
             if not names.place(name, given):
                 yield from _worthy((given,))
+        if equals and names.address(name):
+            yield from _of_address(value, certain=names.proxy(name))
 
 
 def from_text(text: str) -> Iterator[str]:
     """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a unit, NAME=value lines."""
+    blocks = Blocks()
+    block: list[str] = []
     for line in unfolded(text).split("\n"):
-        values = [line[span.start : span.end] for span in patterns.assigned(line)]
-        yield from _worthy(values)
-        # As systemd, YAML and JSON read them: a backslash stands for what follows it, and two percent signs for one.
-        yield from _worthy(_ESCAPED.sub(r"\1", value).replace("%%", "%") for value in values)
+        values = [line[span.start : span.end] for span in assigned.spans(line)]
+        for value in values:
+            yield from _worthy(_readings(value))
         yield from from_addresses(line)
+        continued = blocks.span(line)
+        if continued is not None:
+            block = [*block[-_MOST_FOLDED:], line[continued.start : continued.end].strip()]
+            # Each line alone, and folded into one as YAML does.
+            yield from _worthy((block[-1], *_readings(" ".join(block))))
+        elif line.strip():
+            block = values[-1:]
 
 
 def from_addresses(text: str) -> Iterator[str]:
     """Give the users with passwords of the addresses in a text, and the passwords alone, escaped or not."""
-    for span in patterns.addresses(text) if "@" in text else ():
-        given = text[span.start : span.end]
-        password = given.partition(":")[2]
-        yield from _worthy((given, password, unquote(password)))
+    for span in addresses.in_line(text) if "@" in text else ():
+        yield from _of_user(text[span.start : span.end])
+
+
+def _of_address(text: str, *, certain: bool) -> Iterator[str]:
+    found = addresses.credentials(text, certain=certain)
+    if found is not None:
+        yield from _of_user(text[found[0] : found[1]])
+
+
+def _of_user(given: str) -> Iterator[str]:
+    password = given.partition(":")[2]
+    yield from _worthy((given, password, unquote(password)))
+
+
+def _readings(value: str) -> Iterator[str]:
+    yield value
+    # As systemd, YAML and JSON read a value: a backslash stands for what follows it, two percent signs for one, and so do two
+    # single quotes.
+    plain = _ESCAPED.sub(r"\1", value).replace("%%", "%")
+    yield plain
+    yield value.replace("''", "'")
+    with suppress(ValueError, RecursionError):
+        yield str(json.loads(f'"{value}"'))
+    # A value that runs to the end of its line may be one word with something behind, such as a comment.
+    head, _, behind = value.strip().partition(" ")
+    if behind:
+        yield head
+        yield value.partition(" #")[0]
+    if ":" in plain:
+        # `user:password` under one name, as in SetCredential= and htpasswd.
+        yield plain.partition(":")[2]
 
 
 def unfolded(text: str) -> str:

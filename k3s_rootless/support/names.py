@@ -8,16 +8,38 @@ from itertools import pairwise
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BETWEEN = re.compile(r"[^a-z0-9]+")
-_SECRET = frozenset(
+_DIGITS = "0123456789"
+# Secret wherever they stand in a word, so that `GITHUBTOKEN` and `My_PassWord` count; what follows makes another word of it:
+# `tokenizer`, `tokenreviews`, `secretary`, `passwordless`.
+_INSIDE = re.compile(
+    r"passwords?+(?!less)|passwd|passphrase|passcode|passwort|kennwort|secret(?!ar)|token(?!i[sz]|review)|credential|htpasswd"
+    r"|apikey|accesskey|privatekey|presharedkey|accountkey|signingkey|encryptionkey|dockerconfigjson"
+)
+# Secret as a word of its own.
+_WORDS = frozenset({"pwd", "pw", "cookie", "cookies", "psk", "bearer", "jwt", "signature", "otp", "passkey"})
+# Secret as the last word only: `PASS=…`, `_auth: …`; not `auth-mode` or `pass-through`.
+_LAST = frozenset({"pass", "auth", "authorization", "sig", "pin", "pat"})
+# What makes of `pass` no password: `pass-through`.
+_NO_PASSWORD = frozenset({"through", "thru", "by", "fail", "count", "rate", "on", "over", "ratio", "filter"})
+# Secret as the end of the last word: `PGPASS`, `DBPW`, `MYKEY`, except in words of the language and of Kubernetes.
+_ENDINGS = ("pass", "pwd", "pw", "auth", "key")
+_ENDS_ALIKE = frozenset(
     """
-    password passwords passwd passphrase passcode pwd pgpassword secret secrets clientsecret token tokens authtoken
-    identitytoken registrytoken credential credentials setcredential setcredentialencrypted authorization cookie cookies psk
-    presharedkey apikey accesskey secretkey privatekey accountkey sharedaccesskey bearer jwt signature dockerconfigjson htpasswd
-    otp
+    compass bypass encompass trespass surpass underpass overpass multipass lowpass highpass bandpass
+    monkey donkey turkey hockey jockey whiskey hotkey lackey flunkey mickey smokey lowkey passkey
+    publickey pubkey primarykey foreignkey sortkey nodekey podkey cachekey objectkey topologykey labelkey workkey queuekey
     """.split()  # noqa: SIM905 (words read best as words)
 )
-# Secret as the last word only: `PASS=…`, `_auth: …`; not `auth-mode` or `pass-through`.
-_SECRET_LAST = frozenset({"pass", "auth", "sig", "pin"})
+# What says of a key that it is none to a lock: a public one, or one of a table, a cache or an object of Kubernetes.
+_OPEN_KEYS = frozenset(
+    """
+    public pub primary foreign sort partition label annotation topology taint toleration object cache queue work item map row
+    index group config route routing translation registry field metadata match selector node pod pvc pv claim job rs svc service
+    ns namespace resource metric event watch lock lookup unique storage lease endpoint column json yaml volume container image
+    deployment daemonset statefulset replicaset cronjob configmap hot dict any arrow escape enter function shift authorized
+    """.split()  # noqa: SIM905 (words read best as words)
+)
+# Words before `key` that make a secret of it wherever it stands: `api_key_prod`, `SSH_KEY_PATH`.
 _KEYS = frozenset(
     {"api", "access", "private", "secret", "encryption", "account", "ssh", "shared", "master", "signing", "deploy"}
 )
@@ -25,46 +47,103 @@ _KEYS = frozenset(
 _HARMLESS = frozenset(
     """
     name names ttl timeout type kind namespace namespaces expiration lifetime audience count size policy reviewer review webhook
-    mode version controller cleaner signer
+    mode version controller cleaner signer ref refs length limit limits interval
     """.split()  # noqa: SIM905 (words read best as words)
 )
-_PLACES = frozenset({"file", "files", "path", "dir", "directory", "filename"})
+_AMOUNTS = frozenset({"max", "min", "num", "total", "avg", "burst"})
+# `tokencleaner.go:117` is a place in a source, and `--preserve-credentials` a switch of nsenter(1).
+_OTHERS = re.compile(r"[\w.-]{1,200}\.go|-{0,2}preserve-credentials")
+_ADDRESSES = frozenset({"proxy", "url", "uri", "dsn", "endpoint", "mirror"})
+_PLACES = ("file", "files", "path", "dir", "directory", "filename", "kubeconfig")
 _PLACE = ("/", "~", "$", ".", "%", "-")
+_KEY_FILE = re.compile(r"(?:/|~/|\./|\$|%[a-zA-Z]/)[^\s\"']{0,4096}\.(?:key|pem|crt|cert|pub|json|ya?ml|txt)")
 WIDE = frozenset({"authorization", "cookie"})
 """Headers whose value has spaces in it."""
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """Split a name into its words, in lower case: `K3S_AGENT_TOKEN`, `clientSecret` and `X-Auth-Token` alike."""
-    return tuple(word for word in _BETWEEN.split(_CAMEL.sub("_", name[-200:]).lower()) if word)
+    """Split a name into its words, in lower case, without numbers: `K3S_AGENT_TOKEN`, `clientSecret`, `DB_PASSWORD2`."""
+    return _split(_CAMEL.sub("_", name[-200:]))
+
+
+def _split(name: str) -> tuple[str, ...]:
+    return tuple(word for part in _BETWEEN.split(name.lower()) if (word := part.rstrip(_DIGITS)))
 
 
 @lru_cache(maxsize=4096)
-def secret(name: str) -> bool:
-    """Tell whether what has this name is to be kept back."""
+def kind(name: str) -> str:
+    """Return the word that promises a secret, such as `token`; empty where the value of this name may be shown."""
     parts = words(name)
-    if not parts or parts[-1] in _HARMLESS:
-        return False
-    if parts[-1] in _SECRET_LAST or not _SECRET.isdisjoint(parts):
-        return True
-    if "datastore" in parts and parts[-1] == "endpoint":
-        return True
-    # `client-key-data`, `certificate-authority-data`, `api_key`, `AWS_ACCESS_KEY`, `PrivateKey`.
-    if parts[-1] == "data" and not {"key", "certificate"}.isdisjoint(parts):
-        return True
-    return any(key == "key" and before in _KEYS for before, key in pairwise(parts))
+    if not parts or parts[-1] in _HARMLESS or _OTHERS.fullmatch(name):
+        return ""
+    if parts[-1] == "tokens" and not _AMOUNTS.isdisjoint(parts):
+        return ""
+    # Capitals separate words in `clientSecret` and do not in `My_PassWord`, so both ways count.
+    unparted = _split(name[-200:])
+    for word in (*parts, *unparted):
+        if found := _INSIDE.search(word):
+            return found[0]
+        if word in _WORDS:
+            return word
+    return _by_last(parts, unparted[-1])
+
+
+def _by_last(parts: tuple[str, ...], unparted: str) -> str:
+    last = parts[-1]
+    # `client-key-data`, `certificate-authority-data`.
+    data = last == "data" and not {"key", "certificate"}.isdisjoint(parts)
+    if last in _LAST or data or ("datastore" in parts and last == "endpoint"):
+        return last
+    for first, after in pairwise(parts):
+        if first in _KEYS and after in {"key", "keys"}:
+            return "key"
+        if first == "pass" and after not in _NO_PASSWORD:
+            return "pass"
+    if last in {"key", "keys"}:
+        return "key" if parts[-2:-1] and parts[-2] not in _OPEN_KEYS else ""
+    if last in _ENDS_ALIKE or unparted in _ENDS_ALIKE:
+        return ""
+    return next((end for end in _ENDINGS if last.endswith(end)), "")
+
+
+def secret(name: str) -> bool:
+    """Return whether the value of this name must be hidden."""
+    return bool(kind(name))
+
+
+@lru_cache(maxsize=4096)
+def address(name: str) -> bool:
+    """Return whether the value of this name is an address, which may hold a password: `HTTPS_PROXY`, `DATABASE_URL`."""
+    parts = words(name)
+    return bool(parts) and (parts[-1] in _ADDRESSES or parts[-1].endswith("proxy")) and parts[-2:-1] not in {("no",), ("kube",)}
+
+
+def proxy(name: str) -> bool:
+    """Return whether the value of this name is the address of a proxy."""
+    return address(name) and words(name)[-1].endswith("proxy")
+
+
+def may_place(name: str) -> bool:
+    """Return whether a value of this name may be only the place of a secret."""
+    parts = words(name)
+    return bool(parts) and (parts[-1].endswith((*_PLACES, "key")) or parts in {("pwd",), ("oldpwd",)})
 
 
 def place(name: str, value: str) -> bool:
-    """Tell whether the value is but the place where a secret lies: `K3S_TOKEN_FILE=/run/token`."""
+    """Return whether the value is only the place of a secret: `K3S_TOKEN_FILE=/run/token`, `--client-key=/etc/a.key`."""
     parts = words(name)
     if parts in {("pwd",), ("oldpwd",)}:
         # A shell's, and no password.
         return value.startswith("/")
-    return bool(parts) and parts[-1] in _PLACES and value.startswith(_PLACE)
+    if not parts:
+        return False
+    if parts[-1].endswith(_PLACES) and value.startswith(_PLACE):
+        return True
+    return parts[-1].endswith("key") and _KEY_FILE.fullmatch(value) is not None
 
 
 def wide(name: str) -> bool:
-    """Tell whether the value runs to the end of the line."""
-    return not WIDE.isdisjoint(words(name))
+    """Return whether the value runs to the end of the line."""
+    parts = words(name)
+    return bool(parts) and parts[-1] in WIDE

@@ -1,7 +1,7 @@
 """Takes secrets out of texts and documents: those that are known, wherever and however they stand, and what looks like one.
 
-Line by line and in one direction, so that a journal of any length can pass through; only a block of PEM is remembered from line
-to line. Nothing that a text holds makes it fail: it knows no format and trusts none.
+Line by line and in one direction, so that a journal of any length can pass through; only an open block of PEM or YAML is
+remembered from line to line. Nothing that a text holds makes it fail: it knows no format and trusts none.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from k3s_rootless.support import disguises, names, patterns
+from k3s_rootless.support import addresses, disguises, names, patterns
 from k3s_rootless.support.anonymity import Pseudonyms
+from k3s_rootless.support.blocks import Blocks
 from k3s_rootless.support.facts import Names, Span
-from k3s_rootless.support.learning import unfolded
 
+_MARK = re.compile(r"\[redacted:[a-z0-9-]{1,40}\]")
 _STATEMENT = re.compile(r"(?<!\\)\n")
 _LONGEST_BLOCK = 200
 _AROUND = 64
@@ -26,6 +27,9 @@ _END = "-----END "
 _BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
 _LONE_BODY = re.compile(r"\s*+[A-Za-z0-9+/]{60,76}={0,2}\s*+")
 _HEX = re.compile(r"\s*+[0-9a-fA-F]++\s*+")
+# Colours and other commands to a terminal, raw or as JSON and Go write them; they would separate a name from its value.
+_ESCAPES = re.compile(r"(?:(?:\x1b|\\{1,8}(?:x1[bB]|u001[bB]|033|e))\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]")
+_ESCAPE = "\x1b"
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%")
 
 
@@ -34,9 +38,11 @@ class Redactor:
 
     def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        self._literals = disguises.literals(known)
+        secrets = set(known)
+        self._literals = disguises.literals(secrets | set(map(_plain, secrets)))
         self._pseudonyms = Pseudonyms(anonymous) if anonymous else None
         self._block = 0
+        self._blocks = Blocks()
 
     def text(self, text: str) -> str:
         """Redact a text of several lines."""
@@ -44,36 +50,56 @@ class Redactor:
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
         """Redact the lines of one text, of which only some are held at a time; there are as many as before."""
-        self._block = 0
-        for batch in _batches(lines):
+        self._block, self._blocks = 0, Blocks()
+        for batch in _batches(map(_plain, lines)):
             together = "\n".join(batch)
             likely = [literal for literal in self._literals if literal in together]
             yield from (self._redacted(line, likely) for line in batch)
-        self._block = 0
+        self._block, self._blocks = 0, Blocks()
 
     def unit(self, text: str) -> str:
-        """Redact a unit file. A line that ends with a backslash goes on in the next; only what loses something is unfolded."""
-        statements = []
-        for folded in _STATEMENT.split(text):
-            plain = unfolded(folded)
-            redacted = self.line(plain)
-            statements.append(folded if redacted == plain else redacted)
-        return "\n".join(statements)
+        """Redact a unit file."""
+        return "\n".join(self.unit_lines(text))
+
+    def unit_lines(self, text: str) -> list[str]:
+        """Redact the lines of a unit file; there are as many as before.
+
+        A line that ends with a backslash goes on in the next (systemd.syntax(7)), and so does a secret in it.
+        """
+        self._block, self._blocks = 0, Blocks()
+        return [line for folded in _STATEMENT.split(text) for line in self._statement(folded.split("\n"))]
+
+    def _statement(self, lines: Sequence[str]) -> Iterator[str]:
+        parts = [_plain(line[:-1]) for line in lines[:-1]] + [_plain(lines[-1])]
+        found = self._spans(" ".join(parts), self._literals)
+        start = 0
+        for number, part in enumerate(parts, 1):
+            here = [Span(max(0, one.start - start), min(len(part), one.end - start), one.kind) for one in found]
+            redacted = self._replaced(part, [one for one in here if one.start < one.end])
+            yield redacted if number == len(parts) else f"{redacted}\\"
+            start += len(part) + 1
 
     def line(self, line: str) -> str:
         """Redact one line, knowing whether the ones before left a block of PEM open."""
-        return self._redacted(line, self._literals)
+        return self._redacted(_plain(line), self._literals)
 
     def _redacted(self, line: str, literals: Sequence[str]) -> str:
-        spans = (*self._pem(line), *_known(line, literals), *patterns.spans(line))
-        found = sorted(spans, key=lambda span: (span.start, -span.end))
+        return self._replaced(line, self._spans(line, literals))
+
+    def _spans(self, line: str, literals: Sequence[str]) -> list[Span]:
+        spans = [*self._pem(line), *_known(line, literals), *patterns.spans(line)]
+        if (continued := self._blocks.span(line)) is not None:
+            spans.append(continued)
+        return sorted(spans, key=lambda span: (span.start, -span.end))
+
+    def _replaced(self, line: str, found: Sequence[Span]) -> str:
         redacted = self._without(line, found)
         return self._pseudonyms.replace(redacted) if self._pseudonyms else redacted
 
     def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
         """Redact what JSON can hold, the keys of objects included; values go by their names as well."""
         if isinstance(value, str):
-            return self._placed(name) if self._kept_back(name, value) else self.text(value)
+            return self._placed(name) if self._kept_back(name, value) else self.text(self._address(name, value))
         if isinstance(value, Mapping):
             return self._object(value)
         if isinstance(value, Sequence):
@@ -83,8 +109,9 @@ class Redactor:
     def _object(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         called = value.get("name") or value.get("key")
         named = called if isinstance(called, str) and "value" in value else ""
+        promising = names.secret(named) or names.address(named)
         return {
-            self.text(str(key)): self.document(one, named if key == "value" and names.secret(named) else str(key))
+            self.text(str(key)): self.document(one, named if key == "value" and promising else str(key))
             for key, one in value.items()
         }
 
@@ -100,8 +127,15 @@ class Redactor:
     def _kept_back(self, name: str, value: str) -> bool:
         return bool(value) and names.secret(name) and not names.place(name, value)
 
+    def _address(self, name: str, value: str) -> str:
+        found = addresses.credentials(value, certain=names.proxy(name)) if names.address(name) else None
+        if found is None or found[0] == found[1]:
+            return value
+        self.counts[addresses.KIND] += 1
+        return f"{value[: found[0]]}[redacted:{addresses.KIND}]{value[found[1] :]}"
+
     def _placed(self, name: str) -> str:
-        kind = (names.words(name) or ("secret",))[-1]
+        kind = names.kind(name) or "secret"
         self.counts[kind] += 1
         return f"[redacted:{kind}]"
 
@@ -109,7 +143,7 @@ class Redactor:
         parts: list[str] = []
         done = 0
         for span in found:
-            if span.end <= done or span.start >= span.end:
+            if span.end <= done or span.start >= span.end or _MARK.fullmatch(line, span.start, span.end):
                 continue
             if span.start >= done:
                 self.counts[span.kind] += 1
@@ -136,6 +170,13 @@ class Redactor:
             at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
             self._block = _LONGEST_BLOCK if end < 0 else 0
             yield Span(begin, at, "pem")
+
+
+def _plain(line: str) -> str:
+    if _ESCAPE in line or "\x9b" in line or ("\\" in line and "[" in line):
+        line = _ESCAPES.sub("", line)
+    # What is left of them must not reach a terminal either.
+    return line.replace(_ESCAPE, "\u241b") if _ESCAPE in line else line
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -99,6 +99,47 @@ SEEDS = (
         (encoded("bob:An0ther-pw"), "An0ther-pw"),
         (f"auth {encoded('bob:An0ther-pw')} for bob, An0ther-pw",),
     ),
+    Seed(
+        "registry password in containerd's configuration",
+        ("C0ntainerd-pw-61", "Dr0p-in-pw-62", "Header-pw-63"),
+        ("401 for C0ntainerd-pw-61", "401 for Dr0p-in-pw-62", "401 for Header-pw-63"),
+        files={
+            f"{DATA}/agent/etc/containerd/config.toml": '  password = "C0ntainerd-pw-61"\n',
+            f"{DATA}/agent/etc/containerd/config-v3.toml.d/10-mine.toml": '  password = "Dr0p-in-pw-62"\n',
+            f"{DATA}/agent/etc/containerd/certs.d/r.example/hosts.toml": '  Authorization = ["Header-pw-63"]\n',
+        },
+    ),
+    Seed(
+        "configuration file by flag",
+        ("By-flag-71-token", "By-dropin-72-token"),
+        ("said By-flag-71-token", "said By-dropin-72-token"),
+        ("Environment=K3S_CONFIG_FILE={home}/k3s-mine.yaml",),
+        files={
+            "{home}/k3s-mine.yaml": "agent-token: By-flag-71-token\n",
+            "{home}/k3s-mine.yaml.d/10-more.yaml": "token: >-\n  By-dropin-72-token\n",
+        },
+    ),
+    Seed(
+        "proxy without a scheme",
+        ("pr0xy-bare-81",),
+        ("CONNECT with pr0xy-bare-81",),
+        ("Environment=HTTPS_PROXY=me:pr0xy-bare-81@proxy.example:3128",),
+    ),
+    Seed(
+        "proxy with a quote in its password",
+        ("pr0xy'quote-82",),
+        ("CONNECT with pr0xy'quote-82",),
+        ("Environment=HTTP_PROXY=http://me:pr0xy\\'quote-82@proxy.example:3128",),
+    ),
+    Seed(
+        "names of many forms",
+        ("form-91-value", "form-92-value", "form-93-value"),
+        (
+            "My_PassWord=form-91-value",
+            "\x1b[36mDB_PASSWORD2\x1b[0m=form-92-value",
+            "<password>form-93-value</password>",
+        ),
+    ),
     Seed("identity token", ("idt-5521-xyzzy",), ("exchanged idt-5521-xyzzy",)),
     Seed(
         "key of a kubeconfig",

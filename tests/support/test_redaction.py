@@ -18,7 +18,7 @@ from k3s_rootless.support.redaction import Redactor
 from tests.support.search import Haystack, forms
 from tests.support.seeds import JOURNAL, SECRETS, SEEDS
 
-TEXTS = [text for seed in SEEDS for path, text in seed.files.items() if path.endswith((".yaml", ".env"))]
+TEXTS = [text for seed in SEEDS for path, text in seed.files.items() if path.endswith((".yaml", ".env", ".toml"))]
 TOKENS = [text for seed in SEEDS for path, text in seed.files.items() if path.endswith(("token", "password", "psk"))]
 DROP_IN = "\n".join(line for seed in SEEDS for line in seed.drop_in)
 KEPT = Kept(

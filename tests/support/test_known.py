@@ -1,0 +1,39 @@
+"""What the readers of `support` find on a host whose files a test lays out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from k3s_rootless.support import known
+
+
+def written(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(tmp_path: Path) -> None:
+    data = written(tmp_path / "data", {"etc/rancher/k3s/config.yaml": "token: a-token-1\n"})
+    (data / "agent/etc/containerd").mkdir(parents=True)
+    os.mkfifo(data / "agent/etc/containerd/config.toml")
+    (data / "agent/etc/containerd/config-v3.toml").symlink_to("config-v3.toml")
+    (data / "etc/rancher/k3s/config.yaml.d").write_text("not a directory")
+
+    kept = known.read(data, tmp_path / "none", root=tmp_path / "root")
+
+    assert [text for text in kept.texts if text] == ["token: a-token-1\n"]
+    assert [problem.partition(": ")[0] for problem in kept.problems] == [f"{data}/agent/etc/containerd/config-v3.toml"]
+
+
+def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: Path) -> None:
+    files = {f"etc/rancher/k3s/config.yaml.d/{number:04}.yaml": f"token: {number}" for number in range(250)}
+    root = written(tmp_path, files)
+
+    kept = known.read(tmp_path / "data", tmp_path / "none", root=root)
+
+    assert len([text for text in kept.texts if text]) == 200
+    assert kept.problems == (f"{root}/etc/rancher/k3s/config.yaml.d: more than 200 files",)
