@@ -113,9 +113,20 @@ class Sources:
         from k3s_rootless.support.facts import Names
 
         session = self.session
-        full_name = pwd.getpwuid(session.uid).pw_gecos.partition(",")[0]
-        addresses = host.addresses(session.paths.root)
-        return Names(session.user, full_name, os.uname().nodename, str(session.paths.home), addresses)
+        account, root, name = pwd.getpwuid(session.uid), session.paths.root, os.uname().nodename
+        homes = (account.pw_dir, os.path.realpath(session.paths.home))
+        node = self.settings().node_name
+        return Names(
+            user=session.user,
+            full_name=account.pw_gecos.partition(",")[0],
+            host=name,
+            home=str(session.paths.home),
+            addresses=host.addresses(root),
+            aliases=(*host.aliases(root, name), *([node] if node else [])),
+            domains=host.domains(root),
+            homes=homes,
+            identifiers=host.machine_ids(root),
+        )
 
     def _named(self, pattern: re.Pattern[str], words: str) -> list[Path]:
         """List the files that the command line, the environment or the text of the unit names; an address is no file."""

@@ -1,22 +1,41 @@
-"""Puts other names in the place of those that tell whose host it is: the same one for the same name, everywhere."""
+"""Replaces names that identify the user and the host: each by the same word, everywhere, encoded forms included."""
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from collections.abc import Iterator
+from urllib.parse import quote
 
 from k3s_rootless.support.facts import Names
 
 USER = "somebody"
 HOST = "some-host"
 HOME = "/home/somebody"
+DOMAIN = "some-domain.example"
+IDENTIFIER = "[host-id]"
 _SHORTEST = 2
+# Domains of many networks, and of the cluster: they identify no host, and a reader needs them.
+_COMMON = frozenset(
+    {"local", "localdomain", "lan", "home", "internal", "intranet", "private", "test", "example", "arpa", "svc"}
+)
+# A name may also begin after an escape: `%2Falice`, `\\x5calice`, `\\nalice`.
+_BEFORE = (
+    r"(?:(?<![a-z0-9])|(?<=%[0-9a-f][0-9a-f])|(?<=\\x[0-9a-f][0-9a-f])"
+    r"|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f])|(?<=\\[abfnrtv]))"
+)
 
 
 class Pseudonyms:
     """The pseudonyms of one host; empty names are left out."""
 
     def __init__(self, names: Names) -> None:
-        self._instead = dict(_pairs(names))
+        self._instead: dict[str, str] = {}
+        for word, instead in _pairs(names):
+            for form in _forms(word):
+                # The first one counts: a host that is called as its user is a user everywhere.
+                self._instead.setdefault(form.lower(), instead)
         words = sorted((word for word in self._instead if len(word) >= _SHORTEST), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_expression, words)), re.IGNORECASE) if words else None
 
@@ -27,20 +46,70 @@ class Pseudonyms:
         return self._pattern.sub(lambda found: self._instead.get(found[0].lower(), USER), text)
 
 
-def _pairs(names: Names) -> list[tuple[str, str]]:
-    pairs = [(names.user, USER), (names.full_name, USER)]
-    short, _, domain = names.host.partition(".")
-    pairs += [(names.host, HOST), (short, HOST), (domain if "." in domain else "", "some-domain.example")]
-    pairs.append((names.home.rstrip("/"), HOME))
-    pairs += [(address, f"[host-address-{number}]") for number, address in enumerate(names.addresses, 1)]
-    # The first one counts: a host that is called as its user is a user everywhere.
-    return [(word.lower(), instead) for word, instead in reversed(pairs) if word]
+def _pairs(names: Names) -> Iterator[tuple[str, str]]:
+    accounts, realms = _parted(names.user)
+    domains = list(names.domains)
+    yield from ((word, USER) for word in (names.user, *accounts, names.full_name) if word)
+    for host in (names.host, *names.aliases):
+        short, _, domain = host.partition(".")
+        domains.append(domain)
+        yield from ((word, HOST) for word in (host, short) if word)
+    yield from ((realm, DOMAIN) for realm in realms)
+    for domain in (*realms, *domains):
+        yield from _of_domain(domain)
+    yield from ((home.rstrip("/"), HOME) for home in (names.home, *names.homes) if home.rstrip("/"))
+    yield from ((address, f"[host-address-{number}]") for number, address in enumerate(names.addresses, 1))
+    yield from ((one, IDENTIFIER) for one in names.identifiers)
+
+
+def _parted(user: str) -> tuple[list[str], list[str]]:
+    r"""Return account and domain of a user of a directory service: `CORP\alice` (winbind), `alice@corp` (sssd)."""
+    for separator, account_first in (("\\", False), ("+", False), ("@", True)):
+        first, found, last = user.partition(separator)
+        if found and first and last:
+            return ([first], [last]) if account_first else ([last], [first])
+    return [], []
+
+
+def _of_domain(domain: str) -> Iterator[tuple[str, str]]:
+    labels = domain.strip(".").lower().split(".")
+    if ".".join(labels[-2:]) == "cluster.local":
+        return
+    for first in range(len(labels) - 1):
+        # With the domains that it lies in, down to two labels.
+        yield ".".join(labels[first:]), DOMAIN
+    if len(labels) == 1 and labels[0] and labels[0] not in _COMMON:
+        # One label may be an ordinary word, so it counts only behind a dot.
+        yield f".{labels[0]}", f".{DOMAIN}"
+
+
+def _forms(word: str) -> Iterator[str]:
+    yield word
+    raw = word.encode("utf-8", "surrogateescape")
+    yield quote(raw, safe="")
+    yield quote(raw)
+    yield html.escape(word)
+    for ascii_only in (True, False):
+        once = json.dumps(word, ensure_ascii=ascii_only)[1:-1]
+        yield once
+        yield json.dumps(once)[1:-1]
+    # As systemd names a unit after a path or a user (systemd-escape(1)).
+    yield _escaped(word.strip("/"))
+
+
+def _escaped(word: str) -> str:
+    escaped = (
+        chr(byte) if byte < 128 and (chr(byte).isalnum() or chr(byte) in ":_.") else f"\\x{byte:02x}"
+        for byte in word.encode("utf-8", "surrogateescape")
+    )
+    return "".join(escaped).replace("\\x2f", "-")
 
 
 def _expression(word: str) -> str:
     escaped = re.escape(word)
     if re.fullmatch(r"[0-9.]+", word):
         return rf"(?<![0-9.]){escaped}(?![0-9]|\.[0-9])"
-    if ":" in word:
+    if ":" in word and re.fullmatch(r"[0-9a-f:.]+", word):
         return rf"(?<![0-9a-f:]){escaped}(?![0-9a-f:])"
-    return rf"(?<![a-z0-9]){escaped}(?![a-z0-9])"
+    before = _BEFORE if word[0].isalnum() else ""
+    return rf"{before}{escaped}(?![a-z0-9])"

@@ -32,13 +32,21 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What tells whose host this is; an empty text, and an empty tuple, stand for what is not known."""
+    """What identifies the user and the host; an empty text or tuple means not known.
+
+    `host` may have a domain, `aliases` are other names of the host, `domains` are those of its network, `homes` other paths of
+    the home directory, `identifiers` such as the machine id.
+    """
 
     user: str = ""
     full_name: str = ""
     host: str = ""
     home: str = ""
     addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

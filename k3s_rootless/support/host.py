@@ -16,6 +16,8 @@ from typing import Any
 from k3s_rootless import command, mountinfo
 
 _VIRTUALIZATION_SECONDS = 3.0
+_LARGEST = 256 * 1024
+_GENERIC_NAMES = ("localhost", "ip6-", "ip4-")
 _LIMITS = ("Max open files", "Max processes", "Max locked memory")
 
 
@@ -70,6 +72,41 @@ def addresses(root: Path) -> tuple[str, ...]:
     except (OSError, ValueError, IndexError):
         pass
     return tuple(dict.fromkeys(one for one in found if not ipaddress.ip_address(one).is_loopback))
+
+
+def aliases(root: Path, name: str) -> tuple[str, ...]:
+    """List the other names of the host called `name`, with their domains: /etc/hostname, and its lines in /etc/hosts."""
+    found = [_text(root / "etc/hostname").strip()]
+    short = name.partition(".")[0].lower()
+    for line in _text(root / "etc/hosts").splitlines():
+        words = line.partition("#")[0].split()[1:]
+        if short in {word.lower().partition(".")[0] for word in words}:
+            found += words
+    return tuple(dict.fromkeys(one for one in found if one and not one.lower().startswith(_GENERIC_NAMES)))
+
+
+def domains(root: Path) -> tuple[str, ...]:
+    """List the domains of the host's network: those that names are searched in, and its NIS domain."""
+    found = [_text(root / "proc/sys/kernel/domainname").strip()]
+    for file in ("etc/resolv.conf", "run/systemd/resolve/resolv.conf"):
+        for line in _text(root / file).splitlines():
+            words = line.split()
+            if words[:1] in (["search"], ["domain"]):
+                found += words[1:]
+    return tuple(dict.fromkeys(one.strip(".") for one in found if one.strip(".") and one != "(none)"))
+
+
+def machine_ids(root: Path) -> tuple[str, ...]:
+    """Return the machine id of the host (machine-id(5)), which other programs derive names from."""
+    return tuple(one for file in ("etc/machine-id", "var/lib/dbus/machine-id") if (one := _text(root / file).strip()))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def mounts(root: Path) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from k3s_rootless.cli.sources import declared
 from k3s_rootless.service import unit
 from k3s_rootless.support import addresses, known, learning, names
+from k3s_rootless.support.facts import Names
 from k3s_rootless.support.redaction import Redactor
 from tests.support.search import Haystack
 
@@ -333,3 +334,59 @@ def test_names_that_promise_a_secret(name: str) -> None:
 )
 def test_names_that_do_not(name: str) -> None:
     assert not names.secret(name)
+
+
+ACCOUNTS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=4, max_size=10).map(lambda text: f"qz{text}")
+ENCODED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in JSON": json.dumps,
+    "in JSON in JSON": lambda text: json.dumps(json.dumps(text)),
+    "percent-encoded": lambda text: quote(text, safe=""),
+    "percent-encoded in small letters": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
+    "percent-encoded but for slashes": quote,
+    "in a unit's name": lambda text: "".join(_systemd(text.strip("/"))) + ".mount",
+    "in capitals": str.upper,
+}
+
+
+def _systemd(path: str) -> Iterator[str]:
+    for char in path:
+        kept = char.isascii() and (char.isalnum() or char in "._")
+        escaped = char if kept else "".join(f"\\x{byte:02x}" for byte in char.encode())
+        yield "-" if char == "/" else escaped
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+@EXAMPLES
+@given(ACCOUNTS, ACCOUNTS, ACCOUNTS, ACCOUNTS)
+def test_no_name_of_user_or_host_is_left(encoding: str, account: str, realm: str, host: str, domain: str) -> None:
+    encode = ENCODED[encoding]
+    who = Names(
+        user=f"{realm.upper()}\\{account}",
+        full_name="",
+        host=f"{host}.eu.{domain}.example",
+        home=f"/srv/büro {realm}/{account}",
+        homes=(f"/mnt/link/{account}",),
+        domains=(f"lab.{domain}.org",),
+        aliases=(f"{host}-alias",),
+        identifiers=("0123456789abcdef0123456789abcdef",),
+    )
+    shown = [
+        f"{realm.upper()}\\{account}",
+        f"{account}@{realm}",
+        f"/srv/büro {realm}/{account}/.rancher/k3s",
+        f"/home/x/{account}",
+        f"/mnt/link/{account}/data",
+        f"{host}.eu.{domain}.example",
+        f"db.{domain}.example:5432",
+        f"box.lab.{domain}.org",
+        f"https://{host}-alias:6443/?u={account}",
+        "machine 0123456789abcdef0123456789abcdef",
+    ]
+
+    for text in shown:
+        left = Redactor((), who).text(f"before {encode(text)} behind").lower()
+        assert not [name for name in (account, realm, host, domain, "0123456789abcdef0123456789abcdef") if name in left], left
+        assert "büro" not in left
+        assert left.startswith("before ")
+        assert left.endswith(" behind")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from k3s_rootless.support import known
+import pytest
+
+from k3s_rootless.support import host, known
 
 
 def written(root: Path, files: dict[str, str]) -> Path:
@@ -37,3 +39,26 @@ def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: P
 
     assert len([text for text in kept.texts if text]) == 200
     assert kept.problems == (f"{root}/etc/rancher/k3s/config.yaml.d: more than 200 files",)
+
+
+def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
+    root = written(
+        tmp_path,
+        {
+            "etc/hostname": "box\n",
+            "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 box.corp.example box # mine\n192.0.2.9 other.example other\n",
+            "etc/resolv.conf": "# comment\nnameserver 192.0.2.1\nsearch corp.example lab.corp.example.\ndomain old.example\n",
+            "proc/sys/kernel/domainname": "(none)\n",
+            "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+        },
+    )
+
+    assert host.aliases(root, "box") == ("box", "box.corp.example")
+    assert host.domains(root) == ("corp.example", "lab.corp.example", "old.example")
+    assert host.machine_ids(root) == ("0123456789abcdef0123456789abcdef",)
+
+
+@pytest.mark.parametrize("read", [host.domains, host.machine_ids, lambda root: host.aliases(root, "box")])
+def test_a_host_without_these_files_has_no_such_names(tmp_path: Path, read: object) -> None:
+    assert callable(read)
+    assert read(tmp_path) == ()
