@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k3s_rootless.cli import env_change
+from k3s_rootless.cli import env_change, env_input
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
     from k3s_rootless.cli.session import Session
 
     session = Session.of("env-get" if as_json else None)
-    env_change.require_known([name], "get")
+    env_input.require_known([name], "get")
     with session.manager() as manager:
         seen = environment.look(session, manager)
     around = surroundings.of(session, seen, seen.values(), seen.version)

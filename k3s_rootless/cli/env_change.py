@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli import env_input
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import RootlessError, UsageError
 
@@ -23,18 +24,22 @@ if TYPE_CHECKING:
 
 _RUNTIME = click.option("--runtime", is_flag=True, help="Only until your user manager ends; for each unit, the weakest of all.")
 _FORCE = click.option("--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept.")
-_HINT = "see them with: k3s-rootless env list"
+_STDIN = click.option("--stdin", is_flag=True, help="Read the value of the one NAME without a value from standard input.")
 
 
 @click.command("set")
 @click.argument("given", nargs=-1, required=True, metavar="NAME=VALUE...")
+@_STDIN
 @_RUNTIME
 @_FORCE
 @json_option
-def set_(*, given: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
+def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_json: bool) -> None:
     """Set variables for the next start of K3s, all or none.
 
     They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what K3s does without one.
+
+    Other users of this host can read a password in a command line. Pass a value that has one on standard input:
+    `k3s-rootless env set --stdin HTTPS_PROXY < file`; on a terminal it is typed without an echo.
 
     Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or there is no such
     variable, 7 somebody edited our drop-in.
@@ -42,7 +47,8 @@ def set_(*, given: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -
     from k3s_rootless.cli.session import Session
 
     session = Session.of("env-set" if as_json else None)
-    wanted = _assignments(given)
+    env_input.warn_of_passwords(session, given)
+    wanted = env_input.assignments(given, stdin=stdin)
     with session.manager() as manager, _locked(session):
         _change(session, manager, wanted, (), runtime=runtime, force=force)
 
@@ -61,43 +67,15 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
     from k3s_rootless.cli.session import Session
 
     session = Session.of("env-unset" if as_json else None)
-    require_known(names, "unset", strange=True)
+    env_input.require_known(names, "unset", strange=True)
     with session.manager() as manager, _locked(session):
         _change(session, manager, {}, tuple(dict.fromkeys(names)), runtime=runtime, force=force)
-
-
-def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
-    """Refuse a name that is none of ours; with `strange` not what looks like one, since it can be set, and be in the way."""
-    from k3s_rootless.service import environment
-    from k3s_rootless.service.pending import PREFIX
-
-    for name in names:
-        looks = name.startswith((PREFIX, environment.INTERNAL))
-        if name not in environment.VARIABLES and not (strange and looks):
-            raise UsageError(f"cannot {verb} `{name}`: {environment.unknown(name)}", hint=_HINT)
 
 
 def _locked(session: Session) -> AbstractContextManager[None]:
     from k3s_rootless.service import apply
 
     return apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end"))
-
-
-def _assignments(given: Sequence[str]) -> dict[str, str]:
-    from k3s_rootless.service import environment_drop_in
-
-    wanted: dict[str, str] = {}
-    for word in given:
-        name, equals, value = word.partition("=")
-        require_known([name], "set")
-        if not equals:
-            raise UsageError(f"cannot set {name}: there is no value", hint=f"write it as: k3s-rootless env set {name}=VALUE")
-        if name in wanted and wanted[name] != value:
-            raise UsageError(f"cannot set {name}: it is given twice", hint="leave one of the two out")
-        if reason := environment_drop_in.uncarried(name, value):
-            raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
-        wanted[name] = value
-    return wanted
 
 
 def _change(

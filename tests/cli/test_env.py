@@ -33,10 +33,19 @@ class Tool:
     def directory(self) -> Path:
         return self.bus.units / f"{UNIT}.d"
 
-    def start(self, *words: str | bytes) -> subprocess.Popen[str]:
+    def start(self, *words: str | bytes, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[str]:
         command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "env", *words]
         environ = environment(self.home, self.bus.runtime)
-        return subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command, cwd=PROJECT, env=environ, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def given(self, text: str, *words: str) -> tuple[int, str, str]:
+        """Run `env words` with a text on standard input; return exit code, stdout and stderr."""
+        with self.start(*words, stdin=subprocess.PIPE) as running:
+            out, err = running.communicate(text, timeout=60)
+        assert "Traceback" not in err, err
+        return running.returncode, out, err
 
     def __call__(self, *words: str | bytes, code: int = 0) -> str:
         """Run `env words`; gives what it said on stderr."""
@@ -99,6 +108,57 @@ def test_before_the_unit_is_installed_it_is_kept_for_it(tool: Tool) -> None:
 
     assert (document["changed"], document["verified"]) == (True, False), "nobody could read it back"
     assert tool.json("get", "K3S_ROOTLESS_CIDR")["origin"] == "drop-in"
+
+
+PROXY = "http://bob:secret-1@proxy:3128"
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_password_is_read_from_standard_input(tool: Tool, end: str) -> None:
+    code, out, err = tool.given(PROXY + end, "set", "--stdin", "HTTPS_PROXY", "K3S_ROOTLESS_MTU=1400")
+
+    assert (code, "warning" in err) == (0, False), err
+    assert "secret-1" not in out + err
+    row = tool.json("get", "--reveal", "HTTPS_PROXY")
+    assert (row["value"], row["redacted"]) == (PROXY, False)
+    assert tool.json("get", "HTTPS_PROXY")["value"] == "http://bob:***@proxy:3128"
+    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1400"
+
+
+@pytest.mark.parametrize("value", [PROXY, "bob:secret-1@proxy:3128", "secret-1@proxy"])
+def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value: str) -> None:
+    err = tool("set", f"HTTPS_PROXY={value}")
+
+    assert "warning: other users of this host can read the password of HTTPS_PROXY" in err
+    assert "env set --stdin HTTPS_PROXY" in err
+    assert "secret-1" not in err
+    assert tool.json("get", "--reveal", "HTTPS_PROXY")["value"] == value
+    assert "warning: other users" not in tool("set", "HTTP_PROXY=http://proxy:3128")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "reason"),
+    [
+        ("", ["HTTPS_PROXY"], "standard input is empty"),
+        ("a\nb\n", ["HTTPS_PROXY"], "more than one line"),
+        ("x", ["HTTPS_PROXY", "HTTP_PROXY"], "more than one lacks its value: HTTPS_PROXY, HTTP_PROXY"),
+        ("x", ["HTTPS_PROXY=y"], "none of the variables lacks its value"),
+        ("x" * 140_000, ["HTTPS_PROXY"], "Linux starts no program with a variable of more than"),
+        ("x\0y", ["HTTPS_PROXY"], "NUL"),
+        ("x", ["HTTPSPROXY"], "cannot set `HTTPSPROXY`"),
+    ],
+)
+def test_what_standard_input_cannot_set_is_refused(tool: Tool, text: str, words: list[str], reason: str) -> None:
+    code, _, err = tool.given(text, "set", "--stdin", *words)
+
+    assert (code, reason in err) == (2, True), err
+    assert tool.files() == {}
+
+
+def test_an_address_whose_name_was_forgotten_is_refused_without_its_password(tool: Tool) -> None:
+    err = tool("set", "HTTPS_PROXY", "http://bob:secret-1@proxy:3128", code=2)
+
+    assert "secret-1" not in err
 
 
 REFUSED: tuple[tuple[list[str | bytes], str], ...] = (
