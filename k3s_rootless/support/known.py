@@ -51,7 +51,7 @@ def read(
     all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS] + list(configurations)
     in_texts = [kubeconfig, *(data / name for name in _TEXTS), *(root / name for name in _HOST_TEXTS), *texts]
     for one in dict.fromkeys(all_configurations):
-        in_texts += [one, *_matching(one.with_name(f"{one.name}.d"), ("*.yaml", "*.yml"), problems)]
+        in_texts += [one, *_matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)]
     in_texts += _matching(data / _CONTAINERD, _CONTAINERD_TEXTS, problems)
     return Kept(
         tokens=tuple(_content(path, problems) for path in (*(data / name for name in _TOKENS), *tokens)),
@@ -63,10 +63,18 @@ def read(
 
 
 def _matching(directory: Path, patterns: Iterable[str], problems: list[str]) -> list[Path]:
-    found = [path for pattern in patterns for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))]
+    try:
+        found = [path for pattern in patterns for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))]
+    except (OSError, ValueError) as error:
+        problems.append(f"{directory}: {_reason(error)}")
+        return []
     if len(found) > _MOST_FILES:
         problems.append(f"{directory}: more than {_MOST_FILES} files")
     return found[:_MOST_FILES]
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _content(path: Path, problems: list[str]) -> str:
@@ -75,15 +83,15 @@ def _content(path: Path, problems: list[str]) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except OSError as error:
-        problems.append(f"{path}: {(error.strerror or str(error)).lower()}")
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: {_reason(error)}")
         return ""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return ""
         return os.read(descriptor, LARGEST).decode("utf-8", "replace")
     except OSError as error:
-        problems.append(f"{path}: {(error.strerror or str(error)).lower()}")
+        problems.append(f"{path}: {_reason(error)}")
         return ""
     finally:
         os.close(descriptor)

@@ -31,6 +31,13 @@ def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(t
     assert [problem.partition(": ")[0] for problem in kept.problems] == [f"{data}/agent/etc/containerd/config-v3.toml"]
 
 
+@pytest.mark.parametrize("name", ["/", "/a\0b", "/" + "x" * 300, "/dev/null/x"])
+def test_a_configuration_file_of_any_name_is_no_failure(tmp_path: Path, name: str) -> None:
+    kept = known.read(tmp_path / "data", tmp_path / "none", configurations=[Path(name)], root=tmp_path / "root")
+
+    assert not any(kept.texts)
+
+
 def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: Path) -> None:
     files = {f"etc/rancher/k3s/config.yaml.d/{number:04}.yaml": f"token: {number}" for number in range(250)}
     root = written(tmp_path, files)
