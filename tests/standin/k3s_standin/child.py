@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from . import certificates, cluster, faults, kernel, kubeconfig, objects
+from . import certificates, cluster, datastore, faults, kernel, kubeconfig, objects
 from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
@@ -86,10 +86,13 @@ class Child:
             kernel.bind_directories(self._data_dir)
             if self._release.covers_kernel_log:
                 kernel.cover_kernel_log()
+        self._story.banner()
+        datastore.open_(self._data_dir, self._journal, self._sleep)
         self._story.starting()
         context = self._serve()
+        faults.require_files(self._data_dir, self._release)
         self._sleep(self._orders.kubeconfig_delay)
-        written = kubeconfig.write(self._flags, context.certificates)
+        written = self._write_kubeconfig(context)
         self._milestones.mark("kubeconfig")
         self._story.written(written)
         self._sleep(self._orders.ready_delay)
@@ -99,6 +102,15 @@ class Child:
         self._start_controllers(context)
         if not self._flags.switch("disable-agent"):
             Agent(self._flags, self._orders, context, self._milestones, self._story).run()
+
+    def _write_kubeconfig(self, context: Context) -> Path:
+        try:
+            return kubeconfig.write(self._flags, context.certificates)
+        except OSError as error:
+            why = f"open {error.filename}: {(error.strerror or '').lower()}"
+            self._journal.error(f"Failed to generate kubeconfig: {why}")
+            self._journal.info("Shutdown request received")
+            raise Fatal(f"Error: {why}") from None
 
     def _check_release(self) -> None:
         if not self._orders.known_bad or not self._flags.rootless:

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .health import Gate
 from .journal import Fatal, Journal
 from .milestones import Milestones
 from .orders import Orders
+from .release import Release
 
 _PANIC_CODE = 2
 _BATCH = 200
+_FEWEST_FILES = 256
+"""A real K3s v1.36.3 dies with a LimitNOFILE= of 64."""
+_PANICKED = (
+    "panic: runtime error: invalid memory address or nil pointer dereference",
+    "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
+    "",
+    "goroutine 4242 [running]:",
+    "panic({0x5a3c1c0?, 0xb1d2f40?})",
+    "\t/usr/local/go/src/runtime/panic.go:792 +0x132",
+    "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get(0xc0041c2a00)",
+    "\t/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264 +0x5d",
+    "k8s.io/kube-openapi/pkg/handler3.(*OpenAPIService).HandleDiscovery(0xc000f4a180, {0x67d3b30, 0xc006d0a540})",
+    "\t/go/pkg/mod/k8s.io/kube-openapi/pkg/handler3/handler.go:169 +0x4e",
+    "created by net/http.(*Server).Serve in goroutine 912",
+    "\t/usr/local/go/src/net/http/server.go:3454 +0x485",
+    "",
+)
+"""As in a panic of a real K3s v1.36.3: the goroutine that panicked comes first."""
 
 
 def arm(orders: Orders, gate: Gate, journal: Journal, milestones: Milestones, end: Callable[[Fatal], None]) -> None:
@@ -28,7 +49,10 @@ def arm(orders: Orders, gate: Gate, journal: Journal, milestones: Milestones, en
     if orders.panic:
         _later(orders.panic_after, lambda: panic(orders.panic, journal, milestones))
     die = orders.die
-    if die is not None and die.get("where", "child") == "child":
+    if die is not None and "signal" in die:
+        number = int(die["signal"])
+        _later(float(die.get("after", 0)), lambda: os.kill(os.getpid(), number))
+    elif die is not None and die.get("where", "child") == "child":
         fatal = ordered_death(die)
         _later(float(die.get("after", 0)), lambda: end(fatal))
 
@@ -39,14 +63,19 @@ def ordered_death(die: dict[str, Any]) -> Fatal:
     return Fatal(str(die["message"]), level=level, code=code, raw=bool(die.get("raw", False)))
 
 
+def require_files(data_dir: Path, release: Release) -> None:
+    """Die as K3s does where it may open too few files: the stand-in itself needs fewer than K3s."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= _FEWEST_FILES:
+        return
+    certificate = data_dir / "server" / "tls" / "server-ca.crt"
+    why = f'problem initializing API group "": open {certificate}: too many open files'
+    raise release.last_words(f"apiserver exited: {why}")
+
+
 def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
     """Write a Go panic of about `lines` lines, and end the process as Go's runtime does."""
     milestones.mark("panic")
-    said = [
-        "panic: runtime error: invalid memory address or nil pointer dereference",
-        "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
-        "",
-    ]
+    said = list(_PANICKED)
     number = 1
     while len(said) < lines:
         said += [

@@ -45,6 +45,9 @@ def write(flags: Flags, certificates: Certificates) -> Path:
     ordered = flags.text("write-kubeconfig")
     path = Path(ordered).absolute() if ordered else usual
     mode = int(flags.text("write-kubeconfig-mode", "600"), 8)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # as K3s, which opens the file that is there: that of another user it cannot
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode))
     write_private(path, render(certificates, flags.https_port).encode(), mode)
     if path != usual:
         _link(usual, path)

@@ -37,7 +37,8 @@ Cluster
 
 Faults
     die                 null: {"after": 2.0, "message": "...", "level": "fatal", "code": 1, "where": "child"}: end with
-                        that line; "raw": true writes the message as it is; "where": "parent" dies before rootlesskit
+                        that line; "raw": true writes the message as it is; "where": "parent" dies before rootlesskit.
+                        With "signal": 9 the server ends by that signal, without a line of its own
     panic               0: after `panic_after` (1.0), write a Go panic with this many lines and exit 2
     hang_api            false: accept connections and never answer
     hang_api_after      null: the same from that time on
@@ -46,6 +47,7 @@ Faults
     stop_exit           0: the status that the server ends with after SIGTERM; that of a real v1.21.2 is 1
     ignore_term         false: SIGTERM has no effect
     watch_timeout       null: close every watch after this time
+    damaged             false: what k3s unpacks does not match its checksums, as of a download that was cut off
     known_bad           true: releases that are known not to start rootless do not start
 
 The annotation `k3s-standin/pending: "true"` on a Service does what `pending` does, for Services made through the API; with
@@ -107,6 +109,7 @@ class Orders:
     stop_exit: int = 0
     ignore_term: bool = False
     watch_timeout: float | None = None
+    damaged: bool = False
     known_bad: bool = True
 
 

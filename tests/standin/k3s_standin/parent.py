@@ -32,8 +32,9 @@ _IN_DELETE_SELF = 0x400
 def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
     """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as K3s's parent dies."""
     release = Release(orders.version, orders.commit)
-    unpacking.unpack(flags.data_dir, journal)
+    unpacking.unpack(flags.data_dir, journal, damaged=orders.damaged)
     rootless = make_directories(flags.data_dir)
+    remove_ready_pipe(rootless)
     Milestones(flags.data_dir).mark("parent-started")
     if orders.die is not None and orders.die.get("where") == "parent":
         raise faults.ordered_death(orders.die)
@@ -59,6 +60,15 @@ def make_directories(data_dir: Path) -> Path:
     except OSError as error:
         raise Fatal(f"mkdir {error.filename}: {(error.strerror or '').lower()}") from None
     return rootless
+
+
+def remove_ready_pipe(rootless: Path) -> None:
+    """Remove what rootlesskit's port driver creates at each start (its pkg/port/builtin/parent)."""
+    pipe = rootless / ".bp-ready.pipe"
+    try:
+        pipe.unlink(missing_ok=True)
+    except OSError as error:
+        raise Fatal(f"cannot remove {pipe}: unlinkat {pipe}: {(error.strerror or '').lower()}") from None
 
 
 def _random_directory() -> Path:

@@ -38,10 +38,13 @@ class Story:
         self._port = port
         self._noise = self._lines(noise)
 
+    def banner(self) -> None:
+        """Log which release starts, before anything else."""
+        self._journal.info(f"Starting k3s {self._release.version} ({self._release.commit8})")
+
     def starting(self) -> None:
         """Tell of the server's start, up to the API server's."""
         say, tls = self._journal.info, self._data_dir / "server" / "tls"
-        say(f"Starting k3s {self._release.version} ({self._release.commit8})")
         say(
             "Configuring sqlite3 database connection pooling: maxIdleConns=2, maxOpenConns=0, connMaxLifetime=0s, "
             "connMaxIdleTime=0s"

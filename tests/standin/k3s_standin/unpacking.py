@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 from .journal import Fatal, Journal
 
@@ -15,18 +17,21 @@ _CONTENTS = b"#!/bin/sh\n" + b"# what K3s packs is two hundred times as large\n"
 _PROGRAM = "k3s-server"
 
 
-def unpack(data_dir: Path, journal: Journal) -> None:
-    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in K3s's words."""
+def unpack(data_dir: Path, journal: Journal, *, damaged: bool = False) -> None:
+    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in K3s's words.
+
+    What is `damaged` does not match the checksums that are packed beside it (K3s pkg/dataverify).
+    """
     place = data_dir / "data" / _NAME
     # not Path.exists, which raises where it may not look
     if not os.access(place / "bin" / "k3s", os.F_OK):
-        _extract(place, journal)
+        _extract(place, journal, damaged=damaged)
     # Go's LookPath, which passes over what the kernel would not run
     if not os.access(place / "bin" / _PROGRAM, os.X_OK):
         raise Fatal(f'exec: "{_PROGRAM}": executable file not found in $PATH')
 
 
-def _extract(place: Path, journal: Journal) -> None:
+def _extract(place: Path, journal: Journal, *, damaged: bool) -> None:
     lock = place.parent / ".lock"
     with contextlib.suppress(OSError):  # as there: the lock tells
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -38,9 +43,17 @@ def _extract(place: Path, journal: Journal) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         journal.info(f"Preparing data dir {place}")
+        if damaged:
+            _refuse(place, journal)
         _fill(place)
     finally:
         os.close(descriptor)
+
+
+def _refuse(place: Path, journal: Journal) -> NoReturn:
+    journal.error(f"Hash for file .sha256sums expected to be {hashlib.sha256().hexdigest()} (fail)")
+    journal.error("Unable to verify sums: failed 1 hash verifications")
+    raise Fatal(f"Error: extracting data: failed to verify directory {place}-tmp/bin")
 
 
 def _fill(place: Path) -> None:

@@ -1,0 +1,24 @@
+"""The datastore: an SQLite file that K3s opens through kine, and asks for each second while it cannot be read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from .journal import Journal
+
+_SECONDS = 1.0
+
+
+def open_(data_dir: Path, journal: Journal, sleep: Callable[[float], None]) -> None:
+    """Open the datastore, and make it where there is none; returns when it can be read, however long that takes."""
+    while True:
+        try:
+            with closing(sqlite3.connect(data_dir / "server" / "db" / "state.db")) as database:
+                database.execute("CREATE TABLE IF NOT EXISTS kine (id INTEGER PRIMARY KEY)")
+                return
+        except sqlite3.DatabaseError as error:
+            journal.error(f"Failed to ping database connection: {error}")
+            sleep(_SECONDS)
