@@ -70,7 +70,7 @@ def _of_file(session: Session, file: Path) -> Answer:
 
 
 def _of_unit(session: Session, since: str | None, *, stopped_too: bool) -> Answer:
-    from k3s_rootless.cli import evidence, follow, verdicts
+    from k3s_rootless.cli import ending, evidence, follow, verdicts
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
     from k3s_rootless.journal import verdict
@@ -79,21 +79,22 @@ def _of_unit(session: Session, since: str | None, *, stopped_too: bool) -> Answe
 
     with session.manager() as manager:
         state = manager.unit(UNIT)
-    broken = verdict.of_unit(evidence.ending(state))
+    broken = verdict.of_unit(ending.of(state))
     if broken is None:
         _require_unit(state, started=bool(since) or stopped_too)
     missing = first_missing(Start.of(session, state, unit_version(state.fragment)).phases()) if state.running else None
     ready = state.running and missing is None
-    ending = evidence.ending(state, follow.period(session) if state.restarts > 1 else None)
-    by_status = None if ready else verdict.of_ending(ending)
+    end = ending.of(state, follow.period(session) if state.restarts > 1 else None)
+    by_status = None if ready else verdict.of_ending(end)
     story = _story(session, state, since, ready=ready, needed=not (ready or broken or by_status))
-    cause = broken or story.cause or by_status
+    cause = broken or verdict.of_story(story, end)
     if cause is not None and broken is None:
         cause = evidence.examined(session, cause, state)
     if cause is None and stopped_too:
         _require_unit(state, started=False)
     waits = f"{missing[0].name}: {missing[1]}" if missing else ""
-    return verdicts.Answer(cause, story, ending, "the journal", ready=ready, missing=waits)
+    earlier = follow.earlier(session, state) if ready and not since else None
+    return verdicts.Answer(cause, story, end, "the journal", ready=ready, missing=waits, earlier=earlier)
 
 
 def _story(session: Session, state: UnitState, since: str | None, *, ready: bool, needed: bool) -> Story:
@@ -103,7 +104,7 @@ def _story(session: Session, state: UnitState, since: str | None, *, ready: bool
     from k3s_rootless.journal.facts import Story
 
     try:
-        told = follow.story(session, state, since, ready=ready)
+        told = follow.story(session, state, since, ready=ready, settle=True)
     except RootlessError as error:
         if needed or since:
             raise

@@ -8,37 +8,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli import ending
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import verdict
-from k3s_rootless.journal.facts import Ending
+from k3s_rootless.journal.facts import Place
 from k3s_rootless.observation import Observed, Unknown
+from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.finding import Finding
+    from k3s_rootless.finding import Finding, Remedy
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.service.facts import UnitState
 
 _PORT = re.compile(r"listen (?P<kind>tcp|udp)\S* \S{0,100}?:(?P<port>\d{1,5}): bind")
+_WRITTEN = re.compile(r'open (?P<path>/[^"]{1,300}?): ')
 _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
-
-
-def ending(state: UnitState, period: float | None = None) -> Ending:
-    """Give what the journal's judge needs to know of the unit."""
-    return Ending(
-        load_state=state.load_state,
-        active_state=state.active_state,
-        sub_state=state.sub_state,
-        result=state.result,
-        load_error=state.load_error,
-        code=state.exit_code,
-        status=state.exit_status,
-        restarts=state.restarts,
-        period=period,
-        needs_reload=state.needs_reload,
-        delegate=state.delegate,
-        drop_ins=tuple(map(str, state.drop_ins)),
-    )
 
 
 def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
@@ -46,7 +31,41 @@ def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
     look = _SIGHTS.get(cause.id)
     seen = tuple(look(cause, state, session)) if look else ()
     findings = _findings(session, cause.check) if cause.check else ()
-    return verdict.with_host(cause, findings, seen, ending(state), verdict.aside(cause, _of_others(state)))
+    other = verdict.aside(cause, _of_others(state))
+    if cause.id == "kubeconfig-unwritable":
+        other = _opened(cause, session)
+    judged = verdict.with_host(cause, findings, seen, ending.of(state), other)
+    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+    usual = settings.data == ServerSettings.of((), {}, session.paths.home).data
+    return verdict.relocated(judged, str(settings.data), usual=usual)
+
+
+def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
+    named = _WRITTEN.search(cause.line)
+    if named is None:
+        return ()
+    path = Path(named["path"])
+    found = []
+    for place in (path.parent, path):
+        try:
+            found.append(Place(str(place), place.stat().st_uid, os.access(place, os.W_OK)))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+def _opened(cause: Cause, session: Session) -> Remedy | None:
+    places = _kubeconfig_places(cause)
+    # What an administrator is asked to give away has to be the user's own, wherever links lead.
+    home = session.paths.home.resolve()
+    inside = all(home in Path(one.path).resolve().parents for one in places)
+    return verdict.opened(places, session.user, session.uid) if inside else None
+
+
+def _kubeconfig(cause: Cause, _: UnitState, __: Session) -> Iterator[str]:
+    for one in _kubeconfig_places(cause):
+        can = "" if one.writable else ", which this user cannot write"
+        yield f"{one.path} belongs to uid {one.uid}{can}"
 
 
 def _findings(session: Session, check: str) -> tuple[Finding, ...]:
@@ -180,6 +199,7 @@ _SIGHTS: Mapping[str, _Sight] = {
     "slirp4netns-failed": _tun,
     "idmap-missing": _map_program,
     "config-unreadable": _configuration,
+    "kubeconfig-unwritable": _kubeconfig,
     "userns-forbidden": _namespace,
     "address-taken": _address,
     "forward-failed": _address,

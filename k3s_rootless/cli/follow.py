@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
@@ -21,6 +23,8 @@ SETTLE_SECONDS = 2.0
 """How long the journal of a start that ended is waited for."""
 _AFTER_THE_END = 0.15
 _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
+_RECENTLY = 3600.0
+_MOMENT = timedelta(seconds=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 
@@ -29,10 +33,17 @@ def death(session: Session, state: UnitState, invocation: str, when: str) -> Roo
 
     `invocation` is empty where nobody saw which start it was.
     """
-    from k3s_rootless.cli import evidence
+    from k3s_rootless.cli import ending, evidence
     from k3s_rootless.journal import verdict
 
-    cause = _settled_cause(session, state, invocation) or verdict.of_ending(evidence.ending(state))
+    try:
+        told = _settled(session, state, invocation)
+    except RootlessError as error:
+        from k3s_rootless.journal.facts import Story
+
+        session.report.story(error.message)
+        told = Story(None)
+    cause = verdict.of_story(told, ending.of(state))
     if cause is None:
         how = f"systemd says `{state.result}`" if state.result != "success" else f"the unit is {state.active_state}"
         return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint="read what it said: k3s-rootless logs")
@@ -62,11 +73,11 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
 
 def refused(session: Session, state: UnitState, error: RootlessError) -> RootlessError:
     """Give the error for a start that systemd did not even try: masked, unreadable, or started too often."""
-    from k3s_rootless.cli import evidence
+    from k3s_rootless.cli import ending, evidence
     from k3s_rootless.journal import verdict
 
-    ending = evidence.ending(state)
-    cause = verdict.of_unit(ending) or verdict.of_ending(ending)
+    end = ending.of(state)
+    cause = verdict.of_unit(end) or verdict.of_ending(end)
     return error if cause is None else named(error.message, evidence.examined(session, cause, state))
 
 
@@ -77,16 +88,17 @@ def named(what: str, cause: Cause) -> RootlessError:
     if remedy is not None:
         hint = "\n".join((f"{remedy.mender.value}: {remedy.text}", *(f"  $ {command}" for command in remedy.commands)))
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
-    shown = "".join(f"\n  {line}" for line in (cause.line, *cause.seen) if line)
+    shown = "".join(f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line)
     details = {"cause": cause.id, "check": cause.check or None}
     return RootlessError(f"{what}: {cause.title}{check}{shown}", hint=hint, details=details)
 
 
-def _settled_cause(session: Session, state: UnitState, invocation: str) -> Cause | None:
+def _settled(session: Session, state: UnitState, invocation: str) -> Story:
     """Look for the cause in the journal of a start that ended just now, which may take in its last lines after its end.
 
     What K3s says and what systemd says of it come to journald by different ways. So a fatal line ends the look, and systemd's
     own word on the end a little later; it never takes more than SETTLE_SECONDS, in turns that a change of the journal ends.
+    Raises RootlessError where the journal cannot be read.
     """
     from k3s_rootless.journal import reader
     from k3s_rootless.notification import Directories
@@ -96,14 +108,10 @@ def _settled_cause(session: Session, state: UnitState, invocation: str) -> Cause
     with Directories() as journal:
         while True:
             journal.arm(reader.files())
-            try:
-                told = _heard(session, invocation or _died_last(session, state), ready=False)
-            except RootlessError as error:
-                session.report.story(error.message)
-                return None
+            told = heard(session, invocation or _died_last(session, state), ready=False)
             left = deadline - time.monotonic()
             if (told.cause is not None and told.cause.fatal) or left <= 0:
-                return told.cause
+                return told
             if told.ended:
                 deadline = min(deadline, time.monotonic() + _AFTER_THE_END)
             journal.wait(min(pause, left))
@@ -122,8 +130,9 @@ def _died_last(session: Session, state: UnitState) -> str:
 
     if state.dead:
         return state.invocation
+    # Between two starts, systemd calls the unit inactive for a moment, just after it has said that it restarts it.
     for restart in reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=1)):
-        if restart.invocation and restart.time and (state.ended is None or restart.time >= state.ended):
+        if restart.invocation and restart.time and (state.ended is None or restart.time >= state.ended - _MOMENT):
             return restart.invocation
     return ""
 
@@ -131,16 +140,18 @@ def _died_last(session: Session, state: UnitState) -> str:
 def first_cause(session: Session, invocation: str) -> Cause | None:
     """Look for the cause in the journal of one start; None where it names none, or cannot be read."""
     try:
-        return _heard(session, invocation, ready=False).cause
+        return heard(session, invocation, ready=False).cause
     except RootlessError as error:
         session.report.story(error.message)
         return None
 
 
-def story(session: Session, state: UnitState, since: str | None, *, ready: bool) -> Story:
+def story(session: Session, state: UnitState, since: str | None, *, ready: bool, settle: bool = False) -> Story:
     """Hear what the last start said, or the one that died before it where this one has not said anything yet.
 
-    With `since`, the last start since then that has a cause. Raises RootlessError where the journal cannot be read.
+    The cause of that one is marked as earlier; once this start has lived much longer, that one explains nothing. With `since`,
+    the last start since then that has a cause. With `settle`, the last lines of a start that ended just now are waited for.
+    Raises RootlessError where the journal cannot be read.
     """
     from k3s_rootless.journal import diagnosis, reader
     from k3s_rootless.journal.facts import Query
@@ -150,11 +161,38 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool)
             return diagnosis.last_start(entries)
     # systemd forgets the last start of a unit that was reset, and the journal remembers it.
     last = state.invocation or next(iter(reader.invocations(session.uid)[-1:]), "")
-    told = _heard(session, last, ready=ready)
-    if told.cause is None and not ready and state.restarts and not state.dead:
-        before = _heard(session, _died_last(session, state), ready=False)
-        return before if before.cause else told
-    return told
+    if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
+        return _settled(session, state, last)
+    told = heard(session, last, ready=ready)
+    if told.cause is not None or ready or state.dead or not state.restarts:
+        return told
+    from k3s_rootless.journal import loops
+
+    if loops.is_past(_age(state.started), period(session)):
+        return told
+    before = _before(session, state)
+    return told if before.cause is None else before
+
+
+def earlier(session: Session, state: UnitState) -> Cause | None:
+    """Return the cause that ended the start before a K3s that is ready now; None if that was more than an hour ago."""
+    if not state.restarts or _age(state.started) > _RECENTLY:
+        return None
+    try:
+        return _before(session, state).cause
+    except RootlessError:
+        return None
+
+
+def _before(session: Session, state: UnitState) -> Story:
+    before = heard(session, _died_last(session, state), ready=False)
+    if before.cause is None:
+        return before
+    return replace(before, cause=replace(before.cause, earlier=True))
+
+
+def _age(time: datetime | None) -> float:
+    return (datetime.now(UTC) - time).total_seconds() if time else 0.0
 
 
 def period(session: Session) -> float | None:
@@ -181,7 +219,8 @@ def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
         return ()
 
 
-def _heard(session: Session, invocation: str, *, ready: bool) -> Story:
+def heard(session: Session, invocation: str, *, ready: bool) -> Story:
+    """Hear what one start said, the one that is `ready` now or another. Raises RootlessError where it cannot be read."""
     from k3s_rootless.journal import diagnosis, reader
     from k3s_rootless.journal.facts import Query, Story
 

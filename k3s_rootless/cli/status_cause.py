@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def of(session: Session, state: UnitState) -> Cause | None:
     """Name the cause; None where neither systemd nor the journal does. Raises RootlessError where that cannot be read."""
-    from k3s_rootless.cli import evidence, follow
+    from k3s_rootless.cli import ending, follow
     from k3s_rootless.journal import verdict
 
-    ending = evidence.ending(state)
-    return verdict.of_unit(ending) or follow.story(session, state, None, ready=False).cause or verdict.of_ending(ending)
+    end = ending.of(state)
+    return verdict.of_unit(end) or verdict.of_story(follow.story(session, state, None, ready=False), end)

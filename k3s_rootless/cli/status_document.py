@@ -137,7 +137,14 @@ def _loop(seen: Seen) -> dict[str, Any] | None:
 
 
 def _cause(cause: Cause) -> dict[str, Any]:
-    return {"id": cause.id, "check": cause.check or None, "title": cause.title, "line": cause.line, "time": _iso(cause.time)}
+    return {
+        "id": cause.id,
+        "check": cause.check or None,
+        "title": cause.title,
+        "line": cause.line,
+        "time": _iso(cause.time),
+        "earlier": cause.earlier,
+    }
 
 
 def _iso(time: datetime | None) -> str | None:

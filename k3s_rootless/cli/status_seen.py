@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from k3s_rootless.journal import loops
 from k3s_rootless.observation import Known, Observed, Unknown
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from k3s_rootless.support.milestones import Milestone
 
 WORDS = {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}
-_SOON, _CALM = 60.0, 3.0
-"""A loop is over when K3s has run for so many seconds, and so many times as long as usually between two restarts."""
 _CLOCK_GRAIN = timedelta(seconds=1)
 
 
@@ -125,7 +124,7 @@ class Seen:
             return None
         period = self.period.value if isinstance(self.period, Known) else None
         rest = (self.time - state.started).total_seconds() if state.started else 0.0
-        over = state.active_state == "failed" or (state.running and rest > max(_SOON, _CALM * (period or 0)))
+        over = state.active_state == "failed" or (state.running and loops.is_past(rest, period))
         return Loop(state.restarts, period, over)
 
     @property

@@ -65,7 +65,8 @@ def _unit(seen: Seen, state: UnitState) -> Iterator[str]:
     cause = seen.died_of
     if cause is not None:
         check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
-        yield f"cause        {cause.title}{check}"
+        label = "earlier      the start before this one failed: " if cause.earlier else "cause        "
+        yield f"{label}{cause.title}{check}"
         if cause.line:
             yield f"             {cause.line}"
         yield "             see what mends it: k3s-rootless diagnose"

@@ -160,7 +160,7 @@ def _facts(seen: Seen) -> list[tuple[str, str]]:
         told.append(("unit", f"{state.active_state} ({state.sub_state}), invocation {state.invocation or '-'}"))
         told.append(("restarts", str(state.restarts)))
     if seen.died_of is not None:
-        told.append(("cause", seen.died_of.title))
+        told.append(("earlier" if seen.died_of.earlier else "cause", seen.died_of.title))
     if isinstance(seen.kit, Known):
         told.append(("forwards", str(len(seen.kit.value.forwards))))
     pending = [f"{one['what']}: {one['cause']}" for one in status_document.document(seen)["pending"]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.journal.facts import Cause, Ending, Story
@@ -18,7 +19,10 @@ _LABEL = 11
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found: the cause, all that the lines told, how the unit ended (None for a file), and where it was read."""
+    """What was found: the cause, all that the lines told, how the unit ended (None for a file), and where it was read.
+
+    `earlier` is the cause that ended the start before the present one, if K3s is ready and that was a short time ago.
+    """
 
     cause: Cause | None
     story: Story
@@ -26,6 +30,7 @@ class Answer:
     source: str
     ready: bool = False
     missing: str = ""
+    earlier: Cause | None = None
 
     @property
     def others(self) -> tuple[Cause, ...]:
@@ -41,6 +46,8 @@ class Answer:
             return 1
         if self.ready or self.ending is None:
             return 0
+        if self.ending.stopping:
+            return 3
         return 4 if self.ending.active_state == "active" else 1
 
 
@@ -54,10 +61,18 @@ def tell(session: Session, answer: Answer, *, asked: str) -> int:
 
 def _text(answer: Answer, asked: str) -> Iterator[str]:
     cause, ending = answer.cause, answer.ending
+    if ending is not None and ending.stopping:
+        since = f" since {_clock(ending.changed)}" if ending.changed else ""
+        yield f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its processes have ended"
     if cause is not None:
         yield from _cause(cause, asked)
+        yield from _after(answer, cause)
+    elif answer.code == 3:
+        yield "next       start it when it has stopped: k3s-rootless up"
     elif answer.code == 0:
         yield "nothing is wrong: K3s is ready" if answer.ready else f"nothing is wrong in {answer.source}"
+        if answer.earlier is not None:
+            yield from _past(answer.earlier)
     elif answer.code == 4:
         yield f"K3s runs and is not ready, and nothing in the journal says why; it waits for {answer.missing}"
     else:
@@ -70,6 +85,26 @@ def _text(answer: Answer, asked: str) -> Iterator[str]:
         yield f"unit       {_unit(ending)}"
 
 
+def _past(cause: Cause) -> Iterator[str]:
+    yield f"earlier    the start before this one failed: {cause.title} ({cause.id})"
+    if cause.line:
+        yield f"evidence   {_stamp(cause)}{cause.line}"
+    yield from (f"frame      {frame}" for frame in cause.frames)
+
+
+def _after(answer: Answer, cause: Cause) -> Iterator[str]:
+    """Return the line about the start that followed an earlier failure; nothing for a failure of the present start."""
+    if not cause.earlier:
+        return
+    if answer.story.recovered is not None:
+        shows = "shows" if answer.story.recovered else "does not show"
+        yield f"next start the journal {shows} that the API server of the start after this one came up"
+    elif answer.ending is not None and answer.ending.stopping:
+        yield "next start it is stopping"
+    elif answer.missing:
+        yield f"next start it is running, and waits for {answer.missing}"
+
+
 def _cause(cause: Cause, asked: str) -> Iterator[str]:
     if cause.id == "unknown":
         yield "I do not know this one; the first line that K3s died with is:"
@@ -77,9 +112,11 @@ def _cause(cause: Cause, asked: str) -> Iterator[str]:
         yield f"next       read what came before it: k3s-rootless logs; ask at {asked}"
         return
     check = f", check {cause.check}" if cause.check else ""
-    yield f"cause      {cause.title} ({cause.id}{check})"
+    label = "earlier    an earlier start failed: " if cause.earlier else "cause      "
+    yield f"{label}{cause.title} ({cause.id}{check})"
     if cause.line:
         yield f"evidence   {_stamp(cause)}{cause.line}"
+    yield from (f"frame      {frame}" for frame in cause.frames)
     for seen in cause.seen:
         yield f"seen       {seen}"
     yield f"why        {cause.why}"
@@ -102,7 +139,11 @@ def _unit(ending: Ending) -> str:
 
 
 def _stamp(cause: Cause) -> str:
-    return f"{cause.time.astimezone().strftime('%b %d %H:%M:%S')}  " if cause.time else ""
+    return f"{_clock(cause.time)}  " if cause.time else ""
+
+
+def _clock(time: datetime) -> str:
+    return time.astimezone().strftime("%b %d %H:%M:%S")
 
 
 def document(answer: Answer, asked: str) -> dict[str, Any]:
@@ -110,12 +151,14 @@ def document(answer: Answer, asked: str) -> dict[str, Any]:
     ending, cause = answer.ending, answer.cause
     errors = []
     if answer.code:
-        message = cause.title if cause else answer.missing or "K3s failed, and its journal does not say why"
+        message = cause.title if cause else _without_cause(answer)
         errors = [{"message": message, "hint": cause.remedy.text if cause and cause.remedy else None, "exit_code": answer.code}]
     return {
         "ready": answer.ready,
         "source": answer.source,
         "cause": cause and _cause_document(cause),
+        "earlier": answer.earlier and _cause_document(answer.earlier),
+        "next_start_came_up": answer.story.recovered,
         "contributing": [_cause_document(one) for one in answer.others],
         "ask": asked if cause and cause.id == "unknown" else None,
         "missing": answer.missing or None,
@@ -131,11 +174,18 @@ def document(answer: Answer, asked: str) -> dict[str, Any]:
             "exit_status": ending.status if ending.code else None,
             "restarts": ending.restarts,
             "seconds_between_restarts": ending.period and round(ending.period, 3),
+            "changed": ending.changed.isoformat() if ending.changed else None,
             "needs_reload": ending.needs_reload,
             "drop_ins": list(ending.drop_ins),
         },
         "errors": errors,
     }
+
+
+def _without_cause(answer: Answer) -> str:
+    if answer.code == 3:
+        return "K3s is stopping"
+    return answer.missing or "K3s failed, and its journal does not say why"
 
 
 def _cause_document(cause: Cause) -> dict[str, Any]:
@@ -147,6 +197,8 @@ def _cause_document(cause: Cause) -> dict[str, Any]:
         "fatal": cause.fatal,
         "line": cause.line or None,
         "time": cause.time.isoformat() if cause.time else None,
+        "earlier": cause.earlier,
+        "frames": list(cause.frames),
         "seen": list(cause.seen),
         "why": cause.why or None,
         "remedy": remedy and {"mender": remedy.mender.value, "text": remedy.text, "commands": list(remedy.commands)},

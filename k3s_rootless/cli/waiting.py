@@ -10,11 +10,14 @@ from k3s_rootless.cli import follow
 from k3s_rootless.errors import BusError, NotReady, RootlessError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import readiness
+from k3s_rootless.service.phases import KEYS
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.observer import Observer
     from k3s_rootless.cli.progress import Progress, Reached
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.stuck import Stuck
+    from k3s_rootless.journal.facts import Cause
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd import UserManager
@@ -43,6 +46,7 @@ def until_ready(
     from k3s_rootless.cli.observer import Observer
     from k3s_rootless.cli.progress import Progress
     from k3s_rootless.cli.start import Start
+    from k3s_rootless.cli.stuck import Stuck
     from k3s_rootless.notification import Directories
 
     lasting = Lasting(session, manager, time.monotonic() + seconds)
@@ -52,6 +56,7 @@ def until_ready(
         start.notified = notified
         phases = start.phases(until)
         observer = Observer(phases, manager.wake)
+        lasting.journal = stuck = Stuck(session, state.invocation, manager.wake)
         try:
             with Progress(session.report, observer, phases) as progress:
                 # systemd counts anew when somebody starts the unit: more than none is a death, however early it came.
@@ -62,6 +67,9 @@ def until_ready(
             raise
         finally:
             observer.stop()
+            stuck.stop()
+    if isinstance(outcome, readiness.Stuck) and stuck.cause is not None:
+        raise _stuck(session, outcome, stuck.cause, state, progress)
     return _told(session, outcome, state, progress, started=started)
 
 
@@ -104,6 +112,18 @@ def _told(
     return progress.reached
 
 
+def _stuck(session: Session, outcome: readiness.Stuck, cause: Cause, state: UnitState, progress: Progress) -> NotReady:
+    """Return the error for a K3s that runs on and says that it never becomes ready."""
+    from k3s_rootless.cli import evidence
+
+    found = evidence.examined(session, cause, state)
+    error = follow.named("K3s runs, and cannot become ready", found)
+    key = next((phase.key for phase in progress.phases if phase.name == outcome.phase), "")
+    reached = [one.document() for one in progress.reached]
+    details = {**error.details, "phase": key, "missing": outcome.missing, "reached": reached}
+    return NotReady(error.message, hint=error.hint, details=details)
+
+
 def _death(session: Session, died: readiness.Died, first: UnitState, restarts: int) -> RootlessError:
     state, when = died.state, f"while waiting for `{died.phase}`"
     if state.result == "success" and not state.dead and state.restarts <= restarts:
@@ -135,6 +155,7 @@ class Lasting:
         self._session = session
         self._manager = manager
         self._deadline = deadline
+        self.journal: Stuck | None = None
 
     def unit(self, name: str) -> UnitState:
         """Give the unit's state. Raises BusError when nobody answers until the time is up."""
@@ -143,6 +164,11 @@ class Lasting:
     def wait_change(self, seconds: float) -> bool:
         """Wait for a change of the unit; that the manager came back counts as one."""
         return self._tried(lambda: self._manager.wait_change(seconds))
+
+    def stuck(self, key: str) -> bool:
+        """Return whether the journal names a cause for which K3s never reaches the phase of this key."""
+        cause = self.journal.cause if self.journal is not None else None
+        return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)
 
     def _tried(self, ask: Callable[[], T]) -> T:
         try:

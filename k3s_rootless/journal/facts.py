@@ -56,7 +56,9 @@ class Cause:
     `id` names the entry of the catalogue that knew the line and is `unknown` where none did; then `check` is empty, there is
     no remedy, and the title is the line's own message. `check` is the id, or a group of ids, of what `check` asks about the
     same thing; `line` is printable, and empty where no line said it. `fatal` is false for what K3s survives, such as a
-    forward that it cannot make. `seen` is what the host shows of it now, in sentences.
+    forward that it cannot make. `seen` is what the host shows of it now, in sentences. `earlier` marks the failure of a start
+    before the present one. `frames` are the first frames of the goroutine that panicked, the innermost first. `waits`
+    is the key of the phase that K3s never reaches, if it does not exit but tries again without end; otherwise empty.
     """
 
     id: str
@@ -68,6 +70,9 @@ class Cause:
     fatal: bool = True
     why: str = ""
     seen: tuple[str, ...] = ()
+    earlier: bool = False
+    frames: tuple[str, ...] = ()
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,8 @@ class Story:
 
     `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
     order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one.
-    `ended` tells that systemd said how the start ended.
+    `ended` tells that systemd said how the start ended. `recovered` tells whether the API server of the start after this one
+    came up, None where the lines hold no later start.
     """
 
     cause: Cause | None
@@ -85,6 +91,31 @@ class Story:
     invocation: str | None = None
     lines: int = 0
     ended: bool = False
+    recovered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or directory that K3s writes to: the uid of its owner, and whether the user can write to it."""
+
+    path: str
+    uid: int
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A resource limit of the unit that is in force: `name` and `value` as systemd has them, a value of bytes or a count.
+
+    `file` is the unit file or drop-in that sets it, empty where none does. `writable` is whether the user can write that
+    file, `ours` whether `k3s-rootless config` wrote it.
+    """
+
+    name: str
+    value: int
+    file: str = ""
+    writable: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +124,8 @@ class Ending:
 
     `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core), `status` the exit status or signal. `delegate` is
     whether the unit asks for delegation, None where systemd does not say. `period` is the time between two restarts, in
-    seconds.
+    seconds. `changed` is since when the unit is in this state (UTC), `memory_peak` the most memory that this start used, in
+    bytes; None where systemd does not say.
     """
 
     load_state: str
@@ -108,6 +140,14 @@ class Ending:
     needs_reload: bool = False
     delegate: bool | None = None
     drop_ins: tuple[str, ...] = ()
+    changed: datetime | None = None
+    memory_peak: int | None = None
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether systemd waits for the processes of the unit to end."""
+        return self.active_state == "deactivating"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from k3s_rootless.journal.facts import Entry, Loop
 FEWEST = 2
 """One restart is an accident."""
 _BEATS = 3
+_SOON, _CALM = 60.0, 3.0
+"""A loop is over when K3s has run for so many seconds, and so many times as long as usually between two restarts."""
 
 
 def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
@@ -30,6 +32,11 @@ def period(times: Iterable[datetime]) -> float | None:
     # A clock that was set back between two restarts tells nothing of the time between them.
     seconds = [(after - before).total_seconds() for before, after in pairwise(times) if after > before]
     return statistics.median(seconds) if seconds else None
+
+
+def is_past(seconds: float, period: float | None) -> bool:
+    """Return whether K3s has run for so many seconds since its last restart that the deaths before it are over."""
+    return seconds > max(_SOON, _CALM * (period or 0))
 
 
 def goes_on(loop: Loop, now: datetime) -> bool:

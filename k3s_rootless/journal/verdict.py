@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 
-from k3s_rootless.finding import Finding, Remedy, Verdict, matches, put_aside
-from k3s_rootless.journal import exits
+from k3s_rootless.finding import Finding, Mender, Remedy, Verdict, matches, put_aside
+from k3s_rootless.journal import exits, limits
 from k3s_rootless.journal.catalogue import CATALOGUE
-from k3s_rootless.journal.catalogue.entry import RESTART, user
-from k3s_rootless.journal.facts import Cause, Ending
+from k3s_rootless.journal.catalogue.entry import RESTART, administrator, user
+from k3s_rootless.journal.facts import Cause, Ending, Place, Story
 
 _UNIT_CHECK = "unit.state"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
+_SIGKILL = 9
+_DATA = "~/.rancher/k3s"
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _LOOK = "systemctl --user status k3s-rootless.service"
 _UNIT = user("look at the settings of the unit and of its drop-ins", "systemctl --user cat k3s-rootless.service")
@@ -31,6 +34,8 @@ _DECISIVE = (
     "storage.mount",
 )
 _WARNING_GROUPS = ("kernel", "net.cidr")
+_KEEPS_ITS_REMEDY = frozenset({"data-readonly"})
+"""What the check proposes (another data directory) would leave the cluster behind."""
 _SETTINGS = {"exec-failed": "ExecStart=", "flag-unknown": "ExecStart=", "slirp4netns-missing": "PATH="}
 """What a drop-in sets that can bring these about."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
@@ -57,15 +62,31 @@ def of_unit(ending: Ending) -> Cause | None:
     return None
 
 
+def of_story(story: Story, ending: Ending) -> Cause | None:
+    """Return the cause of a start, or None where neither its lines nor its end name one.
+
+    What systemd's properties explain outranks the lines: a limit of the unit, or the result `oom-kill`.
+    """
+    by_status = of_ending(ending)
+    causes = [one for one in (story.cause, *story.others, by_status) if one is not None]
+    if (explained := limits.behind(causes, ending)) is not None:
+        return explained
+    vague = story.cause is None or not story.cause.fatal or story.cause.id in {"unknown", "killed"}
+    if ending.result == "oom-kill" and vague:
+        return by_status
+    return story.cause or by_status
+
+
 def of_ending(ending: Ending) -> Cause | None:
     """Tell from its exit status what a start died of that left no line; None where the status says nothing."""
     if ending.code == _EXITED and ending.status in exits.STEPS:
         return _of_step(ending.status)
-    if ending.result == "oom-kill" or (ending.code in {_KILLED, _DUMPED} and ending.status == 9):
-        entry = _ENTRIES["killed-by-memory"]
-        title = entry.title if ending.result == "oom-kill" else "K3s was killed with SIGKILL (9/KILL)"
-        return _told(entry.id, title, entry.why, entry.remedy)
-    if ending.code in {_KILLED, _DUMPED} and ending.result != "start-limit-hit":
+    killed = ending.code in {_KILLED, _DUMPED}
+    if ending.result == "oom-kill" or (killed and ending.status == _SIGKILL and ending.result != "timeout"):
+        entry = _ENTRIES["killed-by-memory" if ending.result == "oom-kill" else "killed"]
+        return _told(entry.id, entry.title, entry.why, entry.remedy)
+    # After a time limit, the signal is systemd's own.
+    if killed and ending.result not in {"start-limit-hit", "timeout"}:
         return _told("signal", f"K3s was ended by signal {ending.status}", "nothing else is known of it", user("see", _LOOK))
     return _of_result(ending.result)
 
@@ -99,6 +120,31 @@ def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
     return put_aside(named[0], RESTART)
 
 
+def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
+    """Return the remedy that lets K3s write to a directory and to a file in it, `places`; None where owners explain nothing.
+
+    The mode of the user's own files explains nothing: in its user namespace, K3s overrides it, and not that of other users'.
+    """
+    foreign = [one for one in places if one.uid != uid and not one.writable]
+    if not foreign:
+        return None
+    paths = " ".join(quote(one.path) for one in foreign)
+    if foreign[0] is not places[0]:
+        return user("move the file of another user away; K3s writes a new one", f"mv {paths} {paths}.old", "k3s-rootless up")
+    return administrator(f"give {paths} to {user_name}", f"sudo chown {quote(f'{user_name}:')} {paths}", "k3s-rootless up")
+
+
+def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
+    """Return the cause with the commands of its remedy for the data directory `data`; `usual` is K3s's default in the home.
+
+    There the user's commands keep their `~`; that of an administrator is the home of root.
+    """
+    if cause.remedy is None or (usual and cause.remedy.mender is not Mender.ADMINISTRATOR):
+        return cause
+    commands = tuple(command.replace(_DATA, quote(data)) for command in cause.remedy.commands)
+    return replace(cause, remedy=replace(cause.remedy, commands=commands))
+
+
 def with_host(
     cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None, other: Remedy | None = None
 ) -> Cause:
@@ -110,7 +156,7 @@ def with_host(
     # A warning explains what asks for this very check; of most groups, another one may be to blame.
     warnings = Verdict.WARN if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked) else None
     failed = [one for one in asked if one.verdict in {Verdict.FAIL, warnings}]
-    facts = [*seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
+    facts = [*cause.seen, *seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
     if _says_no_delegation(cause, ending):
         drop_ins = ending.drop_ins if ending else ()
         named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
@@ -120,7 +166,8 @@ def with_host(
         cause = replace(cause, check=_UNIT_CHECK, remedy=told.remedy if told else cause.remedy)
     elif failed:
         first = next((one for one in failed if one.check == cause.check), failed[0])
-        cause = _told_apart(replace(cause, check=first.check, remedy=first.remedy or cause.remedy), first, findings)
+        remedy = cause.remedy if cause.id in _KEEPS_ITS_REMEDY else first.remedy or cause.remedy
+        cause = _told_apart(replace(cause, check=first.check, remedy=remedy), first, findings)
     elif asked and all(one.verdict in {Verdict.PASS, Verdict.INFO, Verdict.WARN} for one in asked) and not seen:
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")

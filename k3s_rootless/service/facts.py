@@ -54,7 +54,7 @@ class FoundFile:
     problem: str = ""
 
 
-LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh", "TasksMax", "LimitNOFILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class UnitState:
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
     seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
     `changed` is when it came into the state in which it is, `ended` when it last was inactive or failed. `limits` are the
-    resource limits by the names of their properties, in bytes, in microseconds a second, or as weights; None where there is
-    none.
+    resource limits by the names of their properties, in bytes, in microseconds a second, as weights or as counts; None where
+    there is none.
     """
 
     name: str

@@ -61,7 +61,16 @@ class OutOfTime:
     seconds: float
 
 
-Outcome = Ready | Died | OutOfTime
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """K3s runs, and is known never to reach `phase` by itself: it waits for `missing`."""
+
+    phase: str
+    missing: str
+    seconds: float
+
+
+Outcome = Ready | Died | OutOfTime | Stuck
 
 
 class Watched(Protocol):
@@ -72,6 +81,9 @@ class Watched(Protocol):
 
     def wait_change(self, seconds: float) -> bool:
         """Wait for a change of the unit; tell whether there was one."""
+
+    def stuck(self, key: str) -> bool:
+        """Return whether K3s is known to keep running without ever reaching the phase of this key."""
 
 
 def wait(
@@ -100,6 +112,8 @@ def wait(
                 return Died(phase.name, state)
             if (missing := phase.missing()) is None:
                 break
+            if manager.stuck(phase.key):
+                return Stuck(phase.name, missing, clock() - begun)
             left = begun + seconds - clock()
             if phase.looked is not None and not phase.looked():
                 left += FIRST_LOOK

@@ -15,6 +15,7 @@ from k3s_rootless.journal import diagnosis, exits, reader
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.preflight.checks import CHECKS
+from k3s_rootless.service import phases
 from tests.journal import failures_page
 from tests.patience import PATIENCE
 
@@ -63,6 +64,21 @@ def test_each_entry_says_why_and_who_mends_it(failure: Failure) -> None:
     assert failure.remedy.text
     assert failure.signs or failure.told_by in IDS
     assert failure.signs == () or not failure.told_by
+
+
+def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:
+    waiting = {failure.id: failure.waits for failure in CATALOGUE if failure.waits}
+
+    assert {"datastore-damaged", "snapshotter-fuse"} == waiting.keys()
+    assert set(waiting.values()) <= set(phases.KEYS)
+
+
+def test_the_remedy_for_the_socket_of_containerd_enters_the_pid_namespace_and_names_the_data_directory() -> None:
+    """Without these, a real K3s v1.36.3 unpacks itself into the namespace, and then does not find its own program."""
+    (command,) = next(failure.remedy.commands for failure in CATALOGUE if failure.id == "containerd-socket")
+
+    assert command.startswith("K3S_DATA_DIR=~/.rancher/k3s nsenter ")
+    assert " -m -n -p -t " in command
 
 
 def test_ids_are_unique() -> None:

@@ -128,6 +128,117 @@ def test_a_crash_is_told_by_its_first_line() -> None:
     assert (found.id, found.title) == ("panic", "K3s crashed: panic: runtime error: index out of range")
 
 
+CRASH = [
+    "panic: runtime error: invalid memory address or nil pointer dereference [recovered]",
+    "\tpanic: runtime error: invalid memory address or nil pointer dereference",
+    "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
+    "",
+    "goroutine 4242 [running]:",
+    "k8s.io/apimachinery/pkg/util/runtime.handleCrash({0x67d, 0xa}, {0x5a3, 0xb1}, {0x0, 0x0, 0x0})",
+    "\t/go/pkg/mod/k8s.io/apimachinery/pkg/util/runtime/runtime.go:89 +0xee",
+    "panic({0x5a3c1c0?, 0xb1d2f40?})",
+    "\t/usr/local/go/src/runtime/panic.go:792 +0x132",
+    "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get(0xc0041c2a00)",
+    "\t/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264 +0x5d",
+    "main.main()",
+    "\t/src/main.go:7",
+    "created by net/http.(*Server).Serve in goroutine 912",
+    "\t/usr/local/go/src/net/http/server.go:3454 +0x485",
+    "",
+    "goroutine 1 [select]:",
+    "k8s.io/other.Wait(0x1)",
+    "\t/other.go:1 +0x1",
+]
+FRAMES = (
+    "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get (/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264)",
+    "main.main (/src/main.go:7)",
+)
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["a line each", "in one entry"])
+def test_a_crash_is_told_with_the_first_frames_of_the_goroutine_that_crashed(*, apart: bool) -> None:
+    lines = CRASH if apart else ["\n".join(CRASH)]
+
+    found = diagnosis.first_cause(Entry(None, line) for line in ["x", *lines])
+
+    assert found is not None
+    assert ("panic", FRAMES) == (found.id, found.frames)
+
+
+def test_what_others_write_into_a_crash_is_left_out_of_its_frames() -> None:
+    noise = 'E1127 07:04:16.958447      34 controller.go:1] "x (y)"'
+    mixed = [part for line in CRASH for part in (line, noise)]
+
+    found = diagnosis.first_cause(Entry(None, line) for line in mixed)
+
+    assert found is not None
+    assert set(found.frames) <= set(FRAMES)
+
+
+def test_of_a_crash_without_frames_little_is_read() -> None:
+    read = 0
+
+    def journal() -> Any:
+        nonlocal read
+        for message in (CRASH[0], *("noise",) * 5000):
+            read += 1
+            yield Entry(None, message)
+
+    found = diagnosis.first_cause(journal())
+
+    assert found is not None
+    assert () == found.frames
+    assert read < 500
+
+
+def test_of_a_deep_crash_five_frames_are_told() -> None:
+    deep = [line for number in range(50) for line in (f"main.f{number}(0x1)", f"\t/src/main.go:{number} +0x1")]
+
+    found = diagnosis.first_cause(Entry(None, line) for line in ["panic: x", "goroutine 1 [running]:", *deep])
+
+    assert found is not None
+    assert [f"main.f{number} (/src/main.go:{number})" for number in range(5)] == list(found.frames)
+
+
+def test_a_failure_behind_many_later_starts_is_remembered() -> None:
+    lines = [(0, FATAL), *((number, "Starting k3s") for number in range(1, 40))]
+
+    story = diagnosis.last_start(Entry(None, message, invocation=f"{start:032x}") for start, message in lines)
+
+    assert story.cause is not None
+    assert ("cgroup-controller", True, f"{0:032x}") == (story.cause.id, story.cause.earlier, story.invocation)
+
+
+def test_of_many_failures_behind_later_starts_the_last_is_remembered() -> None:
+    lines = [(0, FATAL), (1, 'level=fatal msg="the last"'), *((number, "Starting k3s") for number in range(2, 40))]
+
+    story = diagnosis.last_start(Entry(None, message, invocation=f"{start:032x}") for start, message in lines)
+
+    assert story.cause is not None
+    assert "the last" == story.cause.title
+
+
+UP = 'time="x" level=info msg="k3s is up and running"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "earlier", "recovered"),
+    [
+        ([("a", FATAL)], False, None),
+        ([("a", "x"), ("b", FATAL)], False, None),
+        ([("a", FATAL), ("b", UP)], True, True),
+        ([("a", FATAL), ("b", "x"), ("c", UP)], True, False),
+    ],
+)
+def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_the_next(
+    lines: list[tuple[str, str]], *, earlier: bool, recovered: bool | None
+) -> None:
+    story = diagnosis.last_start(Entry(None, message, invocation=start * 32) for start, message in lines)
+
+    assert story.cause is not None
+    assert (earlier, recovered) == (story.cause.earlier, story.recovered)
+
+
 def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
     """K3s is being restarted: the newest start has had no time to die."""
     lines = [("a", FATAL), ("b", 'level=fatal msg="something new"'), ("c", "Starting k3s"), ("b", "Stopped")]

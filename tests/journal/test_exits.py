@@ -35,7 +35,7 @@ def test_each_status_is_a_cause_with_a_remedy(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "expected"),
-    [(0, 0, "start-limit"), (1, 1, "start-limit"), (2, 15, "start-limit"), (1, 203, "exec-failed"), (2, 9, "killed-by-memory")],
+    [(0, 0, "start-limit"), (1, 1, "start-limit"), (2, 15, "start-limit"), (1, 203, "exec-failed"), (2, 9, "killed")],
 )
 def test_a_start_limit_is_told_where_the_last_death_tells_no_more(code: int, status: int, expected: str) -> None:
     found = verdict.of_ending(Ending("loaded", "failed", "failed", "start-limit-hit", code=code, status=status))

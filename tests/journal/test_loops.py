@@ -59,3 +59,10 @@ def test_no_clock_makes_a_negative_period(said: list[float], restarts: int) -> N
 
     assert found is None or found.period is None or found.period > 0
     assert found is None or found.count >= len(said)
+
+
+@pytest.mark.parametrize(("seconds", "period", "past"), [(59, None, False), (61, None, True), (61, 30, False), (91, 30, True)])
+def test_a_k3s_that_has_lived_much_longer_since_has_left_its_deaths_behind(
+    seconds: float, period: float | None, *, past: bool
+) -> None:
+    assert past is loops.is_past(seconds, period)

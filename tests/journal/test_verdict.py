@@ -38,7 +38,7 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
         (replace(FAILED, status=218), "exit-capabilities", "218/CAPABILITIES"),
         (replace(FAILED, status=219), "exit-cgroup", "219/CGROUP"),
         (replace(FAILED, status=226), "exit-namespace", "226/NAMESPACE"),
-        (replace(FAILED, code=2, status=9, result="signal"), "killed-by-memory", "SIGKILL"),
+        (replace(FAILED, code=2, status=9, result="signal"), "killed", "SIGKILL"),
         (replace(FAILED, code=2, status=9, result="oom-kill"), "killed-by-memory", "the memory ran out"),
         (replace(FAILED, code=3, status=6, result="core-dump"), "signal", "signal 6"),
         (replace(FAILED, result="timeout"), "timeout", "longer than systemd allows"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.life.conftest import UNIT, Tool
-from tests.machine import HOME, K3S, Completed, Machine
+from tests.machine import HOME, K3S, USER, Completed, Machine
 
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "10-test.conf"
 QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
@@ -134,6 +134,10 @@ SUBUID = "cp /etc/subuid /etc/subuid.kept"
 SUBIDS_BACK = "cp /etc/subuid.kept /etc/subuid; echo alice:100000:65536 > /etc/subgid"
 CONFIG = "/etc/rancher/k3s/config.yaml"
 SERVER = f"ExecStart=\nExecStart={K3S} server --rootless --snapshotter=fuse-overlayfs"
+DATA = HOME / ".rancher/k3s"
+STATE = DATA / "server/db/state.db"
+KUBE = HOME / ".kube"
+NO_TASKS = "child died: executing [[ip link set tap0 up]]: fork/exec /usr/sbin/ip: resource temporarily unavailable"
 NO_PACKAGES = "the machine has nowhere to install a package from"
 CASES = (
     Case(
@@ -403,7 +407,88 @@ CASES = (
         "unit.state",
         apart=True,
     ),
-    Case("killed-by-memory", "K3s is killed with SIGKILL", nothing, no_drop_in, "administrator", words="SIGKILL"),
+    Case("killed", "K3s is killed with SIGKILL", nothing, no_drop_in, "user", words="SIGKILL"),
+    Case(
+        "datastore-damaged",
+        "server/db/state.db was overwritten",
+        user(f"head -c 8192 /dev/urandom > {STATE}"),
+        root(f"rm -rf {STATE}* {DATA}/server/db.damaged-*"),
+        "user",
+        words="file is not a database",
+        waits_for="Failed to ping database connection",
+        machines=LAB,
+    ),
+    Case(
+        "extraction-damaged",
+        "K3s dies with the words of a download that was cut off, and k3s is replaced",
+        both(root(f"rm -rf {DATA}/data"), order(damaged=True)),
+        order(),
+        "user",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "kubeconfig-unwritable",
+        "~/.kube belongs to root",
+        root(f"chown -R root: {KUBE}"),
+        root(f"chown -R {USER}: {KUBE}"),
+        "administrator",
+        words=f"{KUBE}/k3s.yaml: permission denied",
+        seen=f"{KUBE} belongs to uid 0, which this user cannot write",
+        machines=LAB,
+    ),
+    Case(
+        "kubeconfig-unwritable",
+        "~/.kube/k3s.yaml belongs to root",
+        root(f"chown root: {KUBE}/k3s.yaml"),
+        root(f"chown -R {USER}: {KUBE}; rm -f {KUBE}/k3s.yaml.old"),
+        "user",
+        seen=f"{KUBE}/k3s.yaml belongs to uid 0",
+        machines=LAB,
+    ),
+    Case(
+        "data-readonly",
+        "the data directory is mounted read-only",
+        root(f"mount --bind {DATA} {DATA}", f"mount -o remount,bind,ro {DATA}"),
+        root(f"umount --lazy {DATA}"),
+        "administrator",
+        "storage.mount",
+        words="is mounted read-only",
+        machines=LAB,
+    ),
+    Case(
+        # The lab's host keeps the controllers on cgroup v1: the limit is systemd's, the kill is played.
+        "unit-memory-limit",
+        "a drop-in sets MemoryMax=200M, and K3s is killed",
+        both(drop_in("MemoryMax=200M"), order(die={"after": 0.2, "signal": 9})),
+        both(no_drop_in, order()),
+        "user",
+        words="MemoryMax=200M",
+        seen="MemoryMax=200M is set in",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "unit-tasks-limit",
+        "a drop-in sets TasksMax=24, and K3s dies with the words of that",
+        both(drop_in("TasksMax=24"), dies(NO_TASKS, where="parent")),
+        both(no_drop_in, order()),
+        "user",
+        words="TasksMax=24",
+        seen="TasksMax=24 is set in",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "unit-open-files-limit",
+        "a drop-in sets LimitNOFILE=64",
+        drop_in("LimitNOFILE=64"),
+        no_drop_in,
+        "user",
+        words="LimitNOFILE=64",
+        seen="LimitNOFILE=64 is set in",
+        machines=LAB,
+    ),
     Case(
         # Really lacking where it can be: see test_controllers_that_are_not_delegated_are_told_until_they_are.
         "cgroup-controller",
@@ -423,7 +508,7 @@ def start(tool: Tool, case: Case) -> None:
     machine = tool.machine
     machine.user("sh", "-c", f"systemctl --user stop {UNIT.name}; systemctl --user reset-failed {UNIT.name}")
     case.breaks(tool)
-    kill = f"; systemctl --user kill --signal=KILL {UNIT.name}" if case.id == "killed-by-memory" else ""
+    kill = f"; systemctl --user kill --signal=KILL {UNIT.name}" if case.id == "killed" else ""
     machine.user("sh", "-c", f"systemctl --user start {UNIT.name}{kill}")
     show = f"systemctl --user show -P SubState -P Result -P LoadState {UNIT.name} | tr '\\n' ' '"
     waits = "false"

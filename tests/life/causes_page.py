@@ -20,6 +20,7 @@ Each was brought about for real on a K3s that was ready, in a lab and in a virtu
 tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose` was asked once and had to name it, its remedy was
 followed, and then K3s had to be ready and `diagnose` content. *As printed*: the commands of the remedy were pasted into a shell
 as they stand, those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
+*Not run*: the cause has changed since it was last run on this machine.
 
 Made from a run by `python -m tests.life.causes_page`; a test holds the list to the causes that there are. What the ids mean:
 [failures.md](../reference/failures.md). Controllers that are not delegated, with both remedies one after the other, are a
@@ -29,6 +30,8 @@ test of their own in the virtual machine.
 |---|---|---|---|---|---|---|
 """
 Told = dict[str, str]
+NOT_RUN = "not run"
+"""In the cell of a machine on which a cause could be tried, and was not since it changed."""
 
 
 def main(words: list[str]) -> None:
@@ -70,7 +73,7 @@ def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:
 def row(case: Case, told: Told) -> str:
     """Write one row; what was not tried on a machine has none of its cells filled."""
     remedy = case.by_hand or "as printed"
-    seen = [told.get(name, "") if name in case.machines else "" for name in ("lab", "vm")]
+    seen = [told.get(name) or NOT_RUN if name in case.machines else "" for name in ("lab", "vm")]
     cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, *seen)
     return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |\n"
 

@@ -23,7 +23,7 @@ _HEAD = """# Starts that fail
 Each way to fail a start that the tests bring about for real: with what `up` ends, the first cause that it names (the `cause`
 of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own word, by
 the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused before it
-began, or goes on.
+began, or goes on. *Not run*: the expected end has changed since this way was last run on this machine.
 
 Made from a run by `python -m tests.life.failed_starts_page`; a test holds the lists to the ways that there are. CI brings about
 all of the lab's and some of the virtual machine's, and asserts that the median of the lab stays below 250 ms.
@@ -81,10 +81,15 @@ def found(name: str, ids: Collection[str]) -> dict[str, str]:
 
 def section(name: str, rows: Mapping[str, str]) -> str:
     """Write a machine's part of the page, the rows in the order of its ways."""
-    text = "".join(rows.get(way.id, "") for way in ways(name))
+    text = "".join(rows.get(way.id) or not_run(way) for way in ways(name))
     late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
     median = f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)} deaths.\n" if late else ""
     return _SECTIONS[name] + _TABLE + text + median
+
+
+def not_run(way: Way) -> str:
+    """Write the row of a way that changed, and that was not brought about on this machine since."""
+    return f"| `{way.id}` | {way.what.replace('|', ' ')} | not run |  |  |  |\n"
 
 
 def row(way: Way, found: Run) -> str:

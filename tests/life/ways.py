@@ -27,10 +27,12 @@ _PATIENCE = {"lab": 1, "vm": 5}
 """How much slower a machine may be, for starts that are to run out of time: the virtual one may be emulated."""
 _EXITED = "Main process exited"
 _STOPS = "Stopping "
-_WAITS = {"snapshotter-fuse": "node"}
-"""What K3s waits for without end, and the phase that is never reached."""
+_WAITS = {"snapshotter-fuse": "node", "datastore-damaged": "port"}
+"""What K3s waits for without end, and the phase that is never reached: its journal says so long before the time is up."""
 
 
+_BY_CHECK = {"data-readonly": "user"}
+"""Who can do what `check` proposes, where that is not who can do what `diagnose` proposes."""
 GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
 """All that `check` asks, by groups: with all of them ignored, a start goes on to fail."""
 
@@ -142,10 +144,9 @@ def _known() -> Iterator[Way]:
             case.breaks,
             case.undo,
             4 if waits else 1,
-            None if waits else case.id,
+            case.id,
             waits,
             None if waits else _EXITED,
-            timeout="4s" if waits else "60s",
             machines=case.machines,
         )
 
@@ -169,7 +170,7 @@ _OWN = (
         order(),
         nothing,
         1,
-        "killed-by-memory",
+        "killed",
         "port",
         during=systemctl("kill", "--signal=KILL"),
     ),
@@ -179,7 +180,7 @@ _OWN = (
         order(node_ready=False),
         order(),
         1,
-        "killed-by-memory",
+        "killed",
         during=both(reexecute, systemctl("kill", "--signal=KILL")),
     ),
     Way("stopped", "somebody stops it while it starts", order(), nothing, 1, "stopped", truth=_STOPS, during=systemctl("stop")),
@@ -219,7 +220,7 @@ _OWN = (
         order(hang_api=True),
         order(),
         1,
-        "killed-by-memory",
+        "killed",
         "api",
         during=systemctl("kill", "--signal=KILL"),
         at="kubeconfig",
@@ -263,7 +264,7 @@ def _refused() -> Iterator[Way]:
     # What `check` sees before the start, when nobody asks to ignore it.
     for case in CASES:
         if not case.apart and case.check in _FATAL and case.relents is nothing and not _played(case):
-            code = {"administrator": 6, "user": 5}[case.mender]
+            code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.mender)]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
             yield Way(f"before-{case.id}", what, case.breaks, case.undo, code, truth=None, ignore=(), machines=case.machines)
     what = "the same, and nobody asks to ignore what `check` sees: cgroup-controller"

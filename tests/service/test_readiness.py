@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.readiness import FIRST_LOOK, LONGEST_PAUSE, Died, OutOfTime, Phase, Ready, first_missing, wait
+from k3s_rootless.service.readiness import (
+    FIRST_LOOK,
+    LONGEST_PAUSE,
+    Died,
+    Outcome,
+    OutOfTime,
+    Phase,
+    Ready,
+    Stuck,
+    first_missing,
+    wait,
+)
 
 RUNNING = UnitState(UNIT, "loaded", "active", "running", invocation="one")
 ENDS = {
@@ -28,6 +39,7 @@ class Unit:
 
     now: float = 0.0
     dies: float = float("inf")
+    sticks: float = float("inf")
     end: UnitState = ENDS["failed"]
     signals: bool = True
     longest: float = 0.0
@@ -47,6 +59,9 @@ class Unit:
         self.now += seconds
         return False
 
+    def stuck(self, key: str) -> bool:
+        return self.now >= self.sticks and key == "kubeconfig"
+
     def after(self, seconds: float, *, takes: float = 0.0) -> Callable[[], str | None]:
         def missing() -> str | None:
             self.now += takes
@@ -55,7 +70,7 @@ class Unit:
         return missing
 
 
-def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Ready | Died | OutOfTime:
+def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Outcome:
     def reached(phase: Phase, after: float) -> None:
         assert after >= 0
         unit.reached.append(phase.name)
@@ -64,7 +79,7 @@ def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Ready | Died | 
 
 
 def three(unit: Unit) -> Iterator[Phase]:
-    return (Phase(name, unit.after(at)) for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0)))
+    return (Phase(name, unit.after(at), name) for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0)))
 
 
 def unlooked(unit: Unit, name: str, takes: float) -> Phase:
@@ -143,6 +158,21 @@ def test_a_death_after_the_last_phase_is_no_yes() -> None:
     unit = Unit(dies=5.0)
 
     assert followed(unit, Phase("node", unit.after(0, takes=6))) == Died("node", ENDS["failed"])
+
+
+def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in() -> None:
+    unit = Unit(sticks=0.0)
+
+    outcome = followed(unit, *three(unit))
+
+    assert isinstance(outcome, Stuck)
+    assert ("kubeconfig", "not before 2.0", ["socket"]) == (outcome.phase, outcome.missing, unit.reached)
+
+
+def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
+    unit = Unit(dies=1.5, sticks=1.5)
+
+    assert Died("kubeconfig", ENDS["failed"]) == followed(unit, *three(unit))
 
 
 def test_time_that_is_up_is_told_with_what_is_missing() -> None:

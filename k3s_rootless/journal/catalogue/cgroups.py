@@ -158,6 +158,25 @@ FAILURES = (
             sign("Failed to set sysctl", r"Failed to set sysctl: open /proc/sys/net/netfilter/nf_conntrack_"),
             sign("with --selinux", r"k3s has not been started with --selinux"),
             sign("rootless API socket", r"Waiting for rootless API socket"),
+            sign("/oom_score_adj: ", r"write /proc/\w{1,10}/oom_score_adj: permission denied"),
+            sign("/usr/libexec/kubernetes: ", r"mkdir /usr/libexec/kubernetes: permission denied"),
+            sign("exiting analyzeLines", r"exiting analyzeLines\. OOM events will not be reported"),
+        ),
+        weight=Weight.BENIGN,
+    ),
+    Failure(
+        "start-noise",
+        "a line that is usual in a start that succeeds",
+        "K3s's own servers answer late in a slow start, and it does without modules that nftables has taken the place of",
+        user("nothing needs to be done"),
+        (
+            # No packet of these leaves the loopback device: they are no sign of a wrong MTU.
+            sign(
+                "TLS handshake timeout",
+                r"https://(?:127\.0\.0\.1|localhost|\[::1\]):\d{1,5}/\S{0,600}?: net/http: TLS handshake timeout",
+            ),
+            # `check kernel` asks for the modules that K3s does need.
+            sign("with modprobe", r"module (?:ip_vs|iptable_nat|iptable_filter|nft-expr-counter)\w{0,16} with modprobe"),
         ),
         weight=Weight.BENIGN,
     ),

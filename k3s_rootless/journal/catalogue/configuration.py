@@ -65,6 +65,51 @@ FAILURES = (
         ),
     ),
     Failure(
+        "datastore-damaged",
+        "K3s cannot read its datastore: {why}",
+        "the SQLite file server/db/state.db is damaged; K3s tries to open it again every second, without end, while its "
+        "unit stays active",
+        user(
+            "put a good copy of state.db in its place, without its state.db-wal and state.db-shm; without a copy, these "
+            "commands keep the damaged files, and K3s starts with an empty cluster",
+            "systemctl --user stop k3s-rootless.service",
+            "mv ~/.rancher/k3s/server/db ~/.rancher/k3s/server/db.damaged-$(date +%s)",
+            "k3s-rootless up",
+        ),
+        (
+            sign(
+                "Failed to ping database connection",
+                r"Failed to ping database connection: (?P<why>file is not a database|database disk image is malformed)",
+            ),
+            sign(
+                "disk image is malformed",
+                r"(?P<why>database disk image is malformed)",
+                weight=Weight.SURVIVED,
+            ),
+        ),
+        waits="port",
+    ),
+    Failure(
+        "kubeconfig-unwritable",
+        "K3s cannot write its kubeconfig {path}: {why}",
+        "K3s writes this file at each start, and exits if it cannot; a kubectl that was run with sudo can leave files of root",
+        user(
+            "look at the owner and the mode of the directory and of the file, and make them yours to write",
+            "ls -ld ~/.kube ~/.kube/k3s.yaml",
+        ),
+        (
+            sign(
+                "Failed to generate kubeconfig",
+                r'Failed to generate kubeconfig: (?:open|mkdir) (?P<path>[^"]{1,300}?): (?P<why>[\w ]{1,60})"?$',
+            ),
+            sign(
+                "/.kube/k3s.yaml: ",
+                r"open (?P<path>/[^:\"]{0,300}/\.kube/k3s\.yaml): "
+                r"(?P<why>permission denied|read-only file system|is a directory)",
+            ),
+        ),
+    ),
+    Failure(
         "datastore-token",
         "the datastore belongs to another token, or to another node",
         "K3S_TOKEN or the host's name changed, or another release was skipped",
@@ -113,14 +158,19 @@ FAILURES = (
         "containerd's socket is not where a client looked for it",
         "in rootless K3s it is in the child's namespace, and at $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
         user(
-            "enter the namespace of K3s first",
-            "nsenter -U --preserve-credentials -m -n -t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
+            "run the client in the namespaces of K3s; there, k3s needs the PID namespace and K3s's data directory as well",
+            "K3S_DATA_DIR=~/.rancher/k3s nsenter -U --preserve-credentials -m -n -p "
+            "-t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
         ),
         (
             # K3s names the socket itself, and waits for it: in each start, also in one that succeeds.
-            sign("k3s/containerd/containerd.sock", r'msg="(Running|Waiting for) containerd\b', weight=Weight.BENIGN),
+            sign(
+                "k3s/containerd/containerd.sock",
+                r'msg="(Running|Waiting for) containerd\b(?!.{0,600}too many open files)',
+                weight=Weight.BENIGN,
+            ),
             sign("k3s/containerd/containerd.sock", r'msg="Running kubelet ', weight=Weight.BENIGN),
-            sign("k3s/containerd/containerd.sock", r"/run/k3s/containerd/containerd\.sock"),
+            sign("k3s/containerd/containerd.sock", r"/run/k3s/containerd/containerd\.sock(?!.{0,100}too many open)"),
         ),
         weight=Weight.NOTE,
     ),

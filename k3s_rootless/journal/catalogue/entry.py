@@ -50,7 +50,9 @@ class Failure:
     """One way to fail.
 
     `id` is stable; `check` is the id, or a group of ids, of the check that asks the host about the same trouble, empty where
-    none does. `told_by` names the entry whose words are the same: only the host tells the two apart.
+    none does. `told_by` names the entry whose words are the same: only the host tells the two apart. `waits` is
+    for a failure of which K3s does not exit, but tries again without end: the key of the phase that it then never reaches
+    (service.phases).
     """
 
     id: str
@@ -61,6 +63,7 @@ class Failure:
     weight: Weight = Weight.FATAL
     check: str = ""
     told_by: str = ""
+    waits: str = ""
 
 
 def sign(literal: str, pattern: str, title: str = "", *, check: str = "", weight: Weight | None = None) -> Sign:

@@ -91,7 +91,7 @@ FAILURES = (
             "sudo systemctl restart systemd-modules-load",
         ),
         (
-            sign("with modprobe", r"module (?!ip_vs)(?P<it>[\w-]{1,64})", "K3s cannot load {it} itself", weight=Weight.NOTE),
+            sign("with modprobe", r"module (?P<it>[\w-]{1,64})", "K3s cannot load {it} itself", weight=Weight.NOTE),
             sign("bridge-nf-call", r"/proc/sys/net/bridge/bridge-nf-call-ip6?tables: no such file", weight=Weight.NOTE),
             sign("could not insert", r"could not insert '\w{1,64}': Operation not permitted", weight=Weight.NOTE),
             sign(

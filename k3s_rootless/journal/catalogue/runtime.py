@@ -25,14 +25,45 @@ FAILURES = (
             sign("inotify_init", r"inotify_init: too many open files"),
             sign("fsnotify watcher", r"failed to create fsnotify watcher: too many open files"),
             sign("directory watch", r"Failed to allocate directory watch: Too many open files"),
-            sign(
-                "resource temporarily unavailable",
-                r"fork/exec \S{1,300}?: resource temporarily unavailable",
-                "a limit of this user is reached: processes",
-            ),
         ),
         weight=Weight.SURVIVED,
         check="sysctl.inotify_instances",
+    ),
+    Failure(
+        "unit-tasks-limit",
+        "K3s cannot create a process or a thread: a limit on tasks is reached",
+        "TasksMax= of the unit or of a slice above it, or LimitNPROC=, is too low; K3s and its Pods need some hundreds of "
+        "tasks, and K3s's own unit sets no limit",
+        user(
+            "see which of these limits is low, and raise that one",
+            "systemctl --user show k3s-rootless.service -p TasksMax -p LimitNPROC -p DropInPaths",
+            "k3s-rootless check host.tasks",
+        ),
+        (
+            sign("resource temporarily unavailable", r"fork/exec \S{1,300}?: resource temporarily unavailable"),
+            sign("failed to create new OS thread", r"runtime: failed to create new OS thread", weight=Weight.FATAL),
+            sign("pthread_create failed", r"pthread_create failed: Resource temporarily unavailable", weight=Weight.FATAL),
+        ),
+        weight=Weight.SURVIVED,
+        check="host.tasks",
+    ),
+    Failure(
+        "unit-open-files-limit",
+        "K3s cannot open another file or socket: its limit on open files is reached",
+        "LimitNOFILE= of the unit, or the limit of the user manager above it, is too low; K3s's own unit sets no limit",
+        user(
+            "see which of these limits is low, and raise that one",
+            "systemctl --user show k3s-rootless.service -p LimitNOFILE -p DropInPaths",
+            "k3s-rootless check host.files",
+        ),
+        (
+            sign(
+                "too many open files",
+                r"(?:\b(?:open|dial|socket|accept4?|pipe2?|dup3?|fork/exec|epoll_create1)\b).{0,600}?: too many open files",
+            ),
+        ),
+        weight=Weight.SURVIVED,
+        check="host.files",
     ),
     Failure(
         "selinux",

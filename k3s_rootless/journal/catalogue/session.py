@@ -128,16 +128,42 @@ FAILURES = (
         "K3s was killed: the memory ran out",
         "systemd-oomd or the kernel ended it under memory pressure; idle it needs 500 to 800 MiB",
         administrator(
-            "give the host more memory or swap, or K3s less to do (k3s-rootless config set disable traefik metrics-server)",
+            "if the unit has a MemoryMax=, raise that limit; otherwise give the host more memory or swap, or K3s less to do "
+            "(k3s-rootless config set disable traefik metrics-server)",
             *drop_in("ManagedOOMPreference=avoid"),
             RESTART,
         ),
         (
             sign("systemd-oomd killed", r"systemd-oomd killed \d+ process"),
             sign("Memory pressure for", r"Memory pressure for \S{0,200}?user@\d+\.service", weight=Weight.SURVIVED),
-            sign("by the OOM killer", r"has been killed by the OOM killer"),
-            sign("code=killed", r"code=killed, status=9/KILL", "K3s was killed with SIGKILL"),
+            # systemd also writes this for a Pod at its own limit: journal.diagnosis looks for the death of K3s beside it.
+            sign(
+                "by the OOM killer",
+                r"has been killed by the OOM killer",
+                "the kernel killed a process of K3s or of a Pod: the memory ran out",
+                weight=Weight.SURVIVED,
+            ),
         ),
+    ),
+    Failure(
+        "unit-memory-limit",
+        "the memory limit of K3s's unit is too low: {limit}",
+        "the kernel kills a process of the unit when the unit reaches its limit; K3s needs 500 to 800 MiB without any Pod, "
+        "however much memory the host has",
+        user("raise the limit", "k3s-rootless config set MemoryMax 2G", RESTART),
+        (),
+        told_by="killed-by-memory",
+    ),
+    Failure(
+        "killed",
+        "K3s was killed with SIGKILL, and nothing shows who did it",
+        "a person or a program sent SIGKILL, or the kernel did when the memory ran out, which its own log says",
+        user(
+            "look for `Out of memory` in the kernel's log, which an administrator can read, and start K3s again",
+            "journalctl --dmesg --grep='Out of memory' --lines=5",
+            "k3s-rootless up",
+        ),
+        (sign("code=killed", r"code=killed, status=9/KILL"),),
     ),
     Failure(
         "left-behind",

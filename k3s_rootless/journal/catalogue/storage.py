@@ -45,6 +45,7 @@ FAILURES = (
             ),
         ),
         check="snapshotter.mount_fuse3",
+        waits="node",
     ),
     Failure(
         "snapshotter-overlay",
@@ -84,9 +85,51 @@ FAILURES = (
         check="storage.type",
     ),
     Failure(
+        "data-readonly",
+        "{path} cannot be written: its file system is mounted read-only",
+        "/etc/fstab mounts it so, or the kernel did after errors of the disk, which its log names",
+        administrator(
+            "look for errors of the disk in the kernel's log; if there are none, mount the file system read-write",
+            "sudo dmesg --level=err,warn | tail",
+            'sudo mount -o remount,rw "$(findmnt --noheadings --output TARGET --target ~/.rancher/k3s | tail -1)"',
+            "k3s-rootless up",
+        ),
+        (
+            sign(
+                ": read-only file system",
+                r'level=fatal msg="[^"]{0,600}?(?P<path>/(?!sys/|proc/)[^\s:"]{1,300}): read-only file system',
+            ),
+            sign(
+                "extracting data: ",
+                r"extracting data: read-only file system",
+                "the data directory cannot be written: its file system is mounted read-only",
+            ),
+            sign(
+                "attempt to write a readonly database",
+                r"attempt to write a readonly database",
+                "the datastore of K3s cannot be written",
+                weight=Weight.SURVIVED,
+            ),
+        ),
+        check="storage.mount",
+    ),
+    Failure(
+        "extraction-damaged",
+        "the k3s program is damaged: what it unpacks does not match its own checksums",
+        "its download was cut off or changed, or the disk loses data",
+        user(
+            "download this release of k3s again, compare its checksum with the sha256sum file of the release, and put it "
+            "in the place of the damaged one",
+            'sha256sum "$(command -v k3s)"',
+            "rm -rf ~/.rancher/k3s/data/*-tmp",
+            "k3s-rootless up",
+        ),
+        (sign("failed to verify directory", r"failed to verify directory (?P<path>[^\"]{1,400})"),),
+    ),
+    Failure(
         "noexec",
         "programs cannot be run from the data directory",
-        "K3s unpacks its programs there; the file system is mounted noexec, or it cannot be written",
+        "K3s unpacks its programs there; the file system is mounted noexec, or K3s may not write there",
         elsewhere("put the data where you may write and run programs"),
         (
             sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
@@ -94,7 +137,7 @@ FAILURES = (
             sign('"k3s-server', r'exec: "k3s-\w{1,32}": executable file not found in \$PATH'),
             sign(
                 "extracting data: ",
-                r"extracting data: (read-only file system|no such file or directory)",
+                r"extracting data: no such file or directory",
                 "the data directory cannot be written",
             ),
             sign(

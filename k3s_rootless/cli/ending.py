@@ -1,0 +1,57 @@
+"""How the unit stands and how its last process ended, for the judge of the journal, with the limits that files of it set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.journal.facts import Ending, Limit
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.facts import UnitState
+
+
+def of(state: UnitState, period: float | None = None) -> Ending:
+    """Return what the journal's judge needs to know of the unit; `period` is the time between two restarts, in seconds."""
+    return Ending(
+        load_state=state.load_state,
+        active_state=state.active_state,
+        sub_state=state.sub_state,
+        result=state.result,
+        load_error=state.load_error,
+        code=state.exit_code,
+        status=state.exit_status,
+        restarts=state.restarts,
+        period=period,
+        needs_reload=state.needs_reload,
+        delegate=state.delegate,
+        drop_ins=tuple(map(str, state.drop_ins)),
+        changed=state.changed,
+        memory_peak=state.memory_peak,
+        limits=_limits(state),
+    )
+
+
+def _limits(state: UnitState) -> tuple[Limit, ...]:
+    from k3s_rootless.journal import limits
+
+    low = limits.relevant(state.limits)
+    if not low:
+        return ()
+    from k3s_rootless.service import dropin, files
+    from k3s_rootless.service.limits import LIMITS
+
+    paths = [path for path in (state.fragment, *state.drop_ins) if path is not None]
+    texts = {str(path): files.or_problem(path).text or "" for path in paths}
+    found = [(name, value, limits.found_in(name, texts)) for name, value in low]
+    return tuple(
+        Limit(
+            name,
+            value,
+            file,
+            writable=os.access(file, os.W_OK),
+            ours=name in LIMITS and dropin.is_ours(Path(file).name),
+        )
+        for name, value, file in found
+    )

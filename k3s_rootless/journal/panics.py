@@ -1,0 +1,56 @@
+"""Finds where a Go program panicked: the first frames of the goroutine that did, among the lines of its dump.
+
+Go prints that goroutine first. A frame has two lines: the function with its arguments, then file and line after a tab
+(runtime.Stack; Go 1.16 to 1.25).
+"""
+
+from __future__ import annotations
+
+import re
+
+from k3s_rootless.printable import printable
+
+MOST_FRAMES = 5
+_MOST_LINES = 200
+"""Lines that are looked at: what other goroutines write meanwhile stands between them."""
+_LONGEST = 300
+_GOROUTINE = re.compile(r"goroutine \d{1,20} \[")
+_PLACE = re.compile(r"\s{0,8}(?P<place>/[^\t]{1,400}?:\d{1,8})(?: \+0x[0-9a-f]{1,16})?\s{0,4}")
+_ABOUT_THE_PANIC = ("panic", "runtime.", "runtime/", "k8s.io/apimachinery/pkg/util/runtime.")
+"""Functions by which Go and Kubernetes handle a panic: their callers panicked."""
+
+
+class Frames:
+    """The frames, heard line by line after the line that says `panic:`; bounded in lines and in characters."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._function = ""
+        self._inside = False
+        self._lines = 0
+        self._over = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether no further line can add a frame."""
+        return self._over or len(self.found) >= MOST_FRAMES or self._lines >= _MOST_LINES
+
+    def hear(self, line: str) -> None:
+        """Take in the next line."""
+        if self.complete:
+            return
+        self._lines += 1
+        if _GOROUTINE.match(line):
+            self._over = self._inside
+            self._inside = True
+        elif self._inside:
+            self._frame(line)
+
+    def _frame(self, line: str) -> None:
+        place = _PLACE.fullmatch(line)
+        if place is None:
+            self._function = line.rpartition("(")[0] if line.endswith(")") else ""
+            return
+        function, self._function = self._function, ""
+        if function and not function.startswith(_ABOUT_THE_PANIC):
+            self.found.append(printable(f"{function} ({place['place']})", _LONGEST))

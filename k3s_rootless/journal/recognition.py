@@ -1,0 +1,146 @@
+"""What one line says: which failure of the catalogue it tells of, and whether K3s died with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight, session
+from k3s_rootless.journal.facts import Cause, Entry
+from k3s_rootless.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]{0,64}[ -/]{0,8}[@-~]")
+# What K3s's parent says when its child ended, and what everything says when everything ends (K3s v1.21 to v1.36). What the
+# child could not do follows "child died: executing", and is no consequence.
+_CONSEQUENCE = re.compile(
+    r"child died(?!: executing)|parsing message from fd \d+: EOF|child exited|exited: exit status \d+|context canceled"
+    r"|signal: (killed|terminated)"
+)
+# logrus into a pipe, logrus on a terminal, rootlesskit's own program, klog, a Go program that dies, and how newer releases of
+# K3s wrap what they die of.
+_QUOTED = r'(?:[^"\\]|\\.)*'
+_FATAL = re.compile(
+    rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'
+    r"|level=fatal msg=(?P<bare>\S+)"
+    rf'|level=error msg="Shutdown request received: (?:\\")?(?P<shutdown>{_QUOTED}?)(?:\\")?"'
+    r"|\bFATA\[\d+\] (?:Error: )?(?P<terminal>.*)"
+    r"|^\[rootlesskit:\w+\s*\] error: (?P<rootlesskit>.*)"
+    r"|^F\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ (?P<klog>.*)"
+    r"|^(?P<go>(?:panic|fatal error): .*)"
+)
+_LITERALS = ("level=fatal", "FATA[", "[rootlesskit:", "Shutdown request received: ")
+_STARTS = ("F", "panic: ", "fatal error: ")
+LONGEST = 4000
+"""Characters of a line that are kept."""
+MOST_LINES = 200
+"""Lines of one message that are looked at."""
+LONGEST_SEARCHED = 16 * 1024
+"""Characters of a line that are looked at: the longest line that K3s dies with names a whole mount, and has 3 KiB."""
+
+
+def recognise(line: str) -> tuple[Failure, Sign, re.Match[str]] | None:
+    """Find the entry of the catalogue that knows a line, as `normal` gives it."""
+    for failure, sign in _SIGNS:
+        if sign.literal in line and (found := sign.pattern.search(line)):
+            return failure, sign, found
+    return None
+
+
+def normal(line: str) -> str:
+    r"""Read `\"` as `"`, which is how logrus writes quotes inside of `msg="…"`."""
+    return line.replace('\\"', '"') if '\\"' in line else line
+
+
+def _signs() -> Iterator[tuple[Failure, Sign]]:
+    for failure in CATALOGUE:
+        for sign in failure.signs:
+            yield failure, sign
+
+
+_ENTRIES = {failure.id: failure for failure in CATALOGUE}
+_SIGNS = tuple(_signs())
+_MANAGERS = frozenset(failure.id for failure in session.FAILURES)
+"""What systemd itself says."""
+
+
+_KILLS = ("signal: killed", "code=killed, status=9/KILL")
+
+
+def plain(message: str) -> str:
+    """Leave out escape sequences."""
+    return _ESCAPE_SEQUENCE.sub("", message) if "\x1b" in message else message
+
+
+def tells_of_kill(entry: Entry, written: str) -> bool:
+    """Return whether a line of systemd, or of K3s's parent process, says that SIGKILL ended K3s itself."""
+    if entry.identifier in {None, "systemd"} and _KILLS[1] in written:
+        return True
+    return _KILLS[0] in written and "level=fatal" in written
+
+
+def killed(entry: Entry) -> Cause:
+    """Return the cause of a start that SIGKILL ended, where no line says who sent it."""
+    line = normal(plain(entry.message.partition("\n")[0][:LONGEST_SEARCHED]))
+    return _of_entry(_ENTRIES["killed"], line, entry)
+
+
+def killed_by_memory(line: Cause) -> Cause:
+    """Return the cause of a start that the OOM killer ended; `line` is the cause that its line alone stands for."""
+    return replace(line, fatal=True, title=_ENTRIES["killed-by-memory"].title)
+
+
+def _of_entry(failure: Failure, line: str, entry: Entry) -> Cause:
+    return Cause(
+        failure.id, failure.check, failure.title, printable(line, LONGEST), entry.time, failure.remedy, why=failure.why
+    )
+
+
+def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
+    """Find what a line tells of, and its weight; None for a line that tells of nothing."""
+    line = normal(written)
+    known = recognise(line)
+    if entry.identifier == "systemd" and (known is None or known[0].id not in _MANAGERS):
+        # It quotes the unit: a description or a command line with the words of a death in it is none.
+        return None
+    if known is not None:
+        failure, sign, found = known
+        weight = sign.weight or failure.weight
+        # A note in the line that K3s dies with is what it died of.
+        fatal = weight is Weight.FATAL or (weight is not Weight.BENIGN and _died_of(written) is not None)
+        return _known(failure, sign, found.groupdict(default=""), entry, line, fatal=fatal), weight
+    text = _died_of(written)
+    if text is None:
+        return None
+    return Cause("unknown", "", printable(text, LONGEST), printable(line, LONGEST), entry.time, None), Weight.FATAL
+
+
+def _died_of(written: str) -> str | None:
+    text = _fatal_text(written)
+    return None if text is None or _CONSEQUENCE.search(text) else text
+
+
+def _known(failure: Failure, sign: Sign, groups: Mapping[str, str], entry: Entry, line: str, *, fatal: bool) -> Cause:
+    return Cause(
+        id=failure.id,
+        check=(sign.check or failure.check).format_map(groups),
+        title=printable((sign.title or failure.title).format_map(groups)),
+        line=printable(line, LONGEST),
+        time=entry.time,
+        remedy=failure.remedy,
+        fatal=fatal,
+        why=failure.why,
+        waits=failure.waits if fatal else "",
+    )
+
+
+def _fatal_text(line: str) -> str | None:
+    # Most lines are no concern of ours; a look for a few words is ten times cheaper than the expression.
+    if not line.startswith(_STARTS) and not any(literal in line for literal in _LITERALS):
+        return None
+    found = _FATAL.search(line)
+    return normal(next((text for text in found.groups() if text is not None), "")).strip() if found else None

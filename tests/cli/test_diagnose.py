@@ -1,0 +1,176 @@
+"""`diagnose` beside a user manager and a journal of our own making, with the real command: what is of now, and what is past."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.session import PROJECT, Session, as_user, session
+
+USER = 65534 if os.getuid() == 0 else os.getuid()
+NAME = "k3s-rootless.service"
+OLD, NEW = "a" * 32, "b" * 32
+KILLED = f"{NAME}: Main process exited, code=killed, status=9/KILL"
+RESTART = f"{NAME}: Scheduled restart job, restart counter is at 1."
+# What `journalctl` is asked for decides what it says, as with the real one.
+JOURNALCTL = """#!/bin/sh
+case "$*" in
+*MESSAGE_ID=5eb03494b6584870a536b337290809b3*) cat {place}/restarts;;
+*MESSAGE_ID=*) cat {place}/starts;;
+*_SYSTEMD_INVOCATION_ID={old}*) cat {place}/old;;
+*_SYSTEMD_INVOCATION_ID={new}*) cat {place}/new;;
+*) cat {place}/old {place}/new;;
+esac
+"""
+
+
+class Host:
+    """A bus with a fake user manager, and a journal."""
+
+    def __init__(self, home: Path, bus: Session) -> None:
+        self.home = home
+        self._bus = bus
+        (home / "bin").mkdir()
+        program = home / "bin/journalctl"
+        program.write_text(JOURNALCTL.format(place=home, old=OLD, new=NEW))
+        program.chmod(0o755)
+        # A host without any line would be one that keeps no journal.
+        for name, invocation in (("restarts", OLD), ("starts", NEW), ("old", OLD), ("new", NEW)):
+            self.say(name, (f"Started {NAME}", 0.0), invocation=invocation)
+
+    def say(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
+        """Let the journal hold lines, each some seconds old, which the user manager wrote of one start."""
+        entries = (
+            {
+                "MESSAGE": text,
+                "SYSLOG_IDENTIFIER": "systemd",
+                "USER_INVOCATION_ID": invocation,
+                "USER_UNIT": NAME,
+                "__REALTIME_TIMESTAMP": str(int((time.time() - age) * 1e6)),
+            }
+            for text, age in lines
+        )
+        (self.home / name).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+    def is_(self, active: str, sub: str, *, started: float, restarts: int = 0, **more: tuple[str, Any]) -> None:
+        """Let the user manager say how the unit stands, and how many seconds ago its process was started."""
+        self._bus.order(
+            properties={
+                "ActiveState": ("s", active),
+                "SubState": ("s", sub),
+                "NRestarts": ("u", restarts),
+                "InvocationID": ("ay", NEW),
+                "ExecMainStartTimestamp": ("t", int((time.time() - started) * 1e6)),
+                "StateChangeTimestamp": ("t", int((time.time() - started) * 1e6)),
+                **more,
+            }
+        )
+
+    def diagnose(self, *words: str) -> tuple[int, str]:
+        """Return the exit code and the answer."""
+        environ = {
+            "PATH": f"{self.home}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "XDG_RUNTIME_DIR": str(self._bus.runtime),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "diagnose", *words]
+        done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False, timeout=120)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.stdout, done.stderr
+        return done.returncode, done.stdout
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        (home / "session").mkdir(mode=0o700)
+        os.chown(home / "session", USER, USER)
+        with session(home / "session", USER) as bus:
+            (bus.units / NAME).write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+            yield Host(home, bus)
+
+
+def kill(host: Host, age: float) -> None:
+    """Let an earlier start have been killed some seconds ago, after which systemd started K3s again."""
+    host.say("old", (KILLED, age))
+    host.say("restarts", (RESTART, age))
+
+
+def test_a_kill_of_just_now_is_told_as_that_of_an_earlier_start(host: Host) -> None:
+    kill(host, 5)
+    host.is_("active", "running", started=3, restarts=1)
+
+    code, text = host.diagnose()
+
+    assert 1 == code
+    assert "earlier    an earlier start failed: K3s was killed with SIGKILL" in text
+    assert "next start it is running, and waits for " in text
+    assert "memory" not in text.partition("why ")[0]
+
+
+def test_a_kill_of_long_ago_is_no_cause_of_what_is_wrong_now(host: Host) -> None:
+    kill(host, 86_400)
+    host.is_("active", "running", started=86_398, restarts=1)
+
+    code, text = host.diagnose()
+
+    assert 4 == code
+    assert "K3s runs and is not ready, and nothing in the journal says why" in text
+    assert "killed" not in text
+
+
+def test_a_unit_that_is_stopping_is_described_before_its_earlier_start(host: Host) -> None:
+    kill(host, 12)
+    host.is_("deactivating", "stop-sigterm", started=10, restarts=1)
+
+    code, text = host.diagnose()
+
+    assert 1 == code
+    first, *rest = text.splitlines()
+    assert first.startswith("stopping   K3s is stopping since ")
+    assert "(stop-sigterm)" in first
+    assert "next start it is stopping" in rest
+
+
+def test_a_unit_that_is_stopping_without_a_failure_is_not_called_failed(host: Host) -> None:
+    host.is_("deactivating", "stop-sigterm", started=10)
+
+    code, text = host.diagnose()
+
+    assert 3 == code
+    assert "failed" not in text
+
+
+def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host) -> None:
+    drop_in = host.home / "10-low.conf"
+    drop_in.write_text("[Service]\nTasksMax=24\n")
+    line = 'level=fatal msg="child died: executing [[ip link]]: fork/exec /usr/sbin/ip: resource temporarily unavailable"'
+    host.say("new", (line, 1), invocation=NEW)
+    # K3s's own line: the user manager's would only quote the unit.
+    said = (host.home / "new").read_text().replace('"systemd"', '"k3s"')
+    (host.home / "new").write_text(said)
+    tasks: dict[str, Any] = {"TasksMax": ("t", 24), "DropInPaths": ("as", [str(drop_in)]), "Result": ("s", "exit-code")}
+    host.is_("failed", "failed", started=60, ExecMainCode=("i", 1), ExecMainStatus=("i", 1), **tasks)
+
+    code, text = host.diagnose()
+
+    assert 1 == code
+    assert "cause      the limit on tasks of K3s's unit is too low: TasksMax=24 (unit-tasks-limit)" in text
+    assert f"seen       TasksMax=24 is set in {drop_in}" in text
+    # Only an administrator can write this one.
+    assert "sudo sed --in-place=.bak 's/^ *TasksMax *=.*/TasksMax=infinity/'" in text

@@ -1,0 +1,234 @@
+"""Journals of a real K3s v1.36.3 that was made to fail, cut to what matters: each failure is named, with what fixes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.finding import Mender
+from k3s_rootless.journal import diagnosis, limits, verdict
+from k3s_rootless.journal.exported import Exported
+from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, Story
+
+DATA = Path(__file__).parents[1] / "data"
+CAPTURED = sorted((DATA / "failed-starts").glob("*.jsonl"))
+DROP_IN = "/home/alice/.config/systemd/user/k3s-rootless.service.d/10-x.conf"
+FAILED = Ending("loaded", "failed", "failed", "exit-code", code=1, status=1)
+LOW = {
+    "unit-memory-limit": Limit("MemoryMax", 200 * 2**20, DROP_IN, writable=True),
+    "unit-tasks-limit": Limit("TasksMax", 24, DROP_IN, writable=True),
+    "unit-open-files-limit": Limit("LimitNOFILE", 64, DROP_IN, writable=True),
+}
+
+
+def captured(name: str) -> Story:
+    return diagnosis.last_start(Exported(DATA / "failed-starts" / f"{name}.jsonl"))
+
+
+@pytest.mark.parametrize("file", CAPTURED, ids=lambda file: file.stem)
+def test_each_failure_is_named_with_a_remedy_and_nothing_harmless_beside_it(file: Path) -> None:
+    story = captured(file.stem)
+    limit = LOW.get(file.stem)
+
+    cause = verdict.of_story(story, replace(FAILED, limits=(limit,) if limit else ()))
+
+    assert cause is not None
+    assert (file.stem, True) == (cause.id, cause.fatal)
+    assert cause.line
+    assert cause.remedy is not None
+    assert cause.remedy.commands
+    assert {one.id for one in (*story.others, *story.notes)} <= {cause.id, "restart-limit"}
+
+
+def test_there_is_a_journal_of_each_of_seven_failures() -> None:
+    assert 7 == len(CAPTURED)
+
+
+def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
+    """A slow start, modules that K3s does without, and what the kernel forbids in a user namespace."""
+    story = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
+
+    assert 17 == story.lines
+    assert (None, (), ()) == (story.cause, story.others, story.notes)
+
+
+@pytest.mark.parametrize("name", LOW)
+def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_there(name: str) -> None:
+    limit = LOW[name]
+
+    cause = verdict.of_story(captured(name), replace(FAILED, limits=(limit,)))
+
+    assert cause is not None
+    assert cause.seen[0].endswith(f" is set in {DROP_IN}")
+    assert f"{limit.name}=" in cause.title
+    assert cause.remedy is not None
+    assert Mender.USER is cause.remedy.mender
+    assert cause.remedy.commands[0].startswith(f"sed --in-place=.bak --follow-symlinks 's/^ *{limit.name} *=.*/{limit.name}=")
+    assert DROP_IN in cause.remedy.commands[0]
+    assert "k3s-rootless restart" == cause.remedy.commands[-1]
+
+
+def remedy(limit: Limit, peak: int | None = None) -> tuple[Mender, str]:
+    story = captured("unit-memory-limit")
+    cause = verdict.of_story(story, replace(FAILED, limits=(limit,), memory_peak=peak))
+    assert cause is not None
+    assert cause.remedy is not None
+    return cause.remedy.mender, cause.remedy.commands[0]
+
+
+def test_a_limit_is_raised_where_it_was_set() -> None:
+    limit = LOW["unit-memory-limit"]
+
+    assert (Mender.USER, "k3s-rootless config set MemoryMax 2G") == remedy(replace(limit, ours=True))
+    assert "sudo sed " == remedy(replace(limit, writable=False))[1][:9]
+    assert Mender.ADMINISTRATOR is remedy(replace(limit, writable=False))[0]
+    assert remedy(replace(limit, file="", writable=False))[1].startswith("mkdir -p ~/.config/systemd/user")
+
+
+def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
+    generous = Limit("MemoryMax", 4096 * 2**20, ours=True)
+    story = captured("unit-memory-limit")
+    ending = replace(FAILED, limits=(generous,))
+    unknown, low, reached = (
+        verdict.of_story(story, replace(ending, memory_peak=peak)) for peak in (None, 30 * 2**20, 4090 * 2**20)
+    )
+
+    assert ["killed-by-memory"] * 2 == [one.id for one in (unknown, low) if one]
+    assert reached is not None
+    assert "unit-memory-limit" == reached.id
+    assert "the unit used at most 4090 MiB" in reached.seen
+    assert (Mender.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(generous, 4090 * 2**20)
+
+
+def test_without_a_limit_of_the_unit_the_line_is_told_as_it_is() -> None:
+    told = {name: verdict.of_story(captured(name), FAILED) for name in LOW}
+
+    assert ["killed-by-memory", "unit-tasks-limit", "unit-open-files-limit"] == [one.id for one in told.values() if one]
+    assert all(one is not None and "=" not in one.title for one in told.values())
+
+
+def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
+    """As in a real start: the API server gives up first, since nothing can be opened any more."""
+    lines = [
+        'level=info msg="dial unix /run/k3s/containerd/containerd.sock: socket: too many open files"',
+        'level=error msg="Shutdown request received: \\"apiserver exited: context deadline\\""',
+    ]
+    story = diagnosis.story(Entry(None, line) for line in lines)
+
+    assert story.cause is not None
+    assert "unknown" == story.cause.id
+    found = verdict.of_story(story, replace(FAILED, limits=(LOW["unit-open-files-limit"],)))
+    assert found is not None
+    assert "unit-open-files-limit" == found.id
+
+
+def test_the_result_oom_kill_outranks_last_words_that_say_nothing() -> None:
+    story = diagnosis.story([Entry(None, 'level=fatal msg="something new"')])
+
+    found = verdict.of_story(story, replace(FAILED, result="oom-kill"))
+
+    assert found is not None
+    assert "killed-by-memory" == found.id
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({"unit": "[Service]\nTasksMax=infinity\n", "a": "TasksMax=24"}, "a"),
+        ({"unit": "TasksMax = 24\n", "a": "MemoryMax=1G"}, "unit"),
+        ({"a": "TasksMax=24", "b": "[Service]\nTasksMax=\n"}, ""),
+        ({"a": "#TasksMax=24"}, ""),
+    ],
+)
+def test_the_last_file_that_sets_a_limit_is_found(texts: dict[str, str], expected: str) -> None:
+    assert expected == limits.found_in("TasksMax", texts)
+
+
+def test_only_low_limits_are_looked_for_in_files() -> None:
+    usual = {"MemoryMax": None, "TasksMax": 4915, "LimitNOFILE": 524_288, "CPUWeight": 100}
+
+    assert [] == limits.relevant(usual)
+    low = {"MemoryMax": 2**33, "TasksMax": 24, "LimitNOFILE": 64}
+    assert [("MemoryMax", 2**33), ("TasksMax", 24), ("LimitNOFILE", 64)] == limits.relevant(low)
+
+
+def kubeconfig(*places: Place) -> tuple[Mender, str] | None:
+    found = verdict.opened(places, "alice", 1500)
+    return (found.mender, found.commands[0]) if found else None
+
+
+def test_who_owns_the_kubeconfig_decides_who_can_fix_it() -> None:
+    directory, file = Place("/home/a b/.kube", 1500, writable=True), Place("/home/a b/.kube/k3s.yaml", 0, writable=False)
+    foreign = replace(directory, uid=0, writable=False)
+
+    assert (Mender.USER, "mv '/home/a b/.kube/k3s.yaml' '/home/a b/.kube/k3s.yaml'.old") == kubeconfig(directory, file)
+    both = (Mender.ADMINISTRATOR, "sudo chown alice: '/home/a b/.kube' '/home/a b/.kube/k3s.yaml'")
+    assert both == kubeconfig(foreign, file)
+    assert kubeconfig(directory, replace(file, uid=1500)) is None
+    assert kubeconfig() is None
+
+
+def relocated(name: str, data: str, *, usual: bool) -> tuple[str, ...]:
+    cause = captured(name).cause
+    assert cause is not None
+    found = verdict.relocated(cause, data, usual=usual).remedy
+    assert found is not None
+    return found.commands
+
+
+def test_commands_name_the_data_directory_that_k3s_has() -> None:
+    assert "mv ~/.rancher/k3s/server/db ~/" in relocated("datastore-damaged", "/home/a/.rancher/k3s", usual=True)[1]
+    assert "mv '/my data/k3s'/server/db '/my data/k3s'/" in relocated("datastore-damaged", "/my data/k3s", usual=False)[1]
+    # In a command of an administrator, `~` would be the home of root.
+    assert "--target /home/a/.rancher/k3s" in relocated("data-readonly", "/home/a/.rancher/k3s", usual=True)[1]
+
+
+def test_the_remedy_of_a_read_only_disk_keeps_the_cluster() -> None:
+    from k3s_rootless.finding import Finding, Remedy, Verdict
+
+    cause = captured("data-readonly").cause
+    assert cause is not None
+    elsewhere = Remedy(Mender.USER, "put the data elsewhere", ("true",))
+    failed = Finding("storage.mount", "Mount", Verdict.FAIL, "ro", reason="it is", remedy=elsewhere)
+
+    assert cause.remedy == verdict.with_host(cause, [failed], (), FAILED).remedy
+
+
+OOM = captured("unit-memory-limit").cause
+KILLED = "k3s-rootless.service: Main process exited, code=killed, status=9/KILL"
+OF_OOM = "k3s-rootless.service: A process of this unit has been killed by the OOM killer."
+TIMED_OUT = "k3s-rootless.service: State 'stop-sigterm' timed out. Killing."
+
+
+def told(*lines: tuple[float, str], ready: bool = False) -> Cause | None:
+    assert OOM is not None
+    assert OOM.time is not None
+    begun = OOM.time
+    entries = (Entry(begun + timedelta(seconds=at), line, identifier="systemd") for at, line in lines)
+    return diagnosis.story(entries, ready=ready).cause
+
+
+def test_memory_is_blamed_for_a_kill_only_on_evidence() -> None:
+    alone, near, long_ago = told((0, KILLED)), told((0, OF_OOM), (1, KILLED)), told((0, OF_OOM), (3600, KILLED))
+
+    assert alone is not None
+    assert ("killed", True) == (alone.id, alone.fatal)
+    assert "memory" not in alone.title
+    assert near is not None
+    assert ("killed-by-memory", True) == (near.id, near.fatal)
+    assert long_ago is not None
+    assert "killed" == long_ago.id
+
+
+def test_a_pod_that_the_oom_killer_ended_does_not_make_a_ready_k3s_a_failure() -> None:
+    assert told((0, OF_OOM), ready=True) is None
+
+
+def test_what_systemd_kills_after_its_time_limit_was_not_killed_by_somebody() -> None:
+    assert told((0, TIMED_OUT), (1, KILLED)) is None
+    by_status = verdict.of_ending(replace(FAILED, result="timeout", code=2, status=9))
+    assert by_status is not None
+    assert "timeout" == by_status.id
