@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from k3s_rootless.cli import together
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Known, Observed
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.together import Asked
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.service.facts import UnitState
+
+_SECONDS = 5.0
+_MOST_TURNS = 60
 
 
 def of(session: Session, state: UnitState) -> Cause | None:
@@ -17,3 +26,34 @@ def of(session: Session, state: UnitState) -> Cause | None:
 
     end = ending.of(state)
     return verdict.of_unit(end) or verdict.of_story(follow.story(session, state, None, ready=False), end)
+
+
+class Running:
+    """What keeps a K3s from ever becoming ready that runs, and that systemd has not restarted.
+
+    The journal is read again every few seconds only, and in the first minutes only: a watch looks each second, the journal
+    of a start may be long, and what K3s waits for without end it says early.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._turn = ("", 0)
+        self._asked: Asked[Cause | None] | None = None
+
+    def of(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
+        """Return the cause that the lines of this start name, None where they name none or are not read by `deadline`."""
+        age = (datetime.now(UTC) - state.started).total_seconds() if state.started else 0.0
+        turn = (state.invocation, min(int(age / _SECONDS), _MOST_TURNS))
+        # What still hangs is not asked again beside itself, and does not answer for another start.
+        if self._asked is None or self._turn[0] != turn[0] or (self._turn != turn and not self._asked.asking):
+            self._turn, self._asked = turn, together.begin(lambda: self._named(state))
+        try:
+            return Known(together.answer(self._asked, deadline), "the journal")
+        except RootlessError:
+            return None
+
+    def _named(self, state: UnitState) -> Cause | None:
+        from k3s_rootless.cli import follow
+
+        cause = follow.heard(self._session, state.invocation, ready=False).cause
+        return cause if cause is not None and cause.fatal else None

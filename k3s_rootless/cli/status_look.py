@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from k3s_rootless.cli import status_parts, together
+from k3s_rootless.cli import status_cause, status_parts, together
 from k3s_rootless.cli.as_started import as_started
 from k3s_rootless.cli.status_seen import Kit, Seen, stale
 from k3s_rootless.errors import BusError, RootlessError
@@ -53,6 +54,7 @@ class Look:
         self._asked: dict[str, Asked[Any]] = {}
         self._peer: tuple[Kubeconfig, Peer] | None = None
         self._told: tuple[object, Observed[float | None], Observed[Cause | None]] | None = None
+        self._running = status_cause.Running(session)
         self._release: tuple[object, Observed[str]] | None = None
         self._seconds = seconds
 
@@ -72,7 +74,12 @@ class Look:
             from k3s_rootless.cli.status import absence
 
             raise absence(state)
-        return self._rest(state, problem, lingers)
+        # A little later than the parts' own limits, whose words tell more.
+        deadline = time.monotonic() + self._seconds + 0.1
+        seen = self._rest(state, problem, lingers)
+        if state is None or not state.running or seen.cause is not None or seen.missing is None:
+            return seen
+        return replace(seen, cause=self._running.of(state, deadline))
 
     def _rest(self, state: UnitState | None, problem: RootlessError | None, lingers: Asked[Observed[bool]]) -> Seen:
         from k3s_rootless.cluster import kubeconfig
@@ -199,7 +206,7 @@ class Look:
         if state is None or not (state.dead or state.restarts):
             self._told = None
             return None
-        from k3s_rootless.cli import follow, status_cause
+        from k3s_rootless.cli import follow
 
         # The last lines of a start may come after its end: what was told at once is asked once more.
         fresh = state.changed is not None and abs((datetime.now(UTC) - state.changed).total_seconds()) < follow.SETTLE_SECONDS

@@ -96,6 +96,19 @@ def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Se
     assert "foreign" == found["drift"][0]["author"]
 
 
+def test_what_keeps_a_running_k3s_from_ever_being_ready_is_named(home: Path, bus: Session) -> None:
+    line = 'level=error msg="Failed to ping database connection: file is not a database"'
+    (home / "bin").mkdir()
+    journalctl, said = home / "bin/journalctl", home / "said"
+    journalctl.write_text(f"#!/bin/sh\ncat {said}\n")
+    journalctl.chmod(0o755)
+    said.write_text(json.dumps({"MESSAGE": line}) + "\n")
+    bus.order(properties=RUNNING | {"InvocationID": ("ay", "07" * 16)})
+    code, found, _ = status(home, bus.runtime)
+
+    assert (4, "datastore-damaged", False) == (code, found["cause"]["id"], found["cause"]["earlier"])
+
+
 def test_an_old_systemd_says_less_and_nothing_breaks(home: Path, bus: Session) -> None:
     missing = ["MemoryCurrent", "CPUUsageNSec", "NRestarts", "InvocationID", "ExecMainStartTimestamp", "NeedDaemonReload"]
     bus.order(properties=RUNNING, without=missing)
