@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
+from k3s_rootless import trust
 from k3s_rootless.errors import CommandFailed
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -54,13 +57,32 @@ def stream(args: Sequence[str]) -> Iterator[bytes]:
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
     """Become another program; returns only by raising CommandFailed."""
+    program = _program(args, environ)
     # Python ignores SIGPIPE, and a program inherits that: it would print an error when the reader of its output leaves.
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        os.execvpe(args[0], list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
+        os.execve(program, list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
     except OSError as error:
         signal.signal(signal.SIGPIPE, before)
         raise CommandFailed(f"cannot run `{_joined(args)}`: {error.strerror}") from error
+
+
+def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
+    """Return the path of the program that `run` would start, and why another one was passed over.
+
+    Only absolute entries of PATH count: a relative one is the directory in which the user happens to
+    be. A program that a user other than root and the caller could change is passed over.
+    """
+    risky = ""
+    for directory in (os.environ if environ is None else environ).get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(directory, name)  # noqa: PTH118 (dozens of entries, for each program)
+        if not directory.startswith("/") or not os.access(path, os.X_OK) or os.path.isdir(path):  # noqa: PTH112
+            continue
+        risk = trust.risk(Path(path))
+        if not risk:
+            return path, risky
+        risky = risky or risk
+    return None, risky
 
 
 def end_all(*, for_good: bool = False) -> None:
@@ -94,12 +116,14 @@ def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[
 def _started(
     args: Sequence[str], environ: Mapping[str, str] | None, stderr: IO[bytes] | int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[bytes]]:
+    program = _program(args, environ)
     with _starting, _undisturbed():
         if _over.is_set():
             raise CommandFailed(f"cannot run `{_joined(args)}`: this program is ending")
         try:
             process = subprocess.Popen(
                 list(args),
+                executable=program,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -117,6 +141,16 @@ def _started(
             raise
         finally:
             _running.discard(process)
+
+
+def _program(args: Sequence[str], environ: Mapping[str, str] | None) -> str:
+    if "/" in args[0]:
+        return args[0]
+    path, risk = found(args[0], environ)
+    if path is None:
+        why = f"it is not trusted, since {risk}" if risk else os.strerror(errno.ENOENT)
+        raise CommandFailed(f"cannot run `{_joined(args)}`: {why}")
+    return path
 
 
 @contextmanager

@@ -22,6 +22,7 @@ LEAVES = (
     "printable",
     "rest",
     "release",
+    "trust",
 )
 OWNERS = {
     "click": ("cli",),

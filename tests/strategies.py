@@ -228,9 +228,7 @@ _PLACES = st.builds(
     st.none() | st.integers(0, 2**40),
     observed(st.none() | st.integers(0, 2**50)),
 )
-_BINARIES = st.builds(
-    K3sBinary, st.none() | _PATHS, st.booleans(), st.integers(0, 2000), st.booleans(), st.none() | observed(versions())
-)
+_BINARIES = st.builds(K3sBinary, st.none() | _PATHS, st.booleans(), st.just("") | _TEXTS, st.none() | observed(versions()))
 
 
 def any_facts() -> st.SearchStrategy[Facts]:

@@ -8,7 +8,6 @@ reason.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -154,7 +153,7 @@ class Examination:
             "iptables": partial(kernel_probes.iptables, search),
             "network": partial(network_probes.network, root),
             "resolver": partial(network_probes.resolver, root),
-            "host": lambda: session_probes.machine(root, shutil.which("k3s")),
+            "host": lambda: session_probes.machine(root, command.found("k3s")[0]),
         }
 
     def _second(
@@ -213,7 +212,9 @@ class Examination:
         from k3s_rootless.preflight import confinement
 
         found = self._answer("k3s")
-        return confinement.confinement(self.session.paths.root, None if isinstance(found, Unknown) else found.path)
+        # The profile is read by executing k3s up to its first instruction: not one that is not trusted.
+        path = None if isinstance(found, Unknown) or found.risk else found.path
+        return confinement.confinement(self.session.paths.root, path)
 
 
 _MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")

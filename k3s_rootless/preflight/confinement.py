@@ -35,7 +35,8 @@ def confinement(root: Path, program: str | None) -> Observed[Confinement]:
         return Known(Confinement(restricted=False, label=Unknown("there is no such restriction")), str(switch))
     if program is None:
         return Known(
-            Confinement(restricted=True, label=Unknown("there is no k3s whose profile could be asked for")), str(switch)
+            Confinement(restricted=True, label=Unknown("there is no trusted k3s whose AppArmor profile could be read")),
+            str(switch),
         )
     return Known(Confinement(restricted=True, label=label(program)), str(switch))
 

@@ -81,12 +81,14 @@ class SubidRange:
 
 @dataclass(frozen=True, slots=True)
 class K3sBinary:
-    """The k3s that a unit would start; `path` is None where there is none. `version` is what it says of itself."""
+    """The k3s that a unit would start; `path` is None where there is none. `version` is what it says of itself.
+
+    `risk` says why another user could change it, empty if none could; such a k3s is not run.
+    """
 
     path: str | None
     executable: bool = False
-    owner: int = 0
-    writable_by_others: bool = False
+    risk: str = ""
     version: Observed[Version] | None = None
 
 

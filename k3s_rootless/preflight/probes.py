@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from k3s_rootless import command
+from k3s_rootless import command, trust
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, RuntimeDirectory, SubidRange
@@ -144,7 +144,7 @@ def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRa
 
 
 def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
-    program = shutil.which("getsubids", path=os.pathsep.join(_absolute(os.environ.get("PATH", os.defpath))))
+    program, _ = command.found("getsubids")
     if program is None:
         return None
     arguments = [program, "-g", user] if kind == "subgid" else [program, user]
@@ -171,28 +171,29 @@ def _numbers(start: str, count: str) -> SubidRange | None:
 
 
 def k3s_binary(environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS) -> K3sBinary:
-    """Find the k3s that a unit would start, and ask it for its version, for `seconds` at most.
+    """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
-    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where users put programs.
+    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where users put programs. A k3s
+    that another user could change is passed over; if there is no other, it is returned with its risk, and it is not run.
     """
     places = [*_absolute(environ.get("PATH", "")), *_absolute(search), str(home / ".local/bin"), str(home / "bin")]
-    path = os.pathsep.join(places)
-    found = shutil.which("k3s", path=path)
-    if found is None:
-        blocked = shutil.which("k3s", mode=os.F_OK, path=path)
-        return K3sBinary(path=blocked)
+    risky = None
+    for place in dict.fromkeys(places):
+        found = shutil.which("k3s", path=place)
+        if found is None:
+            continue
+        if not (risk := trust.risk(Path(found))):
+            return _trusted(Path(found), home, seconds)
+        risky = risky or K3sBinary(found, executable=True, risk=risk, version=Unknown(f"{found} was not run: {risk}"))
+    return risky or K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
+
+
+def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
     try:
-        real = _pinned(Path(found))
-        status = real.stat()
+        real = _pinned(found)
     except OSError:
-        return K3sBinary(path=found)
-    return K3sBinary(
-        path=str(real),
-        executable=True,
-        owner=status.st_uid,
-        writable_by_others=bool(status.st_mode & stat.S_IWOTH),
-        version=_k3s_version(real, home, seconds),
-    )
+        return K3sBinary(path=str(found))
+    return K3sBinary(path=str(real), executable=True, version=_k3s_version(real, home, seconds))
 
 
 def _pinned(found: Path) -> Path:

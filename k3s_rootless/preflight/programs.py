@@ -23,10 +23,11 @@ def k3s_binary(facts: Facts) -> Judgement:
     if not binary.executable:
         remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
         return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
-    if binary.writable_by_others or binary.owner not in {0, facts.uid}:
-        remedy = Remedy(Mender.USER, "use a k3s that only you or root can write", remedies.k3s(facts.machine).commands)
-        observed = "writable by everyone" if binary.writable_by_others else f"owned by uid {binary.owner}"
-        return failed(observed, "somebody else could put another program in its place", remedy, binary.path)
+    if binary.risk:
+        text = "use a k3s that only you and root can change, in directories that only you and root can change"
+        remedy = Remedy(Mender.USER, text, remedies.k3s(facts.machine).commands)
+        reason = f"another user could replace it, so it was not run: {binary.risk}"
+        return failed("not trusted", reason, remedy, binary.path)
     return passed(binary.path)
 
 

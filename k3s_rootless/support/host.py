@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,5 +150,5 @@ def _limits(root: Path) -> dict[str, str]:
 
 
 def _virtualization() -> str | None:
-    program = shutil.which("systemd-detect-virt")
+    program = command.found("systemd-detect-virt")[0]
     return command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip() if program else None

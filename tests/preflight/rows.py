@@ -169,14 +169,13 @@ def _binary(check: str, verdict: Verdict, said: str, mender: Mender | None, bina
 
 
 _K3S = (
-    _binary("k3s.binary", PASS, "/usr/local/bin/k3s", None, k3s(owner=1000)),
+    _binary("k3s.binary", PASS, "/usr/local/bin/k3s", None, k3s()),
     *(
         _binary("k3s.binary", FAIL, "no k3s on the PATH", USER, K3sBinary(None), machine)
         for machine in ("x86_64", "aarch64", "armv7l", "riscv64")
     ),
     _binary("k3s.binary", FAIL, "cannot be run", USER, K3sBinary("/home/o'brien/k3s")),
-    _binary("k3s.binary", FAIL, "writable by everyone", USER, k3s(writable_by_others=True)),
-    _binary("k3s.binary", FAIL, "owned by uid 1001", USER, k3s(owner=1001)),
+    _binary("k3s.binary", FAIL, "/opt belongs to uid 1001", USER, k3s(risk="/opt belongs to uid 1001")),
     *(_binary("k3s.version", PASS, text, None, k3s(text)) for text in ("v1.21.2+k3s1", "v1.36.0+k3s1", "v1.37.1+k3s1")),
     *(_binary("k3s.version", FAIL, "has a unit from v1.21 on", USER, k3s(text)) for text in ("v0.9.1", "v1.20.15+k3s1")),
     _binary("k3s.version", FAIL, "cannot start in this release", USER, k3s("v1.35.1+k3s1")),

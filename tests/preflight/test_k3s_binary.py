@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -30,9 +29,8 @@ def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
 def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
-    assert probe(tmp_path) == K3sBinary(
-        str(path), executable=True, owner=os.getuid(), version=Known(version(RELEASE), f"{path} --version")
-    )
+    asked = Known(version(RELEASE), f"{path} --version")
+    assert probe(tmp_path) == K3sBinary(str(path), executable=True, version=asked)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +97,22 @@ def test_one_that_can_be_run_beats_an_earlier_one_that_cannot(tmp_path: Path) ->
     assert probe(tmp_path).path == str(path)
 
 
-@pytest.mark.parametrize(("mode", "expected"), [(0o755, False), (0o775, False), (0o757, True)])
-def test_who_else_can_write_it_is_seen(tmp_path: Path, mode: int, *, expected: bool) -> None:
-    script(tmp_path / "path/k3s", mode=mode)
+def test_a_k3s_that_every_user_can_write_is_named_and_not_run(tmp_path: Path) -> None:
+    path = script(tmp_path / "path/k3s", f"touch {tmp_path}/started; {ANSWER}", mode=0o757)
 
-    assert probe(tmp_path).writable_by_others == expected
+    found = probe(tmp_path)
+
+    assert found.path == str(path)
+    assert found.risk == f"every user can write to {path} (mode 0757)"
+    assert found.version == Unknown(f"{path} was not run: {found.risk}")
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_trusted_k3s_beats_an_earlier_one_that_others_can_write(tmp_path: Path) -> None:
+    script(tmp_path / "path/k3s", mode=0o757)
+    path = script(tmp_path / "home/bin/k3s")
+
+    assert probe(tmp_path).path == str(path)
 
 
 @pytest.mark.parametrize(
