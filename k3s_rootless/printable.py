@@ -29,3 +29,19 @@ def printable(text: str, longest: int = LONGEST) -> str:
     """
     cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return cut if cut.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in cut)
+
+
+def json_text(document: str) -> str:
+    """Return a JSON document in which every character that does not print is escaped (`\\u009b`); its content is the same.
+
+    `json.dumps` escapes only what is below U+0020, and a terminal obeys U+009B as it obeys ESC [.
+    """
+    if document.isascii() and "\x7f" not in document:
+        return document
+    return "".join(char if char == "\n" or char.isprintable() else _escaped(char) for char in document)
+
+
+def _escaped(char: str) -> str:
+    # RFC 8259, section 7: what lies beyond U+FFFF is escaped as a pair of surrogates.
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

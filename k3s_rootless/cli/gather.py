@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from k3s_rootless import __version__, command
 from k3s_rootless.cli import bundle_parts, starts, together
 from k3s_rootless.cli.sources import Sources
+from k3s_rootless.cli.style import safe
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.printable import json_text
 from k3s_rootless.support import archive, page
 from k3s_rootless.support.facts import Begun, Item, Missing
 from k3s_rootless.support.redaction import Redactor
@@ -111,7 +113,7 @@ def _unit(sources: Sources, redactor: Redactor) -> tuple[list[Item], list[Missin
         return [], [Missing("unit.txt", what, redactor.text(error.message))]
     if not files:
         return [], [Missing("unit.txt", what, "there is no unit: K3s is not installed for this user")]
-    parts = [f"# {redactor.text(str(one.path))}\n{redactor.unit(one.text or '')}" for one in files]
+    parts = [safe(f"# {redactor.text(str(one.path))}\n{redactor.unit(one.text or '')}") for one in files]
     problem = "; ".join(one.problem for one in files if one.problem)
     return [Item("unit.txt", what, "\n".join(parts), redactor.text(problem))], []
 
@@ -125,11 +127,12 @@ def _starts(sources: Sources, redactor: Redactor, deadline: float) -> tuple[list
 
 
 def _redacted(begun: Begun, redactor: Redactor) -> Begun:
-    sources = {source: redactor.line(source) for source in {line.source for line in begun.lines}}
+    # Cleaned after it was redacted: the redactor knows secrets that escape sequences stand in.
+    sources = {source: safe(redactor.line(source)) for source in {line.source for line in begun.lines}}
     texts = redactor.lines(line.text for line in begun.lines)
     pairs = zip(begun.lines, texts, strict=True)
     return replace(
-        begun, lines=tuple(replace(line, source=sources[line.source], text=_cut(line.text, text)) for line, text in pairs)
+        begun, lines=tuple(replace(line, source=sources[line.source], text=safe(_cut(line.text, text))) for line, text in pairs)
     )
 
 
@@ -152,4 +155,4 @@ def _journal(number: int, begun: Begun) -> Item:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return json_text(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n"

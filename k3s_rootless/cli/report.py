@@ -16,6 +16,7 @@ import click
 from k3s_rootless.cli import layout, output
 from k3s_rootless.cli.finding_text import details
 from k3s_rootless.cli.style import STYLES, safe, styled
+from k3s_rootless.printable import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +63,7 @@ class Report:
         from datetime import UTC, datetime
 
         head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
-        click.echo(json.dumps({**head, **content}, ensure_ascii=False), err=True)
+        click.echo(json_text(json.dumps({**head, **content}, ensure_ascii=False)), err=True)
 
     def answer(self, line: str = "", *, hang: int | None = None) -> None:
         """Print a line of the answer, unless the answer is JSON; `hang` is as for `layout.wrapped`."""
@@ -90,14 +91,15 @@ class Report:
         pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
         # In parts: the pieces of a document of 20,000 ports at once take 60 MiB.
         while part := "".join(islice(pieces, _PIECES)):
-            click.echo(part, nl=False)
+            click.echo(json_text(part), nl=False)
         click.echo()
 
     def document_line(self, content: Mapping[str, Any]) -> None:
         """Give an answer that is one of many: a whole document in one line."""
         import json
 
-        click.echo(json.dumps({"schema": f"k3s-rootless/{self.json_for}/v1", **content}, ensure_ascii=False))
+        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
 
     def reader_left(self) -> bool:
         """Return whether nobody reads the answer any more."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from k3s_rootless.cli import output
-from k3s_rootless.printable import printable
+from k3s_rootless.printable import json_text, printable
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Entry
@@ -58,7 +58,7 @@ def repeated(count: int) -> str:
 
 def json_line(document: Mapping[str, Any]) -> str:
     """Give one JSON object on one line."""
-    return json.dumps({"schema": "k3s-rootless/logs/v1", **document}, ensure_ascii=False)
+    return json_text(json.dumps({"schema": "k3s-rootless/logs/v1", **document}, ensure_ascii=False))
 
 
 def safe(message: str) -> str:

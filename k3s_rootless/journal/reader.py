@@ -20,6 +20,7 @@ from k3s_rootless import command
 from k3s_rootless.errors import CommandFailed, RootlessError, UsageError
 from k3s_rootless.journal.facts import Entry, Query
 from k3s_rootless.paths import UNIT
+from k3s_rootless.printable import printable
 
 _FIELDS = ("MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER", "_SYSTEMD_INVOCATION_ID", "USER_INVOCATION_ID")
 STARTED = ("39f53479d3a045ac8e11786248231fbf",)
@@ -164,16 +165,16 @@ def parse(line: bytes) -> Entry | None:
 def of_fields(fields: Mapping[str, Any]) -> Entry:
     """Read the fields of one entry, in the shapes that `parse` tells of."""
     # The manager's lines have an invocation of their own, that of user@UID.service: what they are about comes first.
-    invocation = _text(fields.get("USER_INVOCATION_ID")) or _text(fields.get("_SYSTEMD_INVOCATION_ID"))
+    invocation = _word(fields.get("USER_INVOCATION_ID")) or _word(fields.get("_SYSTEMD_INVOCATION_ID"))
     return Entry(
         time=_time(fields.get("__REALTIME_TIMESTAMP")),
         message=(_text(fields.get("MESSAGE")) or "")[:LONGEST_MESSAGE],
         priority=_number(fields.get("PRIORITY")),
         pid=_number(fields.get("_PID")),
-        identifier=_text(fields.get("SYSLOG_IDENTIFIER")),
+        identifier=_word(fields.get("SYSLOG_IDENTIFIER")),
         invocation=invocation,
-        cursor=_text(fields.get("__CURSOR")),
-        unit=_text(fields.get("USER_UNIT")) or _text(fields.get("_SYSTEMD_USER_UNIT")) or _text(fields.get("_SYSTEMD_UNIT")),
+        cursor=_word(fields.get("__CURSOR")),
+        unit=_word(fields.get("USER_UNIT")) or _word(fields.get("_SYSTEMD_USER_UNIT")) or _word(fields.get("_SYSTEMD_UNIT")),
     )
 
 
@@ -193,6 +194,12 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
     if all(isinstance(one, int) and 0 <= one <= 255 for one in value):
         return bytes(value).decode("utf-8", "replace")
     return "\n".join(text for one in value if (text := _text(one)) is not None)
+
+
+def _word(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
+    # Every process names itself (sd_journal_send(3), logger -t), and these fields are shown as they are.
+    text = _text(value)
+    return None if text is None else printable(text)
 
 
 def _number(value: Any) -> int | None:  # noqa: ANN401 (other people's JSON)
