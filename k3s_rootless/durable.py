@@ -68,6 +68,17 @@ def _remove_left(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(directory: Path) -> None:
+    """Make a directory and those above it that are missing; none is writable by others, whatever the umask is.
+
+    Raises OSError. `Path.mkdir(parents=True)` gives its mode to the last one only: with umask 0 the others get 0777.
+    """
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o755, exist_ok=True)
+        sync(one.parent)
+
+
 def sync(directory: Path) -> None:
     """Sync a directory, so that the names in it last. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -42,6 +42,7 @@ def perform(
     steps += plan.emptied(steps, there, state)
     # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
+    copies = [kept for step in steps if (kept := getattr(step, "backup", None)) is not None and not kept.exists()]
     if steps or unread:
         try:
             for step in (*steps, Reload("its drop-ins changed")):
@@ -51,7 +52,7 @@ def perform(
             _require_same(state, differs)
         except RootlessError:
             if steps:
-                _put_back(session, manager, [found for found, _ in changes], there)
+                _put_back(session, manager, [found for found, _ in changes], copies, there)
             raise
     return state, bool(steps)
 
@@ -66,22 +67,25 @@ def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) 
 
 
 def _put_back(
-    session: Session, manager: UserManager, before: Sequence[FoundFile], there: Mapping[Path, frozenset[str] | None]
+    session: Session,
+    manager: UserManager,
+    before: Sequence[FoundFile],
+    copies: Sequence[Path],
+    there: Mapping[Path, frozenset[str] | None],
 ) -> None:
-    for found in before:
-        try:
-            if found.text is None:
-                apply.remove(found.path)
-                if there[found.path.parent] is None:
-                    apply.change_file(RemoveDirectory(found.path.parent, "it was not there before"))
-            else:
-                apply.write(found.path, found.text, found.mode)
-        except RootlessError as error:
-            session.report.story(f"cannot undo it: {error.message}")
-            return
+    try:
+        for found in before:
+            apply.put_back(found)
+        for copy in copies:
+            apply.remove(copy)
+        for directory in (path for path, names in there.items() if names is None):
+            apply.change_file(RemoveDirectory(directory, "it was not there before"))
+    except RootlessError as error:
+        session.report.story(f"cannot undo it: {error.message}")
+        return
     try:
         manager.reload()
     except RootlessError as error:
-        session.report.story(f"undone, and the user manager was not told: {error.message}")
+        session.report.story(f"undone: every drop-in is as it was before, but systemd did not reload them: {error.message}")
         return
-    session.report.story("undone: all is as it was before")
+    session.report.story("undone: every drop-in is as it was before")

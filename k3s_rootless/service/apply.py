@@ -20,6 +20,7 @@ from k3s_rootless.service import files
 
 if TYPE_CHECKING:
     from k3s_rootless.service import steps
+    from k3s_rootless.service.facts import FoundFile
     from k3s_rootless.service.systemd import UserManager
 
 _LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(durable.SUFFIX)}")
@@ -94,6 +95,28 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
         raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
 
 
+def put_back(found: FoundFile) -> None:
+    """Make a file what it was when it was read: the text and mode of a file, a link, or nothing. Raises RootlessError."""
+    if found.link:
+        _link(found.path, found.target)
+    elif found.text is None:
+        remove(found.path)
+    else:
+        write(found.path, found.text, found.mode)
+
+
+def _link(path: Path, target: str) -> None:
+    new = path.with_name(f".{path.name[:200]}.link{durable.SUFFIX}")
+    try:
+        _own_directory(path.parent)
+        _sweep(path)
+        new.symlink_to(target)
+        new.replace(path)
+        durable.sync(path.parent)
+    except OSError as error:
+        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a link and not what it leads to; one that is not there is removed. Raises RootlessError."""
     try:
@@ -153,8 +176,7 @@ def _keep(path: Path, backup: Path | None) -> None:
 
 def _own_directory(directory: Path) -> None:
     if not directory.exists():
-        directory.mkdir(parents=True, mode=0o755)
-        durable.sync(directory.parent)
+        durable.make_directory(directory)
     found = directory.stat()
     if found.st_uid == os.getuid() and found.st_mode & stat.S_IWOTH:
         raise RootlessError(

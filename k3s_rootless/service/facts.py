@@ -43,7 +43,7 @@ class DesiredDropIn:
 class FoundFile:
     """A file of the unit as it was found; `text` is None where there is none, or where `problem` says why it cannot be read.
 
-    `link` is whether the last part of its path is a symbolic link, behind which `text` was read.
+    `link` is whether the last part of its path is a symbolic link, behind which `text` was read; `target` is what it names.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class FoundFile:
     mode: int = 0
     link: bool = False
     problem: str = ""
+    target: str = ""
 
 
 LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh", "TasksMax", "LimitNOFILE")

@@ -19,9 +19,9 @@ _LARGEST = 4 * 2**20
 
 def read(path: Path) -> FoundFile:
     """Read one file; its `text` is None where there is none. A link is followed, and told of. Raises RootlessError."""
-    link = False
+    target = ""
     try:
-        link = path.is_symlink()
+        target = str(path.readlink()) if path.is_symlink() else ""
         # Without waiting: what lies there may be a pipe that nobody writes to.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, no path)
@@ -33,13 +33,14 @@ def read(path: Path) -> FoundFile:
                 raise RootlessError(f"cannot read `{path}`: {kind}")
             data = b"" if masked else file.read(_LARGEST + 1)
     except FileNotFoundError:
-        return FoundFile(path, None, link=link)
+        return FoundFile(path, None, link=bool(target), target=target)
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {durable.reason(error)}") from error
     if len(data) > _LARGEST:
         raise RootlessError(f"cannot read `{path}`: it is larger than {_LARGEST >> 20} MiB")
     written = datetime.fromtimestamp(found.st_mtime, UTC)
-    return FoundFile(path, data.decode("utf-8", "surrogateescape"), written, stat.S_IMODE(found.st_mode), link)
+    text, mode = data.decode("utf-8", "surrogateescape"), stat.S_IMODE(found.st_mode)
+    return FoundFile(path, text, written, mode, link=bool(target), target=target)
 
 
 def enabling_link(directory: Path, name: str) -> Path | None:

@@ -16,10 +16,11 @@ from typing import Any, Self
 from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.service import bus as wire
 from k3s_rootless.service import properties
-from k3s_rootless.service.conversation import RELOAD_SECONDS, Conversation
+from k3s_rootless.service.conversation import RELOAD_SECONDS, SYSTEMD, Conversation
 from k3s_rootless.service.facts import UnitState
 
 JOB_SECONDS = 90.0
+_NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
 
 
 class UserManager:
@@ -103,8 +104,13 @@ class UserManager:
         self._runner.run(self._with.request("DisableUnitFiles", "asb", [[name], False], "a(sss)"))
 
     def reset_failed(self, name: str) -> None:
-        """Forget that the unit failed, and the count of its starts."""
-        self._runner.run(self._with.request("ResetFailedUnit", "s", [name], ""))
+        """Forget that the unit failed, and the count of its starts; a unit that is not loaded has neither."""
+        try:
+            self._runner.run(self._with.request("ResetFailedUnit", "s", [name], ""))
+        except SystemdError as error:
+            # systemd unloads a unit that is stopped and disabled (its garbage collection), so it remembers nothing of it.
+            if error.name != _NO_SUCH_UNIT:
+                raise
 
     def start(self, name: str) -> None:
         """Start the unit; ends when systemd's job has ended, which is not when K3s is ready. Raises SystemdError."""

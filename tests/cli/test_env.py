@@ -184,6 +184,25 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> Non
     assert not {"Reload", "UnsetAndSetEnvironment"} & {call[0] for call in tool.bus.calls()}
 
 
+@pytest.mark.parametrize("dangling", [False, True], ids=["a link to a file", "a link to nothing"])
+def test_a_link_that_force_replaced_is_a_link_again_when_the_change_is_undone(tool: Tool, *, dangling: bool) -> None:
+    tool("set", "K3S_ROOTLESS_MTU=1400")
+    path = tool.directory / OURS
+    elsewhere = tool.directory / "elsewhere"
+    path.rename(elsewhere)
+    if dangling:
+        elsewhere.unlink()
+    path.symlink_to("elsewhere")
+    before = sorted(one.name for one in tool.directory.iterdir())
+    tool.bus.order(deaf=True)
+
+    err = tool("set", "K3S_ROOTLESS_MTU=1300", "--force", code=1)
+
+    assert "undone: every drop-in is as it was before" in err
+    assert "elsewhere" == str(path.readlink())
+    assert before == sorted(one.name for one in tool.directory.iterdir()), "the copy that --force made is gone too"
+
+
 def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
     tool("set", "K3S_ROOTLESS_MTU=1400")
     before = tool.files()
@@ -191,7 +210,7 @@ def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
 
     err = tool("set", "K3S_ROOTLESS_MTU=1300", code=1)
     assert "systemd did not take it" in err
-    assert "undone: all is as it was before" in err
+    assert "undone: every drop-in is as it was before" in err
     assert tool.files() == before
 
     assert "it still has K3S_ROOTLESS_MTU" in tool("unset", "K3S_ROOTLESS_MTU", code=1)

@@ -69,6 +69,17 @@ def test_a_restart_is_another_start_and_ends_ready(tool: Tool) -> None:
     assert before != tool.json("status")["unit"]["invocation"]
 
 
+@pytest.mark.lab
+def test_a_k3s_that_was_stopped_and_disabled_can_be_restarted(any_tool: Tool) -> None:
+    any_tool.up().check_returncode()
+    any_tool("down", "--disable").check_returncode()
+
+    again = any_tool("restart")
+
+    assert 0 == again.returncode, again.stderr
+    assert any_tool.json("status")["ready"]
+
+
 def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
     dry = tool.up("--dry-run")
 

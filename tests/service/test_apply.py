@@ -49,6 +49,21 @@ def test_a_file_is_written_whole_with_its_directories(tmp_path: Path) -> None:
     assert names(path.parent) == [UNIT]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o755), (0o002, 0o755), (0o022, 0o755), (0o077, 0o700)])
+def test_no_directory_that_is_made_can_be_written_by_others(tmp_path: Path, umask: int, mode: int) -> None:
+    place = tmp_path / "config" / "systemd" / "user"
+    told = message_of(f"""
+        import os
+        os.umask({umask})
+        apply.write(Path({str(place / UNIT)!r}), "new")
+    """)
+
+    assert "" == told
+    made = (place, place.parent, place.parent.parent)
+    assert [mode] * 3 == [stat.S_IMODE(one.stat().st_mode) for one in made]
+    assert 0o644 == stat.S_IMODE((place / UNIT).stat().st_mode)
+
+
 def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
     text = "a\r\nb\n\udcff"
     apply.write(tmp_path / UNIT, text)

@@ -136,6 +136,15 @@ def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager)
     assert (caught.value.message, caught.value.name) == ("no reason given", "org.freedesktop.systemd1.Odd")
 
 
+def test_a_unit_that_is_not_loaded_has_no_failure_to_forget(fake: Session, manager: UserManager) -> None:
+    name = "org.freedesktop.systemd1.NoSuchUnit"
+    fake.order(errors={"ResetFailedUnit": (name, f"Unit {UNIT} not loaded.")})
+
+    manager.reset_failed(UNIT)
+
+    assert "ResetFailedUnit" == fake.calls()[-1][0]
+
+
 def test_a_change_of_the_watched_unit_ends_a_wait(installed: Session, manager: UserManager) -> None:
     manager.watch(UNIT)
     manager.start(UNIT)
