@@ -32,7 +32,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 
 def json_text(document: str) -> str:
-    """Return a JSON document in which every character that does not print is escaped (`\\u009b`); its content is the same.
+    """Return a JSON document in which every character that does not print is escaped; its content is the same.
 
     `json.dumps` escapes only what is below U+0020, and a terminal obeys U+009B as it obeys ESC [.
     """

@@ -123,6 +123,7 @@ READERS = (
     "preflight/trial.py",
     "service/bus.py",
     "service/conversation.py",
+    "service/data_directory.py",
     "service/delegation.py",
     "service/environment_files.py",
     "service/files.py",

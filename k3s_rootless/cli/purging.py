@@ -65,20 +65,14 @@ def _is_there(path: Path) -> bool:
 
 
 def directories(session: Session, state: UnitState | None, given: Path | None) -> tuple[Path, ...]:
-    """Give the data directories to purge. Raises UsageError for one that cannot be K3s's alone."""
+    """Return the data directories to purge. Raises UsageError for one that is not K3s's alone."""
+    from k3s_rootless.service import data_directory
+
     found = (given.absolute(),) if given is not None else present(session, state)
     for directory in found:
-        home = session.paths.home
-        if home == directory or home.is_relative_to(directory) or ".." in directory.parts:
-            raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
-        try:
-            link, owner = directory.is_symlink(), directory.stat().st_uid
-        except OSError as error:
-            raise UsageError(f"cannot purge {directory}: {(error.strerror or str(error)).lower()}") from None
-        if link:
-            raise UsageError(f"cannot purge {directory}: it is a link", hint=f"name what it leads to: {directory.resolve()}")
-        if owner != session.uid:
-            raise UsageError(f"cannot purge {directory}: it belongs to uid {owner}")
+        if ".." in directory.parts:
+            raise UsageError(f"cannot purge {directory}: its path holds `..`", hint=f"name it: {directory.resolve()}")
+        data_directory.identify(directory, session.paths.home, session.uid)
     return found
 
 
@@ -95,7 +89,7 @@ def require_consent(session: Session, doomed: Sequence[Path], *, yes: bool) -> N
 
 
 def purge(session: Session, directory: Path) -> Purged:
-    """Remove one data directory. Raises RootlessError where it cannot be used at all."""
+    """Remove one data directory. Raises RootlessError if it cannot be used at all."""
     from k3s_rootless.service import purge as purger
 
     if purger.in_use(directory):
@@ -104,7 +98,9 @@ def purge(session: Session, directory: Path) -> Purged:
         )
     everything = directory == session.paths.data
     session.report.story(f"remove {directory}, inside a user namespace: its files belong to your subordinate ids")
-    result = purger.remove(directory, _mapping(session), everything=everything)
+    # The directory is examined again: it was first examined before the question, and K3s has stopped meanwhile.
+    task = purger.task(directory, session.paths.home, session.uid, everything=everything)
+    result = purger.remove(task, _mapping(session))
     if everything and not result.survivors:
         # K3s made the directory above as well; where something else lies in it, it stays.
         purger.remove_empty(directory.parent)

@@ -14,7 +14,7 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
 from k3s_rootless.release import options, version
-from k3s_rootless.service import apply, configuration, dropin, files, unit
+from k3s_rootless.service import apply, configuration, data_directory, dropin, files, unit
 from k3s_rootless.service.authorship import author
 from k3s_rootless.service.facts import DesiredDropIn
 from k3s_rootless.service.limits import LIMITS
@@ -153,14 +153,14 @@ def _require_usable(session: Session, name: str, value: str) -> None:
         if int(value) < first:
             raise ValueError(f"this host lets only root listen on ports below {first}")
     if name == "data-dir":
-        if Path(value) == session.paths.home:
-            raise ValueError(f"it is your home directory; {options.DATA_DIRECTORY_HINT}")
         try:
             existing = next(path for path in (Path(value), *Path(value).parents) if path.exists())
         except OSError as error:
             raise ValueError(f"it cannot be looked at: {reason(error)}") from error
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             raise ValueError(f"you cannot write into {existing}")
+        if problem := data_directory.unusable(Path(value), session.paths.home):
+            raise ValueError(f"{problem}; {options.DATA_DIRECTORY_HINT}")
 
 
 def _mind(session: Session, wanted: Configuration, changes: Mapping[str, Sequence[str]]) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,17 +38,33 @@ class Result:
             self.more += 1
 
 
-def remove(directory: Path, result: Result, only: Sequence[str] | None = None) -> None:
-    """Remove a directory with all in it, or only the entries `only` of it; what is left is noted in `result`.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to remove: a directory with all that is in it, or only its entries `only`.
 
-    Raises RootlessError where it cannot be opened, or is a link.
+    `identity` is the device and inode that the directory must have; directories of the identities `spared` are not entered.
+    The file `mark` is made in the directory first and removed last: it is there as long as something is left to remove.
     """
+
+    directory: Path
+    only: Sequence[str] | None = None
+    identity: tuple[int, int] | None = None
+    spared: frozenset[tuple[int, int]] = frozenset()
+    mark: str = ""
+
+
+def remove(task: Task, result: Result) -> None:
+    """Do a task; what is left is noted in `result`.
+
+    Raises RootlessError if the directory cannot be opened, is a link, or is not the one that was meant.
+    """
+    directory = task.directory
     try:
         above = os.open(directory.parent, _DIRECTORY & ~os.O_NOFOLLOW)
     except OSError as error:
         raise RootlessError(f"cannot open `{directory.parent}`: {reason(error)}") from error
     try:
-        _Walk(result, str(directory)).root(above, directory.name, only)
+        _Walk(result, task).root(above, directory.name)
     finally:
         os.close(above)
 
@@ -64,22 +81,25 @@ class _Level:
 class _Walk:
     """One walk, which holds two descriptors at a time however deep the tree is."""
 
-    def __init__(self, result: Result, top: str) -> None:
+    def __init__(self, result: Result, task: Task) -> None:
         self.result = result
-        self.top = top
+        self.task = task
+        self.top = str(task.directory)
         self.levels: list[_Level] = []
         self.here = -1
         self.mount = ""
 
-    def root(self, above: int, name: str, only: Sequence[str] | None) -> None:
-        """Empty the directory `name` of `above`, or only the entries `only` of it, and remove it if it is empty then."""
+    def root(self, above: int, name: str) -> None:
+        """Empty the directory `name` of `above`, as far as the task says, and remove it if it is empty then."""
         try:
             self.here = os.open(name, _DIRECTORY, dir_fd=above)
         except OSError as error:
             raise RootlessError(f"cannot open `{self.top}`: {_why_not_opened(error)}") from error
         try:
+            self._require_identity()
             self.mount = _mount_id(self.here)
-            self._enter(name, only)
+            self._set_mark()
+            self._enter(name, self.task.only)
             while self.levels:
                 level = self.levels[-1]
                 if level.todo:
@@ -88,9 +108,28 @@ class _Walk:
                     self._ascend()
                 else:
                     self.levels.pop()
+            self._clear_mark()
             self._rmdir(name, above)
         finally:
             os.close(self.here)
+
+    def _require_identity(self) -> None:
+        found = os.fstat(self.here)
+        if self.task.identity not in {None, (found.st_dev, found.st_ino)}:
+            raise RootlessError(f"cannot remove `{self.top}`: another directory was put in its place meanwhile")
+
+    def _set_mark(self) -> None:
+        if self.task.mark:
+            # On a full disk there is none: then a purge that is killed must be ended by hand.
+            with suppress(OSError):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(self.task.mark, flags, 0o600, dir_fd=self.here))
+
+    def _clear_mark(self) -> None:
+        left = set(os.listdir(self.here)) - {self.task.mark}  # noqa: PTH208 (a descriptor)
+        if self.task.mark and not (left if self.task.only is None else left.intersection(self.task.only)):
+            with suppress(OSError):
+                os.unlink(self.task.mark, dir_fd=self.here)
 
     def _enter(self, name: str, only: Sequence[str] | None = None) -> None:
         found = os.fstat(self.here)
@@ -102,6 +141,8 @@ class _Walk:
             self.result.keep(self._path(), reason(error))
             return
         for entry in sorted(entries):
+            if entry == self.task.mark and len(self.levels) == 1:
+                continue
             if only is not None and entry not in only:
                 self.result.keep(self._path(entry), "K3s did not make it")
             elif self._is_directory(entry):
@@ -115,13 +156,19 @@ class _Walk:
         except OSError as error:
             self.result.keep(self._path(name), _why_not_opened(error))
             return
-        if _mount_id(below) != self.mount:
+        if why := self._not_entered(below):
             os.close(below)
-            self.result.keep(self._path(name), "another file system is mounted there")
+            self.result.keep(self._path(name), why)
             return
         os.close(self.here)
         self.here = below
         self._enter(name)
+
+    def _not_entered(self, descriptor: int) -> str:
+        if _mount_id(descriptor) != self.mount:
+            return "another file system is mounted there"
+        found = os.fstat(descriptor)
+        return "it is your home directory, or holds it" if (found.st_dev, found.st_ino) in self.task.spared else ""
 
     def _ascend(self) -> None:
         left = self.levels.pop()

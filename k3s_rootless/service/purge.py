@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +19,11 @@ from typing import NoReturn
 
 from k3s_rootless import command
 from k3s_rootless.errors import CommandFailed, RootlessError
-from k3s_rootless.service import erasure
+from k3s_rootless.service import data_directory, erasure
 
 _CLONE_NEWUSER = 0x10000000
 _MAP_SECONDS = 10.0
-_OWN = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
-"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir, v1.21 to v1.36)."""
+_SET_DEATH_SIGNAL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,32 @@ class Mapping:
     gids: Sequence[tuple[int, int]]
 
 
-def remove(directory: Path, mapping: Mapping | str, *, everything: bool) -> erasure.Result:
-    """Remove K3s's data directory, as root of a user namespace, or, where `mapping` says why there is none, as ourselves.
+def task(directory: Path, home: Path, uid: int, *, everything: bool) -> erasure.Task:
+    """Return the task of purging a data directory; without `everything`, only what K3s itself makes there goes.
 
-    Without `everything`, only what K3s itself makes there goes. Raises RootlessError where the directory cannot be used at all.
+    Raises UsageError as `data_directory.identify` does.
+    """
+    identity = data_directory.identify(directory, home, uid)
+    only, spared = None if everything else data_directory.OWN, frozenset(data_directory.home_and_above(home))
+    return erasure.Task(directory, only, identity, spared, data_directory.PURGING)
+
+
+def remove(task: erasure.Task, mapping: Mapping | str) -> erasure.Result:
+    """Remove K3s's data as root of a user namespace, or, if `mapping` says why there is none, as the user.
+
+    Raises RootlessError if the directory cannot be used at all. If this process is killed, the removal ends.
     """
     if isinstance(mapping, str):
         result = erasure.Result(outside=mapping)
-        erasure.remove(directory, result, None if everything else _OWN)
+        erasure.remove(task, result)
         return result
     ready, mapped, answer = os.pipe(), os.pipe(), os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         # Else it would wait for its own end of the pipe when its parent is gone.
         for descriptor in (ready[0], mapped[1], answer[0]):
             os.close(descriptor)
-        _inside(directory, ready[1], mapped[0], answer[1], everything=everything)
+        _inside(task, parent, ready[1], mapped[0], answer[1])
     for descriptor in (ready[1], mapped[0], answer[1]):
         os.close(descriptor)
     outside = ""
@@ -65,9 +75,9 @@ def remove(directory: Path, mapping: Mapping | str, *, everything: bool) -> eras
     with suppress(ChildProcessError):
         os.waitpid(child, 0)
     if outside:
-        return remove(directory, outside, everything=everything)
+        return remove(task, outside)
     if not text:
-        raise RootlessError(f"cannot remove `{directory}`: the process that was to do it died")
+        raise RootlessError(f"cannot remove `{task.directory}`: the process that removes it ended before its work was done")
     content = json.loads(text)
     if "error" in content:
         raise RootlessError(content["error"])
@@ -115,7 +125,7 @@ def _map(child: int, mapping: Mapping) -> str:
     return ""
 
 
-def _inside(directory: Path, ready: int, mapped: int, answer: int, *, everything: bool) -> NoReturn:
+def _inside(task: erasure.Task, parent: int, ready: int, mapped: int, answer: int) -> NoReturn:
     """Be the child: make the namespace, wait for its ids, remove, tell, and end; never return."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -124,9 +134,10 @@ def _inside(directory: Path, ready: int, mapped: int, answer: int, *, everything
         if not failed and os.read(mapped, 1) == b"y":
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
+            _end_with(parent, libc)
             result = erasure.Result()
             try:
-                erasure.remove(directory, result, None if everything else _OWN)
+                erasure.remove(task, result)
                 told = {"removed": result.removed, "survivors": result.survivors, "more": result.more}
             except RootlessError as error:
                 told = {"error": error.message}
@@ -134,3 +145,10 @@ def _inside(directory: Path, ready: int, mapped: int, answer: int, *, everything
                 pipe.write(json.dumps(told).encode("ascii"))
     finally:
         os._exit(0)
+
+
+def _end_with(parent: int, libc: ctypes.CDLL) -> None:
+    # Set behind setresuid(2), since a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG); and looked at afterwards,
+    # since a parent that is gone by then sends no signal any more.
+    if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
+        os._exit(1)

@@ -40,4 +40,6 @@ def test_a_document_prints_and_says_the_same(content: object) -> None:
 
 
 def test_what_is_no_character_is_escaped_in_a_document() -> None:
-    assert '"\\udcff\\u007f\\u202e\\udb40\\udc01 é"' == json_text(json.dumps("\udcff\x7f\u202e\U000e0001 é", ensure_ascii=False))
+    assert '"\\udcff\\u007f\\u202e\\udb40\\udc01 é"' == json_text(
+        json.dumps("\udcff\x7f\u202e\U000e0001 é", ensure_ascii=False)
+    )

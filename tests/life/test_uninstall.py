@@ -137,6 +137,7 @@ def test_a_unit_that_is_not_ours_is_left_alone(lab_tool: Tool) -> None:
 @pytest.mark.parametrize("reply", ["n", "y"])
 def test_at_a_terminal_it_asks_first(lab: Lab, lab_tool: Tool, reply: str) -> None:
     lab_tool.machine.user("mkdir", "-p", str(DATA / "server")).check_returncode()
+    lab_tool.machine.user("touch", str(DATA / "server" / "token")).check_returncode()
     assert 2 == lab_tool("uninstall", "--purge").returncode
     assert 2 == lab_tool("uninstall", "--purge", "--yes", "--data-dir", str(HOME)).returncode
     lab_tool.machine.user("ln", "-sfn", str(DATA), str(HOME / "link")).check_returncode()

@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> Path:
 
 def removed(directory: Path, only: tuple[str, ...] | None = None) -> erasure.Result:
     result = erasure.Result()
-    erasure.remove(directory, result, only)
+    erasure.remove(erasure.Task(directory, only), result)
     return result
 
 
@@ -148,7 +148,7 @@ def test_many_survivors_are_counted(data: Path) -> None:
 
 
 def test_without_a_namespace_what_can_be_removed_is(data: Path) -> None:
-    result = purge.remove(data, "there is no newuidmap", everything=True)
+    result = purge.remove(erasure.Task(data), "there is no newuidmap")
 
     assert "there is no newuidmap" == result.outside
     assert not data.exists()
@@ -170,7 +170,7 @@ def test_a_data_directory_that_is_in_use_is_known_by_its_lock(data: Path) -> Non
 def test_map_programs_that_refuse_leave_it_to_the_user(data: Path) -> None:
     false = purge.Mapping("/bin/false", "/bin/false", [(100000, 65536)], [(100000, 65536)])
 
-    result = purge.remove(data, false, everything=True)
+    result = purge.remove(erasure.Task(data), false)
 
     assert result.outside.startswith("/bin/false: ")
     assert not data.exists()

@@ -1,0 +1,148 @@
+"""Checks that a directory is a data directory of K3s, and nothing more, before K3s's data is removed from it.
+
+Directories are compared by device and inode, on opened descriptors: a path proves nothing where a
+link or a bind mount gives the same directory a second name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from k3s_rootless.durable import reason
+from k3s_rootless.errors import UsageError
+
+OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+PURGING = ".k3s-rootless-purge"
+"""A file that a purge makes first and removes last: what an interrupted purge leaves is still known as K3s's."""
+OWN = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
+"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir, v1.21 to v1.36)."""
+MARKERS = (
+    PURGING,
+    "server/token",
+    "server/db/state.db",
+    "server/db/etcd/name",
+    "server/tls/server-ca.crt",
+    "server/cred/ipsec.psk",
+    "agent/k3scontroller.kubeconfig",
+    "agent/kubelet.kubeconfig",
+    "agent/containerd/containerd.log",
+    "agent/etc/crictl.yaml",
+    "rootless/lock",
+    "rootless/child_pid",
+)
+"""Files of K3s (its pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and cmd/k3s, v1.21 to v1.36)."""
+_BEGUN = "data/.lock"
+"""The lock under which K3s unpacks itself: the only file that a first start leaves if it fails there."""
+_UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
+"""K3s unpacks itself to `data/<SHA-256 of what it holds>` (cmd/k3s/main.go, extract)."""
+Identity = tuple[int, int]
+
+
+def identify(directory: Path, home: Path, uid: int) -> Identity:
+    """Return device and inode of a data directory that can be purged.
+
+    Raises UsageError for a link, a directory of another user, one that is the home directory or
+    holds it, and one that is neither empty nor a data directory of K3s.
+    """
+    with _opened(directory) as descriptor:
+        found = os.fstat(descriptor)
+        if found.st_uid != uid:
+            raise UsageError(f"cannot purge {directory}: it belongs to uid {found.st_uid}")
+        identity = _identity(found)
+        if identity in home_and_above(home):
+            raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
+        if not _is_usable(descriptor):
+            raise UsageError(
+                f"cannot purge {directory}: it is not empty, and holds no file by which a data directory of K3s is known",
+                hint="these files are listed in docs/reference/paths.md; remove the directory yourself if it is K3s's",
+            )
+        return identity
+
+
+def unusable(directory: Path, home: Path) -> str:
+    """Return why K3s must not use a directory as its data directory; empty if it can, or if it is not there yet."""
+    try:
+        descriptor = os.open(directory, OPEN & ~os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"it cannot be opened: {reason(error)}"
+    try:
+        if _identity(os.fstat(descriptor)) in home_and_above(home):
+            return "it is your home directory, or holds it"
+        return "" if _is_usable(descriptor) else "it is neither empty nor a data directory of K3s"
+    finally:
+        os.close(descriptor)
+
+
+def is_k3s(descriptor: int) -> bool:
+    """Return whether an opened directory holds a file or directory that only K3s makes. Raises OSError."""
+    if any(_is_kind(descriptor, name, stat.S_ISREG) for name in MARKERS):
+        return True
+    if _is_kind(descriptor, _BEGUN, stat.S_ISREG) and set(os.listdir(descriptor)) <= {*OWN}:
+        return True
+    try:
+        data = os.open("data", OPEN, dir_fd=descriptor)
+    except OSError:
+        return False
+    try:
+        names = filter(_UNPACKED.fullmatch, os.listdir(data))  # noqa: PTH208 (a descriptor)
+        return any(_is_kind(data, name, stat.S_ISDIR) for name in names)
+    finally:
+        os.close(data)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(directory, OPEN)
+    except OSError as error:
+        if directory.is_symlink():
+            hint = f"name what it leads to: {directory.resolve()}"
+            raise UsageError(f"cannot purge {directory}: it is a link", hint=hint) from None
+        raise UsageError(f"cannot purge {directory}: {reason(error)}") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_usable(descriptor: int) -> bool:
+    return not os.listdir(descriptor) or is_k3s(descriptor)
+
+
+def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
+    """Return whether `name` lies below an opened directory, is of a kind, and is reached through no link."""
+    *above, last = name.split("/")
+    opened: list[int] = []
+    try:
+        for part in above:
+            directory = os.open(part, OPEN, dir_fd=directory)
+            opened.append(directory)
+        return kind(os.stat(last, dir_fd=directory, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def home_and_above(home: Path) -> set[Identity]:
+    """Return the home directory and all directories above it: by its path, and by where it really lies."""
+    found = set()
+    for path in (home, *home.parents):
+        with suppress(OSError):
+            found.add(_identity(path.stat()))
+    with suppress(OSError):
+        real = home.resolve(strict=True)
+        found |= {_identity(path.stat()) for path in (real, *real.parents)}
+    return found
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
