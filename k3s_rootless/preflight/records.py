@@ -111,12 +111,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The data directory, /tmp, the home directory, and what an earlier K3s left in rootlesskit's directory."""
+    """The data directory, /tmp, the home directory, and what an earlier K3s left in rootlesskit's directory.
+
+    `unfinished` are directories into which K3s began to unpack itself, each with its size in bytes.
+    """
 
     data: Place
     temporary: Place
     home: Place
     left_over: tuple[str, ...]
+    unfinished: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

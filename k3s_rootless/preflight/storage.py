@@ -191,3 +191,16 @@ def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
     paths = " ".join(map(quote, seen.value.left_over))
     remedy = Remedy(Mender.USER, "take away what it left", (f"rm -f {paths}",))
     return warned(", ".join(seen.value.left_over), "the next start may fail once, or wait for minutes", remedy)
+
+
+@check.seen("storage.unpacking", "No unfinished copy of K3s", DEGRADED, "storage")
+def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
+    """A K3s that is killed while it unpacks itself leaves some 200 MB, which no other release removes."""
+    unfinished = seen.value.unfinished
+    if not unfinished:
+        return passed("none")
+    paths = [path for path, _ in unfinished]
+    size = sum(size for _, size in unfinished)
+    remedy = Remedy(Mender.USER, "remove the unfinished copy", (f"rm -r -- {' '.join(map(quote, paths))}",))
+    reason = "K3s was ended while it unpacked itself, and does not use this copy"
+    return warned(f"{size / 2**20:.0f} MiB in {', '.join(paths)}", reason, remedy, seen.source)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from k3s_rootless import mountinfo
@@ -16,6 +19,9 @@ from k3s_rootless.preflight.records import Place, Storage
 
 # Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB, soft limit, bytes in use.
 _GET_USER_QUOTA = 0x800007 << 8
+# `data/<SHA-256 of what K3s holds>-tmp`, renamed when all is there (K3s cmd/k3s/main.go, extract).
+_UNFINISHED = re.compile(r"[0-9a-f]{64}-tmp")
+_MOST_FILES = 10_000
 _STATE = ("api.sock", "child_pid", ".bp.sock", ".bp-ready.pipe", ".s4nn.sock")
 
 
@@ -30,11 +36,53 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
                 _place(temporary, mounts, uid),
                 _place(home, mounts, uid),
                 tuple(str(state / name) for name in _STATE if os.path.lexists(state / name)),
+                _unfinished(data / "data"),
             ),
             f"statvfs {data}",
         )
     except OSError as error:
         return Unknown(f"{data} cannot be looked at: {error.strerror}")
+
+
+def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
+    """Return the directories into which K3s began to unpack itself, with their sizes; none while it unpacks itself."""
+    try:
+        found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
+        return tuple((path, _size(path)) for path in found) if found and not _is_locked(place / ".lock") else ()
+    except OSError:
+        return ()
+
+
+def _is_unfinished(entry: os.DirEntry[str]) -> bool:
+    return _UNFINISHED.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
+
+
+def _is_locked(lock: Path) -> bool:
+    # K3s unpacks itself under this lock (flock(2); its cmd/k3s/main.go and pkg/flock).
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _size(directory: str) -> int:
+    """Return the bytes that a tree takes on the disk; of a very large one, those of its first files."""
+    taken = count = 0
+    for above, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                taken += os.lstat(f"{above}/{name}").st_blocks * 512
+        count += len(names)
+        if count > _MOST_FILES:
+            break
+    return taken
 
 
 def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:

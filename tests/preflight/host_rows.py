@@ -335,6 +335,14 @@ STORAGE = (
     _tmp(FAIL, "full", USER, inodes=0),
     _data("storage.socket", PASS, "48 bytes", None),
     row("storage.socket", FAIL, "107 bytes", USER, storage=Known(replace(_of("storage"), data=place(str(_LONG))))),
+    row("storage.unpacking", PASS, "none", None),
+    row(
+        "storage.unpacking",
+        WARN,
+        "200 MiB in /home/alice/it's/data/ab-tmp",
+        USER,
+        storage=Known(replace(_of("storage"), unfinished=(("/home/alice/it's/data/ab-tmp", 200 * 2**20),))),
+    ),
     row("storage.leftovers", WARN, "fail once", USER, storage=Known(replace(_of("storage"), left_over=_LEFT))),
     row(
         "storage.leftovers",

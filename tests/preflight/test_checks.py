@@ -29,8 +29,8 @@ subid.overlap k3s.binary k3s.version kernel.release kernel.br_netfilter kernel.n
 kernel.vxlan kernel.iptables device.tun device.fuse device.kmsg snapshotter.mount_fuse3 snapshotter.overlayfs net.port.api
 net.port.http net.port.https net.cidr.rootless net.cidr.pods net.cidr.services net.mtu net.resolver net.localhost net.route
 net.firewall net.nm_cloud_setup net.iptables storage.home storage.data storage.type storage.mount storage.space storage.quota
-storage.tmp storage.socket storage.leftovers config.readable config.rootful security.selinux host.container host.memory
-host.processors host.clock host.hostname host.hidepid host.files host.tasks
+storage.tmp storage.socket storage.leftovers storage.unpacking config.readable config.rootful security.selinux host.container
+host.memory host.processors host.clock host.hostname host.hidepid host.files host.tasks
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """These two ask for an answer: a manager that gives none and a k3s that names no release are what they look for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 import socket
@@ -279,3 +280,31 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
     assert (found.value.services, found.value.ufw) == (frozenset({"k3s"}), True)
     assert found.value.files == {"/etc/rancher/k3s/k3s.yaml"}
     assert other.value.configuration == {}
+
+
+def test_an_unfinished_copy_of_k3s_is_found_with_its_size(tmp_path: Path) -> None:
+    unfinished = tmp_path / "data/data" / f"{'ab' * 32}-tmp"
+    for other in (unfinished, tmp_path / "data/data" / ("ab" * 32), tmp_path / "data/data/mine-tmp"):
+        write(other / "bin/k3s", b"x" * 2**20)
+    (tmp_path / "data/data" / f"{'cd' * 32}-tmp").symlink_to(unfinished)
+
+    found = unfinished_copies(tmp_path)
+
+    assert [str(unfinished)] == [path for path, _ in found]
+    assert 2**20 <= found[0][1] < 2 * 2**20
+
+
+def test_a_copy_that_k3s_is_unpacking_is_not_unfinished(tmp_path: Path) -> None:
+    write(tmp_path / "data/data" / f"{'ab' * 32}-tmp" / "bin/k3s", "x")
+    lock = write(tmp_path / "data/data/.lock", "")
+
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert () == unfinished_copies(tmp_path)
+    assert 1 == len(unfinished_copies(tmp_path))
+
+
+def unfinished_copies(tmp_path: Path) -> tuple[tuple[str, int], ...]:
+    found = storage_probes.storage(ROOT, tmp_path / "data", tmp_path, tmp_path, os.getuid())
+    assert isinstance(found, Known)
+    return found.value.unfinished
