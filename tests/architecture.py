@@ -81,6 +81,7 @@ JUDGES = (
     "ports/sight.py",
     "ports/urls.py",
     "ports/wanted.py",
+    "cluster/heartbeat.py",
     "journal/diagnosis.py",
     "journal/exits.py",
     "support/addresses.py",

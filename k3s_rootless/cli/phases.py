@@ -11,7 +11,10 @@ from k3s_rootless.support import milestones
 from k3s_rootless.support.milestones import Milestone
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from k3s_rootless.cluster.facts import Node
+    from k3s_rootless.service.facts import UnitState
 
 NODE_READY = "node ready"
 
@@ -32,6 +35,19 @@ def changed(path: Path) -> tuple[str, datetime | None, str]:
         return str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC), ""
     except OSError as error:
         return str(path), None, f"{path}: {(error.strerror or str(error)).lower()}"
+
+
+def of_this_start(
+    nodes: Sequence[Node], state: UnitState | None, first: Mapping[str, datetime] | None = None
+) -> tuple[Node, ...]:
+    """Return the nodes without what a kubelet of an earlier start reported; see `heartbeat.judged`."""
+    from k3s_rootless.cluster import heartbeat
+    from k3s_rootless.service import process
+
+    start = None
+    if state is not None and state.started is not None:
+        start = heartbeat.Running(state.started, datetime.now(UTC), process.elapsed(state.main_pid))
+    return heartbeat.judged(nodes, start, first or {})
 
 
 def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:

@@ -16,6 +16,7 @@ from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.notification import Directories
@@ -44,6 +45,7 @@ class Start:
     node: str = ""
     notified: Directories | None = field(default=None)
     _version: str = field(default="")
+    _reports: dict[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
@@ -154,6 +156,7 @@ class Start:
         return None if answer.value.ready else f"the API server is not ready: {', '.join(answer.value.failing)}"
 
     def _node(self) -> str | None:
+        from k3s_rootless.cli import phases
         from k3s_rootless.cluster import api
 
         try:
@@ -163,9 +166,11 @@ class Start:
         if isinstance(answer, Unknown):
             return answer.reason
         self._version = answer.value.version
-        ready = next((node for node in answer.value.items if node.ready), None)
+        found = phases.of_this_start(answer.value.items, self.state, self._reports)
+        self._reports = {node.name: node.reported for node in found if node.reported} | self._reports
+        ready = next((node for node in found if node.ready), None)
         if ready is None:
-            return "; ".join(f"node {node.name}: {node.reason}" for node in answer.value.items) or "no node has registered yet"
+            return "; ".join(f"node {node.name}: {node.reason}" for node in found) or "no node has registered yet"
         self.node = ready.name
         return None
 

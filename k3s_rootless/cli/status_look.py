@@ -33,16 +33,15 @@ SECONDS = 0.7
 """What a part may take: the user manager first and then all others, that is twice this, and a start of Python, in 2 s."""
 MOST_SECONDS = 5.0
 _SLOWNESS = 3.0
-_START_TIME = 19
-"""Which field after the program's name says when a process began, in ticks since boot (proc_pid_stat(5))."""
 NOT_RUNNING = "K3s is not running"
 
 
 def patience() -> float:
     """Give what a part may take here: where we took long to start (an emulated or busy machine), others answer slowly, too."""
-    fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    begun = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
-    return min(MOST_SECONDS, max(SECONDS, _SLOWNESS * (time.clock_gettime(time.CLOCK_BOOTTIME) - begun)))
+    from k3s_rootless.service import process
+
+    taken = process.elapsed(os.getpid())
+    return min(MOST_SECONDS, max(SECONDS, _SLOWNESS * (taken.total_seconds() if taken else 0.0)))
 
 
 class Look:
@@ -98,7 +97,7 @@ class Look:
         start = state.invocation if state else ""
         peer = self._begin(f"connection {start}", lambda: self._connected(config, state)) if runs else None
         ready = self._begin(f"API server {start}", lambda: self._ready(peer)) if peer else None
-        nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer)) if peer else None
+        nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer, state)) if peer else None
         variables = self._begin("environment", lambda: self._variables(state)) if state and state.running else None
         found = _within(read, deadline, "the file system")
         version, files = found.value if isinstance(found, Known) else (None, found)
@@ -188,11 +187,13 @@ class Look:
         peer = asked.result(self._seconds)
         return peer if isinstance(peer, Unknown) else api.readyz(peer, self._seconds)
 
-    def _nodes(self, asked: Asked[Peer | Unknown]) -> Observed[tuple[Node, ...]]:
+    def _nodes(self, asked: Asked[Peer | Unknown], state: UnitState | None) -> Observed[tuple[Node, ...]]:
+        from k3s_rootless.cli import phases
         from k3s_rootless.cluster import api
 
         peer = asked.result(self._seconds)
-        return peer if isinstance(peer, Unknown) else api.node_ready(peer, self._seconds)
+        found = peer if isinstance(peer, Unknown) else api.node_ready(peer, self._seconds)
+        return found if isinstance(found, Unknown) else Known(phases.of_this_start(found.value, state), found.source)
 
     def _installed(self, state: UnitState | None, version: Version | None, files: Observed[tuple[Part, ...]]) -> Observed[str]:
         # k3s is a program to be run: what it said holds until another one lies there.

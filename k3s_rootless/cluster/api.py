@@ -117,6 +117,7 @@ def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
         version=printable(_text((status.get("nodeInfo") or {}).get("kubeletVersion") or "")),
         reason=printable(_text(reason)),
         since=_time(condition.get("lastTransitionTime")),
+        reported=_time(condition.get("lastHeartbeatTime")),
     )
 
 

@@ -44,7 +44,8 @@ class Readiness:
 class Node:
     """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why it is not ready.
 
-    `since` (UTC, whole seconds) is when the condition last became what it is, None where the node does not say.
+    `since` (UTC, whole seconds) is when the condition last became what it is, `reported` when the kubelet last reported it;
+    None where the node does not say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Node:
     version: str
     reason: str = ""
     since: datetime | None = None
+    reported: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from k3s_rootless.observation import Known, Observed, Unknown
 
 _MOST_CHILDREN = 200
+_START_TIME = 19
+"""Which field after the program's name says when a process began, in ticks since boot (proc_pid_stat(5))."""
 
 
 def started_with(pid: int, proc: Path = Path("/proc")) -> Observed[Mapping[str, str]]:
@@ -25,6 +30,16 @@ def started_with(pid: int, proc: Path = Path("/proc")) -> Observed[Mapping[str, 
         if _name(child, proc) == "slirp4netns" and isinstance(found := _environ(child, proc), Known):
             return found
     return own
+
+
+def elapsed(pid: int, proc: Path = Path("/proc")) -> timedelta | None:
+    """Return how long a process has run, by a clock that no one sets (CLOCK_BOOTTIME); None if it cannot be read."""
+    try:
+        fields = (proc / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        begun = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+    return timedelta(seconds=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - begun))
 
 
 def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:

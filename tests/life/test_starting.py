@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,21 @@ class Followed:
     def story(self) -> str:
         """Give what was told beside them."""
         return "\n".join(one["text"] for one in self.events if one["event"] == "story")
+
+
+def test_a_node_that_was_ready_in_the_start_before_is_not_ready_yet(lab_tool: Tool) -> None:
+    lab_tool.order(**QUICK, keep_node=True)
+    lab_tool.up().check_returncode()
+    time.sleep(1.1)  # the stamp of a report has whole seconds
+    lab_tool.order(**{**QUICK, "node_delay": 3.0}, keep_node=True)
+
+    again = lab_tool("restart")
+    words = lab_tool("logs", "--grep", "Successfully registered node").stdout
+
+    assert 0 == again.returncode, again.stderr
+    assert 1 == words.count("Successfully registered node"), "K3s was called ready before its kubelet reported"
+    document = lab_tool.json("status")
+    assert document["ready"]
 
 
 def follow(tool: Tool, *args: str, at: str = "", then: Callable[[Machine], object] | None = None) -> Followed:

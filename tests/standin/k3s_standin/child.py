@@ -131,6 +131,8 @@ class Child:
             state, verbs, self._gate, self._release, issued, self._journal, watch_timeout=self._orders.watch_timeout
         )
         self._fill(state, verbs, kept)
+        for node in cluster.kept_nodes(self._state) if self._orders.keep_node else ():
+            state.put("nodes", node)
         self._sleep(self._began + self._orders.delay - time.monotonic())
         # the API server's own port, inside K3s's supervisor; it takes 6444 from --https-listen-port as there
         self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", 6444)), "127.0.0.1", 6444)

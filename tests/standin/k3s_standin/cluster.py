@@ -132,8 +132,17 @@ def load(path: Path) -> tuple[Cluster, list[Object]]:
     return Cluster(int(kept["version"]) + _RESTART_GAP), list(kept["services"])
 
 
+def kept_nodes(path: Path) -> list[Object]:
+    """Return the Nodes of the last start, as they were at its end."""
+    try:
+        return list(json.loads(path.read_text())["nodes"])
+    except (OSError, ValueError, KeyError):
+        return []
+
+
 def save(path: Path, cluster: Cluster, skip: str) -> None:
-    """Keep the Services without the annotation `skip`, whole or not at all."""
+    """Keep the Nodes and the Services without the annotation `skip`, whole or not at all."""
     services, version = cluster.items("services")
+    nodes, _ = cluster.items("nodes")
     kept = [item for item in services if skip not in (item["metadata"].get("annotations") or {})]
-    write_private(path, json.dumps({"version": version, "services": kept}).encode())
+    write_private(path, json.dumps({"version": version, "services": kept, "nodes": nodes}).encode())

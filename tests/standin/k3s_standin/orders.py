@@ -34,6 +34,7 @@ Cluster
     lb_delay            0.1: from a new LoadBalancer Service to its ingress address
     pending             []: "namespace/name" of Services whose load balancer stays pending
     keep                true: Services made through the API survive a restart
+    keep_node           false: the Node survives a restart as it was, Ready and its heartbeat included, as K3s's does
 
 Faults
     die                 null: {"after": 2.0, "message": "...", "level": "fatal", "code": 1, "where": "child"}: end with
@@ -99,6 +100,7 @@ class Orders:
     lb_delay: float = 0.1
     pending: tuple[str, ...] = ()
     keep: bool = True
+    keep_node: bool = False
     die: dict[str, Any] | None = None
     panic: int = 0
     panic_after: float = 1.0
