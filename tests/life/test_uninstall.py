@@ -77,7 +77,8 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
     assert f"'{DATA}/storage/bound': another file system is mounted there" in first.stderr
     assert f"'{DATA}/storage/bound-file': something is mounted there" in first.stderr
     kept = [str(DATA / "storage/kept")] if immutable else []
-    assert [str(DATA / "storage/bound-file"), str(DATA / "storage/bound/d/precious"), *kept] == sorted(left)
+    mark = str(DATA / ".k3s-rootless-purge")
+    assert [mark, str(DATA / "storage/bound-file"), str(DATA / "storage/bound/d/precious"), *kept] == sorted(left)
     assert 0 == second.returncode, second.stderr
     assert 0 != machine.user("test", "-e", str(HOME / ".rancher")).returncode
     assert "precious" == machine.user("cat", str(outside / "d" / "precious")).stdout
