@@ -121,7 +121,7 @@ def test_no_path_leads_to_a_purge_of_the_home_directory(
     before = content(host)
     path = alias(host / target, tmp_path_factory.mktemp("place"))
 
-    with pytest.raises(UsageError, match="it holds more than K3s's data|it is a link"):
+    with pytest.raises(UsageError, match=r"it holds more than K3s's data|it is a link"):
         purged(path, host / "home/alice")
 
     assert before == content(host)
@@ -270,7 +270,9 @@ def test_a_directory_that_is_not_k3ss_is_refused(host: Path, plant: Callable[[Pa
     assert "it is neither empty nor a data directory of K3s" == data_directory.unusable(place, host / "home/alice")
 
 
-@pytest.mark.parametrize("marker", [*data_directory.MARKERS, f"data/{SHA}/bin/k3s", f"data/{SHA}-tmp/bin/k3s", "data/.lock", ""])
+@pytest.mark.parametrize(
+    "marker", [*data_directory.MARKERS, f"data/{SHA}/bin/k3s", f"data/{SHA}-tmp/bin/k3s", "data/.lock", ""]
+)
 def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: str) -> None:
     place = host / "home/alice/k3s"
     (place / marker).parent.mkdir(parents=True) if marker else place.mkdir()
@@ -287,13 +289,15 @@ def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: s
 
 def farm(place: Path, outside: Path, seed: int) -> None:
     """Plant a tree of links, odd files and odd names; the same one for the same seed."""
-    chosen = random.Random(seed)
+    chosen = random.Random(seed)  # noqa: S311 (a tree, no secret)
     directories = [marked(place) / "storage"]
     directories[0].mkdir()
     targets = (str(outside), "/", "..", "../" * 40, str(outside / "precious"), "loop", "/proc/self/root", "/dev/null", ".")
     for number in range(40):
         above = chosen.choice(directories)
-        name = chosen.choice([f"n{number}", f"\x1b[2J{number}", f"-rf {number}", f"\n{number}", os.fsdecode(b"\xff%d" % number)])
+        name = chosen.choice(
+            [f"n{number}", f"\x1b[2J{number}", f"-rf {number}", f"\n{number}", os.fsdecode(b"\xff%d" % number)]
+        )
         match chosen.randrange(6):
             case 0:
                 (above / name).symlink_to(chosen.choice(targets))
@@ -345,16 +349,14 @@ def nothing(place: Path, _: Path) -> None:
 
 
 @pytest.mark.parametrize("swap", [another_directory, a_link, nothing], ids=lambda swap: swap.__name__)
-def test_a_directory_that_was_put_in_its_place_after_the_question_stays(
-    host: Path, swap: Callable[[Path, Path], None]
-) -> None:
+def test_a_directory_that_was_put_in_its_place_after_the_question_stays(host: Path, swap: Callable[[Path, Path], None]) -> None:
     place, precious = marked(host / "home/alice/k3s"), marked(host / "home/alice/precious")
     (precious / "server/precious").write_text("precious")
     task = purge.task(place, host / "home/alice", UID, everything=True)
     swap(place, precious)
     before = content(host)
 
-    with pytest.raises(RootlessError, match="another directory was put in its place|it is a link|no such file"):
+    with pytest.raises(RootlessError, match=r"another directory was put in its place|it is a link|no such file"):
         purge.remove(task, "there are no subordinate ids")
 
     assert before == content(host)
