@@ -135,6 +135,27 @@ def test_a_unit_that_is_not_ours_is_left_alone(lab_tool: Tool) -> None:
     assert edited == lab_tool.machine.user("cat", copy).stdout
 
 
+def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool) -> None:
+    machine, home = lab_tool.machine, f"/h/{HOME.name}"
+    machine.root("ln", "-sfn", str(HOME.parent), "/h").check_returncode()
+    machine.user("mkdir", "-p", str(HOME / "data"), str(HOME / "mine")).check_returncode()
+    machine.user("tee", str(HOME / "data/precious"), str(HOME / "mine/precious"), stdin="precious").check_returncode()
+    try:
+        moved, mine = (lab_tool("config", "set", "data-dir", path) for path in (home, f"{home}/mine"))
+        purged = lab_tool("uninstall", "--purge", "--yes", "--data-dir", home)
+        refused = lab_tool("uninstall", "--purge", "--yes", "--data-dir", f"{home}/mine")
+    finally:
+        machine.root("rm", "/h").check_returncode()
+
+    assert (2, 2, 2, 2) == (moved.returncode, mine.returncode, purged.returncode, refused.returncode)
+    assert "it is your home directory, or holds it" in moved.stderr
+    assert "it is neither empty nor a data directory of K3s" in mine.stderr
+    assert "it holds more than K3s's data" in purged.stderr
+    assert "no file by which a data directory of K3s is known" in refused.stderr
+    assert "precious" == machine.user("cat", str(HOME / "data/precious")).stdout
+    machine.user("rm", "-r", str(HOME / "data"), str(HOME / "mine")).check_returncode()
+
+
 @pytest.mark.parametrize("reply", ["n", "y"])
 def test_at_a_terminal_it_asks_first(lab: Lab, lab_tool: Tool, reply: str) -> None:
     lab_tool.machine.user("mkdir", "-p", str(DATA / "server")).check_returncode()
