@@ -25,7 +25,8 @@ def risk(path: Path) -> str:
     other members can write. A part of the path that cannot be examined is a risk.
     """
     try:
-        return next(filter(None, map(_examined, _way(path))), "")
+        owners = _owners()
+        return next((why for step, found in _way(path) if (why := _examined(step, found, owners))), "")
     except OSError as error:
         return f"{error.filename or path} cannot be examined: {(error.strerror or str(error)).lower()}"
 
@@ -53,9 +54,8 @@ def _way(path: Path) -> Iterable[tuple[Path, os.stat_result]]:
         left += [part for part in reversed(target.parts) if part != "/"]
 
 
-def _examined(step: tuple[Path, os.stat_result]) -> str:
-    path, found = step
-    if found.st_uid not in _owners():
+def _examined(path: Path, found: os.stat_result, owners: set[int]) -> str:
+    if found.st_uid not in owners:
         return f"{path} belongs to uid {found.st_uid}"
     sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     if stat.S_ISLNK(found.st_mode) or sticky:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import apply, files, plan
-from k3s_rootless.service.steps import Reload, RemoveDirectory
+from k3s_rootless.service.steps import Reload, Remove, RemoveDirectory, WriteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,8 @@ def perform(
     steps += plan.emptied(steps, there, state)
     # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
-    copies = [kept for step in steps if (kept := getattr(step, "backup", None)) is not None and not kept.exists()]
+    kept = (step.backup for step in steps if isinstance(step, WriteFile | Remove) and step.backup is not None)
+    copies = [path for path in kept if not path.exists()]
     if steps or unread:
         try:
             for step in (*steps, Reload("its drop-ins changed")):

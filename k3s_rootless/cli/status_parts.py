@@ -76,8 +76,11 @@ def installed(
         return changed
     if version and isinstance(parts, Known) and standing.unchanged(changed.value, parts.value):
         return Known(str(version), f"{binary} is older than the unit, which was written for it")
+    from k3s_rootless import trust
     from k3s_rootless.preflight import probes
 
+    if risk := trust.risk(binary):
+        return Unknown(f"{binary} was not run: {risk}")
     found = probes.k3s_binary({"PATH": str(binary.parent)}, "", session.paths.home, seconds=seconds)
     if found.path is None or not Path(found.path).samefile(binary):
         return Unknown(f"the unit starts {binary}, which is not called k3s")

@@ -59,7 +59,7 @@ def identify(directory: Path, home: Path, uid: int) -> Identity:
         if not _is_usable(descriptor):
             raise UsageError(
                 f"cannot purge {directory}: it is not empty, and holds no file by which a data directory of K3s is known",
-                hint="these files are listed in docs/reference/paths.md; remove the directory yourself if it is K3s's",
+                hint="docs/reference/paths.md lists these files; leave --purge out, and remove the directory yourself",
             )
         return identity
 
