@@ -68,6 +68,23 @@ def _remove_left(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process holds a lock on a file (flock(2)); no lock is known of a file that cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def make_directory(directory: Path) -> None:
     """Make a directory and those above it that are missing; none is writable by others, whatever the umask is.
 

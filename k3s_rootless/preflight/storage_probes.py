@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from k3s_rootless import mountinfo
+from k3s_rootless import durable, mountinfo
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 
@@ -48,28 +47,15 @@ def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
     """Return the directories into which K3s began to unpack itself, with their sizes; none while it unpacks itself."""
     try:
         found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
-        return tuple((path, _size(path)) for path in found) if found and not _is_locked(place / ".lock") else ()
+        # K3s unpacks itself under this lock (its cmd/k3s/main.go and pkg/flock).
+        unpacking = bool(found) and durable.is_locked(place / ".lock")
+        return () if unpacking else tuple((path, _size(path)) for path in found)
     except OSError:
         return ()
 
 
 def _is_unfinished(entry: os.DirEntry[str]) -> bool:
     return _UNFINISHED.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
-
-
-def _is_locked(lock: Path) -> bool:
-    # K3s unpacks itself under this lock (flock(2); its cmd/k3s/main.go and pkg/flock).
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _size(directory: str) -> int:

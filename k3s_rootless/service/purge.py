@@ -7,7 +7,6 @@ what is mounted upon outside (rename and unlink of mount points, Linux 3.18), an
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from k3s_rootless import command
+from k3s_rootless import command, durable
 from k3s_rootless.errors import CommandFailed, RootlessError
 from k3s_rootless.service import data_directory, erasure
 
@@ -85,20 +84,8 @@ def remove(task: erasure.Task, mapping: Mapping | str) -> erasure.Result:
 
 
 def in_use(directory: Path) -> bool:
-    """Tell whether a rootlesskit runs with this data directory: it holds a lock there as long as it lives (its pkg/parent)."""
-    try:
-        descriptor = os.open(directory / "rootless" / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
+    """Return whether a rootlesskit runs with this data directory: it holds a lock there while it runs (its pkg/parent)."""
+    return durable.is_locked(directory / "rootless" / "lock")
 
 
 def remove_empty(directory: Path) -> None:
