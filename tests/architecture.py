@@ -33,7 +33,7 @@ OWNERS = {
     "pyroute2": ("ports/sockets.py",),
     "rich": ("cli/progress.py", "cli/report.py", "cli/screen.py"),
     "subprocess": ("command.py",),
-    "yaml": ("cluster/kubeconfig.py", "ports/manifests.py"),
+    "yaml": ("cluster/kubeconfig.py", "ports/manifests.py", "release/config_yaml.py"),
 }
 JUDGES = (
     "preflight/checks.py",
@@ -123,6 +123,7 @@ READERS = (
     "preflight/storage_probes.py",
     "preflight/trial.py",
     "service/bus.py",
+    "service/config_files.py",
     "service/conversation.py",
     "service/data_directory.py",
     "service/delegation.py",

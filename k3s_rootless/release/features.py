@@ -58,6 +58,10 @@ ROOTLESS_VARIABLES = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "
 """K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK are read (K3s #6498)."""
 COPY_UP_DIRECTORIES = Since.of("v1.28.15+k3s1", "v1.29.10+k3s1", "v1.30.6+k3s1", "v1.31.2+k3s1")
 """K3S_ROOTLESS_COPYUPDIRS is read (K3s #10386)."""
+DATA_DIR_VARIABLE = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
+"""K3S_DATA_DIR is read; before, K3s itself set it (its commits 9111b1f77 and a26a5ab1d)."""
+MISSING_CONFIG_IGNORED = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
+"""A configuration file that is named and does not exist is passed over; before, K3s did not start (its commit f246bbc39)."""
 
 _BROKEN = {
     "v1.35.1+k3s1": "v1.35.2+k3s1",

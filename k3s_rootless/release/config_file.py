@@ -1,0 +1,83 @@
+"""K3s's configuration files: where they are, and the flags that they result in.
+
+K3s puts these flags right behind the word `server` of its command line (K3s pkg/configfilearg, v1.21
+to v1.36), so that a flag of the command line counts before them, and lists hold the values of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, Observed
+
+if TYPE_CHECKING:
+    from k3s_rootless.release.config_yaml import Entry, Item
+
+DEFAULT = "/etc/rancher/k3s/config.yaml"
+VARIABLE = "K3S_CONFIG_FILE"
+SUFFIXES = (".yaml", ".yml")
+DIRECTORY_SUFFIX = ".d"
+_FLAGS = ("--config", "-c")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One file: its keys in order, or why they are not known.
+
+    `missing` says why K3s finds nothing where it was told to look: no file, and no drop-ins.
+    """
+
+    path: Path
+    entries: Observed[tuple[Entry, ...]]
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One flag that the files result in: its name, its value, and the file and line of that value."""
+
+    name: str
+    text: str
+    path: Path
+    line: int
+
+
+def location(argv: Iterable[str], variable: str) -> str:
+    """Return the configuration file that K3s reads; empty for none.
+
+    `variable` is the value of K3S_CONFIG_FILE, which counts before `--config`. Of several `--config`
+    the first one counts, and `-config` is none.
+    """
+    if variable:
+        return variable
+    words = list(argv)
+    for index, word in enumerate(words):
+        if word in _FLAGS:
+            return words[index + 1] if index + 1 < len(words) else ""
+        name, equals, value = word.partition("=")
+        if equals and name in _FLAGS:
+            return value
+    return DEFAULT
+
+
+def is_url(text: str) -> bool:
+    """Return whether K3s takes this location for a URL."""
+    return text.lower().startswith(("http:", "https:"))
+
+
+def merged(files: Iterable[ConfigFile]) -> Iterator[Given]:
+    """Yield the flags that the files result in, in K3s's order: of two files with one key, the later one counts."""
+    found: dict[str, tuple[tuple[Item, Path], ...]] = {}
+    for file in files:
+        for entry in file.entries.value if isinstance(file.entries, Known) else ():
+            items = tuple((item, file.path) for item in entry.items)
+            before = found.get(entry.key)
+            if before is not None and entry.appends:
+                items = tuple(one for one in (*before, *items) if not one[0].null)
+            found[entry.key] = items
+    for key, items in found.items():
+        for item, path in items:
+            yield Given(key, item.text, path, item.line)

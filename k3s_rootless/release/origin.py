@@ -1,0 +1,55 @@
+"""Where a setting of K3s comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Source(Enum):
+    """Where a value comes from, from the strongest to the weakest; PROCESS is what a running K3s itself shows."""
+
+    PROCESS = "running K3s"
+    COMMAND_LINE = "command line"
+    CONFIG_FILE = "configuration file"
+    ENVIRONMENT = "environment"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: the file, as far as it is known, its line, or the variable and what sets it."""
+
+    source: Source
+    path: Path | None = None
+    line: int = 0
+    variable: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.path and self.line else str(self.path or "")
+        words = {
+            Source.CONFIG_FILE: where,
+            Source.ENVIRONMENT: " ".join(filter(None, (self.variable, self.place, where))),
+            Source.PROCESS: f"{self.source.value}: {self.place or where}",
+        }
+        return words.get(self.source) or " ".join(filter(None, (self.source.value, where)))
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a flag; `name` is the flag as it was written, such as `d` for `data-dir`."""
+
+    name: str
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value of an environment variable as K3s finds it; `place` and `path` say what sets it."""
+
+    text: str
+    place: str = ""
+    path: Path | None = None

@@ -1,0 +1,224 @@
+"""The one resolver of K3s's settings: the value of each flag of `k3s server`, and where it comes from.
+
+A flag of the command line counts before the configuration files, these before the flag's
+environment variable, and that before K3s's default. Lists are different: the command line and the
+configuration files add up. (K3s pkg/configfilearg puts the values of the files right behind the word
+`server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation says that the command line
+replaces the list, and is wrong: tried with K3s's own code, v1.31.4 and v1.36.3.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from k3s_rootless.observation import Unknown
+from k3s_rootless.release import config_file, features, server_flags
+from k3s_rootless.release.config_file import ConfigFile
+from k3s_rootless.release.origin import Origin, Source, Value, Variable
+from k3s_rootless.release.server_flags import FLAGS, Kind
+from k3s_rootless.release.version import Version
+
+HTTPS_PORT = 6443
+_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_HOMES = ("$HOME", "${HOME}", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the settings follow from.
+
+    `argv` is the argument list of the unit, which `command` is the file of. `directory` is the working
+    directory of K3s, where relative paths begin. `problems` are what could not be read, each as the end
+    of a sentence.
+    """
+
+    home: Path
+    argv: Sequence[str] = ()
+    files: tuple[ConfigFile, ...] = ()
+    environment: Mapping[str, Variable] = field(default_factory=dict)
+    directory: Path | None = None
+    version: Version | None = None
+    command: Path | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one K3s.
+
+    `given` holds, by the flag's name, the values that count: one, or all of a list. `skipped` are keys
+    of configuration files that K3s does not have, and passes over. `files` are the configuration files
+    as they were read. `problems` say what is not known, and why: with a problem, any value may be
+    another one.
+    """
+
+    home: Path
+    directory: Path
+    given: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    skipped: tuple[Value, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def value(self, name: str) -> Value:
+        """Return the value of a flag, K3s's default where nothing gives one."""
+        found = self.given.get(name)
+        return found[-1] if found else Value(name, FLAGS[name].default, Origin(Source.DEFAULT))
+
+    def values(self, name: str) -> tuple[Value, ...]:
+        """Return all values of a list, as they were given; empty where nothing gives one."""
+        return self.given.get(name, ())
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return the elements of a list: K3s splits each value at its commas."""
+        parts = (part.strip() for value in self.values(name) for part in value.text.split(","))
+        return tuple(part for part in parts if part)
+
+    def switch(self, name: str) -> bool:
+        """Return whether a switch is on. A value that K3s does not start with counts as off."""
+        return self.value(name).text in _TRUE
+
+    def having(self, values: Mapping[str, Value]) -> Settings:
+        """Return these settings with other values of some flags."""
+        return replace(self, given={**self.given, **{name: (value,) for name, value in values.items()}})
+
+    @cached_property
+    def data(self) -> Path:
+        """The data directory."""
+        text = self.value("data-dir").text
+        for name in _HOMES:
+            # Wherever they stand (K3s pkg/util/home, and before it wrangler's resolvehome).
+            text = text.replace(name, str(self.home))
+        return _absolute(self.directory, text) if text else self.home / ".rancher" / "k3s"
+
+    @cached_property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig that K3s writes; K3s expands no `~` in its path (K3s pkg/server, v1.21 to v1.36)."""
+        text = self.value("write-kubeconfig").text
+        return _absolute(self.directory, text) if text else self.home / ".kube" / "k3s.yaml"
+
+    @cached_property
+    def https_port(self) -> int:
+        """The port of the API, the same inside and on the host; K3s's default for a value that it does not start with."""
+        return _port(self.value("https-listen-port").text)
+
+    @cached_property
+    def disabled(self) -> frozenset[str]:
+        """The packaged components that K3s leaves out."""
+        return frozenset((*self.words("disable"), *self.words("no-deploy")))
+
+    @property
+    def servicelb(self) -> bool:
+        """Whether servicelb runs."""
+        return "servicelb" not in self.disabled
+
+    @property
+    def traefik(self) -> bool:
+        """Whether K3s deploys traefik."""
+        return "traefik" not in self.disabled
+
+    @property
+    def snapshotter(self) -> str:
+        """The snapshotter of containerd that something names; empty for K3s's default."""
+        return self.value("snapshotter").text if "snapshotter" in self.given else ""
+
+    @property
+    def cluster_cidr(self) -> str:
+        """The networks of the pods, separated by commas."""
+        return ",".join(self.words("cluster-cidr")) or FLAGS["cluster-cidr"].default
+
+    @property
+    def service_cidr(self) -> str:
+        """The networks of the Services, separated by commas."""
+        return ",".join(self.words("service-cidr")) or FLAGS["service-cidr"].default
+
+    @property
+    def node_name(self) -> str:
+        """The name of the node; empty for that of the host."""
+        return self.value("node-name").text
+
+    @property
+    def selinux(self) -> bool:
+        """Whether containerd uses SELinux."""
+        return self.switch("selinux")
+
+
+def resolve(inputs: Inputs) -> Settings:
+    """Work out the settings."""
+    given: dict[str, list[Value]] = {}
+    skipped = []
+    for value in _from_files(inputs):
+        flag = server_flags.named(value.name)
+        if flag is None or not flag.known_to(inputs.version):
+            skipped.append(value)
+        else:
+            given.setdefault(flag.name, []).append(value)
+    for value in _from_command(inputs):
+        if flag := server_flags.named(value.name):
+            given.setdefault(flag.name, []).append(value)
+    for name, variable in _variables(inputs):
+        given.setdefault(name, [_of_variable(name, variable, inputs)])
+    unread = (f"{file.path}: {file.entries.reason}" for file in inputs.files if isinstance(file.entries, Unknown))
+    return Settings(
+        inputs.home,
+        inputs.directory or inputs.home,
+        {name: tuple(found if FLAGS[name].kind is Kind.LIST else found[-1:]) for name, found in given.items()},
+        tuple(skipped),
+        inputs.files,
+        (*inputs.problems, *unread),
+    )
+
+
+def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:
+    """Work out the settings of a command line and an environment alone, where nothing else is known."""
+    variables = {name: Variable(text) for name, text in environ.items()}
+    return resolve(Inputs(home, argv, environment=variables))
+
+
+def _from_files(inputs: Inputs) -> Iterator[Value]:
+    for one in config_file.merged(inputs.files):
+        yield Value(one.name, one.text, Origin(Source.CONFIG_FILE, one.path, one.line))
+
+
+def _from_command(inputs: Inputs) -> Iterator[Value]:
+    for name, text in server_flags.words(inputs.argv):
+        yield Value(name, text, Origin(Source.COMMAND_LINE, inputs.command))
+
+
+def _variables(inputs: Inputs) -> Iterator[tuple[str, str]]:
+    for flag in FLAGS.values():
+        # Older releases set K3S_DATA_DIR themselves, to a directory of theirs, and do not read it.
+        unread = flag.name == "data-dir" and inputs.version and not features.DATA_DIR_VARIABLE.holds(inputs.version)
+        if flag.variable and inputs.environment.get(flag.variable, _NOTHING).text and not unread:
+            yield flag.name, flag.variable
+
+
+def _of_variable(name: str, variable: str, inputs: Inputs) -> Value:
+    found = inputs.environment[variable]
+    return Value(
+        name,
+        found.text,
+        Origin(Source.ENVIRONMENT, found.path, variable=variable, place=found.place),
+    )
+
+
+_NOTHING = Variable("")
+
+
+def _absolute(directory: Path, text: str) -> Path:
+    # As Go's filepath.Abs: `..` goes by the text, whatever links there are.
+    return Path("/" + os.path.normpath(directory / text).lstrip("/"))
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and not text.startswith("0") and len(text) <= 5:
+        number = int(text)
+    else:
+        # Go reads `0x1D13` and `010` as C does.
+        from k3s_rootless.release.config_yaml import integer
+
+        number = integer(text) or 0
+    return number if 0 < number < 65536 else HTTPS_PORT
