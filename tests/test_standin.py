@@ -320,12 +320,40 @@ def test_flags_config_file_and_environment(tmp_path: Path, capfd: pytest.Capture
     config.write_text("https-listen-port: 7443\ndisable: [traefik]\nnonsense: 1\nrootless: true\n")
     given = flags.parse(
         ["--snapshotter=native", "--disable", "servicelb", "-d", "/x"],
-        {"K3S_CONFIG_FILE": str(config), "K3S_DATA_DIR": "/y"},
+        {"K3S_CONFIG_FILE": str(config), "K3S_DATA_DIR": "/y", "K3S_NODE_NAME": "z"},
         QUIET,
     )
+    assert given.text("node-name") == "z"
     assert (given.https_port, given.words("disable"), given.rootless) == (7443, ["traefik", "servicelb"], True)
     assert (given.servicelb, given.data_dir, given.text("snapshotter")) == (False, Path("/x"), "native")
     assert "Unknown flag --nonsense found in config.yaml" in capfd.readouterr().err
+
+
+def test_drop_ins_of_the_config_file_replace_and_append(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    (tmp_path / "config.yaml.d").mkdir()
+    config.write_text("https-listen-port: 1\nnode-label: [a]\ndata-dir: /a\n")
+    (tmp_path / "config.yaml.d/20.YML").write_text("node-label+: c\n")
+    (tmp_path / "config.yaml.d/10.yaml").write_text("https-listen-port: 7443\nnode-label+: [b]\n")
+
+    given = flags.parse(["--config", str(config), "--node-label=d"], {"K3S_DATA_DIR": "/y"}, QUIET)
+
+    assert (given.https_port, given.data_dir) == (7443, Path("/a"))
+    assert given.words("node-label") == ["a", "b", "c", "d"]
+
+
+def test_two_forms_of_a_flag_are_fatal(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("data-dir: /a\n")
+    with pytest.raises(Fatal, match="Cannot use two forms of the same flag: d data-dir"):
+        flags.parse(["-d", "/x"], {"K3S_CONFIG_FILE": str(config)}, QUIET)
+
+
+@pytest.mark.parametrize(("version", "expected"), [("v1.30.3+k3s1", "/h/.rancher/k3s"), ("v1.30.4+k3s1", "/y")])
+def test_the_variable_of_the_data_directory_came_late(version: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    given = flags.parse([], {"K3S_DATA_DIR": "/y", "K3S_CONFIG_FILE": "/dev/null"}, QUIET, Release(version))
+    assert str(given.data_dir) == expected
 
 
 @pytest.mark.parametrize(

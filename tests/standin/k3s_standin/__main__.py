@@ -33,7 +33,7 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
     if command in {"--version", "-v"}:
         return _version(ordered, release)
     if command == "server":
-        return _server(rest, ordered, journal)
+        return _server(rest, ordered, journal, release)
     if command == "kubectl":
         from . import kubectl
 
@@ -47,7 +47,8 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
 
 def _version(ordered: Orders, release: Release) -> int:
     if release.version_reads_config:
-        flags.read_config(flags.config_path({}, os.environ), named="K3S_CONFIG_FILE" in os.environ)
+        named = "K3S_CONFIG_FILE" in os.environ and not release.ignores_missing_config
+        flags.read_config(flags.config_path([], os.environ), named=named)
     while ordered.version_hang:
         time.sleep(60)
     program = Path(os.environ.get("K3S_STANDIN_ARGV0") or "k3s").name
@@ -55,9 +56,9 @@ def _version(ordered: Orders, release: Release) -> int:
     return ordered.version_exit
 
 
-def _server(arguments: list[str], ordered: Orders, journal: Journal) -> int:
+def _server(arguments: list[str], ordered: Orders, journal: Journal, release: Release) -> int:
     inside = os.environ.pop(parent.CHILD_MARK, None) is not None
-    given = flags.parse(arguments, os.environ, journal)
+    given = flags.parse(arguments, os.environ, journal, release)
     if inside or not given.rootless:
         if not inside and not given.switch("disable-agent") and os.geteuid() != 0:
             raise Fatal("must run as root unless --disable-agent is specified")

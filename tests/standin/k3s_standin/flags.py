@@ -12,15 +12,20 @@ import yaml
 from . import goparse
 from .journal import Fatal, Journal
 from .known_flags import SHORT, SWITCHES, VALUES
+from .release import Release
 
 DEFAULT_CONFIG = "/etc/rancher/k3s/config.yaml"
 
-# each flag's variable; the command line beats it, and it beats nothing else here
+# each flag's variable; it counts where neither the command line nor a config file gives the flag
 _ENVIRONMENT = {
     "data-dir": "K3S_DATA_DIR",
     "write-kubeconfig": "K3S_KUBECONFIG_OUTPUT",
     "write-kubeconfig-mode": "K3S_KUBECONFIG_MODE",
     "node-name": "K3S_NODE_NAME",
+    "selinux": "K3S_SELINUX",
+    "token": "K3S_TOKEN",
+    "token-file": "K3S_TOKEN_FILE",
+    "cluster-init": "K3S_CLUSTER_INIT",
 }
 
 
@@ -62,77 +67,111 @@ class Flags:
         """Return --data-dir with `~` and $HOME expanded (K3s pkg/datadir)."""
         home = os.environ.get("HOME", "")
         text = self.text("data-dir") or "~/.rancher/k3s"
-        for name in ("${HOME}", "$HOME"):
+        for name in ("$HOME", "${HOME}", "~"):
             text = text.replace(name, home)
-        return Path(home + text[1:] if text == "~" or text.startswith("~/") else text).absolute()
+        return Path(os.path.abspath(text))  # noqa: PTH100 (filepath.Abs goes by the text)
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str], journal: Journal) -> Flags:
-    """Return the flags of a command line, the config file's and the environment's behind them."""
-    own = _parse_line(arguments)
-    flags = Flags({name: [environment[key]] for name, key in _ENVIRONMENT.items() if environment.get(key)})
-    for name, values in _from_config(config_path(own, environment), journal).items():
-        flags.given[name] = values
-    for name, values in own.items():
-        # scalars: the command line wins; slices: both count, as the file's go in front
-        flags.given[name] = [*flags.given.get(name, []), *values] if name in {"disable", "tls-san"} else values
+def parse(arguments: Sequence[str], environment: Mapping[str, str], journal: Journal, release: Release | None = None) -> Flags:
+    """Return the flags of a command line, with the config file's put in front of it, and the environment behind them."""
+    release = release or Release("v1.36.3+k3s1")
+    path = config_path(arguments, environment)
+    named = path != Path(DEFAULT_CONFIG) and not release.ignores_missing_config
+    from_files = _known(read_config(path, named=named), journal) if path != Path() else []
+    flags = Flags(_parse_line([*from_files, *arguments]))
+    for name, key in _ENVIRONMENT.items():
+        unread = name == "data-dir" and not release.reads_data_dir
+        if environment.get(key) and name not in flags.given and not unread:
+            flags.given[name] = [environment[key]]
     return flags
 
 
-def config_path(own: Mapping[str, list[str]], environment: Mapping[str, str]) -> Path:
-    """Return the config file that counts: K3S_CONFIG_FILE, else --config, else the host's, in rootless mode too."""
-    return Path(environment.get("K3S_CONFIG_FILE") or own.get("config", [DEFAULT_CONFIG])[-1])
+def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:
+    """Return the config file that counts: K3S_CONFIG_FILE, else the first --config, else the host's, in rootless mode too."""
+    if environment.get("K3S_CONFIG_FILE"):
+        return Path(environment["K3S_CONFIG_FILE"])
+    for number, word in enumerate(arguments):
+        if word in {"--config", "-c"}:
+            return Path("".join(arguments[number + 1 : number + 2]))
+        if word.startswith(("--config=", "-c=")):
+            return Path(word.partition("=")[2])
+    return Path(DEFAULT_CONFIG)
 
 
 def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
     """Read a config file and its `.d` directory; one that is closed is fatal, as is one that is `named` and absent."""
     merged: dict[str, object] = {}
-    for file in (path, *_drop_ins(path)):
+    drop_ins = _drop_ins(path)
+    for file in (path, *drop_ins):
         try:
             data = yaml.safe_load(file.read_text())
         except FileNotFoundError:
-            if named:
+            if named and not drop_ins:
                 raise Fatal(f"open {file}: no such file or directory") from None
             continue
         except OSError as error:
             raise Fatal(f"open {file}: {(error.strerror or 'input/output error').lower()}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise Fatal(f"yaml: {str(error).splitlines()[0]}") from None
-        merged.update(data if isinstance(data, dict) else {})
+        if data is not None and not isinstance(data, dict):
+            raise Fatal("yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str into yaml.MapSlice")
+        for key, value in (data or {}).items():
+            _merge(merged, str(key), value)
     return merged
 
 
+def _merge(merged: dict[str, object], key: str, value: object) -> None:
+    name = key.removesuffix("+")
+    before = merged.get(name)
+    if name == key or name not in merged:
+        merged[name] = value
+        return
+    lists = [one if isinstance(one, list) else [] if one is None else [one] for one in (before, value)]
+    merged[name] = [*lists[0], *lists[1]]
+
+
 def _drop_ins(path: Path) -> list[Path]:
-    directory = path.with_name(path.name + ".d")
+    directory = path.with_name(path.name + ".d") if path.name else path
     try:
-        return sorted(entry for entry in directory.iterdir() if entry.suffix in {".yaml", ".yml"})
+        return sorted(entry for entry in directory.iterdir() if entry.name.lower().endswith((".yaml", ".yml")))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise Fatal(f"open {directory}: {(error.strerror or 'input/output error').lower()}") from None
 
 
-def _from_config(path: Path, journal: Journal) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for key, value in read_config(path).items():
-        name = SHORT.get(str(key).rstrip("+"), str(key).rstrip("+"))
-        if name not in SWITCHES | VALUES:
-            journal.warning(f"Unknown flag --{name} found in config.yaml, skipping\n")
+def _known(config: Mapping[str, object], journal: Journal) -> list[str]:
+    """Return the flags of a config file that K3s knows, and warn of the others."""
+    found = []
+    for name, value in config.items():
+        dashes = "-" if len(name) == 1 else "--"
+        if SHORT.get(name, name) not in SWITCHES | VALUES:
+            journal.warning(f"Unknown flag {dashes}{name} found in config.yaml, skipping\n")
             continue
         values = value if isinstance(value, list) else [value]
-        found[name] = [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
+        found += [f"{dashes}{name}={_printed(item)}" for item in values]
     return found
+
+
+def _printed(item: object) -> str:
+    if item is None:
+        return ""
+    return str(item).lower() if isinstance(item, bool) else str(item).strip()
 
 
 def _parse_line(arguments: Sequence[str]) -> dict[str, list[str]]:
     given: dict[str, list[str]] = {}
+    forms: dict[str, set[str]] = {}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--" or not word.startswith("-") or word == "-":
             break
-        name, equals, value = word.lstrip("-").partition("=")
-        name = SHORT.get(name, name)
+        form, equals, value = word.lstrip("-").partition("=")
+        name = SHORT.get(form, form)
+        forms.setdefault(name, set()).add(form)
+        if len(forms[name]) > 1:
+            raise Fatal(f"Cannot use two forms of the same flag: {' '.join(sorted(forms[name], key=len))}")
         given.setdefault(name, []).append(_value_of(name, value if equals else None, rest))
     return given
 

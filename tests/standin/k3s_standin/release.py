@@ -73,6 +73,16 @@ class Release:
         return self._since({31: (2, 1), 30: (6, 1), 29: (10, 1), 28: (15, 1)})
 
     @property
+    def reads_data_dir(self) -> bool:
+        """K3S_DATA_DIR is read (commit 9111b1f77)."""
+        return self._since({31: (0, 1), 30: (4, 1), 29: (8, 1), 28: (13, 1)})
+
+    @property
+    def ignores_missing_config(self) -> bool:
+        """A config file that is named and absent is passed over (commit f246bbc39)."""
+        return self._since({31: (0, 1), 30: (4, 1), 29: (8, 1), 28: (13, 1)})
+
+    @property
     def new_cidr_words(self) -> bool:
         """Host bits in the CIDR are refused in the newer words (commit bed1f6688, March 2025; patches inferred)."""
         return self._since({33: (0, 1), 32: (4, 1), 31: (8, 1), 30: (12, 1)})
