@@ -60,6 +60,7 @@ JUDGES = (
     "service/assignments.py",
     "service/environment.py",
     "service/environment_drop_in.py",
+    "service/expansion.py",
     "service/golang.py",
     "service/gourl.py",
     "service/plan.py",

@@ -37,7 +37,7 @@ from k3s_rootless.preflight.records import (
     Trial,
     Unit,
 )
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import of_command
 from k3s_rootless.release.version import Version, parse
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ HEALTHY = Facts(
     process=Known(Process(no_new_privileges=False, open_files=524288, tasks=9000, id_map=((0, 0, 2**32 - 1),)), "/proc/700"),
     caller=Known(Caller("", f"/user.slice/user-{UID}.slice/session-3.scope"), "/proc/self/cgroup"),
     lingers=Known(value=True, source="/var/lib/systemd/linger/alice"),
-    server=ServerSettings.of((), {}, Path("/home/alice")),
+    server=of_command((), {}, Path("/home/alice")),
     unit=Known(Unit("not-found"), "systemd"),
     problems=Known(()),
     kernel=Known((6, 12), "6.12.57+deb13-amd64"),
@@ -268,18 +268,18 @@ def any_facts() -> st.SearchStrategy[Facts]:
         caller=observed(st.builds(Caller, _TEXTS, _PATHS)),
         lingers=observed(st.booleans()),
         server=st.builds(
-            ServerSettings,
-            st.just(Path("/home/alice/.rancher/k3s")),
-            st.just(Path("/home/alice/.kube/k3s.yaml")),
-            https_port=st.integers(1, 65535),
-            servicelb=st.booleans(),
-            traefik=st.booleans(),
-            snapshotter=st.sampled_from(["", "overlayfs", "fuse-overlayfs", "native"]),
-            cluster_cidr=_CIDRS,
-            service_cidr=_CIDRS,
-            node_name=_TEXTS,
-            config=_TEXTS,
-            selinux=st.booleans(),
+            of_command,
+            st.tuples(
+                st.integers(1, 65535).map("--https-listen-port={}".format),
+                st.sampled_from(["--disable=", "--disable=servicelb", "--disable=traefik"]),
+                st.sampled_from(["", "overlayfs", "fuse-overlayfs", "native"]).map("--snapshotter={}".format),
+                _CIDRS.map("--cluster-cidr={}".format),
+                _CIDRS.map("--service-cidr={}".format),
+                _TEXTS.map("--node-name={}".format),
+                st.sampled_from(["--selinux", "--selinux=false"]),
+            ),
+            st.just({}),
+            st.just(Path("/home/alice")),
         ),
         unit=observed(
             st.builds(

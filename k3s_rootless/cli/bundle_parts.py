@@ -86,9 +86,9 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
 
 
 def _config(session: Session) -> dict[str, Any]:
-    from k3s_rootless.cli import config, settings
+    from k3s_rootless.cli import config, config_list
 
-    return {"schema": "k3s-rootless/config-list/v1", **config.document(settings.read(session))}
+    return {"schema": "k3s-rootless/config-list/v1", **config.document(config_list.read(session))}
 
 
 def _host(sources: Sources) -> dict[str, Any]:

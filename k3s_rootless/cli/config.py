@@ -12,8 +12,8 @@ from k3s_rootless.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from k3s_rootless.cli.config_list import Answer
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.settings import Answer
 
 _FORCE = "Replace a drop-in that was edited; a copy is kept."
 
@@ -68,12 +68,12 @@ def get(*, name: str, as_json: bool) -> None:
 
     Exit codes: 0 it has a value, 1 it has none.
     """
-    from k3s_rootless.cli import settings
+    from k3s_rootless.cli import config_list, settings
     from k3s_rootless.cli.session import Session
 
     session = Session.of("config-get" if as_json else None)
     name = settings.require_known(name)
-    (found,) = (one for one in settings.read(session).settings if one.name == name)
+    (found,) = (one for one in config_list.read(session).settings if one.name == name)
     for value in found.values:
         session.report.verbatim(value)
     session.report.document({**found.document(), "errors": []})
@@ -84,15 +84,15 @@ def get(*, name: str, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """Show each setting, its value, and where it comes from."""
-    from k3s_rootless.cli import settings
+    from k3s_rootless.cli import config_list
     from k3s_rootless.cli.session import Session
 
     session = Session.of("config-list" if as_json else None)
-    answer = settings.read(session)
-    rows = [(one.name, ", ".join(one.values) or "-", one.origin, one.what) for one in answer.settings]
+    answer = config_list.read(session)
+    rows = [(one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings]
     session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
-    if answer.host_file:
-        session.report.answer(f"\nK3s also reads {answer.host_file}, for what has its default here")
+    for number, line in enumerate(config_list.notes(answer.resolved)):
+        session.report.answer(line if number else f"\n{line}")
     if answer.restart_needed:
         session.report.answer(f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart")
     session.report.document(document(answer))
@@ -104,20 +104,27 @@ def document(answer: Answer) -> dict[str, Any]:
         "settings": [one.document() for one in answer.settings],
         "drop_in": answer.drop_in,
         "restart_needed": answer.restart_needed,
+        "config_files": [{"path": str(file.path), "missing": file.missing or None} for file in answer.resolved.files],
+        "skipped": [
+            {"name": one.name, "path": str(one.origin.path), "line": one.origin.line} for one in answer.resolved.skipped
+        ],
+        "unknown": list(answer.resolved.problems),
         "errors": [],
     }
 
 
 def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> None:
     from k3s_rootless.cli import settings
-    from k3s_rootless.service import configuration
 
-    state, changed, restart_needed = settings.change(session, changes, force=force)
-    for name in changes:
-        values = configuration.effective(name, state) if state.installed else tuple(changes[name])
-        session.report.answer(f"{name} is {', '.join(values)}" if values else f"{name} is K3s's default again")
-    if not state.installed:
+    done = settings.change(session, changes, force=force)
+    for one in done.settings:
+        if one.origin == "default":
+            session.report.answer(f"{one.name} is K3s's default again")
+            continue
+        elsewhere = "" if one.origin == "config" else f" ({one.places})"
+        session.report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
+    if not done.state.installed:
         session.report.answer("K3s is not installed yet; `k3s-rootless up` starts it with these settings")
-    elif restart_needed:
-        session.report.answer(f"a restart is needed: {restart_needed}; apply it with: k3s-rootless restart")
-    session.report.document({"changed": changed, "restart_needed": restart_needed, "errors": []})
+    elif done.restart_needed:
+        session.report.answer(f"a restart is needed: {done.restart_needed}; apply it with: k3s-rootless restart")
+    session.report.document({"changed": done.changed, "restart_needed": done.restart_needed, "errors": []})

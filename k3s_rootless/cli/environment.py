@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import first_start, install
+from k3s_rootless.cli import first_start, install, unit_environment
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import (
@@ -16,13 +16,12 @@ from k3s_rootless.service import (
     environment,
     environment_drop_in,
     environment_files,
-    files,
     precedence,
     process,
     standing,
 )
-from k3s_rootless.service.pending import NAMES, PREFIX, TWINS
-from k3s_rootless.service.precedence import EnvironmentFile, Resolved, Sources
+from k3s_rootless.service.pending import NAMES, PREFIX, TWINS, comparable
+from k3s_rootless.service.precedence import Resolved, Sources
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
@@ -76,19 +75,19 @@ def look(session: Session, manager: UserManager, state: UnitState | None = None)
 
     state = state or manager.unit(UNIT)
     directory = first_start.unit_directory(manager, session.paths)
-    texts = _texts(state)
+    texts = unit_environment.texts(state)
     if state.fragment is None:
         # systemd reads no drop-ins of a unit that is not there; `up` will find these.
         texts = install.drop_ins(directory, state)
         state = replace(state, environment=_merged(texts))
-    sources = _sources(manager.environment, state, texts, _generated(session, manager.environment))
+    sources = unit_environment.sources(manager.environment, state, texts, _generated(session, manager.environment))
     running = process.started_with(state.main_pid) if state.running else Unknown("K3s does not run")
     return Seen(state, directory, sources, running, status.unit_version(state.fragment))
 
 
 def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
     """Give what the unit assigns, each value with the file that does it, as far as that is known."""
-    sources = Sources(unit=state.environment or {}, files=_texts(state))
+    sources = Sources(unit=state.environment or {}, files=unit_environment.texts(state))
     return {name: (value, precedence.resolve(name, sources).last.path) for name, value in sources.unit.items()}
 
 
@@ -100,12 +99,12 @@ def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str,
     running = process.started_with(state.main_pid)
     if isinstance(running, Unknown):
         return running
-    return Known(_differing(_sources(manager, state), running.value), running.source)
+    return Known(_differing(unit_environment.sources(manager, state), running.value), running.source)
 
 
 def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
     """Give what the next start of K3s finds of all that is shown; `manager` is what the user manager hands to each unit."""
-    sources = _sources(manager, state)
+    sources = unit_environment.sources(manager, state)
     strange = (name for name in sources.names() if name.startswith((PREFIX, environment.INTERNAL)))
     found = {name: precedence.resolve(name, sources).value for name in (*NAMES, *strange)}
     return {name: value for name, value in found.items() if value is not None}
@@ -136,11 +135,6 @@ def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
     return addresses.hidden(value)
 
 
-def _texts(state: UnitState) -> tuple[FoundFile, ...]:
-    paths = [*([state.fragment] if state.fragment else []), *state.drop_ins]
-    return tuple(files.or_problem(path) for path in paths)
-
-
 def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in texts:
@@ -150,21 +144,7 @@ def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
 
 
 def _differing(sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
-    return precedence.differing(NAMES, sources, running)
-
-
-def _sources(
-    manager: Mapping[str, str],
-    state: UnitState,
-    texts: tuple[FoundFile, ...] = (),
-    generated: Mapping[str, tuple[str, Path]] | None = None,
-) -> Sources:
-    named = environment_files.named(state.environment_files) if state.environment_files else ()
-    known = tuple(
-        EnvironmentFile(one.path, Unknown(one.problem) if one.text is None else Known(assignments.of_file(one.text)))
-        for one in named
-    )
-    return Sources(manager, generated or {}, state.environment or {}, state.unset, texts, known)
+    return precedence.differing(comparable(running), sources, running)
 
 
 def _generated(session: Session, manager: Mapping[str, str]) -> dict[str, tuple[str, Path]]:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import ending
+from k3s_rootless.cli import ending, server_settings
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import verdict
 from k3s_rootless.journal.facts import Place
 from k3s_rootless.observation import Observed, Unknown
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
@@ -35,9 +34,8 @@ def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
     if cause.id == "kubeconfig-unwritable":
         other = _opened(cause, session)
     judged = verdict.with_host(cause, findings, seen, ending.of(state), other)
-    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-    usual = settings.data == ServerSettings.of((), {}, session.paths.home).data
-    return verdict.relocated(judged, str(settings.data), usual=usual)
+    data = server_settings.of(session, state).data
+    return verdict.relocated(judged, str(data), usual=data == session.paths.data)
 
 
 def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:

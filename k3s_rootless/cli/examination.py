@@ -11,22 +11,21 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from k3s_rootless import command
-from k3s_rootless.cli import examined, first_start, together
+from k3s_rootless.cli import examined, first_start, server_settings, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight import probes, trial
 from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.ports.facts import Listener
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import ControllerReach, UnitState
     from k3s_rootless.service.systemd import UserManager
 
@@ -93,7 +92,7 @@ class Examination:
             self._begin(name, ask)
         unit: Observed[UnitState] = self._unit(manager, asked) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
-        server = ServerSettings.of(state.argv if state else (), (state and state.environment) or {}, session.paths.home)
+        server = server_settings.of_next_start(session, state, manager.environment if manager else None)
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
         together.begin(load)
@@ -157,21 +156,19 @@ class Examination:
         }
 
     def _second(
-        self, server: ServerSettings, unit: Observed[UnitState], manager: UserManager | None
+        self, server: Settings, unit: Observed[UnitState], manager: UserManager | None
     ) -> Mapping[str, Callable[[], Any]]:
         from k3s_rootless.cli import environment_problems
         from k3s_rootless.preflight import session_probes, storage_probes
 
         paths = self.session.paths
         groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
-        environment = (unit.value.environment or {}) if isinstance(unit, Known) else {}
         handed = manager.environment if manager else {}
-        temporary = Path(environment.get("TMPDIR") or "/tmp")  # noqa: S108 (rootlesskit's own choice)
         return {
             "sockets": _listeners,
             "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
-            "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, temporary, self.session.uid),
-            "beside": partial(session_probes.beside, paths.root, server.config),
+            "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, server.temporary, self.session.uid),
+            "beside": partial(session_probes.beside, paths.root, server.config_path),
             "problems": partial(environment_problems.problems, handed, unit.value, paths.home)
             if isinstance(unit, Known)
             else lambda: unit,

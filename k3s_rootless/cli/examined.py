@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from k3s_rootless.ports.facts import Listener
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import UnitState
 
 
-def held(found: Iterable[Listener] | Unknown, server: ServerSettings, uid: int) -> Observed[tuple[Held, ...]]:
+def held(found: Iterable[Listener] | Unknown, server: Settings, uid: int) -> Observed[tuple[Held, ...]]:
     """Give who holds the ports that K3s wants, of the listening sockets of the host, as far as user `uid` can see it."""
     if isinstance(found, Unknown):
         return found

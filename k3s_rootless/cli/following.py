@@ -100,19 +100,17 @@ def containerd(session: Session, wanted: Wanted) -> None:
 
 
 def _containerd_file(session: Session) -> tuple[UnitState | None, Path]:
-    from k3s_rootless.cli.as_started import as_started
+    from k3s_rootless.cli import server_settings
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.containerd import FILE
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.release.flags import ServerSettings
 
     try:
         state = session.unit(UNIT)
     except RootlessError as error:
         session.report.story(f"{error.message}: reading the log in K3s's own default place, of all its starts")
         return None, session.paths.data / FILE
-    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-    return state, as_started(settings, state, session.uid).data / FILE
+    return state, server_settings.of(session, state).data / FILE
 
 
 def _search(pattern: str | None) -> Callable[[Iterable[Entry]], Iterable[Entry]]:

@@ -20,6 +20,8 @@ from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSe
 WAITING = "waiting for another k3s-rootless to end"
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from k3s_rootless.cli.session import Session
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import FoundFile, UnitState
@@ -116,7 +118,7 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
     file = files.read(path)
     state = observed(manager, path.parent)
     changed = files.last_changed(drop_in_directory(path.parent), state)
-    left = left_behind(session, foreseen(state, path.parent))
+    left = left_behind(session, foreseen(state, path.parent), manager.environment)
     return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
 
 
@@ -140,14 +142,14 @@ def _says_something(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
-def left_behind(session: Session, state: UnitState) -> tuple[Path, ...]:
+def left_behind(session: Session, state: UnitState, manager: Mapping[str, str]) -> tuple[Path, ...]:
     """List what an earlier K3s that was killed left behind; nothing while the unit runs."""
     if state.running:
         return ()
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.cli import server_settings
     from k3s_rootless.service import leftovers
 
-    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+    settings = server_settings.of_next_start(session, state, manager)
     return leftovers.of(settings.data / "rootless", session.uid)
 
 

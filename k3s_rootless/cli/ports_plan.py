@@ -57,7 +57,7 @@ def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
 
 def _look(session: Session) -> tuple[Sources, Running]:
     """Ask the sources; without a K3s that runs, the sockets of the host still tell of conflicts."""
-    from k3s_rootless.cli import ports_sources
+    from k3s_rootless.cli import ports_sources, server_settings
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
     from k3s_rootless.errors import RootlessError
@@ -66,7 +66,6 @@ def _look(session: Session) -> tuple[Sources, Running]:
     from k3s_rootless.ports import sockets
     from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
-    from k3s_rootless.release.flags import ServerSettings
 
     try:
         state = session.unit(UNIT)
@@ -77,7 +76,7 @@ def _look(session: Session) -> tuple[Sources, Running]:
             return _named(sources, running), running
         why = ports_sources.NOT_RUNNING
     except RootlessError as error:
-        running, why = Running(ServerSettings.of((), {}, session.paths.home), None, session.uid), error.message
+        running, why = Running(server_settings.of_next_start(session, None), None, session.uid), error.message
     nothing = Unknown(why)
     sources = Sources(nothing, nothing, ports_sources.ask_host(), nothing, unprivileged_from=sockets.unprivileged_from())
     return _named(sources, running), running

@@ -41,7 +41,7 @@ _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]
 
 def prepare() -> None:
     """Load what the first question takes."""
-    from k3s_rootless.cli import as_started, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
+    from k3s_rootless.cli import server_settings, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
     from k3s_rootless.cluster import kubeconfig
     from k3s_rootless.service import dropin, files, unit  # noqa: F401
 

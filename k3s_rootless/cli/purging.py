@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.observation import Known
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.purge import Mapping
+    from k3s_rootless.service.purge import Mapping as Ids
 
 _MOST_SHOWN = 20
 
@@ -51,10 +51,21 @@ class Purged:
         }
 
 
-def present(session: Session, state: UnitState | None) -> tuple[Path, ...]:
-    """Give the data directories that there are: the one that the unit names, and K3s's default."""
-    named = ServerSettings.of(state.argv, state.environment or {}, session.paths.home).data if state else None
-    return tuple(path for path in dict.fromkeys((named, session.paths.data)) if path is not None and _is_there(path))
+def known(session: Session, state: UnitState | None, manager: Mapping[str, str]) -> tuple[Settings, ...]:
+    """Return the settings whose data belong to this unit: those of the K3s that runs, and of the next start.
+
+    `manager` is what the user manager hands to each unit.
+    """
+    from k3s_rootless.cli import server_settings
+
+    running = (server_settings.of_running(session, state),) if state and state.running else ()
+    return (*running, server_settings.of_next_start(session, state, manager)) if state else ()
+
+
+def present(session: Session, settings: Sequence[Settings]) -> tuple[Path, ...]:
+    """Return the data directories that exist: those of these settings, and K3s's default."""
+    named = (*(one.data for one in settings), session.paths.data)
+    return tuple(path for path in dict.fromkeys(named) if _is_there(path))
 
 
 def _is_there(path: Path) -> bool:
@@ -64,11 +75,16 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def directories(session: Session, state: UnitState | None, given: Path | None) -> tuple[Path, ...]:
-    """Return the data directories to purge. Raises UsageError for one that is not K3s's alone."""
+def directories(session: Session, settings: Sequence[Settings], given: Path | None) -> tuple[Path, ...]:
+    """Return the data directories to purge. Raises UsageError for one that is not K3s's alone, or is not known."""
     from k3s_rootless.service import data_directory
 
-    found = (given.absolute(),) if given is not None else present(session, state)
+    if given is None and (doubt := next(filter(None, (one.doubt("data-dir") for one in settings)), "")):
+        raise UsageError(
+            f"cannot purge: the data directory of K3s is not known: {doubt}",
+            hint="name it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
+        )
+    found = (given.absolute(),) if given is not None else present(session, settings)
     for directory in found:
         if ".." in directory.parts:
             raise UsageError(f"cannot purge {directory}: its path holds `..`", hint=f"name it: {directory.resolve()}")
@@ -107,7 +123,7 @@ def purge(session: Session, directory: Path) -> Purged:
     return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
 
 
-def _mapping(session: Session) -> Mapping | str:
+def _mapping(session: Session) -> Ids | str:
     from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.preflight import probes
     from k3s_rootless.service.purge import Mapping

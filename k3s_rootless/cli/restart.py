@@ -29,7 +29,7 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
             if not state.installed:
                 raise status.absence(state)
             manager.watch(UNIT)
-            for step in plan.restart(state, install.left_behind(session, state)):
+            for step in plan.restart(state, install.left_behind(session, state, manager.environment)):
                 session.report.story(f"{step.describe()}: {step.cause}")
                 follow.perform(session, manager, step)
         release = status.unit_version(state.fragment)

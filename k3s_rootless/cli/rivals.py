@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PreflightFailed
@@ -14,25 +14,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import UnitState
 
 
-def mind(session: Session, state: UnitState) -> None:
+def mind(session: Session, state: UnitState, manager: Mapping[str, str]) -> None:
     """Tell of ports that are taken, with ports that are free. Raises PreflightFailed for another K3s with the same data.
 
-    A K3s that runs, or is being stopped, has its ports and its data itself.
+    A K3s that runs, or is being stopped, has its ports and its data itself. `manager` is what the user manager hands to each
+    unit.
     """
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.cli import server_settings
     from k3s_rootless.service import leftovers
 
     if state.running or state.active_state == "deactivating":
         return
-    settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
+    settings = server_settings.of_next_start(session, state, manager)
     # One that systemd is about to start again may have the lock by now: it is ours.
     if not state.sub_state.startswith("auto-restart") and leftovers.is_held(settings.data / "rootless"):
         raise _second(session, settings.data / "rootless" / leftovers.LOCK)
-    for line in _busy(session, settings, traefik=_has_traefik(state)):
+    for line in _busy(session, settings, traefik=settings.traefik):
         session.report.story(line)
 
 
@@ -50,7 +51,7 @@ def _second(session: Session, lock: Path) -> PreflightFailed:
     )
 
 
-def _busy(session: Session, settings: ServerSettings, *, traefik: bool) -> Iterator[str]:
+def _busy(session: Session, settings: Settings, *, traefik: bool) -> Iterator[str]:
     from k3s_rootless.cli import ports_sources
 
     seen = ports_sources.ask_host()
@@ -73,12 +74,6 @@ def _busy(session: Session, settings: ServerSettings, *, traefik: bool) -> Itera
     if rest := [one for one in free if one != settings.https_port]:
         ports = ", ".join(f"{free[one]} for {one}" for one in rest)
         yield f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports that are free: {ports}"
-
-
-def _has_traefik(state: UnitState) -> bool:
-    from k3s_rootless.release import flags
-
-    return "traefik" not in flags.disabled(state.argv)
 
 
 def _setting(name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""What `config` sets and shows: settings checked against K3s's rules and this host, written, and read back from systemd."""
+"""What `config` sets: settings checked against K3s's rules and this host, written, and read back from systemd."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import changing, first_start, install
+from k3s_rootless.cli import changing, config_list, first_start, install
 from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
 from k3s_rootless.release import options, version
 from k3s_rootless.service import apply, configuration, data_directory, dropin, files, unit
-from k3s_rootless.service.authorship import author
 from k3s_rootless.service.facts import DesiredDropIn
 from k3s_rootless.service.limits import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from k3s_rootless.cli.config_list import Setting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.configuration import Configuration
@@ -29,33 +29,17 @@ if TYPE_CHECKING:
 
 _HINT = """see what there is: k3s-rootless config list
 other flags of K3s go into a drop-in of your own: systemctl --user edit k3s-rootless"""
-_CONFIG_FILE = "etc/rancher/k3s/config.yaml"
 _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as it is; `origin` is `config`, `unit`, `another drop-in` or `default`, `set_to` what `config` set it to."""
+class Changed:
+    """The unit after a change, whether anything changed, why K3s should be restarted, and the settings as they are."""
 
-    name: str
-    values: tuple[str, ...]
-    origin: str
-    what: str
-    set_to: tuple[str, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
-        return {"name": self.name, "values": list(self.values), "origin": self.origin, "set_to": list(self.set_to)}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """All settings, whose the drop-in is that holds them, and why K3s should be restarted, if it should."""
-
-    settings: tuple[Setting, ...]
-    drop_in: dict[str, str] | None
+    state: UnitState
+    changed: bool
     restart_needed: str | None
-    host_file: str | None
+    settings: tuple[Setting, ...]
 
 
 def require_known(name: str) -> str:
@@ -71,31 +55,10 @@ def require_known(name: str) -> str:
     raise UsageError(f"there is no setting `{name}`", hint=hint)
 
 
-def read(session: Session) -> Answer:
-    """Read all settings from systemd and from our drop-in. Raises RootlessError."""
-    with session.manager() as manager:
-        directory = first_start.unit_directory(manager, session.paths)
-        state = manager.unit(UNIT)
-    found = install.drop_in(directory, configuration.SUBJECT)
-    wanted = configuration.parse(found.text or "")
-    base = _base_argv(session, directory, state)
-    changed = files.last_changed(install.drop_in_directory(directory), state)
-    host_file = session.paths.root / _CONFIG_FILE
-    drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
-    names = (*options.OPTIONS, *LIMITS)
-    return Answer(
-        tuple(_setting(name, state, wanted, base, session.paths.home) for name in names),
-        drop_in,
-        dropin.restart_owed(state, changed),
-        str(host_file) if os.access(host_file, os.F_OK) else None,
-    )
-
-
-def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> tuple[UnitState, bool, str | None]:
+def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> Changed:
     """Set settings to values, or to nothing, and see that systemd has it so.
 
-    Gives the unit afterwards, whether anything changed, and why K3s should be restarted, if it should. Raises UsageError for a
-    value that cannot be, WouldOverwrite, RootlessError.
+    Raises UsageError for a value that cannot be, WouldOverwrite, RootlessError.
     """
     with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
         directory = first_start.unit_directory(manager, session.paths)
@@ -121,7 +84,11 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
             force=force,
         )
         newest = files.last_changed(install.drop_in_directory(directory), state)
-    return state, changed, dropin.restart_owed(state, newest)
+        base = config_list.base_argv(session, directory, state)
+        resolved = config_list.next_start(session, state, manager.environment, wanted, base)
+    rows = tuple(config_list.setting(name, state, resolved, wanted, base) for name in changes)
+    owed = dropin.restart_owed(state, newest) or config_list.config_changed(session, state)
+    return Changed(state, changed, owed, rows)
 
 
 def _checked(session: Session, name: str, values: Sequence[str], release: Version | None) -> tuple[str, ...]:
@@ -178,26 +145,3 @@ def _mind(session: Session, wanted: Configuration, changes: Mapping[str, Sequenc
     if port in _FORWARDED_BY_TRAEFIK and not {"traefik", "servicelb"} & set(disabled):
         inside = _FORWARDED_BY_TRAEFIK[port]
         session.report.story(f"https-listen-port: traefik's port {inside} wants host port {port} too, and K3s does not notice")
-
-
-def _setting(name: str, state: UnitState, wanted: Configuration, base: Sequence[str], home: Path) -> Setting:
-    option = options.OPTIONS.get(name)
-    what = option.what if option else LIMITS[name].what
-    values, set_to = configuration.effective(name, state), wanted.get(name, ())
-    if not state.installed:
-        # systemd has no unit to read it with yet; it is what the first start gets.
-        values = set_to or (configuration.given(option, base) if option else ())
-    if values:
-        in_unit = option is not None and configuration.given(option, base) == values
-        origin = "config" if values == set_to else "unit" if in_unit else "another drop-in"
-        return Setting(name, values, origin, what, set_to)
-    default = str(home / ".rancher/k3s") if name == "data-dir" else option.default if option else ""
-    return Setting(name, (default,) if default else (), "default", what, set_to)
-
-
-def _base_argv(session: Session, directory: Path, state: UnitState) -> tuple[str, ...]:
-    try:
-        text = install.text_to_build_on(session, directory, state)
-    except RootlessError:
-        return ()
-    return tuple(word.strip("\"'") for word in configuration.command_words(text))

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless import command
-from k3s_rootless.cli import starts, together
+from k3s_rootless.cli import server_settings, starts, together
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.support.facts import Begun, Names
 
@@ -28,7 +28,6 @@ LOOK_SECONDS = 8.0
 """For what other parts wait for."""
 _SHOW_SECONDS = 5.0
 _ENVIRONMENT_FILE = re.compile(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE)
-_CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
 _REGISTRIES = re.compile(r"--private-registry[= ](?P<path>\S{1,4096})")
 _TOKEN_FILE = re.compile(r"--(?:agent-)?token-file[= ](?P<path>/\S+)")
 
@@ -52,6 +51,7 @@ class Sources:
         self._starts = together.begin(partial(starts.last, session.uid))
         self._environment = together.begin(self._ask_environment)
         self._files = together.begin(self._ask_files)
+        self._settings = together.begin(self._ask_settings)
         self._observed = together.begin(self._ask_observed)
 
     def state(self) -> UnitState:
@@ -74,13 +74,12 @@ class Sources:
         """Give what the journal of the last start tells."""
         return together.answer(self._observed, deadline)
 
-    def settings(self) -> ServerSettings:
-        """Give K3s's paths: as its unit sets them, or, where nobody can ask, its defaults."""
+    def settings(self) -> Settings:
+        """Return K3s's settings; without a user manager, or in time, what is left of them."""
         try:
-            state = self.state()
-        except RootlessError:
-            return ServerSettings.of((), {}, self.session.paths.home)
-        return ServerSettings.of(state.argv, state.environment or {}, self.session.paths.home)
+            return together.answer(self._settings, self.begun + LOOK_SECONDS + 1)
+        except RootlessError as error:
+            return server_settings.of_unit_alone(self.session, _or_nothing(self._state_or_none, None), error.message)
 
     def secrets(self) -> tuple[set[str], tuple[str, ...]]:
         """Give all secrets that are known, and what of their files could not be read."""
@@ -102,7 +101,7 @@ class Sources:
         tokens = [Path(path) for path in named if path.startswith("/")]
         words = "\n".join((" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text))
         texts += self._named(_REGISTRIES, words)
-        configurations = self._named(_CONFIG_FILE, words)
+        configurations = [file.path for file in settings.files]
         kept = known.read(settings.data, settings.kubeconfig, tokens, texts, configurations, self.session.paths.root)
         found.update(learning.from_files(kept))
         return found, kept.problems
@@ -149,6 +148,11 @@ class Sources:
         pairs = (line.partition("=") for line in shown.stdout.splitlines() if "=" in line)
         # Values that need it are quoted for a shell: `$'two\\nlines'`.
         return {name: value[2:-1] if value.startswith("$'") else value for name, _, value in pairs}
+
+    def _ask_settings(self) -> Settings:
+        state = _or_nothing(self._state_or_none, None)
+        environment: dict[str, str] = _or_nothing(self.manager_environment, {})
+        return server_settings.of(self.session, state, environment)
 
     def _ask_files(self) -> tuple[UnitFile, ...]:
         try:

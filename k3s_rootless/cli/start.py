@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.as_started import as_started
+from k3s_rootless.cli import server_settings
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.notification import Directories
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
@@ -37,7 +37,7 @@ class Start:
     """A running unit and the peers behind it, each found when it is first asked for."""
 
     state: UnitState
-    settings: ServerSettings
+    settings: Settings
     version: Version | None
     uid: int
     rootlesskit: UnixPeer | None = field(default=None)
@@ -50,8 +50,7 @@ class Start:
     @classmethod
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
         """Take paths and ports from the unit as systemd runs it, not from what we would have written."""
-        settings = ServerSettings.of(state.argv, state.environment or {}, session.paths.home)
-        return cls(state, as_started(settings, state, session.uid), version, session.uid)
+        return cls(state, server_settings.of(session, state), version, session.uid)
 
     def phases(self, until: str = "node") -> Sequence[Phase]:
         """Give what must be true, in the order in which K3s makes it so, up to the one of the key `until`.
@@ -99,8 +98,7 @@ class Start:
     def _sockets(self) -> tuple[Path, ...]:
         from k3s_rootless.ports import rootlesskit
 
-        temporary = Path((self.state.environment or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
-        return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid, temporary=temporary)
+        return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid)
 
     def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
         # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for all who may still look at

@@ -73,6 +73,8 @@ def unknown(seen: Seen) -> list[tuple[str, str]]:
     found += [("unit files", part.problem) for part in files if part.problem]
     told = status_parts.certificates(seen)
     unread = [(f"certificate of the {whose}", one.reason) for whose, one in told if isinstance(one, Unknown)]
+    if seen.state is not None:
+        found += [("settings", problem) for problem in seen.settings.problems]
     return ([("unit", seen.problem.message)] if seen.problem else []) + found + unread
 
 

@@ -7,22 +7,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from k3s_rootless.cli import status_cause, status_parts, together
-from k3s_rootless.cli.as_started import as_started
+from k3s_rootless.cli import server_settings, status_cause, status_parts, together
 from k3s_rootless.cli.status_seen import Kit, Seen, stale
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.release.flags import ServerSettings
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.together import Asked
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
     from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Peer
     from k3s_rootless.service.facts import UnitState
@@ -83,10 +81,8 @@ class Look:
     def _rest(self, state: UnitState | None, problem: RootlessError | None, lingers: Asked[Observed[bool]]) -> Seen:
         from k3s_rootless.cluster import kubeconfig
 
-        session, argv = self._session, state.argv if state else ()
-        settings = ServerSettings.of(argv, (state.environment if state else None) or {}, session.paths.home)
-        if state and state.running:
-            settings = as_started(settings, state, session.uid)
+        session = self._session
+        settings = self._settings(state)
         # A little later than the parts' own limits, whose words tell more.
         deadline = time.monotonic() + self._seconds + 0.1
         journal = self._begin_journal(state)
@@ -126,6 +122,15 @@ class Look:
             milestones=status_parts.reached(state, settings, kit, node),
         )
 
+    def _settings(self, state: UnitState | None) -> Settings:
+        # Configuration files may lie on a file system that hangs.
+        session, start = self._session, state.invocation if state else ""
+        asked = self._begin(f"settings {start}", lambda: server_settings.of(session, state))
+        found = _within(asked, time.monotonic() + self._seconds, "the configuration of K3s")
+        if isinstance(found, Known):
+            return found.value
+        return server_settings.of_unit_alone(session, state, found.reason)
+
     def _begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
         before = self._asked.get(name)
         if before is None or not before.asking:
@@ -160,11 +165,10 @@ class Look:
             return running
         return Known(pending.differing(manager, state, running.value), running.source)
 
-    def _kit(self, state: UnitState | None, settings: ServerSettings, version: Version | None) -> Kit:
+    def _kit(self, state: UnitState | None, settings: Settings, version: Version | None) -> Kit:
         from k3s_rootless.ports import rootlesskit
 
-        temporary = Path(((state.environment if state else None) or {}).get("TMPDIR") or "/tmp")  # noqa: S108 (K3s's own choice)
-        candidates = rootlesskit.state_candidates(settings, version, uid=self._session.uid, temporary=temporary)
+        candidates = rootlesskit.state_candidates(settings, version, uid=self._session.uid)
         peer = rootlesskit.live_peer(candidates, uid=self._session.uid, timeout=self._seconds)
         forwards = rootlesskit.forwards(peer, self._seconds)
         # systemd names the control group; without its word, K3s's processes show it.

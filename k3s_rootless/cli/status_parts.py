@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.status_seen import Kit, Seen
     from k3s_rootless.cluster.facts import Node
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState, Usage
     from k3s_rootless.service.standing import Part, Pending
@@ -99,7 +99,7 @@ def used(state: UnitState | None, kit: Observed[Kit]) -> Usage:
 
 
 def reached(
-    state: UnitState | None, settings: ServerSettings, kit: Observed[Kit], nodes: Observed[tuple[Node, ...]]
+    state: UnitState | None, settings: Settings, kit: Observed[Kit], nodes: Observed[tuple[Node, ...]]
 ) -> tuple[Milestone, ...]:
     """Tell what the last start reached, by what it left behind; the journal, which tells more, may take seconds to read."""
     from k3s_rootless.cli import phases
@@ -149,6 +149,8 @@ def pending(seen: Seen) -> tuple[Pending, ...]:
         directory = seen.state.fragment.with_name(f"{seen.state.name}{dropin.DIRECTORY_SUFFIX}")
         if cause := dropin.restart_owed(seen.state, unit_files.last_changed(directory, seen.state)):
             found += (standing.Pending("restart", cause, "k3s-rootless restart"),)
+    if seen.settings.outdated:
+        found += (standing.Pending("restart", seen.settings.outdated, "k3s-rootless restart"),)
     installed, runs = seen.installed, seen.running_release
     if isinstance(installed, Known) and runs and runs != installed.value:
         cause = f"K3s {runs} runs, and {installed.value} is installed"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.ports.facts import Forward
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState, Usage
     from k3s_rootless.service.standing import Part
@@ -57,7 +57,7 @@ class Seen:
     time: datetime
     state: UnitState | None
     problem: RootlessError | None
-    settings: ServerSettings
+    settings: Settings
     version: Version | None
     files: Observed[tuple[Part, ...]]
     installed: Observed[str]

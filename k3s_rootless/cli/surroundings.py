@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli import server_settings
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.service import environment
@@ -16,18 +17,16 @@ from k3s_rootless.service.pending import PREFIX, TWINS
 if TYPE_CHECKING:
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.environment import Judgement, Network, Surroundings
-    from k3s_rootless.service.facts import UnitState
-
-POD_NETWORK, SERVICE_NETWORK = "10.42.0.0/16", "10.43.0.0/16"
 
 
 def of(session: Session, seen: Seen, values: Mapping[str, str], version: Version | None) -> Surroundings:
     """Give what values are judged beside; says on stderr what could not be looked at."""
     from k3s_rootless.service.environment import Surroundings
 
-    networks: tuple[Network, ...] = tuple(_of_cluster(seen.state))
+    networks: tuple[Network, ...] = tuple(_of_cluster(server_settings.of_next_start(session, seen.state, seen.sources.manager)))
     try:
         networks += tuple(_of_host())
     except RootlessError as error:
@@ -59,13 +58,11 @@ def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
     return environment.Judgement(effect, environment.unknown(name))
 
 
-def _of_cluster(state: UnitState) -> Iterator[Network]:
-    from k3s_rootless.release import flags
+def _of_cluster(settings: Settings) -> Iterator[Network]:
     from k3s_rootless.service import golang
     from k3s_rootless.service.environment import Network
 
-    for flag, default, whose in (("cluster-cidr", POD_NETWORK, "Pods"), ("service-cidr", SERVICE_NETWORK, "Services")):
-        given = ",".join(flags.values(state.argv, flag)) or default
+    for given, whose in ((settings.cluster_cidr, "Pods"), (settings.service_cidr, "Services")):
         for text in given.split(","):
             found = golang.network(text.strip())
             if found and found[0].version == 4:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.purging import Purged
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager
@@ -48,7 +49,7 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
         opened.enter_context(_locked(session))
         found = _look(session, manager)
         files = removal.files(found.unit, found.drop_ins, found.drop_in_directory, found.names, found.link, force=force)
-        doomed = purging.directories(session, found.state, data_dir) if purge else ()
+        doomed = purging.directories(session, found.settings, data_dir) if purge else ()
         purging.require_consent(session, doomed, yes=yes)
         manager = work.stop(manager, found)
         work.remove(manager, found, files)
@@ -68,10 +69,11 @@ class _Found:
     drop_ins: tuple[FoundFile, ...]
     names: frozenset[str] | None
     link: Path | None
+    settings: tuple[Settings, ...]
 
 
 def _look(session: Session, manager: UserManager | None) -> _Found:
-    from k3s_rootless.cli import first_start, install
+    from k3s_rootless.cli import first_start, install, purging
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, files
 
@@ -92,6 +94,7 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
         files.drop_ins(drop_in_directory, state),
         files.names(drop_in_directory),
         link,
+        purging.known(session, state, manager.environment if manager else {}),
     )
 
 
@@ -185,7 +188,7 @@ class _Work:
         """Say what is left of K3s itself."""
         from k3s_rootless.cli import purging
 
-        for directory in purging.present(self.session, found.state):
+        for directory in purging.present(self.session, found.settings):
             named = "" if directory == self.session.paths.data else f" --data-dir {directory}"
             self.session.report.answer(
                 f"K3s's data stays in {directory}; remove it with: k3s-rootless uninstall --purge{named}"

@@ -107,11 +107,11 @@ def _mind_rivals(session: Session, manager: UserManager, directory: Path, asked:
     from k3s_rootless.cli import first_start, rivals
     from k3s_rootless.paths import UNIT
 
-    rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory))
+    rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory), manager.environment)
 
 
 def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
-    from k3s_rootless.cli import environment
+    from k3s_rootless.cli import environment, server_settings
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import dropin, standing
@@ -122,6 +122,7 @@ def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps
     variables = environment.pending(manager.environment, state)
     changed = variables.value if isinstance(variables, Known) else ()
     owed = standing.changed_since(changed) if changed else dropin.restart_owed(state, found.changed)
+    owed = owed or server_settings.of(session, state, manager.environment).outdated
     if owed:
         session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
     return owed

@@ -16,7 +16,7 @@ from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap,
 from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
 from k3s_rootless.printable import printable
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version
 
 _VERDICTS = {
@@ -32,7 +32,7 @@ _VERDICTS = {
 class Running:
     """The K3s whose ports these are: what it was told, which release it is, and whose it is."""
 
-    settings: ServerSettings
+    settings: Settings
     version: Version | None
     uid: int
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from k3s_rootless.ports.facts import Holder, Listener
 from k3s_rootless.release.features import child_to_parent_port
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 
 TRAEFIK = (80, 443)
 """Ports of the Service of traefik, which K3s brings along."""
@@ -16,19 +16,19 @@ _INSIDE = frozenset({6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 1001
 """Ports that K3s has in its own namespace (K3s's documentation, "Networking"; containerd's streams are 10010)."""
 
 
-def taken(settings: ServerSettings, listeners: Iterable[Listener], *, traefik: bool) -> Mapping[int, Listener]:
+def taken(settings: Settings, listeners: Iterable[Listener], *, traefik: bool) -> Mapping[int, Listener]:
     """Give the ports of the host that K3s will want and that somebody has, each with the socket that has it."""
     held = {one.port: one for one in listeners if one.proto == "tcp"}
     return {port: held[port] for port in wanted(settings, traefik=traefik) if port in held}
 
 
-def wanted(settings: ServerSettings, *, traefik: bool) -> tuple[int, ...]:
+def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
     """List the ports of the host that K3s wants by itself: that of its API, and those of traefik where servicelb serves it."""
     own = tuple(map(child_to_parent_port, TRAEFIK)) if traefik and settings.servicelb else ()
     return (settings.https_port, *own)
 
 
-def instead(ports: Sequence[int], listeners: Iterable[Listener], settings: ServerSettings) -> Mapping[int, int]:
+def instead(ports: Sequence[int], listeners: Iterable[Listener], settings: Settings) -> Mapping[int, int]:
     """Give for each port one that is free on the host and not K3s's inside: the API's is the same in both."""
     busy = {one.port for one in listeners} | _INSIDE | set(wanted(settings, traefik=True))
     found: dict[int, int] = {}

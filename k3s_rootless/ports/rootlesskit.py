@@ -21,7 +21,7 @@ from k3s_rootless.release import features
 from k3s_rootless.rest import UnixPeer
 
 if TYPE_CHECKING:
-    from k3s_rootless.release.flags import ServerSettings
+    from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.rest import Answer, Peer
 
@@ -30,22 +30,16 @@ LONGEST_SOCKET_PATH = 107
 _HINT = "check that K3s runs: `k3s-rootless status`"
 
 
-def state_candidates(
-    settings: ServerSettings,
-    version: Version | None,
-    *,
-    uid: int,
-    temporary: Path = Path("/tmp"),  # noqa: S108 (K3s's own place)
-) -> tuple[Path, ...]:
+def state_candidates(settings: Settings, version: Version | None, *, uid: int) -> tuple[Path, ...]:
     """List where the API socket may lie, the likeliest first.
 
-    `temporary` is $TMPDIR of the unit. Without a version, and for a build between releases, whose number says little about what
-    is in it, both places count. Only directories of `uid` under `temporary` are listed, the newest first: anybody may make one.
+    Without a version, and for a build between releases, whose number says little about what is in it, both places count. Of
+    the directory for temporary files only directories of `uid` are listed, the newest first: anybody may make one.
     """
     fixed = (settings.data / "rootless" / "api.sock",)
     if version is None or version.commit_build:
-        return fixed + _temporary(temporary, uid)
-    return fixed if features.FIXED_STATE_DIRECTORY.holds(version) else _temporary(temporary, uid)
+        return fixed + _temporary(settings.temporary, uid)
+    return fixed if features.FIXED_STATE_DIRECTORY.holds(version) else _temporary(settings.temporary, uid)
 
 
 def state_of(process: int, root: Path = Path("/")) -> Path | None:

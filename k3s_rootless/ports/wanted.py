@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from k3s_rootless.ports.facts import Kind, PodPort, ServicePort, Status
 from k3s_rootless.printable import printable
 from k3s_rootless.release import features
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version
 
 API = "Kubernetes API"
@@ -65,12 +65,12 @@ class Wanted:
         return (first, self.proto, self.child_port, self.kind.value, *named, *rest)
 
 
-def api(settings: ServerSettings) -> Wanted:
+def api(settings: Settings) -> Wanted:
     """Give the forward of the API server, which K3s makes in any case and never offsets."""
     return Wanted("tcp", settings.https_port, settings.https_port, Kind.API)
 
 
-def of_services(ports: Iterable[ServicePort], settings: ServerSettings, version: Version | None) -> Iterator[Wanted]:
+def of_services(ports: Iterable[ServicePort], settings: Settings, version: Version | None) -> Iterator[Wanted]:
     """Give the forwards of all ports that a load balancer stands for, or should; other Services yield none."""
     for port in set(ports):
         if not is_internal(port):
@@ -78,7 +78,7 @@ def of_services(ports: Iterable[ServicePort], settings: ServerSettings, version:
 
 
 def never(
-    ports: Iterable[ServicePort], pods: Iterable[PodPort], settings: ServerSettings, version: Version | None
+    ports: Iterable[ServicePort], pods: Iterable[PodPort], settings: Settings, version: Version | None
 ) -> Iterator[Wanted]:
     """Give what people look for on the host in vain: what `of_services` leaves out, each with the reason."""
     for port in set(ports):
@@ -107,7 +107,7 @@ def is_internal(port: ServicePort) -> bool:
     return port.type != "LoadBalancer" and not port.addresses
 
 
-def _of_port(port: ServicePort, settings: ServerSettings, version: Version | None) -> Iterator[Wanted]:
+def _of_port(port: ServicePort, settings: Settings, version: Version | None) -> Iterator[Wanted]:
     status, why = _state(port, settings, version)
     certain = _known(version) or port.proto == "tcp"
     yield _wanted(port, port.port, Kind.SERVICE_PORT, status, why, certain=certain)
@@ -135,7 +135,7 @@ def _wanted(port: ServicePort, child: int, kind: Kind, status: Status, why: str,
     )
 
 
-def _state(port: ServicePort, settings: ServerSettings, version: Version | None) -> tuple[Status, str]:
+def _state(port: ServicePort, settings: Settings, version: Version | None) -> tuple[Status, str]:
     if port.proto not in {"tcp", "udp"}:
         return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}"
     if not settings.servicelb:

@@ -22,7 +22,7 @@ from k3s_rootless.preflight.records import (
     Trial,
     Unit,
 )
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version
 
 
@@ -115,7 +115,7 @@ class Facts:
     machine: str
     systemd_booted: bool
     runtime: RuntimeDirectory
-    server: ServerSettings
+    server: Settings
     user_manager: Observed[str]
     cgroup: Observed[CgroupMode]
     delegation: Delegation

@@ -17,7 +17,6 @@ from k3s_rootless.preflight import devices
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Beside, Caller, Machine, Process
 
-CONFIG = "/etc/rancher/k3s/config.yaml"
 _SERVICES = ("firewalld", "k3s", "k3s-agent", "nm-cloud-setup", "systemd-resolved")
 _FILES = ("/etc/rancher/k3s/k3s.yaml", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service")
 # System services have their cgroup below one of these: cgroup v2 alone, or beside v1.
@@ -94,11 +93,11 @@ def _small(digits: str) -> bool:
 
 
 def beside(root: Path, config: str) -> Observed[Beside]:
-    """Look for what else runs or lies on this host; `config` is the file that the unit names, or empty for K3s's default."""
+    """Look for what else runs or lies on this host; `config` is where K3s looks for its configuration file, if anywhere."""
     running = frozenset(name for name in _SERVICES if any((root / group / f"{name}.service").is_dir() for group in _GROUPS))
     files = frozenset(path for path in _FILES if (root / path.lstrip("/")).exists())
     tried: dict[str, int] = {}
-    for path in _configuration(root, config or CONFIG):
+    for path in _configuration(root, config) if config else ():
         found = devices.opened(path)
         if isinstance(found, Unknown):
             return found

@@ -24,6 +24,7 @@ from k3s_rootless.preflight.judgement import (
 )
 from k3s_rootless.preflight.kernel import snapshotter
 from k3s_rootless.preflight.records import Beside, Machine, Process
+from k3s_rootless.release import config_file
 
 check = Checklist()
 _MIB = 2**20
@@ -39,7 +40,7 @@ def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
             text = "name a configuration of your own; the file need not exist"
             remedy = remedies.setting(text, "K3S_CONFIG_FILE", "%h/.config/k3s/config.yaml")
             return failed(f"{path}: {errno.errorcode.get(code, str(code))}", "K3s dies where it may not read it", remedy, path)
-    if seen.value.configuration and not facts.server.config:
+    if seen.value.configuration and facts.server.config == config_file.DEFAULT:
         reason = "written for a rootful K3s or not, it applies to yours as well"
         return told(", ".join(seen.value.configuration), reason, seen.source)
     return passed(", ".join(seen.value.configuration) or "none", seen.source)

@@ -7,9 +7,8 @@ to v1.36), so that a flag of the command line counts before them, and lists hold
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from k3s_rootless.observation import Known, Observed
 
@@ -23,8 +22,7 @@ DIRECTORY_SUFFIX = ".d"
 _FLAGS = ("--config", "-c")
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """One file: its keys in order, or why they are not known.
 
     `missing` says why K3s finds nothing where it was told to look: no file, and no drop-ins.
@@ -35,8 +33,7 @@ class ConfigFile:
     missing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """One flag that the files result in: its name, its value, and the file and line of that value."""
 
     name: str

@@ -183,6 +183,8 @@ FLAGS = {
     )
 }
 # fmt: on
+VARIABLES = tuple(flag.variable for flag in FLAGS.values() if flag.variable)
+"""All environment variables that flags are read from."""
 _ALIASES = {flag.alias: flag for flag in FLAGS.values() if flag.alias}
 
 

@@ -32,8 +32,8 @@ class Inputs:
     """What the settings follow from.
 
     `argv` is the argument list of the unit, which `command` is the file of. `directory` is the working
-    directory of K3s, where relative paths begin. `problems` are what could not be read, each as the end
-    of a sentence.
+    directory of K3s, where relative paths begin, `config` the location of its configuration file.
+    `problems` are what could not be read, each with its reason.
     """
 
     home: Path
@@ -43,6 +43,7 @@ class Inputs:
     directory: Path | None = None
     version: Version | None = None
     command: Path | None = None
+    config: str = config_file.DEFAULT
     problems: tuple[str, ...] = ()
 
 
@@ -51,17 +52,21 @@ class Settings:
     """The settings of one K3s.
 
     `given` holds, by the flag's name, the values that count: one, or all of a list. `skipped` are keys
-    of configuration files that K3s does not have, and passes over. `files` are the configuration files
-    as they were read. `problems` say what is not known, and why: with a problem, any value may be
-    another one.
+    of configuration files that K3s does not have, and passes over. `config` is where K3s looks for its
+    configuration file, `files` are those that were read. `temporary` is its directory for temporary
+    files. `problems` say what is not known, and why: with a problem, any value may be another one.
+    `outdated` says, of a K3s that runs, which configuration file changed after it was started.
     """
 
     home: Path
     directory: Path
     given: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     skipped: tuple[Value, ...] = ()
+    config: str = config_file.DEFAULT
     files: tuple[ConfigFile, ...] = ()
     problems: tuple[str, ...] = ()
+    temporary: Path = Path("/tmp")  # noqa: S108 (the choice of K3s and rootlesskit)
+    outdated: str = ""
 
     def value(self, name: str) -> Value:
         """Return the value of a flag, K3s's default where nothing gives one."""
@@ -76,6 +81,11 @@ class Settings:
         """Return the elements of a list: K3s splits each value at its commas."""
         parts = (part.strip() for value in self.values(name) for part in value.text.split(","))
         return tuple(part for part in parts if part)
+
+    def doubt(self, name: str) -> str:
+        """Say why the value of a flag may be another one; empty where it is certain."""
+        certain = self.value(name).origin.source in {Source.PROCESS, Source.COMMAND_LINE}
+        return "" if certain and FLAGS[name].kind is not Kind.LIST else "; ".join(self.problems)
 
     def switch(self, name: str) -> bool:
         """Return whether a switch is on. A value that K3s does not start with counts as off."""
@@ -93,6 +103,12 @@ class Settings:
             # Wherever they stand (K3s pkg/util/home, and before it wrangler's resolvehome).
             text = text.replace(name, str(self.home))
         return _absolute(self.directory, text) if text else self.home / ".rancher" / "k3s"
+
+    @property
+    def config_path(self) -> str:
+        """The absolute path where K3s looks for its configuration file; empty where it reads none, or is given a URL."""
+        nowhere = not self.config or config_file.is_url(self.config)
+        return "" if nowhere else str(_absolute(self.directory, self.config))
 
     @cached_property
     def kubeconfig(self) -> Path:
@@ -167,8 +183,10 @@ def resolve(inputs: Inputs) -> Settings:
         inputs.directory or inputs.home,
         {name: tuple(found if FLAGS[name].kind is Kind.LIST else found[-1:]) for name, found in given.items()},
         tuple(skipped),
+        inputs.config,
         inputs.files,
         (*inputs.problems, *unread),
+        Path(inputs.environment.get("TMPDIR", _NOTHING).text or "/tmp"),  # noqa: S108
     )
 
 

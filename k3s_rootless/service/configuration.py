@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from k3s_rootless.release import flags
+from k3s_rootless.release import server_flags
 from k3s_rootless.release.options import OPTIONS, Option
 from k3s_rootless.service import dropin
 from k3s_rootless.service.facts import UnitState
@@ -62,6 +62,12 @@ def arguments(wanted: Configuration) -> tuple[str, ...]:
     return ("k3s", "server", *flags) if flags else ()
 
 
+def foreseen(words: Sequence[str], wanted: Configuration) -> tuple[str, ...]:
+    """Return the command that a unit with this command has together with what was set."""
+    flags = (f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ()))
+    return (*_without(words, wanted), *flags)
+
+
 def command_words(text: str) -> tuple[str, ...]:
     """Give the words of a unit's last ExecStart as they stand in its text, with their quotes, escapes and specifiers."""
     joined = re.sub(r"\\\n[ \t]*", " ", text.replace("\r\n", "\n"))
@@ -94,10 +100,7 @@ def canonical(limit: Limit, text: str) -> str:
 
 def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
     """Give the values of a flag in a command; nothing where it is not there."""
-    if option.default in {"true", "false"}:
-        found = [word.partition("=") for word in argv if word.lstrip("-").partition("=")[0] == option.name]
-        return (found[-1][2] or "true",) if found else ()
-    values = flags.values(argv, option.name, *([option.short] if option.short else []))
+    values = [text for name, text in server_flags.words(argv) if name in {option.name, option.short}]
     if option.many:
         return tuple(part for value in values for part in value.split(","))
     return tuple(values[-1:])

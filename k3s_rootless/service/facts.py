@@ -65,6 +65,7 @@ class UnitState:
     `environment` is what the unit sets; `environment_files` are patterns of paths, each with whether it may be missing; `unset`
     are names and assignments that are taken out last. `argv` is ExecStart's argument list. Times are UTC, None when systemd has
     none to give.
+    `working_directory` is None for the user's home.
     `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
     seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
     `changed` is when it came into the state in which it is, `ended` when it last was inactive or failed. `limits` are the
@@ -101,6 +102,7 @@ class UnitState:
     cpu_limit: float | None = None
     changed: datetime | None = None
     ended: datetime | None = None
+    working_directory: Path | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
 
     @property

@@ -6,8 +6,11 @@ takes 10 ms to load.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from k3s_rootless.release.server_flags import VARIABLES
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
@@ -19,7 +22,11 @@ PREFIX = "K3S_ROOTLESS_"
 TWINS = {before + name.lower(): before + name for before in ("", _CONTAINERD) for name in _PROXIES}
 """What Go reads where the capitals are empty, such as `http_proxy`, by its name."""
 NAMES = (*(PREFIX + name for name in _OF_K3S), *_PROXIES, *(_CONTAINERD + name for name in _PROXIES), *TWINS)
-"""All that K3s and containerd read."""
+"""All that K3s and containerd read, besides the variables of K3s's flags."""
+COMPARED = (*NAMES, *VARIABLES)
+"""All whose change only a restart applies."""
+# K3s before v1.31 sets K3S_DATA_DIR itself, to where it unpacks its programs (its commit a26a5ab1d).
+_DATA, _UNPACKED = "K3S_DATA_DIR", r"/data/[0-9a-f]{64}"
 
 
 def differing(manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]) -> tuple[str, ...]:
@@ -30,4 +37,11 @@ def differing(manager: Mapping[str, str], state: UnitState, running: Mapping[str
     """
     assigned = {**manager, **(state.environment or {})}
     following = {name: value for name, value in assigned.items() if {name, f"{name}={value}"}.isdisjoint(state.unset)}
-    return tuple(name for name in NAMES if (following.get(name) or "") != (running.get(name) or ""))
+    return tuple(name for name in comparable(running) if (following.get(name) or "") != (running.get(name) or ""))
+
+
+def comparable(running: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables of a process that it has from outside."""
+    if re.search(_UNPACKED, running.get(_DATA, "")):
+        return tuple(name for name in COMPARED if name != _DATA)
+    return COMPARED

@@ -52,6 +52,7 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         cpu_limit=None if (quota := _number(values.get("CPUQuotaPerSecUSec"))) is None else quota / 1e6,
         changed=_time(values.get("StateChangeTimestamp")),
         ended=_time(values.get("InactiveEnterTimestamp")),
+        working_directory=_directory(values.get("WorkingDirectory")),
     )
 
 
@@ -63,6 +64,12 @@ def _load_error(values: Mapping[str, Any]) -> str:
 def environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
     """Read a list of assignments `NAME=value`, as systemd gives environments; the last of a name counts."""
     return dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
+
+
+def _directory(text: str | None) -> Path | None:
+    # `!` goes before one that may be missing; nothing, or `~`, is the user's home (systemd.exec(5)).
+    path = (text or "").removeprefix("!")
+    return Path(path) if path.startswith("/") else None
 
 
 def _time(microseconds: int | None) -> datetime | None:

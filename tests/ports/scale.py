@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import server
 from tests.ports import peers
 
 PAGE = 500
@@ -68,7 +69,6 @@ def main(directory: Path) -> None:
     from k3s_rootless.ports import exposure, rootlesskit, services, sockets
     from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
-    from k3s_rootless.release.flags import ServerSettings
     from k3s_rootless.release.version import parse
     from k3s_rootless.rest import UnixPeer
 
@@ -78,7 +78,7 @@ def main(directory: Path) -> None:
     forwards = Known(rootlesskit.forwards(peer, 20))
     listed = Known(services.service_ports(peer, 20))
     host = Known(sockets.listeners(proc_net=directory))
-    running = Running(ServerSettings(Path("/d"), Path("/k")), parse("v1.36.0+k3s1"), 1000)
+    running = Running(server.settings(), parse("v1.36.0+k3s1"), 1000)
     found = exposure.join(Sources(forwards, listed, host, host), running)
     document = ports_document.document(found, found.rows, Known(()))
     from k3s_rootless.cli.report import Report

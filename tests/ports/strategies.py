@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hypothesis import strategies as st
 
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.ports.facts import Forward, Listener, ServicePort
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version, parse
+from tests import server
 
 UID = 1000
 PORTS = st.sampled_from([1, 53, 80, 443, 1024, 1025, 6443, 8080, 10053, 10080, 10443, 11024, 30080, 65535])
@@ -46,10 +45,9 @@ def listeners() -> st.SearchStrategy[Listener]:
     return st.builds(Listener, st.sampled_from(["tcp", "udp"]), addresses, PORTS, st.sampled_from([UID, 0, 65534]))
 
 
-def settings() -> st.SearchStrategy[ServerSettings]:
-    nowhere = st.just(Path("/nonexistent"))
+def settings() -> st.SearchStrategy[Settings]:
     ports = st.sampled_from([6443, 443, 10443])
-    return st.builds(ServerSettings, data=nowhere, kubeconfig=nowhere, https_port=ports, servicelb=st.booleans())
+    return st.builds(server.settings, port=ports, servicelb=st.booleans())
 
 
 def observed(records: st.SearchStrategy[tuple[object, ...]]) -> st.SearchStrategy[Observed[tuple[object, ...]]]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,14 +27,15 @@ from k3s_rootless.ports.facts import (
     Sources,
     Status,
 )
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version, parse
+from tests import server
 from tests.ports import strategies
 from tests.ports.strategies import UID, WILD
 
 NEW = parse("v1.36.0+k3s1")
 OLD = parse("v1.21.2+k3s1")
-SETTINGS = ServerSettings(data=Path("/d"), kubeconfig=Path("/k"))
+SETTINGS = server.settings()
 API_FORWARD = Forward("tcp", "", 6443, 6443, "")
 API_LISTENER = Listener("tcp", "::", 6443, UID)
 API_INSIDE = Listener("tcp", "::", 6443, 0)
@@ -57,7 +57,7 @@ def join(
     listeners: tuple[Listener, ...] | Unknown = (),
     inside: tuple[Listener, ...] | Unknown = (),
     *,
-    settings: ServerSettings = SETTINGS,
+    settings: Settings = SETTINGS,
     version: Version | None = NEW,
     everything: bool = False,
     **more: Any,
@@ -335,7 +335,7 @@ def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
 
 
 def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
-    settings = dataclasses.replace(SETTINGS, https_port=443)
+    settings = server.settings(port=443)
     sources = Sources(Known(()), Known((balancer(8080),)), Known(()), Known(()))
 
     found = exposure.join(sources, Running(settings, NEW, UID))
@@ -392,7 +392,7 @@ def test_a_real_connection_decides(probe: Probe, expected: str) -> None:
 
 
 def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
-    settings = dataclasses.replace(SETTINGS, https_port=443, servicelb=False)
+    settings = server.settings(port=443, servicelb=False)
     sources = Sources(Known((forward(443, 443),)), Known((balancer(80),)), Known((Listener("tcp", "::", 443, UID),)), NOBODY)
 
     found = exposure.join(sources, Running(settings, NEW, UID))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from k3s_rootless.ports import holders, rivals
 from k3s_rootless.ports.facts import Holder, Listener
 from k3s_rootless.ports.reasons import described
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import of_command
 
 HOME = Path("/home/alice")
-SETTINGS = ServerSettings.of((), {}, HOME)
+SETTINGS = of_command((), {}, HOME)
 
 
 def at(*ports: int, uid: int = 1001, proto: str = "tcp") -> list[Listener]:
@@ -35,7 +35,7 @@ def at(*ports: int, uid: int = 1001, proto: str = "tcp") -> list[Listener]:
     ],
 )
 def test_what_k3s_wants(arguments: tuple[str, ...], traefik: bool, expected: tuple[int, ...]) -> None:  # noqa: FBT001
-    assert expected == rivals.wanted(ServerSettings.of(arguments, {}, HOME), traefik=traefik)
+    assert expected == rivals.wanted(of_command(arguments, {}, HOME), traefik=traefik)
 
 
 def test_only_what_is_wanted_and_of_tcp_is_in_the_way() -> None:

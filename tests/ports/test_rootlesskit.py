@@ -14,9 +14,10 @@ import pytest
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports import rootlesskit
 from k3s_rootless.ports.facts import Forward, RootlessKit
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version, parse
 from k3s_rootless.rest import UnixPeer
+from tests import server
 from tests.patience import PATIENCE
 from tests.ports import peers
 
@@ -30,8 +31,8 @@ def version(text: str) -> Version:
     return found
 
 
-def settings(data: Path) -> ServerSettings:
-    return ServerSettings(data=data, kubeconfig=data / "k3s.yaml")
+def settings(data: Path, temporary: Path = Path("/tmp")) -> Settings:
+    return server.settings(data, data / "k3s.yaml", temporary=temporary)
 
 
 def sample(name: str) -> Any:
@@ -169,12 +170,10 @@ def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
     (temporary / "rootless4").symlink_to(temporary / "rootless1")
 
     known = version(release) if release else None
-    found = rootlesskit.state_candidates(settings(tmp_path / "data"), known, uid=UID, temporary=temporary)
+    found = rootlesskit.state_candidates(settings(tmp_path / "data", temporary), known, uid=UID)
 
     assert [str(path.relative_to(tmp_path)) for path in found] == expected
-    others = rootlesskit.state_candidates(
-        settings(tmp_path / "data"), version("v1.22.2+k3s1"), uid=UID + 1, temporary=temporary
-    )
+    others = rootlesskit.state_candidates(settings(tmp_path / "data", temporary), version("v1.22.2+k3s1"), uid=UID + 1)
     assert others == ()
 
 
@@ -233,7 +232,7 @@ def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) ->
 
 
 def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
-    candidates = rootlesskit.state_candidates(settings(tmp_path), version("v1.22.2+k3s1"), uid=UID, temporary=tmp_path)
+    candidates = rootlesskit.state_candidates(settings(tmp_path, tmp_path), version("v1.22.2+k3s1"), uid=UID)
 
     with pytest.raises(PeerError, match="no state directory was found"):
         rootlesskit.live_peer(candidates, uid=UID, timeout=1)

@@ -11,7 +11,7 @@ from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Confinement, Held, Modules, Problem, Unit
-from k3s_rootless.release.flags import ServerSettings
+from k3s_rootless.release.settings import Settings, of_command
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import ALL_MODULES, HEALTHY, HOST, SPACES, TRIED, k3s, place, sysctl
 
@@ -35,8 +35,8 @@ def _unit(check: str, verdict: Verdict, said: str, mender: Mender | None, *args:
     return row(check, verdict, said, mender, unit=Known(Unit(*args, **changes), "systemd"))
 
 
-def _argv(*argv: str, **environ: str) -> ServerSettings:
-    return ServerSettings.of(argv, environ, Path("/home/alice"))
+def _argv(*argv: str, **environ: str) -> Settings:
+    return of_command(argv, environ, Path("/home/alice"))
 
 
 SESSION = (

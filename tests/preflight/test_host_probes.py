@@ -270,7 +270,7 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
     write(tmp_path / "etc/ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n")
     (tmp_path / "sys/fs/cgroup/systemd/system.slice/k3s.service").mkdir(parents=True)
 
-    found = session_probes.beside(tmp_path, "")
+    found = session_probes.beside(tmp_path, "/etc/rancher/k3s/config.yaml")
     other = session_probes.beside(tmp_path, "/etc/other.yaml")
 
     assert isinstance(found, Known)

@@ -50,7 +50,7 @@ def facts(host: Host, root: Path) -> Facts:
         devices=kernel_probes.opened(root),
         programs=kernel_probes.programs(root, search),
         resolver=network_probes.resolver(root),
-        beside=session_probes.beside(root, ""),
+        beside=session_probes.beside(root, "/etc/rancher/k3s/config.yaml"),
         # The clock is that of the machine that runs the tests.
         host=Known(replace(machine.value, synchronized=True, early="", processors=4), machine.source),
     )

@@ -85,7 +85,7 @@ def test_what_differs_is_named_and_nothing_else(now: dict[str, str], started: di
 
 
 SOME = st.dictionaries(
-    st.sampled_from(["K3S_ROOTLESS_MTU", "NO_PROXY", "https_proxy", "OTHER"]), st.sampled_from(["", "1", "2"])
+    st.sampled_from(["K3S_ROOTLESS_MTU", "NO_PROXY", "https_proxy", "K3S_DATA_DIR", "OTHER"]), st.sampled_from(["", "1", "2"])
 )
 
 
@@ -95,9 +95,19 @@ def test_what_differs_is_found_without_the_layers_as_with_them(
 ) -> None:
     state = UnitState("k.service", "loaded", "active", "running", environment=unit, unset=tuple(unset))
 
-    assert differing(pending.NAMES, Sources(manager, unit=unit, unset=tuple(unset)), running) == pending.differing(
+    assert differing(pending.COMPARED, Sources(manager, unit=unit, unset=tuple(unset)), running) == pending.differing(
         manager, state, running
     )
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"),
+    [("/home/alice/.rancher/k3s/data/" + "0f" * 32, ()), ("/srv/k3s", ("K3S_DATA_DIR",)), ("", ())],
+)
+def test_where_an_older_k3s_unpacked_itself_is_no_setting(started: str, expected: tuple[str, ...]) -> None:
+    state = UnitState("k.service", "loaded", "active", "running")
+
+    assert pending.differing({}, state, {"K3S_DATA_DIR": started}) == expected
 
 
 def test_the_names_are_those_that_are_judged() -> None:

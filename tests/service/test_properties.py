@@ -123,3 +123,13 @@ def test_every_value_of_the_right_type_is_read(time: int, number: int, invocatio
     }
 
     assert unit_state(UNIT, values).argv == tuple(words)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(None, None), ("", None), ("~", None), ("!~", None), ("!/home/alice", Path("/home/alice")), ("/srv", Path("/srv"))],
+)
+def test_the_working_directory_is_a_path_or_the_home(said: str | None, expected: Path | None) -> None:
+    """Systemd 252 gives `!/home/alice` for a unit of alice that names none."""
+    values = {} if said is None else {"WorkingDirectory": said}
+    assert unit_state("k.service", values).working_directory == expected

@@ -1,0 +1,39 @@
+"""Brings together where the environment of the unit's next start comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.service import assignments, environment_files, files
+from k3s_rootless.service.precedence import EnvironmentFile, Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from k3s_rootless.service.facts import FoundFile, UnitState
+
+
+def sources(
+    manager: Mapping[str, str],
+    state: UnitState,
+    files_of_unit: tuple[FoundFile, ...] = (),
+    generated: Mapping[str, tuple[str, Path]] | None = None,
+) -> Sources:
+    """Bring together what the next start of the unit is given, its environment files included.
+
+    `manager` is what the user manager hands to each unit, `generated` what environment.d made of it.
+    """
+    named = environment_files.named(state.environment_files) if state.environment_files else ()
+    known = tuple(
+        EnvironmentFile(one.path, Unknown(one.problem) if one.text is None else Known(assignments.of_file(one.text)))
+        for one in named
+    )
+    return Sources(manager, generated or {}, state.environment or {}, state.unset, files_of_unit, known)
+
+
+def texts(state: UnitState) -> tuple[FoundFile, ...]:
+    """Read the files of the unit, in systemd's order."""
+    paths = [*([state.fragment] if state.fragment else []), *state.drop_ins]
+    return tuple(files.or_problem(path) for path in paths)

@@ -1,0 +1,22 @@
+"""Settings of a K3s for tests: those of a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from k3s_rootless.release.settings import Settings, of_command
+
+
+def settings(
+    data: Path = Path("/d"),
+    kubeconfig: Path = Path("/k"),
+    *,
+    port: int = 6443,
+    servicelb: bool = True,
+    temporary: Path = Path("/tmp"),
+    flags: tuple[str, ...] = (),
+) -> Settings:
+    """Return the settings of a K3s with these paths, this port, and these further flags."""
+    paths = (f"--data-dir={data}", f"--write-kubeconfig={kubeconfig}", f"--https-listen-port={port}")
+    disabled = () if servicelb else ("--disable=servicelb",)
+    return of_command((*paths, *disabled, *flags), {"TMPDIR": str(temporary)}, Path("/home/alice"))
