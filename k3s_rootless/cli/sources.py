@@ -101,7 +101,7 @@ class Sources:
         tokens = [Path(path) for path in named if path.startswith("/")]
         words = "\n".join((" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text))
         texts += self._named(_REGISTRIES, words)
-        configurations = [file.path for file in settings.files]
+        configurations = [file.path for file in settings.files if not file.missing]
         kept = known.read(settings.data, settings.kubeconfig, tokens, texts, configurations, self.session.paths.root)
         found.update(learning.from_files(kept))
         return found, kept.problems

@@ -34,7 +34,7 @@ class Origin(NamedTuple):
         where = f"{self.path}:{self.line}" if self.path and self.line else str(self.path or "")
         words = {
             Source.CONFIG_FILE: where,
-            Source.ENVIRONMENT: " ".join(filter(None, (self.variable, self.place, where))),
+            Source.ENVIRONMENT: f"{self.variable} ({' '.join(filter(None, (self.place, where)))})",
             Source.PROCESS: f"{self.source.value}: {self.place or where}",
         }
         return words.get(self.source) or " ".join(filter(None, (self.source.value, where)))

@@ -4,7 +4,8 @@ A flag of the command line counts before the configuration files, these before t
 environment variable, and that before K3s's default. Lists are different: the command line and the
 configuration files add up. (K3s pkg/configfilearg puts the values of the files right behind the word
 `server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation says that the command line
-replaces the list, and is wrong: tried with K3s's own code, v1.31.4 and v1.36.3.)
+replaces the list, and is wrong: tried with the flags and the parser of v1.31.4, and with K3s v1.36.3
+itself, whose certificate holds the `tls-san` of both.)
 """
 
 from __future__ import annotations

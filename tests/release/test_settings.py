@@ -287,7 +287,7 @@ def test_a_command_line_is_read_as_go_reads_it(arguments: str, expected: list[tu
         (Origin(Source.CONFIG_FILE, CONFIG, 3), "/etc/rancher/k3s/config.yaml:3"),
         (
             Origin(Source.ENVIRONMENT, Path("/e"), variable="K3S_DATA_DIR", place="EnvironmentFile"),
-            "K3S_DATA_DIR EnvironmentFile /e",
+            "K3S_DATA_DIR (EnvironmentFile /e)",
         ),
         (Origin(Source.PROCESS, place="its lock in /d"), "running K3s: its lock in /d"),
     ],
