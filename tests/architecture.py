@@ -157,6 +157,8 @@ READERS = (
     "cluster/api.py",
     "cluster/certificates.py",
     "cluster/kubeconfig.py",
+    "cluster/access.py",
+    "cluster/own_file.py",
     "cluster/written.py",
     "cluster/packaged.py",
     "support/host.py",

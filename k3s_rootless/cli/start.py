@@ -85,14 +85,21 @@ class Start:
         return self.rootlesskit
 
     def find_api(self) -> Peer:
-        """Give the API server, by the kubeconfig that this start wrote. Raises RootlessError."""
-        if self.api is None:
-            from k3s_rootless.cluster import kubeconfig
+        """Return the API server, by the kubeconfig of this start or K3s's own credentials.
 
-            found = kubeconfig.load(self.settings.kubeconfig, uid=self.uid)
-            if self.state.started and found.modified + _CLOCK_GRAIN < self.state.started:
-                raise PeerError(f"{found.path} is older than this start of K3s")
-            self.api = kubeconfig.peer(found)
+        Raises RootlessError.
+        """
+        if self.api is None:
+            from k3s_rootless.cluster import access
+
+            found = self.settings
+            self.api = access.peer(
+                found.kubeconfig,
+                found.data,
+                found.https_port,
+                uid=self.uid,
+                started=self.state.started,
+            )
         return self.api
 
     def _sockets(self) -> tuple[Path, ...]:
@@ -139,7 +146,37 @@ class Start:
         return None if ours else f"rootlesskit does not forward port {port} yet"
 
     def _kubeconfig(self) -> str | None:
-        return self._found(partial(_missing, self.find_api), self.settings.kubeconfig)
+        from k3s_rootless.cluster import access
+
+        path, started = self.settings.kubeconfig, self.state.started
+
+        def look() -> str | None:
+            try:
+                self.api = access.by_kubeconfig(path, uid=self.uid, started=started)
+            except RootlessError as error:
+                without = self._not_ready_without_kubeconfig()
+                return f"{error.message}; {without}" if without else without
+            return None
+
+        return self._found(look, path)
+
+    def _not_ready_without_kubeconfig(self) -> str | None:
+        """Return why K3s's own credentials do not show an API server that is ready, or None.
+
+        K3s writes the kubeconfig before its API server is ready (its pkg/server, v1.21 to v1.36):
+        if the API server is ready, K3s wrote the file, and it was moved or renamed since.
+        """
+        from k3s_rootless.cluster import access, api
+
+        found = self.settings
+        try:
+            peer = access.by_data_directory(found.data, found.https_port, uid=self.uid)
+        except RootlessError as error:
+            return f"{error.message}; {access.RESTART}"
+        answer = api.readyz(peer, QUESTION_SECONDS)
+        if isinstance(answer, Unknown):
+            return answer.reason
+        return None if answer.value.ready else "the API server is not ready"
 
     def _ready(self) -> str | None:
         from k3s_rootless.cluster import api

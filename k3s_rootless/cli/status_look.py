@@ -18,7 +18,7 @@ from k3s_rootless.paths import UNIT
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.together import Asked
-    from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
+    from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
@@ -49,7 +49,7 @@ class Look:
         self._session = session
         self._ask_unit = ask_unit or self._unit
         self._asked: dict[str, Asked[Any]] = {}
-        self._peer: tuple[Kubeconfig, Peer] | None = None
+        self._peer: tuple[Credentials, Peer] | None = None
         self._told: tuple[object, Observed[float | None], Observed[Cause | None]] | None = None
         self._running = status_cause.Running(session)
         self._release: tuple[object, Observed[str]] | None = None
@@ -91,7 +91,7 @@ class Look:
         runs = state is None or state.running
         # By the name of this start: what still hangs of an earlier one must not answer for it.
         start = state.invocation if state else ""
-        peer = self._begin(f"connection {start}", lambda: self._connected(config, state)) if runs else None
+        peer = self._begin(f"connection {start}", lambda: self._connected(config, state, settings)) if runs else None
         ready = self._begin(f"API server {start}", lambda: self._ready(peer)) if peer else None
         nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer, state)) if peer else None
         variables = self._begin("environment", lambda: self._variables(state)) if state and state.running else None
@@ -175,28 +175,32 @@ class Look:
         child = rootlesskit.child_pid(peer, None) if state is None else 0
         return Kit(peer.socket, child, forwards)
 
-    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None) -> Peer | Unknown:
-        from k3s_rootless.cluster import kubeconfig
+    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None, settings: ServerSettings) -> Peer:
+        from k3s_rootless.cluster import access, kubeconfig
 
-        found = config.result(self._seconds)
-        if stale(found, state):
-            return Unknown(f"{found.path} is older than this start of K3s")
+        found: Credentials
+        try:
+            found = _of_this_start(config.result(self._seconds), state)
+        except RootlessError as unusable:
+            port, uid = settings.https_port, self._session.uid
+            try:
+                found = access.credentials(settings.data, port, uid=uid)
+            except RootlessError:
+                raise unusable from None
         if self._peer is None or self._peer[0] != found:
             self._peer = (found, kubeconfig.peer(found))
         return self._peer[1]
 
-    def _ready(self, asked: Asked[Peer | Unknown]) -> Observed[Readiness]:
+    def _ready(self, asked: Asked[Peer]) -> Observed[Readiness]:
         from k3s_rootless.cluster import api
 
-        peer = asked.result(self._seconds)
-        return peer if isinstance(peer, Unknown) else api.readyz(peer, self._seconds)
+        return api.readyz(asked.result(self._seconds), self._seconds)
 
-    def _nodes(self, asked: Asked[Peer | Unknown], state: UnitState | None) -> Observed[tuple[Node, ...]]:
+    def _nodes(self, asked: Asked[Peer], state: UnitState | None) -> Observed[tuple[Node, ...]]:
         from k3s_rootless.cli import phases
         from k3s_rootless.cluster import api
 
-        peer = asked.result(self._seconds)
-        found = peer if isinstance(peer, Unknown) else api.node_ready(peer, self._seconds)
+        found = api.node_ready(asked.result(self._seconds), self._seconds)
         return found if isinstance(found, Unknown) else Known(phases.of_this_start(found.value, state), found.source)
 
     def _installed(self, state: UnitState | None, version: Version | None, files: Observed[tuple[Part, ...]]) -> Observed[str]:
@@ -237,6 +241,12 @@ def _prepare() -> None:
 
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.ports import rootlesskit  # noqa: F401
+
+
+def _of_this_start(found: Kubeconfig, state: UnitState | None) -> Kubeconfig:
+    if stale(found, state):
+        raise RootlessError(f"{found.path} is older than this start of K3s")
+    return found
 
 
 def _within(asked: Asked[T], deadline: float, who: str) -> Observed[T]:

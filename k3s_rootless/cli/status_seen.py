@@ -98,11 +98,27 @@ class Seen:
             return "child namespace and API socket", self.kit.reason
         if not any(one.parent_port == https and one.proto.startswith("tcp") for one in self.kit.value.forwards):
             return f"port {https} forwarded", f"rootlesskit does not forward port {https} yet"
-        if isinstance(self.kubeconfig, Unknown):
-            return "kubeconfig of this start", self.kubeconfig.reason
-        if stale(self.kubeconfig.value, self.state):
-            return "kubeconfig of this start", f"{self.kubeconfig.value.path} is older than this start of K3s"
+        without = self._kubeconfig_missing()
+        if without is not None and not self.ready_without_kubeconfig:
+            return "kubeconfig of this start", without
         return self._cluster_missing()
+
+    @property
+    def ready_without_kubeconfig(self) -> bool:
+        """Whether the API server is ready, and the kubeconfig of this start was moved or renamed.
+
+        K3s writes the file before its API server is ready: if the file is not there after that,
+        it was moved.
+        """
+        api_ready = isinstance(self.ready, Known) and self.ready.value.ready
+        return api_ready and self._kubeconfig_missing() is not None
+
+    def _kubeconfig_missing(self) -> str | None:
+        if isinstance(self.kubeconfig, Unknown):
+            return self.kubeconfig.reason
+        if stale(self.kubeconfig.value, self.state):
+            return f"{self.kubeconfig.value.path} is older than this start of K3s"
+        return None
 
     def _cluster_missing(self) -> tuple[str, str] | None:
         if isinstance(self.ready, Unknown):

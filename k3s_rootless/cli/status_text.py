@@ -48,9 +48,10 @@ def lines(seen: Seen) -> Iterator[str]:
         yield f"drift        {line}"
     for one in status_parts.pending(seen):
         yield f"pending      {one.what}: {one.cause}: {one.command}"
+    # What K3s waits for stands in the first line already, and what ended all this is an error.
+    shown = {"unit", "kubeconfig"} if seen.ready_without_kubeconfig else {"unit"}
     for part, reason in status_document.unknown(seen):
-        # What K3s waits for stands in the first line already, and what ended all this is an error.
-        if part != "unit" and (missing is None or reason != missing[1]):
+        if part not in shown and (missing is None or reason != missing[1]):
             yield f"unknown      {part}: {reason}"
 
 
@@ -123,6 +124,8 @@ def _usage(seen: Seen) -> Iterator[str]:
 
 def _kubeconfig(seen: Seen) -> Iterator[str]:
     if not isinstance(seen.kubeconfig, Known):
+        if seen.ready_without_kubeconfig:
+            yield f"kubeconfig   {seen.kubeconfig.reason}; a restart writes it: k3s-rootless restart"
         return
     found = seen.kubeconfig.value
     old = ", of an earlier start" if stale(found, seen.state) else ""

@@ -11,19 +11,28 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Kubeconfig:
-    """The current context of a kubeconfig; certificates and key are PEM, and the key is left out of the representation.
+class Credentials:
+    """The address of the API server, and the PEM certificates and key of an administrator of the cluster.
 
-    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start. `mode` is that of the file.
+    `path` is the file or directory that they were read from. The key is left out of the representation.
     """
 
     path: Path
-    server: str
     host: str
     port: int
     authority: bytes
     certificate: bytes
     key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kubeconfig(Credentials):
+    """The current context of a kubeconfig.
+
+    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start. `mode` is that of the file.
+    """
+
+    server: str
     modified: datetime
     mode: int
 

@@ -16,13 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cluster import written
+from k3s_rootless.cluster import own_file, written
 from k3s_rootless.cluster.facts import Kubeconfig
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.rest import TlsPeer
 
 if TYPE_CHECKING:
     import ssl
+
+    from k3s_rootless.cluster.facts import Credentials
 
 LARGEST = 256 * 1024
 """Bytes; K3s's are about 3 KiB."""
@@ -35,7 +37,7 @@ _START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
 
 def load(path: Path, *, uid: int) -> Kubeconfig:
     """Read the kubeconfig of `uid`; raises RootlessError, with a hint, when it is missing, another user's, or rubbish."""
-    content, status = _content(path, uid)
+    content, status = own_file.read(path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=_HINT)
     try:
         return _record(path, _document(content), status)
     except (ValueError, binascii.Error) as error:
@@ -47,12 +49,12 @@ def prepare() -> None:
     import ssl  # noqa: F401 (used by `context`)
 
 
-def peer(kubeconfig: Kubeconfig) -> TlsPeer:
-    """Give the API server as a peer that is verified by the kubeconfig's own authority alone; raises RootlessError."""
-    return TlsPeer(kubeconfig.host, kubeconfig.port, context(kubeconfig))
+def peer(credentials: Credentials) -> TlsPeer:
+    """Give the API server as a peer that is verified by the authority of the credentials alone; raises RootlessError."""
+    return TlsPeer(credentials.host, credentials.port, context(credentials))
 
 
-def context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
+def context(credentials: Credentials) -> ssl.SSLContext:
     """Build what verifies the API server and shows our certificate to it; raises RootlessError for damaged certificates."""
     import ssl
 
@@ -61,50 +63,24 @@ def context(kubeconfig: Kubeconfig) -> ssl.SSLContext:
     # the user's own, whose file may hold an intermediate only (its documentation, "Using Custom CA Certificates").
     built.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        built.load_verify_locations(cadata=kubeconfig.authority.decode("ascii"))
-        _load_pair(built, kubeconfig)
+        built.load_verify_locations(cadata=credentials.authority.decode("ascii"))
+        _load_pair(built, credentials)
     except (ssl.SSLError, ValueError) as error:
+        what = "the kubeconfig" if isinstance(credentials, Kubeconfig) else "K3s's own credentials in"
         raise RootlessError(
-            f"cannot use the kubeconfig {kubeconfig.path}: its certificates or its key are damaged", hint=_HINT
+            f"cannot use {what} {credentials.path}: its certificates or its key are damaged", hint=_HINT
         ) from error
     return built
 
 
-def _load_pair(built: ssl.SSLContext, kubeconfig: Kubeconfig) -> None:
+def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
     # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and goes with its descriptor.
     descriptor = os.memfd_create("k3s-rootless-client", os.MFD_CLOEXEC)
     with open(descriptor, "wb") as pair:  # noqa: PTH123 (a descriptor has no path)
-        pair.write(kubeconfig.certificate.rstrip() + b"\n" + kubeconfig.key)
+        pair.write(credentials.certificate.rstrip() + b"\n" + credentials.key)
         pair.flush()
         # Without a password of our own OpenSSL would ask for one at the terminal when the key is encrypted.
         built.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
-
-
-def _content(path: Path, uid: int) -> tuple[bytes, os.stat_result]:
-    try:
-        # Without O_NONBLOCK, opening a pipe that somebody put there would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except FileNotFoundError:
-        raise RootlessError(f"cannot read the kubeconfig {path}: it is not there", hint=_START) from None
-    except OSError as error:
-        raise RootlessError(f"cannot read the kubeconfig {path}: {(error.strerror or str(error)).lower()}") from error
-    try:
-        status = os.fstat(descriptor)
-        _require_own_file(path, status, uid)
-        # Asked for one byte more than allowed, which tells a file that grew since; a regular file gives all that it has.
-        content = os.read(descriptor, LARGEST + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > LARGEST:
-        raise RootlessError(f"cannot read the kubeconfig {path}: it is larger than {LARGEST} bytes", hint=_HINT)
-    return content, status
-
-
-def _require_own_file(path: Path, status: os.stat_result, uid: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise RootlessError(f"cannot read the kubeconfig {path}: it is no regular file")
-    if status.st_uid != uid:
-        raise RootlessError(f"cannot trust the kubeconfig {path}: it belongs to uid {status.st_uid}, not to uid {uid}")
 
 
 def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)

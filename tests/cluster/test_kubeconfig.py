@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -206,9 +207,12 @@ def test_damaged_certificates_are_refused_and_no_password_is_asked_for(cluster: 
         ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:secret"], capture_output=True, check=True
     ).stdout
     found = kubeconfig.load(cluster.write(tmp_path / "k3s.yaml"), uid=UID)
-    for name, content in (("authority", b"x"), ("certificate", b"x"), ("key", b"\xff"), ("key", encrypted)):
-        damaged = type(found)(**{field: getattr(found, field) for field in found.__slots__} | {name: content})
-
+    for damaged in (
+        replace(found, authority=b"x"),
+        replace(found, certificate=b"x"),
+        replace(found, key=b"\xff"),
+        replace(found, key=encrypted),
+    ):
         with pytest.raises(RootlessError, match="damaged"):
             kubeconfig.context(damaged)
 

@@ -1,0 +1,87 @@
+"""Find credentials for the API server: those of the kubeconfig, or else K3s's own.
+
+K3s writes the kubeconfig at each start, and users move or rename it (`~/.kube/config`). The same
+administrator's certificate lies in the data directory: `server/tls/client-admin.{crt,key}`, and
+`server-ca.crt` beside it (K3s pkg/daemons/control/deps, v1.21 to v1.36). The kubeconfig that K3s
+keeps there for itself, `server/cred/admin.kubeconfig`, names a port that is not forwarded to the
+host, so the address here is 127.0.0.1 with the port of the API server.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from k3s_rootless.cluster import kubeconfig, own_file
+from k3s_rootless.cluster.facts import Credentials
+from k3s_rootless.errors import RootlessError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from k3s_rootless.cluster.facts import Kubeconfig
+    from k3s_rootless.rest import TlsPeer
+
+RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
+# File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
+_CLOCK_GRAIN = timedelta(seconds=1)
+_LARGEST = 64 * 1024
+"""Bytes of one PEM file; those of K3s have 1 to 3 KiB, a chain of a user's own authorities more."""
+
+
+def peer(path: Path, data: Path, port: int, *, uid: int, started: datetime | None) -> TlsPeer:
+    """Return the API server, verified by the authority that the cluster's credentials name.
+
+    The kubeconfig at `path` counts if the start of K3s at `started` wrote it; otherwise the
+    credentials in the data directory do. Raises RootlessError that names both.
+    """
+    try:
+        return by_kubeconfig(path, uid=uid, started=started)
+    except RootlessError as error:
+        unusable = error
+    try:
+        return by_data_directory(data, port, uid=uid)
+    except RootlessError as error:
+        message = f"{unusable.message}; {error.message}"
+        raise RootlessError(message, hint=unusable.hint or RESTART) from error
+
+
+def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
+    """Return the API server by the kubeconfig that this start wrote. Raises RootlessError."""
+    found = kubeconfig.load(path, uid=uid)
+    if stale(found, started):
+        raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)
+    return kubeconfig.peer(found)
+
+
+def by_data_directory(data: Path, port: int, *, uid: int) -> TlsPeer:
+    """Return the API server by K3s's own credentials in the data directory. Raises RootlessError."""
+    return kubeconfig.peer(credentials(data, port, uid=uid))
+
+
+def credentials(data: Path, port: int, *, uid: int) -> Credentials:
+    """Read the administrator's credentials that K3s keeps in its data directory.
+
+    `port` is the port of the API server. Raises RootlessError.
+    """
+    directory = data / "server" / "tls"
+
+    def pem(name: str) -> bytes:
+        what = "K3s's own credential"
+        hints = {"missing": RESTART, "damaged": RESTART}
+        return own_file.read(directory / name, uid, what=what, largest=_LARGEST, **hints)[0]
+
+    return Credentials(
+        path=directory,
+        host="127.0.0.1",
+        port=port,
+        authority=pem("server-ca.crt"),
+        certificate=pem("client-admin.crt"),
+        key=pem("client-admin.key"),
+    )
+
+
+def stale(found: Kubeconfig, started: datetime | None) -> bool:
+    """Return whether an earlier start of K3s wrote the kubeconfig."""
+    return started is not None and found.modified + _CLOCK_GRAIN < started
