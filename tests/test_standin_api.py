@@ -19,12 +19,12 @@ import pytest
 import yaml
 
 from tests.patience import PATIENCE
-from tests.standin.k3s_standin import certificates, cluster, kubeconfig, objects
+from tests.standin.k3s_standin import certificates, cluster, kubeconfig, objects, rotation
 from tests.standin.k3s_standin.answers import Answerer, Listener
 from tests.standin.k3s_standin.api import Server
 from tests.standin.k3s_standin.flags import Flags
 from tests.standin.k3s_standin.health import Gate
-from tests.standin.k3s_standin.journal import Journal
+from tests.standin.k3s_standin.journal import Fatal, Journal
 from tests.standin.k3s_standin.orders import Orders
 from tests.standin.k3s_standin.release import Release
 from tests.standin.k3s_standin.resources import Verbs
@@ -62,7 +62,7 @@ class Api:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    issued = certificates.prepare(tmp_path / "tls")
+    issued = certificates.prepare(tmp_path / "tls", (), 6444)
     state = cluster.Cluster()
     verbs = Verbs(state)
     for item in objects.namespaces():
@@ -184,16 +184,40 @@ def test_a_hanging_api_answers_nobody(api: Api) -> None:
     connection.close()
 
 
-def test_authorities_outlive_a_restart_and_leaves_do_not(tmp_path: Path) -> None:
-    first, second = certificates.prepare(tmp_path), certificates.prepare(tmp_path)
+def test_authorities_and_clients_outlive_a_restart_and_the_server_does_not(tmp_path: Path) -> None:
+    tls = tmp_path / "tls"
+    first = certificates.prepare(tls, (), 6444)
+    serving = (tls / "serving-kube-apiserver.crt").read_bytes()
+    second = certificates.prepare(tls, (), 6444)
     assert (first.server_ca, first.client_ca) == (second.server_ca, second.client_ca)
-    assert first.admin_certificate != second.admin_certificate
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert first.admin_certificate == second.admin_certificate
+    assert serving != (tls / "serving-kube-apiserver.crt").read_bytes()
+    assert {path.stat().st_mode & 0o777 for path in tls.iterdir()} == {0o600}
+
+
+def test_the_kubeconfigs_of_the_server_keep_their_port_until_a_rotation(tmp_path: Path) -> None:
+    tls, journal = tmp_path / "server" / "tls", Journal()
+    issued = certificates.prepare(tls, (), 6444)
+    assert 6444 == rotation.named_port(tmp_path)
+    certificates.prepare(tls, (), 7444)
+    assert 6444 == rotation.named_port(tmp_path)
+
+    assert 0 == rotation.run(["rotate", "--data-dir", str(tmp_path)], Release("v1.36.3+k3s1"), journal)
+
+    (backup,) = tls.parent.glob("tls-*")
+    assert issued.admin_certificate == (backup / "client-admin.crt").read_bytes()
+    assert not (tls / "client-admin.crt").exists()
+    assert issued.client_ca == (tls / "client-ca.crt").read_bytes()
+    renewed = certificates.prepare(tls, (), 7444)
+    assert 7444 == rotation.named_port(tmp_path)
+    assert issued.admin_certificate != renewed.admin_certificate
+    with pytest.raises(Fatal):
+        rotation.run(["rotate"], Release("v1.21.2+k3s1"), journal)
 
 
 def test_the_kubeconfig_is_k3ss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    issued = certificates.prepare(tmp_path / "tls")
+    issued = certificates.prepare(tmp_path / "tls", (), 6444)
     ordered = tmp_path / "out" / "config"
     given = Flags({"write-kubeconfig": [str(ordered)], "https-listen-port": ["7443"], "data-dir": [str(tmp_path)]})
     assert kubeconfig.write(given, issued) == ordered
@@ -247,7 +271,7 @@ def test_a_load_balancer_gets_its_address_once_it_listens(tmp_path: Path) -> Non
     state, port = cluster.Cluster(), free_port()
     verbs = Verbs(state)
     spec = {"name": "web", "ports": [{"port": port, "nodePort": 0}]}
-    with balance(state, certificates.prepare(tmp_path)):
+    with balance(state, certificates.prepare(tmp_path / "tls", (), 6444)):
         verbs.admit(objects.ordered_services(Orders(services=(spec,)))[0])
         assert ingress_of(state, "web") == [{"ip": "127.0.0.1"}]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
@@ -265,13 +289,13 @@ def test_pending_services_stay_pending(tmp_path: Path) -> None:
     specs = ({"name": "one", "ports": [free_port()], "pending": True}, {"name": "two", "ports": [free_port()]})
     for item in objects.ordered_services(Orders(services=specs)):
         Verbs(state).admit(item)
-    with balance(state, certificates.prepare(tmp_path), pending=("default/two",)):
+    with balance(state, certificates.prepare(tmp_path / "tls", (), 6444), pending=("default/two",)):
         assert ingress_of(state, "one", wait=0.3) is None
         assert ingress_of(state, "two", wait=0.1) is None
 
 
 def test_udp_ports_echo(tmp_path: Path) -> None:
-    answerer, port = Answerer(certificates.prepare(tmp_path).ingress), free_port()
+    answerer, port = Answerer(certificates.prepare(tmp_path / "tls", (), 6444).ingress), free_port()
     answerer.open(Listener("default", "dns", "udp", 53, port))
     with running(answerer.run), socket.socket(type=socket.SOCK_DGRAM) as client:
         client.settimeout(2)

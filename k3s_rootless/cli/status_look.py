@@ -175,7 +175,7 @@ class Look:
         child = rootlesskit.child_pid(peer, None) if state is None else 0
         return Kit(peer.socket, child, forwards)
 
-    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None, settings: ServerSettings) -> Peer:
+    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None, settings: Settings) -> Peer:
         from k3s_rootless.cluster import access, kubeconfig
 
         found: Credentials

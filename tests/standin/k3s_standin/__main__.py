@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import flags, orders, parent
+from . import flags, orders, parent, rotation
 from .journal import Fatal, Journal
 from .milestones import Milestones
 from .orders import Orders
@@ -34,6 +34,8 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
         return _version(ordered, release)
     if command == "server":
         return _server(rest, ordered, journal, release)
+    if command == "certificate":
+        return rotation.run(rest, release, journal)
     if command == "kubectl":
         from . import kubectl
 

@@ -8,7 +8,7 @@ import platform
 import re
 import socket
 
-from . import kernel, objects, settings
+from . import kept, kernel, objects, settings
 from .cluster import Object
 from .flags import Flags
 from .journal import Fatal, klog
@@ -87,7 +87,9 @@ class Agent:
 
     def _put_node(self, *, ready: bool) -> None:
         address = tap_address(os.environ.get("K3S_ROOTLESS_CIDR", "")) if self._flags.rootless else "127.0.0.1"
-        self._context.cluster.put("nodes", node(self._name, self._context.release.version, address, ready=ready))
+        network = kept.node_network(self._flags, self._name)
+        found = node(self._name, self._context.release.version, address, network, ready=ready)
+        self._context.cluster.put("nodes", found)
 
     def _sleep(self, seconds: float) -> None:
         if self._context.gate.stopping.wait(seconds):
@@ -99,7 +101,7 @@ def tap_address(cidr: str) -> str:
     return str(ipaddress.ip_network(cidr or settings.DEFAULT_CIDR).network_address + _TAP_OFFSET)
 
 
-def node(name: str, version: str, address: str, *, ready: bool) -> Object:
+def node(name: str, version: str, address: str, network: str, *, ready: bool) -> Object:
     """Return the cluster's only Node."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     info = {
@@ -116,7 +118,7 @@ def node(name: str, version: str, address: str, *, ready: bool) -> Object:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": _labels(name, machine), "annotations": notes},
-        "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"], "providerID": f"k3s://{name}"},
+        "spec": {"podCIDR": network, "podCIDRs": [network], "providerID": f"k3s://{name}"},
         "status": {
             "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
             "capacity": amounts,

@@ -1,4 +1,8 @@
-"""K3s's certificates: authorities that outlive restarts in DATA/server/tls, and leaves that each start renews."""
+"""K3s's certificates in DATA/server/tls: authorities and clients that outlive restarts, and a server that each start renews.
+
+A client's certificate is issued only if it is missing, and the kubeconfig in DATA/server/cred that names it is written only
+then (K3s pkg/daemons/control/deps): it keeps the port of the start that issued the certificate.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,17 @@ _NAMES = (
 )
 
 
+CLIENTS = {
+    "admin": "client-admin",
+    "supervisor": "client-supervisor",
+    "controller": "client-controller",
+    "scheduler": "client-scheduler",
+    "api-server": "client-kube-apiserver",
+    "cloud-controller": "client-k3s-cloud-controller",
+}
+"""The kubeconfigs in DATA/server/cred, each with its certificate in DATA/server/tls."""
+
+
 @dataclass(frozen=True)
 class Certificates:
     """What a server and its administrator need to trust each other."""
@@ -36,23 +51,52 @@ class Certificates:
     """What answers on port 443 in traefik's stead."""
 
 
-def prepare(directory: Path, names: tuple[str, ...] = ()) -> Certificates:
-    """Load or create the authorities in `directory`, and issue this start's certificates."""
+def prepare(directory: Path, names: tuple[str, ...], inner_port: int) -> Certificates:
+    """Load or create the authorities and the clients in `directory`, and issue this start's server certificate."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    server_ca = _authority(directory, "server-ca")
-    client_ca = _authority(directory, "client-ca")
+    server_ca, _ = _authority(directory, "server-ca")
+    client_ca, new = _authority(directory, "client-ca")
+    for name, client in CLIENTS.items():
+        if new or not all((directory / f"{client}.{kind}").exists() for kind in ("crt", "key")):
+            _issue_client(directory, name, client, client_ca, inner_port)
     serving = server_ca.issue_cert(*_NAMES, *names, common_name="k3s", organization_name="k3s")
-    admin = client_ca.issue_cert("admin.k3s.invalid", common_name="system:admin", organization_name="system:masters")
-    chain, key = _joined(admin), admin.private_key_pem.bytes()
-    write_private(directory / "client-admin.crt", chain)
-    write_private(directory / "client-admin.key", key)
     write_private(directory / "serving-kube-apiserver.crt", _joined(serving))
     write_private(directory / "serving-kube-apiserver.key", serving.private_key_pem.bytes())
     server = _context(serving)
     server.verify_mode = ssl.CERT_OPTIONAL
     server.load_verify_locations(cadata=client_ca.cert_pem.bytes().decode())
     ingress = _context(trustme.CA().issue_cert("traefik.default", common_name="TRAEFIK DEFAULT CERT"))
+    chain, key = ((directory / f"client-admin.{kind}").read_bytes() for kind in ("crt", "key"))
     return Certificates(server_ca.cert_pem.bytes(), client_ca.cert_pem.bytes(), chain, key, server, ingress)
+
+
+def _issue_client(directory: Path, name: str, client: str, authority: trustme.CA, inner_port: int) -> None:
+    groups = "system:masters" if name in {"admin", "supervisor", "api-server"} else "k3s"
+    leaf = authority.issue_cert(f"{name}.k3s.invalid", common_name=f"system:{name}", organization_name=groups)
+    write_private(directory / f"{client}.crt", _joined(leaf))
+    write_private(directory / f"{client}.key", leaf.private_key_pem.bytes())
+    text = f"""apiVersion: v1
+clusters:
+- cluster:
+    server: https://127.0.0.1:{inner_port}
+    certificate-authority: {directory}/server-ca.crt
+  name: local
+contexts:
+- context:
+    cluster: local
+    namespace: default
+    user: user
+  name: Default
+current-context: Default
+kind: Config
+preferences: {{}}
+users:
+- name: user
+  user:
+    client-certificate: {directory}/{client}.crt
+    client-key: {directory}/{client}.key
+"""
+    write_private(directory.parent / "cred" / f"{name}.kubeconfig", text.encode())
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -69,14 +113,15 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
         raise
 
 
-def _authority(directory: Path, name: str) -> trustme.CA:
+def _authority(directory: Path, name: str) -> tuple[trustme.CA, bool]:
+    """Return an authority, and whether it is new."""
     certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
     if certificate.exists() and key.exists():
-        return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+        return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes()), False
     authority = trustme.CA(organization_name="k3s", organization_unit_name=f"k3s-{name}@{int(time.time())}")
     write_private(key, authority.private_key_pem.bytes())
     write_private(certificate, authority.cert_pem.bytes())
-    return authority
+    return authority, True
 
 
 def _joined(leaf: trustme.LeafCert) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from . import certificates, cluster, datastore, faults, kernel, kubeconfig, objects
+from . import certificates, cluster, datastore, faults, kept, kernel, kubeconfig, objects
 from .agent import SUBDOMAIN, Agent
 from .answers import Answerer
 from .api import Server
@@ -81,7 +81,8 @@ class Child:
         self._check_release()
         if self._flags.rootless:
             kernel.enter_own_cgroup()
-        make_tree(self._data_dir)
+        kept.check_token(self._flags, self._release)
+        make_tree(self._data_dir, kept.given_token(self._flags))
         if self._flags.rootless:
             kernel.bind_directories(self._data_dir)
             if self._release.covers_kernel_log:
@@ -99,6 +100,7 @@ class Child:
         self._gate.ready.set()
         self._milestones.mark("readyz")
         self._story.running(self._flags.words("disable"))
+        self._refuse_other_settings()
         self._start_controllers(context)
         if not self._flags.switch("disable-agent"):
             Agent(self._flags, self._orders, context, self._milestones, self._story).run()
@@ -106,11 +108,10 @@ class Child:
     def _write_kubeconfig(self, context: Context) -> Path:
         try:
             return kubeconfig.write(self._flags, context.certificates)
-        except OSError as error:
-            why = f"open {error.filename}: {(error.strerror or '').lower()}"
-            self._journal.error(f"Failed to generate kubeconfig: {why}")
+        except kubeconfig.Unwritable as error:
+            self._journal.error(f"Failed to generate kubeconfig: {error}")
             self._journal.info("Shutdown request received")
-            raise Fatal(f"Error: {why}") from None
+            raise Fatal(f"Error: {error}") from None
 
     def _check_release(self) -> None:
         if not self._orders.known_bad or not self._flags.rootless:
@@ -120,23 +121,30 @@ class Child:
         if self._release.extraction_broken:
             raise Fatal("extracting data: mkdir /var/lib/rancher: permission denied")
 
+    def _refuse_other_settings(self) -> None:
+        fatal = kept.refusal(self._flags, self._release)
+        if fatal is not None:
+            self._sleep(self._orders.refusal_delay)
+            raise fatal
+
     def _serve(self) -> Context:
         name = self._flags.text("node-name") or socket.gethostname().lower()
         # the library that issues them takes no other names
         names = (name,) if SUBDOMAIN.fullmatch(name) else ()
-        issued = certificates.prepare(self._data_dir / "server" / "tls", names)
-        state, kept = cluster.load(self._state)
+        issued = certificates.prepare(self._data_dir / "server" / "tls", names, self._flags.inner_port)
+        kept.keep_api_service(self._flags)
+        state, left = cluster.load(self._state)
         verbs = Verbs(state)
         context = Context(
             state, verbs, self._gate, self._release, issued, self._journal, watch_timeout=self._orders.watch_timeout
         )
-        self._fill(state, verbs, kept)
+        self._fill(state, verbs, left)
         for node in cluster.kept_nodes(self._state) if self._orders.keep_node else ():
             state.put("nodes", node)
         self._sleep(self._began + self._orders.delay - time.monotonic())
-        # the API server's own port, inside K3s's supervisor; it takes 6444 from --https-listen-port as there
-        self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", 6444)), "127.0.0.1", 6444)
-        port = self._flags.https_port
+        # the API server's own port, inside K3s's supervisor
+        port, inner = self._flags.https_port, self._flags.inner_port
+        self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", inner)), "127.0.0.1", inner)
         server = self._listening(lambda: Server(("0.0.0.0", port), context), "", port)  # noqa: S104 - as K3s
         self._server = server
         self._spawn(server.serve_forever)
@@ -155,7 +163,7 @@ class Child:
             why = f"listen tcp {host}:{port}: bind: {(error.strerror or '').lower()}"
             raise self._release.last_words(f"starting kubernetes: preparing server: {why}") from None
 
-    def _fill(self, state: cluster.Cluster, verbs: Verbs, kept: list[cluster.Object]) -> None:
+    def _fill(self, state: cluster.Cluster, verbs: Verbs, left: list[cluster.Object]) -> None:
         disabled = self._flags.words("disable")
         for item in objects.namespaces():
             state.put("namespaces", item)
@@ -163,7 +171,7 @@ class Child:
             state.put("deployments", item)
         ordered = objects.ordered_services(self._orders)
         own = [*objects.built_in_services(self._flags.https_port, disabled), *ordered]
-        for item in [*(kept if self._orders.keep else []), *own]:
+        for item in [*(left if self._orders.keep else []), *own]:
             namespace = item["metadata"]["namespace"]
             if state.get("namespaces", "", namespace) is None:
                 state.put("namespaces", objects.namespace(namespace))
@@ -229,15 +237,16 @@ class Child:
             self._ends.put(None)
 
 
-def make_tree(data_dir: Path) -> None:
-    """Create the data directory's tree with K3s's modes, and the token."""
+def make_tree(data_dir: Path, password: str = "") -> None:
+    """Create the data directory's tree with K3s's modes, and the token, with a random password where none is given."""
     for name in ("server", "agent", "cni", "kubelet", "logs", "etc"):
         (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _DIRECTORIES:
         (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     token = data_dir / "server" / "token"
+    password = kept.token_of(password) or secrets.token_hex(16)
     if not token.exists():
-        certificates.write_private(token, f"K10{secrets.token_hex(32)}::server:{secrets.token_hex(16)}\n".encode())
+        certificates.write_private(token, f"K10{secrets.token_hex(32)}::server:{password}\n".encode())
     link = data_dir / "server" / "node-token"
     if not link.is_symlink():
         link.symlink_to(token)

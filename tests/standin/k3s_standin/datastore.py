@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
+from . import kept, kine
 from .journal import Journal
 
 _SECONDS = 1.0
@@ -16,8 +16,7 @@ def open_(data_dir: Path, journal: Journal, sleep: Callable[[float], None]) -> N
     """Open the datastore, and make it where there is none; returns when it can be read, however long that takes."""
     while True:
         try:
-            with closing(sqlite3.connect(data_dir / "server" / "db" / "state.db")) as database:
-                database.execute("CREATE TABLE IF NOT EXISTS kine (id INTEGER PRIMARY KEY)")
+            with kine.opened(kept.database(data_dir)):
                 return
         except sqlite3.DatabaseError as error:
             journal.error(f"Failed to ping database connection: {error}")

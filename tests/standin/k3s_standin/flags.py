@@ -58,6 +58,11 @@ class Flags:
         return int(self.text("https-listen-port", "6443"))
 
     @property
+    def inner_port(self) -> int:
+        """The port of the API server inside K3s's supervisor (K3s pkg/daemons/control/server.go)."""
+        return self.https_port + 1
+
+    @property
     def servicelb(self) -> bool:
         """Whether servicelb runs."""
         return "servicelb" not in self.words("disable")
@@ -84,6 +89,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], journal: Jou
         if environment.get(key) and name not in flags.given and not unread:
             flags.given[name] = [environment[key]]
     return flags
+
+
+def from_line(arguments: Sequence[str]) -> Flags:
+    """Return the flags of a command line that no config file adds to."""
+    return Flags(_parse_line(arguments))
 
 
 def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from pathlib import Path
 
 from .certificates import Certificates, write_private
 from .flags import Flags
+
+
+class Unwritable(Exception):
+    """The kubeconfig cannot be written, in Go's words."""
 
 
 def render(certificates: Certificates, port: int) -> str:
@@ -45,12 +50,19 @@ def write(flags: Flags, certificates: Certificates) -> Path:
     ordered = flags.text("write-kubeconfig")
     path = Path(ordered).absolute() if ordered else usual
     mode = int(flags.text("write-kubeconfig-mode", "600"), 8)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # as K3s, which opens the file that is there: that of another user it cannot
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode))
+    try:
+        # as K3s does: a file that is there is written into, and not replaced; that of another user it cannot open
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path == usual and path.is_symlink():
+            path.unlink()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode))
+    except OSError as error:
+        raise Unwritable(f"open {error.filename}: {(error.strerror or '').lower()}") from None
     write_private(path, render(certificates, flags.https_port).encode(), mode)
     if path != usual:
-        _link(usual, path)
+        # K3s logs what keeps it from making this link, and goes on
+        with contextlib.suppress(OSError):
+            _link(usual, path)
     return path
 
 

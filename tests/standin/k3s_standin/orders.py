@@ -14,6 +14,7 @@ Start
     delay               0.5: from the start of the server to an API that listens
     ready_delay         0.2: from there to `/readyz` 200
     kubeconfig_delay    0.0: from an API that listens to the kubeconfig
+    refusal_delay       1.0: from ready to the death of a controller manager whose kubeconfig names another port
     node_delay          0.3: from ready to a Node object, and as long again until its Ready condition is True
     deployments_delay   0.2: from a Ready node to available replicas
     noise               20: how many benign klog lines a start writes
@@ -87,6 +88,7 @@ class Orders:
     delay: float = 0.5
     ready_delay: float = 0.2
     kubeconfig_delay: float = 0.0
+    refusal_delay: float = 1.0
     node_delay: float = 0.3
     deployments_delay: float = 0.2
     noise: int = 20

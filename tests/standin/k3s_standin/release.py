@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from . import goparse
 from .journal import Fatal
 
 _VERSION = re.compile(
@@ -133,6 +134,11 @@ class Release:
         return not self._since({27: (3, 1), 26: (6, 1), 25: (11, 1), 24: (15, 1)})
 
     @property
+    def rotates_certificates(self) -> bool:
+        """There is `k3s certificate rotate` (commit 77fd3e99e of December 2021, #4495; patches inferred)."""
+        return self._since({23: (1, 1), 22: (5, 1), 21: (8, 1)})
+
+    @property
     def nanoseconds(self) -> bool:
         """Log lines carry nanoseconds; seen in a journal of 1.21, gone in those of later releases."""
         return self.triple < (1, 22, 0)
@@ -147,8 +153,12 @@ class Release:
     def last_words(self, message: str) -> Fatal:
         """Return a server's death in this release's form."""
         if self.fatal_style == "shutdown":
-            return Fatal(f'Shutdown request received: "{message}"', level="error")
+            return Fatal(f"Shutdown request received: {goparse.quote(message)}", level="error")
         return Fatal(f"Error: {message}" if self.fatal_style == "error" else message)
+
+    def component_died(self, message: str) -> Fatal:
+        """Return the death of a server one of whose components ended (K3s pkg/daemons/executor)."""
+        return self.last_words(message) if self.fatal_style == "shutdown" else Fatal(message)
 
     @property
     def evacuation_broken(self) -> bool:

@@ -1,0 +1,71 @@
+"""What a cluster keeps of the settings that it began with, and what K3s dies of when they change."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from . import kine, rotation
+from .flags import Flags
+from .journal import Fatal, klog
+from .release import Release
+
+_ASKED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+
+
+def database(data: Path) -> Path:
+    """Return the path of the kine."""
+    return data / "server" / "db" / "state.db"
+
+
+def token_of(text: str) -> str:
+    """Return the password of a token (K3s pkg/clientaccess): all of a bare one."""
+    return text.partition("::")[2].partition(":")[2] if text.startswith("K10") else text
+
+
+def given_token(flags: Flags) -> str:
+    """Return the token that the flags give, or nothing; a file counts before the token itself."""
+    file = flags.text("token-file")
+    return Path(file).read_text().strip() if file else flags.text("token")
+
+
+def check_token(flags: Flags, release: Release) -> None:
+    """Die of a token that is not the one of the datastore (K3s pkg/cluster/storage.go)."""
+    given, own = given_token(flags), flags.data_dir / "server" / "token"
+    if not given or not database(flags.data_dir).exists():
+        return
+    if token_of(given) != token_of(own.read_text().strip()):
+        why = "bootstrap data already found and encrypted with different token"
+        raise release.last_words(f"starting kubernetes: preparing server: {why}")
+
+
+def refusal(flags: Flags, release: Release) -> Fatal | None:
+    """Return the death of a controller manager that meets another port or pod network than those that were kept."""
+    port = rotation.named_port(flags.data_dir)
+    if port != flags.inner_port:
+        where = f"127.0.0.1:{port}"
+        return release.component_died(
+            "controller-manager exited: unable to load configmap based request-header-client-ca-file: "
+            f'Get "https://{where}{_ASKED}": dial tcp {where}: connect: connection refused'
+        )
+    cluster = flags.text("cluster-cidr", "10.42.0.0/16")
+    for name, network in kine.node_networks(database(flags.data_dir)).items():
+        if not ipaddress.ip_network(network).subnet_of(ipaddress.ip_network(cluster)):  # type: ignore[arg-type]
+            why = f"cidr {network} is out the range of cluster cidr {cluster}"
+            why = f"failed to mark cidr[{network}] at idx [0] as occupied for node: {name}: {why}"
+            return Fatal(klog("E", "controllermanager.go:237", f'"Error starting controllers" err="{why}"'), raw=True)
+    return None
+
+
+def node_network(flags: Flags, name: str) -> str:
+    """Return the pod network of a node: the one that it has, or the first of the cluster's."""
+    store = database(flags.data_dir)
+    first = next(ipaddress.ip_network(flags.text("cluster-cidr", "10.42.0.0/16")).subnets(new_prefix=24))
+    kine.keep_node(store, name, str(first))
+    return kine.node_networks(store)[name]
+
+
+def keep_api_service(flags: Flags) -> None:
+    """Keep the address of the Service `kubernetes`: the first of the cluster's."""
+    network = ipaddress.ip_network(flags.text("service-cidr", "10.43.0.0/16"))
+    kine.keep_api_service(database(flags.data_dir), str(network[1]))
