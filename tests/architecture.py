@@ -71,6 +71,7 @@ JUDGES = (
     "service/pending.py",
     "service/standing.py",
     "service/removal.py",
+    "service/rotation.py",
     "service/shipped.py",
     "service/unit.py",
     "ports/advice.py",

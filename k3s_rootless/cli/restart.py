@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd import UserManager
 
 
 @click.command("restart")
@@ -16,10 +22,11 @@ from k3s_rootless.cli.options import json_option, timeout_option, wait_for_optio
 @json_option
 def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
     """Stop K3s and start it, and wait until it is ready."""
-    from k3s_rootless.cli import follow, install, status, waiting
+    from k3s_rootless.cli import follow, install, rotation, status, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
+    from k3s_rootless.service.rotation import stopped_for
 
     session = Session.of("restart" if as_json else None)
     begun = time.monotonic()
@@ -29,7 +36,10 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
             if not state.installed:
                 raise status.absence(state)
             manager.watch(UNIT)
-            for step in plan.restart(state, install.left_behind(session, state, manager.environment)):
+            state = _reloaded(session, manager, state)
+            rotate = rotation.needed(session, manager.environment, state)
+            steps = plan.restart(state, install.left_behind(session, state, manager.environment))
+            for step in stopped_for(rotate, steps, state):
                 session.report.story(f"{step.describe()}: {step.cause}")
                 follow.perform(session, manager, step)
         release = status.unit_version(state.fragment)
@@ -44,3 +54,16 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
         session.report.answer(f"K3s is ready ({seconds:.1f} s)" if ready else "K3s was started anew; see k3s-rootless status")
     phases = [one.document() for one in reached or ()]
     session.report.document({"ready": ready, "seconds": round(seconds, 3), "phases": phases, "errors": []})
+
+
+def _reloaded(session: Session, manager: UserManager, state: UnitState) -> UnitState:
+    """Let systemd read the unit if it changed; return the unit as K3s is started with it."""
+    from k3s_rootless.paths import UNIT
+    from k3s_rootless.service import apply, steps
+
+    if not state.needs_reload:
+        return state
+    step = steps.Reload("the unit changed after systemd read it")
+    session.report.story(f"{step.describe()}: {step.cause}")
+    apply.perform(step, manager)
+    return manager.unit(UNIT)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd import UserManager
 
 _HINT = """see what there is: k3s-rootless config list
 other flags of K3s go into a drop-in of your own: systemctl --user edit k3s-rootless"""
@@ -83,12 +84,29 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
             lambda now: configuration.differs(wanted, now),
             force=force,
         )
+        if "https-listen-port" in changes:
+            _renew_certificates(session, manager, state)
         newest = files.last_changed(install.drop_in_directory(directory), state)
         base = config_list.base_argv(session, directory, state)
         resolved = config_list.next_start(session, state, manager.environment, wanted, base)
     rows = tuple(config_list.setting(name, state, resolved, wanted, base) for name in changes)
     owed = dropin.restart_owed(state, newest) or config_list.config_changed(session, state)
     return Changed(state, changed, owed, rows)
+
+
+def _renew_certificates(session: Session, manager: UserManager, state: UnitState) -> None:
+    """Renew K3s's certificates if its next start would die without that, and K3s is stopped."""
+    from k3s_rootless.cli import rotation
+
+    step = rotation.needed(session, manager.environment, state) if state.installed else None
+    if step is None:
+        return
+    if state.active_state not in {"inactive", "failed"}:
+        told = "the next restart renews K3s's certificates (k3s certificate rotate)"
+        session.report.story(f"https-listen-port: {told}: {step.cause}")
+        return
+    session.report.story(f"{step.describe()}: {step.cause}")
+    apply.perform(step, manager)
 
 
 def _checked(session: Session, name: str, values: Sequence[str], release: Version | None) -> tuple[str, ...]:

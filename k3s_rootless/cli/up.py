@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913 (one for each option)
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
-            found, steps = _plan(session, manager, wanted, reach, force=force)
+            found, steps = _plan(session, manager, wanted, reach, facts.k3s, force=force)
             if dry_run:
                 _show_plan(session, steps)
                 return
@@ -74,16 +74,20 @@ def command(  # noqa: PLR0913 (one for each option)
 
 
 def _plan(
-    session: Session, manager: UserManager, wanted: DesiredUnit, reach: ControllerReach, *, force: bool
+    session: Session, manager: UserManager, wanted: DesiredUnit, reach: ControllerReach, k3s: K3sBinary, *, force: bool
 ) -> tuple[Found, Sequence[Step]]:
-    from k3s_rootless.cli import host, install
+    from k3s_rootless.cli import first_start, host, install, rotation
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import delegation, plan
+    from k3s_rootless.service.rotation import stopped_for
 
     manager.watch(UNIT)  # before the look: what changes after it is told
     reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
     found = install.found(session, manager, wanted.path, reexecute=reexecute)
-    return found, plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
+    steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
+    foreseen = first_start.foreseen(found.state, wanted.path.parent)
+    rotate = rotation.needed(session, manager.environment, foreseen, k3s.path or "")
+    return found, stopped_for(rotate, steps, found.state)
 
 
 def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_run: bool) -> UnitState | None:

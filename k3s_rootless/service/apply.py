@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless import durable
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
+from k3s_rootless.printable import printable
 from k3s_rootless.service import files
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile
     from k3s_rootless.service.systemd import UserManager
 
+ROTATION_SECONDS = 300.0
+"""How long `k3s certificate rotate` may take: a K3s that is new here unpacks itself first."""
 _LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(durable.SUFFIX)}")
 
 
@@ -40,6 +43,8 @@ def perform(step: steps.Step, manager: UserManager) -> None:
             manager.reload()
         case steps.ClearState(paths):
             leftovers.clear(paths)
+        case steps.RotateCertificates():
+            _rotate(step, manager)
         case steps.ResetFailed(unit):
             manager.reset_failed(unit)
         case steps.Enable(unit):
@@ -75,6 +80,24 @@ def change_file(step: steps.Step) -> None:
                 path.rmdir()
         case _:
             raise TypeError(step)
+
+
+def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
+    """Run `k3s certificate rotate`. Raises RootlessError if K3s runs, or if the command fails."""
+    from k3s_rootless import command
+    from k3s_rootless.service import leftovers
+
+    found = manager.unit(step.unit).active_state
+    runs = f"the unit is {found}" if found not in {"inactive", "failed", ""} else ""
+    if not runs and leftovers.is_held(step.state):
+        runs = f"a K3s that the unit did not start uses {step.state.parent}"
+    if runs:
+        raise RootlessError(f"cannot renew K3s's certificates: {runs}", hint="stop it first: k3s-rootless down")
+    done = command.run(step.argv, timeout=ROTATION_SECONDS, environ=step.environ)
+    if done.status != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
+        message = f"`{' '.join(step.argv)}` ended with status {done.status}: {printable(said)}"
+        raise RootlessError(f"cannot renew K3s's certificates: {message}")
 
 
 def read(path: Path) -> tuple[str | None, datetime | None]:

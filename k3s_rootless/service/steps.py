@@ -5,10 +5,11 @@ Each says what it does and why it is there, so that `--dry-run`, the progress an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -114,6 +115,25 @@ class ClearState:
 
 
 @dataclass(frozen=True, slots=True)
+class RotateCertificates:
+    """Remove K3s's certificates, so that its next start issues them, and writes its kubeconfigs.
+
+    `argv` is the command, `environ` its environment, `state` rootlesskit's directory. K3s must not
+    run: without its certificates it breaks at once (seen with v1.36.3).
+    """
+
+    unit: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str] = field(repr=False)
+    state: Path
+    cause: str
+
+    def describe(self) -> str:
+        """Say what the step does."""
+        return f"renew K3s's certificates: {' '.join(self.argv)}"
+
+
+@dataclass(frozen=True, slots=True)
 class UnitStep:
     """One call to the user manager about the unit; `verb` is what it asks for."""
 
@@ -170,6 +190,7 @@ Step = (
     | RemoveDirectory
     | Reload
     | ClearState
+    | RotateCertificates
     | ResetFailed
     | Enable
     | Disable

@@ -1,0 +1,52 @@
+"""Find out whether K3s's next start needs its certificates renewed, and with which command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Unknown
+from k3s_rootless.release import baked, config_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.steps import RotateCertificates
+
+
+def needed(session: Session, handed: Mapping[str, str], state: UnitState, binary: str = "") -> RotateCertificates | None:
+    """Return the step without which the next start of the unit dies; None if it needs none.
+
+    `handed` is the environment that the user manager gives to each unit, `binary` the k3s to run:
+    by default that of the unit.
+    """
+    from k3s_rootless.cli import server_settings, unit_environment
+
+    settings = server_settings.of_next_start(session, state, handed)
+    if settings.problems:
+        return None  # any setting may be another one; `check` names what cannot be read
+    found = baked.read(settings.data, session.uid)
+    if isinstance(found, Unknown):
+        session.report.story(f"could not read K3s's own kubeconfigs: {found.reason}")
+        return None
+    port = baked.internal_port(settings.https_port, settings.value("apiserver-port").text)
+    cause = baked.stale(found.value, port)
+    program = binary or next(iter(state.argv), "")
+    if cause is None or not program.startswith("/"):
+        return None
+    from k3s_rootless.service import precedence
+    from k3s_rootless.service.steps import RotateCertificates
+
+    sources = unit_environment.sources(handed, state)
+    resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}
+    environ = {name: value for name, value in resolved.items() if value is not None}
+
+    return RotateCertificates(
+        unit=state.name,
+        argv=(program, "certificate", "rotate", "--data-dir", str(settings.data)),
+        # K3s looks for the file in its environment only for this command.
+        environ={**environ, config_file.VARIABLE: settings.config},
+        state=settings.data / "rootless",
+        cause=cause,
+    )
