@@ -37,6 +37,11 @@ OWNERS = {
 }
 JUDGES = (
     "preflight/checks.py",
+    "preflight/cluster.py",
+    "preflight/configuration.py",
+    "preflight/drop_ins.py",
+    "preflight/origins.py",
+    "preflight/unit_limits.py",
     "preflight/nixos.py",
     "preflight/profile.py",
     "preflight/script.py",
@@ -116,7 +121,9 @@ JUDGES = (
     "journal/catalogue/storage.py",
 )
 READERS = (
+    "preflight/config_probes.py",
     "preflight/confinement.py",
+    "preflight/datastore.py",
     "preflight/devices.py",
     "preflight/kernel_probes.py",
     "preflight/network_probes.py",

@@ -24,6 +24,7 @@ from k3s_rootless.preflight.probes import SYSCTLS
 from k3s_rootless.preflight.records import (
     Beside,
     Caller,
+    Cluster,
     Confinement,
     Held,
     Machine,
@@ -32,11 +33,16 @@ from k3s_rootless.preflight.records import (
     Place,
     Problem,
     Process,
+    Registered,
     Resolver,
     Storage,
+    Target,
+    Token,
     Trial,
     Unit,
 )
+from k3s_rootless.release.baked import Baked
+from k3s_rootless.release.origin import Origin, Source
 from k3s_rootless.release.settings import of_command
 from k3s_rootless.release.version import Version, parse
 
@@ -151,6 +157,10 @@ HEALTHY = Facts(
     storage=Known(Storage(place("/home/alice/.rancher/k3s"), place("/tmp"), place("/home/alice", exists=True), ())),
     beside=Known(Beside(frozenset(), frozenset(), {}, ufw=False)),
     host=Known(HOST),
+    token=Known(Token(Origin(Source.DEFAULT), fits=True)),
+    target=Known(Target("/home/alice/.kube/k3s.yaml"), "access"),
+    kubeconfigs=Known((), "/home/alice/.rancher/k3s/server/cred"),
+    cluster=Known(Cluster((), ()), "/home/alice/.rancher/k3s/server/db/state.db"),
     k3s=k3s(),
     distribution="debian",
     gid=UID,
@@ -203,6 +213,12 @@ _CIDRS = st.sampled_from(
         "x",
         "0.0.0.0/0",
     ]
+)
+_WORDS = st.sampled_from(
+    ["k3s", "server", "--rootless", "--disable", "traefik", "--https-listen-port=7443", "-d", "/srv/$(x)", "--frobnicate", "-"]
+)
+_ORIGINS = st.builds(
+    Origin, st.sampled_from(Source), st.none() | _PATHS.map(Path), st.integers(0, 9), st.sampled_from(["K3S_TOKEN", "K3S_X"])
 )
 _TRIALS = st.builds(
     Trial,
@@ -277,8 +293,9 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 _CIDRS.map("--service-cidr={}".format),
                 _TEXTS.map("--node-name={}".format),
                 st.sampled_from(["--selinux", "--selinux=false"]),
+                _WORDS,
             ),
-            st.just({}),
+            st.dictionaries(st.sampled_from(["K3S_DATA_DIR", "K3S_TOKEN", "K3S_DEBUG"]), _TEXTS, max_size=2),
             st.just(Path("/home/alice")),
         ),
         unit=observed(
@@ -292,6 +309,20 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.booleans(),
                 st.lists(_PATHS, max_size=2).map(tuple),
                 st.dictionaries(st.sampled_from(["K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_MTU"]), _CIDRS | _TEXTS),
+                st.lists(_WORDS, max_size=4).map(tuple),
+                st.dictionaries(st.sampled_from(["MemoryMax", "TasksMax", "LimitNOFILE"]), st.none() | st.integers(0, 2**64)),
+            )
+        ),
+        token=observed(st.builds(Token, _ORIGINS, st.none() | st.booleans(), _TEXTS)),
+        target=observed(st.builds(Target, _PATHS, _PATHS, _PATHS, st.booleans(), st.booleans())),
+        kubeconfigs=observed(
+            st.lists(st.builds(Baked, _TEXTS, st.integers(0, 65535), _PATHS, st.booleans()), max_size=2).map(tuple)
+        ),
+        cluster=observed(
+            st.builds(
+                Cluster,
+                st.lists(st.builds(Registered, _TEXTS, st.lists(_CIDRS, max_size=2).map(tuple)), max_size=2).map(tuple),
+                st.lists(_CIDRS, max_size=2).map(tuple),
             )
         ),
         problems=observed(st.lists(st.builds(Problem, _TEXTS, st.text(min_size=1), st.booleans()), max_size=2).map(tuple)),

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def problems(manager: Mapping[str, str], state: UnitState, home: Path) -> Observed[tuple[Problem, ...]]:
-    """List what the next start would die of or ignore, by the rules of `env set`.
+    """List what the next start would die of, replace or not read, by the rules of `env set`.
 
     `manager` is what the user manager hands to each unit; K3s runs in the directory `home`.
     """
-    from k3s_rootless.cli import environment, surroundings
+    from k3s_rootless.cli import environment, status, surroundings
     from k3s_rootless.service.environment import Effect
 
     values = environment.next_start(manager, state)
-    around = surroundings.alone(values, home)
+    around = surroundings.alone(values, home, status.unit_version(state.fragment))
     found = []
     for name, value in values.items():
         judged = surroundings.judged(name, value, around)
-        if judged.effect in {Effect.FATAL, Effect.IGNORED}:
+        if value and judged.effect is not Effect.TAKEN:
             shown = environment.shown(name, value, reveal=False)
             found.append(Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL))
     return Known(tuple(found), "the unit's environment, and the user manager's")

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from k3s_rootless import command
-from k3s_rootless.cli import examined, first_start, server_settings, together
+from k3s_rootless.cli import examined, first_start, server_settings, settings_probes, together
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -37,6 +37,7 @@ _BEFORE = {
     "trial": {"newuidmap", "newgidmap", "subuid", "subgid"},
     "confinement": {"k3s"},
     **{name: {"unit"} for name in ("storage", "sockets", "beside", "problems")},
+    **{name: {"unit"} for name in ("token", "target", "kubeconfigs", "cluster")},
     "process": {"user_manager"},
 }
 _NOT_ASKED = Unknown("nobody asked for it")
@@ -172,6 +173,7 @@ class Examination:
             "problems": partial(environment_problems.problems, handed, unit.value, paths.home)
             if isinstance(unit, Known)
             else lambda: unit,
+            **settings_probes.of(self.session, server),
         }
 
     def _unit(self, manager: UserManager, asked: UnitState | None) -> Observed[UnitState]:
@@ -218,7 +220,7 @@ _MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")
 _FIELDS = (
     *("cgroup", "trial", "confinement", "newuidmap", "newgidmap", "subuid", "subgid", "subid_files", "process", "caller"),
     *("lingers", "problems", "kernel", "modules", "devices", "programs", "iptables", "network", "resolver", "storage"),
-    *("beside", "host"),
+    *("beside", "host", "token", "target", "kubeconfigs", "cluster"),
 )
 
 

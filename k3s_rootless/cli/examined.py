@@ -48,6 +48,8 @@ def unit(found: Observed[UnitState]) -> Observed[Unit]:
             needs_reload=state.needs_reload,
             drop_ins=tuple(map(str, state.drop_ins)),
             environment=state.environment or {},
+            argv=state.argv,
+            limits=state.limits,
         ),
         found.source,
     )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from k3s_rootless.preflight.judgement import Check
 
 NEEDED = frozenset({"cpu", "cpuset", "memory", "pids"})
+_OF_PLAN = frozenset({"unit.state", "config.certificates"})
+"""Checks whose failures the plan of `up` fixes."""
 _OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
 
 
@@ -72,7 +74,7 @@ def left_to_up(finding: Finding) -> bool:
     """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit that its plan judges."""
     from k3s_rootless.preflight import remedies
 
-    return finding.remedy == remedies.reexecute() or finding.check == "unit.state"
+    return finding.remedy == remedies.reexecute() or finding.check in _OF_PLAN
 
 
 def refusal(failed: Sequence[Finding]) -> PreflightFailed:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from k3s_rootless.cli import server_settings, status_cause, status_parts, together
-from k3s_rootless.cli.status_seen import Kit, Seen, stale
+from k3s_rootless.cli.status_seen import Kit, Seen
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
@@ -176,17 +176,9 @@ class Look:
         return Kit(peer.socket, child, forwards)
 
     def _connected(self, config: Asked[Kubeconfig], state: UnitState | None, settings: Settings) -> Peer:
-        from k3s_rootless.cluster import access, kubeconfig
+        from k3s_rootless.cluster import kubeconfig
 
-        found: Credentials
-        try:
-            found = _of_this_start(config.result(self._seconds), state)
-        except RootlessError as unusable:
-            port, uid = settings.https_port, self._session.uid
-            try:
-                found = access.credentials(settings.data, port, uid=uid)
-            except RootlessError:
-                raise unusable from None
+        found = status_parts.credentials(lambda: config.result(self._seconds), state, settings, self._session.uid)
         if self._peer is None or self._peer[0] != found:
             self._peer = (found, kubeconfig.peer(found))
         return self._peer[1]
@@ -241,12 +233,6 @@ def _prepare() -> None:
 
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.ports import rootlesskit  # noqa: F401
-
-
-def _of_this_start(found: Kubeconfig, state: UnitState | None) -> Kubeconfig:
-    if stale(found, state):
-        raise RootlessError(f"{found.path} is older than this start of K3s")
-    return found
 
 
 def _within(asked: Asked[T], deadline: float, who: str) -> Observed[T]:

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli.status_seen import stale
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.status_seen import Kit, Seen
-    from k3s_rootless.cluster.facts import Node
+    from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node
     from k3s_rootless.release.settings import Settings
     from k3s_rootless.release.version import Version
     from k3s_rootless.service.facts import UnitState, Usage
@@ -44,6 +47,23 @@ def files(session: Session, state: UnitState | None) -> tuple[Version | None, Ob
             release = version.parse(unit.written_for(text) or "")
         found.append(Part(path, written, author(text)))
     return release, Known(tuple(found), "the files of the unit")
+
+
+def credentials(load: Callable[[], Kubeconfig], state: UnitState | None, settings: Settings, uid: int) -> Credentials:
+    """Return the credentials of the kubeconfig of this start, or else K3s's own. Raises RootlessError."""
+    from k3s_rootless.cluster import access
+
+    try:
+        found = load()
+        if not stale(found, state):
+            return found
+        unusable = RootlessError(f"{found.path} is older than this start of K3s")
+    except RootlessError as error:
+        unusable = error
+    try:
+        return access.credentials(settings.data, settings.https_port, uid=uid)
+    except RootlessError:
+        raise unusable from None
 
 
 def binary_changed(state: UnitState | None) -> Observed[datetime]:

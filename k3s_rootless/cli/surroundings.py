@@ -35,12 +35,13 @@ def of(session: Session, seen: Seen, values: Mapping[str, str], version: Version
     return Surroundings(version, networks, {name: _directory(session.paths.home, name) for name in named}, values)
 
 
-def alone(values: Mapping[str, str], home: Path) -> Surroundings:
-    """Give them without networks, for whoever looks for what K3s dies of; K3s runs in the directory `home`."""
+def alone(values: Mapping[str, str], home: Path, version: Version | None = None) -> Surroundings:
+    """Return them without networks, to find what K3s dies of or does not take; K3s runs in the directory `home`."""
     from k3s_rootless.service.environment import Surroundings
 
     named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
-    return Surroundings(directories={name: _directory(home, name) for name in named}, values=values)
+    directories = {name: _directory(home, name) for name in named}
+    return Surroundings(version, directories=directories, values=values)
 
 
 def judged(name: str, value: str | None, around: Surroundings) -> Judgement:

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k3s_rootless.finding import Finding
-from k3s_rootless.preflight import identity, kernel, namespaces, network, programs, storage, surroundings, sysctls, system
+from k3s_rootless.preflight import (
+    cluster,
+    configuration,
+    identity,
+    kernel,
+    namespaces,
+    network,
+    programs,
+    storage,
+    surroundings,
+    sysctls,
+    system,
+    unit_limits,
+)
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.judgement import Check
 
@@ -23,6 +36,9 @@ CHECKS: tuple[Check, ...] = (
     *network.check,
     *storage.check,
     *surroundings.check,
+    *unit_limits.check,
+    *configuration.check,
+    *cluster.check,
 )
 """In the order of display."""
 

@@ -10,6 +10,7 @@ from k3s_rootless.observation import Observed
 from k3s_rootless.preflight.records import (
     Beside,
     Caller,
+    Cluster,
     Confinement,
     Held,
     Machine,
@@ -19,9 +20,12 @@ from k3s_rootless.preflight.records import (
     Process,
     Resolver,
     Storage,
+    Target,
+    Token,
     Trial,
     Unit,
 )
+from k3s_rootless.release.baked import Baked
 from k3s_rootless.release.settings import Settings
 from k3s_rootless.release.version import Version
 
@@ -107,7 +111,8 @@ class Facts:
 
     `sysctls` maps a key to its value, or to None where this kernel does not have it. `devices` maps a device to 0 or the errno
     of opening it. `programs` maps a name to where the unit's PATH has it, or None. `server` is what the unit asks of K3s, or
-    K3s's defaults.
+    K3s's defaults. `target` is the kubeconfig that K3s writes,
+    `kubeconfigs` are K3s's own, and `cluster` is what the datastore keeps of earlier settings.
     """
 
     uid: int
@@ -144,5 +149,9 @@ class Facts:
     beside: Observed[Beside]
     host: Observed[Machine]
     k3s: K3sBinary
+    token: Observed[Token]
+    target: Observed[Target]
+    kubeconfigs: Observed[tuple[Baked, ...]]
+    cluster: Observed[Cluster]
     distribution: str = ""
     gid: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from k3s_rootless.observation import Observed
+from k3s_rootless.release.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,11 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit as systemd knows it; `load_state` is `not-found` where there is none."""
+    """The unit as systemd knows it; `load_state` is `not-found` where there is none.
+
+    `argv` is the argument list of ExecStart, `limits` are resource limits by the names of their
+    properties, each a number or None for no limit.
+    """
 
     load_state: str
     load_error: str = ""
@@ -135,6 +140,8 @@ class Unit:
     needs_reload: bool = False
     drop_ins: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    argv: tuple[str, ...] = ()
+    limits: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,52 @@ class Machine:
     selinux: bool | None
     hidepid: str
     journal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The token that K3s is given, against the one of its datastore; neither stands here.
+
+    `origin` is where the token comes from; `fits` is None if the two could not be compared, and
+    `reason` says why.
+    """
+
+    origin: Origin
+    fits: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The kubeconfig that K3s writes; `obstacle` says why it cannot, empty if it can.
+
+    `blocking` is the file or directory in the way, `own` whether it belongs to the user.
+    """
+
+    path: str
+    obstacle: str = ""
+    blocking: str = ""
+    own: bool = True
+    directory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A node that the cluster knows, and the networks of its pods."""
+
+    name: str
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a cluster keeps of the settings that it began with; empty for a new one.
+
+    `addresses` are those of the Service `kubernetes`.
+    """
+
+    nodes: tuple[Registered, ...]
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

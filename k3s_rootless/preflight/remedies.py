@@ -11,11 +11,10 @@ from shlex import quote
 from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.measure import Then
-from k3s_rootless.preflight import profile
+from k3s_rootless.preflight import drop_ins, profile
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
-_DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
 _UNIFIED = measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
 _LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
 """Sysctls of which more is never worse."""
@@ -171,16 +170,7 @@ def setting(text: str, name: str, value: str) -> Remedy:
     """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers (`%h`, `%u`)."""
     if name.startswith("K3S_ROOTLESS_"):
         return Remedy(Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up"))
-    line = f'Environment="{name}={value}"'
-    return Remedy(
-        Mender.USER,
-        text,
-        (
-            f"mkdir -p {_DROP_INS}",
-            f"printf '%s\\n' '[Service]' {quote(line)} > {_DROP_INS}/60-{name.lower().replace('_', '-')}.conf",
-            "k3s-rootless up",
-        ),
-    )
+    return drop_ins.variable(text, name, f'Environment="{name}={value}"')
 
 
 def setuid(path: str) -> Remedy:

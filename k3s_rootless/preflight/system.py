@@ -8,7 +8,7 @@ from shlex import quote
 from k3s_rootless.finding import Mender, Remedy, Verdict, put_aside
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
-from k3s_rootless.preflight import remedies
+from k3s_rootless.preflight import drop_ins, remedies
 from k3s_rootless.preflight.facts import CgroupMode, Facts
 from k3s_rootless.preflight.judgement import (
     DEGRADED,
@@ -212,19 +212,34 @@ def _unit_to_know(unit: Unit, source: str) -> Judgement:
     return passed(unit.active_state, source)
 
 
-_GOOD = {"K3S_ROOTLESS_CIDR": "10.41.0.0/16", "K3S_ROOTLESS_MTU": "1500"}
-"""What K3s dies of where it is wrong, and a value that it takes."""
+_GOOD = {
+    "K3S_ROOTLESS_CIDR": "10.41.0.0/16",
+    "K3S_ROOTLESS_MTU": "1500",
+    "K3S_ROOTLESS_PORT_DRIVER": "builtin",
+    "K3S_ROOTLESS_ENABLE_IPV6": "false",
+    "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK": "true",
+}
+"""A value that K3s takes, for each variable that has one for every host."""
 
 
 @check.seen("env.valid", "Settings of K3s are valid", FATAL, "problems")
 def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
     """K3s dies of a bad K3S_ROOTLESS_CIDR, and takes its default for most other values that it cannot read."""
-    worst = next((one for one in seen.value if one.fatal), next(iter(seen.value), None))
-    if worst is None:
+    problems = sorted(seen.value, key=lambda one: not one.fatal)
+    if not problems:
         return passed("no bad value", seen.source)
-    good = _GOOD.get(worst.name)
-    change = f"k3s-rootless env set {worst.name}={good}" if good else f"k3s-rootless env unset {worst.name}"
-    text = f"give {worst.name} a value that K3s takes, or none; `k3s-rootless env list` tells where it is set"
-    remedy = Remedy(Mender.USER, text, (change, "k3s-rootless up"))
-    judge = failed if worst.fatal else warned
-    return judge(worst.name, worst.reason, remedy, seen.source)
+    names = tuple(dict.fromkeys(one.name for one in problems))
+    text = f"give {', '.join(names)} a value that K3s takes, or none; `k3s-rootless env list` shows where each is set"
+    commands = tuple(command for name in names for command in _valid(name))
+    judge = failed if problems[0].fatal else warned
+    reason = "; ".join(f"{one.name} {one.reason}" for one in problems)
+    remedy = Remedy(Mender.USER, text, (*commands, "k3s-rootless up"))
+    return judge(", ".join(names), reason, remedy, seen.source)
+
+
+def _valid(name: str) -> tuple[str, ...]:
+    """Return the commands that give a variable a value that K3s takes, or take the variable away."""
+    if good := _GOOD.get(name):
+        return (f"k3s-rootless env set {name}={good}",)
+    # `env unset` takes away what `env set` has set; this one also what other files set.
+    return drop_ins.variable("", name, f"UnsetEnvironment={name}").commands[:-1]

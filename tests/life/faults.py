@@ -5,6 +5,7 @@ Each is injected by itself, into a host on which nothing is wrong; `tests.life.i
 
 from __future__ import annotations
 
+from tests.life import faults_of_settings
 from tests.life.causes import CONFIG, NO_PACKAGES, both, drop_in, no_drop_in, nothing, order, root, sysctl, user
 from tests.life.conftest import UNIT
 from tests.life.fault import (
@@ -307,4 +308,4 @@ def _host() -> tuple[Fault, ...]:
     )  # fmt: skip
 
 
-FAULTS = (*_maps(), *_kernel(), *_storage(), *_network(), *_host())
+FAULTS = (*_maps(), *_kernel(), *_storage(), *_network(), *_host(), *faults_of_settings.FAULTS)

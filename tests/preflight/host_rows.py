@@ -12,6 +12,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Confinement, Held, Modules, Problem, Unit
 from k3s_rootless.release.settings import Settings, of_command
+from tests.preflight import configuration_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import ALL_MODULES, HEALTHY, HOST, SPACES, TRIED, k3s, place, sysctl
 
@@ -392,4 +393,4 @@ AROUND = (
     _changed("host.tasks", WARN, "temporarily unavailable", ADMIN, "process", tasks=2047),
     _changed("host.tasks", PASS, "no limit", None, "process", tasks=None),
 )
-ROWS = (*SESSION, *SYSCTLS, *IDENTITY, *KERNEL, *NETWORK, *STORAGE, *AROUND)
+ROWS = (*SESSION, *SYSCTLS, *IDENTITY, *KERNEL, *NETWORK, *STORAGE, *AROUND, *configuration_rows.ROWS)

@@ -30,7 +30,8 @@ kernel.vxlan kernel.iptables device.tun device.fuse device.kmsg snapshotter.moun
 net.port.http net.port.https net.cidr.rootless net.cidr.pods net.cidr.services net.mtu net.resolver net.localhost net.route
 net.firewall net.nm_cloud_setup net.iptables storage.home storage.data storage.type storage.mount storage.space storage.quota
 storage.tmp storage.socket storage.leftovers storage.unpacking config.readable config.rootful security.selinux host.container
-host.memory host.processors host.clock host.hostname host.hidepid host.files host.tasks
+host.memory host.processors host.clock host.hostname host.hidepid host.files host.tasks unit.memory unit.tasks unit.files
+config.syntax config.options config.token config.kubeconfig config.certificates config.networks config.node
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
 """These two ask for an answer: a manager that gives none and a k3s that names no release are what they look for."""

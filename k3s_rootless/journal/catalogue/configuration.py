@@ -34,6 +34,7 @@ FAILURES = (
                 r'level=fatal msg="(?:Error: )?yaml: (?P<why>[^"]{1,200})',
             ),
         ),
+        check="config.syntax",
     ),
     Failure(
         "flag-unknown",
@@ -63,6 +64,7 @@ FAILURES = (
                 "the option {flag} of K3s is switched on or off, and takes no other value",
             ),
         ),
+        check="config.options",
     ),
     Failure(
         "datastore-damaged",
@@ -118,10 +120,62 @@ FAILURES = (
             "cat ~/.rancher/k3s/server/token",
         ),
         (
-            sign("bootstrap data already found", r"bootstrap data already found and encrypted with different token"),
+            sign(
+                "bootstrap data already found",
+                r"bootstrap data already found and encrypted with different token",
+                check="config.token",
+            ),
             sign("failed to normalize", r"failed to normalize (server|agent) token"),
             sign("Node password rejected", r"Node password rejected", weight=Weight.SURVIVED),
         ),
+    ),
+    Failure(
+        "credentials-port",
+        "K3s's own kubeconfigs name port {port}, and no API server listens there",
+        "https-listen-port changed after K3s issued its certificates: K3s writes server/cred/*.kubeconfig only with them",
+        user("restart K3s, which renews its certificates first (k3s certificate rotate)", RESTART),
+        (
+            sign(
+                "request-header-client-ca-file",
+                r"exited: unable to load configmap based request-header-client-ca-file: Get [\\\"]{1,8}"
+                r"https://[^/\s]{1,60}:(?P<port>\d{1,5})/",
+            ),
+        ),
+        check="config.certificates",
+    ),
+    Failure(
+        "pod-network-changed",
+        "the node has the pod network {pods}, which is not in the cluster-cidr {network}",
+        "cluster-cidr counts for a new cluster only: a node keeps its network",
+        user("give K3s the cluster-cidr that the cluster began with", "k3s-rootless check config.networks", RESTART),
+        (
+            sign(
+                "is out the range of cluster cidr",
+                r"cidr (?P<pods>[^\s\"]{1,60}) is out the range of cluster cidr (?P<network>[^\s\"\\]{1,60})",
+            ),
+        ),
+        check="config.networks",
+    ),
+    Failure(
+        "service-network-changed",
+        "the Service {service} has an address outside the service-cidr {network}",
+        "service-cidr counts for a new cluster only: Services keep their addresses",
+        user("give K3s the service-cidr that the cluster began with", "k3s-rootless check config.networks", RESTART),
+        (
+            sign(
+                "is not within the service CIDR",
+                r"cluster IP [^\s\"]{1,60} for service (?P<service>[^\s\"]{1,120}) is not within the service CIDR "
+                r"(?P<network>[^\s\";]{1,60})",
+            ),
+            sign(
+                "does not match the controller flag",
+                r"The default ServiceCIDR \[(?P<range>[^\s\]]{1,60})\] does not match the controller flag "
+                r"configurations \[(?P<network>[^\s\]]{1,60})\]",
+                "the Services have addresses of {range}, and the service-cidr is {network}",
+            ),
+        ),
+        weight=Weight.SURVIVED,
+        check="config.networks",
     ),
     Failure(
         "clock",

@@ -1,0 +1,87 @@
+"""Reads what K3s's settings meet: the datastore's token, and the place of the kubeconfig.
+
+By open(2), stat(2) and access(2); nothing is written to see whether it can be. No token is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.records import Target, Token
+from k3s_rootless.release import token as tokens
+from k3s_rootless.release.origin import Value
+
+_LARGEST = 64 * 1024
+_DATASTORES = ("state.db", "etcd")
+
+
+def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
+    """Compare the token that K3s is given with the one of the datastore in `data`.
+
+    `given` is the value of `--token-file` if its name is that, else of `--token`; `directory` is the
+    working directory of K3s. A new cluster takes any token.
+    """
+    file = data / "server" / "token"
+    if not given.text or not any((data / "server" / "db" / one).exists() for one in _DATASTORES):
+        return Known(Token(given.origin, fits=True), str(file))
+    own, problem = _text(file)
+    if problem:
+        return Unknown(problem)
+    asked = given.text
+    origin = given.origin
+    if given.name == "token-file":
+        place = directory / given.text
+        asked, problem = _text(place)
+        if problem:
+            return Known(Token(origin, fits=None, reason=problem), str(file))
+    passwords = tokens.password(own.strip()), tokens.password(asked.strip())
+    if None in passwords:
+        return Known(Token(origin, fits=None, reason="one of the two is not a server token"), str(file))
+    return Known(Token(origin, fits=passwords[0] == passwords[1]), str(file))
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """Return the content of a file and an empty text, or an empty text and why it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        return "", f"{path}: {(error.strerror or str(error)).lower()}"
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "", f"{path}: it is not a regular file"
+        return os.read(descriptor, _LARGEST).decode("utf-8", "replace"), ""
+    except OSError as error:
+        return "", f"{path}: {(error.strerror or str(error)).lower()}"
+    finally:
+        os.close(descriptor)
+
+
+def target(path: Path, uid: int, gid: int) -> Observed[Target]:
+    """Return whether K3s of this user can write the kubeconfig at `path` (its pkg/clientaccess).
+
+    K3s makes the directories that are missing, and truncates a file that is there. A symbolic link
+    at the default path it removes first, and follows one elsewhere. It runs as root of a user
+    namespace, so that the mode of what belongs to the user and the user's group does not stop it.
+    """
+    try:
+        found = next(one for one in (path, *path.parents) if os.path.lexists(one))
+        if found == path and path.is_symlink() and path.name == "k3s.yaml":
+            found = path.parent
+        status = found.stat()
+        read_only = bool(os.statvfs(found).f_flag & os.ST_RDONLY)
+    except OSError as error:
+        return Unknown(f"{path} cannot be looked at: {(error.strerror or str(error)).lower()}")
+    own = status.st_uid == uid
+    name, directory = str(found), stat.S_ISDIR(status.st_mode)
+    if found == path and not stat.S_ISREG(status.st_mode):
+        return Known(Target(str(path), f"{name} is not a regular file", name, own, directory), "stat")
+    if found != path and not directory:
+        return Known(Target(str(path), f"{name} is not a directory", name, own, directory), "stat")
+    needed = os.W_OK | (os.X_OK if directory else 0)
+    overridden = own and status.st_gid == gid and not read_only
+    if not overridden and not os.access(found, needed):
+        return Known(Target(str(path), f"{name} is not writable", name, own, directory), "access")
+    return Known(Target(str(path)), "access")

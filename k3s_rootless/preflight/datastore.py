@@ -1,0 +1,113 @@
+"""Reads from K3s's datastore what a cluster keeps of the settings that it began with.
+
+That is the networks of its nodes, their names, and the address of the Service `kubernetes`. K3s
+keeps Kubernetes' objects in SQLite, in kine's table, by their keys in etcd and in Kubernetes'
+protobuf (its pkg/generated; seen with v1.21 and v1.36.3). The file is opened for reading alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.records import Cluster, Registered
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+_SECONDS = 1.0
+_MAGIC = b"k8s\x00"
+_NODES = "/registry/minions/"
+_API_SERVICE = "/registry/services/specs/default/kubernetes"
+_LIVE = (
+    "SELECT name, value FROM kine WHERE deleted = 0 AND id IN "
+    "(SELECT max(id) FROM kine WHERE name >= ? AND name < ? GROUP BY name) LIMIT 100"
+)
+
+
+def cluster(data: Path) -> Observed[Cluster]:
+    """Return what the cluster in a data directory keeps; nothing for a new one.
+
+    Unknown for a datastore that is not SQLite, or that cannot be read.
+    """
+    file = data / "server" / "db" / "state.db"
+    if not file.exists():
+        if (file.parent / "etcd").exists():
+            return Unknown("the cluster is in etcd, which is not read")
+        return Known(Cluster((), ()), str(file))
+    try:
+        import sqlite3
+    except ImportError:
+        return Unknown("this Python has no sqlite3")
+    # Without its log there is nothing that SQLite would have to write beside the file.
+    how = "mode=ro" if file.with_name("state.db-wal").exists() else "immutable=1"
+    try:
+        found = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=_SECONDS)
+    except sqlite3.Error as error:
+        return Unknown(f"{file} cannot be read: {error}")
+    try:
+        nodes = tuple(_node(name, value) for name, value in _live(found, _NODES, f"{_NODES}\x7f"))
+        services = _live(found, _API_SERVICE, f"{_API_SERVICE}\x00")
+        addresses = tuple(one for _, value in services for one in _texts(_spec(value), 3, 18))
+    except (sqlite3.Error, ValueError, IndexError) as error:
+        return Unknown(f"{file} cannot be read: {error}")
+    finally:
+        found.close()
+    return Known(Cluster(nodes, tuple(dict.fromkeys(addresses))), str(file))
+
+
+def _live(found: Connection, first: str, end: str) -> Iterator[tuple[str, bytes]]:
+    for name, value in found.execute(_LIVE, (first, end)):
+        yield str(name), bytes(value)
+
+
+def _node(name: str, value: bytes) -> Registered:
+    networks = dict.fromkeys(_texts(_spec(value), 1, 7))
+    return Registered(name.removeprefix(_NODES), tuple(networks))
+
+
+def _spec(value: bytes) -> bytes:
+    """Return the spec of an object: field 2 of what runtime.Unknown has in its field 2."""
+    if not value.startswith(_MAGIC):
+        raise ValueError("an object is not in Kubernetes' protobuf")
+    raw = dict(_fields(value[len(_MAGIC) :])).get(2, b"")
+    return dict(_fields(raw)).get(2, b"")
+
+
+def _texts(message: bytes, *numbers: int) -> Iterator[str]:
+    for number, content in _fields(message):
+        if number in numbers and content:
+            yield content.decode("utf-8", "replace")
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the fields of a message that have a length (protobuf's wire format); the others hold numbers."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        kind = key & 7
+        if kind == 2:
+            length, at = _varint(message, at)
+            if at + length > len(message):
+                raise ValueError("an object is cut off")
+            yield key >> 3, message[at : at + length]
+            at += length
+        elif kind == 0:
+            _, at = _varint(message, at)
+        elif kind in {1, 5}:
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError("an object is not in Kubernetes' protobuf")
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+    raise ValueError("an object is not in Kubernetes' protobuf")

@@ -1,0 +1,26 @@
+"""The password inside a K3s token, as K3s reads it (pkg/clientaccess, v1.21 to v1.36)."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIX = "K10"
+_HASH_LENGTH = 64
+_BOOTSTRAP = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}", re.ASCII)
+
+
+def password(token: str) -> str | None:
+    """Return the password of a token; None for one that K3s does not take, or a bootstrap token.
+
+    A token is a bare password or `K10<hash>::<user>:<password>`; K3s encrypts the datastore with
+    the password alone.
+    """
+    if not token.startswith(_PREFIX):
+        return None if not token or _BOOTSTRAP.fullmatch(token) else token
+    found, separator, credentials = token.removeprefix(_PREFIX).partition("::")
+    if separator and found and len(found) != _HASH_LENGTH:
+        return None
+    rest = credentials if separator else found
+    if _BOOTSTRAP.fullmatch(rest):
+        return None
+    return rest.partition(":")[2] or None

@@ -1,0 +1,197 @@
+"""Rows for K3s's settings: files, options, token, kubeconfig, certificates, networks, and the limits of the unit."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight.records import Beside, Cluster, Registered, Target, Token, Unit
+from k3s_rootless.release import config_yaml, settings
+from k3s_rootless.release.baked import Baked
+from k3s_rootless.release.config_file import ConfigFile
+from k3s_rootless.release.origin import Origin, Source, Variable
+from k3s_rootless.release.settings import Inputs, Settings
+from tests.preflight.row import FAIL, PASS, UNKNOWN, USER, WARN, Row, row
+from tests.strategies import HOST, k3s, version
+
+HOME = Path("/home/alice")
+_OWN = HOME / ".config/k3s/config.yaml"
+_HOST = Path("/etc/rancher/k3s/config.yaml")
+_UNITS = HOME / ".config/systemd/user"
+_DROP_IN = _UNITS / "k3s-rootless.service.d/50-mine.conf"
+_OURS = _UNITS / "k3s-rootless.service.d/90-k3s-rootless-config.conf"
+_UNIT = _UNITS / "k3s-rootless.service"
+_BASE = ("/usr/local/bin/k3s", "server", "--rootless")
+
+
+def start(*argv: str, text: str = "", path: Path = _OWN, command: Path = _UNIT, **environ: str) -> Settings:
+    """Resolve the settings of a unit with these arguments, one configuration file, and an environment."""
+    files = (ConfigFile(path, config_yaml.parse(text)),) if text else ()
+    variables = {name: Variable(value, "drop-in", _DROP_IN) for name, value in environ.items()}
+    return settings.resolve(Inputs(HOME, (*_BASE, *argv), files, variables, HOME, version("v1.33.4+k3s1"), command))
+
+
+def _set(check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **given: Any) -> Row:
+    found = start(*argv, **given)
+    unit = Unit("loaded", delegate=True, argv=(*_BASE, *argv))
+    return row(check, verdict, said, mender, server=found, unit=Known(unit, "systemd"))
+
+
+def _release(verdict: Verdict, said: str, mender: Mender | None, release: str, *argv: str) -> Row:
+    found = _set("config.options", verdict, said, mender, *argv)
+    return replace(found, host=replace(found.host, k3s=k3s(release)))
+
+
+_BROKEN = "data-dir: /srv\nfoo: [\n"
+FILES = (
+    row("config.syntax", PASS, "none", None),
+    _set("config.syntax", PASS, "config.yaml", None, text="debug: true"),
+    _set("config.syntax", FAIL, "K3s does not start with it", USER, text=_BROKEN),
+    _set("config.syntax", FAIL, "K3s does not start with it", USER, text=_BROKEN, path=_HOST),
+    row(
+        "config.syntax",
+        PASS,
+        str(_HOST),
+        None,
+        server=start(text=_BROKEN, path=_HOST),
+        beside=Known(Beside(frozenset(), frozenset(), {str(_HOST): errno.EACCES}, ufw=False)),
+    ),
+    row("config.options", PASS, "all known", None),
+    _set("config.options", FAIL, "has no such option", USER, "--frobnicate"),
+    _set("config.options", FAIL, "has no such option", USER, "--frobnicate", command=_DROP_IN),
+    _set("config.options", FAIL, "has no such option", USER, "--frobnicate", command=_OURS),
+    _release(FAIL, "v1.25 was the last with it", USER, "v1.33.4+k3s1", "--cluster-secret=x"),
+    _release(FAIL, "does not have it yet", USER, "v1.25.4+k3s1", "--embedded-registry"),
+    _set("config.options", WARN, "K3s skips it", USER, text="frobnicate: 1"),
+    _set("config.options", WARN, "K3s skips it", USER, text="frobnicate: 1", path=_HOST),
+    _set("config.options", FAIL, "it takes a number", USER, text="https-listen-port: http"),
+    _set("config.options", FAIL, "true or false", USER, K3S_SELINUX="yes"),
+    _set("config.options", FAIL, "true or false", USER, text='debug: "yes"', path=_HOST),
+    _set("config.options", FAIL, "two forms of one option", USER, "-d", "/srv/a", text="data-dir: /srv/b"),
+)
+
+
+def _token(verdict: Verdict, said: str, mender: Mender | None, origin: Origin, *, fits: bool | None, reason: str = "") -> Row:
+    return row("config.token", verdict, said, mender, token=Known(Token(origin, fits, reason), "server/token"))
+
+
+_VARIABLE = Origin(Source.ENVIRONMENT, _DROP_IN, variable="K3S_TOKEN", place="drop-in")
+TOKEN = (
+    row("config.token", PASS, "none given", None),
+    row(
+        "config.token",
+        PASS,
+        "the same",
+        None,
+        server=start("--token=x"),
+        token=Known(Token(Origin(Source.COMMAND_LINE), fits=True)),
+    ),
+    _token(FAIL, "another token, from K3S_TOKEN", USER, _VARIABLE, fits=False),
+    _token(FAIL, "config.yaml:3", USER, Origin(Source.CONFIG_FILE, _OWN, 3), fits=False),
+    _token(FAIL, "encrypted with another token", USER, Origin(Source.COMMAND_LINE, _DROP_IN), fits=False),
+    _token(UNKNOWN, "not a server token", None, _VARIABLE, fits=None, reason="one of the two is not a server token"),
+    row("config.token", UNKNOWN, "locked", None, token=Unknown("it is locked")),
+)
+
+
+def _target(said: str, blocking: str, *, own: bool = True, directory: bool = True) -> Row:
+    path = "/home/alice/.kube/k3s.yaml"
+    found = Target(path, f"{blocking} {said}", blocking, own, directory)
+    return row("config.kubeconfig", FAIL, said, USER, target=Known(found, "access"))
+
+
+KUBECONFIGS = (
+    row("config.kubeconfig", PASS, "/home/alice/.kube/k3s.yaml", None),
+    _target("is not writable", "/home/alice/.kube"),
+    _target("is not writable", "/home/alice/.kube", own=False),
+    _target("is not writable", "/home/alice/.kube/k3s.yaml", directory=False),
+    _target("is not a regular file", "/home/alice/.kube/k3s.yaml"),
+    _target("is not a directory", "/home/alice/.kube", directory=False),
+    row("config.kubeconfig", UNKNOWN, "dark", None, target=Unknown("dark")),
+)
+
+
+def _baked(verdict: Verdict, said: str, mender: Mender | None, found: Baked, *argv: str, **unit: Any) -> Row:
+    return row(
+        "config.certificates",
+        verdict,
+        said,
+        mender,
+        kubeconfigs=Known((found,), "server/cred"),
+        server=start(*argv),
+        unit=Known(Unit("loaded", delegate=True, **unit), "systemd"),
+    )
+
+
+_CONTROLLER = Baked("controller.kubeconfig", 6444, "/home/alice/.rancher/k3s/server/tls/client-controller.crt", elsewhere=False)
+_OTHER_PORT = "--https-listen-port=7443"
+CERTIFICATES = (
+    row("config.certificates", PASS, "not issued yet", None),
+    _baked(PASS, "port 6444", None, _CONTROLLER),
+    _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
+    _baked(FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT),
+    _baked(FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"),
+    _baked(FAIL, "not in this data directory", USER, replace(_CONTROLLER, elsewhere=True)),
+    row("config.certificates", UNKNOWN, "dark", None, kubeconfigs=Unknown("dark")),
+)
+
+
+def _cluster(check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **environ: Any) -> Row:
+    found = Cluster((Registered(HOST.hostname, ("10.42.0.0/24",)),), ("10.43.0.1",))
+    return row(check, verdict, said, mender, cluster=Known(found, "state.db"), server=start(*argv, **environ))
+
+
+_NAMED = "the cluster has "
+CLUSTER = (
+    row("config.networks", PASS, "10.42.0.0/16", None),
+    _cluster("config.networks", PASS, "10.42.0.0/15", None, "--cluster-cidr=10.42.0.0/15"),
+    _cluster("config.networks", PASS, "fd00::/56", None, "--cluster-cidr=10.42.0.0/16,fd00::/56"),
+    _cluster("config.networks", FAIL, "controller manager dies", USER, "--cluster-cidr=10.50.0.0/16"),
+    _cluster("config.networks", FAIL, "pods lose their DNS", USER, "--service-cidr=10.53.0.0/16"),
+    row(
+        "config.networks",
+        FAIL,
+        "controller manager dies",
+        USER,
+        cluster=Known(Cluster((Registered(HOST.hostname, ("10.50.0.0/24",)),), ()), "state.db"),
+    ),
+    row("config.networks", UNKNOWN, "etcd", None, cluster=Unknown("the cluster is in etcd, which is not read")),
+    _cluster("config.node", PASS, HOST.hostname, None, f"--node-name={HOST.hostname.upper()}"),
+    _cluster("config.node", PASS, "not compared", None, "--with-node-id"),
+    _cluster("config.node", WARN, _NAMED, USER, "--node-name=other"),
+    _cluster("config.node", WARN, _NAMED, USER, K3S_NODE_NAME="other"),
+    row(
+        "config.node",
+        WARN,
+        _NAMED,
+        USER,
+        cluster=Known(Cluster((Registered("other", ("10.42.0.0/24",)),), ()), "state.db"),
+    ),
+    row("config.node", UNKNOWN, "dark", None, host=Unknown("dark")),
+)
+
+
+def _limited(check: str, verdict: Verdict, said: str, mender: Mender | None, limits: Mapping[str, int | None]) -> Row:
+    return row(check, verdict, said, mender, unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"))
+
+
+_MIB = 2**20
+LIMITS = (
+    *(row(check, PASS, "no limit", None) for check in ("unit.memory", "unit.tasks", "unit.files")),
+    _limited("unit.memory", FAIL, "200 MiB", USER, {"MemoryMax": 200 * _MIB}),
+    _limited("unit.memory", WARN, "500 to 800 MiB", USER, {"MemoryMax": 201 * _MIB}),
+    _limited("unit.memory", PASS, "800 MiB", None, {"MemoryMax": 800 * _MIB}),
+    _limited("unit.memory", PASS, "no limit", None, {"MemoryMax": None}),
+    _limited("unit.tasks", FAIL, "TasksMax is 24", USER, {"TasksMax": 24}),
+    _limited("unit.tasks", WARN, "may be too low", USER, {"TasksMax": 2047}),
+    _limited("unit.tasks", PASS, "2048", None, {"TasksMax": 2048}),
+    _limited("unit.files", FAIL, "LimitNOFILE is 64", USER, {"LimitNOFILE": 64}),
+    _limited("unit.files", WARN, "too many open files", USER, {"LimitNOFILE": 1024}),
+    _limited("unit.files", PASS, "4096", None, {"LimitNOFILE": 4096}),
+)
+ROWS = (*FILES, *TOKEN, *KUBECONFIGS, *CERTIFICATES, *CLUSTER, *LIMITS)
