@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
     """Stop K3s and start it, and wait until it is ready."""
-    from k3s_rootless.cli import follow, install, rotation, status, waiting
+    from k3s_rootless.cli import first_start, follow, install, rotation, status, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, plan
@@ -32,7 +32,8 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
     begun = time.monotonic()
     with session.manager() as manager:
         with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
-            state = manager.unit(UNIT)
+            directory = first_start.unit_directory(manager, session.paths)
+            state = install.observed(manager, directory)
             if not state.installed:
                 raise status.absence(state)
             manager.watch(UNIT)

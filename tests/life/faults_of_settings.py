@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.life.causes import both, drop_in, no_drop_in, root, user
-from tests.life.fault import DATA, LAB, Dies, Fault, Unseen
+from tests.life.fault import DATA, LAB, Dies, Fault, Unseen, Waits
 from tests.machine import HOME, K3S, UID
 
 _OWN = HOME / ".config/k3s/config.yaml"
@@ -48,6 +48,16 @@ FAULTS = (
         root(f"rm -rf {_KUBE}; install -d -o 0 -g 0 -m 755 {_KUBE}"),
         both(root(f"rm -rf {_KUBE}; install -d -o {UID} -g {UID} -m 755 {_KUBE}"), no_drop_in),
         Dies("k3s.yaml: permission denied"), machines=LAB,
+    ),
+    Fault(
+        "port-driver-unknown", "K3S_ROOTLESS_PORT_DRIVER is no port driver", "env.valid", "user",
+        drop_in("Environment=K3S_ROOTLESS_PORT_DRIVER=bogus"), no_drop_in, Waits("Unsupported port driver"),
+        verdict="warn", machines=LAB,
+    ),
+    Fault(
+        "variable-unknown", "K3S_ROOTLESS_PORTDRIVER is no variable of K3s", "env.valid", "user",
+        drop_in("Environment=K3S_ROOTLESS_PORTDRIVER=builtin"), no_drop_in, Unseen("K3s does not read it"),
+        verdict="warn", machines=LAB,
     ),
     Fault(
         "memory-max", "MemoryMax of the unit is 100 MiB", "unit.memory", "user",
