@@ -61,7 +61,8 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
 
     WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in full.
 
-    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running.
+    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4 K3s is starting,
+    or neither its forwards nor its Services can be read.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
@@ -118,27 +119,32 @@ def document(session: Session) -> dict[str, Any]:
 
 
 def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
-    from k3s_rootless.cli import ports_document, ports_sources
+    from k3s_rootless.cli import ports_document, ports_sources, ports_text
     from k3s_rootless.ports import advice
 
     addresses = ports_sources.addresses()
     about = _about(found, asked) if asked else {}
     code = _refuse_unknown(found, about)
     rows: Sequence[Exposure] = tuple(dict.fromkeys(row for group in about.values() for row in group)) if asked else found.rows
-    for source, reason in ports_document.blind(found, addresses):
-        session.report.story(f"could not ask {source}: {reason}")
+    for note in ports_text.unread(found, ports_document.blind(found, addresses)):
+        session.report.story(note)
     if urls:
+        if found.starting:
+            session.report.story("K3s is starting; no port is forwarded yet")
         for row in rows:
             if advice.is_reached(row):
                 session.report.verbatim(row.url)
     elif asked:
         _explain(session, about, sources, addresses)
     elif session.report.json_for is None:
-        from k3s_rootless.cli import ports_text
-
         ports_text.table(session.report, rows, addresses)
     session.report.document(ports_document.document(found, rows, addresses))
-    return code
+    return 4 if code == 0 and _is_unready(found) else code
+
+
+def _is_unready(found: PortMap) -> bool:
+    """Return whether K3s is starting, or what it forwards cannot be read at all."""
+    return found.starting or {"rootlesskit", "services"} <= dict(found.blind).keys()
 
 
 def _questions(what: Sequence[str]) -> tuple[Question, ...]:
@@ -156,7 +162,7 @@ def _about(found: PortMap, asked: Sequence[Question]) -> dict[Question, tuple[Ex
 
 
 def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:
-    from k3s_rootless.errors import RootlessError
+    from k3s_rootless.errors import NotReady, RootlessError
 
     unknown = [question for question, rows in about.items() if not rows and question.number is None]
     if not unknown:
@@ -165,6 +171,11 @@ def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]])
     seen = f"there are: {', '.join(names[:12])}" if names else "the cluster has none"
     services = dict(found.blind).get("services")
     said = ", ".join(f"`{question.text}`" for question in unknown)
+    if found.starting:
+        raise NotReady(
+            f"cannot look up {said}: K3s is starting, and its Services are not known yet",
+            hint="see how far it is: k3s-rootless status",
+        )
     if services:
         raise RootlessError(
             f"cannot tell what {said} is: {services}", hint="ask for a port's number, or see: k3s-rootless status"

@@ -108,8 +108,8 @@ class Lines(_Context):
     def tell(self, found: PortMap, changes: Sequence[Change] | None) -> None:
         """Give the lines."""
         if changes is None:
-            for source, reason in found.blind:
-                self._report.story(f"could not ask {source}: {reason}")
+            for note in ports_text.unread(found, found.blind):
+                self._report.story(note)
         now = _now().isoformat(timespec="milliseconds")
         for one in [Change("=", row) for row in found.rows] if changes is None else changes:
             if not one.shows:
@@ -161,7 +161,7 @@ class Table(_Context):
         gone = self._marks.keys() - {key for key, _ in here}
         shown += [("-", self._marks[key][1].row) for key in gone]
         shown.sort(key=lambda one: (one[1].proto, one[1].parent_port, one[1].target))
-        notes = [f"could not ask {source}: {reason}" for source, reason in (found.blind if found else ())]
+        notes = [*(ports_text.unread(found, found.blind) if found else ())]
         notes += [f"as of {_now():%H:%M:%S}, each change within a second; Ctrl-C ends"]
         cells = [_cells(mark, row) for mark, row in shown]
         self._screen.draw(_HEAD, cells, notes, news=tuple(self._latest), spare=("NAME", "PROTOCOL"), prose="REACHES")

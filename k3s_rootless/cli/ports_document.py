@@ -25,6 +25,7 @@ def document(found: PortMap, rows: Sequence[Exposure], addresses: Observed[tuple
         and [{"address": one.text, "interface": one.interface or None, "loopback": one.loopback} for one in known],
         "exposed": len(advice.exposed(rows)),
         "advice": counsel and {"text": counsel.text, "commands": list(counsel.commands), "undo": counsel.undo},
+        "starting": found.starting,
         "unknown_sources": [{"source": name, "reason": reason} for name, reason in blind(found, addresses)],
         "errors": [],
     }

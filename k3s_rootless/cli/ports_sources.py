@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from k3s_rootless.cli import together
@@ -69,7 +70,9 @@ def running(start: Start) -> Running:
     """Give what a judge is to know of this start."""
     from k3s_rootless.ports.exposure import Running
 
-    return Running(start.settings, start.version, start.uid)
+    state = start.state
+    seconds = (datetime.now(UTC) - state.started).total_seconds() if state.started else None
+    return Running(start.settings, start.version, start.uid, state.control_group, seconds)
 
 
 def ask(start: Start, *, everything: bool = False) -> Sources:
@@ -124,7 +127,7 @@ def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener,
         if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
             dials = said.child_ip
         pid = rootlesskit.child_pid(peer, said)
-        return child.listeners(pid, uid=start.uid, control_group=start.state.control_group)
+        return child.listeners(pid, uid=start.uid, unit_group=start.state.control_group)
 
     return observed(look, "/proc/PID/net of rootlesskit's child"), dials
 
@@ -150,14 +153,14 @@ def identified(sources: Sources, of: Running) -> Sources:
     waiting = exposure.in_the_way(sources, of)
     if not waiting:
         return sources
-    return replace(sources, holders=whose(waiting, of.uid))
+    return replace(sources, holders=whose(waiting, of.uid, of.unit_group))
 
 
-def whose(listeners: Iterable[Listener], uid: int) -> dict[Listener, Holder]:
-    """Look up who holds these sockets."""
+def whose(listeners: Iterable[Listener], uid: int, unit_group: str = "") -> dict[Listener, Holder]:
+    """Return the owners of these sockets; `unit_group` is the control group of K3s's unit."""
     from k3s_rootless.ports import holders
 
-    return dict(holders.of(listeners, uid=uid))
+    return dict(holders.of(listeners, uid=uid, unit_group=unit_group))
 
 
 def addresses() -> Observed[tuple[Address, ...]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.report import Report
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.advice import Advice
-    from k3s_rootless.ports.facts import Address, Exposure
+    from k3s_rootless.ports.facts import Address, Exposure, PortMap
     from k3s_rootless.ports.questions import Question
 
 _HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
@@ -43,6 +43,13 @@ def table(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Ad
     if any(row.status is Status.FORWARDED for row in rows):
         report.answer("`forwarded`: no socket was seen inside, as with K3s's load balancer; a real connection tells: --probe")
     _exposure(report, rows, addresses)
+
+
+def unread(found: PortMap, blind: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return a line for each source in `blind`; none while K3s starts, which the row of its API says."""
+    if found.starting:
+        return ()
+    return tuple(f"could not ask {source}: {reason}" for source, reason in blind)
 
 
 def cells(row: Exposure) -> tuple[str, ...]:

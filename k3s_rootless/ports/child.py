@@ -11,39 +11,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import sockets
+from k3s_rootless.ports import control_group, sockets
 
 if TYPE_CHECKING:
     from k3s_rootless.ports.facts import Listener
 
 
-def listeners(pid: int, *, uid: int, control_group: str) -> tuple[Listener, ...]:
+def listeners(pid: int, *, uid: int, unit_group: str) -> tuple[Listener, ...]:
     """List the sockets of the child namespace, sorted; `pid` is the process that rootlesskit names as its owner.
 
-    A number may have gone to another process since it was written down: it has to be of `uid`, in the unit's `control_group`
-    (as systemd names it), and in another network namespace than ours. Raises RootlessError.
+    A number may have gone to another process since it was written down: it has to be of `uid`, in the unit's control group
+    `unit_group` (as systemd names it), and in another network namespace than ours. Raises RootlessError.
     """
     directory = sockets.open_process(pid)
     try:
-        _require_child(directory, pid, uid, control_group)
+        _require_child(directory, pid, uid, unit_group)
         return sockets.of_process(directory)
     finally:
         os.close(directory)
 
 
-def _require_child(directory: int, pid: int, uid: int, control_group: str) -> None:
+def _require_child(directory: int, pid: int, uid: int, unit_group: str) -> None:
     if os.fstat(directory).st_uid != uid:
         # Root owns the entries of a process that does not dump core, which rootlesskit's child is not.
         raise RootlessError(f"process {pid} is not of uid {uid}, so it is not K3s's")
     here = Path(f"/proc/self/fd/{directory}")
     try:
-        groups = (here / "cgroup").read_text("utf-8", "replace").splitlines()
+        groups = control_group.paths(here)
         namespace = (here / "ns/net").readlink()
     except OSError as error:
         raise RootlessError(f"cannot look at process {pid}: {(error.strerror or str(error)).lower()}") from error
-    # `0::/user.slice/…` under cgroup v2, beside or without it `1:name=systemd:/user.slice/…`; one that tells it is enough.
-    paths = [line.split(":", 2)[2] for line in groups if line.count(":") >= 2]
-    if not control_group or not any(path == control_group or path.startswith(f"{control_group}/") for path in paths):
+    if not control_group.is_within(groups, unit_group):
         raise RootlessError(f"process {pid} is not in the unit's control group, so it is not K3s's")
     if namespace == Path("/proc/self/ns/net").readlink():
         raise RootlessError(f"process {pid} is in the host's own network namespace")

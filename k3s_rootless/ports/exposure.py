@@ -6,12 +6,12 @@ rows that would have needed it say `unknown` and why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.ports import reasons, urls, wanted
+from k3s_rootless.ports import reasons, starting, urls, wanted
 from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, Probe, Sources, Status
 from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
@@ -30,11 +30,13 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The K3s whose ports these are: what it was told, which release it is, and whose it is."""
+    """The K3s whose ports these are: its settings, release, user, its unit's control group, and for how long it runs."""
 
     settings: Settings
     version: Version | None
     uid: int
+    unit_group: str = ""
+    seconds: float | None = None
 
 
 def join(sources: Sources, running: Running, *, everything: bool = False) -> PortMap:
@@ -42,7 +44,7 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
 
     With `everything` there are also rows for what K3s never forwards.
     """
-    sight = Sight.of(sources, running.uid)
+    sight = replace(Sight.of(sources, running.uid), starting=_starting(sources, running))
     services = sources.services.value if isinstance(sources.services, Known) else ()
     wants = _wants(sources, running)
     rows = list(_rows(sources, wants, sight))
@@ -62,6 +64,7 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
         rows=tuple(sorted(rows, key=_row_order)),
         internal=len(internal) if isinstance(sources.services, Known) else None,
         blind=tuple((name, one.reason) for name, one in named.items() if isinstance(one, Unknown)),
+        starting=bool(sight.starting) and all(row.reason == sight.starting for row in rows),
     )
 
 
@@ -92,13 +95,19 @@ def _wants(sources: Sources, running: Running) -> list[Wanted]:
     return sorted({wanted.api(running.settings), *asked}, key=lambda one: one.order)
 
 
+def _starting(sources: Sources, running: Running) -> str:
+    begins = starting.is_starting(sources, running.settings.https_port, running.seconds)
+    return starting.reason(sources) if begins else ""
+
+
 def _rows(sources: Sources, wants: list[Wanted], sight: Sight) -> Iterator[Exposure]:
-    rivals = _rivals(wants)
+    rivals = wanted.rivals(wants)
     if isinstance(sources.forwards, Unknown):
         for want in wants:
             status, reason = want.status, want.why
             if not want.why:
-                status, reason = Status.UNKNOWN, f"nobody could see whether it is forwarded: {sources.forwards.reason}"
+                unread = f"nobody could see whether it is forwarded: {sources.forwards.reason}"
+                status, reason = Status.UNKNOWN, sight.starting or unread
             yield _row(want, None, sight, status, reason, forwarded=None, rivals=rivals.get(want, ()))
         return
     there: dict[Key, list[Forward]] = {}
@@ -133,15 +142,12 @@ def _forwarded(want: Wanted, forward: Forward, sight: Sight) -> tuple[Status, st
         return want.status, f"rootlesskit still forwards it, though {want.why}"
     inside = sight.inside(want.proto, want.child_port, forward.child_ip)
     if want.kind is Kind.API and inside is False:
-        return (
-            Status.SILENT,
-            reasons.api_down(want.child_port),
-        )
+        return Status.SILENT, reasons.api_down(want.child_port)
     return (Status.ANSWERING if inside else Status.FORWARDED), ""
 
 
 def _is_blocked(want: Wanted, taken: dict[Key, Forward], sight: Sight) -> bool:
-    if want.why or want.key in taken:
+    if want.why or want.key in taken or sight.held_by_k3s(want.key):
         return False
     return sight.holder(want.key) is not None or want.parent_port < sight.unprivileged_from
 
@@ -155,6 +161,8 @@ def _missing(
         return want.status, want.why
     if instead is not None:
         return Status.COLLISION, reasons.lost(want, instead.child_port, rivals)
+    if sight.held_by_k3s(want.key):
+        return Status.PENDING, reasons.being_forwarded(want.parent_port)
     if not want.certain:
         return Status.UNKNOWN, "the release of K3s is not known, and only newer ones forward this"
     return _absent(want, first, sight)
@@ -170,23 +178,9 @@ def _absent(want: Wanted, first: Wanted | None, sight: Sight) -> tuple[Status, s
         return Status.BLOCKED, reasons.privileged(port, sight.unprivileged_from)
     if first is not None:
         return Status.STALLED, reasons.stalled(first, sight.holder(first.key), sight.uid)
+    if sight.starting:
+        return Status.PENDING, sight.starting
     return Status.NOT_FORWARDED, reasons.not_yet(port)
-
-
-def _rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
-    # What never is forwarded has no rivals. One that waits for an address has those that keep it waiting: of one load balancer
-    # each port is there once (K3s's servicelb is a Pod with hostPorts).
-    groups: dict[Key, list[Wanted]] = {}
-    for want in wants:
-        if want.status is not Status.NOT_FORWARDED:
-            groups.setdefault(want.key, []).append(want)
-    found: dict[Wanted, tuple[str, ...]] = {}
-    for group in (group for group in groups.values() if len(group) > 1):
-        settled = [one for one in group if one.status is Status.FORWARDED] or group[:1]
-        targets = list(dict.fromkeys(one.target for one in settled))
-        for want in group:
-            found[want] = tuple(target for target in targets if target != want.target)
-    return found
 
 
 def _stray(forward: Forward, sources: Sources, sight: Sight) -> Exposure:

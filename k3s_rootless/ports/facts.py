@@ -84,7 +84,7 @@ class Listener:
 class Holder:
     """Who holds a port, as far as it can be seen: process and unit only of our own, `user` by the user database.
 
-    `address` is where their socket listens.
+    `address` is where their socket listens. `of_unit` is whether the process is in the control group of K3s's own unit.
     """
 
     uid: int
@@ -93,6 +93,7 @@ class Holder:
     program: str = ""
     unit: str = ""
     address: str = ""
+    of_unit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +207,11 @@ class PortMap:
     """All rows in a fixed order, and what is no row.
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the like), None when nobody could
-    look. `blind` holds, for each source that could not be read, its name and the reason.
+    look. `blind` holds, for each source that could not be read, its name and the reason. `starting` is whether K3s has not
+    reached its API server's forward yet.
     """
 
     rows: tuple[Exposure, ...]
     internal: int | None
     blind: tuple[tuple[str, str], ...]
+    starting: bool = False

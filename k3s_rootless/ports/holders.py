@@ -10,32 +10,38 @@ import pwd
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from k3s_rootless.ports import control_group
 from k3s_rootless.ports.facts import Holder, Listener
 from k3s_rootless.printable import printable
 
 MOST_PROCESSES = 4096
 _PROC = Path("/proc")
+_Process = tuple[int | None, str, str, bool]
+"""PID, program, unit, and whether the process is in the control group of K3s's unit."""
 _K3S = frozenset({"k3s-server", "k3s-agent"})
 """What K3s calls itself once it serves; as `k3s` a process may be no more than `k3s kubectl`."""
 _UNITS = frozenset({"k3s.service", "k3s-agent.service", "k3s-rootless.service"})
 
 
-def of(listeners: Iterable[Listener], *, uid: int, proc: Path = _PROC) -> Mapping[Listener, Holder]:
-    """Tell for each socket who holds it; looks through the processes of `uid` only if one of the sockets is theirs."""
+def of(listeners: Iterable[Listener], *, uid: int, unit_group: str = "", proc: Path = _PROC) -> Mapping[Listener, Holder]:
+    """Return the owner of each socket; reads the processes of `uid` only if one of the sockets is theirs.
+
+    `unit_group` is the control group of K3s's unit: a process in it belongs to K3s.
+    """
     asked = tuple(listeners)
     own = {one.inode for one in asked if one.uid == uid and one.inode}
-    found = _processes(own, uid, proc) if own else {}
+    found = _processes(own, uid, unit_group, proc) if own else {}
     return {one: _holder(one, found) for one in asked}
 
 
-def _holder(listener: Listener, found: Mapping[int, tuple[int, str, str]]) -> Holder:
-    pid, program, unit = found.get(listener.inode or 0, (None, "", ""))
-    return Holder(listener.uid, _user(listener.uid), pid, program, unit)
+def _holder(listener: Listener, found: Mapping[int, _Process]) -> Holder:
+    pid, program, unit, of_k3s = found.get(listener.inode or 0, (None, "", "", False))
+    return Holder(listener.uid, _user(listener.uid), pid, program, unit, of_unit=of_k3s)
 
 
-def _processes(inodes: set[int], uid: int, proc: Path) -> dict[int, tuple[int, str, str]]:
+def _processes(inodes: set[int], uid: int, unit_group: str, proc: Path) -> dict[int, _Process]:
     links = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, tuple[int, str, str]] = {}
+    found: dict[int, _Process] = {}
     pids = sorted((int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal()), reverse=True)
     for pid in pids[:MOST_PROCESSES]:
         process = proc / str(pid)
@@ -44,7 +50,10 @@ def _processes(inodes: set[int], uid: int, proc: Path) -> dict[int, tuple[int, s
                 continue
             held = {links[target] for target in _descriptors(process) if target in links}
             if held:
-                found.update(dict.fromkeys(held - found.keys(), (pid, _program(process), _unit(process))))
+                groups = control_group.paths(process)
+                of_k3s = control_group.is_within(groups, unit_group)
+                one = (pid, _program(process), _innermost_unit(groups), of_k3s)
+                found.update(dict.fromkeys(held - found.keys(), one))
         except OSError:
             continue  # it ended meanwhile, or guards its descriptors even from its owner
         if len(found) == len(links):
@@ -67,10 +76,14 @@ def _program(process: Path) -> str:
 
 
 def _unit(process: Path) -> str:
+    return _innermost_unit(control_group.paths(process))
+
+
+def _innermost_unit(groups: tuple[str, ...]) -> str:
     # The innermost part with a unit's ending; a slice is no answer to "what do I stop".
     endings = (".service", ".scope", ".socket")
-    for line in (process / "cgroup").read_text("utf-8", "replace").splitlines():
-        parts = [part for part in line.rpartition(":")[2].split("/") if part.endswith(endings)]
+    for path in groups:
+        parts = [part for part in path.split("/") if part.endswith(endings)]
         if parts:
             return printable(parts[-1])
     return ""

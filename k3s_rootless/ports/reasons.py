@@ -30,6 +30,11 @@ def api_down(port: int) -> str:
     return f"forwarded, but nothing listens at port {port} of K3s's namespace: the API server is down"
 
 
+def being_forwarded(port: int) -> str:
+    """Return the reason for a port on which rootlesskit listens before it lists the forward."""
+    return f"K3s already listens on port {port}, but its rootlesskit does not list the forward yet"
+
+
 def blocked(port: int, holder: Holder, uid: int) -> str:
     """Say that somebody else holds the port."""
     return f"{described(holder, uid)} holds port {port} of the host"

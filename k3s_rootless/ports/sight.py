@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.ports.facts import Forward, Holder, Listener, Sources
@@ -16,7 +16,10 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The sockets by port; `why` says why those of the host are not known, and is None when they are."""
+    """The sockets by port; `why` says why those of the host are not known, and is None when they are.
+
+    `starting` is the reason for a forward that is missing because K3s is still starting, else empty.
+    """
 
     host: Mapping[Key, Sequence[Listener]]
     why: str | None
@@ -25,6 +28,7 @@ class Sight:
     holders: Mapping[Listener, Holder]
     uid: int
     unprivileged_from: int
+    starting: str = ""
 
     @classmethod
     def of(cls, sources: Sources, uid: int) -> Sight:
@@ -59,7 +63,12 @@ class Sight:
         if found is None:
             return None
         known = self.holders.get(found, Holder(found.uid))
-        return Holder(known.uid, known.user, known.pid, known.program, known.unit, printable(found.address))
+        return replace(known, address=printable(found.address))
+
+    def held_by_k3s(self, key: Key) -> bool:
+        """Return whether a process of K3s's own unit listens on a port: rootlesskit, or its slirp4netns."""
+        listeners = self.host.get(key, ())
+        return any(one in self.holders and self.holders[one].of_unit for one in listeners)
 
     def inside(self, proto: str, port: int, child_ip: str) -> bool | None:
         """Tell whether a socket inside takes what rootlesskit forwards to a port; None when nobody could look."""

@@ -149,6 +149,23 @@ def _state(port: ServicePort, settings: Settings, version: Version | None) -> tu
     return Status.PENDING, "its load balancer has no address yet"
 
 
+def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
+    """Return, for each forward whose host port others need too, the targets of those others."""
+    # What never is forwarded has no rivals. One that waits for an address has those that keep it waiting: of one load balancer
+    # each port is there once (K3s's servicelb is a Pod with hostPorts).
+    groups: dict[tuple[str, int], list[Wanted]] = {}
+    for want in wants:
+        if want.status is not Status.NOT_FORWARDED:
+            groups.setdefault(want.key, []).append(want)
+    found: dict[Wanted, tuple[str, ...]] = {}
+    for group in (group for group in groups.values() if len(group) > 1):
+        settled = [one for one in group if one.status is Status.FORWARDED] or group[:1]
+        targets = list(dict.fromkeys(one.target for one in settled))
+        for want in group:
+            found[want] = tuple(target for target in targets if target != want.target)
+    return found
+
+
 def _why_internal(port: ServicePort) -> str:
     if port.type == "NodePort":
         return "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"

@@ -242,6 +242,28 @@ def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool)
     assert "verdict           blocked: your program `python3" in explained.stdout
 
 
+def test_a_process_of_k3ss_own_unit_does_not_block_a_forward(running: Tool) -> None:
+    """A process of the unit that only listens stands for a rootlesskit that has not listed the forward yet."""
+    being_made = "K3s already listens on port 8220, but its rootlesskit does not list the forward yet"
+    with peers.holding(running.machine, 8220):
+        show = ("systemctl", "--user", "show", "--value", "-p")
+        holder = running.machine.user(*show, "MainPID", "holder-8220").stdout.strip()
+        unit = running.machine.user(*show, "ControlGroup", "k3s-rootless").stdout.strip()
+        mount = running.machine.root("findmnt", "-nro", "TARGET", "-t", "cgroup2").stdout.split()[0]
+        leaf = "/k3s_evac" if running.machine.root("test", "-d", f"{mount}{unit}/k3s_evac").returncode == 0 else ""
+        moved = running.machine.root("sh", "-c", f"echo {holder} > {mount}{unit}{leaf}/cgroup.procs")
+        assert 0 == moved.returncode, moved.stderr
+        peers.create(running.machine, service("busy", 8220))
+        try:
+            peers.until(lambda: rows(running)["default/busy:8220/tcp"]["reason"] == being_made)
+            row = rows(running)["default/busy:8220/tcp"]
+        finally:
+            peers.delete(running.machine, "busy")
+            running.machine.root("kill", holder)
+
+    assert ("pending", None) == (row["status"], row["holder"])
+
+
 def test_a_collision_names_both_services(running: Tool) -> None:
     peers.create(running.machine, service("low", 81), service("high", 10081), service("second", 80))
     try:

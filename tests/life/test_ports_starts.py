@@ -101,6 +101,31 @@ def test_without_rootlesskits_socket_services_and_sockets_still_answer(lab_tool:
     assert "could not ask rootlesskit: " in watched.stderr
 
 
+def test_while_k3s_starts_its_ports_say_so_once(lab_tool: Tool) -> None:
+    lab_tool.order(delay=600)
+    lab_tool.up("--wait-for", "unit").check_returncode()
+
+    early = lab_tool("ports")
+    assert 0 == lab_tool.up("--wait-for", "socket").returncode
+    late = lab_tool("ports")
+    document = json.loads(lab_tool("ports", "--json").stdout)
+    asked = lab_tool("ports", "web")
+    urls = lab_tool("ports", "--url")
+
+    for done in (early, late):
+        assert 4 == done.returncode, done
+        assert 1 == (done.stdout + done.stderr).count("K3s is starting"), done
+        assert "could not ask" not in done.stderr
+    (row,) = document["ports"]
+    assert document["starting"]
+    assert ("pending", "warn", False) == (row["status"], row["verdict"], row["forwarded"])
+    assert {"services"} <= set(blind(document))
+    assert 4 == asked.returncode
+    assert "cannot look up `web`: K3s is starting" in asked.stderr
+    assert (4, "") == (urls.returncode, urls.stdout)
+    assert "K3s is starting" in urls.stderr
+
+
 EVIL = "ev\x1b[2J\x1b]0;owned\x07\u202eil\r\n\u2028"
 
 

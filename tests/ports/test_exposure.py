@@ -324,6 +324,23 @@ def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> N
     assert row.reason == "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
 
 
+def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
+    """The listener comes first, the entry in the list afterwards; with one port driver slirp4netns listens."""
+    services = (balancer(80), balancer(443))
+    own = Listener("tcp", WILD, 10080, UID, 77)
+    holder = Holder(UID, "me", 4711, "slirp4netns", "k3s-rootless.service", of_unit=True)
+
+    found = told(join((), services, (own,), holders={own: holder}))
+
+    assert found == [
+        f"{ROW} pending: K3s already listens on port 10080, but its rootlesskit does not list the forward yet",
+        (
+            "tcp/10443->443 default/web:443 +10000 not-forwarded: "
+            "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
+        ),
+    ]
+
+
 def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
     held = Listener("tcp", WILD, 10080, UID, 77)
     holder = Holder(UID, "me", 4711, "nginx", "nginx.service")
@@ -427,6 +444,54 @@ def test_names_of_others_are_shown_and_not_obeyed() -> None:
 
     assert found.target == "a\ufffd[2J/b\ufffd:80"
     assert found.port_name == "\ufffd"
+
+
+SOON = "its Services are not known yet"
+NO_PORT_API = f"unknown: K3s is starting: its port API is not available yet, and {SOON}"
+NO_API_SERVER = f"pending: K3s is starting: it forwards this port once its API server runs; {SOON}"
+NOT_YET = "not-forwarded: nothing holds port 6443 of the host: K3s has not come to it yet, or could not"
+NOT_READ = "unknown: nobody could see whether it is forwarded: nobody answered"
+ROOTS = Listener("tcp", WILD, 6443, 0)
+
+
+@pytest.mark.parametrize(
+    ("forwards", "services", "listeners", "seconds", "expected"),
+    [
+        pytest.param(NOBODY, NOBODY, (), 2.0, NO_PORT_API, id="the port API is missing"),
+        pytest.param(Known(()), NOBODY, (), 9.0, NO_API_SERVER, id="the API server is missing"),
+        pytest.param(
+            Known(()),
+            NOBODY,
+            (ROOTS,),
+            9.0,
+            "blocked: a program of uid 0 holds port 6443 of the host",
+            id="another program has the port",
+        ),
+        pytest.param(NOBODY, NOBODY, (), 300.0, NOT_READ, id="it runs for 5 minutes"),
+        pytest.param(Known(()), NOBODY, (), 300.0, NOT_YET, id="it runs for 5 minutes, with a port API"),
+        pytest.param(NOBODY, NOBODY, (), None, NOT_READ, id="systemd does not say for how long"),
+        pytest.param(NOBODY, Known(()), (), 2.0, NOT_READ, id="the API server answers"),
+    ],
+)
+def test_a_k3s_that_is_starting_is_told_apart_from_one_that_cannot_be_read(
+    forwards: Any, services: Any, listeners: Any, seconds: float | None, expected: str
+) -> None:
+    sources = Sources(forwards, services, Known(listeners), NOBODY)
+
+    found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=seconds))
+
+    (row,) = found.rows
+    assert f"{row.status.value}: {row.reason}" == expected
+    assert found.starting is ("K3s is starting" in expected)
+
+
+def test_once_the_api_servers_port_is_forwarded_k3s_is_not_starting_any_more() -> None:
+    sources = Sources(Known((API_FORWARD,)), NOBODY, Known((API_LISTENER,)), Known((API_INSIDE,)))
+
+    found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=9.0))
+
+    assert not found.starting
+    assert [row.status for row in found.rows] == [Status.ANSWERING]
 
 
 def test_a_blind_source_is_named() -> None:

@@ -42,3 +42,21 @@ def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
     holder = holders.of([held], uid=UID, proc=tmp_path)[held]
 
     assert (holder.pid, holder.program, holder.unit) == (42, "ev\ufffd[2Jil", "web.service")
+
+
+def test_a_process_of_the_unit_is_recognised_by_its_control_group(tmp_path: Path) -> None:
+    """A program that names its own unit like K3s's is not in K3s's control group."""
+    unit = "/user.slice/user-1.slice/user@1.service/app.slice/k3s-rootless.service"
+    groups = {42: f"{unit}/k3s_evac", 43: f"{unit}-2", 44: "/user.slice/k3s-rootless.service"}
+    for pid, group in groups.items():
+        process = tmp_path / str(pid)
+        (process / "fd").mkdir(parents=True)
+        (process / "fd" / "3").symlink_to(f"socket:[{pid}]")
+        (process / "comm").write_text("slirp4netns\n")
+        (process / "cgroup").write_text(f"9:name=systemd:/\n0::{group}\n")
+    held = [Listener("tcp", "::", 8000 + pid, UID, pid) for pid in groups]
+
+    found = holders.of(held, uid=UID, unit_group=unit, proc=tmp_path)
+
+    assert [found[one].of_unit for one in held] == [True, False, False]
+    assert not any(one.of_unit for one in holders.of(held, uid=UID, proc=tmp_path).values())
