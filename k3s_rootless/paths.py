@@ -60,6 +60,11 @@ class Paths:
         """The lock that keeps two changing commands of one user apart; gone with the session's runtime directory."""
         return self.runtime / "k3s-rootless.lock"
 
+    @property
+    def start_record(self) -> Path:
+        """The hash of the files that the running K3s was started with; see `service.start_record`."""
+        return self.runtime / "k3s-rootless.started"
+
 
 def linger_flag(user: str) -> str:
     r"""Return the name of the file in /var/lib/systemd/linger that exists while this user lingers.

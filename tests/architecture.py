@@ -146,6 +146,7 @@ READERS = (
     "service/properties.py",
     "service/system_manager.py",
     "service/signals.py",
+    "service/start_record.py",
     "service/systemd.py",
     "service/usage.py",
     "ports/control_group.py",

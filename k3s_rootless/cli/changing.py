@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli import unit_changes
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service import apply, files, plan
@@ -44,6 +45,8 @@ def perform(
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
     kept = (step.backup for step in steps if isinstance(step, WriteFile | Remove) and step.backup is not None)
     copies = [path for path in kept if not path.exists()]
+    if steps and changes:
+        unit_changes.record_start(session, state, changes[0][0].path.parent)
     if steps or unread:
         try:
             for step in (*steps, Reload("its drop-ins changed")):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import first_start, install, server_settings
+from k3s_rootless.cli import first_start, install, server_settings, unit_changes
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.release import options
 from k3s_rootless.release.origin import Source
 from k3s_rootless.release.server_flags import Kind, named
-from k3s_rootless.service import configuration, dropin, files
+from k3s_rootless.service import configuration, dropin
 from k3s_rootless.service.authorship import author
 from k3s_rootless.service.limits import LIMITS
 
@@ -80,7 +80,7 @@ def read(session: Session) -> Answer:
     base = base_argv(session, directory, state)
     drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
     resolved = next_start(session, state, environment, wanted, base)
-    changed = files.last_changed(install.drop_in_directory(directory), state)
+    changed = unit_changes.last(session, state, install.drop_in_directory(directory))
     owed = dropin.restart_owed(state, changed) or config_changed(session, state)
     names = (*options.OPTIONS, *LIMITS)
     rows = tuple(setting(name, state, resolved, wanted, base) for name in names)

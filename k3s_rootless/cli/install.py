@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k3s_rootless.cli import unit_changes
 from k3s_rootless.cli.first_start import foreseen, unit_directory
 from k3s_rootless.cli.options import from_option, json_option
 from k3s_rootless.errors import PreflightFailed, UsageError
@@ -117,7 +118,7 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
     """Observe the unit file and the unit, before a plan is made."""
     file = files.read(path)
     state = observed(manager, path.parent)
-    changed = files.last_changed(drop_in_directory(path.parent), state)
+    changed = unit_changes.last(session, state, drop_in_directory(path.parent))
     left = left_behind(session, foreseen(state, path.parent), manager.environment)
     return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
 

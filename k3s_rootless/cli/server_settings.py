@@ -146,7 +146,7 @@ def _seen(session: Session, state: UnitState, settings: Settings) -> Iterator[tu
     if held is not None and held.name == "rootless" and not _same(held.parent, settings.data):
         place = f"process {state.main_pid} holds {held}/lock"
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
-    if not settings.outdated and not _unit_changed(state):
+    if not settings.outdated and not _unit_changed(session, state):
         return
     from k3s_rootless.cluster import kubeconfig
 
@@ -169,13 +169,14 @@ def _config_changed(session: Session, state: UnitState, settings: Settings) -> s
     return f"`{newest[0]}` changed after K3s was started"
 
 
-def _unit_changed(state: UnitState) -> bool:
-    from k3s_rootless.service import dropin, files
+def _unit_changed(session: Session, state: UnitState) -> bool:
+    from k3s_rootless.cli import unit_changes
+    from k3s_rootless.service import dropin
 
     if state.fragment is None:
         return False
     drop_ins = state.fragment.with_name(f"{state.name}{dropin.DIRECTORY_SUFFIX}")
-    return dropin.restart_owed(state, files.last_changed(drop_ins, state)) is not None
+    return dropin.restart_owed(state, unit_changes.last(session, state, drop_ins)) is not None
 
 
 def _same(one: Path, other: Path) -> bool:

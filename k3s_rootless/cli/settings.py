@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import changing, config_list, first_start, install
+from k3s_rootless.cli import changing, config_list, first_start, install, unit_changes
 from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports import sockets
 from k3s_rootless.release import options, version
-from k3s_rootless.service import apply, configuration, data_directory, dropin, files, unit
+from k3s_rootless.service import apply, configuration, data_directory, dropin, unit
 from k3s_rootless.service.facts import DesiredDropIn
-from k3s_rootless.service.limits import LIMITS
+from k3s_rootless.service.limits import LIMITS, Limit, doubtful, too_low
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
         )
         if "https-listen-port" in changes:
             _renew_certificates(session, manager, state)
-        newest = files.last_changed(install.drop_in_directory(directory), state)
+        newest = unit_changes.last(session, state, install.drop_in_directory(directory))
         base = config_list.base_argv(session, directory, state)
         resolved = config_list.next_start(session, state, manager.environment, wanted, base)
     rows = tuple(config_list.setting(name, state, resolved, wanted, base) for name in changes)
@@ -118,12 +118,22 @@ def _checked(session: Session, name: str, values: Sequence[str], release: Versio
         try:
             if limit is not None:
                 checked.append(configuration.canonical(limit, value))
+                _require_enough(session, limit, value)
             elif option is not None:
                 checked.append(option.read(_expanded(session, name, value), release))
                 _require_usable(session, name, checked[-1])
         except ValueError as error:
             raise UsageError(f"cannot set {name} to `{value}`: {error}") from None
     return tuple(dict.fromkeys(checked))
+
+
+def _require_enough(session: Session, limit: Limit, value: str) -> None:
+    """Refuse a limit that K3s dies of, and warn about one that may be too low. Raises ValueError."""
+    size = limit.read(value)
+    if reason := too_low(limit, size):
+        raise ValueError(reason)
+    if doubt := doubtful(limit, size):
+        session.report.story(f"warning: {limit.name}={doubt}")
 
 
 def _expanded(session: Session, name: str, value: str) -> str:

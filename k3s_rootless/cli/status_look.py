@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from k3s_rootless.cli import server_settings, status_cause, status_parts, together
+from k3s_rootless.cli import server_settings, status_cause, status_parts, together, unit_changes
 from k3s_rootless.cli.status_seen import Kit, Seen
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -98,6 +98,7 @@ class Look:
         found = _within(read, deadline, "the file system")
         version, files = found.value if isinstance(found, Known) else (None, found)
         kit_asked = self._begin(f"rootlesskit {start}", lambda: self._kit(state, settings, version)) if runs else None
+        same = self._begin(f"record of {start}", lambda: unit_changes.are_none(session, state))
         installed = self._begin("k3s", lambda: self._installed(state, version, files))
         kit = _within(kit_asked, deadline, "rootlesskit") if kit_asked else Unknown(NOT_RUNNING)
         node = _flat(_within(nodes, deadline, "the API server")) if nodes else Unknown(NOT_RUNNING)
@@ -120,6 +121,7 @@ class Look:
             period=period,
             cause=cause,
             milestones=status_parts.reached(state, settings, kit, node),
+            as_started=_within(same, deadline, "record") == Known(value=True, source="record"),
         )
 
     def _settings(self, state: UnitState | None) -> Settings:

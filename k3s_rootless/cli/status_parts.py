@@ -163,8 +163,11 @@ def pending(seen: Seen) -> tuple[Pending, ...]:
     if isinstance(seen.variables, Known):
         # What K3s was started with tells more than the time of the drop-in that sets it.
         parts = tuple(part for part in parts if part.path.name != dropin.name(environment_drop_in.SUBJECT))
+    if seen.as_started:
+        parts = ()
     found = standing.pending(seen.state, parts, variables) if seen.state else ()
-    if seen.state and seen.state.fragment and not any(one.what == "restart" for one in found):
+    checked = seen.as_started or any(one.what == "restart" for one in found)
+    if seen.state and seen.state.fragment and not checked:
         # A drop-in that is gone leaves its trace in the time of its directory.
         directory = seen.state.fragment.with_name(f"{seen.state.name}{dropin.DIRECTORY_SUFFIX}")
         if cause := dropin.restart_owed(seen.state, unit_files.last_changed(directory, seen.state)):

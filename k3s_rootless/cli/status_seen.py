@@ -51,7 +51,7 @@ class Seen:
 
     `state` is as the user manager has it, and `problem` why it could not be asked. `version` is the release that the unit was
     written for, `variables` name what K3s was started with otherwise than it would be now. `cause` and `loop` are None where
-    there is no reason to ask.
+    there is no reason to ask. `as_started` is whether K3s is known to run with the files of its unit as they are.
     """
 
     time: datetime
@@ -71,6 +71,7 @@ class Seen:
     period: Observed[float | None] | None
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
+    as_started: bool = False
 
     @property
     def code(self) -> int:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from k3s_rootless.release.needs import MEMORY, Need
+
 _PERCENT = re.compile(r"(?P<whole>\d{1,6})(?:\.(?P<part>\d{1,2}))?%", re.ASCII)
 _SIZE = re.compile(r"(?P<number>\d{1,15})(?P<unit>[KMGT]?)", re.ASCII)
 _POWERS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -15,13 +17,18 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns that into a value again."""
+    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns that into a value again.
+
+    `need` is what K3s needs of the resource, `kills` whether the kernel kills K3s at this limit.
+    """
 
     name: str
     prop: str
     what: str
     read: Callable[[str], int]
     show: Callable[[int], str]
+    need: Need | None = None
+    kills: bool = False
 
 
 def _quota(text: str) -> int:
@@ -65,10 +72,26 @@ LIMITS = {
     for limit in (
         Limit("CPUQuota", "CPUQuotaPerSecUSec", "CPU time at most, in percent of one CPU", _quota, _show_quota),
         Limit("CPUWeight", "CPUWeight", "share of the CPU where it is scarce; 100 is usual", _weight, str),
-        Limit("MemoryMax", "MemoryMax", "memory at most; beyond it the kernel kills", _size, _show_size),
-        Limit("MemoryHigh", "MemoryHigh", "memory beyond which the kernel slows K3s down", _size, _show_size),
+        Limit("MemoryMax", "MemoryMax", "memory at most; beyond it the kernel kills", _size, _show_size, MEMORY, kills=True),
+        Limit("MemoryHigh", "MemoryHigh", "memory beyond which the kernel slows K3s down", _size, _show_size, MEMORY),
     )
 }
+
+
+def too_low(limit: Limit, size: int) -> str | None:
+    """Return why K3s cannot start with a limit of this size, None if K3s can start."""
+    if limit.need is None or not limit.kills or size > limit.need.deadly:
+        return None
+    most = limit.show(limit.need.deadly)
+    return f"with {most} or less the kernel kills K3s at each start: {limit.need.reason}"
+
+
+def doubtful(limit: Limit, size: int) -> str | None:
+    """Return why a limit of this size may be too low, None if it is enough for an idle K3s."""
+    if limit.need is None or size >= limit.need.enough:
+        return None
+    happens = "the kernel kills K3s or its containers" if limit.kills else "the kernel slows K3s down until it does not start"
+    return f"{limit.show(size)} may be too low: {limit.need.reason}, and at this limit {happens}"
 
 
 def value(limit: Limit, properties: Mapping[str, int | None]) -> str | None:

@@ -92,6 +92,54 @@ def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
     assert 1 == lab_tool("config", "get", "MemoryMax").returncode
 
 
+def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
+    """Also where more was changed meanwhile, in another file, and by hand."""
+    lab_tool("config", "set", "CPUWeight", "50").check_returncode()
+    lab_tool.up().check_returncode()
+    time.sleep(2.1)  # a change within a second of the start counts as one before it
+
+    for change, back in (
+        ([("config", "set", "snapshotter", "native")], [("config", "unset", "snapshotter")]),
+        ([("config", "set", "CPUWeight", "60")], [("config", "set", "CPUWeight", "50")]),
+        ([("env", "set", "K3S_ROOTLESS_MTU=1400")], [("env", "unset", "K3S_ROOTLESS_MTU")]),
+        (
+            [("config", "set", "disable", "traefik"), ("env", "set", "K3S_ROOTLESS_MTU=1300")],
+            [("config", "unset", "disable"), ("env", "unset", "K3S_ROOTLESS_MTU")],
+        ),
+    ):
+        for words in change:
+            lab_tool(*words).check_returncode()
+        changed = (lab_tool.json("status")["restart_needed"], lab_tool.up().stderr)
+        *_, last = [lab_tool(*words) for words in back]
+        shown = (lab_tool.json("status")["restart_needed"], lab_tool.json("config", "list")["restart_needed"])
+        up = lab_tool.up()
+
+        assert changed[0] is not None, change
+        assert "a restart is needed" in changed[1], change
+        assert 0 == last.returncode, last.stderr
+        assert "restart" not in last.stdout, last.stdout
+        assert (None, None) == shown, change
+        assert "restart" not in up.stderr, up.stderr
+
+    put(lab_tool, OVERRIDE, "[Service]\nLimitNOFILE=4096\n")
+    lab_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
+    assert "was written" in lab_tool.json("status")["restart_needed"], "a change of the user's is seen beside the record"
+
+
+def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_tool: Tool) -> None:
+    refused = lab_tool("config", "set", "MemoryMax", "1M")
+    low = lab_tool("config", "set", "MemoryMax", "600M")
+    slow = lab_tool("config", "set", "MemoryHigh", "1M")
+    enough = lab_tool("config", "set", "MemoryMax", "800M")
+
+    assert 2 == refused.returncode
+    assert "cannot set MemoryMax to `1M`: with 200M or less the kernel kills K3s at each start" in refused.stderr
+    assert (0, 0, 0) == (low.returncode, slow.returncode, enough.returncode)
+    assert "warning: MemoryMax=600M may be too low: an idle K3s takes 500 to 800 MiB" in low.stderr
+    assert "warning: MemoryHigh=1M may be too low" in slow.stderr
+    assert "warning" not in enough.stderr
+
+
 def test_what_systemd_does_not_take_is_undone(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()

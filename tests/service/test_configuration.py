@@ -14,7 +14,7 @@ from k3s_rootless.release.options import OPTIONS
 from k3s_rootless.service import configuration
 from k3s_rootless.service.authorship import Author, author
 from k3s_rootless.service.facts import UnitSettings, UnitState
-from k3s_rootless.service.limits import LIMITS
+from k3s_rootless.service.limits import LIMITS, doubtful, too_low
 from k3s_rootless.service.unit import render
 
 WORDS = ('"/usr/local/bin/k3s"', "server", "--rootless", "--snapshotter=fuse-overlayfs")
@@ -202,3 +202,21 @@ def verified(analyze: str, directory: Path) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MemoryMax", "200M", (True, True)),
+        ("MemoryMax", "201M", (False, True)),
+        ("MemoryMax", "799M", (False, True)),
+        ("MemoryMax", "800M", (False, False)),
+        ("MemoryHigh", "1M", (False, True)),
+        ("CPUWeight", "1", (False, False)),
+    ],
+)
+def test_what_k3s_needs_at_least(name: str, value: str, expected: tuple[bool, bool]) -> None:
+    limit = LIMITS[name]
+    size = limit.read(value)
+
+    assert (too_low(limit, size) is not None, doubtful(limit, size) is not None) == expected
