@@ -27,7 +27,14 @@ def held(found: Iterable[Listener] | Unknown, server: Settings, uid: int) -> Obs
     listening = [one for one in found if one.port in wanted and one.proto == "tcp"]
     owners = holders.of(listening, uid=uid)
     told = {
-        Held(one.port, holder.user or f"uid {holder.uid}", holder.program, holder.pid, ours=holder.unit == UNIT)
+        Held(
+            one.port,
+            holder.user or f"uid {holder.uid}",
+            holder.program,
+            holder.pid,
+            ours=holder.unit == UNIT,
+            foreign=holder.uid != uid,
+        )
         for one, holder in owners.items()
     }
     return Known(tuple(sorted(told, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host")

@@ -87,11 +87,13 @@ class SubidRange:
 class K3sBinary:
     """The k3s that a unit would start; `path` is None where there is none. `version` is what it says of itself.
 
-    `risk` says why another user could change it, empty if none could; such a k3s is not run.
+    `risk` says why another user could change it, empty if none could; such a k3s is not run. `owner` is the uid of its
+    owner.
     """
 
     path: str | None
     executable: bool = False
+    owner: int = 0
     risk: str = ""
     version: Observed[Version] | None = None
 

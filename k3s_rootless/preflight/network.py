@@ -28,6 +28,7 @@ from k3s_rootless.release import features
 check = Checklist()
 SLIRP_RANGE = "10.41.0.0/16"
 """What K3S_ROOTLESS_CIDR is where nobody sets it (K3s pkg/rootless/rootless.go)."""
+_STEP, _LAST = 100, 65_000
 _OLD_IPTABLES = re.compile(r"v1\.8\.[0-4]\b.*nf_tables")
 
 
@@ -61,10 +62,23 @@ def _effect(service: int | None) -> str:
 
 
 def _freed(port: int, held: Held, service: int | None) -> Remedy:
+    if held.foreign:
+        return _avoided(port, held, service)
     look = f"ss -tlnp 'sport = :{port}'"
     if service is None:
         return Remedy(Mender.USER, f"end {_owner(held)}, or let it listen elsewhere", (look,))
     return Remedy(Mender.USER, f"end {_owner(held)}, or start K3s with --disable=traefik", (look,))
+
+
+def _avoided(port: int, held: Held, service: int | None) -> Remedy:
+    """Return what this user can do about a port of another user's program: nobody but its owner may end it."""
+    ask = "an administrator" if held.user == "root" else held.user
+    if service is None:
+        other = port + _STEP if port + _STEP < _LAST else port - _STEP
+        text = f"give your K3s another port, such as {other} if that is free, or ask {ask} to free port {port}"
+        return Remedy(Mender.USER, text, (f"k3s-rootless config set https-listen-port {other}",))
+    text = f"start your K3s without traefik, or ask {ask} to free port {port}"
+    return Remedy(Mender.USER, text, ("k3s-rootless config set disable traefik",))
 
 
 for _id, _service, _title, _worst in (

@@ -191,9 +191,10 @@ def k3s_binary(environ: Mapping[str, str], search: str, home: Path, *, seconds: 
 def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
     try:
         real = _pinned(found)
+        owner = real.stat().st_uid
     except OSError:
         return K3sBinary(path=str(found))
-    return K3sBinary(path=str(real), executable=True, version=_k3s_version(real, home, seconds))
+    return K3sBinary(path=str(real), executable=True, owner=owner, version=_k3s_version(real, home, seconds))
 
 
 def _pinned(found: Path) -> Path:

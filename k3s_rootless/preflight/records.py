@@ -63,13 +63,17 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A TCP port that somebody listens at, with what is visible of the owner; `ours` where it is K3s's own unit."""
+    """A TCP port that somebody listens at, with what is visible of the owner; `ours` where it is K3s's own unit.
+
+    `foreign` is whether it belongs to another user.
+    """
 
     port: int
     user: str
     program: str = ""
     pid: int | None = None
     ours: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,16 +225,3 @@ def runtime_directory(path: str, uid: int) -> Remedy:
         f"{path} is not yours: the environment was inherited from another user. Log in directly, or name your own",
         (f"export XDG_RUNTIME_DIR=/run/user/{uid}",),
     )
-
-
-def k3s(machine: str) -> Remedy:
-    """Get a k3s binary of one's own; no root needed."""
-    suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf", "s390x": "-s390x"}.get(machine)
-    if suffix is None:
-        return Remedy(Mender.USER, f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin")
-    url = f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"
-    return Remedy(
-        Mender.USER,
-        "put a k3s binary of release v1.22 or later into ~/.local/bin",
-        ("mkdir -p ~/.local/bin", f"curl -fLo ~/.local/bin/k3s {url}", "chmod 755 ~/.local/bin/k3s"),
-    )

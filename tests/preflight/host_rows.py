@@ -256,6 +256,8 @@ NETWORK = (
     _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob")),
     _busy("net.port.api", PASS, "K3s's own", None, Held(6443, "alice", "k3s-server", 7, ours=True)),
     _busy("net.port.api", PASS, "7443 is free", None, Held(6443, "bob"), server=_argv("--https-listen-port=7443")),
+    _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob", foreign=True)),
+    _busy("net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "root", foreign=True)),
     _busy("net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "bob")),
     _busy("net.port.http", PASS, "no traefik", None, Held(10080, "bob"), server=_argv("--disable", "traefik")),
     _busy("net.port.http", PASS, "no traefik", None, Held(10080, "bob"), server=_argv("--disable=servicelb")),

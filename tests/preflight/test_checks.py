@@ -219,3 +219,14 @@ def test_a_hybrid_host_is_told_to_boot_with_version_2_alone() -> None:
 
     assert found.remedy is not None
     assert "systemd.unified_cgroup_hierarchy=1" in found.remedy.text
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.check.startswith("net.port.")], ids=str)
+def test_nobody_is_told_to_end_another_users_program(row: Row) -> None:
+    (finding,) = (one for one in judge(row.host) if one.check == row.check)
+    foreign = isinstance(row.host.sockets, Known) and any(held.foreign for held in row.host.sockets.value)
+
+    if finding.remedy is not None:
+        words = f"{finding.remedy.text} {' '.join(finding.remedy.commands)}"
+        assert foreign != ("end " in words)
+        assert foreign == ("k3s-rootless config set" in words)

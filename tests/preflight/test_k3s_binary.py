@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight import probes
+from k3s_rootless.preflight import k3s_remedies, probes
 from k3s_rootless.preflight.facts import K3sBinary
 from tests.patience import PATIENCE
 from tests.strategies import version
@@ -30,7 +33,7 @@ def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
     asked = Known(version(RELEASE), f"{path} --version")
-    assert probe(tmp_path) == K3sBinary(str(path), executable=True, version=asked)
+    assert probe(tmp_path) == K3sBinary(str(path), executable=True, owner=os.getuid(), version=asked)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +198,25 @@ def test_a_path_too_long_for_the_kernel_holds_no_k3s(tmp_path: Path) -> None:
     found = probe(tmp_path, f"/{'x' * 300}:/{'y/' * 3000}")
 
     assert found.path == str(tmp_path / "home/bin/k3s")
+
+
+@pytest.mark.parametrize("owner", [os.getuid(), os.getuid() + 1], ids=["the user's own", "another user's"])
+def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, owner: int) -> None:
+    """The commands run in a shell whose `curl` writes the new k3s; the probe then sees what that shell's PATH finds."""
+    old = script(tmp_path / "path/k3s", "echo 'k3s version v1.20.15+k3s1 (148243c4)'")
+    new = script(tmp_path / "download")
+    script(tmp_path / "tools/curl", f'cp {new} "$2"')
+    remedy = k3s_remedies.instead(replace(probe(tmp_path), owner=owner), "x86_64", os.getuid())
+    (tmp_path / "home").mkdir()
+
+    commands = "\n".join([*remedy.commands, 'echo "$PATH"'])
+    environ = {"HOME": f"{tmp_path}/home", "PATH": f"{tmp_path}/path:{tmp_path}/tools:{os.defpath}"}
+    done = subprocess.run(["sh", "-euc", commands], env=environ, capture_output=True, text=True, check=True)
+    found = probe(tmp_path, PATH=done.stdout.strip())
+
+    assert str(old) in remedy.text
+    assert isinstance(found.version, Known)
+    assert str(found.version.value) == RELEASE
+    assert (owner == os.getuid()) == (found.path == str(old))
+    profile = tmp_path / "home/.profile"
+    assert profile.exists() == (owner != os.getuid())

@@ -7,7 +7,7 @@ import pytest
 
 from k3s_rootless import measure
 from k3s_rootless.finding import Mender, Remedy
-from k3s_rootless.preflight import remedies
+from k3s_rootless.preflight import k3s_remedies, remedies
 from tests.strategies import FIVE
 
 
@@ -107,12 +107,12 @@ def test_an_unknown_distribution_gets_words_and_no_command(words: str) -> None:
     ("machine", "file"), [("x86_64", "k3s"), ("aarch64", "k3s-arm64"), ("armv7l", "k3s-armhf"), ("s390x", "k3s-s390x")]
 )
 def test_each_machine_gets_the_k3s_that_is_built_for_it(machine: str, file: str) -> None:
-    assert remedies.k3s(machine).commands[1].endswith(f"/download/{file}")
+    assert k3s_remedies.missing(machine).commands[1].endswith(f"/download/{file}")
 
 
 @pytest.mark.parametrize("machine", ["riscv64", "ppc64le", "i686", ""])
 def test_no_machine_gets_a_k3s_that_it_cannot_run(machine: str) -> None:
-    assert remedies.k3s(machine).commands == ()
+    assert k3s_remedies.missing(machine).commands == ()
 
 
 @pytest.mark.parametrize(
