@@ -177,7 +177,7 @@ def pending(seen: Seen) -> tuple[Pending, ...]:
     installed, runs = seen.installed, seen.running_release
     if isinstance(installed, Known) and runs and runs != installed.value:
         cause = f"K3s {runs} runs, and {installed.value} is installed"
-        found += (standing.Pending("restart", cause, "k3s-rootless up"),)
+        found += (standing.Pending("restart", cause, "k3s-rootless up --restart"),)
     elif isinstance(installed, Known) and seen.version and str(seen.version) != installed.value:
         cause = f"the unit was written for K3s {seen.version}, and {installed.value} is installed"
         found += (standing.Pending("up", cause, "k3s-rootless up"),)

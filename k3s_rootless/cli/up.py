@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @wait_for_option
 @click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
 @click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@click.option("--restart", is_flag=True, help="Restart a running K3s without asking if the changes need it.")
 @from_option
 @json_option
 def command(  # noqa: PLR0913 (one for each option)
@@ -38,20 +39,22 @@ def command(  # noqa: PLR0913 (one for each option)
     wait_for: str,
     ignored: tuple[str, ...],
     force: bool,
+    restart: bool,
     given: Path | None,
     as_json: bool,
 ) -> None:
     """Bring K3s up for this user, and wait until it is ready.
 
-    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing.
+    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing. If a
+    running K3s must restart for the changes, which stops all pods, `up` asks first; without a terminal it needs --restart.
     """
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
 
     begun, session = time.monotonic(), Session.of("up" if as_json else None)
     examination = host.begin(session, ignored)  # k3s is asked for its release while the rest is loaded
-    from k3s_rootless.cli import first_start, install
-    from k3s_rootless.service import apply
+    from k3s_rootless.cli import first_start, install, up_plan
+    from k3s_rootless.service import apply, outage
 
     with examination, session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
@@ -63,9 +66,11 @@ def command(  # noqa: PLR0913 (one for each option)
         wanted = install.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
             found, steps = _plan(session, manager, wanted, reach, facts.k3s, force=force)
+            stops = outage.of(steps, found.state, found.text, wanted.version)
             if dry_run:
-                _show_plan(session, steps)
+                up_plan.show(session, steps, stops)
                 return
+            up_plan.require_consent(session, None if restart else stops)
             _mind_lingering(session)
             _perform(session, manager, steps, ignored)
         restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
@@ -200,18 +205,6 @@ def _perform(session: Session, manager: UserManager, steps: Sequence[Step], igno
                 raise host.refusal(failed)
 
 
-def _show_plan(session: Session, steps: Sequence[Step]) -> None:
-    for number, step in enumerate(steps, 1):
-        session.report.answer(f"{number}. {step.describe()}: {step.cause}")
-    if not steps:
-        session.report.answer("nothing to do")
-    session.report.document({"dry_run": True, "steps": _documents(steps), "errors": []})
-
-
-def _documents(steps: Sequence[Step]) -> list[dict[str, str]]:
-    return [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps]
-
-
 def _mind_lingering(session: Session) -> None:
     from k3s_rootless.observation import Known
     from k3s_rootless.service import login
@@ -228,7 +221,7 @@ def _answer(
     reached: Sequence[Reached] | None,
     restart_needed: str | None,
 ) -> None:
-    from k3s_rootless.cli import waiting
+    from k3s_rootless.cli import up_plan, waiting
 
     if reached is None:
         what = "K3s was started" if _starts(steps) else "K3s was already running"
@@ -242,7 +235,7 @@ def _answer(
             "changed": bool(steps),
             "ready": waiting.means_ready(reached) if reached is not None else None,
             "seconds": round(seconds, 3),
-            "steps": _documents(steps),
+            "steps": up_plan.documents(steps),
             "phases": [one.document() for one in reached or ()],
             "restart_needed": restart_needed,
             "errors": [],

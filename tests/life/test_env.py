@@ -247,7 +247,7 @@ def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: To
     assert [7, 7] == [lab_tool("env", *words).returncode for words in (("set", "NO_PROXY=a"), ("unset", "HTTPS_PROXY"))]
     assert edited == lab_tool.machine.user("cat", str(OURS)).stdout
 
-    forced = lab_tool.up("--force")
+    forced = lab_tool.up("--force", "--restart")
     assert 0 == forced.returncode, forced.stderr
     assert 0 == lab_tool("unit", "diff").returncode
     assert ("1300", "1300", False) == tuple(row(lab_tool)[key] for key in ("value", "started_with", "restart_needed"))

@@ -56,7 +56,7 @@ def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> No
     time.sleep(2.1)
     lab_tool.machine.user("touch", str(UNIT)).check_returncode()
 
-    done = lab_tool.up()
+    done = lab_tool.up("--restart")
 
     assert 0 == done.returncode, done.stderr
     assert "restart k3s-rootless.service" in done.stderr

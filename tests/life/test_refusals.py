@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.life.conftest import UNIT, Tool
-from tests.machine import UID, Machine
+from tests.machine import TOOL, UID, Machine
 
 pytestmark = pytest.mark.lab
 FOREIGN = "[Service]\nExecStart=/bin/sleep infinity\n"
@@ -33,14 +35,59 @@ def test_an_edited_unit_is_kept_until_forced_and_then_in_a_copy(lab_tool: Tool) 
     put(lab_tool, edited)
 
     refused = lab_tool.up()
-    forced = lab_tool.up("--force")
+    kept = lab_tool.unit_text()
+    unasked = lab_tool.up("--force")
+    still = lab_tool.unit_text()
+    forced = lab_tool.up("--force", "--restart")
 
     assert 7 == refused.returncode
     assert "edited since" in refused.stderr
+    assert (2, kept) == (unasked.returncode, still)
     assert 0 == forced.returncode, forced.stderr
     assert "RestartSec=2" in (lab_tool.unit_text() or "")
     backup = lab_tool.machine.user("sh", "-c", f"cat {UNIT}.*.bak").stdout
     assert edited == backup
+
+
+ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+def typed(tool: Tool, answer: str, *words: str) -> tuple[int, str]:
+    """Run a command on a terminal, and type an answer; returns the exit code and what the terminal shows."""
+    command = ("python3", "-c", ON_TERMINAL, TOOL, *words)
+    done = tool.machine.user(*command, stdin=f"{answer}\n", env={"TERM": "dumb"})
+    return done.returncode, done.stdout
+
+
+def test_a_running_k3s_is_not_restarted_without_a_yes(lab_tool: Tool) -> None:
+    lab_tool.order(version="v1.33.4+k3s1")
+    lab_tool.up().check_returncode()
+    before = (lab_tool.unit_text(), lab_tool.json("status")["unit"]["invocation"])
+    lab_tool.order(version="v1.32.3+k3s1")
+
+    shown = lab_tool.up("--dry-run")
+    planned = json.loads(lab_tool.up("--dry-run", "--json").stdout)["restart"]
+    refused = lab_tool.up()
+    document = json.loads(lab_tool.up("--json").stdout)
+    no = typed(lab_tool, "n", "up", *lab_tool.ignore)
+    after = (lab_tool.unit_text(), lab_tool.json("status")["unit"]["invocation"])
+    yes = typed(lab_tool, "y", "up", *lab_tool.ignore)
+
+    told = (
+        "K3s must restart for the downgrade from v1.33.4+k3s1 to v1.32.3+k3s1, and all pods stop; "
+        "K3s v1.32.3+k3s1 may not be able to read the datastore of v1.33.4+k3s1"
+    )
+    assert 0 == shown.returncode
+    assert told in shown.stdout
+    assert ("v1.33.4+k3s1", "v1.32.3+k3s1", True) == (planned["from"], planned["to"], planned["downgrade"])
+    assert 2 == refused.returncode
+    assert f"error: cannot apply the changes: {told}" in refused.stderr
+    assert "k3s-rootless up --restart" in refused.stderr
+    assert planned == document["errors"][0].get("restart", document.get("restart"))
+    assert (1, True) == (no[0], "nothing was changed: K3s keeps running" in no[1]), no
+    assert before == after
+    assert 0 == yes[0], yes
+    assert "v1.32.3+k3s1" == lab_tool.json("status")["release"]
 
 
 def test_a_unit_for_another_release_is_upgraded_with_a_word(lab_tool: Tool) -> None:
@@ -48,7 +95,7 @@ def test_a_unit_for_another_release_is_upgraded_with_a_word(lab_tool: Tool) -> N
     lab_tool.up().check_returncode()
     lab_tool.order(version="v1.33.4+k3s1")
 
-    upgraded = lab_tool.up()
+    upgraded = lab_tool.up("--restart")
 
     assert 0 == upgraded.returncode, upgraded.stderr
     assert "it was written for K3s v1.32.3+k3s1, and v1.33.4+k3s1 is installed" in upgraded.stderr
