@@ -86,15 +86,17 @@ def listening(lab: Machine) -> Iterator[Any]:
 
     def listen(port: int, *, who: str = USER, family: str = "AF_INET6") -> None:
         code = (
-            f"import socket, time; s = socket.socket(socket.{family}); s.bind(('', {port})); s.listen(); print(flush=True); "
-            "time.sleep(60)"
+            f"import socket, time; s = socket.socket(socket.{family}); "
+            # Connections of an earlier K3s of this lab may still be in TIME_WAIT.
+            "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
+            f"s.bind(('', {port})); s.listen(); print(flush=True); time.sleep(60)"
         )
         process = lab.popen("/usr/bin/python3", "-c", code) if who == USER else None
         if process is None:
             lab.root("sh", "-c", f'/usr/bin/python3 -c "{code}" >/dev/null 2>&1 & sleep 0.5')
             return
         assert process.stdout
-        process.stdout.readline()
+        assert process.stdout.readline(), "it does not listen"
         running.append(process)
 
     yield listen
