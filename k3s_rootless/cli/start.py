@@ -92,14 +92,8 @@ class Start:
         if self.api is None:
             from k3s_rootless.cluster import access
 
-            found = self.settings
-            self.api = access.peer(
-                found.kubeconfig,
-                found.data,
-                found.https_port,
-                uid=self.uid,
-                started=self.state.started,
-            )
+            found, started = self.settings, self.state.started
+            self.api = access.peer(found.kubeconfig, found.data, found.https_port, uid=self.uid, started=started)
         return self.api
 
     def _sockets(self) -> tuple[Path, ...]:

@@ -14,12 +14,11 @@ from k3s_rootless.preflight import drop_ins
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.judgement import FATAL, Checklist, Judgement, failed, passed, warned
 from k3s_rootless.preflight.records import Unit
+from k3s_rootless.release import needs
+from k3s_rootless.release.needs import Need
 
 check = Checklist()
 _MIB = 2**20
-_DEADLY_MEMORY, _IDLE_MEMORY = 200 * _MIB, 800 * _MIB
-_DEADLY_TASKS, _FEW_TASKS = 24, 2048
-_DEADLY_FILES, _FEW_FILES = 88, 4096
 
 
 @check.seen("unit.memory", "Memory of the unit", FATAL, "unit")
@@ -27,44 +26,39 @@ def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
     """An idle K3s takes 500 to 800 MiB; with MemoryMax=200M it was seen to be killed at each start (v1.36.3)."""
     text = "give K3s 2 GiB of memory"
     remedy = Remedy(Mender.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up"))
-    reason = "an idle K3s takes 500 to 800 MiB"
-    return _judged(seen, "MemoryMax", (_DEADLY_MEMORY, _IDLE_MEMORY), reason, remedy, _mebibytes)
+    return _judged(seen, "MemoryMax", needs.MEMORY, remedy, _mebibytes)
 
 
 @check.seen("unit.tasks", "Tasks of the unit", FATAL, "unit")
 def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
     """With TasksMax=24 K3s was seen to die of `fork/exec …: resource temporarily unavailable` (v1.36.3)."""
     remedy = _without_limit("TasksMax")
-    reason = "each thread counts as a task: K3s, containerd, and each container with its shim have some"
-    return _judged(seen, "TasksMax", (_DEADLY_TASKS, _FEW_TASKS), reason, remedy, str)
+    return _judged(seen, "TasksMax", needs.TASKS, remedy, str)
 
 
 @check.seen("unit.files", "Open files of the unit", FATAL, "unit")
 def unit_files(_: Facts, seen: Known[Unit]) -> Judgement:
     """The server alone holds 88 files open (v1.36.3); with LimitNOFILE=64 K3s was seen to die."""
     remedy = _without_limit("LimitNOFILE")
-    reason = "K3s and containers fail with `too many open files`"
-    return _judged(seen, "LimitNOFILE", (_DEADLY_FILES, _FEW_FILES), reason, remedy, str)
+    return _judged(seen, "LimitNOFILE", needs.FILES, remedy, str)
 
 
 def _judged(
     seen: Known[Unit],
     name: str,
-    bounds: tuple[int, int],
-    reason: str,
+    need: Need,
     remedy: Remedy,
     shown: Callable[[int], str],
 ) -> Judgement:
-    """Judge a limit by the largest value that K3s was seen to die of, and the least that is enough to begin with."""
+    """Judge a limit by what K3s needs."""
     limit = seen.value.limits.get(name)
     if limit is None:
         return passed("no limit", seen.source)
-    deadly, enough = bounds
     observed = f"{name} is {shown(limit)}"
-    if limit <= deadly:
-        return failed(observed, f"K3s dies of it: {reason}", remedy, seen.source)
-    if limit < enough:
-        return warned(observed, f"it may be too low: {reason}", remedy, seen.source)
+    if limit <= need.deadly:
+        return failed(observed, f"K3s dies of it: {need.reason}", remedy, seen.source)
+    if limit < need.enough:
+        return warned(observed, f"it may be too low: {need.reason}", remedy, seen.source)
     return passed(shown(limit), seen.source)
 
 

@@ -374,7 +374,7 @@ def test_a_line_in_the_record_that_no_script_writes_is_refused(tree: ScratchRoot
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_the_text_has_the_same_bytes_as_json_under_every_encoding(encoding: str) -> None:
     script_text = text_of(*remedies.apparmor("/home/é\\n$x/k3s").measures, user="bjørn")
-    code = "import sys\nfrom k3s_rootless.cli.report import Report\nReport().answer(sys.stdin.buffer.read())\n"
+    code = "import sys\nfrom k3s_rootless.cli.report import Report\nReport().verbatim(sys.stdin.buffer.read())\n"
 
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -106,7 +106,7 @@ def of_nobody(path: Path) -> str:
 
 @pytest.mark.skipif(UID != 0, reason="needs files of another user")
 def test_what_belongs_to_another_user_cannot_be_written(tmp_path: Path) -> None:
-    for one in (tmp_path, *tmp_path.parents[:2]):
+    for one in (tmp_path, *tmp_path.parents[:-2]):
         one.chmod(0o755)
     foreign = tmp_path / ".kube"
     foreign.mkdir(mode=0o755)
