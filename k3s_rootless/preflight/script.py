@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import ascii_letters
 
 from k3s_rootless import measure, templates
 from k3s_rootless.finding import Finding, Mender, Remedy
@@ -164,9 +165,9 @@ def _lines(each: Measure, host: Host) -> list[str]:
 
 def _file(each: measure.File) -> list[str]:
     text = [require_printable(line) for line in each.text.rstrip("\n").split("\n")]
-    end = "END"
-    while end in text:
-        end += "_"
+    # dash of Debian 12 loses a byte of a line that begins like the end marker and goes on with a character beyond ASCII.
+    begins = {line[:1] for line in text}
+    end = next(word for word in ("END", *(f"{letter}_END" for letter in ascii_letters)) if word[0] not in begins)
     path = quote(each.path)
     written = [f"put {path} <<'{end}'", *text, end]
     match each.then:
