@@ -20,6 +20,7 @@ settings.load_profile("any machine")
 _MACHINES = ("older_vm", "vm", "lab")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests run one after the other on one worker (`pytest -n`), and which groups start first.
 
