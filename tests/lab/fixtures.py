@@ -78,7 +78,7 @@ def fresh(machine: Machine) -> None:
     machine.root("rm", "-rf", "--", *map(str, _LEFT_BY_TESTS)).check_returncode()
     machine.root("loginctl", "enable-linger", USER).check_returncode()
     names = [line.partition("=")[0] for line in machine.user("systemctl", "--user", "show-environment").stdout.split()]
-    if ours := [name for name in names if name.startswith("K3S_")]:
+    if ours := [name for name in names if name.startswith(("K3S_", "_K3S_"))]:
         machine.user("systemctl", "--user", "unset-environment", *ours).check_returncode()
     machine.user("systemctl", "--user", "daemon-reload").check_returncode()
     machine.user("systemctl", "--user", "reset-failed").check_returncode()
