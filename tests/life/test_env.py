@@ -21,7 +21,7 @@ OURS = DROP_INS / "50-k3s-rootless-environment.conf"
 SEEN = RUNTIME_DIR / "seen"
 RELEASE = "# K3s for this user, without root. Written by k3s-rootless for K3s v1.33.4+k3s1; for a test.\n"
 PRINTER = f"{RELEASE}[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /proc/self/environ > {SEEN}'\n"
-SLEEPER = f"{RELEASE}[Service]\nExecStart=/usr/bin/sleep infinity\n"
+SLEEPER = f"{RELEASE}[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\n"
 # These take any value: what K3s cannot read it only ignores.
 NAMES = sorted(name for name in VARIABLES if name not in {"K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_COPYUPDIRS", "K3S_ROOTLESS_MTU"})
 VALUES = 2250
