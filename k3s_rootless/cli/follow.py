@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd import UserManager
 
 
-SETTLE_SECONDS = 2.0
-"""How long a question waits for the journal of a start that ended."""
-_PATIENCE_SECONDS = 15.0
-"""How long `up` waits for it: on a machine under load journald is seconds behind."""
+SETTLE_SECONDS = 15.0
+"""How long the journal of a start that ended is waited for: on a machine under load journald is seconds behind."""
 _AFTER_THE_END = 0.5
 _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
 _RECENTLY = 3600.0
@@ -39,7 +37,7 @@ def death(session: Session, state: UnitState, invocation: str, when: str) -> Roo
     from k3s_rootless.journal import verdict
 
     try:
-        told = _settled(session, state, invocation, _PATIENCE_SECONDS)
+        told = _settled(session, state, invocation)
     except RootlessError as error:
         from k3s_rootless.journal.facts import Story
 
@@ -95,17 +93,17 @@ def named(what: str, cause: Cause) -> RootlessError:
     return RootlessError(f"{what}: {cause.title}{check}{shown}", hint=hint, details=details)
 
 
-def _settled(session: Session, state: UnitState, invocation: str, seconds: float = SETTLE_SECONDS) -> Story:
+def _settled(session: Session, state: UnitState, invocation: str) -> Story:
     """Look for the cause in the journal of a start that ended just now, which may take in its last lines after its end.
 
     What K3s says and what systemd says of it come to journald by different ways. So a fatal line ends the look, and systemd's
-    own word on the end a little later; it never takes more than `seconds`, in turns that a change of the journal ends.
+    own word on the end a little later; it never takes more than SETTLE_SECONDS, in turns that a change of the journal ends.
     Raises RootlessError where the journal cannot be read.
     """
     from k3s_rootless.journal import reader
     from k3s_rootless.notification import Directories
 
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SETTLE_SECONDS
     pause = _FIRST_PAUSE
     with Directories() as journal:
         while True:
