@@ -81,7 +81,7 @@ def look(session: Session, manager: UserManager, state: UnitState | None = None)
         texts = install.drop_ins(directory, state)
         state = replace(state, environment=_merged(texts))
     sources = unit_environment.sources(manager.environment, state, texts, _generated(session, manager.environment))
-    running = process.started_with(state.main_pid) if state.running else Unknown("K3s does not run")
+    running = process.started_with(state.main_pid, state.invocation) if state.running else Unknown("K3s does not run")
     return Seen(state, directory, sources, running, status.unit_version(state.fragment))
 
 
@@ -96,7 +96,7 @@ def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str,
 
     `manager` is what the user manager hands to each unit. Not known where nobody can tell what K3s was started with.
     """
-    running = process.started_with(state.main_pid)
+    running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
         return running
     return Known(_differing(unit_environment.sources(manager, state), running.value), running.source)

@@ -74,7 +74,7 @@ def of_running(session: Session, state: UnitState) -> Settings:
     """
     from k3s_rootless.service import process
 
-    found = process.started_with(state.main_pid)
+    found = process.started_with(state.main_pid, state.invocation)
     if isinstance(found, Unknown):
         settings = of_next_start(session, state)
     else:

@@ -162,7 +162,7 @@ class Look:
             from k3s_rootless.cli import environment
 
             return environment.pending(manager, state)
-        running = process.started_with(state.main_pid)
+        running = process.started_with(state.main_pid, state.invocation)
         if isinstance(running, Unknown):
             return running
         return Known(pending.differing(manager, state, running.value), running.source)

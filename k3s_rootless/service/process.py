@@ -15,8 +15,11 @@ _START_TIME = 19
 """Which field after the program's name says when a process began, in ticks since boot (proc_pid_stat(5))."""
 
 
-def started_with(pid: int, proc: Path = Path("/proc")) -> Observed[Mapping[str, str]]:
+def started_with(pid: int, invocation: str = "", proc: Path = Path("/proc")) -> Observed[Mapping[str, str]]:
     """Give the environment that a process was started with.
+
+    `invocation` is that of the unit. systemd reports a unit of Type=simple as running before the process executes
+    the program: until then the environment is that of the user manager, whose invocation is another one.
 
     K3s writes its title over its own environment. Then slirp4netns bears witness, if it is its child: rootlesskit, inside of
     K3s, hands the environment on as it is (rootlesskit pkg/network/slirp4netns; Go's os/exec without an Env of its own).
@@ -25,7 +28,8 @@ def started_with(pid: int, proc: Path = Path("/proc")) -> Observed[Mapping[str, 
         return Unknown("it does not run")
     own = _environ(pid, proc)
     if isinstance(own, Known):
-        return own
+        of_unit = not invocation or own.value.get("INVOCATION_ID") == invocation
+        return own if of_unit else Unknown(f"process {pid} has not executed the program of the unit yet")
     for child in _children(pid, proc):
         if _name(child, proc) == "slirp4netns" and isinstance(found := _environ(child, proc), Known):
             return found

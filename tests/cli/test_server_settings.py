@@ -110,6 +110,18 @@ def test_a_running_k3s_has_the_environment_and_the_directory_of_its_process(sess
     assert str(pid) in str(found.value("data-dir").origin)
 
 
+def test_before_k3s_is_executed_its_environment_is_that_of_the_next_start(session: Session, unit: UnitState) -> None:
+    assigned = write(session.paths.home / "k3s.env", "K3S_DATA_DIR=/d\n")
+    with holding(session.paths.home / "lock", {"INVOCATION_ID": "of the user manager"}) as pid:
+        running = replace(unit, active_state="active", sub_state="running", main_pid=pid, invocation="of the unit")
+        running = replace(running, environment_files=((str(assigned), False),))
+        session = replace(session, paths=replace(session.paths, runtime=session.paths.root / "none"))
+
+        found = server_settings.of(session, running)
+
+    assert found.data == Path("/d")
+
+
 def test_a_file_that_changed_after_the_start_is_named(session: Session, unit: UnitState) -> None:
     config = write(session.paths.root / "etc/rancher/k3s/config.yaml", "https-listen-port: 8443\n")
     data = session.paths.home / ".rancher/k3s"

@@ -48,6 +48,16 @@ def test_a_process_shows_what_it_was_started_with() -> None:
     assert found.source == f"/proc/{started.pid}/environ"
 
 
+def test_before_the_program_is_executed_the_environment_is_that_of_the_manager() -> None:
+    with run(sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)") as started:
+        own = process.started_with(started.pid, GIVEN["INVOCATION_ID"])
+        early = process.started_with(started.pid, "0f" * 16)
+        started.kill()
+
+    assert isinstance(own, Known)
+    assert early == Unknown(f"process {started.pid} has not executed the program of the unit yet")
+
+
 def test_one_that_wrote_over_it_is_unknown() -> None:
     with run(sys.executable, "-c", BLANK) as started:
         found = process.started_with(started.pid)
@@ -73,4 +83,4 @@ def test_slirp4netns_bears_witness_in_its_place(tmp_path: Path, name: str, known
 
 def test_what_does_not_run_is_unknown(tmp_path: Path) -> None:
     assert process.started_with(0) == Unknown("it does not run")
-    assert process.started_with(7, tmp_path) == Unknown(f"{tmp_path}/7/environ cannot be read: no such file or directory")
+    assert process.started_with(7, proc=tmp_path) == Unknown(f"{tmp_path}/7/environ cannot be read: no such file or directory")
