@@ -2,7 +2,7 @@
 SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
 
 # More workers than cores: tests on machines wait more than they compute. Groups of tests are those of tests/conftest.py.
-PYTEST = .venv/bin/pytest --numprocesses=4 --dist=loadgroup --no-loadscope-reorder
+PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
 .PHONY: up test setup lint unit lab vm bench clean
 

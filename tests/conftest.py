@@ -24,8 +24,9 @@ _MACHINES = ("older_vm", "vm", "lab")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests run one after the other on one worker (`pytest -n`), and which groups start first.
 
-    A virtual machine is booted once, so all of its tests form one group. Tests on labs form a group a module, since a module
-    shares what it installed; a lab takes a second. Everything else is free. The long groups start first.
+    A virtual machine is booted once, and an emulated one takes both cores, so all tests of virtual machines form one group.
+    Tests on labs form a group a module, since a module shares what it installed; a lab takes a second. Everything else is
+    free. The long groups start first.
     """
     order = {name: number for number, name in enumerate(_MACHINES)}
     for item in items:
@@ -46,4 +47,4 @@ def _machine(item: pytest.Item) -> str:
 
 def _group(item: pytest.Item) -> str:
     machine = _machine(item)
-    return f"{machine} {item.path}" if machine == "lab" else machine
+    return f"lab {item.path}" if machine == "lab" else machine.removeprefix("older_")
