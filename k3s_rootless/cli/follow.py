@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli import last_words
 from k3s_rootless.errors import RootlessError
 
 if TYPE_CHECKING:
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd import UserManager
 
 
-SETTLE_SECONDS = 15.0
-"""How long the journal of a start that ended is waited for: on a machine under load journald is seconds behind."""
+SETTLE_SECONDS = last_words.LATE.total_seconds()
+"""How long the journal of a start that ended is waited for."""
 _AFTER_THE_END = 0.5
 _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
 _RECENTLY = 3600.0
-_MOMENT = timedelta(seconds=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 
 
@@ -108,7 +108,7 @@ def _settled(session: Session, state: UnitState, invocation: str) -> Story:
     with Directories() as journal:
         while True:
             journal.arm(reader.files())
-            told = heard(session, invocation or _died_last(session, state), ready=False)
+            told = last_words.of(session, state, invocation)
             left = deadline - time.monotonic()
             if (told.cause is not None and told.cause.fatal) or left <= 0:
                 return told
@@ -118,29 +118,10 @@ def _settled(session: Session, state: UnitState, invocation: str) -> Story:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _died_last(session: Session, state: UnitState) -> str:
-    """Give the start of the unit that died last; empty where the journal does not tell. Raises RootlessError as it does.
-
-    journald may be behind, and drops lines where too many come (RateLimitBurst= of journald.conf(5), in half a minute, for all
-    that a user runs), systemd's among them. So the start that it has last may be one of long ago, which ended otherwise: a
-    restart is scheduled after the unit came to its end.
-    """
-    from k3s_rootless.journal import reader
-    from k3s_rootless.journal.facts import Query
-
-    if state.dead:
-        return state.invocation
-    # Between two starts, systemd calls the unit inactive for a moment, just after it has said that it restarts it.
-    for restart in reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=1)):
-        if restart.invocation and restart.time and (state.ended is None or restart.time >= state.ended - _MOMENT):
-            return restart.invocation
-    return ""
-
-
 def first_cause(session: Session, invocation: str) -> Cause | None:
     """Look for the cause in the journal of one start; None where it names none, or cannot be read."""
     try:
-        return heard(session, invocation, ready=False).cause
+        return last_words.heard(session, invocation, ready=False).cause
     except RootlessError as error:
         session.report.story(error.message)
         return None
@@ -163,7 +144,7 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool,
     last = state.invocation or next(iter(reader.invocations(session.uid)[-1:]), "")
     if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
         return _settled(session, state, last)
-    told = heard(session, last, ready=ready)
+    told = last_words.heard(session, last, ready=ready, ended=last_words.end(state))
     if told.cause is not None or ready or state.dead or not state.restarts:
         return told
     from k3s_rootless.journal import loops
@@ -185,7 +166,7 @@ def earlier(session: Session, state: UnitState) -> Cause | None:
 
 
 def _before(session: Session, state: UnitState) -> Story:
-    before = heard(session, _died_last(session, state), ready=False)
+    before = last_words.of(session, state)
     if before.cause is None:
         return before
     return replace(before, cause=replace(before.cause, earlier=True))
@@ -217,14 +198,3 @@ def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
         return reader.collect(Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS))
     except RootlessError:
         return ()
-
-
-def heard(session: Session, invocation: str, *, ready: bool) -> Story:
-    """Hear what one start said, the one that is `ready` now or another. Raises RootlessError where it cannot be read."""
-    from k3s_rootless.journal import diagnosis, reader
-    from k3s_rootless.journal.facts import Query, Story
-
-    if not invocation:
-        return Story(None)
-    with reader.read(Query(uid=session.uid, invocation=invocation)) as entries:
-        return diagnosis.story(entries, invocation, ready=ready)

@@ -27,6 +27,7 @@ T = TypeVar("T")
 LOOK_SECONDS = 8.0
 """For what other parts wait for."""
 _SHOW_SECONDS = 5.0
+_CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
 _ENVIRONMENT_FILE = re.compile(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE)
 _REGISTRIES = re.compile(r"--private-registry[= ](?P<path>\S{1,4096})")
 _TOKEN_FILE = re.compile(r"--(?:agent-)?token-file[= ](?P<path>/\S+)")
@@ -101,7 +102,8 @@ class Sources:
         tokens = [Path(path) for path in named if path.startswith("/")]
         words = "\n".join((" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text))
         texts += self._named(_REGISTRIES, words)
-        configurations = [file.path for file in settings.files if not file.missing]
+        # Also a file that K3s does not read because K3S_CONFIG_FILE names another one.
+        configurations = [*self._named(_CONFIG_FILE, words), *(file.path for file in settings.files if not file.missing)]
         kept = known.read(settings.data, settings.kubeconfig, tokens, texts, configurations, self.session.paths.root)
         found.update(learning.from_files(kept))
         return found, kept.problems

@@ -53,7 +53,7 @@ class Running:
             return None
 
     def _named(self, state: UnitState) -> Cause | None:
-        from k3s_rootless.cli import follow
+        from k3s_rootless.cli import last_words
 
-        cause = follow.heard(self._session, state.invocation, ready=False).cause
+        cause = last_words.heard(self._session, state.invocation, ready=False).cause
         return cause if cause is not None and cause.fatal else None

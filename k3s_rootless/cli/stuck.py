@@ -33,12 +33,12 @@ class Stuck:
         self._stopped.set()
 
     def _run(self) -> None:
-        from k3s_rootless.cli import follow
+        from k3s_rootless.cli import last_words
 
         pause = _FIRST_PAUSE
         while not self._stopped.wait(pause):
             try:
-                cause = follow.heard(self._session, self._invocation, ready=False).cause
+                cause = last_words.heard(self._session, self._invocation, ready=False).cause
             except RootlessError:
                 # The time limit of the wait still ends it.
                 return

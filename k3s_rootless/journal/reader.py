@@ -44,7 +44,10 @@ HINT = (
 
 def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
     """Build the command line; it asks for nothing that systemd before 247 does not know. Raises UsageError."""
-    args = [journalctl, "--quiet", "--no-pager", f"--user-unit={unit}", "--output=json", "--all"]
+    of_unit = [f"--user-unit={unit}"]
+    if query.unowned is not None:
+        of_unit = [f"--since=@{query.unowned.since.timestamp():.0f}", f"--until=@{query.unowned.until.timestamp():.0f}"]
+    args = [journalctl, "--quiet", "--no-pager", *of_unit, "--output=json", "--all"]
     args.append(f"--output-fields={','.join(_FIELDS)}")
     if query.lines is not None:
         args.append(f"--lines={query.lines}")
@@ -70,7 +73,10 @@ def _matches(query: Query) -> list[str]:
     if not _INVOCATION.fullmatch(query.invocation):
         raise UsageError(f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits")
     # K3s's own lines carry the first, what the user manager says about the unit the second.
-    return [user, f"_SYSTEMD_INVOCATION_ID={query.invocation}", "+", user, f"USER_INVOCATION_ID={query.invocation}"]
+    own = [user, f"_SYSTEMD_INVOCATION_ID={query.invocation}", "+", user, f"USER_INVOCATION_ID={query.invocation}"]
+    if query.unowned is None:
+        return own
+    return [*own, "+", user, f"SYSLOG_IDENTIFIER={query.unowned.identifier}", "_TRANSPORT=stdout"]
 
 
 class Reading:

@@ -36,7 +36,7 @@ SYSCTLS = (
     "net.ipv4.ip_unprivileged_port_start",
     "net.ipv4.ping_group_range",
 )
-VERSION_SECONDS = 20.0
+VERSION_SECONDS = 10.0
 
 
 def cgroup_mode(root: Path) -> Observed[CgroupMode]:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.errors import CommandFailed, RootlessError, UsageError
 from k3s_rootless.journal import reader
-from k3s_rootless.journal.facts import Entry, Query
+from k3s_rootless.journal.facts import Entry, Query, Unowned
 from tests.patience import PATIENCE
 
 SAMPLE = Path(__file__).parents[1] / "data" / "journal-successful-start.jsonl"
@@ -224,3 +224,16 @@ def test_the_real_journalctl_takes_the_question() -> None:
         pytest.skip("this host has no journalctl")
 
     assert not re.search(r"unrecognized|invalid|Failed to (parse|add)", done.stderr), done.stderr
+
+
+def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
+    """Journald gives a line no unit and no invocation if its process had ended when the line was read."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    unowned = Unowned("k3s", moment, moment + timedelta(seconds=9))
+
+    words = reader.arguments(Query(1500, invocation="a" * 32, unowned=unowned))
+
+    assert not any(word.startswith("--user-unit") for word in words)
+    assert {f"--since=@{moment.timestamp():.0f}", f"--until=@{moment.timestamp() + 9:.0f}"} <= set(words)
+    own = ["_UID=1500", f"_SYSTEMD_INVOCATION_ID={'a' * 32}", "+", "_UID=1500", f"USER_INVOCATION_ID={'a' * 32}"]
+    assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == words[-len(own) - 4 :]

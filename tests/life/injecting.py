@@ -148,7 +148,8 @@ def _started(tool: Tool, words: str = "") -> tuple[str, str]:
 def _said(tool: Tool, words: str, since: str) -> str:
     # As root, and of all that it said since: the unit may be in its next start by now. That rootlesskit's parent misses its
     # child follows from whatever the child said.
-    read = f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name}"
+    # Lines of a process that ended at once have no unit.
+    read = f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name} + SYSLOG_IDENTIFIER=k3s"
     script = f"{read} | grep -F {json.dumps(words)} | grep -vF 'child died: parsing' | head -n 1"
     return tool.machine.root("sh", "-c", script).stdout.strip()
 
