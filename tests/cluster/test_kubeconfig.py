@@ -122,7 +122,8 @@ def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path)
     for _ in range(20):
         kubeconfig.context(found)
 
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    # Not ==: a connection of the test before may just have been closed.
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
     assert [one.name for one in tmp_path.iterdir()] == ["k3s.yaml"]
 
 
