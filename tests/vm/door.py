@@ -19,6 +19,8 @@ RUNS = "/run/driver"
 """Where commands leave their process ids in the machine."""
 
 _KNOCK = 6
+_GOODBYE = 10
+"""Seconds that ssh has to end after SIGTERM."""
 _OPTIONS = {
     "BatchMode": "yes",
     "Ciphers": "aes128-gcm@openssh.com",
@@ -61,7 +63,12 @@ class Door:
         """Log out."""
         if self._holder:
             self._holder.terminate()
-            self._holder.wait()
+            try:
+                self._holder.wait(_GOODBYE)
+            except subprocess.TimeoutExpired:
+                # ssh waits for the commands that still run over the connection; one that hangs would keep it for ever.
+                self._holder.kill()
+                self._holder.wait()
             self._holder = None
         (self.directory / self._socket).unlink(missing_ok=True)
 
