@@ -119,14 +119,14 @@ def shown(tool: Tool, fault: Fault) -> str:
             return f"systemd: {done.stderr.strip()}"
         case Dies(words):
             came, since = _started(tool)
-            said = _said(tool, "level=fatal", since) or _said(tool, "level=error", since)
+            said = _said(tool, since, "level=fatal", "level=error")
             assert came == "died", (fault.id, came, said)
             assert words in said, (fault.id, said)
             return f"dies: {said}"
         case Waits(words):
             came, since = _started(tool, words)
             assert came == "said", (fault.id, came)
-            return f"goes on without: {_said(tool, words, since)}"
+            return f"goes on without: {_said(tool, since, words)}"
         case Lacks(command, means):
             assert _started(tool)[0] == "ready", fault.id
             assert not _inside(tool, command), fault.id
@@ -145,12 +145,14 @@ def _started(tool: Tool, words: str = "") -> tuple[str, str]:
     return (told[1] if len(told) > 1 else "nothing"), told[0]
 
 
-def _said(tool: Tool, words: str, since: str) -> str:
+def _said(tool: Tool, since: str, *words: str) -> str:
     # As root, and of all that it said since: the unit may be in its next start by now. That rootlesskit's parent misses its
     # child follows from whatever the child said.
-    # Lines of a process that ended at once have no unit.
+    # Lines of a process that ended at once have no unit; journald may be behind, and the next start says the same.
     read = f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name} + SYSLOG_IDENTIFIER=k3s"
-    script = f"{read} | grep -F {json.dumps(words)} | grep -vF 'child died: parsing' | head -n 1"
+    found = (f"{read} | grep -F {json.dumps(one)} | grep -vF 'child died: parsing' | head -n 1" for one in words)
+    looks = "; ".join(f'[ -n "$said" ] || said=$({one})' for one in found)
+    script = f'for turn in $(seq 70); do said=; {looks}; [ -z "$said" ] || break; sleep 0.15; done; printf %s "$said"'
     return tool.machine.root("sh", "-c", script).stdout.strip()
 
 
