@@ -147,6 +147,7 @@ def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value:
         ("x\0y", ["HTTPS_PROXY"], "NUL"),
         ("x", ["HTTPSPROXY"], "cannot set `HTTPSPROXY`"),
     ],
+    ids=["empty", "two lines", "two names", "no name", "too long", "NUL", "unknown"],
 )
 def test_what_standard_input_cannot_set_is_refused(tool: Tool, text: str, words: list[str], reason: str) -> None:
     code, _, err = tool.given(text, "set", "--stdin", *words)
