@@ -102,7 +102,7 @@ class Report:
         click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
 
     def reader_left(self) -> bool:
-        """Return whether nobody reads the answer any more."""
+        """Return whether the reader of the answer has left."""
         return output.is_unread()
 
     def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
