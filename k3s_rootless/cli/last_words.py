@@ -36,14 +36,16 @@ def heard(session: Session, invocation: str, *, ready: bool, ended: datetime | N
     """Return the story of one start, the one that is `ready` now or another; `ended` is when it ended, if it did.
 
     A line of a process that ends at once may have no invocation: see `Query.unowned`. Such lines of K3s from the last
-    moments before the end are read as well if the start's own lines hold no fatal one. Raises RootlessError.
+    moments before the end are read as well if the start's own lines hold no fatal one: not from before the first of those,
+    since they would be the last words of the start before. Raises RootlessError.
     """
     if not invocation:
         return Story(None)
     told = _story(Query(uid=session.uid, invocation=invocation), ready=ready)
     if ended is None or (told.cause is not None and told.cause.fatal):
         return told
-    unowned = Unowned(_IDENTIFIER, ended - _BEFORE_THE_END, ended + LATE)
+    moment = ended - _BEFORE_THE_END
+    unowned = Unowned(_IDENTIFIER, max(moment, told.began or moment), ended + LATE)
     more = _story(Query(uid=session.uid, invocation=invocation, unowned=unowned), ready=ready)
     return more if more.cause is not None else told
 

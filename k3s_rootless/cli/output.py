@@ -58,10 +58,13 @@ def end(code: object) -> None:
     """End the process with an exit code if a thread still runs; else return, so that Python ends as usual.
 
     A daemon thread that runs while Python takes itself apart can crash it: of 40 interrupts of `bundle` under Python 3.11
-    one to four ended with SIGSEGV.
+    one to four ended with SIGSEGV. Such a thread may be about to start a program, which would outlive this process.
     """
     if threading.active_count() == 1 or not isinstance(code, int):
         return
+    from k3s_rootless import command
+
+    command.end_all(for_good=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from k3s_rootless.journal import recognition
 from k3s_rootless.journal.catalogue import Weight
@@ -47,6 +47,7 @@ class Listener:
         self._out_of_memory: Cause | None = None
         self._killed: Entry | None = None
         self._lines = 0
+        self._began: datetime | None = None
         self._ended = False
 
     @property
@@ -65,6 +66,7 @@ class Listener:
             self._hear_frames(entry.message)
             return
         self._lines += 1
+        self._began = self._began or entry.time
         written = recognition.plain(first[: recognition.LONGEST_SEARCHED])
         if "Bound parent port" in written:
             self._bound(written)
@@ -95,7 +97,8 @@ class Listener:
             others = tuple(rest)
         if cause is not None and self._frames is not None:
             cause = replace(cause, frames=tuple(self._frames.found))
-        return Story(cause, others, tuple(self._notes.values()), self._invocation, self._lines, self._ended)
+        notes = tuple(self._notes.values())
+        return Story(cause, others, notes, self._invocation, self._lines, self._began, self._ended)
 
     def _remember(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":

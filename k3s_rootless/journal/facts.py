@@ -93,9 +93,9 @@ class Story:
     """What the lines of one start tell.
 
     `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
-    order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one.
-    `ended` tells that systemd said how the start ended. `recovered` tells whether the API server of the start after this one
-    came up, None where the lines hold no later start.
+    order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one, and
+    `began` when the first of them came (UTC). `ended` tells that systemd said how the start ended. `recovered` tells whether
+    the API server of the start after this one came up, None where the lines hold no later start.
     """
 
     cause: Cause | None
@@ -103,6 +103,7 @@ class Story:
     notes: tuple[Cause, ...] = ()
     invocation: str | None = None
     lines: int = 0
+    began: datetime | None = None
     ended: bool = False
     recovered: bool | None = None
 

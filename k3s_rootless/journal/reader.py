@@ -46,7 +46,7 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     """Build the command line; it asks for nothing that systemd before 247 does not know. Raises UsageError."""
     of_unit = [f"--user-unit={unit}"]
     if query.unowned is not None:
-        of_unit = [f"--since=@{query.unowned.since.timestamp():.0f}", f"--until=@{query.unowned.until.timestamp():.0f}"]
+        of_unit = [f"--since=@{query.unowned.since.timestamp():.6f}", f"--until=@{query.unowned.until.timestamp():.6f}"]
     args = [journalctl, "--quiet", "--no-pager", *of_unit, "--output=json", "--all"]
     args.append(f"--output-fields={','.join(_FIELDS)}")
     if query.lines is not None:

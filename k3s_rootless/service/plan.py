@@ -161,7 +161,7 @@ def backup(path: Path, text: str) -> Path:
 
 def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | None:
     if found.text is None:
-        return WriteUnit(desired.path, desired.text, "it is not installed")
+        return WriteUnit(desired.path, desired.text, "the unit file does not exist")
     if found.text == desired.text:
         return None
     whose = author(found.text)

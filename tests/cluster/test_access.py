@@ -13,8 +13,6 @@ from k3s_rootless.cluster import access
 from k3s_rootless.errors import RootlessError
 from tests.cluster.conftest import Cluster
 
-NOW = datetime.now(UTC)
-
 
 def own_credentials(cluster: Cluster, data: Path) -> Path:
     """Write what K3s keeps in its data directory for its own use."""
@@ -35,7 +33,7 @@ def test_a_kubeconfig_of_this_start_counts(cluster: Cluster, tmp_path: Path) -> 
     own_credentials(cluster, tmp_path)
     path = cluster.write(tmp_path / "k3s.yaml")
 
-    assert 6443 == port_of(path, tmp_path, NOW - timedelta(seconds=30))
+    assert 6443 == port_of(path, tmp_path, datetime.now(UTC) - timedelta(minutes=5))
     assert 6443 == port_of(path, tmp_path, None)
 
 
@@ -45,8 +43,8 @@ def test_else_k3s_own_credentials_count_with_the_port_of_the_api_server(cluster:
     damaged = tmp_path / "damaged.yaml"
     damaged.write_text("apiVersion: v1")
 
-    assert 7443 == port_of(old, tmp_path, NOW + timedelta(minutes=5))
-    assert 7443 == port_of(tmp_path / "moved.yaml", tmp_path, NOW)
+    assert 7443 == port_of(old, tmp_path, datetime.now(UTC) + timedelta(minutes=5))
+    assert 7443 == port_of(tmp_path / "moved.yaml", tmp_path, datetime.now(UTC))
     assert 7443 == port_of(damaged, tmp_path, None)
     found = access.credentials(tmp_path, 7443, uid=os.getuid())
     assert "127.0.0.1" == found.host

@@ -234,6 +234,6 @@ def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
     words = reader.arguments(Query(1500, invocation="a" * 32, unowned=unowned))
 
     assert not any(word.startswith("--user-unit") for word in words)
-    assert {f"--since=@{moment.timestamp():.0f}", f"--until=@{moment.timestamp() + 9:.0f}"} <= set(words)
+    assert {f"--since=@{moment.timestamp():.6f}", f"--until=@{moment.timestamp() + 9:.6f}"} <= set(words)
     own = ["_UID=1500", f"_SYSTEMD_INVOCATION_ID={'a' * 32}", "+", "_UID=1500", f"USER_INVOCATION_ID={'a' * 32}"]
     assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == words[-len(own) - 4 :]

@@ -108,7 +108,7 @@ _NO_DROP_INS = f"{_ALL}; rm -r {DROP_INS}; systemctl --user daemon-reload"
 _ONE_DROP_IN = f"{_ALL}; rm -r {DROP_INS}; mkdir {DROP_INS}; cp -p /tmp/saved/{DROP_INS.name}/{ENVIRONMENT.name} {DROP_INS}; "
 _ONE_DROP_IN += "systemctl --user daemon-reload"
 CASES = {
-    "up": Case(("up", "--no-wait", "--ignore", "cgroup.delegation"), _ABSENT, _is_up),
+    "up": Case(("up", "--no-wait", "--restart", "--ignore", "cgroup.delegation"), _ABSENT, _is_up),
     "install": Case(("install",), _ABSENT, _is_installed),
     "config set": Case(("config", "set", "CPUWeight", "50"), _ALL, _is_set),
     "config unset": Case(("config", "unset", "CPUWeight", "MemoryMax"), _ALL, _is_unset),

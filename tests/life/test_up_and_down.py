@@ -85,7 +85,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(tool: Tool) -> None:
 
     assert 0 == dry.returncode, dry.stderr
     assert [
-        f"1. write {UNIT}: it is not installed",
+        f"1. write {UNIT}: the unit file does not exist",
         "2. reload the user manager: the unit file changed",
         "3. enable k3s-rootless.service: it does not start with the user manager",
         "4. start k3s-rootless.service: it is not running",

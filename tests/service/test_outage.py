@@ -49,7 +49,10 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
     ("steps", "state"),
     [
         ((), RUNS),
-        ((WriteUnit(Path("/u"), "", "it is not installed"), Enable(UNIT, ""), Start(UNIT, "")), UnitState(UNIT, "", "", "")),
+        (
+            (WriteUnit(Path("/u"), "", "the unit file does not exist"), Enable(UNIT, ""), Start(UNIT, "")),
+            UnitState(UNIT, "", "", ""),
+        ),
         ((ResetFailed(UNIT, ""), Restart(UNIT, "")), WAITS),
         ((ResetFailed(UNIT, ""), Stop(UNIT, ""), ClearState((Path("/s"),), ""), Start(UNIT, "")), WAITS),
     ],

@@ -51,7 +51,7 @@ def told(asked: Sequence[steps.Step]) -> str:
 STATE = Path("/home/alice/.rancher/k3s/rootless")
 CLEAR = f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there any more"
 STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
-WRITE_NEW = f"write {PATH}: it is not installed"
+WRITE_NEW = f"write {PATH}: the unit file does not exist"
 RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
 RELOAD_CHANGED = "reload the user manager: the unit file changed"
 RELOAD_SEEN = "reload the user manager: the unit or a drop-in changed after systemd read it"
