@@ -1,6 +1,8 @@
-"""`python -m benchmarks`: time whole commands against floors, in turn, so that a noisy machine disturbs both alike.
+"""`python -m benchmarks`: time whole commands against floors, in turn, so that a noisy machine
+disturbs both alike.
 
-Prints a table and exits with 0 whatever it shows: a ratio is to be read by a person, and tests assert none.
+Prints a table and exits with 0 whatever it shows: a ratio is to be read by a person, and tests
+assert none.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ CLICK_AND_BUS = ("-c", "import click, dbus_next.aio")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A command, the floor it is measured against, and the bound that docs/explanation/performance.md names for their ratio."""
+    """A command, the floor it is measured against, and the bound that
+    docs/explanation/performance.md names for their ratio.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -33,47 +37,98 @@ COMPARISONS = (
     Comparison("--version", ("-m", "k3s_rootless", "--version"), CLICK, 1.25),
     Comparison("--help", ("-m", "k3s_rootless", "--help"), CLICK, 1.25),
     Comparison("completion", ("-m", "k3s_rootless"), CLICK, 1.25),
-    Comparison("http.client beside dbus-next", ("-c", "import click, dbus_next.aio, http.client"), CLICK_AND_BUS, None),
-    Comparison("rich beside dbus-next", ("-c", "import click, dbus_next.aio, rich.table"), CLICK_AND_BUS, None),
-    Comparison("pyroute2 beside dbus-next", ("-c", "import click, dbus_next.aio, pyroute2"), CLICK_AND_BUS, None),
+    Comparison(
+        "http.client beside dbus-next",
+        ("-c", "import click, dbus_next.aio, http.client"),
+        CLICK_AND_BUS,
+        None,
+    ),
+    Comparison(
+        "rich beside dbus-next",
+        ("-c", "import click, dbus_next.aio, rich.table"),
+        CLICK_AND_BUS,
+        None,
+    ),
+    Comparison(
+        "pyroute2 beside dbus-next",
+        ("-c", "import click, dbus_next.aio, pyroute2"),
+        CLICK_AND_BUS,
+        None,
+    ),
 )
 MACHINE_COMPARISONS = (
     Comparison("status (K3s ready)", ("-m", "k3s_rootless", "status"), CLICK_AND_BUS, 1.6),
     Comparison("env list", ("-m", "k3s_rootless", "env", "list"), CLICK_AND_BUS, 1.6),
     Comparison("check", ("-m", "k3s_rootless", "check"), CLICK_AND_BUS, 3),
     Comparison("ports", ("-m", "k3s_rootless", "ports"), CLICK_AND_BUS, 3.5),
-    Comparison("up (nothing to do)", ("-m", "k3s_rootless", "up", "--ignore", "cgroup.delegation"), CLICK_AND_BUS, 3),
+    Comparison(
+        "up (nothing to do)",
+        ("-m", "k3s_rootless", "up", "--ignore", "cgroup.delegation"),
+        CLICK_AND_BUS,
+        3,
+    ),
 )
 
 
 def main() -> None:
     """Measure what was asked for, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each pair runs (default: %(default)s)")
-    parser.add_argument("--running", action="store_true", help="also the commands that need a running K3s of this user")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="how often each pair runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--running",
+        action="store_true",
+        help="also the commands that need a running K3s of this user",
+    )
     parser.add_argument("--json", action="store_true", help="print the raw medians, in seconds")
     options = parser.parse_args()
     comparisons = COMPARISONS + (MACHINE_COMPARISONS if options.running else ())
     results = [(one, *measure(one, options.rounds)) for one in comparisons]
     if options.json:
-        print(json.dumps([{"name": one.name, "seconds": ours, "floor": floor} for one, ours, floor in results], indent=2))
+        print(
+            json.dumps(
+                [
+                    {"name": one.name, "seconds": ours, "floor": floor}
+                    for one, ours, floor in results
+                ],
+                indent=2,
+            )
+        )
         return
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.rounds} pairs\n")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.rounds}"
+        " pairs\n"
+    )
     print(f"{'command':<30} {'ms':>7} {'floor ms':>9} {'ratio':>6} {'bound':>6}")
     for one, ours, floor in results:
-        print(f"{one.name:<30} {ours * 1e3:7.1f} {floor * 1e3:9.1f} {ours / floor:6.2f} {one.bound or '':>6}")
+        print(
+            f"{one.name:<30} {ours * 1e3:7.1f} {floor * 1e3:9.1f} {ours / floor:6.2f}"
+            f" {one.bound or '':>6}"
+        )
 
 
 def measure(one: Comparison, rounds: int) -> tuple[float, float]:
     """Give the medians of command and floor, in seconds, after one round that does not count."""
-    pairs = [(seconds(one.command, completing=one.name == "completion"), seconds(one.floor)) for _ in range(rounds + 1)][1:]
-    return statistics.median(ours for ours, _ in pairs), statistics.median(floor for _, floor in pairs)
+    pairs = [
+        (seconds(one.command, completing=one.name == "completion"), seconds(one.floor))
+        for _ in range(rounds + 1)
+    ][1:]
+    return statistics.median(ours for ours, _ in pairs), statistics.median(
+        floor for _, floor in pairs
+    )
 
 
 def seconds(arguments: tuple[str, ...], *, completing: bool = False) -> float:
     """Time one run of Python as a whole process."""
     words = (
-        {"_K3S_ROOTLESS_COMPLETE": "bash_complete", "COMP_WORDS": "k3s-rootless st", "COMP_CWORD": "1"} if completing else {}
+        {
+            "_K3S_ROOTLESS_COMPLETE": "bash_complete",
+            "COMP_WORDS": "k3s-rootless st",
+            "COMP_CWORD": "1",
+        }
+        if completing
+        else {}
     )
     begun = time.perf_counter()
     subprocess.run(

@@ -1,8 +1,10 @@
-"""`python -m benchmarks.cycles`: many starts and stops in a row, with `status --watch` beside them all along.
+"""`python -m benchmarks.cycles`: many starts and stops in a row, with `status --watch` beside them
+all along.
 
-Boots a lab (root needed). Three watches look on: as lines in a pipe, as documents, and on a terminal. Of each, resident
-memory, file descriptors and threads are taken every ten turns, while K3s is ready; and what processes and files the turns left
-behind is compared with before. Asserts nothing.
+Boots a lab (root needed). Three watches look on: as lines in a pipe, as documents, and on a
+terminal. Of each, resident memory, file descriptors and threads are taken every ten turns, while
+K3s is ready; and what processes and files the turns left behind is compared with before. Asserts
+nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +34,14 @@ WATCH = "k3s-rootless status --watch"
 WATCHES = {
     "lines": ("k3s-rootless", "status", "--watch"),
     "documents": ("k3s-rootless", "status", "--watch", "--json"),
-    "terminal": ("script", "--quiet", "--return", "--command", f"env TERM=xterm {WATCH}", "/dev/null"),
+    "terminal": (
+        "script",
+        "--quiet",
+        "--return",
+        "--command",
+        f"env TERM=xterm {WATCH}",
+        "/dev/null",
+    ),
 }
 EVERY = 10
 _LOOK = "ps -o comm= -u 1500 | sort; ls -A /tmp /run/user/1500 /home/alice/.rancher/k3s"
@@ -80,7 +89,9 @@ def main() -> None:
     from tests.machine import HOME
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cycles", description=__doc__)
-    parser.add_argument("--cycles", type=int, default=200, help="starts and stops in a row (default: %(default)s)")
+    parser.add_argument(
+        "--cycles", type=int, default=200, help="starts and stops in a row (default: %(default)s)"
+    )
     cycles = parser.parse_args().cycles
     with Lab.up("cycles") as lab:
         lab.user("tee", str(HOME / ".k3s-standin.json"), stdin=json.dumps(QUICK)).check_returncode()
@@ -94,20 +105,28 @@ def main() -> None:
     left = sorted(set(last) - set(first)) or "nothing"
     print(f"{cycles} starts and stops in {time.monotonic() - begun:.0f} s: new is {left}")
     for name, one in watchers.items():
-        print(f"{name:<10} told ready {one.ready} and not running {one.stopped} times; {_sizes(one)}")
+        print(
+            f"{name:<10} told ready {one.ready} and not running {one.stopped} times; {_sizes(one)}"
+        )
 
 
 def _turn(lab: Machine, cycles: int, watchers: dict[str, Watcher]) -> None:
     for number in range(1, cycles + 1):
         up(lab)
-        # Each look of a watch is a second apart, or at a signal: nobody is kept from seeing it ready.
+        # Each look of a watch is a second apart, or at a signal: nobody is kept from seeing it
+        # ready.
         time.sleep(1.2)
         if number % EVERY == 0:
-            for name, found in json.loads(lab.root("/usr/bin/python3", "-c", _SIZES).stdout).items():
+            for name, found in json.loads(
+                lab.root("/usr/bin/python3", "-c", _SIZES).stdout
+            ).items():
                 watchers[name].sizes.append(tuple(found))
         down = lab.user("k3s-rootless", "down")
         if down.returncode:
-            sys.exit(f"turn {number}: {down.stderr}{lab.user('systemctl', '--user', 'status', '--full', UNIT).stdout}")
+            sys.exit(
+                f"turn {number}:"
+                f" {down.stderr}{lab.user('systemctl', '--user', 'status', '--full', UNIT).stdout}"
+            )
         lab.user("systemctl", "--user", "reset-failed", UNIT)
         time.sleep(0.3)
 
@@ -135,7 +154,9 @@ def _word(line: str) -> str:
     for label in ("K3s: ", "K3s          "):
         _, found, rest = line.partition(label)
         if found:
-            return next((word for word in ("ready", "not running") if rest.startswith(word)), "other")
+            return next(
+                (word for word in ("ready", "not running") if rest.startswith(word)), "other"
+            )
     return ""
 
 

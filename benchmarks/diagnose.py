@@ -1,6 +1,8 @@
-"""`python -m benchmarks.diagnose`: `diagnose` on a start of 20,000 lines, against journalctl alone for the same lines.
+"""`python -m benchmarks.diagnose`: `diagnose` on a start of 20,000 lines, against journalctl alone
+for the same lines.
 
-Boots a lab (root needed), writes the lines to its journal as K3s's unit, and times both in turn. Asserts nothing.
+Boots a lab (root needed), writes the lines to its journal as K3s's unit, and times both in turn.
+Asserts nothing.
 """
 
 from __future__ import annotations
@@ -36,21 +38,33 @@ def main() -> None:
     with Lab.up() as lab:
         script = _WRITER.format(lines=LINES)
         lab.user("tee", "/tmp/writer.py", stdin=script)  # noqa: S108 (the lab's own)
-        run = ("systemd-run", "--user", "--quiet", "--wait", f"--unit={UNIT}", "python3", "/tmp/writer.py")  # noqa: S108
+        run = (
+            "systemd-run",
+            "--user",
+            "--quiet",
+            "--wait",
+            f"--unit={UNIT}",
+            "python3",
+            "/tmp/writer.py",  # noqa: S108
+        )
         lab.user(*run)
         # What was said last is through once journald says so.
         lab.root("journalctl", "--sync")
         floor = ("journalctl", "--quiet", "--no-pager", f"--user-unit={UNIT}", "--output=json")
         ours = (TOOL, "diagnose", "--since=-1h")
         pairs = [
-            [lab.user("python3", "-c", _TIMED, *words).stdout.split() for words in (ours, floor)] for _ in range(ROUNDS + 1)
+            [lab.user("python3", "-c", _TIMED, *words).stdout.split() for words in (ours, floor)]
+            for _ in range(ROUNDS + 1)
         ]
         print(lab.user(*ours).stdout[:300])
     seconds = [statistics.median(float(pair[which][0]) for pair in pairs[1:]) for which in (0, 1)]
     memory = max(int(pair[0][1]) for pair in pairs) / 1024
     print(f"{LINES} lines, median of {ROUNDS} pairs")
     print(f"diagnose        {seconds[0] * 1e3:7.0f} ms, {memory:.0f} MiB at most")
-    print(f"journalctl alone{seconds[1] * 1e3:7.0f} ms, ratio {seconds[0] / seconds[1]:.2f} (bound: 2, 80 MiB)")
+    print(
+        f"journalctl alone{seconds[1] * 1e3:7.0f} ms, ratio {seconds[0] / seconds[1]:.2f} (bound:"
+        " 2, 80 MiB)"
+    )
 
 
 if __name__ == "__main__":

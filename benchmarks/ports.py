@@ -1,9 +1,11 @@
-"""`python -m benchmarks.ports`: what `ports` costs beside 100 Services, in a lab with real rootlesskit (needs root).
+"""`python -m benchmarks.ports`: what `ports` costs beside 100 Services, in a lab with real
+rootlesskit (needs root).
 
-Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means: the Services by kubectl, or by
-curl with the kubeconfig's certificates, and the forwards by rootlessctl, which gives both lists and joins nothing. kubectl is
-the one that is installed (Debian: kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` a real
-K3s, whose own kubectl is measured as well.
+Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means:
+the Services by kubectl, or by curl with the kubeconfig's certificates, and the forwards by
+rootlessctl, which gives both lists and joins nothing. kubectl is the one that is installed (Debian:
+kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` a real K3s, whose
+own kubectl is measured as well.
 """
 
 from __future__ import annotations
@@ -60,8 +62,14 @@ print(json.dumps({name: statistics.median(taken) for name, taken in times.items(
 def main() -> None:
     """Measure, and print the table; a ratio is to be read by a person, and tests assert none."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ports", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)")
-    parser.add_argument("--kubectl", type=Path, help="a kubectl to measure with (default: the one that is installed)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--kubectl",
+        type=Path,
+        help="a kubectl to measure with (default: the one that is installed)",
+    )
     parser.add_argument("--k3s", type=Path, help="a real K3s, to measure its kubectl")
     options = parser.parse_args()
     with Lab.up("bench-ports") as lab:
@@ -107,7 +115,9 @@ def show(medians: dict[str, float], rounds: int) -> None:
         if name in medians:
             print(f"{text:<64} {medians[name] * 1e3:7.1f} {medians[name] / medians['floor']:13.2f}")
         else:
-            print(f"{text:<64} unknown: it is not installed, and neither --kubectl nor --k3s names it")
+            print(
+                f"{text:<64} unknown: it is not installed, and neither --kubectl nor --k3s names it"
+            )
 
 
 if __name__ == "__main__":

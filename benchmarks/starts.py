@@ -1,7 +1,7 @@
 """`python -m benchmarks.starts`: how soon `up` tells of readiness, and what it adds to a start.
 
-Boots a lab (root needed). The floor is `systemctl --user start` and a loop of Python that asks, without a pause, for the node
-until it is ready. Asserts nothing.
+Boots a lab (root needed). The floor is `systemctl --user start` and a loop of Python that asks,
+without a pause, for the node until it is ready. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 UNIT = "k3s-rootless.service"
 EVENTS = "/home/alice/.rancher/k3s/standin-events.jsonl"
-QUICK = {"delay": 0.2, "ready_delay": 0.1, "node_delay": 0.1, "deployments_delay": 0.1, "enforce_controllers": False}
+QUICK = {
+    "delay": 0.2,
+    "ready_delay": 0.1,
+    "node_delay": 0.1,
+    "deployments_delay": 0.1,
+    "enforce_controllers": False,
+}
 _FLOOR = """
 import http.client, json, os, ssl, subprocess, sys, tempfile, time, base64, yaml
 def ready():
@@ -55,8 +61,12 @@ def main() -> None:
     from tests.machine import HOME
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starts", description=__doc__)
-    parser.add_argument("--starts", type=int, default=50, help="starts that are timed (default: %(default)s)")
-    parser.add_argument("--pairs", type=int, default=10, help="starts against the floor (default: %(default)s)")
+    parser.add_argument(
+        "--starts", type=int, default=50, help="starts that are timed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=10, help="starts against the floor (default: %(default)s)"
+    )
     options = parser.parse_args()
     with Lab.up("starts") as lab:
         lab.user("tee", str(HOME / ".k3s-standin.json"), stdin=json.dumps(QUICK)).check_returncode()
@@ -69,8 +79,9 @@ def main() -> None:
 def up(lab: Machine, *more: str) -> tuple[list[dict[str, str]], float]:
     """Start K3s, and give what was told, and the seconds that the whole command took."""
     timed = (
-        "import subprocess, sys, time; begun = time.perf_counter(); code = subprocess.run(sys.argv[1:]).returncode; "
-        "print(f'took {time.perf_counter() - begun}', file=sys.stderr); sys.exit(code)"
+        "import subprocess, sys, time; begun = time.perf_counter(); code ="
+        " subprocess.run(sys.argv[1:]).returncode; print(f'took {time.perf_counter() - begun}',"
+        " file=sys.stderr); sys.exit(code)"
     )
     args = ("k3s-rootless", "up", "--json", "--ignore", "cgroup.delegation", *more)
     done = lab.user("/usr/bin/python3", "-c", timed, *args)
@@ -89,15 +100,26 @@ def _percentiles(lab: Machine, starts: int) -> None:
     late: dict[str, list[float]] = {"node": [], "deployments": []}
     for _ in range(starts):
         events, _seconds = up(lab, "--wait-for", "deployments")
-        told = {one["phase"]: datetime.fromisoformat(one["time"]).timestamp() for one in events if one["event"] == "phase"}
+        told = {
+            one["phase"]: datetime.fromisoformat(one["time"]).timestamp()
+            for one in events
+            if one["event"] == "phase"
+        }
         marks = [json.loads(line) for line in lab.root("cat", EVENTS).stdout.splitlines()]
-        truth = {one["event"]: one["time"] for one in marks if one["invocation"] == marks[-1]["invocation"]}
+        truth = {
+            one["event"]: one["time"]
+            for one in marks
+            if one["invocation"] == marks[-1]["invocation"]
+        }
         late["node"].append(told["node"] - truth["node-ready"])
         late["deployments"].append(told["deployments"] - truth["deployments-ready"])
         stop(lab)
     for phase, seconds in late.items():
         ordered = sorted(seconds)
-        shown = {percent: ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1e3 for percent in (50, 90, 99)}
+        shown = {
+            percent: ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1e3
+            for percent in (50, 90, 99)
+        }
         print(
             f"{phase:<12} told after it was true, {starts} starts: "
             + ", ".join(f"p{percent} {value:.0f} ms" for percent, value in shown.items())
@@ -113,7 +135,10 @@ def _ratio(lab: Machine, pairs: int) -> None:
         floor.append(float(lab.user("/opt/k3s-standin/bin/python", "-c", _FLOOR).stdout))
         stop(lab)
     one, other = statistics.median(ours), statistics.median(floor)
-    print(f"up {one:.2f} s, systemctl start and a tight loop {other:.2f} s: ratio {one / other:.2f}, {one - other:+.2f} s")
+    print(
+        f"up {one:.2f} s, systemctl start and a tight loop {other:.2f} s: ratio {one / other:.2f},"
+        f" {one - other:+.2f} s"
+    )
 
 
 if __name__ == "__main__":

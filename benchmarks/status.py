@@ -1,7 +1,9 @@
-"""`python -m benchmarks.status`: what `status` and `env list` cost, in a lab with real systemd and rootlesskit (needs root).
+"""`python -m benchmarks.status`: what `status` and `env list` cost, in a lab with real systemd and
+rootlesskit (needs root).
 
-Beside a K3s that is ready, against `python -c "import click, dbus_next.aio"`; then in seconds beside a frozen API server, a
-silent bus, and a journal of 25,000 lines in one start. Each round runs command and floor in turn.
+Beside a K3s that is ready, against `python -c "import click, dbus_next.aio"`; then in seconds
+beside a frozen API server, a silent bus, and a journal of 25,000 lines in one start. Each round
+runs command and floor in turn.
 """
 
 from __future__ import annotations
@@ -42,15 +44,21 @@ raise SystemExit(1)
 
 
 def main() -> None:
-    """Measure, and print the table; it is to be read by a person, and tests assert a bound that heeds the machine."""
+    """Measure, and print the table; it is to be read by a person, and tests assert a bound that
+    heeds the machine.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)"
+    )
     rounds = parser.parse_args().rounds
     with Lab.up("bench-status") as lab:
         up(lab)
         for command in ("status --json", "env list", "env list --json"):
             show(f"{command}, K3s is ready", 0, measure(lab, rounds, *command.split()), None)
-        bus = lab.user("systemctl", "--user", "show", "-P", "MainPID", "dbus.service").stdout.strip()
+        bus = lab.user(
+            "systemctl", "--user", "show", "-P", "MainPID", "dbus.service"
+        ).stdout.strip()
         lab.root("kill", "-STOP", bus).check_returncode()
         show("the bus is silent", 1, measure(lab, rounds // 3), SECONDS)
         lab.root("kill", "-CONT", bus).check_returncode()
@@ -65,7 +73,9 @@ def main() -> None:
 def up(lab: Lab, **orders: object) -> None:
     """Bring K3s up."""
     lab.user("systemctl", "--user", "stop", UNIT)
-    lab.user("tee", str(ORDERS), stdin=json.dumps({"enforce_controllers": lab.delegates, **orders})).check_returncode()
+    lab.user(
+        "tee", str(ORDERS), stdin=json.dumps({"enforce_controllers": lab.delegates, **orders})
+    ).check_returncode()
     ignore = () if lab.delegates else ("--ignore", "cgroup.delegation")
     lab.user("k3s-rootless", "up", *ignore, timeout=240).check_returncode()
 
@@ -86,24 +96,30 @@ Medians = dict[str, float]
 
 
 def measure(lab: Lab, rounds: int, *command: str) -> tuple[int, Medians, Medians]:
-    """Give the exit code of the last run, and the medians of its time and of the processor's, in seconds."""
+    """Give the exit code of the last run, and the medians of its time and of the processor's, in
+    seconds.
+    """
     words = command or ("status", "--json")
-    done = lab.user("/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), *words, timeout=600)
+    done = lab.user(
+        "/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), *words, timeout=600
+    )
     if done.returncode:
         sys.exit(done.stderr)
     code, medians, used = json.loads(done.stdout)
     return code, medians, used
 
 
-def show(what: str, expected: int, measured: tuple[int, Medians, Medians], bound: float | None) -> None:
+def show(
+    what: str, expected: int, measured: tuple[int, Medians, Medians], bound: float | None
+) -> None:
     """Print one line of the table."""
     code, medians, used = measured
     ours, floor = medians["ours"], medians["floor"]
     aim = f"bound {bound:g} s" if bound else f"bound {BOUND} times the floor"
     wrong = "" if code == expected else f"  EXIT STATUS {code}, NOT {expected}"
     print(
-        f"{what:<32} {ours * 1e3:7.0f} ms  {ours / floor:5.2f} times the floor ({floor * 1e3:.0f} ms), "
-        f"{used['ours'] / used['floor']:.2f} in processor time  {aim}{wrong}",
+        f"{what:<32} {ours * 1e3:7.0f} ms  {ours / floor:5.2f} times the floor ({floor * 1e3:.0f}"
+        f" ms), {used['ours'] / used['floor']:.2f} in processor time  {aim}{wrong}",
         flush=True,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import gc
 
-# Loading modules makes much that stays and little that goes: looking for garbage meanwhile took 5 % of what `ports` takes.
+# Loading modules makes much that stays and little that goes: looking for garbage meanwhile took 5 %
+# of what `ports` takes.
 gc.set_threshold(50_000)
 # Nor is any looked for at the end, when the kernel takes it all: what is frozen is passed over.
 atexit.register(gc.freeze)

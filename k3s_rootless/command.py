@@ -31,10 +31,12 @@ class Output:
 
 
 def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> Output:
-    """Run a program to its end and return what it printed; output that is not UTF-8 is replaced, not refused.
+    """Run a program to its end and return what it printed; output that is not UTF-8 is replaced,
+    not refused.
 
-    `timeout` is in seconds; the program's whole process group is killed when it is up, so that a wrapper that forked leaves
-    nothing behind. Raises CommandFailed when the program cannot be started or is too slow; a non-zero status is the caller's.
+    `timeout` is in seconds; the program's whole process group is killed when it is up, so that a
+    wrapper that forked leaves nothing behind. Raises CommandFailed when the program cannot be
+    started or is too slow; a non-zero status is the caller's.
     """
     with _started(args, environ) as process:
         try:
@@ -46,19 +48,26 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
 
 
 def stream(args: Sequence[str]) -> Iterator[bytes]:
-    """Run a program and yield its lines as they come; closing the iterator ends the program, and what it started.
+    """Run a program and yield its lines as they come; closing the iterator ends the program, and
+    what it started.
 
-    Raises CommandFailed when the program cannot be started, complains and fails, or is ended by a signal.
+    Raises CommandFailed when the program cannot be started, complains and fails, or is ended by a
+    signal.
     """
-    # Not a pipe: nobody empties it meanwhile, and a program that complains at length would stand still.
-    with open(os.memfd_create("stderr"), "r+b") as complaints, _started(args, None, complaints) as process:  # noqa: PTH123
+    # Not a pipe: nobody empties it meanwhile, and a program that complains at length would stand
+    # still.
+    with (
+        open(os.memfd_create("stderr"), "r+b") as complaints,  # noqa: PTH123
+        _started(args, None, complaints) as process,
+    ):
         yield from _lines(process, complaints)
 
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
     """Become another program; returns only by raising CommandFailed."""
     program = _program(args, environ)
-    # Python ignores SIGPIPE, and a program inherits that: it would print an error when the reader of its output leaves.
+    # Python ignores SIGPIPE, and a program inherits that: it would print an error when the reader
+    # of its output leaves.
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execve(program, list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
@@ -70,11 +79,13 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
 def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
     """Return the path of the program that `run` would start, and why another one was passed over.
 
-    Only absolute entries of PATH count: a relative one is the directory in which the user happens to
-    be. A program that a user other than root and the caller could change is passed over.
+    Only absolute entries of PATH count: a relative one is the directory in which the user happens
+    to be. A program that a user other than root and the caller could change is passed over.
     """
     risky = ""
-    for directory in (os.environ if environ is None else environ).get("PATH", os.defpath).split(os.pathsep):
+    for directory in (
+        (os.environ if environ is None else environ).get("PATH", os.defpath).split(os.pathsep)
+    ):
         path = os.path.join(directory, name)  # noqa: PTH118 (dozens of entries, for each program)
         if not directory.startswith("/") or not os.access(path, os.X_OK) or os.path.isdir(path):  # noqa: PTH112
             continue
@@ -86,7 +97,8 @@ def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | No
 
 
 def end_all(*, for_good: bool = False) -> None:
-    """End every program that still runs, and what it started: those of threads that nobody waits for any more.
+    """End every program that still runs, and what it started: those of threads that nobody waits
+    for any more.
 
     With `for_good`, no other is started afterwards either: this process is about to end.
     """
@@ -114,7 +126,9 @@ def _lines(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Iterator[
 
 @contextmanager
 def _started(
-    args: Sequence[str], environ: Mapping[str, str] | None, stderr: IO[bytes] | int = subprocess.PIPE
+    args: Sequence[str],
+    environ: Mapping[str, str] | None,
+    stderr: IO[bytes] | int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[bytes]]:
     program = _program(args, environ)
     with _starting, _undisturbed():
@@ -155,9 +169,13 @@ def _program(args: Sequence[str], environ: Mapping[str, str] | None) -> str:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    # An interrupt inside of Popen would leave a program behind that nobody knows of, in a session that no terminal interrupts.
+    # An interrupt inside of Popen would leave a program behind that nobody knows of, in a session
+    # that no terminal interrupts.
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or before is not signal.default_int_handler
+    ):
         yield
         return
     came: list[int] = []
@@ -171,7 +189,8 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    # Ended or not, as long as nobody has waited for the leader the number of its group is given to no one else.
+    # Ended or not, as long as nobody has waited for the leader the number of its group is given to
+    # no one else.
     if process.returncode is None:
         with suppress(ProcessLookupError):  # another thread has waited for it just now
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all: beside their place first, synced to the disk, and only then put there."""
+"""Files that are written whole or not at all: beside their place first, synced to the disk, and
+only then put there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".new"
-"""How the name of a file ends that is not in its place yet; it begins with a dot and the name of that place."""
+"""How the name of a file ends that is not in its place yet; it begins with a dot and the name of
+that place.
+"""
 _RANDOM = r"\.[a-z0-9_]{8}"
 _UNLOCKED_SECONDS = 60.0
 """How long after it was made a file may be empty and not locked yet."""
@@ -21,17 +25,21 @@ _UNLOCKED_SECONDS = 60.0
 
 @contextmanager
 def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """Give a synced file beside `path` that holds `data`, for the caller to put in its place; what is left of it is removed.
+    """Give a synced file beside `path` that holds `data`, for the caller to put in its place; what
+    is left of it is removed.
 
     Raises OSError, and leaves nothing then.
     """
     import tempfile
 
     # mkstemp opens with mode 0600 and O_EXCL.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=SUFFIX, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{path.name[:200]}.", suffix=SUFFIX, dir=path.parent
+    )
     try:
         with os.fdopen(descriptor, "wb") as file:
-            # Held for as long as this process lives: a file that is left behind can be told from one that is being written.
+            # Held for as long as this process lives: a file that is left behind can be told from
+            # one that is being written.
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
@@ -44,9 +52,11 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
 
 
 def sweep(directory: Path, name: str) -> None:
-    """Remove what killed processes left in a directory of files that were to be called `name`, a regular expression.
+    """Remove what killed processes left in a directory of files that were to be called `name`, a
+    regular expression.
 
-    Only files of this user are removed, and none that another process is writing. What cannot be removed stays.
+    Only files of this user are removed, and none that another process is writing. What cannot be
+    removed stays.
     """
     left = re.compile(rf"\.(?:{name}){_RANDOM}{re.escape(SUFFIX)}")
     with suppress(OSError), os.scandir(directory) as entries:
@@ -69,7 +79,9 @@ def _remove_left(path: Path) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether another process holds a lock on a file (flock(2)); no lock is known of a file that cannot be opened."""
+    """Return whether another process holds a lock on a file (flock(2)); no lock is known of a file
+    that cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -86,9 +98,11 @@ def is_locked(path: Path) -> bool:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory and those above it that are missing; none is writable by others, whatever the umask is.
+    """Make a directory and those above it that are missing; none is writable by others, whatever
+    the umask is.
 
-    Raises OSError. `Path.mkdir(parents=True)` gives its mode to the last one only: with umask 0 the others get 0777.
+    Raises OSError. `Path.mkdir(parents=True)` gives its mode to the last one only: with umask 0 the
+    others get 0777.
     """
     missing = [one for one in (directory, *directory.parents) if not one.exists()]
     for one in reversed(missing):
@@ -102,7 +116,8 @@ def sync(directory: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems of the network and of user space cannot sync a directory; the file itself is synced.
+        # Some file systems of the network and of user space cannot sync a directory; the file
+        # itself is synced.
         if error.errno not in {errno.EINVAL, errno.EROFS}:
             raise
     finally:

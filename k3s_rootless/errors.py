@@ -7,16 +7,16 @@ The tree, with the exit code that the shell gives each (docs/reference/exit-code
     ├── NotRunning                   3   K3s is not running, or not installed, for this user
     ├── NotReady                     4   running, but not ready in time
     ├── PreflightFailed              5   the host lacks something that the user can mend
-    ├── AdministratorNeeded          6   the host lacks something that only an administrator can mend
+    ├── AdministratorNeeded          6   the host lacks something that an administrator can mend
     ├── WouldOverwrite               7   refused, since it would overwrite local changes
     ├── UnsupportedHost              8   this host cannot run it
     ├── BusError                     1   no user manager to talk to, or it stopped talking
     │   └── SystemdError             1   systemd answered with an error
     ├── CommandFailed                1   a program did not do what it was asked for
-    └── PeerError                    1   an HTTP peer (rootlesskit, the API server) could not be asked
+    └── PeerError                    1   an HTTP peer (rootlesskit, API server) could not be asked
 
-Messages are lower case, without a full stop, and read ``cannot <do what>: <why>``. A hint is an imperative with a command
-that can be pasted; only the shell renders it.
+Messages are lower case, without a full stop, and read ``cannot <do what>: <why>``. A hint is an
+imperative with a command that can be pasted; only the shell renders it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class RootlessError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -95,7 +97,9 @@ class SystemdError(BusError):
 
 
 class CommandFailed(RootlessError):
-    """A program is missing, took too long, or ended with an error; the command is in the message, ready to paste."""
+    """A program is missing, took too long, or ended with an error; the command is in the message,
+    ready to paste.
+    """
 
 
 class PeerError(RootlessError):

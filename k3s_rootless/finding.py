@@ -14,7 +14,8 @@ CHECKS_PAGE = "docs/reference/checks.md"
 
 
 class Verdict(Enum):
-    """The five answers; `unknown` means that nobody could look, and is never dressed as one of the others.
+    """The five answers; `unknown` means that nobody could look, and is never dressed as one of the
+    others.
 
     `info` is a fact worth knowing that nothing needs to be done about.
     """
@@ -47,7 +48,9 @@ class Mender(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What mends a finding: who can do it, one sentence, and the commands to paste (none where no command helps)."""
+    """What mends a finding: who can do it, one sentence, and the commands to paste (none where no
+    command helps).
+    """
 
     mender: Mender
     text: str
@@ -56,7 +59,9 @@ class Remedy:
 
 
 def put_aside(drop_in: str, then: str) -> Remedy:
-    """Give the remedy that takes a drop-in out of the unit, and keeps it; `then` is the command that applies it."""
+    """Give the remedy that takes a drop-in out of the unit, and keeps it; `then` is the command
+    that applies it.
+    """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
     text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
     return Remedy(Mender.USER, text, (f"mv {path} {path}.off", then))
@@ -66,8 +71,9 @@ def put_aside(drop_in: str, then: str) -> Remedy:
 class Finding:
     """The answer of one check.
 
-    `check` is its stable id (`cgroup.delegation.cpuset`), `observed` what was seen, `source` where; `reason` says why the
-    verdict is not `pass`, and `remedy` what to do about it. `severity` is that of the check: the worst it can find.
+    `check` is its stable id (`cgroup.delegation.cpuset`), `observed` what was seen, `source` where;
+    `reason` says why the verdict is not `pass`, and `remedy` what to do about it. `severity` is
+    that of the check: the worst it can find.
     """
 
     check: str

@@ -1,6 +1,8 @@
-"""What an administrator does to a host for rootless K3s: each one thing, that can be done twice and taken back.
+"""What an administrator does to a host for rootless K3s: each one thing, that can be done twice and
+taken back.
 
-The script of `check --admin-script` is made of these; see units/administrator.sh.j2 for what each becomes.
+The script of `check --admin-script` is made of these; see units/administrator.sh.j2 for what each
+becomes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ MODES = {
 }
 """The only paths whose mode root may be asked to change, each with its mode as chmod(1) takes it.
 
-A path that a setting of the user names (TMPDIR, PATH) is none of them: the user could replace it by a link.
+A path that a setting of the user names (TMPDIR, PATH) is none of them: the user could replace it by
+a link.
 """
 
 
@@ -60,7 +63,9 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Install what brings a program: `newuidmap`, `mount.fuse3`, or the bus of user sessions (`dbus.socket`)."""
+    """Install what brings a program: `newuidmap`, `mount.fuse3`, or the bus of user sessions
+    (`dbus.socket`).
+    """
 
     brings: str
 
@@ -74,7 +79,10 @@ class SubordinateIds:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Change the mode of a system file of `MODES`, which root must own. Raises ValueError for any other path."""
+    """Change the mode of a system file of `MODES`, which root must own.
+
+    Raises ValueError for any other path.
+    """
 
     path: str
 
@@ -104,4 +112,6 @@ class Linger:
     user: str
 
 
-Measure = File | Sysctl | Module | Package | SubordinateIds | Mode | PlainFile | BootArgument | Linger
+Measure = (
+    File | Sysctl | Module | Package | SubordinateIds | Mode | PlainFile | BootArgument | Linger
+)

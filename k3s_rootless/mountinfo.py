@@ -11,7 +11,9 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount: where, the type of its file system, what is mounted, and the options of the mount and of the file system."""
+    """One mount: where, the type of its file system, what is mounted, and the options of the mount
+    and of the file system.
+    """
 
     point: str
     type: str
@@ -34,7 +36,11 @@ def mounts(root: Path) -> list[Mount]:
 def holding(found: list[Mount], path: Path) -> Mount | None:
     """Give the mount that a path (absolute, without links) lies on."""
     # The last of the longest: a later mount covers an earlier one.
-    return max(reversed([one for one in found if path.is_relative_to(one.point)]), key=lambda one: len(one.point), default=None)
+    return max(
+        reversed([one for one in found if path.is_relative_to(one.point)]),
+        key=lambda one: len(one.point),
+        default=None,
+    )
 
 
 def _plain(text: str) -> str:

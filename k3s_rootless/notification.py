@@ -1,7 +1,8 @@
 """Tells when something was made, written or renamed in a directory: inotify(7).
 
-By two functions of the C library. inotify_simple and asyncinotify, which wrap the same two, run ldconfig(8) to find that
-library, and take 9 and 22 ms to import (Python 3.13); watchfiles brings an event loop of its own.
+By two functions of the C library. inotify_simple and asyncinotify, which wrap the same two, run
+ldconfig(8) to find that library, and take 9 and 22 ms to import (Python 3.13); watchfiles brings an
+event loop of its own.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE; IN_ONLYDIR. journald, which writes through a mapping, sets a
-# file's size to what it is so that this is told as a modification (systemd, journal-file.c).
+# IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE; IN_ONLYDIR. journald, which writes
+# through a mapping, sets a file's size to what it is so that this is told as a modification
+# (systemd, journal-file.c).
 _CHANGES = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x01000000
 _LONGEST = 64 * 1024
 
@@ -24,7 +26,8 @@ _LONGEST = 64 * 1024
 class Directories:
     """Watches the directories of some files; use it as a context.
 
-    Where inotify is not to be had, or a file system does not tell (NFS), a wait only takes its time: look again after each.
+    Where inotify is not to be had, or a file system does not tell (NFS), a wait only takes its
+    time: look again after each.
     """
 
     def __init__(self) -> None:
@@ -36,7 +39,12 @@ class Directories:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -46,7 +54,8 @@ class Directories:
             os.close(descriptor)
 
     def arm(self, files: Iterable[Path]) -> bool:
-        """Watch the directory of each file, or what there is of the way to it; tell whether one of them was not watched before.
+        """Watch the directory of each file, or what there is of the way to it; tell whether one of
+        them was not watched before.
 
         Arm, then look, then wait: nothing is missed.
         """
@@ -55,7 +64,9 @@ class Directories:
             there = next(filter(_is_directory, file.parents), None)
             if there is not None and self._descriptor >= 0:
                 # Each watch has a number, which is not given to another one (inotify(7)).
-                watch = self._libc.inotify_add_watch(self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES))
+                watch = self._libc.inotify_add_watch(
+                    self._descriptor, os.fsencode(there), ctypes.c_uint32(_CHANGES)
+                )
                 if watch >= 0:
                     self._watched.add(watch)
         return len(self._watched) > before

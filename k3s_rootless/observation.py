@@ -13,7 +13,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T_co]):
-    """A value that was observed; `source` names the file, property or reply that it was read from."""
+    """A value that was observed; `source` names the file, property or reply that it was read
+    from.
+    """
 
     value: T_co
     source: str = ""

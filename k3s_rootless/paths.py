@@ -1,7 +1,8 @@
 """Every path that is read or owned, decided once from the environment.
 
-Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1.21 to v1.36): the data directory is
-`~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`; flags can move both, which `release.settings` knows.
+Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1.21 to v1.36): the
+data directory is `~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`; flags can move both, which
+`release.settings` knows.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ _ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\\"'"}
 class Paths:
     """The places of one user on one host.
 
-    `root` is `/` outside tests; host files are read below it. `user_units` is where systemd's documentation puts units of
-    the user; a running user manager is asked instead (`first_start.unit_directory`).
+    `root` is `/` outside tests; host files are read below it. `user_units` is where systemd's
+    documentation puts units of the user; a running user manager is asked instead
+    (`first_start.unit_directory`).
     """
 
     root: Path
@@ -32,7 +34,9 @@ class Paths:
 
     @classmethod
     def of(cls, environ: Mapping[str, str], uid: int, home: Path) -> Paths:
-        """Decide the paths from the environment, the uid and the home directory that the user database names."""
+        """Decide the paths from the environment, the uid and the home directory that the user
+        database names.
+        """
         return cls(
             root=Path("/"),
             home=home,
@@ -57,23 +61,29 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """The lock that keeps two changing commands of one user apart; gone with the session's runtime directory."""
+        """The lock that keeps two changing commands of one user apart; gone with the session's
+        runtime directory.
+        """
         return self.runtime / "k3s-rootless.lock"
 
     @property
     def start_record(self) -> Path:
-        """The hash of the files that the running K3s was started with; see `service.start_record`."""
+        """The hash of the files that the running K3s was started with; see
+        `service.start_record`.
+        """
         return self.runtime / "k3s-rootless.started"
 
 
 def linger_flag(user: str) -> str:
     r"""Return the name of the file in /var/lib/systemd/linger that exists while this user lingers.
 
-    logind escapes the name like a string of C (seen with systemd 247, 252, 257 and 262): the file of `CORP\bob` has two
-    backslashes.
+    logind escapes the name like a string of C (seen with systemd 247, 252, 257 and 262): the file
+    of `CORP\bob` has two backslashes.
     """
     name = user.encode("utf-8", "surrogateescape")
-    return "".join(_ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in name)
+    return "".join(
+        _ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in name
+    )
 
 
 def _absolute(value: str | None) -> Path | None:

@@ -10,8 +10,8 @@ LONGEST = 300
 def require_printable(text: str) -> str:
     """Return a value that becomes part of a program that root runs, unchanged.
 
-    Raises RootlessError if it holds anything that `printable` would replace: a newline, another control
-    character, an escape sequence, or a byte that is no UTF-8.
+    Raises RootlessError if it holds anything that `printable` would replace: a newline, another
+    control character, an escape sequence, or a byte that is no UTF-8.
     """
     if text.isprintable():
         return text
@@ -24,21 +24,29 @@ def require_printable(text: str) -> str:
 def printable(text: str, longest: int = LONGEST) -> str:
     """Replace what does not print by U+FFFD, and cut what is longer than `longest` characters.
 
-    Control characters, escape sequences and the marks that reorder text (Unicode's bidirectional controls) do not print;
-    `str.isprintable` knows them all, since they are Cc, Cf, Cs, Co, Cn, Zl or Zp.
+    Control characters, escape sequences and the marks that reorder text (Unicode's bidirectional
+    controls) do not print; `str.isprintable` knows them all, since they are Cc, Cf, Cs, Co, Cn, Zl
+    or Zp.
     """
     cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return cut if cut.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in cut)
+    return (
+        cut
+        if cut.isprintable()
+        else "".join(char if char.isprintable() else "\ufffd" for char in cut)
+    )
 
 
 def json_text(document: str) -> str:
-    """Return a JSON document in which every character that does not print is escaped; its content is the same.
+    """Return a JSON document in which every character that does not print is escaped; its content
+    is the same.
 
     `json.dumps` escapes only what is below U+0020, and a terminal obeys U+009B as it obeys ESC [.
     """
     if document.isascii() and "\x7f" not in document:
         return document
-    return "".join(char if char == "\n" or char.isprintable() else _escaped(char) for char in document)
+    return "".join(
+        char if char == "\n" or char.isprintable() else _escaped(char) for char in document
+    )
 
 
 def _escaped(char: str) -> str:

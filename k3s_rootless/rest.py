@@ -1,7 +1,8 @@
 """The one door to HTTP: bounded GETs, and streams of lines, over a unix socket or over TLS.
 
-The standard library's client is used on purpose: importing it adds 5 % to the instructions that click and dbus-next take,
-where httpx2 doubles them and lightkube brings them to 3.8 times (callgrind, Python 3.13, November 2026); `status` may take 1.6.
+The standard library's client is used on purpose: importing it adds 5 % to the instructions that
+click and dbus-next take, where httpx2 doubles them and lightkube brings them to 3.8 times
+(callgrind, Python 3.13, November 2026); `status` may take 1.6.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is."""
+"""Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is.
+"""
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes of one line of a stream. etcd takes objects up to 1.5 MiB (its --max-request-bytes)."""
 _CHUNK = 256 * 1024
@@ -34,7 +36,9 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of one answer, and the certificate (DER) of who gave it, where it came over TLS."""
+    """Status and body of one answer, and the certificate (DER) of who gave it, where it came over
+    TLS.
+    """
 
     status: int
     body: bytes
@@ -45,12 +49,17 @@ class Peer(Protocol):
     """Somebody who answers GET requests."""
 
     def get(self, path: str, *, timeout: float) -> Answer:
-        """Ask for `path`; the whole exchange takes at most about `timeout` seconds. Raises PeerError."""
+        """Ask for `path`; the whole exchange takes at most about `timeout` seconds.
+
+        Raises PeerError.
+        """
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
-        """Ask for `path`, and give the lines of the answer as they come, for at most `timeout` seconds. Raises PeerError.
+        """Ask for `path`, and give the lines of the answer as they come, for at most `timeout`
+        seconds. Raises PeerError.
 
-        The connection lives as long as the generator: close it (contextlib.closing). The answer's end is the iterator's.
+        The connection lives as long as the generator: close it (contextlib.closing). The answer's
+        end is the iterator's.
         """
 
 
@@ -62,11 +71,18 @@ class UnixPeer:
 
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; see Peer."""
-        return _get(_UnixConnection(self.socket, timeout), path, timeout, f"the socket {self.socket}")
+        return _get(
+            _UnixConnection(self.socket, timeout), path, timeout, f"the socket {self.socket}"
+        )
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
         """Give the lines of `path`; see Peer."""
-        return _stream(_UnixConnection(self.socket, CONNECT_SECONDS), path, timeout, f"the socket {self.socket}")
+        return _stream(
+            _UnixConnection(self.socket, CONNECT_SECONDS),
+            path,
+            timeout,
+            f"the socket {self.socket}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +95,16 @@ class TlsPeer:
 
     def get(self, path: str, *, timeout: float) -> Answer:
         """Ask for `path`; see Peer."""
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
+        connection = http.client.HTTPSConnection(
+            self.host, self.port, timeout=timeout, context=self.context
+        )
         return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
         """Give the lines of `path`; see Peer."""
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=CONNECT_SECONDS, context=self.context)
+        connection = http.client.HTTPSConnection(
+            self.host, self.port, timeout=CONNECT_SECONDS, context=self.context
+        )
         return _stream(connection, path, timeout, f"https://{self.host}:{self.port}")
 
 
@@ -111,7 +131,8 @@ class _Received(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        # A socket's timeout starts anew with each read; a peer that drips one byte a second must not hold us for ever.
+        # A socket's timeout starts anew with each read; a peer that drips one byte a second must
+        # not hold us for ever.
         self._sock.settimeout(_left(self._deadline))
         return self._received.readinto(buffer)
 
@@ -138,14 +159,17 @@ def _left(deadline: float) -> float:
 
 
 @contextmanager
-def _asking(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Iterator[_Response]:
+def _asking(
+    connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
+) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
     connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
     try:
         connection.connect()
         connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
-        # An answer without a length takes the socket over from its connection, so closing that is not enough.
+        # An answer without a length takes the socket over from its connection, so closing that is
+        # not enough.
         with closing(connection.getresponse()) as response:
             yield cast("_Response", response)
     except TimeoutError:
@@ -161,11 +185,16 @@ def _get(connection: http.client.HTTPConnection, path: str, timeout: float, peer
         return Answer(response.status, _body(response), response.certificate)
 
 
-def _stream(connection: http.client.HTTPConnection, path: str, timeout: float, peer: str) -> Generator[bytes, None, None]:
+def _stream(
+    connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
+) -> Generator[bytes, None, None]:
     with _asking(connection, path, timeout, peer) as response:
         if response.status != 200:
-            # Its words are in the body, which may be as long as it likes: the caller asks again without streaming.
-            raise PeerError(f"cannot follow {peer}: HTTP status {response.status}", status=response.status)
+            # Its words are in the body, which may be as long as it likes: the caller asks again
+            # without streaming.
+            raise PeerError(
+                f"cannot follow {peer}: HTTP status {response.status}", status=response.status
+            )
         while line := response.readline(LONGEST_LINE + 1):
             if len(line) > LONGEST_LINE:
                 raise http.client.HTTPException(f"a line is longer than {LONGEST_LINE} bytes")
@@ -190,6 +219,11 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "its answer ended in the middle"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        # What a stranger sent does not belong on a terminal, and http.client puts some of it into its words.
-        return str(error) if type(error) is http.client.HTTPException else f"its answer is no HTTP ({type(error).__name__})"
+        # What a stranger sent does not belong on a terminal, and http.client puts some of it into
+        # its words.
+        return (
+            str(error)
+            if type(error) is http.client.HTTPException
+            else f"its answer is no HTTP ({type(error).__name__})"
+        )
     return (error.strerror or str(error)).lower() if error.errno else str(error)

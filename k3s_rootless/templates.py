@@ -10,6 +10,7 @@ _PACKAGE = Path(__file__).parent
 def read(folder: str, name: str) -> str:
     """Give the text of a template.
 
-    By its path: importlib.resources loads zipfile for packages within archives, which takes 12 ms, and this one is in none.
+    By its path: importlib.resources loads zipfile for packages within archives, which takes 12 ms,
+    and this one is in none.
     """
     return (_PACKAGE / folder / name).read_text("utf-8")

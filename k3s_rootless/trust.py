@@ -26,13 +26,20 @@ def risk(path: Path) -> str:
     """
     try:
         owners = _owners()
-        return next((why for step, found in _way(path) if (why := _examined(step, found, owners))), "")
+        return next(
+            (why for step, found in _way(path) if (why := _examined(step, found, owners))), ""
+        )
     except OSError as error:
-        return f"{error.filename or path} cannot be examined: {(error.strerror or str(error)).lower()}"
+        return (
+            f"{error.filename or path} cannot be examined: {(error.strerror or str(error)).lower()}"
+        )
 
 
 def _way(path: Path) -> Iterable[tuple[Path, os.stat_result]]:
-    """Yield each directory, link and file that the kernel passes on the way to a path. Raises OSError."""
+    """Yield each directory, link and file that the kernel passes on the way to a path.
+
+    Raises OSError.
+    """
     left = [part for part in reversed(path.absolute().parts) if part != "/"]
     here, links = Path("/"), 0
     yield here, here.lstat()
@@ -73,8 +80,11 @@ def _examined(path: Path, found: os.stat_result, owners: set[int]) -> str:
 
 def _owners() -> set[int]:
     owners = {0, os.getuid()}
-    # In a user namespace without root (a sandboxed terminal), files of root belong to the overflow id.
-    mapped = [line.split()[0] for line in Path("/proc/self/uid_map").read_text("ascii").splitlines()]
+    # In a user namespace without root (a sandboxed terminal), files of root belong to the overflow
+    # id.
+    mapped = [
+        line.split()[0] for line in Path("/proc/self/uid_map").read_text("ascii").splitlines()
+    ]
     if "0" not in mapped:
         owners.add(int(Path("/proc/sys/kernel/overflowuid").read_text("ascii")))
     return owners

@@ -10,11 +10,14 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.lab.fixtures", "tests.vm.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So it is in what a shell started in the background; programs under test would inherit it, and not end at an interrupt.
+    # So it is in what a shell started in the background; programs under test would inherit it, and
+    # not end at an interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example may take as long as the machine does; what never ends ends at the limit of the test.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 
 _MACHINES = ("older_vm", "vm", "lab")
@@ -22,11 +25,12 @@ _MACHINES = ("older_vm", "vm", "lab")
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests run one after the other on one worker (`pytest -n`), and which groups start first.
+    """Say which tests run one after the other on one worker (`pytest -n`), and which groups start
+    first.
 
-    A virtual machine is booted once, and an emulated one takes both cores, so all tests of virtual machines form one group.
-    Tests on labs form a group a module, since a module shares what it installed; a lab takes a second. Everything else is
-    free. The long groups start first.
+    A virtual machine is booted once, and an emulated one takes both cores, so all tests of virtual
+    machines form one group. Tests on labs form a group a module, since a module shares what it
+    installed; a lab takes a second. Everything else is free. The long groups start first.
     """
     order = {name: number for number, name in enumerate(_MACHINES)}
     for item in items:

@@ -1,10 +1,12 @@
-"""Whether a regular expression can be made slow: read from its parse tree, and tried with texts that are made of that tree.
+"""Whether a regular expression can be made slow: read from its parse tree, and tried with texts
+that are made of that tree.
 
-Python's engine goes back and forth. `complaints` reads two of the ways in which that gets out of hand from the tree: a
-repetition without bound that holds another, and two of them side by side that take the same characters. The third, one that is
-begun anew within what it takes itself, is left to trying, as are bounds that are too generous: `hostile` makes texts in which
-each repetition is led to, fed for as long as the text is, and then disappointed, and in which it is led to as often as there is
-room for.
+Python's engine goes back and forth. `complaints` reads two of the ways in which that gets out of
+hand from the tree: a repetition without bound that holds another, and two of them side by side that
+take the same characters. The third, one that is begun anew within what it takes itself, is left to
+trying, as are bounds that are too generous: `hostile` makes texts in which each repetition is led
+to, fed for as long as the text is, and then disappointed, and in which it is led to as often as
+there is room for.
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ def holds(nodes: Tree) -> frozenset[int]:
 
 
 def complaints(pattern: re.Pattern[Any]) -> list[str]:
-    """Say what of an expression may take more than its share; nothing where it is proved that nothing does."""
+    """Say what of an expression may take more than its share; nothing where it is proved that
+    nothing does.
+    """
     return list(_nested(tree(pattern), inside=False)) + list(_beside(tree(pattern)))
 
 
@@ -113,7 +117,10 @@ def _beside(nodes: Tree) -> Iterator[str]:
         if op in (codes.MAX_REPEAT, codes.MIN_REPEAT) and value[1] is codes.MAXREPEAT:
             taken = holds(value[2])
             if before is not None and before & taken:
-                yield "two repetitions without bound take the same characters, and nothing stands between them"
+                yield (
+                    "two repetitions without bound take the same characters, and nothing stands"
+                    " between them"
+                )
             before = taken
         elif before is not None and not _optional((op, value)) and op not in (codes.AT, *_LOOKS):
             # What must stand between them, and cannot be taken by the first, holds them apart.
@@ -133,7 +140,9 @@ def hostile(pattern: re.Pattern[Any]) -> Iterator[Text]:
     """Give texts that lead the engine as far astray as its own expression allows."""
     nodes = tree(pattern)
     whole = witness(nodes)
-    for piece in dict.fromkeys((whole, whole[:-1], whole[: len(whole) // 2], whole[:1], *_ANYTHING)):
+    for piece in dict.fromkeys(
+        (whole, whole[:-1], whole[: len(whole) // 2], whole[:1], *_ANYTHING)
+    ):
         if piece:
             yield Text("", piece, "")
     for before, node, behind in _repeats(nodes, ""):
@@ -158,7 +167,11 @@ def _repeats(nodes: Tree, before: str) -> Iterator[tuple[str, tuple[Any, Any], T
 def _fills(node: tuple[Any, Any], behind: Tree, whole: str) -> list[str]:
     body = node[1][2]
     allowed = holds(body)
-    wanted = [_one(allowed), _one(allowed & begins(behind)), *(char for char in whole[:1] if ord(char) in allowed)]
+    wanted = [
+        _one(allowed),
+        _one(allowed & begins(behind)),
+        *(char for char in whole[:1] if ord(char) in allowed),
+    ]
     return [one for one in dict.fromkeys((witness(body), *wanted)) if one]
 
 
@@ -180,7 +193,9 @@ def _witness(node: tuple[Any, Any]) -> str:
 
 
 def seconds(pattern: re.Pattern[Any], text: str, use: str, *, tries: int) -> float:
-    """Time an expression on a text, in seconds of this thread: the best of some tries; `use` is what it is used by."""
+    """Time an expression on a text, in seconds of this thread: the best of some tries; `use` is
+    what it is used by.
+    """
     given: Any = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
     return min(_seconds(pattern, given, use) for _ in range(tries))
 
@@ -196,7 +211,9 @@ def _seconds(pattern: re.Pattern[Any], text: Any, use: str) -> float:
 
 
 def _one(allowed: frozenset[int]) -> str:
-    return next((chr(one) for one in _PREFERRED if one in allowed), chr(min(allowed)) if allowed else "")
+    return next(
+        (chr(one) for one in _PREFERRED if one in allowed), chr(min(allowed)) if allowed else ""
+    )
 
 
 def _inner(node: tuple[Any, Any]) -> Tree | None:

@@ -34,7 +34,9 @@ class Lines:
             try:
                 line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"{part!r} did not come; there came:\n{''.join(self.seen[-50:])}") from None
+                raise AssertionError(
+                    f"{part!r} did not come; there came:\n{''.join(self.seen[-50:])}"
+                ) from None
             self.seen.append(line.text)
             if part in line.text:
                 return line
@@ -48,7 +50,8 @@ class Lines:
 
 @contextlib.contextmanager
 def reading(process: subprocess.Popen[str]) -> Iterator[Lines]:
-    """Read what a program says in the background; at the end the program is killed, if it still runs.
+    """Read what a program says in the background; at the end the program is killed, if it still
+    runs.
 
     Only then does the reader end; a pipe that is closed under it is a ValueError in its thread.
     """

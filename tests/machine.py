@@ -1,4 +1,6 @@
-"""What a test may ask of a machine with a real systemd: the lab (private namespaces) and the VM answer alike."""
+"""What a test may ask of a machine with a real systemd: the lab (private namespaces) and the VM
+answer alike.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,16 @@ class MachineError(Exception):
 
 
 class Machine(Protocol):
-    """A booted machine: real systemd as PID 1, logind, journald, and a running `systemd --user` of `USER`, who lingers."""
+    """A booted machine: real systemd as PID 1, logind, journald, and a running `systemd --user` of
+    `USER`, who lingers.
+    """
 
     name: str
     """`lab` or `vm`."""
     delegates: bool
-    """Whether cgroup v2 controllers can reach the user: false in a lab whose host keeps them on cgroup v1."""
+    """Whether cgroup v2 controllers can reach the user: false in a lab whose host keeps them on
+    cgroup v1.
+    """
     plays_k3s: bool
     """Whether `K3S` is the stand-in, which takes orders (`/home/alice/.k3s-standin.json`)."""
 
@@ -38,15 +44,23 @@ class Machine(Protocol):
         """The version of its systemd, such as 257."""
 
     def user(
-        self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        *args: str,
+        timeout: float = 120,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run `args` as `USER` in a login-like environment (plus `env`); never raises for a non-zero exit."""
+        """Run `args` as `USER` in a login-like environment (plus `env`); never raises for a
+        non-zero exit.
+        """
 
     def root(self, *args: str, timeout: float = 120, stdin: str | None = None) -> Completed:
         """Run `args` as the machine's root."""
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        """Start `args` as `USER`, pipes on all three streams; killing it kills the program on the machine."""
+        """Start `args` as `USER`, pipes on all three streams; killing it kills the program on the
+        machine.
+        """
 
     def down(self) -> None:
         """Stop the machine and take away all that it left on the host."""

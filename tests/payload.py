@@ -1,4 +1,5 @@
-"""What a machine under test gets: the project installed from its wheel, and the K3s stand-in, laid out as on its disk.
+"""What a machine under test gets: the project installed from its wheel, and the K3s stand-in, laid
+out as on its disk.
 
     opt/k3s-rootless/    an environment with the project and its locked dependencies
     opt/k3s-standin/     an environment with the stand-in and what it needs
@@ -50,7 +51,13 @@ exec /opt/k3s-standin/bin/python -I -m k3s_standin "$@"
 _STANDIN = ROOT / "tests" / "standin" / "k3s_standin"
 _LOCK = ROOT / "requirements.lock"
 _PROJECT = ROOT / "pyproject.toml"
-_PROJECT_FILES = (_PROJECT, ROOT / "README.md", ROOT / "LICENSE", ROOT / "k3s_rootless", ROOT / "units")
+_PROJECT_FILES = (
+    _PROJECT,
+    ROOT / "README.md",
+    ROOT / "LICENSE",
+    ROOT / "k3s_rootless",
+    ROOT / "units",
+)
 _UNUSED_AFTER = 3600.0
 
 
@@ -75,25 +82,43 @@ class Python:
         libraries.mkdir(parents=True)
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(PYTHON)
-        (path / "pyvenv.cfg").write_text(f"home = {PYTHON.parent}\ninclude-system-site-packages = false\n")
+        (path / "pyvenv.cfg").write_text(
+            f"home = {PYTHON.parent}\ninclude-system-site-packages = false\n"
+        )
         return libraries
 
     def install(self, libraries: Path, *wanted: str | Path) -> None:
-        """Install what is `wanted` into `libraries`, by the version alone: this Python may not run outside of its root."""
+        """Install what is `wanted` into `libraries`, by the version alone: this Python may not run
+        outside of its root.
+        """
         minor = libraries.parent.name.removeprefix("python")
         _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *wanted)
         # Every user may write to it, and a machine under test has no use for it.
         (libraries / ".lock").unlink(missing_ok=True)
 
     def compile(self, tree: Path) -> None:
-        """Compile everything below `tree`: a machine under test cannot write there, and would do it each time."""
+        """Compile everything below `tree`: a machine under test cannot write there, and would do it
+        each time.
+        """
         if self.root == Path("/"):
             self._run("-m", "compileall", "-q", "-j0", str(tree))
             return
         there = self.root / "mnt"
         script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
         compiled = ("chroot", self.root, PYTHON, "-I", "-m", "compileall", "-q", "/mnt")
-        _run("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", tree, there, *compiled)
+        _run(
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            tree,
+            there,
+            *compiled,
+        )
 
     def _run(self, *arguments: str) -> str:
         inside = () if self.root == Path("/") else ("chroot", self.root)
@@ -101,7 +126,9 @@ class Python:
 
 
 def build(root: Path = Path("/")) -> Path:
-    """Return the payload's directory for machines like `root`, built when any of its sources changed since the last time."""
+    """Return the payload's directory for machines like `root`, built when any of its sources
+    changed since the last time.
+    """
     _require()
     CACHE.mkdir(parents=True, exist_ok=True)
     python = Python(root)
@@ -117,7 +144,11 @@ def build(root: Path = Path("/")) -> Path:
 def tar(payload: Path, stream: IO[bytes]) -> None:
     """Write `payload` to `stream` as a tar archive, owned by root, to be unpacked at `/`."""
     with tarfile.open(fileobj=stream, mode="w|") as archive:
-        for part in ("opt/k3s-rootless", "opt/k3s-standin", *(f"usr/local/bin/{name}" for name in LAUNCHERS)):
+        for part in (
+            "opt/k3s-rootless",
+            "opt/k3s-standin",
+            *(f"usr/local/bin/{name}" for name in LAUNCHERS),
+        ):
             archive.add(payload / part, arcname=part, filter=_owned_by_root)
 
 
@@ -128,13 +159,20 @@ def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _require() -> None:
-    for path, hint in ((UV, "run tests/setup"), (PYTHON, "install python3"), (_STANDIN, "the stand-in's sources")):
+    for path, hint in (
+        (UV, "run tests/setup"),
+        (PYTHON, "install python3"),
+        (_STANDIN, "the stand-in's sources"),
+    ):
         if not path.exists():
             raise PayloadError(f"{path} does not exist ({hint})")
 
 
 def _install_libraries(tree: Path, python: Python) -> None:
-    for name, wanted in (("k3s-rootless", ("-r", str(_PROJECT))), ("k3s-standin", ("--group", f"{_PROJECT}:standin"))):
+    for name, wanted in (
+        ("k3s-rootless", ("-r", str(_PROJECT))),
+        ("k3s-standin", ("--group", f"{_PROJECT}:standin")),
+    ):
         libraries = python.environment(tree / "opt" / name)
         # Constraints with hashes: only what the lock names, and only the very files that it names.
         python.install(libraries, "-c", _LOCK, *wanted)
@@ -173,7 +211,11 @@ def _layer(name: str, install: Callable[[Path], None]) -> Path:
 
 def _sweep(keep: Sequence[Path]) -> None:
     old = time.time() - _UNUSED_AFTER
-    stale = [path for path in CACHE.iterdir() if path not in keep and path.is_dir() and path.stat().st_mtime < old]
+    stale = [
+        path
+        for path in CACHE.iterdir()
+        if path not in keep and path.is_dir() and path.stat().st_mtime < old
+    ]
     for path in stale:
         if not mounted(path):
             shutil.rmtree(path)
@@ -181,7 +223,8 @@ def _sweep(keep: Sequence[Path]) -> None:
 
 def mounted(path: Path) -> bool:
     """Whether any process sees a mount of `path`, or of something below it."""
-    # A machine that was left running uses its payload for as long as it lives, from a mount namespace of its own.
+    # A machine that was left running uses its payload for as long as it lives, from a mount
+    # namespace of its own.
     for table in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
             if f"/{path.name}/" in table.read_text():
@@ -216,9 +259,13 @@ def _files(source: Path) -> Iterator[Path]:
 
 def _run(*command: str | Path) -> str:
     # Everyone must be able to read the result, whatever the caller's umask.
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, umask=0o022, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, umask=0o022, check=False
+    )
     if done.returncode != 0:
-        raise PayloadError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr.strip()}")
+        raise PayloadError(
+            f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr.strip()}"
+        )
     return done.stdout
 
 

@@ -1,9 +1,11 @@
-"""A root file system of its own in a directory, in which root runs a script without changing this machine.
+"""A root file system of its own in a directory, in which root runs a script without changing this
+machine.
 
-The script runs in a chroot inside its own mount namespace. Shell, coreutils, awk and dpkg are this machine's, mounted
-read-only. Programs that would change a kernel or a running system are stand-ins that change files of the tree and write
-down how they were called. busybox's shell calls its own `sysctl` and `modprobe`, not those of the tree: it gets no library and
-no kernel module of this machine.
+The script runs in a chroot inside its own mount namespace. Shell, coreutils, awk and dpkg are this
+machine's, mounted read-only. Programs that would change a kernel or a running system are stand-ins
+that change files of the tree and write down how they were called. busybox's shell calls its own
+`sysctl` and `modprobe`, not those of the tree: it gets no library and no kernel module of this
+machine.
 """
 
 from __future__ import annotations
@@ -17,35 +19,94 @@ from pathlib import Path
 
 import pytest
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root file system with several owners")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can make a root file system with several owners"
+)
 ALICE = 1500
 SYSTEM = "/usr/sbin:/usr/bin"
 TOOLS = (
-    *("awk", "cat", "chmod", "chown", "cmp", "cp", "cut", "find", "getent", "grep", "id", "ln", "mkdir", "mv", "readlink"),
-    *("rm", "rmdir", "sed", "sha256sum", "sort", "stat", "tail", "tar", "tr", "dpkg", "dpkg-deb", "dpkg-query", "dpkg-split"),
+    *(
+        "awk",
+        "cat",
+        "chmod",
+        "chown",
+        "cmp",
+        "cp",
+        "cut",
+        "find",
+        "getent",
+        "grep",
+        "id",
+        "ln",
+        "mkdir",
+        "mv",
+        "readlink",
+    ),
+    *(
+        "rm",
+        "rmdir",
+        "sed",
+        "sha256sum",
+        "sort",
+        "stat",
+        "tail",
+        "tar",
+        "tr",
+        "dpkg",
+        "dpkg-deb",
+        "dpkg-query",
+        "dpkg-split",
+    ),
     *("diff", "env", "head", "touch", "true"),
 )
 _DIRECTORIES = (
-    *("host/usr", "usr/bin", "usr/local/bin", "boot", "home/alice", "root", "tmp", "dev/net", "proc", "sys/module"),
-    *("etc/sysctl.d", "etc/modules-load.d", "etc/apparmor.d", "etc/udev/rules.d", "etc/systemd/system"),
-    *("sys/kernel/security/apparmor", "var/lib/systemd/linger", "var/lib/dpkg/info", "var/lib/dpkg/updates"),
+    *(
+        "host/usr",
+        "usr/bin",
+        "usr/local/bin",
+        "boot",
+        "home/alice",
+        "root",
+        "tmp",
+        "dev/net",
+        "proc",
+        "sys/module",
+    ),
+    *(
+        "etc/sysctl.d",
+        "etc/modules-load.d",
+        "etc/apparmor.d",
+        "etc/udev/rules.d",
+        "etc/systemd/system",
+    ),
+    *(
+        "sys/kernel/security/apparmor",
+        "var/lib/systemd/linger",
+        "var/lib/dpkg/info",
+        "var/lib/dpkg/updates",
+    ),
 )
 _STAND_INS = {
-    "sysctl": """
+    "sysctl": (
+        """
 case $1 in
     -n) cat "/proc/sys.$2" ;;
     *) last=; for last; do :; done; printf '%s\\n' "${last#*=}" >"/proc/sys.${last%%=*}" ;;
-esac""",
+esac"""
+    ),
     "modprobe": 'case $1 in -r) rmdir "/sys/module/$2" ;; *) mkdir "/sys/module/$1" ;; esac',
     "systemctl": ":",
     "udevadm": ":",
-    "loginctl": """
+    "loginctl": (
+        """
 IFS= read -r flag </root/linger-flag
 case $1 in
     enable-linger) : >"/var/lib/systemd/linger/$flag" ;;
     disable-linger) rm -f "/var/lib/systemd/linger/$flag" ;;
-esac""",
-    "apparmor_parser": """
+esac"""
+    ),
+    "apparmor_parser": (
+        """
 loaded=/sys/kernel/security/apparmor/profiles
 case $1 in
     -r)
@@ -54,13 +115,16 @@ case $1 in
         ;;
     -R) name=$(sed -n 's/^profile \\([^ ]*\\) .*/\\1/p' ${2+"$2"}) && grep -qxF "$name (unconfined)" $loaded &&
         { grep -vxF "$name (unconfined)" $loaded >$loaded.new || :; } && cat $loaded.new >$loaded && rm $loaded.new ;;
-esac""",
+esac"""
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ScratchRoot:
-    """The directory of the tree, and the shell that runs scripts in it: `dash`, `bash` or `busybox`."""
+    """The directory of the tree, and the shell that runs scripts in it: `dash`, `bash` or
+    `busybox`.
+    """
 
     path: Path
     shell: str
@@ -72,9 +136,25 @@ class ScratchRoot:
             'mount --bind /usr "$0/host/usr" && mount -o remount,bind,ro "$0/host/usr" && '
             'mount --bind /dev/null "$0/dev/null" && exec chroot "$0" /usr/bin/sh /root/script "$@"'
         )
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, str(self.path), *args]
+        command = [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            inside,
+            str(self.path),
+            *args,
+        ]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
         )
 
     def stand_in(self, name: str, text: str) -> None:
@@ -85,7 +165,9 @@ class ScratchRoot:
         program.chmod(0o755)
 
     def state(self) -> dict[str, tuple[str, int, int, bytes]]:
-        """Return mode, owner, group and content of everything in the tree that a script may change."""
+        """Return mode, owner, group and content of everything in the tree that a script may
+        change.
+        """
         found = {}
         for directory, folders, files in os.walk(self.path):
             if Path(directory) == self.path:
@@ -160,7 +242,11 @@ def build(path: Path, shell: str) -> ScratchRoot:
 
 
 def _link_tool(path: Path, name: str, shell: str) -> None:
-    applets = subprocess.run([shell, "--list"], capture_output=True, text=True, check=True).stdout if shell == "busybox" else ""
+    applets = (
+        subprocess.run([shell, "--list"], capture_output=True, text=True, check=True).stdout
+        if shell == "busybox"
+        else ""
+    )
     if name in applets.split():
         (path / "usr/bin" / name).symlink_to("/host/usr/bin/busybox")
     elif found := shutil.which(name, path=SYSTEM):

@@ -17,6 +17,10 @@ def settings(
     flags: tuple[str, ...] = (),
 ) -> Settings:
     """Return the settings of a K3s with these paths, this port, and these further flags."""
-    paths = (f"--data-dir={data}", f"--write-kubeconfig={kubeconfig}", f"--https-listen-port={port}")
+    paths = (
+        f"--data-dir={data}",
+        f"--write-kubeconfig={kubeconfig}",
+        f"--https-listen-port={port}",
+    )
     disabled = () if servicelb else ("--disable=servicelb",)
     return of_command((*paths, *disabled, *flags), {"TMPDIR": str(temporary)}, Path("/home/alice"))

@@ -1,4 +1,6 @@
-"""What tests are built from: a healthy host to change one thing of, versions, and what Hypothesis draws."""
+"""What tests are built from: a healthy host to change one thing of, versions, and what Hypothesis
+draws.
+"""
 
 from __future__ import annotations
 
@@ -69,30 +71,51 @@ def delegation(
     kernel: frozenset[str] = FIVE,
 ) -> Delegation:
     """Build a delegation, of which every stage was observed."""
-    return Delegation(Known(kernel), Known(configured), Known(realized), Known(effective, "cgroup.controllers of the unit"))
+    return Delegation(
+        Known(kernel),
+        Known(configured),
+        Known(realized),
+        Known(effective, "cgroup.controllers of the unit"),
+    )
 
 
 def runtime(path: str = f"/run/user/{UID}", **changes: Any) -> RuntimeDirectory:
     """Build a healthy runtime directory, changed."""
-    return replace(RuntimeDirectory(path, given=True, exists=True, owner=UID, mode=0o700), **changes)
+    return replace(
+        RuntimeDirectory(path, given=True, exists=True, owner=UID, mode=0o700), **changes
+    )
 
 
 def map_program(name: str, **changes: Any) -> Known[MapProgram]:
     """Build newuidmap or newgidmap as its package installs it, changed."""
-    return Known(replace(MapProgram(f"/usr/bin/{name}", setuid=True), **changes), f"/usr/bin/{name}")
+    return Known(
+        replace(MapProgram(f"/usr/bin/{name}", setuid=True), **changes), f"/usr/bin/{name}"
+    )
 
 
 def k3s(text: str = "v1.33.4+k3s1", **changes: Any) -> K3sBinary:
     """Build a sound k3s binary of a release, changed."""
     path = "/usr/local/bin/k3s"
-    return replace(K3sBinary(path, executable=True, version=Known(version(text), f"{path} --version")), **changes)
+    return replace(
+        K3sBinary(path, executable=True, version=Known(version(text), f"{path} --version")),
+        **changes,
+    )
 
 
 def place(path: str, **changes: Any) -> Place:
     """Build a place on a local disk with room, changed."""
     found = "/home/alice" if path.startswith("/home/alice") else path
     room = {"free": 60 * 2**30, "size": 100 * 2**30, "inodes": 10**6, "left": Known(None)}
-    base = Place(path, exists=False, found=found, type="ext4", flags=frozenset(), owner=UID, writable=True, **room)  # type: ignore[arg-type]
+    base = Place(
+        path,
+        exists=False,
+        found=found,
+        type="ext4",
+        flags=frozenset(),
+        owner=UID,
+        writable=True,
+        **room,  # type: ignore[arg-type]
+    )
     return replace(base, **changes)
 
 
@@ -100,7 +123,10 @@ _SETTINGS = {
     "net.ipv4.ip_forward": "1",
     "kernel.unprivileged_userns_clone": None,
     "user.max_user_namespaces": "63432",
-    **{f"user.max_{kind}_namespaces": "63432" for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")},
+    **{
+        f"user.max_{kind}_namespaces": "63432"
+        for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")
+    },
     "fs.inotify.max_user_instances": "1024",
     "fs.inotify.max_user_watches": "524288",
     "kernel.keys.maxkeys": "200",
@@ -132,15 +158,26 @@ HEALTHY = Facts(
     user_manager=Known("257", "the user bus"),
     cgroup=Known(CgroupMode.UNIFIED, "statfs /sys/fs/cgroup"),
     delegation=delegation(),
-    sysctls={key: Known(value, f"/proc/sys/{key.replace('.', '/')}") for key, value in _SETTINGS.items()},
+    sysctls={
+        key: Known(value, f"/proc/sys/{key.replace('.', '/')}") for key, value in _SETTINGS.items()
+    },
     trial=Known(TRIED, "a child"),
     confinement=Known(Confinement(restricted=False, label=Unknown("there is no such restriction"))),
     newuidmap=map_program("newuidmap"),
     newgidmap=map_program("newgidmap"),
     subuid=Known((SubidRange(100000, 65536),), "/etc/subuid"),
     subgid=Known((SubidRange(100000, 65536),), "/etc/subgid"),
-    subid_files=Known(SubidFiles((), (("subuid", "bob", SubidRange(362144, 65536)),), (("root", 0), ("alice", UID)))),
-    process=Known(Process(no_new_privileges=False, open_files=524288, tasks=9000, id_map=((0, 0, 2**32 - 1),)), "/proc/700"),
+    subid_files=Known(
+        SubidFiles(
+            (), (("subuid", "bob", SubidRange(362144, 65536)),), (("root", 0), ("alice", UID))
+        )
+    ),
+    process=Known(
+        Process(
+            no_new_privileges=False, open_files=524288, tasks=9000, id_map=((0, 0, 2**32 - 1),)
+        ),
+        "/proc/700",
+    ),
     caller=Known(Caller("", f"/user.slice/user-{UID}.slice/session-3.scope"), "/proc/self/cgroup"),
     lingers=Known(value=True, source="/var/lib/systemd/linger/alice"),
     server=of_command((), {}, Path("/home/alice")),
@@ -152,9 +189,16 @@ HEALTHY = Facts(
     programs=Known({"mount.fuse3": "/usr/sbin/mount.fuse3"}, "/usr/sbin"),
     iptables=Known("iptables v1.8.11 (nf_tables)", "/usr/sbin/iptables --version"),
     sockets=Known(()),
-    network=Known(Network((("192.0.2.0/24", "eth0"), ("192.0.2.7/32", "")), 1500, "eth0"), "/proc/net/fib_trie"),
+    network=Known(
+        Network((("192.0.2.0/24", "eth0"), ("192.0.2.7/32", "")), 1500, "eth0"),
+        "/proc/net/fib_trie",
+    ),
     resolver=Known(Resolver(("127.0.0.53",), (), localhost=True), "/etc/resolv.conf"),
-    storage=Known(Storage(place("/home/alice/.rancher/k3s"), place("/tmp"), place("/home/alice", exists=True), ())),
+    storage=Known(
+        Storage(
+            place("/home/alice/.rancher/k3s"), place("/tmp"), place("/home/alice", exists=True), ()
+        )
+    ),
     beside=Known(Beside(frozenset(), frozenset(), {}, ufw=False)),
     host=Known(HOST),
     token=Known(Token(Origin(Source.DEFAULT), fits=True)),
@@ -180,25 +224,53 @@ def sysctl(key: str, value: Observed[str | None]) -> Facts:
 @st.composite
 def versions(draw: st.DrawFn) -> Version:
     """Draw versions, often of the lines in which something changed."""
-    minor = draw(st.sampled_from([20, 21, 22, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 38]) | st.integers(0, 99))
+    minor = draw(
+        st.sampled_from([20, 21, 22, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 38])
+        | st.integers(0, 99)
+    )
     number = f"v{draw(st.sampled_from([1, 1, 1, 0, 2]))}.{minor}.{draw(st.integers(0, 16))}"
     stage = draw(st.sampled_from(["", "", "-alpha", "-beta", "-rc", "-rc."]))
     before = f"{stage}{draw(st.integers(1, 12))}" if stage else ""
-    builds = ["", "+k3s1", "+k3s2", "+k3s3", "+k3s10", "+k3s.1", "-k3s.4", "+k3s-914f1d91", "+k3s-30638072-dirty", "+dk1"]
+    builds = [
+        "",
+        "+k3s1",
+        "+k3s2",
+        "+k3s3",
+        "+k3s10",
+        "+k3s.1",
+        "-k3s.4",
+        "+k3s-914f1d91",
+        "+k3s-30638072-dirty",
+        "+dk1",
+    ]
     return version(number + before + draw(st.sampled_from(builds)))
 
 
 def observed(known: st.SearchStrategy[T]) -> st.SearchStrategy[Observed[T]]:
     """Draw what was observed, or that nobody could look."""
-    return st.builds(Known, known, st.text(max_size=9)) | st.builds(Unknown, st.text(min_size=1, max_size=9))
+    return st.builds(Known, known, st.text(max_size=9)) | st.builds(
+        Unknown, st.text(min_size=1, max_size=9)
+    )
 
 
 _TEXTS = st.text(max_size=12)
-_PATHS = st.sampled_from(["/usr/bin/k3s", "/home/it's mine/k3s", "/a b/$(reboot)", "/x;y", "/\n", "-rf"]) | _TEXTS
+_PATHS = (
+    st.sampled_from(["/usr/bin/k3s", "/home/it's mine/k3s", "/a b/$(reboot)", "/x;y", "/\n", "-rf"])
+    | _TEXTS
+)
 _CONTROLLERS = st.frozensets(st.sampled_from(sorted({*FIVE, "hugetlb"})))
-_NUMBERS = st.sampled_from(["0", "1", "1023", "1024", "-1", "", "1 ", "9" * 5000, "\u0661", "\u00b2", "max"]) | _TEXTS
-_PROGRAMS = st.builds(MapProgram, st.none() | _PATHS, st.integers(0, 2), st.booleans(), st.booleans(), st.booleans())
-_RANGES = st.lists(st.builds(SubidRange, st.integers(0, 2**64), st.integers(0, 2**64)), max_size=4).map(tuple)
+_NUMBERS = (
+    st.sampled_from(
+        ["0", "1", "1023", "1024", "-1", "", "1 ", "9" * 5000, "\u0661", "\u00b2", "max"]
+    )
+    | _TEXTS
+)
+_PROGRAMS = st.builds(
+    MapProgram, st.none() | _PATHS, st.integers(0, 2), st.booleans(), st.booleans(), st.booleans()
+)
+_RANGES = st.lists(
+    st.builds(SubidRange, st.integers(0, 2**64), st.integers(0, 2**64)), max_size=4
+).map(tuple)
 _IDS = st.integers(0, 2**33)
 _RANGE = st.builds(SubidRange, _IDS, _IDS)
 _CIDRS = st.sampled_from(
@@ -215,17 +287,35 @@ _CIDRS = st.sampled_from(
     ]
 )
 _WORDS = st.sampled_from(
-    ["k3s", "server", "--rootless", "--disable", "traefik", "--https-listen-port=7443", "-d", "/srv/$(x)", "--frobnicate", "-"]
+    [
+        "k3s",
+        "server",
+        "--rootless",
+        "--disable",
+        "traefik",
+        "--https-listen-port=7443",
+        "-d",
+        "/srv/$(x)",
+        "--frobnicate",
+        "-",
+    ]
 )
 _ORIGINS = st.builds(
-    Origin, st.sampled_from(Source), st.none() | _PATHS.map(Path), st.integers(0, 9), st.sampled_from(["K3S_TOKEN", "K3S_X"])
+    Origin,
+    st.sampled_from(Source),
+    st.none() | _PATHS.map(Path),
+    st.integers(0, 9),
+    st.sampled_from(["K3S_TOKEN", "K3S_X"]),
 )
 _TRIALS = st.builds(
     Trial,
     st.sampled_from([0, 0, 1, 13, 22, 28, 999]),
     st.dictionaries(st.sampled_from(SPACES), st.sampled_from([0, 0, 1, 13, 22, 28, 999])),
     st.fixed_dictionaries(
-        {name: st.none() | st.sampled_from(["", "", "Invalid argument"]) | _TEXTS for name in ("newuidmap", "newgidmap")}
+        {
+            name: st.none() | st.sampled_from(["", "", "Invalid argument"]) | _TEXTS
+            for name in ("newuidmap", "newgidmap")
+        }
     ),
     st.none() | st.sampled_from([0, 1, 22]),
 )
@@ -244,7 +334,13 @@ _PLACES = st.builds(
     st.none() | st.integers(0, 2**40),
     observed(st.none() | st.integers(0, 2**50)),
 )
-_BINARIES = st.builds(K3sBinary, st.none() | _PATHS, st.booleans(), st.just("") | _TEXTS, st.none() | observed(versions()))
+_BINARIES = st.builds(
+    K3sBinary,
+    st.none() | _PATHS,
+    st.booleans(),
+    st.just("") | _TEXTS,
+    st.none() | observed(versions()),
+)
 
 
 def any_facts() -> st.SearchStrategy[Facts]:
@@ -256,19 +352,32 @@ def any_facts() -> st.SearchStrategy[Facts]:
         machine=st.sampled_from(["x86_64", "aarch64", "armv7l", "s390x", "riscv64", ""]),
         systemd_booted=st.booleans(),
         runtime=st.builds(
-            RuntimeDirectory, _PATHS, st.booleans(), st.booleans(), st.integers(-1, 2000), st.integers(0, 0o7777)
+            RuntimeDirectory,
+            _PATHS,
+            st.booleans(),
+            st.booleans(),
+            st.integers(-1, 2000),
+            st.integers(0, 0o7777),
         ),
         user_manager=observed(_TEXTS),
         cgroup=observed(st.sampled_from(CgroupMode)),
         delegation=st.builds(Delegation, *[observed(_CONTROLLERS)] * 4),
         sysctls=st.fixed_dictionaries({key: observed(st.none() | _NUMBERS) for key in SYSCTLS}),
         trial=observed(_TRIALS),
-        confinement=observed(st.builds(Confinement, st.booleans(), observed(st.sampled_from(["unconfined", "k3s"]) | _TEXTS))),
+        confinement=observed(
+            st.builds(
+                Confinement,
+                st.booleans(),
+                observed(st.sampled_from(["unconfined", "k3s"]) | _TEXTS),
+            )
+        ),
         subid_files=observed(
             st.builds(
                 SubidFiles,
                 st.lists(_PATHS, max_size=2).map(tuple),
-                st.lists(st.tuples(st.sampled_from(["subuid", "subgid"]), _TEXTS, _RANGE), max_size=3).map(tuple),
+                st.lists(
+                    st.tuples(st.sampled_from(["subuid", "subgid"]), _TEXTS, _RANGE), max_size=3
+                ).map(tuple),
                 st.lists(st.tuples(_TEXTS, _IDS), max_size=3).map(tuple),
             )
         ),
@@ -288,14 +397,18 @@ def any_facts() -> st.SearchStrategy[Facts]:
             st.tuples(
                 st.integers(1, 65535).map("--https-listen-port={}".format),
                 st.sampled_from(["--disable=", "--disable=servicelb", "--disable=traefik"]),
-                st.sampled_from(["", "overlayfs", "fuse-overlayfs", "native"]).map("--snapshotter={}".format),
+                st.sampled_from(["", "overlayfs", "fuse-overlayfs", "native"]).map(
+                    "--snapshotter={}".format
+                ),
                 _CIDRS.map("--cluster-cidr={}".format),
                 _CIDRS.map("--service-cidr={}".format),
                 _TEXTS.map("--node-name={}".format),
                 st.sampled_from(["--selinux", "--selinux=false"]),
                 _WORDS,
             ),
-            st.dictionaries(st.sampled_from(["K3S_DATA_DIR", "K3S_TOKEN", "K3S_DEBUG"]), _TEXTS, max_size=2),
+            st.dictionaries(
+                st.sampled_from(["K3S_DATA_DIR", "K3S_TOKEN", "K3S_DEBUG"]), _TEXTS, max_size=2
+            ),
             st.just(Path("/home/alice")),
         ),
         unit=observed(
@@ -308,38 +421,69 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.none() | st.booleans(),
                 st.booleans(),
                 st.lists(_PATHS, max_size=2).map(tuple),
-                st.dictionaries(st.sampled_from(["K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_MTU"]), _CIDRS | _TEXTS),
+                st.dictionaries(
+                    st.sampled_from(["K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_MTU"]), _CIDRS | _TEXTS
+                ),
                 st.lists(_WORDS, max_size=4).map(tuple),
-                st.dictionaries(st.sampled_from(["MemoryMax", "TasksMax", "LimitNOFILE"]), st.none() | st.integers(0, 2**64)),
+                st.dictionaries(
+                    st.sampled_from(["MemoryMax", "TasksMax", "LimitNOFILE"]),
+                    st.none() | st.integers(0, 2**64),
+                ),
             )
         ),
         token=observed(st.builds(Token, _ORIGINS, st.none() | st.booleans(), _TEXTS)),
         target=observed(st.builds(Target, _PATHS, _PATHS, _PATHS, st.booleans(), st.booleans())),
         kubeconfigs=observed(
-            st.lists(st.builds(Baked, _TEXTS, st.integers(0, 65535), _PATHS, st.booleans()), max_size=2).map(tuple)
+            st.lists(
+                st.builds(Baked, _TEXTS, st.integers(0, 65535), _PATHS, st.booleans()), max_size=2
+            ).map(tuple)
         ),
         cluster=observed(
             st.builds(
                 Cluster,
-                st.lists(st.builds(Registered, _TEXTS, st.lists(_CIDRS, max_size=2).map(tuple)), max_size=2).map(tuple),
+                st.lists(
+                    st.builds(Registered, _TEXTS, st.lists(_CIDRS, max_size=2).map(tuple)),
+                    max_size=2,
+                ).map(tuple),
                 st.lists(_CIDRS, max_size=2).map(tuple),
             )
         ),
-        problems=observed(st.lists(st.builds(Problem, _TEXTS, st.text(min_size=1), st.booleans()), max_size=2).map(tuple)),
+        problems=observed(
+            st.lists(
+                st.builds(Problem, _TEXTS, st.text(min_size=1), st.booleans()), max_size=2
+            ).map(tuple)
+        ),
         kernel=observed(st.tuples(st.integers(0, 9), st.integers(0, 30))),
         modules=observed(st.builds(Modules, _MODULES, _MODULES, st.booleans())),
-        devices=observed(st.dictionaries(st.sampled_from(["tun", "fuse", "kmsg"]), st.sampled_from([0, 1, 2, 13, 19, 6, 999]))),
+        devices=observed(
+            st.dictionaries(
+                st.sampled_from(["tun", "fuse", "kmsg"]), st.sampled_from([0, 1, 2, 13, 19, 6, 999])
+            )
+        ),
         programs=observed(st.dictionaries(st.just("mount.fuse3"), st.none() | _PATHS)),
-        iptables=observed(st.sampled_from(["", "iptables v1.8.4 (nf_tables)", "iptables v1.8.4 (legacy)"]) | _TEXTS),
+        iptables=observed(
+            st.sampled_from(["", "iptables v1.8.4 (nf_tables)", "iptables v1.8.4 (legacy)"])
+            | _TEXTS
+        ),
         sockets=observed(
             st.lists(
-                st.builds(Held, st.sampled_from([6443, 10080, 10443, 1]), _TEXTS, _TEXTS, st.none() | _IDS, st.booleans()),
+                st.builds(
+                    Held,
+                    st.sampled_from([6443, 10080, 10443, 1]),
+                    _TEXTS,
+                    _TEXTS,
+                    st.none() | _IDS,
+                    st.booleans(),
+                ),
                 max_size=3,
             ).map(tuple)
         ),
         network=observed(
             st.builds(
-                Network, st.lists(st.tuples(_CIDRS, _TEXTS), max_size=3).map(tuple), st.none() | st.integers(0, 65536), _TEXTS
+                Network,
+                st.lists(st.tuples(_CIDRS, _TEXTS), max_size=3).map(tuple),
+                st.none() | st.integers(0, 65536),
+                _TEXTS,
             )
         ),
         resolver=observed(
@@ -350,7 +494,9 @@ def any_facts() -> st.SearchStrategy[Facts]:
                 st.booleans(),
             )
         ),
-        storage=observed(st.builds(Storage, _PLACES, _PLACES, _PLACES, st.lists(_PATHS, max_size=2).map(tuple))),
+        storage=observed(
+            st.builds(Storage, _PLACES, _PLACES, _PLACES, st.lists(_PATHS, max_size=2).map(tuple))
+        ),
         beside=observed(
             st.builds(
                 Beside,
@@ -381,5 +527,8 @@ def any_facts() -> st.SearchStrategy[Facts]:
         subuid=observed(_RANGES),
         subgid=observed(_RANGES),
         k3s=_BINARIES,
-        distribution=st.sampled_from(["", "debian", "ubuntu debian", "opensuse-leap suse opensuse", "nixos"]) | _TEXTS,
+        distribution=st.sampled_from(
+            ["", "debian", "ubuntu debian", "opensuse-leap suse opensuse", "nixos"]
+        )
+        | _TEXTS,
     )

@@ -1,4 +1,6 @@
-"""The page of causes lists those that are brought about, and each was told and mended on each of its machines."""
+"""The page of causes lists those that are brought about, and each was told and mended on each of
+its machines.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,15 @@ from tests.life.causes_page import NOT_RUN, rows
 def test_the_page_lists_each_cause_and_each_was_mended() -> None:
     found = rows()
 
-    assert [(f"`{case.id}`", case.what, case.mender, case.by_hand or "as printed") for case in CASES] == [
-        (row[0], row[1], row[3], row[4]) for row in found
-    ]
+    assert [
+        (f"`{case.id}`", case.what, case.mender, case.by_hand or "as printed") for case in CASES
+    ] == [(row[0], row[1], row[3], row[4]) for row in found]
     for case, row in zip(CASES, found, strict=True):
         for machine, cell in zip(("lab", "vm"), row[5:], strict=True):
             # A virtual machine is not at hand wherever a cause is added; the lab is.
-            accepted = {"ready", *((NOT_RUN,) if machine == "vm" else ())} if machine in case.machines else {""}
+            accepted = (
+                {"ready", *((NOT_RUN,) if machine == "vm" else ())}
+                if machine in case.machines
+                else {""}
+            )
             assert cell in accepted, (case, machine)

@@ -32,7 +32,11 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         command = shell.get_command(context, name)
         assert command
         yield f"k3s-rootless {name}", command
-        inside = command.commands.values() if isinstance(command, click.Group) else getattr(command, "subcommands", ())
+        inside = (
+            command.commands.values()
+            if isinstance(command, click.Group)
+            else getattr(command, "subcommands", ())
+        )
         yield from ((f"k3s-rootless {name} {inner.name}", inner) for inner in inside)
 
 
@@ -55,11 +59,17 @@ def test_the_list_of_commands_speaks_with_their_own_words() -> None:
 
     for name, command in commands():
         if command is not shell:
-            assert re.search(rf"^  {name.split()[-1]} +{re.escape(command.get_short_help_str(200))}$", page, re.MULTILINE)
+            assert re.search(
+                rf"^  {name.split()[-1]} +{re.escape(command.get_short_help_str(200))}$",
+                page,
+                re.MULTILINE,
+            )
 
 
 def test_each_check_has_its_paragraph_and_each_paragraph_its_check() -> None:
-    headings = re.findall(r"^## (\S+)$", (DOCS / "reference/checks.md").read_text("utf-8"), re.MULTILINE)
+    headings = re.findall(
+        r"^## (\S+)$", (DOCS / "reference/checks.md").read_text("utf-8"), re.MULTILINE
+    )
 
     assert [check.id for check in CHECKS] == headings
 
@@ -73,9 +83,14 @@ def test_each_paragraph_of_a_check_says_how_bad_it_is_and_what_it_is_called() ->
 
 
 def test_the_link_of_each_finding_leads_to_its_paragraph() -> None:
-    """GitHub makes an anchor of a heading: small letters, and of the signs only hyphens and underscores stay."""
+    """GitHub makes an anchor of a heading: small letters, and of the signs only hyphens and
+    underscores stay.
+    """
     page = (DOCS / "reference/checks.md").read_text("utf-8")
-    anchors = {re.sub(r"[^a-z0-9_-]", "", heading) for heading in re.findall(r"^## (\S+)$", page, re.MULTILINE)}
+    anchors = {
+        re.sub(r"[^a-z0-9_-]", "", heading)
+        for heading in re.findall(r"^## (\S+)$", page, re.MULTILINE)
+    }
 
     for check in CHECKS:
         link = Finding(check.id, check.title, Verdict.PASS, "").anchor
@@ -85,14 +100,18 @@ def test_the_link_of_each_finding_leads_to_its_paragraph() -> None:
 
 def test_a_check_has_a_unique_id_and_a_title() -> None:
     assert len(CHECKS) == len({check.id for check in CHECKS})
-    assert all(re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", check.id) and check.title for check in CHECKS)
+    assert all(
+        re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", check.id) and check.title for check in CHECKS
+    )
 
 
 def test_each_exit_code_is_documented() -> None:
     page = (DOCS / "reference/exit-codes.md").read_text("utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     raised = {
-        kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RootlessError)
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.RootlessError)
     }
 
     assert raised | {0, 130} == listed
@@ -118,10 +137,16 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
         words = line.split()
-        command = known.get(f"k3s-rootless {' '.join(words[:2])}") or known.get(f"k3s-rootless {words[0]}")
+        command = known.get(f"k3s-rootless {' '.join(words[:2])}") or known.get(
+            f"k3s-rootless {words[0]}"
+        )
         options = [word for word in words[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", word)]
         if command:
-            have = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+            have = {
+                name
+                for parameter in command.params
+                for name in (*parameter.opts, *parameter.secondary_opts)
+            }
             assert set(options) <= have | {"--help"}, line
 
 
@@ -129,7 +154,9 @@ def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
     page = (DOCS / "reference/json.md").read_text("utf-8")
     schemas = set(re.findall(r"^\| `k3s-rootless/([a-z-]+)/v1`", page, re.MULTILINE))
     speaking = {
-        "-".join(name.split()[1:]) for name, command in commands() if any("--json" in one.opts for one in command.params)
+        "-".join(name.split()[1:])
+        for name, command in commands()
+        if any("--json" in one.opts for one in command.params)
     }
 
     assert speaking == schemas
@@ -153,7 +180,11 @@ def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
 def test_each_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     named = {
-        name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z]+)(?:`| +#)", page.read_text("utf-8"), re.MULTILINE)
+        name
+        for page in PAGES
+        for name in re.findall(
+            r"(?:`|^)make ([a-z]+)(?:`| +#)", page.read_text("utf-8"), re.MULTILINE
+        )
     }
 
     assert named <= targets

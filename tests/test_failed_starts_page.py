@@ -1,4 +1,6 @@
-"""The page of failed starts lists the ways that there are on each machine, with the ends that the tests hold them to."""
+"""The page of failed starts lists the ways that there are on each machine, with the ends that the
+tests hold them to.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \| (\d+) \| (?:`([^`]+)`)? \|")
 
 @pytest.mark.parametrize("machine", ["lab", "vm"])
 def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
-    rows = {found[0]: found[1:] for line in table(PAGE.read_text("utf-8"), machine).values() for found in ROW.findall(line)}
+    rows = {
+        found[0]: found[1:]
+        for line in table(PAGE.read_text("utf-8"), machine).values()
+        for found in ROW.findall(line)
+    }
     expected = {way.id: way for way in ways(machine)}
 
     assert table(PAGE.read_text("utf-8"), machine).keys() == expected.keys()
@@ -22,12 +28,16 @@ def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
     assert machine == "vm" or rows.keys() == expected.keys()
     assert len(rows) >= 30
     for name, (code, cause) in rows.items():
-        assert (str(expected[name].code), expected[name].cause in {None, cause}) == (code, True), name
+        assert (str(expected[name].code), expected[name].cause in {None, cause}) == (code, True), (
+            name
+        )
 
 
 @pytest.mark.parametrize("machine", ["lab", "vm"])
 def test_each_death_was_told_within_a_quarter_of_a_second(machine: str) -> None:
-    late = re.findall(r"\| (\d+) ms \|$", "".join(table(PAGE.read_text("utf-8"), machine).values()), re.MULTILINE)
+    late = re.findall(
+        r"\| (\d+) ms \|$", "".join(table(PAGE.read_text("utf-8"), machine).values()), re.MULTILINE
+    )
 
     assert len(late) >= 25
     assert max(map(int, late)) < 250

@@ -1,4 +1,6 @@
-"""The page of faults lists the faults that there are, and says of each machine that it was seen there."""
+"""The page of faults lists the faults that there are, and says of each machine that it was seen
+there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from tests.life.faults import FAULTS
 from tests.life.faults_page import MACHINES, PAGE
 
 ROW = re.compile(
-    r"^\| `(?P<id>[a-z0-9-]+)` \| (?:.* \| )?(?P<lab>[^|]*) \| (?P<trixie>[^|]*) \| (?P<bookworm>[^|]*) \|$", re.MULTILINE
+    r"^\| `(?P<id>[a-z0-9-]+)` \| (?:.* \| )?(?P<lab>[^|]*) \| (?P<trixie>[^|]*) \|"
+    r" (?P<bookworm>[^|]*) \|$",
+    re.MULTILINE,
 )
 
 
@@ -43,4 +47,7 @@ def test_a_machine_that_cannot_have_a_fault_has_a_dash_and_no_other_has() -> Non
 
     for one in FAULTS:
         for machine in MACHINES:
-            assert (found[one.id][machine].strip() == "-") is (machine not in one.machines), (one.id, machine)
+            assert (found[one.id][machine].strip() == "-") is (machine not in one.machines), (
+                one.id,
+                machine,
+            )

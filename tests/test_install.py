@@ -27,19 +27,32 @@ pytestmark = [pytest.mark.install, pytest.mark.timeout(300)]
 
 
 def run(*command: str | Path, cwd: Path, libraries: bool = False) -> str:
-    """Run a command with a bare environment; `libraries` lends it the dependencies of this test run, and nothing of ours."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    """Run a command with a bare environment; `libraries` lends it the dependencies of this test
+    run, and nothing of ours.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
     if libraries:
         environment["PYTHONPATH"] = str(lent(cwd))
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert 0 == done.returncode, done.stderr
     return done.stdout.strip()
 
 
 def lent(place: Path) -> Path:
-    """Link the dependencies, but not the editable install of the project itself, into a folder of their own."""
+    """Link the dependencies, but not the editable install of the project itself, into a folder of
+    their own.
+    """
     folder = place / "lent"
     if not folder.exists():
         folder.mkdir()
@@ -59,11 +72,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
 def test_an_installation_renders_the_unit(kind: str, built: Path, tmp_path: Path) -> None:
-    source = {"wheel": next(built.glob("*.whl")), "sdist": next(built.glob("*.tar.gz")), "editable": ROOT}[kind]
+    source = {
+        "wheel": next(built.glob("*.whl")),
+        "sdist": next(built.glob("*.tar.gz")),
+        "editable": ROOT,
+    }[kind]
     run(UV, "venv", "--quiet", "--python", sys.executable, "env", cwd=tmp_path)
     python = tmp_path / "env/bin/python"
     editable = ["--editable"] if kind == "editable" else []
-    run(UV, "pip", "install", "--quiet", "--python", python, "--no-deps", *editable, source, cwd=tmp_path)
+    run(
+        UV,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--no-deps",
+        *editable,
+        source,
+        cwd=tmp_path,
+    )
 
     where = run(python, "-c", RENDER, cwd=tmp_path, libraries=True)
     version = run(tmp_path / "env/bin/k3s-rootless", "--version", cwd=tmp_path, libraries=True)
@@ -76,7 +104,9 @@ def test_a_plain_checkout_renders_the_unit(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     run("git", "clone", "--quiet", ROOT, checkout, cwd=tmp_path)
 
-    where = run(sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, '.'){RENDER}", cwd=checkout)
+    where = run(
+        sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, '.'){RENDER}", cwd=checkout
+    )
 
     assert where.startswith(str(checkout))
 

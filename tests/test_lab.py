@@ -38,7 +38,9 @@ def another() -> Iterator[Lab]:
 def traces(label: str) -> list[str]:
     """Whatever a lab of this name has on the host: files, cgroups, mounts, processes."""
     name = f"k3s-rootless-lab-{label}"
-    found = [str(path) for place in (Path("/run"), cgroups.mount_point()) for path in place.glob(name)]
+    found = [
+        str(path) for place in (Path("/run"), cgroups.mount_point()) for path in place.glob(name)
+    ]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             seen = (process / "mountinfo").read_text() + (process / "cgroup").read_text()
@@ -51,7 +53,9 @@ def traces(label: str) -> list[str]:
 
 def test_the_user_lingers_and_is_logged_in(lab: Lab) -> None:
     fresh(lab)
-    assert lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout == "yes\n"
+    assert (
+        lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout == "yes\n"
+    )
     own = lab.user("cat", "/proc/self/cgroup").stdout.splitlines()[-1]
     assert own.startswith(f"0::/user.slice/user-{UID}.slice/session-")
 
@@ -84,12 +88,16 @@ def test_delegation_is_told_as_it_is(lab: Lab) -> None:
 def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
     unit = HOME / ".config/systemd/user/k3s-rootless.service"
     lab.user("mkdir", "-p", str(unit.parent), str(HOME / ".kube")).check_returncode()
-    lab.user("tee", str(unit), stdin="[Service]\nExecStart=/usr/bin/sleep infinity\n").check_returncode()
+    lab.user(
+        "tee", str(unit), stdin="[Service]\nExecStart=/usr/bin/sleep infinity\n"
+    ).check_returncode()
     lab.user("systemctl", "--user", "start", unit.name).check_returncode()
     lab.user("systemctl", "--user", "set-environment", "K3S_ROOTLESS_MTU=1400").check_returncode()
     lab.user("tee", str(ORDERS), stdin='{"fail": "anything"}').check_returncode()
     fresh(lab)
-    shown = lab.user("systemctl", "--user", "show", "--property=LoadState,ActiveState", unit.name).stdout
+    shown = lab.user(
+        "systemctl", "--user", "show", "--property=LoadState,ActiveState", unit.name
+    ).stdout
     assert shown.splitlines() == ["LoadState=not-found", "ActiveState=inactive"]
     assert "K3S_" not in lab.user("systemctl", "--user", "show-environment").stdout
     assert lab.user("ls", str(HOME / ".kube")).returncode != 0
@@ -104,7 +112,9 @@ def test_exit_status_input_and_both_outputs_come_through(lab: Lab) -> None:
 
 
 def test_a_signal_reaches_the_program(lab: Lab) -> None:
-    process = lab.popen("sh", "-c", "trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done")
+    process = lab.popen(
+        "sh", "-c", "trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done"
+    )
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -118,7 +128,12 @@ def test_killing_what_popen_returns_kills_the_program(lab: Lab) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.kill()
-    assert lab.root("timeout", "5", "sh", "-c", "while pgrep -f '^sleep 987654'; do sleep 0.1; done").returncode == 0
+    assert (
+        lab.root(
+            "timeout", "5", "sh", "-c", "while pgrep -f '^sleep 987654'; do sleep 0.1; done"
+        ).returncode
+        == 0
+    )
 
 
 def test_a_program_that_takes_too_long_is_killed_with_its_children(lab: Lab) -> None:
@@ -130,7 +145,9 @@ def test_a_program_that_takes_too_long_is_killed_with_its_children(lab: Lab) -> 
 def test_two_labs_do_not_see_each_other(lab: Lab, another: Lab) -> None:
     lab.root("touch", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").check_returncode()
     listener = ("systemd-run", "--user", "--wait", "--property=RuntimeMaxSec=1", "sleep", "10")
-    assert another.root("ls", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").stdout == ""
+    assert (
+        another.root("ls", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").stdout == ""
+    )
     assert not Path("/etc/mine").exists()
     assert another.user(*listener).returncode != 0
     names = [each.root("cat", "/etc/machine-id").stdout for each in (lab, another)]
@@ -156,9 +173,14 @@ def test_down_leaves_nothing() -> None:
 
 def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
     label = f"killed-{os.getpid()}"
-    code = f"import time; from tests.lab.driver import Lab; Lab.up({label!r}); print('up', flush=True); time.sleep(60)"
+    code = (
+        f"import time; from tests.lab.driver import Lab; Lab.up({label!r}); print('up',"
+        " flush=True); time.sleep(60)"
+    )
     root = Path(__file__).parents[1]
-    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True
+    ) as driver:
         assert driver.stdout is not None
         assert driver.stdout.readline() == "up\n"
         holder = int((Site(label).state / "holder").read_text().split()[0])
@@ -187,7 +209,13 @@ def test_the_payload_is_built_once_and_unpacks_anywhere(lab: Lab, tmp_path: Path
 @pytest.mark.timeout(600)
 def test_the_demonstration_succeeds(lab: Lab) -> None:
     root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-m", "tests.lab", "demo"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.lab", "demo"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for step in ("check", "up", "ports", "down"):
         assert f"\n$ k3s-rootless {step}" in done.stdout

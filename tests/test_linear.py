@@ -1,4 +1,6 @@
-"""No line can make an expression slow: each that meets the journal, or what goes into a bundle, is proved linear."""
+"""No line can make an expression slow: each that meets the journal, or what goes into a bundle, is
+proved linear.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ from k3s_rootless.support import patterns
 from tests import linear
 
 LENGTHS = (1_000, 4_000, 16_000, 64_000)
-# Four times the length; a square would take sixteen times as long, and this leaves room for a machine that does other things.
+# Four times the length; a square would take sixteen times as long, and this leaves room for a
+# machine that does other things.
 MOST_GROWTH = 9
-# What is shorter is not measured but guessed; a square would have left it behind at a tenth of the longest line.
+# What is shorter is not measured but guessed; a square would have left it behind at a tenth of the
+# longest line.
 SECONDS_UNMEASURED = 0.004
 SECONDS = 0.4
-# Expressions that are never searched for, and how they are used instead: at the beginning of a line, or against all of it.
+# Expressions that are never searched for, and how they are used instead: at the beginning of a
+# line, or against all of it.
 USES = {
     "support.redaction._BODY": "fullmatch",
     "support.redaction._LONE_BODY": "fullmatch",
@@ -31,7 +36,17 @@ USES = {
     "support.names._KEY_FILE": "fullmatch",
     "support.names._OTHERS": "fullmatch",
 }
-BAD = (r"(a+)+b", r"(\w+\s?)*x", r"(?:a|b+)*c", r"a+a+b", r"x: \S*\d+y", r"\s+$", r"\w*=\w", r"(a++)+b", r"a+b")
+BAD = (
+    r"(a+)+b",
+    r"(\w+\s?)*x",
+    r"(?:a|b+)*c",
+    r"a+a+b",
+    r"x: \S*\d+y",
+    r"\s+$",
+    r"\w*=\w",
+    r"(a++)+b",
+    r"a+b",
+)
 GOOD = (r"x=a++b", r"x: \d+ \w+", r"(?<!a)a++b", r"K10[0-9a-f]{6,}+(?:::\S++)?", r"x{1,9}x{1,9}y")
 
 
@@ -52,19 +67,27 @@ def expressions() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]:
 EXPRESSIONS = dict(expressions())
 
 
-def slow(pattern: re.Pattern[str] | re.Pattern[bytes], use: str, lengths: tuple[int, ...] = LENGTHS) -> str:
-    """Name a text for which an expression takes more than in proportion, or too long; nothing where none is found."""
+def slow(
+    pattern: re.Pattern[str] | re.Pattern[bytes], use: str, lengths: tuple[int, ...] = LENGTHS
+) -> str:
+    """Name a text for which an expression takes more than in proportion, or too long; nothing where
+    none is found.
+    """
     for text in linear.hostile(pattern):
         before = SECONDS
         for length in lengths:
             bound = min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before))
             taken = linear.seconds(pattern, text.of(length), use, tries=1)
             if taken > bound:
-                # Whoever shares the machine may have disturbed it once, and may have been away before.
+                # Whoever shares the machine may have disturbed it once, and may have been away
+                # before.
                 before = linear.seconds(pattern, text.of(length // 4), use, tries=5)
                 taken = linear.seconds(pattern, text.of(length), use, tries=5)
                 if taken > min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before)):
-                    return f"{taken * 1e3:.2f} ms for {length}, {before * 1e3:.2f} ms for a fourth of it: {text.of(80)!r}"
+                    return (
+                        f"{taken * 1e3:.2f} ms for {length}, {before * 1e3:.2f} ms for a fourth of"
+                        f" it: {text.of(80)!r}"
+                    )
             before = taken
     return ""
 
@@ -90,7 +113,9 @@ def test_no_text_that_is_made_of_it_makes_it_slow(name: str) -> None:
 
 @pytest.mark.parametrize("source", BAD)
 def test_one_that_is_not_is_found(source: str) -> None:
-    """By its tree, or else by a text; what takes twice as long for each character is not to be tried."""
+    """By its tree, or else by a text; what takes twice as long for each character is not to be
+    tried.
+    """
     pattern = re.compile(source)
 
     assert linear.complaints(pattern) or slow(pattern, "finditer", (500, 2_000, 8_000))

@@ -1,4 +1,6 @@
-"""What every machine promises to the tests that run on it: labs under each systemd, and virtual machines."""
+"""What every machine promises to the tests that run on it: labs under each systemd, and virtual
+machines.
+"""
 
 from __future__ import annotations
 
@@ -25,35 +27,71 @@ class Promises:
         assert machine.user(*linger).stdout == "yes\n"
 
     def test_the_user_is_an_ordinary_one(self, machine: Machine) -> None:
-        assert machine.user("id").stdout == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
-        assert machine.user("sh", "-c", "pwd; echo $XDG_RUNTIME_DIR").stdout.splitlines() == [str(HOME), str(RUNTIME_DIR)]
-        assert machine.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(f"{USER}:100000:65536") == 2
+        assert (
+            machine.user("id").stdout
+            == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
+        )
+        assert machine.user("sh", "-c", "pwd; echo $XDG_RUNTIME_DIR").stdout.splitlines() == [
+            str(HOME),
+            str(RUNTIME_DIR),
+        ]
+        assert (
+            machine.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(
+                f"{USER}:100000:65536"
+            )
+            == 2
+        )
         assert machine.user("cat", "/etc/shadow").returncode != 0
 
     def test_words_input_environment_and_exit_status_come_through(self, machine: Machine) -> None:
         assert machine.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout == "a b|$HOME|"
-        assert machine.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout == "hello, 'you'\n"
+        assert (
+            machine.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout
+            == "hello, 'you'\n"
+        )
         done = machine.user("sh", "-c", "cat; echo complaint >&2; exit 7", stdin="fed\n")
         assert (done.returncode, done.stdout, done.stderr) == (7, "fed\n", "complaint\n")
 
     def test_the_journal_is_kept_for_the_user(self, machine: Machine) -> None:
-        machine.user("systemd-run", "--user", "--wait", "--unit=said", "echo", "said for the test").check_returncode()
+        machine.user(
+            "systemd-run", "--user", "--wait", "--unit=said", "echo", "said for the test"
+        ).check_returncode()
         machine.root("journalctl", "--sync").check_returncode()
-        assert "said for the test" in machine.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+        assert (
+            "said for the test"
+            in machine.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+        )
         assert machine.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
 
     def test_project_and_k3s_are_installed_for_everyone(self, machine: Machine) -> None:
         assert machine.user("sh", "-c", f"test -x {TOOL} && test -x {K3S}").returncode == 0
-        assert machine.user("/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless").returncode == 0
+        assert (
+            machine.user(
+                "/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless"
+            ).returncode
+            == 0
+        )
         assert machine.root("touch", "/opt/k3s-rootless/written").returncode != 0
 
     def test_rootlesskit_runs_in_a_delegated_unit(self, machine: Machine) -> None:
         unit = ("systemd-run", "--user", "--wait", "--pipe", "--property=Delegate=yes")
         rootlesskit = (
-            *("rootlesskit", "--net=slirp4netns", "--disable-host-loopback", "--copy-up=/etc", "--copy-up=/run"),
+            *(
+                "rootlesskit",
+                "--net=slirp4netns",
+                "--disable-host-loopback",
+                "--copy-up=/etc",
+                "--copy-up=/run",
+            ),
             *("--port-driver=builtin", "--cgroupns", "--pidns", "--evacuate-cgroup2=evacuated"),
         )
-        seen = machine.user(*unit, *rootlesskit, "sh", "-c", "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0")
+        seen = machine.user(
+            *unit,
+            *rootlesskit,
+            "sh",
+            "-c",
+            "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0",
+        )
         assert seen.returncode == 0, seen.stderr
         uid, cgroup, tap = seen.stdout.splitlines()
         assert uid == "0"
@@ -70,10 +108,16 @@ class TestAnySystemd(Promises):
         fresh(any_systemd)
         return any_systemd
 
-    def test_runs_the_systemd_that_its_release_is_here_for(self, any_systemd: Lab, request: pytest.FixtureRequest) -> None:
+    def test_runs_the_systemd_that_its_release_is_here_for(
+        self, any_systemd: Lab, request: pytest.FixtureRequest
+    ) -> None:
         release = request.node.callspec.params["any_systemd"]
         known = {"bullseye": 247, "bookworm": 252, "trixie": 257}
-        assert any_systemd.systemd == known[release] if release in known else any_systemd.systemd > max(known.values())
+        assert (
+            any_systemd.systemd == known[release]
+            if release in known
+            else any_systemd.systemd > max(known.values())
+        )
 
 
 @pytest.mark.vm

@@ -36,12 +36,19 @@ def test_an_unknown_release_is_told_with_those_that_are_known() -> None:
         releases.find("buster")
 
 
-def test_a_tree_is_made_once_and_tells_its_packages(any_systemd: Lab, request: pytest.FixtureRequest) -> None:
+def test_a_tree_is_made_once_and_tells_its_packages(
+    any_systemd: Lab, request: pytest.FixtureRequest
+) -> None:
     root = trees.tree(request.node.callspec.params["any_systemd"])
     if root == Path("/"):
         assert apt.own_release() in request.node.name
         return
-    packages = dict(line.split("\t") for line in (root.parent / "packages").read_text().splitlines())
+    packages = dict(
+        line.split("\t") for line in (root.parent / "packages").read_text().splitlines()
+    )
     assert packages["systemd"].startswith(str(any_systemd.systemd))
     assert packages["rootlesskit"].startswith("2.")
-    assert any_systemd.user("cat", "/etc/debian_version").stdout == (root / "etc/debian_version").read_text()
+    assert (
+        any_systemd.user("cat", "/etc/debian_version").stdout
+        == (root / "etc/debian_version").read_text()
+    )

@@ -1,4 +1,6 @@
-"""The stand-in's own rules, as tables: what it plays must be K3s, or the tests that lean on it prove nothing."""
+"""The stand-in's own rules, as tables: what it plays must be K3s, or the tests that lean on it
+prove nothing.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,23 @@ def test_a_rule_begins_with_its_release(rule: str, first: str, last_without: str
 
 
 def test_version_output_is_that_of_k3s() -> None:
-    assert Release("v1.28.14+k3s-914f1d91").output("k3s").startswith("k3s version v1.28.14+k3s-914f1d91 (914f1d91)\ngo ")
-    assert Release("v1.19.1+k3s1", "b66760fc").output("old") == "old version v1.19.1+k3s1 (b66760fc)\n"
+    assert (
+        Release("v1.28.14+k3s-914f1d91")
+        .output("k3s")
+        .startswith("k3s version v1.28.14+k3s-914f1d91 (914f1d91)\ngo ")
+    )
+    assert (
+        Release("v1.19.1+k3s1", "b66760fc").output("old") == "old version v1.19.1+k3s1 (b66760fc)\n"
+    )
     assert re.fullmatch(
-        r"k3s version v1\.33\.4\+k3s1 \([0-9a-f]{8}\)\ngo version go1\.24\.5\n", Release("v1.33.4+k3s1").output("k3s")
+        r"k3s version v1\.33\.4\+k3s1 \([0-9a-f]{8}\)\ngo version go1\.24\.5\n",
+        Release("v1.33.4+k3s1").output("k3s"),
     )
 
 
-@pytest.mark.parametrize("text", ["", " 1", "1_000", "0x10", "1.0", "9223372036854775808", "\u0661"])
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1_000", "0x10", "1.0", "9223372036854775808", "\u0661"]
+)
 def test_parse_int_refuses_what_go_refuses(text: str) -> None:
     with pytest.raises(goparse.GoError):
         goparse.parse_int(text)
@@ -62,7 +73,9 @@ def test_parse_int_takes_signs_and_leading_zeros() -> None:
     assert [goparse.parse_int(text) for text in ("+5", "-5", "0010")] == [5, -5, 10]
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("T", True), ("True", True), ("0", False), ("f", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("T", True), ("True", True), ("0", False), ("f", False)]
+)
 def test_parse_bool_takes_gos_spellings(*, text: str, value: bool) -> None:
     assert goparse.parse_bool(text) is value
 
@@ -73,13 +86,18 @@ def test_parse_bool_refuses_everything_else(text: str) -> None:
         goparse.parse_bool(text)
 
 
-@pytest.mark.parametrize("text", ["10.41.0.0", "10.41.0.0/33", "10.41.0.0/255.255.0.0", "010.0.0.0/8", "fe80::%eth0/64", "x/8"])
+@pytest.mark.parametrize(
+    "text",
+    ["10.41.0.0", "10.41.0.0/33", "10.41.0.0/255.255.0.0", "010.0.0.0/8", "fe80::%eth0/64", "x/8"],
+)
 def test_parse_cidr_refuses_what_go_refuses(text: str) -> None:
     with pytest.raises(goparse.GoError, match=f"invalid CIDR address: {re.escape(text)}"):
         goparse.parse_cidr(text)
 
 
-@pytest.mark.parametrize(("text", "cleaned"), [("", "."), ("/a//b/", "/a/b"), ("//a", "/a"), ("a/..", "."), (" b", " b")])
+@pytest.mark.parametrize(
+    ("text", "cleaned"), [("", "."), ("/a//b/", "/a/b"), ("//a", "/a"), ("a/..", "."), (" b", " b")]
+)
 def test_clean_is_gos(text: str, cleaned: str) -> None:
     assert goparse.clean(text) == cleaned
 
@@ -89,7 +107,11 @@ def test_clean_is_gos(text: str, cleaned: str) -> None:
     [
         ("MTU", "15OO", "Failed to parse rootless mtu value; using default"),
         ("ENABLE_IPV6", "yes", "Failed to parse rootless enable-ipv6 value; using default"),
-        ("DISABLE_HOST_LOOPBACK", "no", "Failed to parse rootless disable-host-loopback value; using default"),
+        (
+            "DISABLE_HOST_LOOPBACK",
+            "no",
+            "Failed to parse rootless disable-host-loopback value; using default",
+        ),
         ("PORT_DRIVER", "builtin ", "Unsupported port driver builtin ; using default builtin"),
     ],
 )
@@ -105,11 +127,21 @@ def test_bad_values_warn_and_count_as_unset(name: str, value: str, warning: str)
     [
         (NEW, {"K3S_ROOTLESS_MTU": "-1"}, "got negative mtu"),
         (NEW, {"K3S_ROOTLESS_CIDR": "10.41.0.0"}, "invalid CIDR address: 10.41.0.0"),
-        (NEW, {"K3S_ROOTLESS_CIDR": "10.41.0.1/16"}, "host identifier bits must not be set in CIDR prefix"),
-        (OLD, {"K3S_ROOTLESS_CIDR": "10.41.0.1/16"}, "cidr must be like 10.0.2.0/24, not like 10.0.2.100/24"),
+        (
+            NEW,
+            {"K3S_ROOTLESS_CIDR": "10.41.0.1/16"},
+            "host identifier bits must not be set in CIDR prefix",
+        ),
+        (
+            OLD,
+            {"K3S_ROOTLESS_CIDR": "10.41.0.1/16"},
+            "cidr must be like 10.0.2.0/24, not like 10.0.2.100/24",
+        ),
     ],
 )
-def test_fatal_values_have_k3ss_words(release: Release, environment: dict[str, str], words: str) -> None:
+def test_fatal_values_have_k3ss_words(
+    release: Release, environment: dict[str, str], words: str
+) -> None:
     with pytest.raises(Fatal) as caught:
         settings.read(environment, release, dual_stack=False, warn=pytest.fail)
     assert caught.value.message == words
@@ -117,18 +149,26 @@ def test_fatal_values_have_k3ss_words(release: Release, environment: dict[str, s
 
 def test_a_release_before_the_variables_ignores_them() -> None:
     old = Release("v1.24.8+k3s1")
-    read = settings.read({"K3S_ROOTLESS_CIDR": "x", "K3S_ROOTLESS_MTU": "9"}, old, dual_stack=False, warn=pytest.fail)
+    read = settings.read(
+        {"K3S_ROOTLESS_CIDR": "x", "K3S_ROOTLESS_MTU": "9"}, old, dual_stack=False, warn=pytest.fail
+    )
     assert read == settings.Settings()
 
 
 def test_an_empty_entry_copies_up_the_working_directory() -> None:
     environment = {"K3S_ROOTLESS_COPYUPDIRS": "/opt/,"}
-    assert settings.read(environment, NEW, dual_stack=False, warn=pytest.fail).copy_up == ("/opt", str(Path.cwd()))
+    assert settings.read(environment, NEW, dual_stack=False, warn=pytest.fail).copy_up == (
+        "/opt",
+        str(Path.cwd()),
+    )
 
 
 @pytest.mark.parametrize(
     ("directory", "words"),
-    [("/tmp", "/tmp cannot be copied up"), ("/nowhere", "failed to create bind mount on /nowhere: no such file or directory")],
+    [
+        ("/tmp", "/tmp cannot be copied up"),
+        ("/nowhere", "failed to create bind mount on /nowhere: no such file or directory"),
+    ],
 )
 def test_a_bad_copy_up_directory_is_fatal(directory: str, words: str) -> None:
     with pytest.raises(Fatal, match=re.escape(words)):
@@ -136,14 +176,19 @@ def test_a_bad_copy_up_directory_is_fatal(directory: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "dies"), [("1", False), ("0", True), ("2", True), (None, False)])
-def test_sysctls_are_checked_where_they_exist(*, tmp_path: Path, value: str | None, dies: bool) -> None:
+def test_sysctls_are_checked_where_they_exist(
+    *, tmp_path: Path, value: str | None, dies: bool
+) -> None:
     (tmp_path / "net/ipv4").mkdir(parents=True)
     if value is not None:
         (tmp_path / "net/ipv4/ip_forward").write_text(f"{value}\n")
     if not dies:
         parent.validate_sysctls(tmp_path)
         return
-    with pytest.raises(Fatal, match=f'expected sysctl value "net.ipv4.ip_forward" to be "1", got "{value}"; try adding'):
+    with pytest.raises(
+        Fatal,
+        match=f'expected sysctl value "net.ipv4.ip_forward" to be "1", got "{value}"; try adding',
+    ):
         parent.validate_sysctls(tmp_path)
 
 
@@ -160,14 +205,26 @@ def test_evacuation_needs_cgroup_v2(tmp_path: Path, capfd: pytest.CaptureFixture
     ("raw", "rewritten"),
     [
         ('[rootlesskit:parent] error: user 1003 ("a")', r'level=fatal msg="user 1003 (\"a\")"'),
-        ("[rootlesskit:child ] error: EOF", 'level=fatal msg="child died: parsing message from fd 3: EOF"'),
         (
-            "[rootlesskit:child ] error: command [/v/bin/python3 -P -m k3s_standin server --rootless] exited: exit status 1",
+            "[rootlesskit:child ] error: EOF",
+            'level=fatal msg="child died: parsing message from fd 3: EOF"',
+        ),
+        (
+            (
+                "[rootlesskit:child ] error: command [/v/bin/python3 -P -m k3s_standin server"
+                " --rootless] exited: exit status 1"
+            ),
             'level=fatal msg="command [/proc/self/exe server --rootless] exited: exit status 1"',
         ),
-        ('time="x" level=warning msg="[rootlesskit:parent] one"', 'time="x" level=warning msg="one"'),
+        (
+            'time="x" level=warning msg="[rootlesskit:parent] one"',
+            'time="x" level=warning msg="one"',
+        ),
         ('time="x" level=info msg="two"', 'time="x" level=info msg="two"'),
-        ("I1123 21:35:11.838197      21 server.go:656] three", "I1123 21:35:11.838197      21 server.go:656] three"),
+        (
+            "I1123 21:35:11.838197      21 server.go:656] three",
+            "I1123 21:35:11.838197      21 server.go:656] three",
+        ),
     ],
 )
 def test_rootlesskits_lines_become_k3ss(raw: str, rewritten: str) -> None:
@@ -183,7 +240,11 @@ def test_the_filter_joins_pieces_and_ends_a_broken_line() -> None:
     journal.pump(reader, written.append, nanoseconds=False)
     os.close(reader)
     lines = b"".join(written).decode().splitlines()
-    assert [line.partition('Z" ')[2] or line for line in lines] == ['level=fatal msg="x y"', "plain", "last"]
+    assert [line.partition('Z" ')[2] or line for line in lines] == [
+        'level=fatal msg="x y"',
+        "plain",
+        "last",
+    ]
 
 
 def test_log_lines_are_quoted_as_logrus_quotes() -> None:
@@ -228,7 +289,8 @@ def test_last_words_change_with_the_release(version: str, level: str, message: s
 
 
 @pytest.mark.parametrize(
-    ("port", "expected"), [(1, 10001), (80, 10080), (1023, 11023), (1024, 11024), (1025, 1025), (65535, 65535)]
+    ("port", "expected"),
+    [(1, 10001), (80, 10080), (1023, 11023), (1024, 11024), (1025, 1025), (65535, 65535)],
 )
 def test_the_offset_takes_1024_along(port: int, expected: int) -> None:
     assert host_port(port) == expected
@@ -253,12 +315,27 @@ def service(*ports: Any, ip: str | None = "127.0.0.1") -> Object:
             [service({"port": 80, "nodePort": 31080})],
             {("tcp", 6443): 6443, ("tcp", 10080): 80, ("tcp", 31080): 31080},
         ),
-        (OLD, True, [service({"port": 80, "nodePort": 31080})], {("tcp", 6443): 6443, ("tcp", 10080): 80}),
-        (NEW, True, [service({"port": 53, "protocol": "UDP"})], {("tcp", 6443): 6443, ("udp", 10053): 53}),
+        (
+            OLD,
+            True,
+            [service({"port": 80, "nodePort": 31080})],
+            {("tcp", 6443): 6443, ("tcp", 10080): 80},
+        ),
+        (
+            NEW,
+            True,
+            [service({"port": 53, "protocol": "UDP"})],
+            {("tcp", 6443): 6443, ("udp", 10053): 53},
+        ),
         (OLD, True, [service({"port": 53, "protocol": "UDP"})], {("tcp", 6443): 6443}),
         (NEW, True, [service({"port": 9, "protocol": "SCTP"})], {("tcp", 6443): 6443}),
         (NEW, True, [service(80), service(10080)], {("tcp", 6443): 6443, ("tcp", 10080): 10080}),
-        (NEW, True, [{"spec": {"ports": [{"port": 80}]}, "status": {"loadBalancer": {}}}], {("tcp", 6443): 6443}),
+        (
+            NEW,
+            True,
+            [{"spec": {"ports": [{"port": 80}]}, "status": {"loadBalancer": {}}}],
+            {("tcp", 6443): 6443},
+        ),
     ],
 )
 def test_wanted_forwards(
@@ -285,7 +362,10 @@ class Kit:
         if parent in self.busy:
             raise ApiError(f"listen {protocol} :{parent}: bind: address already in use")
         number = len(self.bound) + 1
-        self.bound[number] = {"id": number, "spec": {"proto": protocol, "parentPort": parent, "childPort": child}}
+        self.bound[number] = {
+            "id": number,
+            "spec": {"proto": protocol, "parentPort": parent, "childPort": child},
+        }
 
     def remove(self, identifier: int) -> None:
         del self.bound[identifier]
@@ -294,7 +374,9 @@ class Kit:
         return {item["spec"]["parentPort"] for item in self.bound.values()}
 
 
-def test_a_pass_removes_foreign_forwards_and_keeps_those_with_the_right_host_port(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_pass_removes_foreign_forwards_and_keeps_those_with_the_right_host_port(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     kit = Kit()
     kit.add("tcp", 9999, 9999)
     kit.add("tcp", 10080, 8080)
@@ -315,7 +397,9 @@ def test_a_refused_port_ends_the_pass_before_removals() -> None:
     assert 9999 in kit.numbers()
 
 
-def test_flags_config_file_and_environment(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_flags_config_file_and_environment(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("https-listen-port: 7443\ndisable: [traefik]\nnonsense: 1\nrootless: true\n")
     given = flags.parse(
@@ -324,8 +408,16 @@ def test_flags_config_file_and_environment(tmp_path: Path, capfd: pytest.Capture
         QUIET,
     )
     assert given.text("node-name") == "z"
-    assert (given.https_port, given.words("disable"), given.rootless) == (7443, ["traefik", "servicelb"], True)
-    assert (given.servicelb, given.data_dir, given.text("snapshotter")) == (False, Path("/x"), "native")
+    assert (given.https_port, given.words("disable"), given.rootless) == (
+        7443,
+        ["traefik", "servicelb"],
+        True,
+    )
+    assert (given.servicelb, given.data_dir, given.text("snapshotter")) == (
+        False,
+        Path("/x"),
+        "native",
+    )
     assert "Unknown flag --nonsense found in config.yaml" in capfd.readouterr().err
 
 
@@ -349,10 +441,16 @@ def test_two_forms_of_a_flag_are_fatal(tmp_path: Path) -> None:
         flags.parse(["-d", "/x"], {"K3S_CONFIG_FILE": str(config)}, QUIET)
 
 
-@pytest.mark.parametrize(("version", "expected"), [("v1.30.3+k3s1", "/h/.rancher/k3s"), ("v1.30.4+k3s1", "/y")])
-def test_the_variable_of_the_data_directory_came_late(version: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("version", "expected"), [("v1.30.3+k3s1", "/h/.rancher/k3s"), ("v1.30.4+k3s1", "/y")]
+)
+def test_the_variable_of_the_data_directory_came_late(
+    version: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/h")
-    given = flags.parse([], {"K3S_DATA_DIR": "/y", "K3S_CONFIG_FILE": "/dev/null"}, QUIET, Release(version))
+    given = flags.parse(
+        [], {"K3S_DATA_DIR": "/y", "K3S_CONFIG_FILE": "/dev/null"}, QUIET, Release(version)
+    )
     assert str(given.data_dir) == expected
 
 

@@ -45,17 +45,29 @@ class Api:
 
     def connect(self, *, anonymous: bool = False) -> http.client.HTTPSConnection:
         context = self.anonymous if anonymous else self.trusted
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=context)
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE, context=context
+        )
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", anonymous: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        kind: str = "application/json",
+        anonymous: bool = False,
     ) -> tuple[int, Any]:
         connection = self.connect(anonymous=anonymous)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
+            connection.request(
+                method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind}
+            )
             response = connection.getresponse()
             data = response.read()
-            return response.status, json.loads(data) if response.getheader("Content-Type") == "application/json" else data
+            return response.status, json.loads(data) if response.getheader(
+                "Content-Type"
+            ) == "application/json" else data
         finally:
             connection.close()
 
@@ -114,7 +126,10 @@ def test_unknown_paths_are_a_status(api: Api) -> None:
 def test_lists_have_kubernetes_form(api: Api) -> None:
     _, body = api.ask("GET", "/api/v1/services")
     names = [item["metadata"]["name"] for item in body["items"]]
-    assert (body["kind"], names) == ("ServiceList", ["kubernetes", "kube-dns", "metrics-server", "traefik"])
+    assert (body["kind"], names) == (
+        "ServiceList",
+        ["kubernetes", "kube-dns", "metrics-server", "traefik"],
+    )
     _, body = api.ask("GET", "/api/v1/namespaces/kube-system/services?labelSelector=none%3Dx")
     assert body["items"] == []
     _, first = api.ask("GET", "/api/v1/services?limit=3")
@@ -148,19 +163,28 @@ def test_refusals_are_statuses(api: Api) -> None:
     assert api.ask("POST", SERVICES, {"metadata": {"name": "x"}})[0] == 422
     assert api.ask("POST", "/api/v1/namespaces/none/services", WEB)[0] == 404
     assert api.ask("POST", f"{SERVICES}/web", WEB)[0] == 405
-    assert api.ask("PATCH", f"{SERVICES}/kubernetes", [], kind="application/json-patch+json")[0] in {400, 415}
+    assert api.ask("PATCH", f"{SERVICES}/kubernetes", [], kind="application/json-patch+json")[
+        0
+    ] in {400, 415}
 
 
 def test_a_watch_streams_changes_as_they_happen(api: Api) -> None:
     version = api.ask("GET", SERVICES)[1]["metadata"]["resourceVersion"]
     connection = api.connect()
-    connection.request("GET", f"{SERVICES}?watch=1&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true")
+    connection.request(
+        "GET",
+        f"{SERVICES}?watch=1&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true",
+    )
     response = connection.getresponse()
     api.ask("POST", SERVICES, WEB)
     began = time.monotonic()
     added = json.loads(response.readline())
     assert time.monotonic() - began < PATIENCE
-    assert (added["type"], added["object"]["kind"], added["object"]["metadata"]["name"]) == ("ADDED", "Service", "web")
+    assert (added["type"], added["object"]["kind"], added["object"]["metadata"]["name"]) == (
+        "ADDED",
+        "Service",
+        "web",
+    )
     api.ask("PATCH", f"{SERVICES}/web", {"metadata": {"labels": {"a": "b"}}}, kind=MERGE)
     api.ask("DELETE", f"{SERVICES}/web")
     kinds = [json.loads(line)["type"] for line in response]
@@ -170,15 +194,21 @@ def test_a_watch_streams_changes_as_they_happen(api: Api) -> None:
 
 def test_a_watch_without_a_version_begins_with_what_there_is(api: Api) -> None:
     connection = api.connect()
-    connection.request("GET", "/api/v1/services?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dtraefik")
+    connection.request(
+        "GET", "/api/v1/services?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dtraefik"
+    )
     events = [json.loads(line) for line in connection.getresponse()]
-    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [("ADDED", "traefik")]
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [
+        ("ADDED", "traefik")
+    ]
     connection.close()
 
 
 def test_a_hanging_api_answers_nobody(api: Api) -> None:
     api.context.gate.hang.set()
-    connection = http.client.HTTPSConnection("127.0.0.1", api.port, timeout=0.3, context=api.trusted)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", api.port, timeout=0.3, context=api.trusted
+    )
     with pytest.raises(TimeoutError):
         connection.request("GET", "/readyz")
     connection.close()
@@ -202,7 +232,9 @@ def test_the_kubeconfigs_of_the_server_keep_their_port_until_a_rotation(tmp_path
     certificates.prepare(tls, (), 7444)
     assert 6444 == rotation.named_port(tmp_path)
 
-    assert 0 == rotation.run(["rotate", "--data-dir", str(tmp_path)], Release("v1.36.3+k3s1"), journal)
+    assert 0 == rotation.run(
+        ["rotate", "--data-dir", str(tmp_path)], Release("v1.36.3+k3s1"), journal
+    )
 
     (backup,) = tls.parent.glob("tls-*")
     assert issued.admin_certificate == (backup / "client-admin.crt").read_bytes()
@@ -219,7 +251,13 @@ def test_the_kubeconfig_is_k3ss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     issued = certificates.prepare(tmp_path / "tls", (), 6444)
     ordered = tmp_path / "out" / "config"
-    given = Flags({"write-kubeconfig": [str(ordered)], "https-listen-port": ["7443"], "data-dir": [str(tmp_path)]})
+    given = Flags(
+        {
+            "write-kubeconfig": [str(ordered)],
+            "https-listen-port": ["7443"],
+            "data-dir": [str(tmp_path)],
+        }
+    )
     assert kubeconfig.write(given, issued) == ordered
     assert (tmp_path / ".kube/k3s.yaml").readlink() == ordered
     assert ordered.stat().st_mode & 0o777 == 0o600
@@ -286,7 +324,10 @@ def test_a_load_balancer_gets_its_address_once_it_listens(tmp_path: Path) -> Non
 
 def test_pending_services_stay_pending(tmp_path: Path) -> None:
     state = cluster.Cluster()
-    specs = ({"name": "one", "ports": [free_port()], "pending": True}, {"name": "two", "ports": [free_port()]})
+    specs = (
+        {"name": "one", "ports": [free_port()], "pending": True},
+        {"name": "two", "ports": [free_port()]},
+    )
     for item in objects.ordered_services(Orders(services=specs)):
         Verbs(state).admit(item)
     with balance(state, certificates.prepare(tmp_path / "tls", (), 6444), pending=("default/two",)):

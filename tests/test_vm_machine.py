@@ -1,4 +1,6 @@
-"""What the virtual machine promises to the tests that run in it, and to the host that it runs on."""
+"""What the virtual machine promises to the tests that run in it, and to the host that it runs
+on.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ systemd-run --user --wait --pipe --quiet --property=Delegate=yes \
 
 @dataclass(frozen=True)
 class Delegation:
-    """Which controllers are configured, which the user manager's cgroup has, and which a delegated unit really gets."""
+    """Which controllers are configured, which the user manager's cgroup has, and which a delegated
+    unit really gets.
+    """
 
     configured: frozenset[str]
     realized: frozenset[str]
@@ -67,7 +71,10 @@ def wait_until_gone(word: str) -> None:
 def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
     machine: Machine = vm
     assert (machine.name, machine.delegates) == ("vm", True)
-    assert machine.user("stat", "--file-system", "--format=%t", "/sys/fs/cgroup").stdout == "63677270\n"
+    assert (
+        machine.user("stat", "--file-system", "--format=%t", "/sys/fs/cgroup").stdout
+        == "63677270\n"
+    )
     assert ALL <= set(machine.user("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split())
     assert " cgroup " not in machine.user("cat", "/proc/self/mountinfo").stdout
 
@@ -152,7 +159,9 @@ def test_a_killed_driver_takes_the_machine_with_it() -> None:
         "import time; from tests import payload; from tests.vm.machine import Vm; "
         "machine = Vm(payload.build()); print(machine.directory, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", script], cwd=payload.ROOT, stdout=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=payload.ROOT, stdout=subprocess.PIPE, text=True
+    ) as driver:
         assert driver.stdout
         directory = driver.stdout.readline().strip()
         assert processes(directory)

@@ -1,7 +1,10 @@
-"""The shell: arguments, streams and exit codes. Commands compose the subjects; nothing below this package knows of it.
+"""The shell: arguments, streams and exit codes.
 
-Start-up time is a feature: this module and each command's module load click and the standard library only. What a command needs
-beyond that it imports in its body, so that `--help`, `--version` and completion stay as fast as click itself.
+Commands compose the subjects; nothing below this package knows of it.
+
+Start-up time is a feature: this module and each command's module load click and the standard
+library only. What a command needs beyond that it imports in its body, so that `--help`, `--version`
+and completion stay as fast as click itself.
 """
 
 from __future__ import annotations
@@ -36,13 +39,17 @@ _COMMANDS = {
     "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
-"""In the order of a user's day, with their short help, so that `--help` loads none; a test holds it to their own."""
+"""In the order of a user's day, with their short help, so that `--help` loads none; a test holds it
+to their own.
+"""
 _GROUPS = frozenset({"config", "env", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 
 class Shell(click.Group):
-    """The command group, and the one place where an error becomes words or JSON and an exit code."""
+    """The command group, and the one place where an error becomes words or JSON and an exit
+    code.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """List the commands."""
@@ -67,7 +74,8 @@ class Shell(click.Group):
         try:
             code = self._run(given, *more, **extra)
         except (OSError, ImportError) as error:
-            # Whatever is the user's has its own words where it is touched; `python -X dev` shows the place of the rest.
+            # Whatever is the user's has its own words where it is touched; `python -X dev` shows
+            # the place of the rest.
             if sys.flags.dev_mode:
                 raise
             code = _refused(given, error)
@@ -113,18 +121,24 @@ def _reason(error: OSError | ImportError) -> str:
     return f"{reason[:1].lower()}{reason[1:]}"
 
 
-def _tell(given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]) -> int:
+def _tell(
+    given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]
+) -> int:
     from k3s_rootless.cli.report import Report
 
     words = [word for word in given if not word.startswith("-")]
     name = next((word for word in words if word in _COMMANDS), "error")
-    if words[:2] == ["ports", "plan"] or (words[:1] == [name] and name in _GROUPS and len(words) > 1):
+    if words[:2] == ["ports", "plan"] or (
+        words[:1] == [name] and name in _GROUPS and len(words) > 1
+    ):
         name = "-".join(words[:2])
     Report(json_for=name if "--json" in given else None).error(message, hint, code, details)
     return code
 
 
-@click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="k3s-rootless %(version)s")
 def shell() -> None:
     """Run K3s without root, under your own systemd.

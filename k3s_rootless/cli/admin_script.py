@@ -1,4 +1,6 @@
-"""`k3s-rootless check --admin-script`: what an administrator has to do here, as one script to review."""
+"""`k3s-rootless check --admin-script`: what an administrator has to do here, as one script to
+review.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
-    """Answer with the script alone, so that it can be written to a file; whatever else there is to say goes to stderr.
+    """Answer with the script alone, so that it can be written to a file; whatever else there is to
+    say goes to stderr.
 
     Raises UnsupportedHost where no script would do: what it changes would be for nothing.
     """
@@ -29,7 +32,9 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
             hint=lost.remedy.text if lost.remedy else None,
         )
 
-    host = script.Host(session.user, session.uid, probes.distribution(session.paths.root), __version__)
+    host = script.Host(
+        session.user, session.uid, probes.distribution(session.paths.root), __version__
+    )
     mended = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
     asked = script.wanted(mended)
     if undo:
@@ -48,13 +53,23 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
         # In UTF-8 under any locale, since root runs it: the same bytes that JSON holds.
         session.report.verbatim(text.rstrip("\n").encode())
     covered = [one.check for ones in asked.values() for one in ones]
-    session.report.document({"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []})
+    session.report.document(
+        {"script": text, "undo": undo, "covers": [] if undo else covered, "errors": []}
+    )
 
 
 def _lost(findings: Sequence[Finding]) -> Finding | None:
-    nobodys = (one for one in findings if one.verdict is Verdict.FAIL and one.remedy and one.remedy.mender is Mender.NOBODY)
+    nobodys = (
+        one
+        for one in findings
+        if one.verdict is Verdict.FAIL and one.remedy and one.remedy.mender is Mender.NOBODY
+    )
     return next(nobodys, None)
 
 
 def _who(mender: Mender) -> str:
-    return "nobody can mend on this host" if mender is Mender.NOBODY else "you can mend yourself: k3s-rootless check"
+    return (
+        "nobody can mend on this host"
+        if mender is Mender.NOBODY
+        else "you can mend yourself: k3s-rootless check"
+    )

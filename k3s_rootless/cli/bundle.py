@@ -15,16 +15,28 @@ if TYPE_CHECKING:
 
 
 @click.command("bundle")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write here; a directory will do.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write here; a directory will do.",
+)
 @click.option("--list", "listing", is_flag=True, help="Show what would go in, and write nothing.")
-@click.option("--anonymous", is_flag=True, help="Replace the names of user and host, and the host's addresses.")
+@click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Replace the names of user and host, and the host's addresses.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
-def command(*, output: Path | None, listing: bool, anonymous: bool, force: bool, as_json: bool) -> None:
+def command(
+    *, output: Path | None, listing: bool, anonymous: bool, force: bool, as_json: bool
+) -> None:
     """Pack what a helper needs into one archive, without secrets.
 
-    Tokens, keys, certificates and passwords are taken out. Works with K3s down and without a user manager: what cannot be
-    read is named. Open index.html of it in a browser.
+    Tokens, keys, certificates and passwords are taken out. Works with K3s down and without a user
+    manager: what cannot be read is named. Open index.html of it in a browser.
     """
     from k3s_rootless.cli import gather
     from k3s_rootless.cli.session import Session
@@ -46,7 +58,9 @@ def command(*, output: Path | None, listing: bool, anonymous: bool, force: bool,
         session.report.answer(f"wrote {path} ({len(data) // 1024} KiB; {taken} secrets taken out)")
     _tell_missing(session, bundle)
     if path is not None:
-        session.report.story("look at it before you hand it over: it is yours to judge what may be told")
+        session.report.story(
+            "look at it before you hand it over: it is yours to judge what may be told"
+        )
     session.report.document(_document(bundle, path))
 
 
@@ -56,7 +70,10 @@ def _target(output: Path | None) -> Path | None:
 
 
 def _show(session: Session, bundle: Bundle) -> None:
-    rows = [(item.name, str(len(item.text.encode("utf-8", "replace"))), item.what) for item in bundle.items]
+    rows = [
+        (item.name, str(len(item.text.encode("utf-8", "replace"))), item.what)
+        for item in bundle.items
+    ]
     session.report.table(("FILE", "BYTES", "WHAT"), rows, prose="WHAT")
 
 

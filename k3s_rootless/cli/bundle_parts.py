@@ -19,27 +19,58 @@ if TYPE_CHECKING:
 
 JOURNAL_SECONDS = 2.0
 """For the diagnosis by the journal alone, where the host was too slow to ask."""
-_SHOWN = ("K3S_", "CONTAINERD_", "PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+_SHOWN = (
+    "K3S_",
+    "CONTAINERD_",
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+)
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"})
 Ask = Callable[[], Mapping[str, Any]]
 
 
 def all_of(sources: Sources, deadline: float) -> dict[str, tuple[str, Ask]]:
-    """Give what is asked, by the name of its file: what it is, and how it is asked; each may raise RootlessError."""
+    """Give what is asked, by the name of its file: what it is, and how it is asked; each may raise
+    RootlessError.
+    """
     session = sources.session
     return {
-        "check": ("what this host lacks, as `k3s-rootless check --json` says it", partial(check.document, session)),
-        "status": ("how far K3s is, as `k3s-rootless status --json` says it", partial(status.document, session)),
-        "ports": ("who reaches what, as `k3s-rootless ports --json` says it", partial(ports.document, session)),
-        "version": ("versions of k3s-rootless, K3s and systemd", partial(version.document, session)),
+        "check": (
+            "what this host lacks, as `k3s-rootless check --json` says it",
+            partial(check.document, session),
+        ),
+        "status": (
+            "how far K3s is, as `k3s-rootless status --json` says it",
+            partial(status.document, session),
+        ),
+        "ports": (
+            "who reaches what, as `k3s-rootless ports --json` says it",
+            partial(ports.document, session),
+        ),
+        "version": (
+            "versions of k3s-rootless, K3s and systemd",
+            partial(version.document, session),
+        ),
         "diagnosis": (
             "why it fails, as `k3s-rootless diagnose --json` says it",
             partial(_diagnosis, sources, deadline),
         ),
-        "phases": ("what the last start reached, and where each time comes from", partial(_phases, sources, deadline)),
-        "config": ("flags and limits of K3s, as `k3s-rootless config list --json` says it", partial(_config, session)),
+        "phases": (
+            "what the last start reached, and where each time comes from",
+            partial(_phases, sources, deadline),
+        ),
+        "config": (
+            "flags and limits of K3s, as `k3s-rootless config list --json` says it",
+            partial(_config, session),
+        ),
         "env": (
-            "K3s's environment, as `k3s-rootless env list --json` says it, and all that the unit and the user manager set",
+            (
+                "K3s's environment, as `k3s-rootless env list --json` says it, and all that the"
+                " unit and the user manager set"
+            ),
             partial(_environment, sources),
         ),
         "host": ("release, kernel, memory, disks and mounts of this host", partial(_host, sources)),
@@ -75,14 +106,21 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     if started is None:
         started, source = first, "first line of its journal"
     settings = sources.settings()
-    seen = [Milestone(milestones.STARTED, started, source, "" if started else why or "nobody saw it")]
+    seen = [
+        Milestone(milestones.STARTED, started, source, "" if started else why or "nobody saw it")
+    ]
     seen += phases.of_files(settings.data / "rootless", settings.kubeconfig, started)
     seen += milestones.of_journal(reached, why)
     told = milestones.document(milestones.ordered(seen), started)
     if cause is not None and cause.fatal and cause.time is not None and started is not None:
         died = Milestone("died", cause.time, "the journal")
         told += [{**one, "end": True} for one in milestones.document([died], started)]
-    return {"start": started.isoformat() if started else None, "start_source": source, "phases": told, "errors": []}
+    return {
+        "start": started.isoformat() if started else None,
+        "start_source": source,
+        "phases": told,
+        "errors": [],
+    }
 
 
 def _config(session: Session) -> dict[str, Any]:
@@ -105,7 +143,9 @@ def _environment(sources: Sources) -> dict[str, Any]:
     try:
         with session.manager() as asked:
             seen = environment.look(session, asked)
-        listed = env.document(seen, surroundings.of(session, seen, seen.values(), seen.version), reveal=False)
+        listed = env.document(
+            seen, surroundings.of(session, seen, seen.values(), seen.version), reveal=False
+        )
     except RootlessError as error:
         errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
     unit: Mapping[str, str] | None = None
@@ -118,7 +158,13 @@ def _environment(sources: Sources) -> dict[str, Any]:
         manager = {name: value if _matters(name) else None for name, value in sorted(found.items())}
     except RootlessError as error:
         errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
-    return {**listed, "schema": "k3s-rootless/env-list/v1", "unit": unit, "manager": manager, "errors": errors}
+    return {
+        **listed,
+        "schema": "k3s-rootless/env-list/v1",
+        "unit": unit,
+        "manager": manager,
+        "errors": errors,
+    }
 
 
 def _matters(name: str) -> bool:

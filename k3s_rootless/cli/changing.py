@@ -1,4 +1,6 @@
-"""Changes drop-ins of ours: written, read by systemd, and read back; where that fails, all is as it was before."""
+"""Changes drop-ins of ours: written, read by systemd, and read back; where that fails, all is as it
+was before.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +32,31 @@ def perform(
     *,
     force: bool = False,
 ) -> tuple[UnitState, bool]:
-    """Make drop-ins as desired, let systemd read them, and look whether it did; give the unit then, and whether it changed.
+    """Make drop-ins as desired, let systemd read them, and look whether it did; give the unit then,
+    and whether it changed.
 
-    To be called under the lock. `differs` is asked about the unit afterwards, if one is installed, and says what systemd has
-    instead of what was asked for. Raises RootlessError, and has put everything back then; WouldOverwrite before anything.
+    To be called under the lock. `differs` is asked about the unit afterwards, if one is installed,
+    and says what systemd has instead of what was asked for. Raises RootlessError, and has put
+    everything back then; WouldOverwrite before anything.
     """
-    steps = tuple(step for found, desired in changes for step in plan.drop_in(desired, found, cause, force=force))
+    steps = tuple(
+        step
+        for found, desired in changes
+        for step in plan.drop_in(desired, found, cause, force=force)
+    )
     state = manager.unit(UNIT)
     for found, _ in changes:
         apply.sweep(found.path.parent)
     there = {found.path.parent: files.names(found.path.parent) for found, _ in changes}
     steps += plan.emptied(steps, there, state)
-    # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one in a new directory.
+    # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one
+    # in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
-    kept = (step.backup for step in steps if isinstance(step, WriteFile | Remove) and step.backup is not None)
+    kept = (
+        step.backup
+        for step in steps
+        if isinstance(step, WriteFile | Remove) and step.backup is not None
+    )
     copies = [path for path in kept if not path.exists()]
     if steps and changes:
         unit_changes.record_start(session, state, changes[0][0].path.parent)
@@ -90,6 +103,9 @@ def _put_back(
     try:
         manager.reload()
     except RootlessError as error:
-        session.report.story(f"undone: every drop-in is as it was before, but systemd did not reload them: {error.message}")
+        session.report.story(
+            "undone: every drop-in is as it was before, but systemd did not reload them:"
+            f" {error.message}"
+        )
         return
     session.report.story("undone: every drop-in is as it was before")

@@ -18,11 +18,23 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Leave a failed check, or a group of them, out.")
-@click.option("--admin-script", is_flag=True, help="Print the script that does what an administrator must do here.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="ID",
+    help="Leave a failed check, or a group of them, out.",
+)
+@click.option(
+    "--admin-script",
+    is_flag=True,
+    help="Print the script that does what an administrator must do here.",
+)
 @click.option("--undo", is_flag=True, help="With --admin-script: print the one that takes it back.")
 @json_option
-def command(ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: bool, undo: bool, as_json: bool) -> None:
+def command(
+    ids: tuple[str, ...], ignored: tuple[str, ...], *, admin_script: bool, undo: bool, as_json: bool
+) -> None:
     """Tell whether this user can run K3s here, and what is missing.
 
     With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
@@ -67,12 +79,19 @@ def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessErro
     if unseen := host.unseen(findings, ignored):
         names = ", ".join(one.check for one in unseen)
         return RootlessError(
-            f"could not look at {names}", hint="see the reasons above; what you know to be well, leave out with --ignore"
+            f"could not look at {names}",
+            hint="see the reasons above; what you know to be well, leave out with --ignore",
         )
     return None
 
 
-def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None, *, complete: bool) -> str:
+def _last_line(
+    findings: Sequence[Finding],
+    ignored: Sequence[str],
+    error: RootlessError | None,
+    *,
+    complete: bool,
+) -> str:
     from k3s_rootless.cli import host
     from k3s_rootless.finding import Verdict, matches
 
@@ -85,17 +104,27 @@ def _last_line(findings: Sequence[Finding], ignored: Sequence[str], error: Rootl
         less += f", apart from what you ignored: {', '.join(overlooked)}"
     if not complete:
         return f"\npassed{less}; the other checks were not run\nnext: k3s-rootless check"
-    options = [f" --ignore {name}" for name in ignored if any(matches(one, name) for one in overlooked)]
+    options = [
+        f" --ignore {name}" for name in ignored if any(matches(one, name) for one in overlooked)
+    ]
     return f"\nready{less}\nnext: k3s-rootless up{''.join(options)}"
 
 
 def answered(
-    findings: Sequence[Finding], ignored: Sequence[str], error: RootlessError | None, *, complete: bool = True
+    findings: Sequence[Finding],
+    ignored: Sequence[str],
+    error: RootlessError | None,
+    *,
+    complete: bool = True,
 ) -> dict[str, Any]:
     """Return the answer as JSON has it; `complete` says that all checks were run."""
     from k3s_rootless.cli.report import finding_document
 
-    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}] if error else []
+    errors = (
+        [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
+        if error
+        else []
+    )
     return {
         "ready": error is None,
         "complete": complete,

@@ -34,7 +34,8 @@ def command() -> None:
 def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Set NAME to each VALUE, in place of what it was set to.
 
-    Labels, taints and disabled components take several values. What a running K3s was started with stays until `restart`.
+    Labels, taints and disabled components take several values. What a running K3s was started with
+    stays until `restart`.
     """
     from k3s_rootless.cli import settings
     from k3s_rootless.cli.session import Session
@@ -43,7 +44,10 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     known = settings.require_known(name.partition("=")[0])
     if not values:
         value = name.partition("=")[2] or "VALUE"
-        raise UsageError(f"cannot set {known}: there is no value", hint=f"write it as: k3s-rootless config set {known} {value}")
+        raise UsageError(
+            f"cannot set {known}: there is no value",
+            hint=f"write it as: k3s-rootless config set {known} {value}",
+        )
     _change(session, {settings.require_known(name): values}, force=force)
 
 
@@ -89,12 +93,16 @@ def list_(*, as_json: bool) -> None:
 
     session = Session.of("config-list" if as_json else None)
     answer = config_list.read(session)
-    rows = [(one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings]
+    rows = [
+        (one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings
+    ]
     session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
     for number, line in enumerate(config_list.notes(answer.resolved)):
         session.report.answer(line if number else f"\n{line}")
     if answer.restart_needed:
-        session.report.answer(f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart")
+        session.report.answer(
+            f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart"
+        )
     session.report.document(document(answer))
 
 
@@ -104,9 +112,13 @@ def document(answer: Answer) -> dict[str, Any]:
         "settings": [one.document() for one in answer.settings],
         "drop_in": answer.drop_in,
         "restart_needed": answer.restart_needed,
-        "config_files": [{"path": str(file.path), "missing": file.missing or None} for file in answer.resolved.files],
+        "config_files": [
+            {"path": str(file.path), "missing": file.missing or None}
+            for file in answer.resolved.files
+        ],
         "skipped": [
-            {"name": one.name, "path": str(one.origin.path), "line": one.origin.line} for one in answer.resolved.skipped
+            {"name": one.name, "path": str(one.origin.path), "line": one.origin.line}
+            for one in answer.resolved.skipped
         ],
         "unknown": list(answer.resolved.problems),
         "errors": [],
@@ -124,7 +136,13 @@ def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bo
         elsewhere = "" if one.origin == "config" else f" ({one.places})"
         session.report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
     if not done.state.installed:
-        session.report.answer("K3s is not installed yet; `k3s-rootless up` starts it with these settings")
+        session.report.answer(
+            "K3s is not installed yet; `k3s-rootless up` starts it with these settings"
+        )
     elif done.restart_needed:
-        session.report.answer(f"a restart is needed: {done.restart_needed}; apply it with: k3s-rootless restart")
-    session.report.document({"changed": done.changed, "restart_needed": done.restart_needed, "errors": []})
+        session.report.answer(
+            f"a restart is needed: {done.restart_needed}; apply it with: k3s-rootless restart"
+        )
+    session.report.document(
+        {"changed": done.changed, "restart_needed": done.restart_needed, "errors": []}
+    )

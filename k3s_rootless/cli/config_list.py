@@ -1,4 +1,6 @@
-"""What `config list` shows: each setting of the next start, where it comes from, and the files that K3s reads."""
+"""What `config list` shows: each setting of the next start, where it comes from, and the files that
+K3s reads.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 class Setting:
     """One setting of the next start.
 
-    `origin` is `config`, `unit`, `another drop-in`, `configuration file`, `environment` or `default`;
-    `set_to` is what `config` set it to, `sources` is each value with its origin in K3s's flags.
+    `origin` is `config`, `unit`, `another drop-in`, `configuration file`, `environment` or
+    `default`; `set_to` is what `config` set it to, `sources` is each value with its origin in K3s's
+    flags.
     """
 
     name: str
@@ -46,7 +49,9 @@ class Setting:
     def places(self) -> str:
         """Where the values come from, for people."""
         outside = (Source.CONFIG_FILE, Source.ENVIRONMENT)
-        found = [str(one.origin) if one.origin.source in outside else self.origin for one in self.sources]
+        found = [
+            str(one.origin) if one.origin.source in outside else self.origin for one in self.sources
+        ]
         return ", ".join(dict.fromkeys(found)) or self.origin
 
     def document(self) -> dict[str, Any]:
@@ -62,7 +67,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All settings, the drop-in that `config` keeps, why K3s should be restarted, and what they were resolved from."""
+    """All settings, the drop-in that `config` keeps, why K3s should be restarted, and what they
+    were resolved from.
+    """
 
     settings: tuple[Setting, ...]
     drop_in: dict[str, str] | None
@@ -71,14 +78,21 @@ class Answer:
 
 
 def read(session: Session) -> Answer:
-    """Read all settings from systemd, our drop-in and K3s's configuration files. Raises RootlessError."""
+    """Read all settings from systemd, our drop-in and K3s's configuration files.
+
+    Raises RootlessError.
+    """
     with session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
         state, environment = manager.unit(UNIT), manager.environment
     found = install.drop_in(directory, configuration.SUBJECT)
     wanted = configuration.parse(found.text or "")
     base = base_argv(session, directory, state)
-    drop_in = {"path": str(found.path), "author": author(found.text).name.lower()} if found.text is not None else None
+    drop_in = (
+        {"path": str(found.path), "author": author(found.text).name.lower()}
+        if found.text is not None
+        else None
+    )
     resolved = next_start(session, state, environment, wanted, base)
     changed = unit_changes.last(session, state, install.drop_in_directory(directory))
     owed = dropin.restart_owed(state, changed) or config_changed(session, state)
@@ -94,7 +108,9 @@ def next_start(
     wanted: Configuration,
     base: Sequence[str],
 ) -> Settings:
-    """Return the settings of the next start; of a unit that is not installed yet, of its first one."""
+    """Return the settings of the next start; of a unit that is not installed yet, of its first
+    one.
+    """
     if not state.installed:
         # systemd has no unit to read them with; they are what the first start gets.
         state = replace(state, argv=configuration.foreseen(base, wanted))
@@ -102,11 +118,15 @@ def next_start(
 
 
 def config_changed(session: Session, state: UnitState) -> str | None:
-    """Say which configuration file of a running K3s changed after it was started; None where none did."""
+    """Say which configuration file of a running K3s changed after it was started; None where none
+    did.
+    """
     return (server_settings.of_running(session, state).outdated or None) if state.running else None
 
 
-def setting(name: str, state: UnitState, resolved: Settings, wanted: Configuration, base: Sequence[str]) -> Setting:
+def setting(
+    name: str, state: UnitState, resolved: Settings, wanted: Configuration, base: Sequence[str]
+) -> Setting:
     """Return one setting."""
     set_to = wanted.get(name, ())
     if name in LIMITS:
@@ -145,7 +165,10 @@ def notes(resolved: Settings) -> list[str]:
             lines.append(f"K3s takes nothing from {file.path}: {file.missing}")
         elif not isinstance(file.entries, Unknown):
             lines.append(f"K3s also reads {file.path}")
-    lines += [f"K3s skips `{one.name}` ({one.origin}): this release has no such option" for one in resolved.skipped]
+    lines += [
+        f"K3s skips `{one.name}` ({one.origin}): this release has no such option"
+        for one in resolved.skipped
+    ]
     return [*lines, *(f"not known: {problem}" for problem in resolved.problems)]
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 @click.command("down")
-@click.option("--disable", is_flag=True, help="Also disable the unit: K3s does not start at login or boot.")
+@click.option(
+    "--disable", is_flag=True, help="Also disable the unit: K3s does not start at login or boot."
+)
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
     """Stop K3s. Its unit and its data stay."""
@@ -24,7 +26,10 @@ def command(*, disable: bool, as_json: bool) -> None:
 
     session = Session.of("down" if as_json else None)
     waiting = "waiting for another k3s-rootless to end"
-    with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(waiting)):
+    with (
+        session.manager() as manager,
+        apply.locked(session.paths.lock, lambda: session.report.story(waiting)),
+    ):
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
             raise status.absence(state)
@@ -34,12 +39,17 @@ def command(*, disable: bool, as_json: bool) -> None:
             apply.perform(step, manager)
         after = manager.unit(UNIT)
         if after.active_state == "failed":
-            # K3s answers SIGTERM with status 1 (seen with v1.21.2), which systemd calls a failure: it was asked for.
+            # K3s answers SIGTERM with status 1 (seen with v1.21.2), which systemd calls a failure:
+            # it was asked for.
             apply.perform(steps.ResetFailed(UNIT, "it was stopped"), manager)
             after = manager.unit(UNIT)
     starts = after.file_state == "enabled"
-    session.report.answer("K3s is stopped." + (f" It starts again {_next_start(session)}." if starts else ""))
-    session.report.document({"changed": bool(planned), "active": after.active_state, "enabled": starts, "errors": []})
+    session.report.answer(
+        "K3s is stopped." + (f" It starts again {_next_start(session)}." if starts else "")
+    )
+    session.report.document(
+        {"changed": bool(planned), "active": after.active_state, "enabled": starts, "errors": []}
+    )
 
 
 def _next_start(session: Session) -> str:

@@ -1,4 +1,6 @@
-"""How the unit stands and how its last process ended, for the judge of the journal, with the limits that files of it set."""
+"""How the unit stands and how its last process ended, for the judge of the journal, with the limits
+that files of it set.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def of(state: UnitState, period: float | None = None) -> Ending:
-    """Return what the journal's judge needs to know of the unit; `period` is the time between two restarts, in seconds."""
+    """Return what the journal's judge needs to know of the unit; `period` is the time between two
+    restarts, in seconds.
+    """
     return Ending(
         load_state=state.load_state,
         active_state=state.active_state,

@@ -64,7 +64,8 @@ def list_(*, reveal: bool, as_json: bool) -> None:
 def get(*, name: str, reveal: bool, as_json: bool) -> None:
     """Print what the next start of K3s finds in a variable, or does without it.
 
-    Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such variable.
+    Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such
+    variable.
     """
     from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.cli.session import Session
@@ -80,7 +81,9 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
         if word:
             session.report.story(f"{name}: {word}")
     if row["redacted"]:
-        session.report.story(f"the password is left out; with it: k3s-rootless env get --reveal {name}")
+        session.report.story(
+            f"the password is left out; with it: k3s-rootless env get --reveal {name}"
+        )
     if value is not None:
         session.report.value(value)
     session.report.document({**row, "errors": []})
@@ -103,7 +106,11 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
         "variables": [_row(seen, around, name, reveal=reveal) for name in seen.rows()],
         "strange": list(seen.strange()),
         "pending": None if pending is None else list(pending),
-        "unknown_running": seen.running.reason if isinstance(seen.running, Unknown) and seen.state.running else None,
+        "unknown_running": (
+            seen.running.reason
+            if isinstance(seen.running, Unknown) and seen.state.running
+            else None
+        ),
         "errors": [],
     }
 
@@ -141,7 +148,9 @@ def _row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[s
         "warnings": list(judged.warnings),
         "doubt": resolved.doubt,
         "started_with": environment.shown(name, running, reveal=reveal),
-        "restart_needed": known and not resolved.doubt and (resolved.value or "") != (running or ""),
+        "restart_needed": (
+            known and not resolved.doubt and (resolved.value or "") != (running or "")
+        ),
     }
 
 
@@ -150,12 +159,24 @@ def _show(session: Session, found: Mapping[str, Any]) -> None:
     known = running and found["unknown_running"] is None
     head = ["VARIABLE", "NEXT START", "FROM", *(["RUNNING"] if known else [])]
     session.report.table(head, [_cells(row)[: len(head)] for row in rows], prose="NEXT START")
-    notes = [f"{row['name']}: {word}" for row in rows for word in (row["reason"], *row["warnings"], row["doubt"]) if word]
+    notes = [
+        f"{row['name']}: {word}"
+        for row in rows
+        for word in (row["reason"], *row["warnings"], row["doubt"])
+        if word
+    ]
     for line in ["", *notes] if notes else ():
         session.report.answer(line)
-    told = [row["name"] for row in rows if row["name"] in found["strange"] and row["origin"] == "manager"]
+    told = [
+        row["name"]
+        for row in rows
+        if row["name"] in found["strange"] and row["origin"] == "manager"
+    ]
     if told:
-        session.report.answer(f"\ntake it out of the user manager with: k3s-rootless env unset --runtime {' '.join(told)}")
+        session.report.answer(
+            "\ntake it out of the user manager with: k3s-rootless env unset --runtime"
+            f" {' '.join(told)}"
+        )
     if running and not known:
         session.report.answer(f"\nunknown what K3s runs with: {found['unknown_running']}")
     if found["pending"]:
@@ -166,11 +187,23 @@ def _show(session: Session, found: Mapping[str, Any]) -> None:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     next_start = row["value"] if row["set"] else row["default"]
-    runs = ("not set" if row["started_with"] is None else _text(row["started_with"])) if row["restart_needed"] else "the same"
-    # A drop-in is known by its name, and `systemctl --user cat` shows it; another file only by its path.
-    place = (row["path"] or "").rpartition("/")[2] if row["origin"] == "drop-in" else row["path"] or ""
+    runs = (
+        ("not set" if row["started_with"] is None else _text(row["started_with"]))
+        if row["restart_needed"]
+        else "the same"
+    )
+    # A drop-in is known by its name, and `systemctl --user cat` shows it; another file only by its
+    # path.
+    place = (
+        (row["path"] or "").rpartition("/")[2] if row["origin"] == "drop-in" else row["path"] or ""
+    )
     origin = f"{row['origin']} {place}".rstrip()
-    return [row["name"], _text(next_start), origin if next_start is not None else "", runs if next_start is not None else ""]
+    return [
+        row["name"],
+        _text(next_start),
+        origin if next_start is not None else "",
+        runs if next_start is not None else "",
+    ]
 
 
 def _text(value: str | None) -> str:

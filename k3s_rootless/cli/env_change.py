@@ -1,4 +1,6 @@
-"""`k3s-rootless env set` and `unset`: judged before anything is written, and read back from systemd afterwards."""
+"""`k3s-rootless env set` and `unset`: judged before anything is written, and read back from systemd
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,19 @@ if TYPE_CHECKING:
     from k3s_rootless.service.precedence import Origin
     from k3s_rootless.service.systemd import UserManager
 
-_RUNTIME = click.option("--runtime", is_flag=True, help="Only until your user manager ends; for each unit, the weakest of all.")
-_FORCE = click.option("--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept.")
-_STDIN = click.option("--stdin", is_flag=True, help="Read the value of the one NAME without a value from standard input.")
+_RUNTIME = click.option(
+    "--runtime",
+    is_flag=True,
+    help="Only until your user manager ends; for each unit, the weakest of all.",
+)
+_FORCE = click.option(
+    "--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept."
+)
+_STDIN = click.option(
+    "--stdin",
+    is_flag=True,
+    help="Read the value of the one NAME without a value from standard input.",
+)
 
 
 @click.command("set")
@@ -36,13 +48,15 @@ _STDIN = click.option("--stdin", is_flag=True, help="Read the value of the one N
 def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_json: bool) -> None:
     """Set variables for the next start of K3s, all or none.
 
-    They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what K3s does without one.
+    They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what
+    K3s does without one.
 
-    Other users of this host can read a password in a command line. Pass a value that has one on standard input:
-    `k3s-rootless env set --stdin HTTPS_PROXY < file`; on a terminal it is typed without an echo.
+    Other users of this host can read a password in a command line. Pass a value that has one on
+    standard input: `k3s-rootless env set --stdin HTTPS_PROXY < file`; on a terminal it is typed
+    without an echo.
 
-    Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or there is no such
-    variable, 7 somebody edited our drop-in.
+    Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or
+    there is no such variable, 7 somebody edited our drop-in.
     """
     from k3s_rootless.cli.session import Session
 
@@ -61,8 +75,8 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
 def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
     """Undo what `set` did, for these variables; what others set stays, and is told.
 
-    Exit codes: 0 undone, or there was nothing to undo, 1 it could not be, 2 there is no such variable, 7 somebody
-    edited our drop-in.
+    Exit codes: 0 undone, or there was nothing to undo, 1 it could not be, 2 there is no such
+    variable, 7 somebody edited our drop-in.
     """
     from k3s_rootless.cli.session import Session
 
@@ -75,11 +89,19 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
 def _locked(session: Session) -> AbstractContextManager[None]:
     from k3s_rootless.service import apply
 
-    return apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end"))
+    return apply.locked(
+        session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")
+    )
 
 
 def _change(
-    session: Session, manager: UserManager, wanted: Mapping[str, str], gone: tuple[str, ...], *, runtime: bool, force: bool
+    session: Session,
+    manager: UserManager,
+    wanted: Mapping[str, str],
+    gone: tuple[str, ...],
+    *,
+    runtime: bool,
+    force: bool,
 ) -> None:
     from k3s_rootless.cli import environment
     from k3s_rootless.service.precedence import Origin
@@ -94,7 +116,9 @@ def _change(
     origin = Origin.MANAGER if runtime else Origin.DROP_IN
     rows = [_row(session, after, name, origin, judged.get(name)) for name in wanted]
     for name in gone:
-        session.report.answer(f"{name} is {'unset' if name in undone else 'not set by k3s-rootless'}")
+        session.report.answer(
+            f"{name} is {'unset' if name in undone else 'not set by k3s-rootless'}"
+        )
         rows.append(_row(session, after, name, None, None))
     owed = after.pending()
     if line := environment.restart_owed(owed):
@@ -113,13 +137,17 @@ def _change(
 
 
 def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str, Judgement]:
-    """Judge what is wanted beside what is there; refuse what would kill K3s, and say what else there is to say."""
+    """Judge what is wanted beside what is there; refuse what would kill K3s, and say what else
+    there is to say.
+    """
     from k3s_rootless.cli import surroundings
     from k3s_rootless.service.environment import VARIABLES, Effect
 
     if not wanted:
         return {}
-    around = surroundings.of(session, seen, {**seen.values(), **wanted}, seen.version or _installed(session))
+    around = surroundings.of(
+        session, seen, {**seen.values(), **wanted}, seen.version or _installed(session)
+    )
     found = {name: surroundings.judged(name, value, around) for name, value in wanted.items()}
     for name, one in found.items():
         if one.effect is Effect.FATAL:
@@ -140,7 +168,13 @@ def _installed(session: Session) -> Version | None:
 
 
 def _for_good(
-    session: Session, manager: UserManager, seen: Seen, wanted: Mapping[str, str], gone: tuple[str, ...], *, force: bool
+    session: Session,
+    manager: UserManager,
+    seen: Seen,
+    wanted: Mapping[str, str],
+    gone: tuple[str, ...],
+    *,
+    force: bool,
 ) -> tuple[UnitState, bool]:
     from k3s_rootless.cli import changing, environment
     from k3s_rootless.service import environment_drop_in, files
@@ -148,14 +182,20 @@ def _for_good(
 
     own = files.read(seen.own_path)
     have = environment_drop_in.read(own.text)
-    text = environment_drop_in.render({name: value for name, value in {**have, **wanted}.items() if name not in gone})
+    text = environment_drop_in.render(
+        {name: value for name, value in {**have, **wanted}.items() if name not in gone}
+    )
 
     def differs(state: UnitState) -> str | None:
         after = environment.assigned_by(state)
         for name in wanted:
             value, path = after.get(name, (None, None))
             if value != wanted[name]:
-                return f"{name} is set by {path} as well, which comes later" if path else f"it has no such {name}"
+                return (
+                    f"{name} is set by {path} as well, which comes later"
+                    if path
+                    else f"it has no such {name}"
+                )
         kept = [name for name in gone if name in after and after[name][1] in {None, own.path}]
         return f"it still has {', '.join(kept)}" if kept else None
 
@@ -165,18 +205,29 @@ def _for_good(
 
 
 def _for_now(
-    session: Session, manager: UserManager, seen: Seen, wanted: Mapping[str, str], gone: tuple[str, ...], *, force: bool
+    session: Session,
+    manager: UserManager,
+    seen: Seen,
+    wanted: Mapping[str, str],
+    gone: tuple[str, ...],
+    *,
+    force: bool,
 ) -> tuple[UnitState, bool]:
     del session, force
     before = manager.environment
-    if all(before.get(name) == value for name, value in wanted.items()) and not any(name in before for name in gone):
+    if all(before.get(name) == value for name, value in wanted.items()) and not any(
+        name in before for name in gone
+    ):
         return seen.state, False
     touched = {name: before[name] for name in wanted if name in before}
     manager.change_environment(gone, wanted)
     after = manager.environment
     if wrong := [name for name, value in wanted.items() if after.get(name) != value]:
         manager.change_environment([name for name in wanted if name not in before], touched)
-        raise RootlessError(f"the user manager did not take {', '.join(wrong)}", hint="systemctl --user show-environment")
+        raise RootlessError(
+            f"the user manager did not take {', '.join(wrong)}",
+            hint="systemctl --user show-environment",
+        )
     return seen.state, True
 
 
@@ -190,18 +241,32 @@ def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
     return name in environment_drop_in.read(files.or_problem(seen.own_path).text)
 
 
-def _row(session: Session, after: Seen, name: str, origin: Origin | None, judged: Judgement | None) -> dict[str, Any]:
-    """Say what became of one variable, and give it as JSON has it; `origin` is where it was set, None where it was unset."""
+def _row(
+    session: Session, after: Seen, name: str, origin: Origin | None, judged: Judgement | None
+) -> dict[str, Any]:
+    """Say what became of one variable, and give it as JSON has it; `origin` is where it was set,
+    None where it was unset.
+    """
     from k3s_rootless.cli import environment
     from k3s_rootless.service.precedence import Origin
 
     resolved = after.resolved(name)
-    above = resolved.above(origin, after.own_path.name if origin is Origin.DROP_IN else "") if origin else resolved.layers
+    above = (
+        resolved.above(origin, after.own_path.name if origin is Origin.DROP_IN else "")
+        if origin
+        else resolved.layers
+    )
     if origin:
         first = not after.state.installed and not above
-        session.report.answer(f"{name} is set" + ("; `k3s-rootless up` starts K3s with it" if first else ""))
+        session.report.answer(
+            f"{name} is set" + ("; `k3s-rootless up` starts K3s with it" if first else "")
+        )
     if above:
-        how = "taken away by" if above[-1].value is None else f"{'shadowed' if origin else 'still set'} by"
+        how = (
+            "taken away by"
+            if above[-1].value is None
+            else f"{'shadowed' if origin else 'still set'} by"
+        )
         session.report.story(f"warning: {name} is {how} {above[-1].place}")
     return {
         "name": name,

@@ -1,6 +1,8 @@
-"""Reads the names and values that `env set` and `unset` get: from the command line, and from standard input.
+"""Reads the names and values that `env set` and `unset` get: from the command line, and from
+standard input.
 
-Standard input is for values with a password, which other users of the host could read in a command line (proc(5)).
+Standard input is for values with a password, which other users of the host could read in a command
+line (proc(5)).
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _USAGE = "write it as: k3s-rootless env set --stdin NAME < file"
 
 
 def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
-    """Raise UsageError for an unknown name; with `strange` not for one like ours, which others may have set."""
+    """Raise UsageError for an unknown name; with `strange` not for one like ours, which others may
+    have set.
+    """
     from k3s_rootless.service import environment
     from k3s_rootless.service.pending import PREFIX
     from k3s_rootless.support import addresses
@@ -42,13 +46,17 @@ def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
         name, _, value = word.partition("=")
         if name in environment.SECRETIVE and addresses.hidden(value) != value:
             session.report.story(
-                f"warning: other users of this host can read the password of {name} in the process list, and your shell may "
-                f"keep it in its history; pass it on standard input instead: k3s-rootless env set --stdin {name}"
+                f"warning: other users of this host can read the password of {name} in the process"
+                " list, and your shell may keep it in its history; pass it on standard input"
+                f" instead: k3s-rootless env set --stdin {name}"
             )
 
 
 def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
-    """Return the value of each name; with `stdin` the one that lacks it is read from there. Raises UsageError."""
+    """Return the value of each name; with `stdin` the one that lacks it is read from there.
+
+    Raises UsageError.
+    """
     from k3s_rootless.service import environment_drop_in
 
     require_known((word.partition("=")[0] for word in given), "set")
@@ -58,9 +66,14 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
     for word in given:
         name, equals, value = word.partition("=")
         if not equals:
-            raise UsageError(f"cannot set {name}: there is no value", hint=f"write it as: k3s-rootless env set {name}=VALUE")
+            raise UsageError(
+                f"cannot set {name}: there is no value",
+                hint=f"write it as: k3s-rootless env set {name}=VALUE",
+            )
         if name in wanted and wanted[name] != value:
-            raise UsageError(f"cannot set {name}: it is given twice", hint="leave one of the two out")
+            raise UsageError(
+                f"cannot set {name}: it is given twice", hint="leave one of the two out"
+            )
         if reason := environment_drop_in.uncarried(name, value):
             raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
         wanted[name] = value
@@ -68,14 +81,20 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
 
 
 def completed(given: Sequence[str]) -> tuple[str, ...]:
-    """Return the assignments, the one without a value completed with the first line of standard input.
+    """Return the assignments, the one without a value completed with the first line of standard
+    input.
 
-    On a terminal the value is typed without an echo. Raises UsageError if not exactly one name lacks its value, and for an
-    input that has no line, more than one, or a line that no variable can hold.
+    On a terminal the value is typed without an echo. Raises UsageError if not exactly one name
+    lacks its value, and for an input that has no line, more than one, or a line that no variable
+    can hold.
     """
     names = [word for word in given if "=" not in word]
     if len(names) != 1:
-        how = "none of the variables lacks its value" if not names else f"more than one lacks its value: {', '.join(names)}"
+        how = (
+            "none of the variables lacks its value"
+            if not names
+            else f"more than one lacks its value: {', '.join(names)}"
+        )
         raise UsageError(f"cannot read a value from standard input: {how}", hint=_USAGE)
     value = _value(names[0])
     return tuple(f"{word}={value}" if word == names[0] else word for word in given)
@@ -105,5 +124,7 @@ def _read(name: str) -> str:
             raw += more
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot set {name}: standard input cannot be read: {reason}", hint=_USAGE) from error
+        raise UsageError(
+            f"cannot set {name}: standard input cannot be read: {reason}", hint=_USAGE
+        ) from error
     return os.fsdecode(raw)

@@ -1,4 +1,6 @@
-"""Brings together what is known of K3s's environment: what its next start will find, from where, and what runs with what."""
+"""Brings together what is known of K3s's environment: what its next start will find, from where,
+and what runs with what.
+"""
 
 from __future__ import annotations
 
@@ -50,18 +52,30 @@ class Seen:
         return precedence.resolve(name, self.sources)
 
     def strange(self) -> tuple[str, ...]:
-        """Name what is set and should not be: K3s's internal variables, and names that K3s does not know."""
+        """Name what is set and should not be: K3s's internal variables, and names that K3s does not
+        know.
+        """
         names = (name for name in self.sources.names() if name not in environment.VARIABLES)
-        return tuple(sorted(name for name in names if name.startswith((PREFIX, environment.INTERNAL))))
+        return tuple(
+            sorted(name for name in names if name.startswith((PREFIX, environment.INTERNAL)))
+        )
 
     def rows(self) -> tuple[str, ...]:
-        """Name all that is shown: each variable, and what else is set that K3s reads, or may seem to."""
+        """Name all that is shown: each variable, and what else is set that K3s reads, or may seem
+        to.
+        """
         twins = sorted(name for name in TWINS if name in self.sources.names())
         return (*environment.VARIABLES, *twins, *self.strange())
 
     def pending(self) -> tuple[str, ...] | None:
-        """Name what only a restart applies; None where nothing runs, or nobody knows what it was started with."""
-        return _differing(self.sources, self.running.value) if isinstance(self.running, Known) else None
+        """Name what only a restart applies; None where nothing runs, or nobody knows what it was
+        started with.
+        """
+        return (
+            _differing(self.sources, self.running.value)
+            if isinstance(self.running, Known)
+            else None
+        )
 
     def values(self) -> dict[str, str]:
         """Give what is set of the variables."""
@@ -70,7 +84,10 @@ class Seen:
 
 
 def look(session: Session, manager: UserManager, state: UnitState | None = None) -> Seen:
-    """Read all of it; `state` is the unit, where it was asked for just now. Raises RootlessError."""
+    """Read all of it; `state` is the unit, where it was asked for just now.
+
+    Raises RootlessError.
+    """
     from k3s_rootless.cli import status
 
     state = state or manager.unit(UNIT)
@@ -80,30 +97,47 @@ def look(session: Session, manager: UserManager, state: UnitState | None = None)
         # systemd reads no drop-ins of a unit that is not there; `up` will find these.
         texts = install.drop_ins(directory, state)
         state = replace(state, environment=_merged(texts))
-    sources = unit_environment.sources(manager.environment, state, texts, _generated(session, manager.environment))
-    running = process.started_with(state.main_pid, state.invocation) if state.running else Unknown("K3s does not run")
+    sources = unit_environment.sources(
+        manager.environment, state, texts, _generated(session, manager.environment)
+    )
+    running = (
+        process.started_with(state.main_pid, state.invocation)
+        if state.running
+        else Unknown("K3s does not run")
+    )
     return Seen(state, directory, sources, running, status.unit_version(state.fragment))
 
 
 def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
-    """Give what the unit assigns, each value with the file that does it, as far as that is known."""
+    """Give what the unit assigns, each value with the file that does it, as far as that is
+    known.
+    """
     sources = Sources(unit=state.environment or {}, files=unit_environment.texts(state))
-    return {name: (value, precedence.resolve(name, sources).last.path) for name, value in sources.unit.items()}
+    return {
+        name: (value, precedence.resolve(name, sources).last.path)
+        for name, value in sources.unit.items()
+    }
 
 
 def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str, ...]]:
-    """Name the variables that a running K3s was started with otherwise than it would be now: a restart applies them.
+    """Name the variables that a running K3s was started with otherwise than it would be now: a
+    restart applies them.
 
-    `manager` is what the user manager hands to each unit. Not known where nobody can tell what K3s was started with.
+    `manager` is what the user manager hands to each unit. Not known where nobody can tell what K3s
+    was started with.
     """
     running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
         return running
-    return Known(_differing(unit_environment.sources(manager, state), running.value), running.source)
+    return Known(
+        _differing(unit_environment.sources(manager, state), running.value), running.source
+    )
 
 
 def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
-    """Give what the next start of K3s finds of all that is shown; `manager` is what the user manager hands to each unit."""
+    """Give what the next start of K3s finds of all that is shown; `manager` is what the user
+    manager hands to each unit.
+    """
     sources = unit_environment.sources(manager, state)
     strange = (name for name in sources.names() if name.startswith((PREFIX, environment.INTERNAL)))
     found = {name: precedence.resolve(name, sources).value for name in (*NAMES, *strange)}
@@ -139,7 +173,11 @@ def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in texts:
         for line in assignments.of_unit(one.text or ""):
-            found = {} if line is None else found | {name: value for name, value in line.items() if value is not None}
+            found = (
+                {}
+                if line is None
+                else found | {name: value for name, value in line.items() if value is not None}
+            )
     return found
 
 
@@ -148,8 +186,12 @@ def _differing(sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _generated(session: Session, manager: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
-    """Give what environment.d makes of our variables; its files are looked at only if the manager has one of them."""
-    ours = {name for name in manager if name in environment.VARIABLES or name in TWINS or PREFIX in name}
+    """Give what environment.d makes of our variables; its files are looked at only if the manager
+    has one of them.
+    """
+    ours = {
+        name for name in manager if name in environment.VARIABLES or name in TWINS or PREFIX in name
+    }
     if not ours:
         return {}
     root = session.paths.root

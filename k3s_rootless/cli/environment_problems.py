@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def problems(manager: Mapping[str, str], state: UnitState, home: Path) -> Observed[tuple[Problem, ...]]:
+def problems(
+    manager: Mapping[str, str], state: UnitState, home: Path
+) -> Observed[tuple[Problem, ...]]:
     """List what the next start would die of, replace or not read, by the rules of `env set`.
 
     `manager` is what the user manager hands to each unit; K3s runs in the directory `home`.
@@ -29,5 +31,7 @@ def problems(manager: Mapping[str, str], state: UnitState, home: Path) -> Observ
         judged = surroundings.judged(name, value, around)
         if value and judged.effect is not Effect.TAKEN:
             shown = environment.shown(name, value, reveal=False)
-            found.append(Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL))
+            found.append(
+                Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL)
+            )
     return Known(tuple(found), "the unit's environment, and the user manager's")

@@ -1,4 +1,6 @@
-"""Looks at the host for what a line of the journal shows only the effect of, through the readers of `check` and `ports`."""
+"""Looks at the host for what a line of the journal shows only the effect of, through the readers of
+`check` and `ports`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
 
 
 def examined(session: Session, cause: Cause, state: UnitState) -> Cause:
-    """Give the cause with what the host shows of it, and with the remedy that fits what was seen."""
+    """Give the cause with what the host shows of it, and with the remedy that fits what was
+    seen.
+    """
     look = _SIGHTS.get(cause.id)
     seen = tuple(look(cause, state, session)) if look else ()
     findings = _findings(session, cause.check) if cause.check else ()
@@ -69,7 +73,8 @@ def _kubeconfig(cause: Cause, _: UnitState, __: Session) -> Iterator[str]:
 def _findings(session: Session, check: str) -> tuple[Finding, ...]:
     from k3s_rootless.cli import host
 
-    # What a finding is told apart by is asked for as well: the version of systemd, and what the unit asks for.
+    # What a finding is told apart by is asked for as well: the version of systemd, and what the
+    # unit asks for.
     return host.findings(session, (check, "systemd.user", "unit.state"))
 
 
@@ -77,14 +82,22 @@ def _of_others(state: UnitState) -> dict[str, str]:
     from k3s_rootless.service import dropin, files
 
     # One that the user cannot move is for somebody else to put aside.
-    paths = [path for path in state.drop_ins if not dropin.is_ours(path.name) and os.access(path.parent, os.W_OK)]
+    paths = [
+        path
+        for path in state.drop_ins
+        if not dropin.is_ours(path.name) and os.access(path.parent, os.W_OK)
+    ]
     return {str(one.path): one.text or "" for one in map(files.or_problem, paths)}
 
 
 def _told(what: str, tried: Observed[int]) -> str:
     if isinstance(tried, Unknown):
         return f"could not look: {tried.reason}"
-    return f"{what} can be opened now" if tried.value == 0 else f"{what}: {os.strerror(tried.value).lower()}"
+    return (
+        f"{what} can be opened now"
+        if tried.value == 0
+        else f"{what}: {os.strerror(tried.value).lower()}"
+    )
 
 
 def _search(state: UnitState) -> str:
@@ -100,7 +113,11 @@ def _program(name: str, state: UnitState) -> str:
     where = devices.found(name, search)
     if isinstance(where, Unknown):
         return f"could not look: {where.reason}"
-    return f"{name} is {where.value}" if where.value else f"{name} is nowhere on the unit's PATH ({search})"
+    return (
+        f"{name} is {where.value}"
+        if where.value
+        else f"{name} is nowhere on the unit's PATH ({search})"
+    )
 
 
 def _tun(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
@@ -150,11 +167,16 @@ def _address(cause: Cause, _: UnitState, session: Session) -> Iterator[str]:
         return
     kind, port = asked["kind"], int(asked["port"])
     try:
-        held = holders.of((one for one in sockets.listeners() if one.port == port and one.proto == kind), uid=session.uid)
+        held = holders.of(
+            (one for one in sockets.listeners() if one.port == port and one.proto == kind),
+            uid=session.uid,
+        )
     except (RootlessError, OSError) as error:
         yield f"could not look who holds port {port}: {error}"
         return
-    yield from sorted({f"port {port} is held by {reasons.described(one, session.uid)}" for one in held.values()})
+    yield from sorted(
+        {f"port {port} is held by {reasons.described(one, session.uid)}" for one in held.values()}
+    )
     if not held:
         yield f"nobody holds port {port} of this host now"
 
@@ -180,7 +202,11 @@ def _executable(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
     for program in state.argv[:1]:
         tried = devices.opened(Path(program))
         what = _told(program, tried)
-        yield f"{program} is there; it cannot be run" if what.endswith("now") and not os.access(program, os.X_OK) else what
+        yield (
+            f"{program} is there; it cannot be run"
+            if what.endswith("now") and not os.access(program, os.X_OK)
+            else what
+        )
     yield from _drop_ins(state)
 
 

@@ -1,8 +1,9 @@
-"""Reads what the checks need: each probe in a thread of its own, within its own time, and allowed to fail alone.
+"""Reads what the checks need: each probe in a thread of its own, within its own time, and allowed
+to fail alone.
 
-k3s takes longest, and begins at once, while the bus is loaded. The others run while systemd is asked, which is waiting; those
-that need to know the unit (its data directory, its ports) begin when it has answered. What hangs or fails is unknown, with its
-reason.
+k3s takes longest, and begins at once, while the bus is loaded. The others run while systemd is
+asked, which is waiting; those that need to know the unit (its data directory, its ports) begin when
+it has answered. What hangs or fails is unknown, with its reason.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 4.0
 # k3s may have to unpack itself before it says its version; the trial waits for what it maps.
-_LONGER = {"k3s": probes.VERSION_SECONDS + 2, "confinement": probes.VERSION_SECONDS + 4, "trial": 2 * trial.SECONDS}
+_LONGER = {
+    "k3s": probes.VERSION_SECONDS + 2,
+    "confinement": probes.VERSION_SECONDS + 4,
+    "trial": 2 * trial.SECONDS,
+}
 # What a probe cannot begin without.
 _BEFORE = {
     "trial": {"newuidmap", "newgidmap", "subuid", "subgid"},
@@ -48,18 +53,37 @@ def _load_judges() -> None:
 
 
 class Examination:
-    """An examination under way, begun by making it: `needs` names facts, None all of them; each probe has `seconds`.
+    """An examination under way, begun by making it: `needs` names facts, None all of them; each
+    probe has `seconds`.
 
     As a context it leaves nothing behind where an error kept it from its end.
     """
 
-    def __init__(self, session: Session, needs: frozenset[str] | None = None, *, seconds: float = PROBE_SECONDS) -> None:
+    def __init__(
+        self,
+        session: Session,
+        needs: frozenset[str] | None = None,
+        *,
+        seconds: float = PROBE_SECONDS,
+    ) -> None:
         self.session = session
         self._seconds = seconds
-        self._needs = None if needs is None else needs | {more for name in needs for more in _BEFORE.get(name, ())}
+        self._needs = (
+            None
+            if needs is None
+            else needs | {more for name in needs for more in _BEFORE.get(name, ())}
+        )
         self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
         self._trying = trial.Trying() if self.needs("trial") else None
-        self._begin("k3s", partial(probes.k3s_binary, session.environ, unit_search(session.paths.root), session.paths.home))
+        self._begin(
+            "k3s",
+            partial(
+                probes.k3s_binary,
+                session.environ,
+                unit_search(session.paths.root),
+                session.paths.home,
+            ),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -83,17 +107,20 @@ class Examination:
         asked: UnitState | None = None,
         load: Callable[[], object] = _load_judges,
     ) -> tuple[Facts, ControllerReach]:
-        """Ask the user manager, and collect all answers; without a manager, `reason` says why there is none.
+        """Ask the user manager, and collect all answers; without a manager, `reason` says why there
+        is none.
 
-        `asked` is the unit, where the manager was asked for it just now. `load` loads what follows, in a thread as soon as all
-        are asked: k3s takes longer than Python is busy with the others.
+        `asked` is the unit, where the manager was asked for it just now. `load` loads what follows,
+        in a thread as soon as all are asked: k3s takes longer than Python is busy with the others.
         """
         session, unasked = self.session, Unknown(reason or _NOT_ASKED.reason)
         for name, ask in self._first().items():
             self._begin(name, ask)
         unit: Observed[UnitState] = self._unit(manager, asked) if manager else unasked
         state = unit.value if isinstance(unit, Known) else None
-        server = server_settings.of_next_start(session, state, manager.environment if manager else None)
+        server = server_settings.of_next_start(
+            session, state, manager.environment if manager else None
+        )
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
         together.begin(load)
@@ -103,7 +130,11 @@ class Examination:
             "sysctls": dict.fromkeys(probes.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
             "k3s": K3sBinary(path=None, version=answers.get("k3s", _NOT_ASKED)),
         }
-        seen = {name: answer for name, answer in answers.items() if name not in missing or not isinstance(answer, Unknown)}
+        seen = {
+            name: answer
+            for name, answer in answers.items()
+            if name not in missing or not isinstance(answer, Unknown)
+        }
         held = examined.held(seen.get("sockets", _NOT_ASKED), server, session.uid)
         facts = Facts(
             uid=session.uid,
@@ -123,7 +154,10 @@ class Examination:
 
     def _begin(self, name: str, ask: Callable[[], Any]) -> None:
         if self.needs(name):
-            self._asked[name] = (together.begin(ask), time.monotonic() + _LONGER.get(name, self._seconds))
+            self._asked[name] = (
+                together.begin(ask),
+                time.monotonic() + _LONGER.get(name, self._seconds),
+            )
 
     def _answer(self, name: str) -> Any:  # noqa: ANN401 (each probe has its own answer)
         asked, deadline = self._asked[name]
@@ -135,12 +169,22 @@ class Examination:
     def _first(self) -> Mapping[str, Callable[[], Any]]:
         from k3s_rootless.preflight import kernel_probes, network_probes, session_probes
 
-        session, root, search = self.session, self.session.paths.root, unit_search(self.session.paths.root)
+        session, root, search = (
+            self.session,
+            self.session.paths.root,
+            unit_search(self.session.paths.root),
+        )
         return {
             "cgroup": partial(probes.cgroup_mode, root),
             "sysctls": partial(probes.sysctls, root),
-            **{name: partial(probes.map_program, name, search, root) for name in ("newuidmap", "newgidmap")},
-            **{kind: partial(probes.subids, kind, root, session.user, session.uid) for kind in ("subuid", "subgid")},
+            **{
+                name: partial(probes.map_program, name, search, root)
+                for name in ("newuidmap", "newgidmap")
+            },
+            **{
+                kind: partial(probes.subids, kind, root, session.user, session.uid)
+                for kind in ("subuid", "subgid")
+            },
             "trial": self._tried,
             "confinement": self._confined,
             "subid_files": partial(session_probes.subid_files, root, session.user, session.uid),
@@ -163,12 +207,24 @@ class Examination:
         from k3s_rootless.preflight import session_probes, storage_probes
 
         paths = self.session.paths
-        groups = tuple(paths.root / place for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified"))
+        groups = tuple(
+            paths.root / place
+            for place in ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
+        )
         handed = manager.environment if manager else {}
         return {
             "sockets": _listeners,
-            "process": partial(session_probes.process, paths.root, groups, manager.control_group if manager else ""),
-            "storage": partial(storage_probes.storage, paths.root, server.data, paths.home, server.temporary, self.session.uid),
+            "process": partial(
+                session_probes.process, paths.root, groups, manager.control_group if manager else ""
+            ),
+            "storage": partial(
+                storage_probes.storage,
+                paths.root,
+                server.data,
+                paths.home,
+                server.temporary,
+                self.session.uid,
+            ),
             "beside": partial(session_probes.beside, paths.root, server.config_path),
             "problems": partial(environment_problems.problems, handed, unit.value, paths.home)
             if isinstance(unit, Known)
@@ -185,17 +241,24 @@ class Examination:
         except RootlessError as error:
             return Unknown(error.message)
 
-    def _reach(self, manager: UserManager | None, state: UnitState | None, unasked: Unknown) -> ControllerReach:
+    def _reach(
+        self, manager: UserManager | None, state: UnitState | None, unasked: Unknown
+    ) -> ControllerReach:
         if not self.needs("delegation"):
             from k3s_rootless.service.facts import ControllerReach
 
             return ControllerReach(_NOT_ASKED, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED)
         from k3s_rootless.service import delegation
 
-        return delegation.reach(manager, self.session.uid, state) if manager else delegation.unreachable(unasked.reason)
+        return (
+            delegation.reach(manager, self.session.uid, state)
+            if manager
+            else delegation.unreachable(unasked.reason)
+        )
 
     def _lingers(self) -> Observed[bool]:
-        # Here and below, what only one probe needs is loaded where it is asked: the bus is not needed for a sysctl.
+        # Here and below, what only one probe needs is loaded where it is asked: the bus is not
+        # needed for a sysctl.
         from k3s_rootless.service import login
 
         return login.lingers(self.session.user, self.session.paths.root)
@@ -203,23 +266,51 @@ class Examination:
     def _tried(self) -> Any:  # noqa: ANN401 (Observed[Trial])
         if self._trying is None:
             return _NOT_ASKED
-        programs = [found.value.path if isinstance(found := self._answer(name), Known) else None for name in _MAPPERS]
-        ranges = [found.value if isinstance(found := self._answer(kind), Known) else () for kind in _KINDS]
+        programs = [
+            found.value.path if isinstance(found := self._answer(name), Known) else None
+            for name in _MAPPERS
+        ]
+        ranges = [
+            found.value if isinstance(found := self._answer(kind), Known) else () for kind in _KINDS
+        ]
         return self._trying.finish(programs, ranges)
 
     def _confined(self) -> Any:  # noqa: ANN401 (Observed[Confinement])
         from k3s_rootless.preflight import confinement
 
         found = self._answer("k3s")
-        # The profile is read by executing k3s up to its first instruction: not one that is not trusted.
+        # The profile is read by executing k3s up to its first instruction: not one that is not
+        # trusted.
         path = None if isinstance(found, Unknown) or found.risk else found.path
         return confinement.confinement(self.session.paths.root, path)
 
 
 _MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")
 _FIELDS = (
-    *("cgroup", "trial", "confinement", "newuidmap", "newgidmap", "subuid", "subgid", "subid_files", "process", "caller"),
-    *("lingers", "problems", "kernel", "modules", "devices", "programs", "iptables", "network", "resolver", "storage"),
+    *(
+        "cgroup",
+        "trial",
+        "confinement",
+        "newuidmap",
+        "newgidmap",
+        "subuid",
+        "subgid",
+        "subid_files",
+        "process",
+        "caller",
+    ),
+    *(
+        "lingers",
+        "problems",
+        "kernel",
+        "modules",
+        "devices",
+        "programs",
+        "iptables",
+        "network",
+        "resolver",
+        "storage",
+    ),
     *("beside", "host", "token", "target", "kubeconfigs", "cluster"),
 )
 

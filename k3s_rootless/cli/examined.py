@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def held(found: Iterable[Listener] | Unknown, server: Settings, uid: int) -> Observed[tuple[Held, ...]]:
-    """Give who holds the ports that K3s wants, of the listening sockets of the host, as far as user `uid` can see it."""
+def held(
+    found: Iterable[Listener] | Unknown, server: Settings, uid: int
+) -> Observed[tuple[Held, ...]]:
+    """Give who holds the ports that K3s wants, of the listening sockets of the host, as far as user
+    `uid` can see it.
+    """
     if isinstance(found, Unknown):
         return found
     from k3s_rootless.ports import holders
@@ -37,7 +41,9 @@ def held(found: Iterable[Listener] | Unknown, server: Settings, uid: int) -> Obs
         )
         for one, holder in owners.items()
     }
-    return Known(tuple(sorted(told, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host")
+    return Known(
+        tuple(sorted(told, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host"
+    )
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 def details(finding: Finding, behind: str, *, told: bool) -> list[str]:
-    """Return these lines; `behind` is the check that has the same remedy in full, `told` whether that is a graver one."""
+    """Return these lines; `behind` is the check that has the same remedy in full, `told` whether
+    that is a graver one.
+    """
     if finding.verdict.value == "pass":
         return []
-    lines = [f"{safe(finding.reason)} ({finding.check}{', ' + safe(finding.source) if finding.source else ''})"]
+    source = f", {safe(finding.source)}" if finding.source else ""
+    lines = [f"{safe(finding.reason)} ({finding.check}{source})"]
     if finding.remedy and told:
         lines.append(f"{finding.remedy.mender.value}: the same as for {behind}")
     elif finding.remedy and behind == finding.check:

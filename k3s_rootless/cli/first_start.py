@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 def foreseen(state: UnitState, directory: Path) -> UnitState:
-    """Give a unit that is not there yet the arguments that `config` has set for it; one that is there stays as it is.
+    """Give a unit that is not there yet the arguments that `config` has set for it; one that is
+    there stays as it is.
 
-    systemd reads no drop-in of a unit that it does not find, and `up` builds what was set into the unit that it writes.
+    systemd reads no drop-in of a unit that it does not find, and `up` builds what was set into the
+    unit that it writes.
     """
     if state.installed or state.argv or state.load_state == "masked":
         return state
@@ -26,7 +28,9 @@ def foreseen(state: UnitState, directory: Path) -> UnitState:
     from k3s_rootless.service import configuration, dropin, files
 
     try:
-        text = files.read(directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}" / dropin.name(configuration.SUBJECT)).text
+        text = files.read(
+            directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}" / dropin.name(configuration.SUBJECT)
+        ).text
     except RootlessError:
         return state  # `up` reads it as well, and says so
     return replace(state, argv=configuration.arguments(configuration.parse(text or "")))
@@ -35,8 +39,9 @@ def foreseen(state: UnitState, directory: Path) -> UnitState:
 def unit_directory(manager: UserManager, paths: Paths) -> Path:
     """Give the directory where this user manager looks for the user's own units.
 
-    It is asked, since it may run with another XDG_CONFIG_HOME than this shell: its unit path begins with `user.control` below
-    the configuration directory (systemd 247 to 262), and the user's own units lie beside that.
+    It is asked, since it may run with another XDG_CONFIG_HOME than this shell: its unit path begins
+    with `user.control` below the configuration directory (systemd 247 to 262), and the user's own
+    units lie beside that.
     """
     for path in manager.unit_path:
         if path.name == "user.control" and not path.is_relative_to(paths.runtime):

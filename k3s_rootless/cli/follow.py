@@ -45,13 +45,23 @@ def death(session: Session, state: UnitState, invocation: str, when: str) -> Roo
         told = Story(None)
     cause = verdict.of_story(told, ending.of(state))
     if cause is None:
-        how = f"systemd says `{state.result}`" if state.result != "success" else f"the unit is {state.active_state}"
-        return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint="read what it said: k3s-rootless logs")
+        how = (
+            f"systemd says `{state.result}`"
+            if state.result != "success"
+            else f"the unit is {state.active_state}"
+        )
+        return RootlessError(
+            f"K3s did not come up: it died {when}, and {how}",
+            hint="read what it said: k3s-rootless logs",
+        )
     return named("K3s did not come up", evidence.examined(session, cause, state))
 
 
 def perform(session: Session, manager: UserManager, step: Step) -> None:
-    """Do one step of a plan. Raises RootlessError, which for a start that systemd refuses names what keeps it."""
+    """Do one step of a plan.
+
+    Raises RootlessError, which for a start that systemd refuses names what keeps it.
+    """
     from k3s_rootless.errors import SystemdError
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, steps
@@ -65,20 +75,28 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
             raise
         if state.result != "start-limit-hit":
             raise refused(session, state, error) from error
-        # The limit is there to end loops of systemd's own; this start was asked for by somebody, as were those before it.
-        session.report.story(f"systemd refuses, since {UNIT} was started too often within a short time: let it forget that")
+        # The limit is there to end loops of systemd's own; this start was asked for by somebody, as
+        # were those before it.
+        session.report.story(
+            f"systemd refuses, since {UNIT} was started too often within a short time: let it"
+            " forget that"
+        )
         apply.perform(steps.ResetFailed(UNIT, "it was started too often"), manager)
         apply.perform(step, manager)
 
 
 def refused(session: Session, state: UnitState, error: RootlessError) -> RootlessError:
-    """Give the error for a start that systemd did not even try: masked, unreadable, or started too often."""
+    """Give the error for a start that systemd did not even try: masked, unreadable, or started too
+    often.
+    """
     from k3s_rootless.cli import ending, evidence
     from k3s_rootless.journal import verdict
 
     end = ending.of(state)
     cause = verdict.of_unit(end) or verdict.of_ending(end)
-    return error if cause is None else named(error.message, evidence.examined(session, cause, state))
+    return (
+        error if cause is None else named(error.message, evidence.examined(session, cause, state))
+    )
 
 
 def named(what: str, cause: Cause) -> RootlessError:
@@ -86,7 +104,12 @@ def named(what: str, cause: Cause) -> RootlessError:
     remedy = cause.remedy
     hint = "read what it said: k3s-rootless logs"
     if remedy is not None:
-        hint = "\n".join((f"{remedy.mender.value}: {remedy.text}", *(f"  $ {command}" for command in remedy.commands)))
+        hint = "\n".join(
+            (
+                f"{remedy.mender.value}: {remedy.text}",
+                *(f"  $ {command}" for command in remedy.commands),
+            )
+        )
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
     shown = "".join(f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line)
     details = {"cause": cause.id, "check": cause.check or None}
@@ -94,11 +117,13 @@ def named(what: str, cause: Cause) -> RootlessError:
 
 
 def _settled(session: Session, state: UnitState, invocation: str) -> Story:
-    """Look for the cause in the journal of a start that ended just now, which may take in its last lines after its end.
+    """Look for the cause in the journal of a start that ended just now, which may take in its last
+    lines after its end.
 
-    What K3s says and what systemd says of it come to journald by different ways. So a fatal line ends the look, and systemd's
-    own word on the end a little later; it never takes more than SETTLE_SECONDS, in turns that a change of the journal ends.
-    Raises RootlessError where the journal cannot be read.
+    What K3s says and what systemd says of it come to journald by different ways. So a fatal line
+    ends the look, and systemd's own word on the end a little later; it never takes more than
+    SETTLE_SECONDS, in turns that a change of the journal ends. Raises RootlessError where the
+    journal cannot be read.
     """
     from k3s_rootless.journal import reader
     from k3s_rootless.notification import Directories
@@ -119,7 +144,9 @@ def _settled(session: Session, state: UnitState, invocation: str) -> Story:
 
 
 def first_cause(session: Session, invocation: str) -> Cause | None:
-    """Look for the cause in the journal of one start; None where it names none, or cannot be read."""
+    """Look for the cause in the journal of one start; None where it names none, or cannot be
+    read.
+    """
     try:
         return last_words.heard(session, invocation, ready=False).cause
     except RootlessError as error:
@@ -127,12 +154,16 @@ def first_cause(session: Session, invocation: str) -> Cause | None:
         return None
 
 
-def story(session: Session, state: UnitState, since: str | None, *, ready: bool, settle: bool = False) -> Story:
-    """Hear what the last start said, or the one that died before it where this one has not said anything yet.
+def story(
+    session: Session, state: UnitState, since: str | None, *, ready: bool, settle: bool = False
+) -> Story:
+    """Hear what the last start said, or the one that died before it where this one has not said
+    anything yet.
 
-    The cause of that one is marked as earlier; once this start has lived much longer, that one explains nothing. With `since`,
-    the last start since then that has a cause. With `settle`, the last lines of a start that ended just now are waited for.
-    Raises RootlessError where the journal cannot be read.
+    The cause of that one is marked as earlier; once this start has lived much longer, that one
+    explains nothing. With `since`, the last start since then that has a cause. With `settle`, the
+    last lines of a start that ended just now are waited for. Raises RootlessError where the journal
+    cannot be read.
     """
     from k3s_rootless.journal import diagnosis, reader
     from k3s_rootless.journal.facts import Query
@@ -156,7 +187,9 @@ def story(session: Session, state: UnitState, since: str | None, *, ready: bool,
 
 
 def earlier(session: Session, state: UnitState) -> Cause | None:
-    """Return the cause that ended the start before a K3s that is ready now; None if that was more than an hour ago."""
+    """Return the cause that ended the start before a K3s that is ready now; None if that was more
+    than an hour ago.
+    """
     if not state.restarts or _age(state.started) > _RECENTLY:
         return None
     try:
@@ -177,17 +210,25 @@ def _age(time: datetime | None) -> float:
 
 
 def period(session: Session) -> float | None:
-    """Give the usual time between two restarts, in seconds; None where the journal does not tell."""
+    """Give the usual time between two restarts, in seconds; None where the journal does not
+    tell.
+    """
     from k3s_rootless.journal import loops
 
     return loops.period([entry.time for entry in _restarts(session, None) if entry.time])
 
 
 def loop(session: Session, state: UnitState) -> Loop | None:
-    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where it does not."""
+    """Tell whether K3s dies again and again, by what systemd said within the last hour; None where
+    it does not.
+    """
     from k3s_rootless.journal import loops
 
-    return loops.of(_restarts(session, _LOOKED_BACK), state.restarts) if state.restarts >= loops.FEWEST else None
+    return (
+        loops.of(_restarts(session, _LOOKED_BACK), state.restarts)
+        if state.restarts >= loops.FEWEST
+        else None
+    )
 
 
 def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
@@ -195,6 +236,8 @@ def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
     from k3s_rootless.journal.facts import Query
 
     try:
-        return reader.collect(Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS))
+        return reader.collect(
+            Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS)
+        )
     except RootlessError:
         return ()

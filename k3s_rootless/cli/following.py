@@ -1,4 +1,6 @@
-"""Streams lines to the reader: filtered, folded, in colour, as JSON or as they are, in constant memory."""
+"""Streams lines to the reader: filtered, folded, in colour, as JSON or as they are, in constant
+memory.
+"""
 
 from __future__ import annotations
 
@@ -45,30 +47,53 @@ class Wanted:
         return self.level is None or lines.at_least(line.level, self.level)
 
 
-def journal(session: Session, wanted: Wanted, *, invocation: str | None, since: str | None, boot: bool) -> None:
+def journal(
+    session: Session, wanted: Wanted, *, invocation: str | None, since: str | None, boot: bool
+) -> None:
     """Show the journal's lines. Raises RootlessError where this user cannot read it."""
     from k3s_rootless import command
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
 
-    query = Query(session.uid, invocation, wanted.count, since, boot=boot, follow=wanted.follow, grep=wanted.grep)
+    query = Query(
+        session.uid,
+        invocation,
+        wanted.count,
+        since,
+        boot=boot,
+        follow=wanted.follow,
+        grep=wanted.grep,
+    )
     if wanted.raw:
-        command.replace(reader.plain(replace(query, invocation=None) if wanted.follow else query), session.environ)
+        command.replace(
+            reader.plain(replace(query, invocation=None) if wanted.follow else query),
+            session.environ,
+        )
     heard: list[str | None] = [None]
     with reader.read(_past(wanted, query)) as entries:
         last = _TAIL if wanted.follow and wanted.count is None and since is None else wanted.count
         show(wanted, _noting(entries, heard), past=True, last=last if wanted.filtered else None)
-    if heard == [None] and invocation and wanted.grep is None and wanted.count != 0 and reader.hidden():
-        # systemd's own word on a start is always there: where the disk keeps old files, a new journal in memory is not seen.
-        session.report.story(f"this user can read nothing of this start in the journal\n{reader.HINT}")
+    if (
+        heard == [None]
+        and invocation
+        and wanted.grep is None
+        and wanted.count != 0
+        and reader.hidden()
+    ):
+        # systemd's own word on a start is always there: where the disk keeps old files, a new
+        # journal in memory is not seen.
+        session.report.story(
+            f"this user can read nothing of this start in the journal\n{reader.HINT}"
+        )
     if wanted.follow:
         with reader.read(_coming(query, heard[0])) as entries:
             show(wanted, entries)
 
 
 def _past(wanted: Wanted, query: Query) -> Query:
-    # Of a filtered journal, the last lines are those that pass the filter, which journalctl cannot count; those that it finds
-    # by a pattern it gives in reverse (journalctl(1), --grep with --lines).
+    # Of a filtered journal, the last lines are those that pass the filter, which journalctl cannot
+    # count; those that it finds by a pattern it gives in reverse (journalctl(1), --grep with
+    # --lines).
     tail = _TAIL if wanted.follow and query.since is None else None
     count = wanted.count if wanted.count is not None else tail
     return replace(query, follow=False, lines=None if wanted.filtered else count)
@@ -78,11 +103,21 @@ def _coming(query: Query, cursor: str | None) -> Query:
     # Of each start that comes: whoever follows a K3s that dies wants to see it come back.
     if cursor is None and query.since is None:
         return replace(query, invocation=None, lines=0)
-    return replace(query, invocation=None, lines=None, after=cursor, since=None if cursor else query.since, whole=True)
+    return replace(
+        query,
+        invocation=None,
+        lines=None,
+        after=cursor,
+        since=None if cursor else query.since,
+        whole=True,
+    )
 
 
 def containerd(session: Session, wanted: Wanted) -> None:
-    """Show containerd's own log of this start, which K3s writes to a file. Raises RootlessError where there is none."""
+    """Show containerd's own log of this start, which K3s writes to a file.
+
+    Raises RootlessError where there is none.
+    """
     from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal.containerd import Reading, since
 
@@ -108,7 +143,9 @@ def _containerd_file(session: Session) -> tuple[UnitState | None, Path]:
     try:
         state = session.unit(UNIT)
     except RootlessError as error:
-        session.report.story(f"{error.message}: reading the log in K3s's own default place, of all its starts")
+        session.report.story(
+            f"{error.message}: reading the log in K3s's own default place, of all its starts"
+        )
         return None, session.paths.data / FILE
     return state, server_settings.of(session, state).data / FILE
 
@@ -134,8 +171,12 @@ def _noting(entries: Iterable[Entry], heard: list[str | None]) -> Iterator[Entry
         yield entry
 
 
-def show(wanted: Wanted, entries: Iterable[Entry], *, past: bool = False, last: int | None = None) -> None:
-    """Write the entries that are asked for, each at once where they are followed; of the `past`, the `last` of them."""
+def show(
+    wanted: Wanted, entries: Iterable[Entry], *, past: bool = False, last: int | None = None
+) -> None:
+    """Write the entries that are asked for, each at once where they are followed; of the `past`,
+    the `last` of them.
+    """
     from k3s_rootless.cli import stream
 
     found = ((entry, line) for entry in entries if wanted.holds(line := _line(entry)))

@@ -25,13 +25,17 @@ def asked(ids: Sequence[str]) -> tuple[Check, ...]:
     """Give the checks that ids or groups name; none stands for all."""
     from k3s_rootless.preflight import checks
 
-    return tuple(check for check in checks.CHECKS if not ids or any(matches(check.id, one) for one in ids))
+    return tuple(
+        check for check in checks.CHECKS if not ids or any(matches(check.id, one) for one in ids)
+    )
 
 
 def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Examine the host for these checks, reading only what they need, and judge it."""
     # Where everything is asked, the judges are loaded while the probes look.
-    begun = Examination(session, frozenset().union(*(check.needs for check in asked(ids))) if ids else None)
+    begun = Examination(
+        session, frozenset().union(*(check.needs for check in asked(ids))) if ids else None
+    )
     try:
         with session.manager() if begun.needs(*_OF_MANAGER) else nullcontext() as manager:
             facts, _ = begun.finish(manager)
@@ -43,7 +47,10 @@ def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
 
 
 def begin(session: Session, ignored: Sequence[str] = ()) -> Examination:
-    """Begin to read everything; `finish` it with the user manager. Raises UsageError for an id that names no check."""
+    """Begin to read everything; `finish` it with the user manager.
+
+    Raises UsageError for an id that names no check.
+    """
     require_known(ignored)
     return Examination(session)
 
@@ -62,7 +69,11 @@ def failures(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[
 
 def unseen(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Give those that nobody could look at, and that could keep K3s from starting."""
-    return tuple(one for one in heeded(findings, ignored) if one.verdict is Verdict.UNKNOWN and one.severity is Severity.FATAL)
+    return tuple(
+        one
+        for one in heeded(findings, ignored)
+        if one.verdict is Verdict.UNKNOWN and one.severity is Severity.FATAL
+    )
 
 
 def heeded(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
@@ -71,7 +82,9 @@ def heeded(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding
 
 
 def left_to_up(finding: Finding) -> bool:
-    """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit that its plan judges."""
+    """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit
+    that its plan judges.
+    """
     from k3s_rootless.preflight import remedies
 
     return finding.remedy == remedies.reexecute() or finding.check in _OF_PLAN
@@ -86,7 +99,8 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
         return UnsupportedHost(message, hint="use another host; the reasons are above")
     if Mender.ADMINISTRATOR in menders:
         return AdministratorNeeded(
-            message, hint="give an administrator this to review and run: k3s-rootless check --admin-script"
+            message,
+            hint="give an administrator this to review and run: k3s-rootless check --admin-script",
         )
     return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
 
@@ -99,7 +113,10 @@ def tell_release(session: Session, findings: Sequence[Finding]) -> None:
 
 
 def require_k3s(session: Session, findings: Sequence[Finding]) -> None:
-    """Refuse a host without a K3s that can be started; all else that is missing is told. Raises PreflightFailed."""
+    """Refuse a host without a K3s that can be started; all else that is missing is told.
+
+    Raises PreflightFailed.
+    """
     failed = failures(findings)
     lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
     if lacking:
@@ -108,7 +125,9 @@ def require_k3s(session: Session, findings: Sequence[Finding]) -> None:
     tell_release(session, findings)
     if failed:
         names = ", ".join(finding.check for finding in failed)
-        session.report.story(f"this host is not ready for rootless K3s: {names}; see: k3s-rootless check")
+        session.report.story(
+            f"this host is not ready for rootless K3s: {names}; see: k3s-rootless check"
+        )
 
 
 def require_known(ids: Sequence[str]) -> None:
@@ -126,5 +145,9 @@ def require_known(ids: Sequence[str]) -> None:
             from k3s_rootless.errors import UsageError
 
             close = difflib.get_close_matches(asked, sorted(known), n=1)
-            hint = f"did you mean `{close[0]}`?" if close else "see the ids with: k3s-rootless check --json"
+            hint = (
+                f"did you mean `{close[0]}`?"
+                if close
+                else "see the ids with: k3s-rootless check --json"
+            )
             raise UsageError(f"there is no check `{asked}`", hint=hint)

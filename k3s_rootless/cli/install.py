@@ -1,4 +1,6 @@
-"""`k3s-rootless install`, and what a plan is made of: the unit as it should be, and what was found."""
+"""`k3s-rootless install`, and what a plan is made of: the unit as it should be, and what was
+found.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 
 @click.command("install")
 @from_option
-@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
+@click.option(
+    "--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept."
+)
 @json_option
 def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     """Write the unit and enable it, without starting K3s.
@@ -50,12 +54,18 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
         wanted = desired(facts.k3s, unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(WAITING)):
             drop_ins = renewed_drop_ins(session, wanted, force=force)
-            steps = plan.install(wanted, found(session, manager, wanted.path), drop_ins, force=force)
+            steps = plan.install(
+                wanted, found(session, manager, wanted.path), drop_ins, force=force
+            )
             for step in steps:
                 session.report.story(f"{step.describe()}: {step.cause}")
                 apply.perform(step, manager)
             state = manager.unit(UNIT)
-    told = "K3s is installed for this user" if steps else "nothing to do: the unit is installed and enabled"
+    told = (
+        "K3s is installed for this user"
+        if steps
+        else "nothing to do: the unit is installed and enabled"
+    )
     session.report.answer(f"{told}; start it with: k3s-rootless up")
     session.report.document(
         {
@@ -63,7 +73,10 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
             "unit": str(wanted.path),
             "release": wanted.version,
             "enabled": state.file_state == "enabled",
-            "steps": [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps],
+            "steps": [
+                {"step": type(step).__name__, "does": step.describe(), "cause": step.cause}
+                for step in steps
+            ],
             "errors": [],
         }
     )
@@ -72,7 +85,8 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
 def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
     """Render the unit for the K3s that was found, or take the one that the user has brought.
 
-    Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is not its unit.
+    Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is
+    not its unit.
     """
     from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.release import features
@@ -81,13 +95,18 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
         reason = "its version is not known" if binary else "there is no k3s binary"
-        raise PreflightFailed(f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`")
+        raise PreflightFailed(
+            f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`"
+        )
     variant = features.unit_variant(release.value)
     if variant is None:
         raise PreflightFailed(
-            f"cannot render the unit: K3s {release.value} ships none for rootless mode", hint="use K3s v1.22 or later"
+            f"cannot render the unit: K3s {release.value} ships none for rootless mode",
+            hint="use K3s v1.22 or later",
         )
-    settings = UnitSettings(version=str(release.value), server=variant.value, binary=binary, search=unit_search())
+    settings = UnitSettings(
+        version=str(release.value), server=variant.value, binary=binary, search=unit_search()
+    )
     if given is None:
         there = files.read(directory / UNIT).text or ""
         text = there if unit.is_rendered_from(there, settings) else unit.render(settings)
@@ -97,11 +116,17 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     brought = files.read(given).text
     if brought is None:
         raise UsageError(f"cannot use {given}: there is no such file")
-    return DesiredUnit(directory / UNIT, shipped.adopted(brought, settings, str(given)), settings.version, given=True)
+    return DesiredUnit(
+        directory / UNIT,
+        shipped.adopted(brought, settings, str(given)),
+        settings.version,
+        given=True,
+    )
 
 
 def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str:
-    """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that `up` would write.
+    """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that
+    `up` would write.
 
     Raises RootlessError where there is neither.
     """
@@ -111,7 +136,9 @@ def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str
     for path in (directory / UNIT, state.fragment):
         if path is not None and (text := files.read(path).text) is not None:
             return text
-    return desired(probes.k3s_binary(session.environ, unit_search(), session.paths.home), directory).text
+    return desired(
+        probes.k3s_binary(session.environ, unit_search(), session.paths.home), directory
+    ).text
 
 
 def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
@@ -120,14 +147,19 @@ def found(session: Session, manager: UserManager, path: Path, *, reexecute: bool
     state = observed(manager, path.parent)
     changed = unit_changes.last(session, state, drop_in_directory(path.parent))
     left = left_behind(session, foreseen(state, path.parent), manager.environment)
-    return Found(file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed)
+    return Found(
+        file.text, file.written, state, reexecute=reexecute, leftovers=left, changed=changed
+    )
 
 
 def observed(manager: UserManager, directory: Path) -> UnitState:
-    """Give the unit as systemd has it, and whether that is what lies in the directory of the user's own units."""
+    """Give the unit as systemd has it, and whether that is what lies in the directory of the user's
+    own units.
+    """
     state = manager.unit(UNIT)
-    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read the unit: neither ours nor
-    # one that a remedy of ours let the user write. Of two with one name it reads one, and one without content says nothing.
+    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read
+    # the unit: neither ours nor one that a remedy of ours let the user write. Of two with one name
+    # it reads one, and one without content says nothing.
     read = {path.name for path in state.drop_ins}
     unread = (path for path in drop_in_directory(directory).glob("*.conf") if path.name not in read)
     if any(map(_says_something, unread)):
@@ -155,7 +187,8 @@ def left_behind(session: Session, state: UnitState, manager: Mapping[str, str]) 
 
 
 def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
-    """Give the steps that build our drop-ins anew on the unit as it will be; says which somebody edited, and so stay.
+    """Give the steps that build our drop-ins anew on the unit as it will be; says which somebody
+    edited, and so stay.
 
     Raises RootlessError where one cannot be read.
     """
@@ -171,7 +204,8 @@ def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> t
 
 
 def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
-    """Give those drop-ins of ours that are there, each as it should be beside this unit: with all that it sets, and no more.
+    """Give those drop-ins of ours that are there, each as it should be beside this unit: with all
+    that it sets, and no more.
 
     Raises RootlessError where one cannot be read.
     """
@@ -180,7 +214,9 @@ def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
     from k3s_rootless.service import configuration, environment_drop_in
 
     def settings(text: str) -> str | None:
-        return configuration.render(configuration.parse(text), configuration.command_words(wanted.text))
+        return configuration.render(
+            configuration.parse(text), configuration.command_words(wanted.text)
+        )
 
     def variables(text: str) -> str | None:
         return environment_drop_in.render(environment_drop_in.read(text))

@@ -1,4 +1,6 @@
-"""Reads what one start of K3s wrote to the journal, also the lines that journald assigned to no start."""
+"""Reads what one start of K3s wrote to the journal, also the lines that journald assigned to no
+start.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ _IDENTIFIER = "k3s"
 
 
 def of(session: Session, state: UnitState, invocation: str = "") -> Story:
-    """Return the story of the start `invocation`, or of the one that died last. Raises RootlessError."""
+    """Return the story of the start `invocation`, or of the one that died last.
+
+    Raises RootlessError.
+    """
     if invocation and invocation == state.invocation:
         return heard(session, invocation, ready=False, ended=end(state))
     died, ended = _died_last(session, state)
@@ -32,12 +37,16 @@ def of(session: Session, state: UnitState, invocation: str = "") -> Story:
     return heard(session, died, ready=False, ended=ended)
 
 
-def heard(session: Session, invocation: str, *, ready: bool, ended: datetime | None = None) -> Story:
-    """Return the story of one start, the one that is `ready` now or another; `ended` is when it ended, if it did.
+def heard(
+    session: Session, invocation: str, *, ready: bool, ended: datetime | None = None
+) -> Story:
+    """Return the story of one start, the one that is `ready` now or another; `ended` is when it
+    ended, if it did.
 
-    A line of a process that ends at once may have no invocation: see `Query.unowned`. Such lines of K3s from the last
-    moments before the end are read as well if the start's own lines hold no fatal one: not from before the first of those,
-    since they would be the last words of the start before. Raises RootlessError.
+    A line of a process that ends at once may have no invocation: see `Query.unowned`. Such lines of
+    K3s from the last moments before the end are read as well if the start's own lines hold no fatal
+    one: not from before the first of those, since they would be the last words of the start before.
+    Raises RootlessError.
     """
     if not invocation:
         return Story(None)
@@ -59,23 +68,35 @@ def _story(query: Query, *, ready: bool) -> Story:
     from k3s_rootless.journal import diagnosis, reader
 
     with reader.read(query) as entries:
-        own = (entry for entry in entries if not entry.invocation or entry.invocation == query.invocation)
+        own = (
+            entry
+            for entry in entries
+            if not entry.invocation or entry.invocation == query.invocation
+        )
         return diagnosis.story(own, query.invocation or "", ready=ready)
 
 
 def _died_last(session: Session, state: UnitState) -> tuple[str, datetime | None]:
-    """Return the start that died last, and when; empty if the journal does not show it. Raises RootlessError.
+    """Return the start that died last, and when; empty if the journal does not show it.
 
-    journald may be behind, and drops lines where too many come (RateLimitBurst= of journald.conf(5), in half a minute, for all
-    that a user runs), systemd's among them. So the start that it has last may be one of long ago, which ended otherwise: a
-    restart is scheduled after the unit came to its end.
+    Raises RootlessError.
+
+    journald may be behind, and drops lines where too many come (RateLimitBurst= of
+    journald.conf(5), in half a minute, for all that a user runs), systemd's among them. So the
+    start that it has last may be one of long ago, which ended otherwise: a restart is scheduled
+    after the unit came to its end.
     """
     from k3s_rootless.journal import reader
 
     if state.dead:
         return state.invocation, state.changed
-    # Between two starts, systemd calls the unit inactive for a moment, just after it has said that it restarts it.
+    # Between two starts, systemd calls the unit inactive for a moment, just after it has said that
+    # it restarts it.
     for restart in reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=1)):
-        if restart.invocation and restart.time and (state.ended is None or restart.time >= state.ended - _MOMENT):
+        if (
+            restart.invocation
+            and restart.time
+            and (state.ended is None or restart.time >= state.ended - _MOMENT)
+        ):
             return restart.invocation, restart.time
     return "", None

@@ -1,7 +1,8 @@
-"""How text fits a terminal: lines break between words, and rows are stacked where a table is too wide.
+"""How text fits a terminal: lines break between words, and rows are stacked where a table is too
+wide.
 
-What a user copies stays whole: a port, a URL, a path, a command. If one is wider than the terminal, the terminal itself
-breaks it, and copies it as one line.
+What a user copies stays whole: a port, a URL, a path, a command. If one is wider than the terminal,
+the terminal itself breaks it, and copies it as one line.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ _LEAST = 24
 _LEAST_PROSE = 20
 _BELOW = 4
 _ESCAPE = re.compile("\x1b\\[[0-9;]*m")
-_COMMAND = "(?:k3s-rootless|systemctl|journalctl|loginctl|machinectl|kubectl|sudo|export|getent|ssh|ls|rm) "
+_PROGRAMS = "k3s-rootless|systemctl|journalctl|loginctl|machinectl|kubectl|sudo|export|getent|ssh"
+_COMMAND = f"(?:{_PROGRAMS}|ls|rm) "
 _UNIT = r"(?:s|ms|min|h|d|[KMG]iB|%)(?![\w/])"
 _WORD = re.compile(rf"`[^`]+`[^\s`]*|(?<=: ){_COMMAND}.+|[\d.]+ {_UNIT}\S*|\S+")
 """A word, a quoted command, a command that ends its line, or a number with its unit."""
 
 
 def columns(stream: IO[str]) -> int:
-    """Return the width of the terminal behind a stream; COLUMNS counts first, as it does for rich."""
+    """Return the width of the terminal behind a stream; COLUMNS counts first, as it does for
+    rich.
+    """
     if (text := os.environ.get("COLUMNS", "")).isdecimal() and int(text):
         return int(text)
     try:
@@ -51,9 +55,9 @@ def width(text: str) -> int:
 def wrapped(text: str, room: int, hang: int | None = None) -> str:
     """Break lines that are wider than `room` columns between words.
 
-    What follows a break is two columns deeper than its line. If a label stands before the column `hang`, what follows is at
-    that column, or, where that leaves too little room, all of the text is below the label. With a `hang` of 0 nothing is
-    indented. Shell commands (`$ …`) stay whole.
+    What follows a break is two columns deeper than its line. If a label stands before the column
+    `hang`, what follows is at that column, or, where that leaves too little room, all of the text
+    is below the label. With a `hang` of 0 nothing is indented. Shell commands (`$ …`) stay whole.
     """
     return "\n".join(part for line in text.split("\n") for part in _broken(line, room, hang))
 
@@ -90,14 +94,21 @@ def plain(head: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
 
 
 def fitted(
-    head: Sequence[str], rows: Sequence[Row], room: int, spare: Sequence[str] = (), prose: str | None = None
+    head: Sequence[str],
+    rows: Sequence[Row],
+    room: int,
+    spare: Sequence[str] = (),
+    prose: str | None = None,
 ) -> tuple[list[str], list[Row]] | None:
     """Make a table at most `room` columns wide; return None if that is impossible.
 
-    Columns of `spare` are left out, in this order, as far as needed; the column `prose` is broken between words.
+    Columns of `spare` are left out, in this order, as far as needed; the column `prose` is broken
+    between words.
     """
     widths = _widths(head, rows)
-    least = [min(each, _least(rows, at)) if head[at] == prose else each for at, each in enumerate(widths)]
+    least = [
+        min(each, _least(rows, at)) if head[at] == prose else each for at, each in enumerate(widths)
+    ]
     shown = list(range(len(head)))
     for name in spare:
         if _total(least[at] for at in shown) <= room:
@@ -107,12 +118,17 @@ def fitted(
     if left < 0:
         return None
     return [head[at] for at in shown], [
-        tuple(wrapped(row[at], least[at] + left, 0) if head[at] == prose else row[at] for at in shown) for row in rows
+        tuple(
+            wrapped(row[at], least[at] + left, 0) if head[at] == prose else row[at] for at in shown
+        )
+        for row in rows
     ]
 
 
 def cards(head: Sequence[str], rows: Sequence[Row], room: int) -> list[list[str]]:
-    """Stack each row: a line for its first cell, and indented below it one for each other cell that is not empty."""
+    """Stack each row: a line for its first cell, and indented below it one for each other cell that
+    is not empty.
+    """
     labels = [head[0], *(f"  {name}" for name in head[1:])]
     longest = max(map(len, labels))
     stacked = []

@@ -30,8 +30,13 @@ def command(*, switch: str, as_json: bool) -> None:
     if isinstance(found, Unknown):
         raise RootlessError(f"cannot tell whether {session.user} lingers: {found.reason}")
     if asked and found.value != (switch == "on"):
-        raise RootlessError(f"systemd-logind agreed to switch lingering {switch}, and did not", hint="loginctl user-status")
-    words = "K3s outlives your last session" if found.value else "K3s stops when your last session ends"
+        raise RootlessError(
+            f"systemd-logind agreed to switch lingering {switch}, and did not",
+            hint="loginctl user-status",
+        )
+    words = (
+        "K3s outlives your last session" if found.value else "K3s stops when your last session ends"
+    )
     session.report.answer(f"lingering is {'on' if found.value else 'off'}: {words}")
     session.report.document({"lingers": found.value, "errors": []})
     click.get_current_context().exit(0 if found.value or asked else 1)

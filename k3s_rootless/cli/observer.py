@@ -1,6 +1,7 @@
 """Looks at the phases of a start, one after the other, in a thread of its own.
 
-So that a question that hangs (an API server that accepts and never answers) holds nobody up who waits for the unit's death.
+So that a question that hangs (an API server that accepts and never answers) holds nobody up who
+waits for the unit's death.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ class Observer:
     def __init__(self, phases: Sequence[Phase], wake: Callable[[], None]) -> None:
         self._phases = tuple(phases)
         self._wake = wake
-        self._missing: dict[str, str | None] = dict.fromkeys((phase.name for phase in phases), "nobody has looked yet")
+        self._missing: dict[str, str | None] = dict.fromkeys(
+            (phase.name for phase in phases), "nobody has looked yet"
+        )
         self._looked: set[str] = set()
         self._error: BaseException | None = None
         self._stopped = threading.Event()
@@ -27,13 +30,21 @@ class Observer:
     def phases(self) -> tuple[Phase, ...]:
         """Give the phases as they are known: looking at these never waits."""
         return tuple(
-            Phase(one.name, partial(self._known, one.name), one.key, looked=partial(self._looked.__contains__, one.name))
+            Phase(
+                one.name,
+                partial(self._known, one.name),
+                one.key,
+                looked=partial(self._looked.__contains__, one.name),
+            )
             for one in self._phases
         )
 
     def waits_for(self) -> tuple[Phase, str] | None:
         """Give the phase that is waited for, and what is missing; None when all were reached."""
-        return next(((one, told) for one in self._phases if (told := self._missing[one.name]) is not None), None)
+        return next(
+            ((one, told) for one in self._phases if (told := self._missing[one.name]) is not None),
+            None,
+        )
 
     def stop(self) -> None:
         """Let the thread end when its question does; nobody waits for it."""

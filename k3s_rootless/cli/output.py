@@ -1,8 +1,9 @@
 """The standard streams. The work of a command is never interrupted by its own output.
 
-A write that fails is remembered instead of raised, on each path by which text is printed (click, rich, Python itself), in
-each thread, and also when Python flushes its streams at its end. The command goes on, and the shell decides at the end what
-the failure means for the exit code: see `failure`.
+A write that fails is remembered instead of raised, on each path by which text is printed (click,
+rich, Python itself), in each thread, and also when Python flushes its streams at its end. The
+command goes on, and the shell decides at the end what the failure means for the exit code: see
+`failure`.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ _PLAIN = {"\u2500": "-", "\u2026": "...", "\ufffd": "?"}
 def secure() -> None:
     """Take over stdin, stdout and stderr of this process; one that is closed becomes /dev/null.
 
-    A closed descriptor would go to the next file that is opened, and what is printed would be written into that file.
+    A closed descriptor would go to the next file that is opened, and what is printed would be
+    written into that file.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The kernel gives the lowest number that is free. Programs that replace this process need it as well.
+            # The kernel gives the lowest number that is free. Programs that replace this process
+            # need it as well.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 (positional only)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (as long as the process)
     sys.stdout = _secured(1, sys.stdout)
@@ -42,7 +45,8 @@ def secure() -> None:
 
 
 def failure() -> OSError | None:
-    """Flush stdout, and return why the answer could not be written; None if it was, or if its reader left.
+    """Flush stdout, and return why the answer could not be written; None if it was, or if its
+    reader left.
 
     A pipe without a reader is no failure: the reader has what it needs.
     """
@@ -55,10 +59,12 @@ def failure() -> OSError | None:
 
 
 def end(code: object) -> None:
-    """End the process with an exit code if a thread still runs; else return, so that Python ends as usual.
+    """End the process with an exit code if a thread still runs; else return, so that Python
+    ends as usual.
 
-    A daemon thread that runs while Python takes itself apart can crash it: of 40 interrupts of `bundle` under Python 3.11
-    one to four ended with SIGSEGV. Such a thread may be about to start a program, which would outlive this process.
+    A daemon thread that runs while Python takes itself apart can crash it: of 40 interrupts of
+    `bundle` under Python 3.11 one to four ended with SIGSEGV. Such a thread may be about to start a
+    program, which would outlive this process.
     """
     if threading.active_count() == 1 or not isinstance(code, int):
         return
@@ -71,7 +77,9 @@ def end(code: object) -> None:
 
 
 def is_unread() -> bool:
-    """Return whether further output to stdout reaches no reader: the pipe or terminal is closed, or a write failed."""
+    """Return whether further output to stdout reaches no reader: the pipe or terminal is
+    closed, or a write failed.
+    """
     stream = _stream()
     if stream is not None and stream.failure is not None:
         return True
@@ -90,7 +98,9 @@ def is_broken() -> bool:
 
 
 class _Stream(io.FileIO):
-    """A descriptor whose writes do not raise: the first failure is kept, and what follows it is dropped."""
+    """A descriptor whose writes do not raise: the first failure is kept, and what follows it is
+    dropped.
+    """
 
     failure: OSError | None = None
 
@@ -127,7 +137,9 @@ def _stream() -> _Stream | None:
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
-    """Replace what a stream cannot encode: in UTF-8 half characters, elsewhere what the locale's character set lacks."""
+    """Replace what a stream cannot encode: in UTF-8 half characters, elsewhere what the
+    locale's character set lacks.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

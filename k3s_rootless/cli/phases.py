@@ -40,7 +40,9 @@ def changed(path: Path) -> tuple[str, datetime | None, str]:
 def of_this_start(
     nodes: Sequence[Node], state: UnitState | None, first: Mapping[str, datetime] | None = None
 ) -> tuple[Node, ...]:
-    """Return the nodes without what a kubelet of an earlier start reported; see `heartbeat.judged`."""
+    """Return the nodes without what a kubelet of an earlier start reported; see
+    `heartbeat.judged`.
+    """
     from k3s_rootless.cluster import heartbeat
     from k3s_rootless.service import process
 
@@ -51,13 +53,25 @@ def of_this_start(
 
 
 def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:
-    """Tell when the node became ready, by its own word; a node that a quick restart did not make unready tells nothing."""
+    """Tell when the node became ready, by its own word; a node that a quick restart did not make
+    unready tells nothing.
+    """
     source = "lastTransitionTime of the node's condition Ready"
     if isinstance(nodes, Unknown):
         return Milestone(NODE_READY, None, source, nodes.reason)
     ready = next((node for node in nodes.value if node.ready), None)
     if ready is None or ready.since is None:
-        return Milestone(NODE_READY, None, source, "it is not ready" if ready is None else "the node does not say")
+        return Milestone(
+            NODE_READY,
+            None,
+            source,
+            "it is not ready" if ready is None else "the node does not say",
+        )
     if ready.since + milestones.GRAIN < started:
-        return Milestone(NODE_READY, None, source, "it has been ready since before this start, and nobody has said otherwise")
+        return Milestone(
+            NODE_READY,
+            None,
+            source,
+            "it has been ready since before this start, and nobody has said otherwise",
+        )
     return Milestone(NODE_READY, max(ready.since, started), source)

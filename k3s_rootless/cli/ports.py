@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class Ports(click.Command):
-    """A command that takes names, and a subcommand: the first word `plan` is that; a Service of the name is `default/plan`."""
+    """A command that takes names, and a subcommand: the first word `plan` is that; a Service of the
+    name is `default/plan`.
+    """
 
     subcommands = (plan,)
 
@@ -39,7 +41,9 @@ class Ports(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
         """List the subcommands, as a group does."""
         with formatter.section("Commands"):
-            formatter.write_dl([(one.name or "", one.get_short_help_str(200)) for one in self.subcommands])
+            formatter.write_dl(
+                [(one.name or "", one.get_short_help_str(200)) for one in self.subcommands]
+            )
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 (click's signature)
@@ -53,22 +57,28 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.option("--url", "urls", is_flag=True, help="Print just the URLs.")
 @click.option("--watch", is_flag=True, help="Go on, and show each change within a second.")
 @json_option
-def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool) -> None:
+def command(
+    *, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool
+) -> None:
     """Show which port of this host reaches which Service.
 
-    K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is needed. The port of
-    its API server stays.
+    K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is
+    needed. The port of its API server stays.
 
-    WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in full.
+    WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in
+    full.
 
-    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4 K3s is starting,
-    or neither its forwards nor its Services can be read.
+    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4
+    K3s is starting, or neither its forwards nor its Services can be read.
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
 
     if watch and (what or probe or urls):
-        raise UsageError("cannot watch one thing: --watch shows changes of all ports", hint="leave out WHAT, --probe and --url")
+        raise UsageError(
+            "cannot watch one thing: --watch shows changes of all ports",
+            hint="leave out WHAT, --probe and --url",
+        )
     session = Session.of("ports" if as_json else None)
     asked = _questions(what)
     if watch:
@@ -82,7 +92,9 @@ def command(*, what: tuple[str, ...], everything: bool, probe: bool, urls: bool,
     click.get_current_context().exit(1 if failed else code)
 
 
-def look(session: Session, *, everything: bool = False, probe: bool = False) -> tuple[PortMap, Sources]:
+def look(
+    session: Session, *, everything: bool = False, probe: bool = False
+) -> tuple[PortMap, Sources]:
     """Ask all sources and join them. Raises NotRunning, RootlessError."""
     from k3s_rootless.cli import ports_sources
 
@@ -99,13 +111,15 @@ def _state(session: Session) -> UnitState:
 
     asked = together.begin(lambda: session.unit(UNIT))
     try:
-        # Meanwhile another process works for us: all that the answer will take is loaded here, and not when it has come.
+        # Meanwhile another process works for us: all that the answer will take is loaded here, and
+        # not when it has come.
         from k3s_rootless.cli import ports_sources
 
         ports_sources.prepare()
         return asked.result()
     except KeyboardInterrupt:
-        # The program that asks has a session of its own, which the terminal's interrupt does not reach.
+        # The program that asks has a session of its own, which the terminal's interrupt does not
+        # reach.
         programs.end_all()
         raise
 
@@ -118,14 +132,20 @@ def document(session: Session) -> dict[str, Any]:
     return ports_document.document(found, found.rows, ports_sources.addresses())
 
 
-def _answer(session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool) -> int:
+def _answer(
+    session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool
+) -> int:
     from k3s_rootless.cli import ports_document, ports_sources, ports_text
     from k3s_rootless.ports import advice
 
     addresses = ports_sources.addresses()
     about = _about(found, asked) if asked else {}
     code = _refuse_unknown(found, about)
-    rows: Sequence[Exposure] = tuple(dict.fromkeys(row for group in about.values() for row in group)) if asked else found.rows
+    rows: Sequence[Exposure] = (
+        tuple(dict.fromkeys(row for group in about.values() for row in group))
+        if asked
+        else found.rows
+    )
     for note in ports_text.unread(found, ports_document.blind(found, addresses)):
         session.report.story(note)
     if urls:
@@ -178,9 +198,13 @@ def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]])
         )
     if services:
         raise RootlessError(
-            f"cannot tell what {said} is: {services}", hint="ask for a port's number, or see: k3s-rootless status"
+            f"cannot tell what {said} is: {services}",
+            hint="ask for a port's number, or see: k3s-rootless status",
         )
-    raise RootlessError(f"no Service and no port is called {said}", hint=f"{seen}; see them with: k3s-rootless ports --all")
+    raise RootlessError(
+        f"no Service and no port is called {said}",
+        hint=f"{seen}; see them with: k3s-rootless ports --all",
+    )
 
 
 def _explain(
@@ -200,4 +224,6 @@ def _explain(
             continue
         there = [one for one in listeners if one.port == question.number]
         held = ports_sources.whose(there, session.uid).values()
-        ports_text.nothing(session.report, question, ", ".join(reasons.described(one, session.uid) for one in held))
+        ports_text.nothing(
+            session.report, question, ", ".join(reasons.described(one, session.uid) for one in held)
+        )

@@ -1,4 +1,6 @@
-"""How `ports --watch` tells what is different: a document a line, a line a change, or on a terminal one table in its place."""
+"""How `ports --watch` tells what is different: a document a line, a line a change, or on a terminal
+one table in its place.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,11 @@ def rows_of(found: PortMap) -> dict[_Key, Exposure]:
 def compared(before: Mapping[_Key, Exposure], now: Mapping[_Key, Exposure]) -> list[Change]:
     """Give what is different, in the order of the rows: what went first."""
     gone = [Change("-", row) for key, row in before.items() if key not in now]
-    here = [Change("~" if key in before else "+", row, before.get(key)) for key, row in now.items() if before.get(key) != row]
+    here = [
+        Change("~" if key in before else "+", row, before.get(key))
+        for key, row in now.items()
+        if before.get(key) != row
+    ]
     return gone + here
 
 
@@ -75,7 +81,12 @@ class _Context:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """End; there is nothing to put back."""
 
     def rest(self) -> None:
@@ -95,8 +106,13 @@ class Documents(_Context):
         addresses = ports_sources.addresses()
         document = ports_document.document(found, found.rows, addresses)
         known = addresses.value if isinstance(addresses, Known) else None
-        told = [{"change": _WORDS[one.mark], "port": ports_document.port(one.row, known)} for one in changes or ()]
-        self._report.document_line({"time": _now().isoformat(timespec="milliseconds"), **document, "changes": told})
+        told = [
+            {"change": _WORDS[one.mark], "port": ports_document.port(one.row, known)}
+            for one in changes or ()
+        ]
+        self._report.document_line(
+            {"time": _now().isoformat(timespec="milliseconds"), **document, "changes": told}
+        )
 
 
 class Lines(_Context):
@@ -118,7 +134,9 @@ class Lines(_Context):
 
 
 class Table(_Context):
-    """One table in its place, in which changes are marked for a while, and below it the latest of them."""
+    """One table in its place, in which changes are marked for a while, and below it the latest of
+    them.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -129,7 +147,12 @@ class Table(_Context):
         self._screen: Screen | None = None
         self._open = ExitStack()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Leave the table as it stands."""
         self._open.close()
 
@@ -157,14 +180,23 @@ class Table(_Context):
         self._size = self._screen.size
         found = self._found
         here = [(_key(row), row) for row in (found.rows if found else ())]
-        shown = [(self._marks[key][1].mark if key in self._marks else " ", row) for key, row in here]
+        shown = [
+            (self._marks[key][1].mark if key in self._marks else " ", row) for key, row in here
+        ]
         gone = self._marks.keys() - {key for key, _ in here}
         shown += [("-", self._marks[key][1].row) for key in gone]
         shown.sort(key=lambda one: (one[1].proto, one[1].parent_port, one[1].target))
         notes = [*(ports_text.unread(found, found.blind) if found else ())]
         notes += [f"as of {_now():%H:%M:%S}, each change within a second; Ctrl-C ends"]
         cells = [_cells(mark, row) for mark, row in shown]
-        self._screen.draw(_HEAD, cells, notes, news=tuple(self._latest), spare=("NAME", "PROTOCOL"), prose="REACHES")
+        self._screen.draw(
+            _HEAD,
+            cells,
+            notes,
+            news=tuple(self._latest),
+            spare=("NAME", "PROTOCOL"),
+            prose="REACHES",
+        )
 
 
 def _cells(mark: str, row: Exposure) -> tuple[str, ...]:
@@ -173,7 +205,16 @@ def _cells(mark: str, row: Exposure) -> tuple[str, ...]:
 
 
 def _key(row: Exposure) -> _Key:
-    return (row.proto, row.parent_ip, row.parent_port, row.child_port, row.kind, row.namespace, row.service, row.port_name)
+    return (
+        row.proto,
+        row.parent_ip,
+        row.parent_port,
+        row.child_port,
+        row.kind,
+        row.namespace,
+        row.service,
+        row.port_name,
+    )
 
 
 def _text(row: Exposure) -> tuple[Any, ...]:
@@ -183,7 +224,10 @@ def _text(row: Exposure) -> tuple[Any, ...]:
 def _line(row: Exposure) -> str:
     where, _, offset, proto, target, name, status, url, _ = _text(row)
     middle = f"{target}{f' {name}' if name else ''}{f' ({offset})' if offset else ''}"
-    return f"{where} {proto} -> {middle}: {status}{f': {row.reason}' if row.reason else ''}{f' {url}' if url else ''}"
+    return (
+        f"{where} {proto} -> {middle}:"
+        f" {status}{f': {row.reason}' if row.reason else ''}{f' {url}' if url else ''}"
+    )
 
 
 def _now() -> datetime:

@@ -1,4 +1,6 @@
-"""The answer of `ports` as JSON has it (docs/reference/schemas/ports-v1.json); keys are only ever added."""
+"""The answer of `ports` as JSON has it (docs/reference/schemas/ports-v1.json); keys are only ever
+added.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.facts import Address, Exposure, PortMap
 
 
-def document(found: PortMap, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]) -> dict[str, Any]:
+def document(
+    found: PortMap, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]
+) -> dict[str, Any]:
     """Give the document for the rows that were asked for."""
     from k3s_rootless.observation import Known
 
@@ -22,11 +26,17 @@ def document(found: PortMap, rows: Sequence[Exposure], addresses: Observed[tuple
         "ports": [port(row, known) for row in rows],
         "internal_services": found.internal,
         "addresses": known
-        and [{"address": one.text, "interface": one.interface or None, "loopback": one.loopback} for one in known],
+        and [
+            {"address": one.text, "interface": one.interface or None, "loopback": one.loopback}
+            for one in known
+        ],
         "exposed": len(advice.exposed(rows)),
-        "advice": counsel and {"text": counsel.text, "commands": list(counsel.commands), "undo": counsel.undo},
+        "advice": counsel
+        and {"text": counsel.text, "commands": list(counsel.commands), "undo": counsel.undo},
         "starting": found.starting,
-        "unknown_sources": [{"source": name, "reason": reason} for name, reason in blind(found, addresses)],
+        "unknown_sources": [
+            {"source": name, "reason": reason} for name, reason in blind(found, addresses)
+        ],
         "errors": [],
     }
 
@@ -41,7 +51,11 @@ def blind(found: PortMap, addresses: Observed[tuple[Address, ...]]) -> tuple[tup
 
 def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
     """Give one row; `addresses` are those of this host, None when they are not known."""
-    reachable = [one.text for one in advice.reachable(row, addresses)] if row.forwarded and addresses is not None else None
+    reachable = (
+        [one.text for one in advice.reachable(row, addresses)]
+        if row.forwarded and addresses is not None
+        else None
+    )
     holder, probe = row.holder, row.probe
     return {
         "protocol": row.proto,
@@ -74,6 +88,7 @@ def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
         "rivals": list(row.rivals),
         "url": row.url if advice.is_reached(row) else None,
         "url_guess": (row.url_guess or None) if advice.is_reached(row) else None,
-        "probe": probe and {"answered": probe.well, "said": probe.said, "milliseconds": probe.milliseconds},
+        "probe": probe
+        and {"answered": probe.well, "said": probe.said, "milliseconds": probe.milliseconds},
         "explanation": row.explanation,
     }

@@ -21,12 +21,15 @@ _HEAD = ("HOST PORT", "OFFSET", "PROTOCOL", "SERVICE", "NAME", "VERDICT", "URL")
 
 @click.command("plan")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-n", "--namespace", default="default", show_default=True, help="For what names no namespace.")
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="For what names no namespace."
+)
 @json_option
 def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     """Tell which host ports the Services of manifests would get.
 
-    Names every conflict with this host and this cluster before anything is applied. `-` reads standard input.
+    Names every conflict with this host and this cluster before anything is applied. `-` reads
+    standard input.
 
     Exit codes: 0 all are free, 1 there are conflicts.
     """
@@ -48,7 +51,9 @@ def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
             "ports": [_document(row) for row in rows],
             "conflicts": len(conflicts),
             "objects": found.objects,
-            "unknown_sources": [{"source": name, "reason": reason} for name, reason in _blind(session, sources)],
+            "unknown_sources": [
+                {"source": name, "reason": reason} for name, reason in _blind(session, sources)
+            ],
             "errors": [],
         }
     )
@@ -76,9 +81,18 @@ def _look(session: Session) -> tuple[Sources, Running]:
             return _named(sources, running), running
         why = ports_sources.NOT_RUNNING
     except RootlessError as error:
-        running, why = Running(server_settings.of_next_start(session, None), None, session.uid), error.message
+        running, why = (
+            Running(server_settings.of_next_start(session, None), None, session.uid),
+            error.message,
+        )
     nothing = Unknown(why)
-    sources = Sources(nothing, nothing, ports_sources.ask_host(), nothing, unprivileged_from=sockets.unprivileged_from())
+    sources = Sources(
+        nothing,
+        nothing,
+        ports_sources.ask_host(),
+        nothing,
+        unprivileged_from=sockets.unprivileged_from(),
+    )
     return _named(sources, running), running
 
 
@@ -96,7 +110,11 @@ def _named(sources: Sources, running: Running) -> Sources:
 def _blind(session: Session, sources: Sources) -> list[tuple[str, str]]:
     from k3s_rootless.observation import Unknown
 
-    named = {"rootlesskit": sources.forwards, "services": sources.services, "sockets": sources.listeners}
+    named = {
+        "rootlesskit": sources.forwards,
+        "services": sources.services,
+        "sockets": sources.listeners,
+    }
     blind = [(name, one.reason) for name, one in named.items() if isinstance(one, Unknown)]
     for name, reason in blind:
         session.report.story(f"could not ask {name}: {reason}")
@@ -111,7 +129,10 @@ def _show(report: Report, rows: tuple[Exposure, ...]) -> None:
     if any(row.offset and row.status.value != "not-forwarded" for row in rows):
         report.answer("\nK3s adds 10000 to ports up to and including 1024.")
     if any(row.kind.value == "service-port" and row.status.value == "forwarded" for row in rows):
-        report.answer("Forwards listen on all interfaces, so these face the network. nodePorts left open are K3s's choice.")
+        report.answer(
+            "Forwards listen on all interfaces, so these face the network. nodePorts left open are"
+            " K3s's choice."
+        )
 
 
 def _cells(row: Exposure) -> tuple[str, ...]:
@@ -131,8 +152,22 @@ def _document(row: Exposure) -> dict[str, Any]:
     from k3s_rootless.cli import ports_document
 
     whole = ports_document.port(row, None)
-    keys = ("protocol", "parent_port", "child_port", "offset", "kind", "namespace", "service", "port_name", "target", "verdict")
+    keys = (
+        "protocol",
+        "parent_port",
+        "child_port",
+        "offset",
+        "kind",
+        "namespace",
+        "service",
+        "port_name",
+        "target",
+        "verdict",
+    )
     return {
-        **{key: whole[key] for key in (*keys, "reason", "holder", "rivals", "url", "url_guess", "explanation")},
+        **{
+            key: whole[key]
+            for key in (*keys, "reason", "holder", "rivals", "url", "url_guess", "explanation")
+        },
         "status": "free" if row.status.value == "forwarded" else row.status.value,
     }

@@ -42,7 +42,11 @@ _Inside = tuple["Observed[tuple[Forward, ...]]", "Observed[tuple[Listener, ...]]
 
 def prepare() -> None:
     """Load what the first question takes."""
-    from k3s_rootless.cli import server_settings, start, status  # noqa: F401 (loaded, as all here, and used where they are asked)
+    from k3s_rootless.cli import (
+        server_settings,  # noqa: F401 (loaded, as all here, and used where they are asked)
+        start,  # noqa: F401
+        status,  # noqa: F401
+    )
     from k3s_rootless.cluster import kubeconfig
     from k3s_rootless.service import dropin, files, unit  # noqa: F401
 
@@ -62,7 +66,9 @@ def started(session: Session, state: UnitState) -> Start:
     from k3s_rootless.errors import NotRunning
 
     if not state.running:
-        raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
+        raise NotRunning(
+            "K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up"
+        )
     return Start.of(session, state, unit_version(state.fragment))
 
 
@@ -77,7 +83,8 @@ def running(start: Start) -> Running:
 
 def ask(start: Start, *, everything: bool = False) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
-    # In the order in which they take longest. What is done with the answers is loaded while they are on their way.
+    # In the order in which they take longest. What is done with the answers is loaded while they
+    # are on their way.
     listed = together.begin(lambda: _services(start))
     kit = together.begin(lambda: ask_rootlesskit(start))
     host = together.begin(ask_host)
@@ -91,7 +98,15 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
     if everything:
         pods = observed(lambda: services.pod_ports(start.find_api(), ASK_SECONDS), "the API server")
     forwards, inside, dials = kit.result()
-    sources = Sources(forwards, known, host.result(), inside, dials, pods=pods, unprivileged_from=sockets.unprivileged_from())
+    sources = Sources(
+        forwards,
+        known,
+        host.result(),
+        inside,
+        dials,
+        pods=pods,
+        unprivileged_from=sockets.unprivileged_from(),
+    )
     return identified(sources, running(start))
 
 
@@ -102,14 +117,17 @@ def _services(start: Start) -> Observed[tuple[ServicePort, ...]]:
 
 
 def ask_rootlesskit(start: Start) -> _Inside:
-    """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address that it connects to."""
+    """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address
+    that it connects to.
+    """
     from k3s_rootless.ports import rootlesskit
 
     try:
         peer = start.find_rootlesskit()
     except RootlessError as error:
         return Unknown(error.message), Unknown(error.message), _DIALS
-    # The kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers meanwhile.
+    # The kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers
+    # meanwhile.
     looked = together.begin(lambda: _look_inside(start, peer))
     forwards = observed(lambda: rootlesskit.forwards(peer, ASK_SECONDS), "rootlesskit")
     inside, dials = looked.result()
@@ -171,12 +189,16 @@ def addresses() -> Observed[tuple[Address, ...]]:
 
 
 def probed(found: PortMap) -> PortMap:
-    """Connect to each forward that the host is said to have, and give the rows as they stand then."""
+    """Connect to each forward that the host is said to have, and give the rows as they stand
+    then.
+    """
     from k3s_rootless.ports import exposure, probe
 
     targets = {row: target for row in found.rows if (target := _target(row))}
     met: dict[Target, Probe] = dict(probe.probe(targets.values())) if targets else {}
-    rows = tuple(exposure.with_probe(row, met[targets[row]]) if row in targets else row for row in found.rows)
+    rows = tuple(
+        exposure.with_probe(row, met[targets[row]]) if row in targets else row for row in found.rows
+    )
     return replace(found, rows=rows)
 
 
@@ -192,9 +214,12 @@ def _target(row: Exposure) -> Target | None:
     from k3s_rootless.ports import probe
     from k3s_rootless.ports.sight import WILD
 
-    # Only over loopback: at another address of this host the probe would be somebody else's business (a firewall's, a log's).
+    # Only over loopback: at another address of this host the probe would be somebody else's
+    # business (a firewall's, a log's).
     if not row.forwarded or row.parent_ip not in {"", "127.0.0.1", "::1", *WILD}:
         return None
     address = "::1" if row.parent_ip == "::1" or row.listens_on == ("::1",) else "127.0.0.1"
     speaks = row.url.partition(":")[0]
-    return probe.Target(address, row.parent_port, speaks if speaks in {"http", "https", "udp"} else "tcp")
+    return probe.Target(
+        address, row.parent_port, speaks if speaks in {"http", "https", "udp"} else "tcp"
+    )

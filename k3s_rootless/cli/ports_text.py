@@ -22,7 +22,9 @@ _PRIVILEGED = 1024
 _WIDTH = 18
 
 
-def table(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]) -> None:
+def table(
+    report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]
+) -> None:
     """Show all rows, the reasons below, and what a newcomer has to know."""
     head = (*_HEAD, "PROBE") if any(row.probe for row in rows) else _HEAD
     # Where room is short, REACHES and URL have the same, and the note below explains the offset.
@@ -34,19 +36,30 @@ def table(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Ad
         elif row.reason:
             report.answer(f"  {row.parent_port}/{row.proto}: {row.reason}")
         elif row.rivals:
-            report.answer(f"  {row.parent_port}/{row.proto}: {', '.join(row.rivals)} wants this port of the host as well")
+            report.answer(
+                f"  {row.parent_port}/{row.proto}: {', '.join(row.rivals)} wants this port of the"
+                " host as well"
+            )
     report.answer()
     if any(row.offset for row in rows):
-        report.answer("K3s adds 10000 to ports up to and including 1024: what a Service calls 80 is 10080 of this host.")
+        report.answer(
+            "K3s adds 10000 to ports up to and including 1024: what a Service calls 80 is 10080 of"
+            " this host."
+        )
     if any(row.url_guess and advice.is_reached(row) for row in rows):
         report.answer("http and https are guesses by the names and numbers of ports.")
     if any(row.status is Status.FORWARDED for row in rows):
-        report.answer("`forwarded`: no socket was seen inside, as with K3s's load balancer; a real connection tells: --probe")
+        report.answer(
+            "`forwarded`: no socket was seen inside, as with K3s's load balancer; a real connection"
+            " tells: --probe"
+        )
     _exposure(report, rows, addresses)
 
 
 def unread(found: PortMap, blind: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return a line for each source in `blind`; none while K3s starts, which the row of its API says."""
+    """Return a line for each source in `blind`; none while K3s starts, which the row of its API
+    says.
+    """
     if found.starting:
         return ()
     return tuple(f"could not ask {source}: {reason}" for source, reason in blind)
@@ -57,7 +70,11 @@ def cells(row: Exposure) -> tuple[str, ...]:
     where = f"{row.parent_ip}:{row.parent_port}" if row.parent_ip else f"*:{row.parent_port}"
     if ":" in row.parent_ip:
         where = f"[{row.parent_ip}]:{row.parent_port}"
-    took = f" {row.probe.milliseconds:g} ms" if row.probe and row.probe.milliseconds is not None else ""
+    took = (
+        f" {row.probe.milliseconds:g} ms"
+        if row.probe and row.probe.milliseconds is not None
+        else ""
+    )
     # What K3s never forwards has no port of the host; what it should, has one in brackets.
     never = row.status is Status.NOT_FORWARDED and row.verdict.value == "warn"
     return (
@@ -73,12 +90,23 @@ def cells(row: Exposure) -> tuple[str, ...]:
     )
 
 
-def explanation(report: Report, rows: Sequence[Exposure], question: Question, addresses: Observed[tuple[Address, ...]]) -> None:
-    """Explain each row that a question is about, and below it how to have a privileged port itself."""
+def explanation(
+    report: Report,
+    rows: Sequence[Exposure],
+    question: Question,
+    addresses: Observed[tuple[Address, ...]],
+) -> None:
+    """Explain each row that a question is about, and below it how to have a privileged port
+    itself.
+    """
     known = addresses.value if isinstance(addresses, Known) else ()
     for row in rows:
         _pairs(report, questions.told(row, question, known))
-    moved = [row for row in rows if row.offset and row.child_port == question.number and row.forwarded and row.proto == "tcp"]
+    moved = [
+        row
+        for row in rows
+        if row.offset and row.child_port == question.number and row.forwarded and row.proto == "tcp"
+    ]
     if moved and question.number is not None and question.number <= _PRIVILEGED:
         report.answer(f"To have port {question.number} itself:\n")
         for one in advice.port_itself(question.number, moved[0].parent_port):
@@ -99,14 +127,21 @@ def _pairs(report: Report, pairs: Sequence[tuple[str, str]]) -> None:
     report.answer()
 
 
-def _exposure(report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]) -> None:
+def _exposure(
+    report: Report, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]
+) -> None:
     counsel = advice.keep_the_network_out(rows)
     if counsel is None:
         return
-    report.answer("\nwarning: forwards marked * listen on all interfaces: the API and these Services face the network.")
+    report.answer(
+        "\nwarning: forwards marked * listen on all interfaces: the API and these Services face the"
+        " network."
+    )
     if isinstance(addresses, Known):
         reached = [f"{one.text} ({one.interface})" for one in addresses.value if not one.loopback]
-        report.answer(f"They are reached at {', '.join(reached) or 'no address but loopback at the moment'}.")
+        report.answer(
+            f"They are reached at {', '.join(reached) or 'no address but loopback at the moment'}."
+        )
     _advice(report, counsel)
 
 

@@ -1,8 +1,9 @@
 """`k3s-rootless ports --watch`: the same answer, again and again, as it changes.
 
-Services come by a watch on the API server. Of forwards and sockets nobody tells: rootlesskit's API has no events, and the
-kernel none for sockets that listen. Those are read again every 400 ms, which takes some milliseconds, and joined anew only if
-something is different. systemd's signals end a turn at once.
+Services come by a watch on the API server. Of forwards and sockets nobody tells: rootlesskit's API
+has no events, and the kernel none for sockets that listen. Those are read again every 400 ms, which
+takes some milliseconds, and joined anew only if something is different. systemd's signals end a
+turn at once.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ _PAUSE = 0.5
 
 
 class Followed:
-    """The Services of the cluster as a thread of its own follows them; it begins anew whenever the API server breaks off."""
+    """The Services of the cluster as a thread of its own follows them; it begins anew whenever the
+    API server breaks off.
+    """
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._groups: dict[tuple[str, str], tuple[ServicePort, ...]] | Unknown = Unknown("the API server has not answered yet")
+        self._groups: dict[tuple[str, str], tuple[ServicePort, ...]] | Unknown = Unknown(
+            "the API server has not answered yet"
+        )
         self._seen: Observed[tuple[ServicePort, ...]] | None = None
         self._lock = threading.Lock()
         self._listed = threading.Event()
@@ -53,7 +58,9 @@ class Followed:
                 groups = self._groups
                 known = () if isinstance(groups, Unknown) else groups.values()
                 flat = tuple(port for group in known for port in group)
-                self._seen = groups if isinstance(groups, Unknown) else Known(flat, "the API server")
+                self._seen = (
+                    groups if isinstance(groups, Unknown) else Known(flat, "the API server")
+                )
             return self._seen
 
     def stop(self) -> None:
@@ -66,7 +73,8 @@ class Followed:
                 version = self._list()
                 while version and not self._stopped.is_set():
                     version = services.follow(self._start.find_api(), version, self._take)
-                    # A server that ends each watch at once must not be asked a thousand times a second.
+                    # A server that ends each watch at once must not be asked a thousand times a
+                    # second.
                     self._stopped.wait(0.05)
             except RootlessError as error:
                 self._start.api = None
@@ -121,18 +129,25 @@ class Watch:
             found = PortMap((), None, (("unit", ports_sources.NOT_RUNNING),))
         else:
             of = ports_sources.running(self._start)
-            found = exposure.join(ports_sources.identified(sources, of), of, everything=self._everything)
+            found = exposure.join(
+                ports_sources.identified(sources, of), of, everything=self._everything
+            )
         before, self._rows = self._rows, ports_changes.rows_of(found)
-        self._teller.tell(found, None if before is None else ports_changes.compared(before, self._rows))
+        self._teller.tell(
+            found, None if before is None else ports_changes.compared(before, self._rows)
+        )
 
     def _settle(self, state: UnitState) -> None:
-        # A restart brings another namespace, another socket in older releases, and another kubeconfig.
+        # A restart brings another namespace, another socket in older releases, and another
+        # kubeconfig.
         same = self._start is not None and self._start.state.invocation == state.invocation
         if same and state.running:
             return
         if self._followed is not None:
             self._followed.stop()
-        self._start = Start.of(self._session, state, unit_version(state.fragment)) if state.running else None
+        self._start = (
+            Start.of(self._session, state, unit_version(state.fragment)) if state.running else None
+        )
         self._followed = Followed(self._start) if self._start is not None else None
 
     def _look(self) -> Sources:
@@ -146,16 +161,28 @@ class Watch:
         if isinstance(forwards, Known):
             # rootlesskit lists them in an order of its own each time.
             forwards = Known(tuple(sorted(forwards.value, key=astuple)), forwards.source)
-        return Sources(forwards, self._followed.seen(), host, inside, dials, unprivileged_from=sockets.unprivileged_from())
+        return Sources(
+            forwards,
+            self._followed.seen(),
+            host,
+            inside,
+            dials,
+            unprivileged_from=sockets.unprivileged_from(),
+        )
 
 
 def run(session: Session, *, everything: bool) -> None:
-    """Watch until interrupted, or until nobody reads any more. Raises NotRunning when K3s does not run to begin with."""
+    """Watch until interrupted, or until nobody reads any more.
+
+    Raises NotRunning when K3s does not run to begin with.
+    """
     with session.manager() as manager, ports_changes.teller(session.report) as teller:
         watch = Watch(session, teller, everything=everything)
         state = manager.unit(UNIT)
         if not state.running:
-            raise NotRunning("K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up")
+            raise NotRunning(
+                "K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up"
+            )
         manager.watch(UNIT)
         while not session.report.reader_left():
             watch.turn(state)

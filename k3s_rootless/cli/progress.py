@@ -1,4 +1,6 @@
-"""How a start is watched: drawn on a terminal, as lines in a pipe, as events for a program (docs/reference/json.md)."""
+"""How a start is watched: drawn on a terminal, as lines in a pipe, as events for a program
+(docs/reference/json.md).
+"""
 
 from __future__ import annotations
 
@@ -66,11 +68,18 @@ class Progress:
             from rich.live import Live
 
             console = Console(stderr=True, highlight=False, emoji=False, markup=False)
-            self._live = Live(get_renderable=self._drawn, console=console, refresh_per_second=_FRAMES_A_SECOND)
+            self._live = Live(
+                get_renderable=self._drawn, console=console, refresh_per_second=_FRAMES_A_SECOND
+            )
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._end()
 
     def note(self, phase: Phase, seconds: float) -> None:
@@ -88,13 +97,22 @@ class Progress:
         self._end()
         how = f"the unit is {state.active_state} ({state.sub_state}), its result `{state.result}`"
         if self._report.eventful:
-            ending = {"result": state.result, "exit_code": state.exit_code, "exit_status": state.exit_status}
+            ending = {
+                "result": state.result,
+                "exit_code": state.exit_code,
+                "exit_status": state.exit_status,
+            }
             key = next((one.key for one in self.phases if one.name == phase), "")
-            self._report.event("died", phase=key, seconds=round(seconds, 3), restarts=state.restarts, **ending)
+            self._report.event(
+                "died", phase=key, seconds=round(seconds, 3), restarts=state.restarts, **ending
+            )
         else:
             # Somebody may have stopped it: that is no death of its own.
             verb = "died" if state.dead or state.result != "success" else "ended"
-            self._report.story(f"{seconds:6.1f} s  it {verb} while waiting for `{phase}`: {how}; looking for the cause")
+            self._report.story(
+                f"{seconds:6.1f} s  it {verb} while waiting for `{phase}`: {how}; looking for the"
+                " cause"
+            )
 
     def _end(self) -> None:
         live, self._live, self._ended = self._live, None, True
@@ -111,14 +129,20 @@ class Progress:
         table.add_column()
         reached = tuple(self.reached)
         for one in reached:
-            table.add_row(f"{one.seconds:6.1f} s", one.phase.name, Text(f"{one.took:.1f} s", style="dim"))
+            table.add_row(
+                f"{one.seconds:6.1f} s", one.phase.name, Text(f"{one.took:.1f} s", style="dim")
+            )
         waiting = self._observer.waits_for()
         elapsed = time.monotonic() - self._begun
         for number, phase in enumerate(self.phases[len(reached) :]):
             if number == 0 and not self._ended:
                 missing = waiting[1] if waiting and waiting[0].name == phase.name else ""
                 turning = r"-\|/"[int(elapsed * 4) % 4]
-                table.add_row(f"{turning} {elapsed:.1f} s", Text(phase.name, style="bold"), printable(missing, _LONGEST))
+                table.add_row(
+                    f"{turning} {elapsed:.1f} s",
+                    Text(phase.name, style="bold"),
+                    printable(missing, _LONGEST),
+                )
             else:
                 table.add_row("", Text(phase.name, style="dim"), "")
         return table

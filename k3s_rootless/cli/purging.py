@@ -1,4 +1,6 @@
-"""Decides which data directories `uninstall --purge` removes, asks for consent, and lets it be done."""
+"""Decides which data directories `uninstall --purge` removes, asks for consent, and lets it be
+done.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Purged:
         shown = [f"\n  {path!r}: {why}" for path, why in self.survivors[:_MOST_SHOWN]]
         rest = f"\n  and {count - len(shown)} more" if count > len(shown) else ""
         as_whom = f" (as an ordinary user, since {self.outside})" if self.outside else ""
-        return (f"cannot remove all of {self.directory}{as_whom}: {count} left{''.join(shown)}{rest}",)
+        return (
+            f"cannot remove all of {self.directory}{as_whom}: {count} left{''.join(shown)}{rest}",
+        )
 
     def document(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -51,8 +55,11 @@ class Purged:
         }
 
 
-def known(session: Session, state: UnitState | None, manager: Mapping[str, str]) -> tuple[Settings, ...]:
-    """Return the settings whose data belong to this unit: those of the K3s that runs, and of the next start.
+def known(
+    session: Session, state: UnitState | None, manager: Mapping[str, str]
+) -> tuple[Settings, ...]:
+    """Return the settings whose data belong to this unit: those of the K3s that runs, and of the
+    next start.
 
     `manager` is what the user manager hands to each unit.
     """
@@ -75,11 +82,18 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def directories(session: Session, settings: Sequence[Settings], given: Path | None) -> tuple[Path, ...]:
-    """Return the data directories to purge. Raises UsageError for one that is not K3s's alone, or is not known."""
+def directories(
+    session: Session, settings: Sequence[Settings], given: Path | None
+) -> tuple[Path, ...]:
+    """Return the data directories to purge.
+
+    Raises UsageError for one that is not K3s's alone, or is not known.
+    """
     from k3s_rootless.service import data_directory
 
-    if given is None and (doubt := next(filter(None, (one.doubt("data-dir") for one in settings)), "")):
+    if given is None and (
+        doubt := next(filter(None, (one.doubt("data-dir") for one in settings)), "")
+    ):
         raise UsageError(
             f"cannot purge: the data directory of K3s is not known: {doubt}",
             hint="name it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
@@ -87,19 +101,29 @@ def directories(session: Session, settings: Sequence[Settings], given: Path | No
     found = (given.absolute(),) if given is not None else present(session, settings)
     for directory in found:
         if ".." in directory.parts:
-            raise UsageError(f"cannot purge {directory}: its path holds `..`", hint=f"name it: {directory.resolve()}")
+            raise UsageError(
+                f"cannot purge {directory}: its path holds `..`",
+                hint=f"name it: {directory.resolve()}",
+            )
         data_directory.identify(directory, session.paths.home, session.uid)
     return found
 
 
 def require_consent(session: Session, doomed: Sequence[Path], *, yes: bool) -> None:
-    """Ask whether the data may go. Raises UsageError where nobody can be asked, RootlessError where the answer is no."""
+    """Ask whether the data may go.
+
+    Raises UsageError where nobody can be asked, RootlessError where the answer is no.
+    """
     if not doomed or yes:
         return
     names = " and ".join(map(str, doomed))
-    answer = session.report.confirm(f"Remove {names}, with the cluster and all its volumes, for good?")
+    answer = session.report.confirm(
+        f"Remove {names}, with the cluster and all its volumes, for good?"
+    )
     if answer is None:
-        raise UsageError(f"cannot ask whether {names} may go: this is no terminal", hint="say so with --yes")
+        raise UsageError(
+            f"cannot ask whether {names} may go: this is no terminal", hint="say so with --yes"
+        )
     if not answer:
         raise RootlessError("nothing was removed")
 
@@ -110,11 +134,15 @@ def purge(session: Session, directory: Path) -> Purged:
 
     if purger.in_use(directory):
         raise RootlessError(
-            f"cannot purge {directory}: another K3s runs with it", hint="stop it first, wherever it was started"
+            f"cannot purge {directory}: another K3s runs with it",
+            hint="stop it first, wherever it was started",
         )
     everything = directory == session.paths.data
-    session.report.story(f"remove {directory}, inside a user namespace: its files belong to your subordinate ids")
-    # The directory is examined again: it was first examined before the question, and K3s has stopped meanwhile.
+    session.report.story(
+        f"remove {directory}, inside a user namespace: its files belong to your subordinate ids"
+    )
+    # The directory is examined again: it was first examined before the question, and K3s has
+    # stopped meanwhile.
     task = purger.task(directory, session.paths.home, session.uid, everything=everything)
     result = purger.remove(task, _mapping(session))
     if everything and not result.survivors:

@@ -1,6 +1,8 @@
-"""The only module that prints. stdout is the answer, stderr the story; words carry the meaning, colour only adds.
+"""The only module that prints. stdout is the answer, stderr the story; words carry the meaning,
+colour only adds.
 
-rich is loaded only where a table or a tree is asked for as text; it honours NO_COLOR, TERM=dumb and pipes by itself.
+rich is loaded only where a table or a tree is asked for as text; it honours NO_COLOR, TERM=dumb and
+pipes by itself.
 """
 
 from __future__ import annotations
@@ -35,12 +37,15 @@ _MOST_PASSED = 12
 
 
 class Report:
-    """How one command speaks; with `json_for`, its answer is one document with the schema of that command."""
+    """How one command speaks; with `json_for`, its answer is one document with the schema of that
+    command.
+    """
 
     def __init__(self, *, json_for: str | None = None) -> None:
         self.json_for = json_for
         if json_for is not None:
-            # JSON is UTF-8 in each locale (RFC 8259), and half characters of a file name have no place in it.
+            # JSON is UTF-8 in each locale (RFC 8259), and half characters of a file name have no
+            # place in it.
             _write_utf8(sys.stdout)
         if self.eventful:
             _write_utf8(sys.stderr)
@@ -54,7 +59,9 @@ class Report:
 
     @property
     def eventful(self) -> bool:
-        """Whether the story is told as events, for programs that follow a start: one JSON object a line, on stderr."""
+        """Whether the story is told as events, for programs that follow a start: one JSON object a
+        line, on stderr.
+        """
         return self.json_for in _EVENTFUL
 
     def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
@@ -62,23 +69,35 @@ class Report:
         import json
         from datetime import UTC, datetime
 
-        head = {"schema": f"k3s-rootless/{self.json_for}-event/v1", "event": name, "time": datetime.now(UTC).isoformat()}
+        head = {
+            "schema": f"k3s-rootless/{self.json_for}-event/v1",
+            "event": name,
+            "time": datetime.now(UTC).isoformat(),
+        }
         click.echo(json_text(json.dumps({**head, **content}, ensure_ascii=False)), err=True)
 
     def answer(self, line: str = "", *, hang: int | None = None) -> None:
-        """Print a line of the answer, unless the answer is JSON; `hang` is as for `layout.wrapped`."""
+        """Print a line of the answer, unless the answer is JSON; `hang` is as for
+        `layout.wrapped`.
+        """
         if self.json_for is None:
             _say(safe(line), hang=hang)
 
     def verbatim(self, text: str | bytes) -> None:
-        """Print text that is copied or piped into a file with its own lines only; bytes are the same under any locale."""
+        """Print text that is copied or piped into a file with its own lines only; bytes are the
+        same under any locale.
+        """
         if self.json_for is None:
             click.echo(safe(text) if isinstance(text, str) else text)
 
     def value(self, text: str) -> None:
-        """Print one value that is not ours: each byte of it to a program, and what is safe to a terminal."""
+        """Print one value that is not ours: each byte of it to a program, and what is safe to a
+        terminal.
+        """
         if self.json_for is None:
-            click.echo(safe(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape"))
+            click.echo(
+                safe(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape")
+            )
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Give the answer, where it is JSON."""
@@ -105,10 +124,16 @@ class Report:
         """Return whether the reader of the answer has left."""
         return output.is_unread()
 
-    def error(self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None) -> None:
-        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside the words."""
+    def error(
+        self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside
+        the words.
+        """
         self.problem(message, hint)
-        self.document({"errors": [{"message": message, "hint": hint, "exit_code": code, **(details or {})}]})
+        self.document(
+            {"errors": [{"message": message, "hint": hint, "exit_code": code, **(details or {})}]}
+        )
 
     def problem(self, message: str, hint: str | None) -> None:
         """Tell what went wrong beside an answer that there is all the same."""
@@ -123,13 +148,19 @@ class Report:
         return click.confirm(safe(question), err=True)
 
     def table(
-        self, head: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = (), prose: str | None = None
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        spare: Sequence[str] = (),
+        prose: str | None = None,
     ) -> None:
         """Print a table, as wide as its content unless stdout is a terminal.
 
-        On a terminal that is too narrow, columns of `spare` are left out, in this order, and the column `prose` is broken
-        between words; where this is not enough, each row is stacked. Nothing is cut. A pipe and a very long table get plain
-        columns: those take a hundredth of the time.
+        On a terminal that is too narrow, columns of `spare` are left out, in this order, and the
+        column `prose` is broken between words; where this is not enough, each row is stacked.
+        Nothing is cut. A pipe and a very long table get plain columns: those take a hundredth of
+        the time.
         """
         if self.json_for is not None:
             return
@@ -149,25 +180,37 @@ class Report:
                 self.answer(f"(a wider terminal also shows {', '.join(left_out)})")
 
     def on_terminal(self, *, story: bool = False) -> bool:
-        """Tell whether the answer, or the story, is text for a terminal on which it can be drawn anew in its place."""
+        """Tell whether the answer, or the story, is text for a terminal on which it can be drawn
+        anew in its place.
+        """
         stream = sys.stderr if story else sys.stdout
-        return self.json_for is None and stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+        return (
+            self.json_for is None
+            and stream.isatty()
+            and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+        )
 
     @contextmanager
     def screen(self) -> Iterator[Screen]:
-        """Give a place on the terminal in which tables are drawn one over the other; the last one stays."""
+        """Give a place on the terminal in which tables are drawn one over the other; the last one
+        stays.
+        """
         from rich.live import Live
 
         from k3s_rootless.cli.screen import Screen
 
         console = _console()
-        with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        with Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        ) as live:
             # rich hides the cursor, and a program that is killed could not bring it back.
             console.show_cursor(show=True)
             yield Screen(console, live)
 
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
-        """Show findings as a tree: what needs doing first, and what mends several once, behind the last of the gravest."""
+        """Show findings as a tree: what needs doing first, and what mends several once, behind the
+        last of the gravest.
+        """
         if self.json_for is not None and not to_stderr:
             return
         if self.eventful:
@@ -177,20 +220,32 @@ class Report:
         order = ("fail", "unknown", "warn", "info", "pass")
         ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))
         gravest = {one.remedy: one.verdict for one in reversed(ordered) if one.remedy}
-        last = {one.remedy: one.check for one in ordered if one.remedy and one.verdict is gravest[one.remedy]}
+        last = {
+            one.remedy: one.check
+            for one in ordered
+            if one.remedy and one.verdict is gravest[one.remedy]
+        }
         passed = [one for one in ordered if one.verdict.value == "pass"]
         folded = len(passed) > _MOST_PASSED
         for one in ordered[: len(ordered) - len(passed)] if folded else ordered:
-            behind, told = (last[one.remedy], gravest[one.remedy] is not one.verdict) if one.remedy else ("", False)
+            behind, told = (
+                (last[one.remedy], gravest[one.remedy] is not one.verdict)
+                if one.remedy
+                else ("", False)
+            )
             self._finding(one, err=to_stderr, behind=behind, told=told)
         for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
-            names = [one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")]
+            names = [
+                one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")
+            ]
             said = f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}"
             _say(said, err=to_stderr, hang=_VERDICT)
 
     def _finding(self, one: Finding, *, err: bool, behind: str, told: bool) -> None:
         verdict = styled(f"{one.verdict.value:<{_VERDICT}}", fg=STYLES[one.verdict.value])
-        observed = styled(safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail")
+        observed = styled(
+            safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail"
+        )
         _say(f"{verdict}{one.title}  {observed}".rstrip(), err=err, hang=_VERDICT)
         for detail in details(one, behind, told=told):
             _say(f"{' ' * _VERDICT}{detail}", err=err)
@@ -208,7 +263,14 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "source": finding.source,
         "reason": finding.reason,
         "documentation": finding.anchor,
-        "remedy": remedy and {"mender": remedy.mender.value, "text": remedy.text, "commands": list(remedy.commands)},
+        "remedy": (
+            remedy
+            and {
+                "mender": remedy.mender.value,
+                "text": remedy.text,
+                "commands": list(remedy.commands),
+            }
+        ),
     }
 
 
@@ -218,7 +280,9 @@ def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be
 
 def _say(text: str, *, err: bool = False, hang: int | None = None) -> None:
     stream = sys.stderr if err else sys.stdout
-    click.echo(layout.wrapped(text, layout.columns(stream), hang) if stream.isatty() else text, err=err)
+    click.echo(
+        layout.wrapped(text, layout.columns(stream), hang) if stream.isatty() else text, err=err
+    )
 
 
 def _print(lines: Iterable[str]) -> None:

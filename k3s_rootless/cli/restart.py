@@ -31,7 +31,10 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
     session = Session.of("restart" if as_json else None)
     begun = time.monotonic()
     with session.manager() as manager:
-        with apply.locked(session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")):
+        with apply.locked(
+            session.paths.lock,
+            lambda: session.report.story("waiting for another k3s-rootless to end"),
+        ):
             directory = first_start.unit_directory(manager, session.paths)
             state = install.observed(manager, directory)
             if not state.installed:
@@ -45,16 +48,28 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
                 follow.perform(session, manager, step)
         release = status.unit_version(state.fragment)
         reached = (
-            waiting.until_ready(session, manager, release, seconds=timeout, until=wait_for, started=True) if wait else None
+            waiting.until_ready(
+                session, manager, release, seconds=timeout, until=wait_for, started=True
+            )
+            if wait
+            else None
         )
     seconds = time.monotonic() - begun
     ready = waiting.means_ready(reached) if reached is not None else None
     if reached is not None and not ready:
-        session.report.answer(f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`")
+        session.report.answer(
+            f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`"
+        )
     else:
-        session.report.answer(f"K3s is ready ({seconds:.1f} s)" if ready else "K3s was started anew; see k3s-rootless status")
+        session.report.answer(
+            f"K3s is ready ({seconds:.1f} s)"
+            if ready
+            else "K3s was started anew; see k3s-rootless status"
+        )
     phases = [one.document() for one in reached or ()]
-    session.report.document({"ready": ready, "seconds": round(seconds, 3), "phases": phases, "errors": []})
+    session.report.document(
+        {"ready": ready, "seconds": round(seconds, 3), "phases": phases, "errors": []}
+    )
 
 
 def _reloaded(session: Session, manager: UserManager, state: UnitState) -> UnitState:

@@ -1,4 +1,6 @@
-"""Tells before a start who is in its way: another K3s, or whoever holds a port that K3s will want."""
+"""Tells before a start who is in its way: another K3s, or whoever holds a port that K3s will
+want.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def mind(session: Session, state: UnitState, manager: Mapping[str, str]) -> None:
-    """Tell of ports that are taken, with ports that are free. Raises PreflightFailed for another K3s with the same data.
+    """Tell of ports that are taken, with ports that are free.
 
-    A K3s that runs, or is being stopped, has its ports and its data itself. `manager` is what the user manager hands to each
-    unit.
+    Raises PreflightFailed for another K3s with the same data.
+
+    A K3s that runs, or is being stopped, has its ports and its data itself. `manager` is what the
+    user manager hands to each unit.
     """
     from k3s_rootless.cli import server_settings
     from k3s_rootless.service import leftovers
@@ -31,7 +35,9 @@ def mind(session: Session, state: UnitState, manager: Mapping[str, str]) -> None
         return
     settings = server_settings.of_next_start(session, state, manager)
     # One that systemd is about to start again may have the lock by now: it is ours.
-    if not state.sub_state.startswith("auto-restart") and leftovers.is_held(settings.data / "rootless"):
+    if not state.sub_state.startswith("auto-restart") and leftovers.is_held(
+        settings.data / "rootless"
+    ):
         raise _second(session, settings.data / "rootless" / leftovers.LOCK)
     for line in _busy(session, settings, traefik=settings.traefik):
         session.report.story(line)
@@ -41,12 +47,14 @@ def _second(session: Session, lock: Path) -> PreflightFailed:
     holder = holders.of_lock(lock, uid=session.uid)
     if holder is None:
         return PreflightFailed(
-            f"cannot start K3s: another K3s of yours holds `{lock}`", hint=f"see who it is, and end it: ps -fu {session.uid}"
+            f"cannot start K3s: another K3s of yours holds `{lock}`",
+            hint=f"see who it is, and end it: ps -fu {session.uid}",
         )
     unit = f" of {holder.unit}" if holder.unit else ""
     own = holder.unit.endswith(".service")
     return PreflightFailed(
-        f"cannot start K3s: another K3s of yours, `{holder.program}` (pid {holder.pid}){unit}, holds `{lock}`",
+        f"cannot start K3s: another K3s of yours, `{holder.program}` (pid {holder.pid}){unit},"
+        f" holds `{lock}`",
         hint=f"stop it: {f'systemctl --user stop {holder.unit}' if own else f'kill {holder.pid}'}",
     )
 
@@ -73,7 +81,10 @@ def _busy(session: Session, settings: Settings, *, traefik: bool) -> Iterator[st
         yield f"free for the API is port {port}: {_setting('https-listen-port', str(port))}"
     if rest := [one for one in free if one != settings.https_port]:
         ports = ", ".join(f"{free[one]} for {one}" for one in rest)
-        yield f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports that are free: {ports}"
+        yield (
+            f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports"
+            f" that are free: {ports}"
+        )
 
 
 def _setting(name: str, value: str) -> str:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from k3s_rootless.service.steps import RotateCertificates
 
 
-def needed(session: Session, handed: Mapping[str, str], state: UnitState, binary: str = "") -> RotateCertificates | None:
+def needed(
+    session: Session, handed: Mapping[str, str], state: UnitState, binary: str = ""
+) -> RotateCertificates | None:
     """Return the step without which the next start of the unit dies; None if it needs none.
 
     `handed` is the environment that the user manager gives to each unit, `binary` the k3s to run:

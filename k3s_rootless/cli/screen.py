@@ -51,17 +51,24 @@ class Screen:
     ) -> None:
         """Draw a table, and below it the latest of `news` and all notes.
 
-        A row's first cell marks a change: `+`, `-`, `~`, or a blank. Rows are stacked where the terminal is too narrow for a
-        table (`spare` and `prose` are as for `layout.fitted`). If there are too many rows, those with a mark come first, and
-        the rest is counted.
+        A row's first cell marks a change: `+`, `-`, `~`, or a blank. Rows are stacked where the
+        terminal is too narrow for a table (`spare` and `prose` are as for `layout.fitted`). If
+        there are too many rows, those with a mark come first, and the rest is counted.
         """
         columns, height = self._console.size
         safe_rows = [tuple(map(safe, row)) for row in rows]
-        notes = [layout.wrapped(safe(note), columns) for note in (*_latest(news, columns, height), *notes)]
+        notes = [
+            layout.wrapped(safe(note), columns)
+            for note in (*_latest(news, columns, height), *notes)
+        ]
         fitted = layout.fitted(head, safe_rows, columns, spare, prose)
         cards = [] if fitted else _marked_cards(head, safe_rows, columns)
-        sizes = [max(map(_height, row)) for row in fitted[1]] if fitted else list(map(_height, cards))
-        fitting = _fitting(sizes, [row[0] for row in rows], height - sum(map(_height, notes)) - _FRAME)
+        sizes = (
+            [max(map(_height, row)) for row in fitted[1]] if fitted else list(map(_height, cards))
+        )
+        fitting = _fitting(
+            sizes, [row[0] for row in rows], height - sum(map(_height, notes)) - _FRAME
+        )
         if fitted:
             drawn = _table(fitted[0], [fitted[1][at] for at in fitting])
         else:
@@ -75,7 +82,10 @@ class Screen:
 
 def _latest(news: Sequence[str], columns: int, height: int) -> Sequence[str]:
     wrapped = [layout.wrapped(safe(line), columns) for line in news]
-    first = next((at for at in range(len(news)) if sum(map(_height, wrapped[at:])) <= height // _MOST_NEWS), len(news))
+    first = next(
+        (at for at in range(len(news)) if sum(map(_height, wrapped[at:])) <= height // _MOST_NEWS),
+        len(news),
+    )
     return news[first:]
 
 
@@ -86,7 +96,9 @@ def _marked_cards(head: Sequence[str], rows: Sequence[Sequence[str]], columns: i
 
 
 def _fitting(sizes: Sequence[int], marks: Sequence[str], room: int) -> list[int]:
-    """Pick the rows that fit into so many lines, at least one; those with a mark first if not all do."""
+    """Pick the rows that fit into so many lines, at least one; those with a mark first if not all
+    do.
+    """
     numbers = list(range(len(sizes)))
     if sum(sizes) > room:
         numbers.sort(key=lambda at: marks[at] == " ")
@@ -100,7 +112,9 @@ def _fitting(sizes: Sequence[int], marks: Sequence[str], room: int) -> list[int]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table | Group:
-    table = Table(*head, box=None, pad_edge=False, padding=(0, layout.BETWEEN, 0, 0), header_style="bold")
+    table = Table(
+        *head, box=None, pad_edge=False, padding=(0, layout.BETWEEN, 0, 0), header_style="bold"
+    )
     for column in table.columns:
         column.no_wrap = True
     for row in rows:

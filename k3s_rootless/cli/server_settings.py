@@ -1,4 +1,6 @@
-"""Brings together what K3s's settings follow from: of the K3s that runs, or of the unit's next start."""
+"""Brings together what K3s's settings follow from: of the K3s that runs, or of the unit's next
+start.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,22 @@ _NAMES = (*server_flags.VARIABLES, "HOME", "TMPDIR")
 _NOTHING = Variable("")
 
 
-def of(session: Session, state: UnitState | None, manager: Mapping[str, str] | None = None) -> Settings:
+def of(
+    session: Session, state: UnitState | None, manager: Mapping[str, str] | None = None
+) -> Settings:
     """Return the settings of the K3s that runs, or of the next start where none runs.
 
-    `manager` is what the user manager hands to each unit, which is asked for it where it is not given.
+    `manager` is what the user manager hands to each unit, which is asked for it where it is not
+    given.
     """
     if state is not None and state.running:
         return of_running(session, state)
     return of_next_start(session, state, manager)
 
 
-def of_next_start(session: Session, state: UnitState | None, manager: Mapping[str, str] | None = None) -> Settings:
+def of_next_start(
+    session: Session, state: UnitState | None, manager: Mapping[str, str] | None = None
+) -> Settings:
     """Return the settings that the next start of the unit will have; `manager` as for `of`.
 
     Where the unit is not known, K3s's defaults and its default configuration file are what is left.
@@ -57,12 +64,20 @@ def of_next_start(session: Session, state: UnitState | None, manager: Mapping[st
 
 
 def of_unit_alone(session: Session, state: UnitState | None, reason: str) -> Settings:
-    """Return what the unit's own command line and environment say; `reason` is why no more is known."""
+    """Return what the unit's own command line and environment say; `reason` is why no more is
+    known.
+    """
     assigned = (state.environment if state else None) or {}
     variables = {name: Variable(text) for name, text in assigned.items()}
     argv = state.argv if state else ()
     return resolve(
-        Inputs(session.paths.home, argv, environment=variables, directory=_directory(session, state), problems=(reason,))
+        Inputs(
+            session.paths.home,
+            argv,
+            environment=variables,
+            directory=_directory(session, state),
+            problems=(reason,),
+        )
     )
 
 
@@ -122,7 +137,9 @@ def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
     return expansion.expanded(state.argv, value)
 
 
-def _of_sources(sources: Sources, names: Sequence[str]) -> tuple[dict[str, Variable], tuple[str, ...]]:
+def _of_sources(
+    sources: Sources, names: Sequence[str]
+) -> tuple[dict[str, Variable], tuple[str, ...]]:
     """Resolve the variables of the next start, and say which files leave them in doubt."""
     from k3s_rootless.service import precedence
 
@@ -154,8 +171,13 @@ def _seen(session: Session, state: UnitState, settings: Settings) -> Iterator[tu
         found = kubeconfig.load(settings.kubeconfig, uid=session.uid)
     except RootlessError:
         return
-    # Without the grain of clocks: the file of the start before may be as young, and its port be waited for in vain.
-    if state.started is not None and found.modified >= state.started and found.port != settings.https_port:
+    # Without the grain of clocks: the file of the start before may be as young, and its port be
+    # waited for in vain.
+    if (
+        state.started is not None
+        and found.modified >= state.started
+        and found.port != settings.https_port
+    ):
         port = Origin(Source.PROCESS, place=f"this start wrote {found.path}")
         yield "https-listen-port", Value("https-listen-port", str(found.port), port)
 
@@ -197,13 +219,17 @@ def _version(state: UnitState | None) -> Version | None:
 
 
 def _command(state: UnitState | None) -> Path | None:
-    """Return the file of the unit that sets its command: the last drop-in that does, else the unit."""
+    """Return the file of the unit that sets its command: the last drop-in that does, else the
+    unit.
+    """
     if state is None:
         return None
     from k3s_rootless.service import files
 
     texts = ((path, files.or_problem(path).text or "") for path in reversed(state.drop_ins))
-    return next((path for path, text in texts if any(map(_sets_command, text.splitlines()))), state.fragment)
+    return next(
+        (path for path, text in texts if any(map(_sets_command, text.splitlines()))), state.fragment
+    )
 
 
 def _sets_command(line: str) -> bool:

@@ -1,4 +1,6 @@
-"""What a command is given: who runs it, where things lie, and how to speak; built once, from the environment."""
+"""What a command is given: who runs it, where things lie, and how to speak; built once, from the
+environment.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +32,41 @@ class Session:
 
     @classmethod
     def of(cls, json_for: str | None = None) -> Session:
-        """Read the session of this process; `json_for` names the command whose answer is to be JSON."""
+        """Read the session of this process; `json_for` names the command whose answer is to be
+        JSON.
+        """
         uid = os.getuid()
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:
-            raise RootlessError(f"uid {uid} is not in the user database", hint="look at it with: getent passwd") from None
-        # HOME of the environment may be another user's (sudo, su); K3s itself and systemd go by the database as well.
+            raise RootlessError(
+                f"uid {uid} is not in the user database", hint="look at it with: getent passwd"
+            ) from None
+        # HOME of the environment may be another user's (sudo, su); K3s itself and systemd go by the
+        # database as well.
         home = Path(entry.pw_dir)
-        return cls(Paths.of(os.environ, uid, home), dict(os.environ), uid, entry.pw_name, Report(json_for=json_for))
+        return cls(
+            Paths.of(os.environ, uid, home),
+            dict(os.environ),
+            uid,
+            entry.pw_name,
+            Report(json_for=json_for),
+        )
 
     def manager(self) -> UserManager:
-        """Give the user manager, to be used as a context; a session that cannot have one is told why. Raises RootlessError."""
+        """Give the user manager, to be used as a context; a session that cannot have one is told
+        why. Raises RootlessError.
+        """
         self._require_manager()
         from k3s_rootless.service.systemd import UserManager
 
         return UserManager(self.environ, self.paths.runtime, self.uid)
 
     def unit(self, name: str) -> UnitState:
-        """Give what the user manager knows of a unit: `manager` for a single question. Raises RootlessError."""
+        """Give what the user manager knows of a unit: `manager` for a single question.
+
+        Raises RootlessError.
+        """
         self._require_manager()
         from k3s_rootless.service import glance
 
@@ -59,7 +77,10 @@ class Session:
             return manager.unit(name)
 
     def manager_environment(self) -> Mapping[str, str]:
-        """Give what the user manager hands to each of its units: `manager` for a single question. Raises RootlessError."""
+        """Give what the user manager hands to each of its units: `manager` for a single question.
+
+        Raises RootlessError.
+        """
         self._require_manager()
         from k3s_rootless.service import glance
 
@@ -74,7 +95,10 @@ class Session:
         if self.uid == 0:
             raise PreflightFailed(
                 "cannot manage rootless K3s as root: it belongs to an ordinary user",
-                hint="log in as that user, then run k3s-rootless there: machinectl shell USER@ (or ssh USER@localhost)",
+                hint=(
+                    "log in as that user, then run k3s-rootless there: machinectl shell USER@ (or"
+                    " ssh USER@localhost)"
+                ),
             )
 
     def _require_manager(self) -> None:
@@ -84,8 +108,12 @@ class Session:
             owner = runtime.stat().st_uid
         except OSError:
             raise PreflightFailed(
-                f"cannot find the user manager: {runtime} does not exist, so this user has no session",
-                hint="log in directly (ssh, a console or machinectl shell): su, sudo and cron make no session",
+                f"cannot find the user manager: {runtime} does not exist, so this user has no"
+                " session",
+                hint=(
+                    "log in directly (ssh, a console or machinectl shell): su, sudo and cron make"
+                    " no session"
+                ),
             ) from None
         if owner != self.uid:
             raise PreflightFailed(

@@ -1,4 +1,6 @@
-"""What `config` sets: settings checked against K3s's rules and this host, written, and read back from systemd."""
+"""What `config` sets: settings checked against K3s's rules and this host, written, and read back
+from systemd.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The unit after a change, whether anything changed, why K3s should be restarted, and the settings as they are."""
+    """The unit after a change, whether anything changed, why K3s should be restarted, and the
+    settings as they are.
+    """
 
     state: UnitState
     changed: bool
@@ -44,13 +48,19 @@ class Changed:
 
 
 def require_known(name: str) -> str:
-    """Give a setting's name as it is spelled. Raises UsageError for one that cannot be set, with the reason."""
+    """Give a setting's name as it is spelled.
+
+    Raises UsageError for one that cannot be set, with the reason.
+    """
     name = name.removeprefix("--")
     known = {one.lower(): one for one in (*options.OPTIONS, *LIMITS)}
     if found := known.get(name.lower()):
         return found
     if reason := options.REFUSED.get(name):
-        raise UsageError(f"cannot set `{name}` for rootless K3s: {reason}", hint="see what can be: k3s-rootless config list")
+        raise UsageError(
+            f"cannot set `{name}` for rootless K3s: {reason}",
+            hint="see what can be: k3s-rootless config list",
+        )
     close = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean `{known[close[0]]}`?" if close else _HINT
     raise UsageError(f"there is no setting `{name}`", hint=hint)
@@ -61,7 +71,10 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
 
     Raises UsageError for a value that cannot be, WouldOverwrite, RootlessError.
     """
-    with session.manager() as manager, apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+    with (
+        session.manager() as manager,
+        apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)),
+    ):
         directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
         found = install.drop_in(directory, configuration.SUBJECT)
@@ -70,9 +83,14 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
         text = install.text_to_build_on(session, directory, state) if flags else ""
         words = configuration.command_words(text)
         if flags and not words:
-            raise RootlessError("cannot build on the unit: it has no ExecStart=", hint="look at it: k3s-rootless unit show")
+            raise RootlessError(
+                "cannot build on the unit: it has no ExecStart=",
+                hint="look at it: k3s-rootless unit show",
+            )
         release = version.parse(unit.written_for(text) or "")
-        checked = {name: _checked(session, name, values, release) for name, values in changes.items()}
+        checked = {
+            name: _checked(session, name, values, release) for name, values in changes.items()
+        }
         wanted = {name: values for name, values in (before | checked).items() if values}
         _mind(session, wanted, changes)
         desired = DesiredDropIn(found.path, configuration.render(wanted, words), configuration.MODE)
@@ -109,7 +127,9 @@ def _renew_certificates(session: Session, manager: UserManager, state: UnitState
     apply.perform(step, manager)
 
 
-def _checked(session: Session, name: str, values: Sequence[str], release: Version | None) -> tuple[str, ...]:
+def _checked(
+    session: Session, name: str, values: Sequence[str], release: Version | None
+) -> tuple[str, ...]:
     option, limit = options.OPTIONS.get(name), LIMITS.get(name)
     if len(values) > 1 and not (option and option.many):
         raise UsageError(f"cannot set {name} to {len(values)} values: it takes one")
@@ -128,7 +148,10 @@ def _checked(session: Session, name: str, values: Sequence[str], release: Versio
 
 
 def _require_enough(session: Session, limit: Limit, value: str) -> None:
-    """Refuse a limit that K3s dies of, and warn about one that may be too low. Raises ValueError."""
+    """Refuse a limit that K3s dies of, and warn about one that may be too low.
+
+    Raises ValueError.
+    """
     size = limit.read(value)
     if reason := too_low(limit, size):
         raise ValueError(reason)
@@ -166,10 +189,18 @@ def _mind(session: Session, wanted: Configuration, changes: Mapping[str, Sequenc
     disabled = wanted.get("disable", ())
     if "disable" in changes:
         for one in set(disabled) - set(options.COMPONENTS):
-            session.report.story(f"disable: K3s packs no component `{one}`; it disables an AddOn of yours of that name")
+            session.report.story(
+                f"disable: K3s packs no component `{one}`; it disables an AddOn of yours of that"
+                " name"
+            )
         if "servicelb" in disabled:
-            session.report.story("disable: without servicelb K3s forwards the API's port and no other")
+            session.report.story(
+                "disable: without servicelb K3s forwards the API's port and no other"
+            )
     port = wanted.get("https-listen-port", ("",))[0]
     if port in _FORWARDED_BY_TRAEFIK and not {"traefik", "servicelb"} & set(disabled):
         inside = _FORWARDED_BY_TRAEFIK[port]
-        session.report.story(f"https-listen-port: traefik's port {inside} wants host port {port} too, and K3s does not notice")
+        session.report.story(
+            f"https-listen-port: traefik's port {inside} wants host port {port} too, and K3s does"
+            " not notice"
+        )

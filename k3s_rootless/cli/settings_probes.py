@@ -1,4 +1,6 @@
-"""The probes of what K3s's settings meet: the datastore, the place of the kubeconfig, K3s's own kubeconfigs."""
+"""The probes of what K3s's settings meet: the datastore, the place of the kubeconfig, K3s's own
+kubeconfigs.
+"""
 
 from __future__ import annotations
 

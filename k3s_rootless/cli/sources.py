@@ -1,4 +1,6 @@
-"""What a bundle is made of, asked side by side: the unit, its files and environment, the journal, and the secrets of K3s."""
+"""What a bundle is made of, asked side by side: the unit, its files and environment, the journal,
+and the secrets of K3s.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ LOOK_SECONDS = 8.0
 """For what other parts wait for."""
 _SHOW_SECONDS = 5.0
 _CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
-_ENVIRONMENT_FILE = re.compile(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE)
+_ENVIRONMENT_FILE = re.compile(
+    r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(?P<path>/[^\n]+?)[ \t]*$", re.MULTILINE
+)
 _REGISTRIES = re.compile(r"--private-registry[= ](?P<path>\S{1,4096})")
 _TOKEN_FILE = re.compile(r"--(?:agent-)?token-file[= ](?P<path>/\S+)")
 
@@ -43,7 +47,9 @@ class UnitFile:
 
 
 class Sources:
-    """The sources, all of them being asked from the beginning; each method waits for one, and raises RootlessError."""
+    """The sources, all of them being asked from the beginning; each method waits for one, and
+    raises RootlessError.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -80,7 +86,9 @@ class Sources:
         try:
             return together.answer(self._settings, self.begun + LOOK_SECONDS + 1)
         except RootlessError as error:
-            return server_settings.of_unit_alone(self.session, _or_nothing(self._state_or_none, None), error.message)
+            return server_settings.of_unit_alone(
+                self.session, _or_nothing(self._state_or_none, None), error.message
+            )
 
     def secrets(self) -> tuple[set[str], tuple[str, ...]]:
         """Give all secrets that are known, and what of their files could not be read."""
@@ -94,17 +102,36 @@ class Sources:
         state = _or_nothing(self._state_or_none, None)
         unit = dict(state.environment or {}) if state else {}
         argv = state.argv if state else ()
-        found = {*learning.from_environment(environment), *learning.from_environment(unit), *learning.from_argv(argv)}
+        found = {
+            *learning.from_environment(environment),
+            *learning.from_environment(unit),
+            *learning.from_argv(argv),
+        }
         found.update(learning.from_environment(self.session.environ), declared(texts_of_unit))
         named = [*(unit.get(name, "") for name in ("K3S_TOKEN_FILE", "K3S_AGENT_TOKEN_FILE"))]
         named += [one["path"] for one in _TOKEN_FILE.finditer(" ".join(argv) + "\n" + text)]
-        texts = [Path(one["path"].replace("%h", str(self.session.paths.home))) for one in _ENVIRONMENT_FILE.finditer(text)]
+        texts = [
+            Path(one["path"].replace("%h", str(self.session.paths.home)))
+            for one in _ENVIRONMENT_FILE.finditer(text)
+        ]
         tokens = [Path(path) for path in named if path.startswith("/")]
-        words = "\n".join((" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text))
+        words = "\n".join(
+            (" ".join(argv), *(f"{name}={value}" for name, value in unit.items()), text)
+        )
         texts += self._named(_REGISTRIES, words)
         # Also a file that K3s does not read because K3S_CONFIG_FILE names another one.
-        configurations = [*self._named(_CONFIG_FILE, words), *(file.path for file in settings.files if not file.missing)]
-        kept = known.read(settings.data, settings.kubeconfig, tokens, texts, configurations, self.session.paths.root)
+        configurations = [
+            *self._named(_CONFIG_FILE, words),
+            *(file.path for file in settings.files if not file.missing),
+        ]
+        kept = known.read(
+            settings.data,
+            settings.kubeconfig,
+            tokens,
+            texts,
+            configurations,
+            self.session.paths.root,
+        )
         found.update(learning.from_files(kept))
         return found, kept.problems
 
@@ -130,9 +157,13 @@ class Sources:
         )
 
     def _named(self, pattern: re.Pattern[str], words: str) -> list[Path]:
-        """List the files that the command line, the environment or the text of the unit names; an address is no file."""
+        """List the files that the command line, the environment or the text of the unit names; an
+        address is no file.
+        """
         home = str(self.session.paths.home)
-        given = dict.fromkeys(one["path"].strip("\"'").replace("%h", home) for one in pattern.finditer(words))
+        given = dict.fromkeys(
+            one["path"].strip("\"'").replace("%h", home) for one in pattern.finditer(words)
+        )
         return [Path(home, one) for one in given if one and "://" not in one]
 
     def _state_or_none(self) -> UnitState | None:
@@ -143,10 +174,16 @@ class Sources:
             return manager.unit(UNIT)
 
     def _ask_environment(self) -> dict[str, str]:
-        environ: Mapping[str, str] = {"XDG_RUNTIME_DIR": str(self.session.paths.runtime)} | dict(self.session.environ)
-        shown = command.run(["systemctl", "--user", "show-environment"], timeout=_SHOW_SECONDS, environ=environ)
+        environ: Mapping[str, str] = {"XDG_RUNTIME_DIR": str(self.session.paths.runtime)} | dict(
+            self.session.environ
+        )
+        shown = command.run(
+            ["systemctl", "--user", "show-environment"], timeout=_SHOW_SECONDS, environ=environ
+        )
         if shown.status != 0:
-            raise RootlessError(f"cannot read the environment of the user manager: {shown.stderr.strip()[:300]}")
+            raise RootlessError(
+                f"cannot read the environment of the user manager: {shown.stderr.strip()[:300]}"
+            )
         pairs = (line.partition("=") for line in shown.stdout.splitlines() if "=" in line)
         # Values that need it are quoted for a shell: `$'two\\nlines'`.
         return {name: value[2:-1] if value.startswith("$'") else value for name, _, value in pairs}
@@ -161,9 +198,14 @@ class Sources:
             state = self.state()
             paths = [*([state.fragment] if state.fragment else []), *state.drop_ins]
         except RootlessError:
-            places = (self.session.paths.user_units, self.session.paths.runtime / "systemd" / "user")
+            places = (
+                self.session.paths.user_units,
+                self.session.paths.runtime / "systemd" / "user",
+            )
             paths = [place / UNIT for place in places if (place / UNIT).exists()]
-            paths += [path for place in places for path in sorted((place / f"{UNIT}.d").glob("*.conf"))]
+            paths += [
+                path for place in places for path in sorted((place / f"{UNIT}.d").glob("*.conf"))
+            ]
         return tuple(map(_unit_file, paths))
 
     def _ask_observed(self) -> starts.Observed:
@@ -177,7 +219,9 @@ class Sources:
 
 
 def declared(texts: Iterable[str]) -> set[str]:
-    """Return the secrets that the texts of a unit and its drop-ins hold, as they stand there and as systemd reads them."""
+    """Return the secrets that the texts of a unit and its drop-ins hold, as they stand there and as
+    systemd reads them.
+    """
     from k3s_rootless.service import assignments
     from k3s_rootless.support import learning
 

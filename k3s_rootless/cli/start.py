@@ -1,4 +1,6 @@
-"""One start of K3s, looked at from all sides: what `up` waits for, `status` shows and `ports` asks."""
+"""One start of K3s, looked at from all sides: what `up` waits for, `status` shows and `ports`
+asks.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,14 @@ class Start:
 
     @classmethod
     def of(cls, session: Session, state: UnitState, version: Version | None) -> Start:
-        """Take paths and ports from the unit as systemd runs it, not from what we would have written."""
+        """Take paths and ports from the unit as systemd runs it, not from what we would have
+        written.
+        """
         return cls(state, server_settings.of(session, state), version, session.uid)
 
     def phases(self, until: str = "node") -> Sequence[Phase]:
-        """Give what must be true, in the order in which K3s makes it so, up to the one of the key `until`.
+        """Give what must be true, in the order in which K3s makes it so, up to the one of the key
+        `until`.
 
         Whoever waits sets `notified` first: it is armed when a file is not there yet.
         """
@@ -72,7 +77,12 @@ class Start:
             Phase("kubeconfig of this start", self._kubeconfig, "kubeconfig", files),
             Phase("API server ready", self._ready, "api"),
             Phase("node ready", self._node, "node", partial(self._watch, NODES)),
-            Phase("system Deployments available", self._deployments, "deployments", partial(self._watch, DEPLOYMENTS)),
+            Phase(
+                "system Deployments available",
+                self._deployments,
+                "deployments",
+                partial(self._watch, DEPLOYMENTS),
+            ),
         )
         return phases[: KEYS.index(until) + 1]
 
@@ -81,7 +91,9 @@ class Start:
         if self.rootlesskit is None:
             from k3s_rootless.ports import rootlesskit
 
-            self.rootlesskit = rootlesskit.live_peer(self._sockets(), uid=self.uid, timeout=QUESTION_SECONDS)
+            self.rootlesskit = rootlesskit.live_peer(
+                self._sockets(), uid=self.uid, timeout=QUESTION_SECONDS
+            )
         return self.rootlesskit
 
     def find_api(self) -> Peer:
@@ -93,7 +105,9 @@ class Start:
             from k3s_rootless.cluster import access
 
             found, started = self.settings, self.state.started
-            self.api = access.peer(found.kubeconfig, found.data, found.https_port, uid=self.uid, started=started)
+            self.api = access.peer(
+                found.kubeconfig, found.data, found.https_port, uid=self.uid, started=started
+            )
         return self.api
 
     def _sockets(self) -> tuple[Path, ...]:
@@ -102,8 +116,9 @@ class Start:
         return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid)
 
     def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
-        # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for all who may still look at
-        # it). And once more when the watch is new, for what came before it.
+        # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for
+        # all who may still look at it). And once more when the watch is new, for what came before
+        # it.
         missing = look()
         if missing is not None and self.notified is not None and self.notified.arm(files):
             return look()
@@ -118,8 +133,12 @@ class Start:
         sockets, since = self._sockets(), self.state.started and self.state.started - _CLOCK_GRAIN
 
         def look() -> str | None:
-            # Releases that make a directory of their own at each start are known by their API socket only.
-            there = rootlesskit.has_child(sockets, since=since) or _missing(self.find_rootlesskit) is None
+            # Releases that make a directory of their own at each start are known by their API
+            # socket only.
+            there = (
+                rootlesskit.has_child(sockets, since=since)
+                or _missing(self.find_rootlesskit) is None
+            )
             return None if there else "rootlesskit has made no namespace yet"
 
         return self._found(look, *sockets)
@@ -182,7 +201,11 @@ class Start:
         if isinstance(answer, Unknown):
             self.api = None
             return answer.reason
-        return None if answer.value.ready else f"the API server is not ready: {', '.join(answer.value.failing)}"
+        return (
+            None
+            if answer.value.ready
+            else f"the API server is not ready: {', '.join(answer.value.failing)}"
+        )
 
     def _node(self) -> str | None:
         from k3s_rootless.cli import phases
@@ -196,10 +219,15 @@ class Start:
             return answer.reason
         self._version = answer.value.version
         found = phases.of_this_start(answer.value.items, self.state, self._reports)
-        self._reports = {node.name: node.reported for node in found if node.reported} | self._reports
+        self._reports = {
+            node.name: node.reported for node in found if node.reported
+        } | self._reports
         ready = next((node for node in found if node.ready), None)
         if ready is None:
-            return "; ".join(f"node {node.name}: {node.reason}" for node in found) or "no node has registered yet"
+            return (
+                "; ".join(f"node {node.name}: {node.reason}" for node in found)
+                or "no node has registered yet"
+            )
         self.node = ready.name
         return None
 
@@ -216,8 +244,12 @@ class Start:
         found = answer.value.items
         expected = packaged.deployments(self.settings.data)
         if isinstance(expected, Unknown) and not found:
-            return f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
-        absent = sorted((expected.value if isinstance(expected, Known) else set()) - {one.name for one in found})
+            return (
+                f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
+            )
+        absent = sorted(
+            (expected.value if isinstance(expected, Known) else set()) - {one.name for one in found}
+        )
         missing = [f"{one.name}: {one.reason}" for one in found if not one.available]
         missing += [f"{name}: it has not been made yet" for name in absent]
         return "; ".join(missing) or None
@@ -232,7 +264,8 @@ class Start:
                 return True
         except RootlessError:
             pass  # the next question tells why
-        # It could not be watched, or the watch ended at once: ask again, and not a thousand times a second.
+        # It could not be watched, or the watch ended at once: ask again, and not a thousand times a
+        # second.
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
 

@@ -1,4 +1,6 @@
-"""The last starts as the journal has them: their lines, what they reached, and what they tell of their end."""
+"""The last starts as the journal has them: their lines, what they reached, and what they tell of
+their end.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ LONGEST_LINE = 65_536
 
 @dataclass(slots=True)
 class Observed:
-    """What the journal of one start tells: its story, when it reached what, when its first line came."""
+    """What the journal of one start tells: its story, when it reached what, when its first line
+    came.
+    """
 
     story: Story
     reached: dict[str, datetime] = field(default_factory=dict)
@@ -28,7 +32,10 @@ class Observed:
 
 
 def last(uid: int) -> tuple[Begun, ...]:
-    """Read the lines of the last starts, the newest start first; of too many, the newest are kept. Raises RootlessError."""
+    """Read the lines of the last starts, the newest start first; of too many, the newest are kept.
+
+    Raises RootlessError.
+    """
     from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
     from k3s_rootless.support.facts import Begun

@@ -25,9 +25,11 @@ _BESIDE_OTHERS = 4.0
 def command(*, watch: bool, as_json: bool) -> None:
     """Tell whether K3s runs and is ready.
 
-    Each part has a time limit of its own: what could not be looked at is told as unknown, and is not taken for ready.
+    Each part has a time limit of its own: what could not be looked at is told as unknown, and is
+    not taken for ready.
 
-    Exit codes: 0 ready, 1 failed or unknown, 3 not installed or not running, 4 running and not ready.
+    Exit codes: 0 ready, 1 failed or unknown, 3 not installed or not running, 4 running and not
+    ready.
     """
     from k3s_rootless import command as programs
     from k3s_rootless.cli.session import Session
@@ -65,7 +67,10 @@ def _tell(session: Session) -> int:
 
 
 def document(session: Session) -> dict[str, Any]:
-    """Give the answer as JSON has it; says nothing. Raises NotRunning where K3s is not installed, RootlessError."""
+    """Give the answer as JSON has it; says nothing.
+
+    Raises NotRunning where K3s is not installed, RootlessError.
+    """
     from k3s_rootless.cli import status_document
     from k3s_rootless.cli.status_look import Look
 
@@ -74,7 +79,9 @@ def document(session: Session) -> dict[str, Any]:
 
 
 def unit_version(fragment: Path | None) -> Version | None:
-    """Give the release that the unit was written for, by its own words; None for a unit that does not say."""
+    """Give the release that the unit was written for, by its own words; None for a unit that does
+    not say.
+    """
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.release import version
     from k3s_rootless.service import files, unit
@@ -91,5 +98,10 @@ def absence(state: UnitState) -> NotRunning:
     from k3s_rootless.errors import NotRunning
 
     if state.load_state == "masked":
-        return NotRunning(f"`{state.name}` is masked, so nothing can start it", hint=f"systemctl --user unmask {state.name}")
-    return NotRunning("K3s is not installed for this user", hint="install and start it with: k3s-rootless up")
+        return NotRunning(
+            f"`{state.name}` is masked, so nothing can start it",
+            hint=f"systemctl --user unmask {state.name}",
+        )
+    return NotRunning(
+        "K3s is not installed for this user", hint="install and start it with: k3s-rootless up"
+    )

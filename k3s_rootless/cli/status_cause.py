@@ -1,4 +1,6 @@
-"""What the last start died of, by the judge of `diagnose`, without the look at the host that takes it seconds."""
+"""What the last start died of, by the judge of `diagnose`, without the look at the host that takes
+it seconds.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,25 @@ _MOST_TURNS = 60
 
 
 def of(session: Session, state: UnitState) -> Cause | None:
-    """Name the cause; None where neither systemd nor the journal does. Raises RootlessError where that cannot be read."""
+    """Name the cause; None where neither systemd nor the journal does.
+
+    Raises RootlessError where that cannot be read.
+    """
     from k3s_rootless.cli import ending, follow
     from k3s_rootless.journal import verdict
 
     end = ending.of(state)
-    return verdict.of_unit(end) or verdict.of_story(follow.story(session, state, None, ready=False), end)
+    return verdict.of_unit(end) or verdict.of_story(
+        follow.story(session, state, None, ready=False), end
+    )
 
 
 class Running:
     """What keeps a K3s from ever becoming ready that runs, and that systemd has not restarted.
 
-    The journal is read again every few seconds only, and in the first minutes only: a watch looks each second, the journal
-    of a start may be long, and what K3s waits for without end it says early.
+    The journal is read again every few seconds only, and in the first minutes only: a watch looks
+    each second, the journal of a start may be long, and what K3s waits for without end it says
+    early.
     """
 
     def __init__(self, session: Session) -> None:
@@ -41,11 +49,17 @@ class Running:
         self._asked: Asked[Cause | None] | None = None
 
     def of(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
-        """Return the cause that the lines of this start name, None where they name none or are not read by `deadline`."""
+        """Return the cause that the lines of this start name, None where they name none or are not
+        read by `deadline`.
+        """
         age = (datetime.now(UTC) - state.started).total_seconds() if state.started else 0.0
         turn = (state.invocation, min(int(age / _SECONDS), _MOST_TURNS))
         # What still hangs is not asked again beside itself, and does not answer for another start.
-        if self._asked is None or self._turn[0] != turn[0] or (self._turn != turn and not self._asked.asking):
+        if (
+            self._asked is None
+            or self._turn[0] != turn[0]
+            or (self._turn != turn and not self._asked.asking)
+        ):
             self._turn, self._asked = turn, together.begin(lambda: self._named(state))
         try:
             return Known(together.answer(self._asked, deadline), "the journal")

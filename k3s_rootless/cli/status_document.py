@@ -1,4 +1,6 @@
-"""What `status` saw, as JSON has it; keys are only ever added (docs/reference/schemas/status-v1.json)."""
+"""What `status` saw, as JSON has it; keys are only ever added
+(docs/reference/schemas/status-v1.json).
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,18 @@ def document(seen: Seen) -> dict[str, Any]:
         "certificates": [_certificate(seen, *one) for one in status_parts.certificates(seen)],
         "lingers": seen.lingers.value if isinstance(seen.lingers, Known) else None,
         "drift": _drift(seen),
-        "pending": [{"what": one.what, "cause": one.cause, "command": one.command} for one in pending],
+        "pending": [
+            {"what": one.what, "cause": one.cause, "command": one.command} for one in pending
+        ],
         "restart_needed": next((one.cause for one in pending if one.what == "restart"), None),
         "loop": _loop(seen),
         "cause": _cause(seen.died_of) if seen.died_of else None,
         "unknown": [{"part": part, "reason": reason} for part, reason in unknown(seen)],
-        "errors": [{"message": problem.message, "hint": problem.hint, "exit_code": problem.exit_code}] if problem else [],
+        "errors": [
+            {"message": problem.message, "hint": problem.hint, "exit_code": problem.exit_code}
+        ]
+        if problem
+        else [],
     }
     if missing and (state is None or state.running):
         content["missing"] = {"phase": missing[0], "reason": missing[1]}
@@ -56,7 +64,9 @@ def document(seen: Seen) -> dict[str, Any]:
 
 
 def unknown(seen: Seen) -> list[tuple[str, str]]:
-    """Name the parts that nobody could look at, with the reason; what a K3s that does not run cannot have is none of them."""
+    """Name the parts that nobody could look at, with the reason; what a K3s that does not run
+    cannot have is none of them.
+    """
     looked: dict[str, object] = {
         "unit files": seen.files,
         "installed release": seen.installed,
@@ -67,12 +77,21 @@ def unknown(seen: Seen) -> list[tuple[str, str]]:
     if seen.state is not None and seen.state.running:
         looked["environment"] = seen.variables
     if seen.state is None or seen.state.running:
-        looked |= {"forwards": seen.kit, "kubeconfig": seen.kubeconfig, "API server": seen.ready, "node": seen.nodes}
+        looked |= {
+            "forwards": seen.kit,
+            "kubeconfig": seen.kubeconfig,
+            "API server": seen.ready,
+            "node": seen.nodes,
+        }
     found = [(part, one.reason) for part, one in looked.items() if isinstance(one, Unknown)]
     files = seen.files.value if isinstance(seen.files, Known) else ()
     found += [("unit files", part.problem) for part in files if part.problem]
     told = status_parts.certificates(seen)
-    unread = [(f"certificate of the {whose}", one.reason) for whose, one in told if isinstance(one, Unknown)]
+    unread = [
+        (f"certificate of the {whose}", one.reason)
+        for whose, one in told
+        if isinstance(one, Unknown)
+    ]
     if seen.state is not None:
         found += [("settings", problem) for problem in seen.settings.problems]
     return ([("unit", seen.problem.message)] if seen.problem else []) + found + unread
@@ -82,7 +101,11 @@ def without_usage(content: dict[str, Any]) -> str:
     """Give what of a document says that something happened: all but the time and what K3s uses."""
     kept = {name: value for name, value in content.items() if name != "time"}
     if kept["unit"]:
-        kept["unit"] = {name: value for name, value in kept["unit"].items() if not name.startswith(("memory_", "cpu_"))}
+        kept["unit"] = {
+            name: value
+            for name, value in kept["unit"].items()
+            if not name.startswith(("memory_", "cpu_"))
+        }
     return json.dumps(kept, sort_keys=True)
 
 
@@ -114,7 +137,9 @@ def _kubeconfig(seen: Seen) -> dict[str, Any]:
         "path": str(seen.settings.kubeconfig),
         "written": _iso(found.modified) if found else None,
         "mode": f"{found.mode:04o}" if found else None,
-        "of_this_start": not stale(found, seen.state) if found and seen.state and seen.state.started else None,
+        "of_this_start": not stale(found, seen.state)
+        if found and seen.state and seen.state.started
+        else None,
     }
 
 
@@ -126,7 +151,11 @@ def _certificate(seen: Seen, whose: str, until: Known[datetime] | Unknown) -> di
 def _drift(seen: Seen) -> list[dict[str, Any]]:
     files = seen.files.value if isinstance(seen.files, Known) else ()
     return [
-        {"path": str(part.path), "author": part.author.name.lower() if part.author else None, "reason": part.problem}
+        {
+            "path": str(part.path),
+            "author": part.author.name.lower() if part.author else None,
+            "reason": part.problem,
+        }
         for part in files
     ]
 

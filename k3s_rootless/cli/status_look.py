@@ -28,14 +28,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SECONDS = 0.7
-"""What a part may take: the user manager first and then all others, that is twice this, and a start of Python, in 2 s."""
+"""What a part may take: the user manager first and then all others, that is twice this, and a start
+of Python, in 2 s.
+"""
 MOST_SECONDS = 5.0
 _SLOWNESS = 3.0
 NOT_RUNNING = "K3s is not running"
 
 
 def patience() -> float:
-    """Give what a part may take here: where we took long to start (an emulated or busy machine), others answer slowly, too."""
+    """Give what a part may take here: where we took long to start (an emulated or busy machine),
+    others answer slowly, too.
+    """
     from k3s_rootless.service import process
 
     taken = process.elapsed(os.getpid())
@@ -43,9 +47,17 @@ def patience() -> float:
 
 
 class Look:
-    """One look, and for --watch one after the other; a question that still hangs is not asked again beside itself."""
+    """One look, and for --watch one after the other; a question that still hangs is not asked again
+    beside itself.
+    """
 
-    def __init__(self, session: Session, ask_unit: Callable[[], UnitState] | None = None, *, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        session: Session,
+        ask_unit: Callable[[], UnitState] | None = None,
+        *,
+        seconds: float = 0.0,
+    ) -> None:
         self._session = session
         self._ask_unit = ask_unit or self._unit
         self._asked: dict[str, Asked[Any]] = {}
@@ -78,7 +90,9 @@ class Look:
             return seen
         return replace(seen, cause=self._running.of(state, deadline))
 
-    def _rest(self, state: UnitState | None, problem: RootlessError | None, lingers: Asked[Observed[bool]]) -> Seen:
+    def _rest(
+        self, state: UnitState | None, problem: RootlessError | None, lingers: Asked[Observed[bool]]
+    ) -> Seen:
         from k3s_rootless.cluster import kubeconfig
 
         session = self._session
@@ -87,17 +101,31 @@ class Look:
         deadline = time.monotonic() + self._seconds + 0.1
         journal = self._begin_journal(state)
         read = self._begin("files", lambda: status_parts.files(session, state))
-        config = self._begin("kubeconfig", lambda: kubeconfig.load(settings.kubeconfig, uid=session.uid))
+        config = self._begin(
+            "kubeconfig", lambda: kubeconfig.load(settings.kubeconfig, uid=session.uid)
+        )
         runs = state is None or state.running
         # By the name of this start: what still hangs of an earlier one must not answer for it.
         start = state.invocation if state else ""
-        peer = self._begin(f"connection {start}", lambda: self._connected(config, state, settings)) if runs else None
+        peer = (
+            self._begin(f"connection {start}", lambda: self._connected(config, state, settings))
+            if runs
+            else None
+        )
         ready = self._begin(f"API server {start}", lambda: self._ready(peer)) if peer else None
         nodes = self._begin(f"nodes {start}", lambda: self._nodes(peer, state)) if peer else None
-        variables = self._begin("environment", lambda: self._variables(state)) if state and state.running else None
+        variables = (
+            self._begin("environment", lambda: self._variables(state))
+            if state and state.running
+            else None
+        )
         found = _within(read, deadline, "the file system")
         version, files = found.value if isinstance(found, Known) else (None, found)
-        kit_asked = self._begin(f"rootlesskit {start}", lambda: self._kit(state, settings, version)) if runs else None
+        kit_asked = (
+            self._begin(f"rootlesskit {start}", lambda: self._kit(state, settings, version))
+            if runs
+            else None
+        )
         same = self._begin(f"record of {start}", lambda: unit_changes.are_none(session, state))
         installed = self._begin("k3s", lambda: self._installed(state, version, files))
         kit = _within(kit_asked, deadline, "rootlesskit") if kit_asked else Unknown(NOT_RUNNING)
@@ -111,10 +139,14 @@ class Look:
             version=version,
             files=files,
             installed=_flat(_within(installed, deadline, "k3s")),
-            variables=_flat(_within(variables, deadline, "the user manager")) if variables else Unknown(NOT_RUNNING),
+            variables=_flat(_within(variables, deadline, "the user manager"))
+            if variables
+            else Unknown(NOT_RUNNING),
             kit=kit,
             kubeconfig=_within(config, deadline, "the file system"),
-            ready=_flat(_within(ready, deadline, "the API server")) if ready else Unknown(NOT_RUNNING),
+            ready=_flat(_within(ready, deadline, "the API server"))
+            if ready
+            else Unknown(NOT_RUNNING),
             nodes=node,
             usage=status_parts.used(state, kit),
             lingers=_flat(_within(lingers, deadline, "the file system")),
@@ -177,10 +209,14 @@ class Look:
         child = rootlesskit.child_pid(peer, None) if state is None else 0
         return Kit(peer.socket, child, forwards)
 
-    def _connected(self, config: Asked[Kubeconfig], state: UnitState | None, settings: Settings) -> Peer:
+    def _connected(
+        self, config: Asked[Kubeconfig], state: UnitState | None, settings: Settings
+    ) -> Peer:
         from k3s_rootless.cluster import kubeconfig
 
-        found = status_parts.credentials(lambda: config.result(self._seconds), state, settings, self._session.uid)
+        found = status_parts.credentials(
+            lambda: config.result(self._seconds), state, settings, self._session.uid
+        )
         if self._peer is None or self._peer[0] != found:
             self._peer = (found, kubeconfig.peer(found))
         return self._peer[1]
@@ -195,37 +231,66 @@ class Look:
         from k3s_rootless.cluster import api
 
         found = api.node_ready(asked.result(self._seconds), self._seconds)
-        return found if isinstance(found, Unknown) else Known(phases.of_this_start(found.value, state), found.source)
+        return (
+            found
+            if isinstance(found, Unknown)
+            else Known(phases.of_this_start(found.value, state), found.source)
+        )
 
-    def _installed(self, state: UnitState | None, version: Version | None, files: Observed[tuple[Part, ...]]) -> Observed[str]:
+    def _installed(
+        self, state: UnitState | None, version: Version | None, files: Observed[tuple[Part, ...]]
+    ) -> Observed[str]:
         # k3s is a program to be run: what it said holds until another one lies there.
         key = (status_parts.binary_changed(state), version, files)
-        if self._release is None or self._release[0] != key or isinstance(self._release[1], Unknown):
-            self._release = (key, status_parts.installed(self._session, state, version, files, self._seconds))
+        if (
+            self._release is None
+            or self._release[0] != key
+            or isinstance(self._release[1], Unknown)
+        ):
+            self._release = (
+                key,
+                status_parts.installed(self._session, state, version, files, self._seconds),
+            )
         return self._release[1]
 
-    def _begin_journal(self, state: UnitState | None) -> tuple[object, Asked[float | None], Asked[Cause | None]] | None:
+    def _begin_journal(
+        self, state: UnitState | None
+    ) -> tuple[object, Asked[float | None], Asked[Cause | None]] | None:
         # Reading what K3s said may take as long as all the rest: that is for where it died.
         if state is None or not (state.dead or state.restarts):
             self._told = None
             return None
         from k3s_rootless.cli import follow
 
-        # The last lines of a start may come after its end: what was told at once is asked once more.
-        fresh = state.changed is not None and abs((datetime.now(UTC) - state.changed).total_seconds()) < follow.SETTLE_SECONDS
+        # The last lines of a start may come after its end: what was told at once is asked once
+        # more.
+        fresh = (
+            state.changed is not None
+            and abs((datetime.now(UTC) - state.changed).total_seconds()) < follow.SETTLE_SECONDS
+        )
         key = (state.invocation, state.restarts, state.active_state, state.sub_state, fresh)
         if self._told is not None and self._told[0] == key:
             return None
         period = self._begin(f"restarts {key}", lambda: follow.period(self._session))
-        return key, period, self._begin(f"cause {key}", lambda: status_cause.of(self._session, state))
+        return (
+            key,
+            period,
+            self._begin(f"cause {key}", lambda: status_cause.of(self._session, state)),
+        )
 
     def _journal(
         self, asked: tuple[object, Asked[float | None], Asked[Cause | None]] | None, deadline: float
     ) -> tuple[Observed[float | None] | None, Observed[Cause | None] | None]:
         if asked is None:
             return self._told[1:] if self._told is not None else (None, None)
-        key, period, cause = asked[0], _within(asked[1], deadline, "the journal"), _within(asked[2], deadline, "the journal")
-        self._told = (key, period, cause) if isinstance(period, Known) and isinstance(cause, Known) else None
+        key, period, cause = (
+            asked[0],
+            _within(asked[1], deadline, "the journal"),
+            _within(asked[2], deadline, "the journal"),
+        )
+        self._told = (
+            (key, period, cause) if isinstance(period, Known) and isinstance(cause, Known) else None
+        )
         return period, cause
 
 

@@ -1,4 +1,6 @@
-"""The parts of `status` that need no peer: files of the unit, the installed k3s, the cgroup, traces of the last start."""
+"""The parts of `status` that need no peer: files of the unit, the installed k3s, the cgroup, traces
+of the last start.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ if TYPE_CHECKING:
     from k3s_rootless.support.milestones import Milestone
 
 
-def files(session: Session, state: UnitState | None) -> tuple[Version | None, Observed[tuple[Part, ...]]]:
-    """Read the unit and its drop-ins; where nobody could be asked which they are, the place where `up` writes it."""
+def files(
+    session: Session, state: UnitState | None
+) -> tuple[Version | None, Observed[tuple[Part, ...]]]:
+    """Read the unit and its drop-ins; where nobody could be asked which they are, the place where
+    `up` writes it.
+    """
     from k3s_rootless.release import version
     from k3s_rootless.service import apply, unit
     from k3s_rootless.service.authorship import author
@@ -49,8 +55,13 @@ def files(session: Session, state: UnitState | None) -> tuple[Version | None, Ob
     return release, Known(tuple(found), "the files of the unit")
 
 
-def credentials(load: Callable[[], Kubeconfig], state: UnitState | None, settings: Settings, uid: int) -> Credentials:
-    """Return the credentials of the kubeconfig of this start, or else K3s's own. Raises RootlessError."""
+def credentials(
+    load: Callable[[], Kubeconfig], state: UnitState | None, settings: Settings, uid: int
+) -> Credentials:
+    """Return the credentials of the kubeconfig of this start, or else K3s's own.
+
+    Raises RootlessError.
+    """
     from k3s_rootless.cluster import access
 
     try:
@@ -85,7 +96,9 @@ def installed(
     parts: Observed[tuple[Part, ...]],
     seconds: float,
 ) -> Observed[str]:
-    """Tell which release the unit would start: that which it was written for, where its k3s is older, or what k3s says."""
+    """Tell which release the unit would start: that which it was written for, where its k3s is
+    older, or what k3s says.
+    """
     if state is None or not state.argv:
         return Unknown("nobody could say which k3s the unit starts")
     from k3s_rootless.service import standing
@@ -105,11 +118,17 @@ def installed(
     if found.path is None or not Path(found.path).samefile(binary):
         return Unknown(f"the unit starts {binary}, which is not called k3s")
     told = found.version
-    return Known(str(told.value), told.source) if isinstance(told, Known) else told or Unknown("k3s did not say")
+    return (
+        Known(str(told.value), told.source)
+        if isinstance(told, Known)
+        else told or Unknown("k3s did not say")
+    )
 
 
 def used(state: UnitState | None, kit: Observed[Kit]) -> Usage:
-    """Tell what K3s uses; its control group is found by rootlesskit's child where systemd cannot be asked."""
+    """Tell what K3s uses; its control group is found by rootlesskit's child where systemd cannot be
+    asked.
+    """
     from k3s_rootless.service import usage
 
     group = state.control_group if state else ""
@@ -119,9 +138,14 @@ def used(state: UnitState | None, kit: Observed[Kit]) -> Usage:
 
 
 def reached(
-    state: UnitState | None, settings: Settings, kit: Observed[Kit], nodes: Observed[tuple[Node, ...]]
+    state: UnitState | None,
+    settings: Settings,
+    kit: Observed[Kit],
+    nodes: Observed[tuple[Node, ...]],
 ) -> tuple[Milestone, ...]:
-    """Tell what the last start reached, by what it left behind; the journal, which tells more, may take seconds to read."""
+    """Tell what the last start reached, by what it left behind; the journal, which tells more, may
+    take seconds to read.
+    """
     from k3s_rootless.cli import phases
     from k3s_rootless.support import milestones
 
@@ -136,7 +160,9 @@ def reached(
 
 
 def certificates(seen: Seen) -> tuple[tuple[str, Observed[datetime]], ...]:
-    """Tell until when the certificates are valid: ours of the kubeconfig, and the one that the API server showed."""
+    """Tell until when the certificates are valid: ours of the kubeconfig, and the one that the API
+    server showed.
+    """
     from k3s_rootless.cluster import certificates as reader
 
     given = []
@@ -162,7 +188,9 @@ def pending(seen: Seen) -> tuple[Pending, ...]:
     variables = seen.variables.value if isinstance(seen.variables, Known) else ()
     if isinstance(seen.variables, Known):
         # What K3s was started with tells more than the time of the drop-in that sets it.
-        parts = tuple(part for part in parts if part.path.name != dropin.name(environment_drop_in.SUBJECT))
+        parts = tuple(
+            part for part in parts if part.path.name != dropin.name(environment_drop_in.SUBJECT)
+        )
     if seen.as_started:
         parts = ()
     found = standing.pending(seen.state, parts, variables) if seen.state else ()

@@ -1,4 +1,6 @@
-"""What `status` saw, and what that makes of K3s: ready, failed, not running, on its way, or not to be known."""
+"""What `status` saw, and what that makes of K3s: ready, failed, not running, on its way, or not to
+be known.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _CLOCK_GRAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """rootlesskit as its API tells of it: its socket, the process that owns the child's namespaces, and the forwards."""
+    """rootlesskit as its API tells of it: its socket, the process that owns the child's namespaces,
+    and the forwards.
+    """
 
     socket: Path
     child_pid: int
@@ -38,7 +42,9 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Restarts that came one after the other: how many, the seconds between two, and whether it goes on."""
+    """Restarts that came one after the other: how many, the seconds between two, and whether it
+    goes on.
+    """
 
     restarts: int
     period: float | None
@@ -49,9 +55,10 @@ class Loop:
 class Seen:
     """All that was looked at; each part is known, or says why not.
 
-    `state` is as the user manager has it, and `problem` why it could not be asked. `version` is the release that the unit was
-    written for, `variables` name what K3s was started with otherwise than it would be now. `cause` and `loop` are None where
-    there is no reason to ask. `as_started` is whether K3s is known to run with the files of its unit as they are.
+    `state` is as the user manager has it, and `problem` why it could not be asked. `version` is the
+    release that the unit was written for, `variables` name what K3s was started with otherwise than
+    it would be now. `cause` and `loop` are None where there is no reason to ask. `as_started` is
+    whether K3s is known to run with the files of its unit as they are.
     """
 
     time: datetime
@@ -93,11 +100,16 @@ class Seen:
 
     @property
     def missing(self) -> tuple[str, str] | None:
-        """The first thing that a ready K3s has and this one was not seen to have, by the name that `up` has for it, and why."""
+        """The first thing that a ready K3s has and this one was not seen to have, by the name that
+        `up` has for it, and why.
+        """
         https = self.settings.https_port
         if isinstance(self.kit, Unknown):
             return "child namespace and API socket", self.kit.reason
-        if not any(one.parent_port == https and one.proto.startswith("tcp") for one in self.kit.value.forwards):
+        if not any(
+            one.parent_port == https and one.proto.startswith("tcp")
+            for one in self.kit.value.forwards
+        ):
             return f"port {https} forwarded", f"rootlesskit does not forward port {https} yet"
         without = self._kubeconfig_missing()
         if without is not None and not self.ready_without_kubeconfig:
@@ -125,7 +137,10 @@ class Seen:
         if isinstance(self.ready, Unknown):
             return "API server ready", self.ready.reason
         if not self.ready.value.ready:
-            return "API server ready", f"the API server is not ready: {', '.join(self.ready.value.failing)}"
+            return (
+                "API server ready",
+                f"the API server is not ready: {', '.join(self.ready.value.failing)}",
+            )
         if isinstance(self.nodes, Unknown):
             return "node ready", self.nodes.reason
         if not any(node.ready for node in self.nodes.value):

@@ -23,14 +23,18 @@ _SOON = timedelta(days=30)
 
 
 def lines(seen: Seen) -> Iterator[str]:
-    """Give the screen: what is asked first stands first, and what there is nothing to say of is left out."""
+    """Give the screen: what is asked first stands first, and what there is nothing to say of is
+    left out.
+    """
     runs = seen.state is None or seen.state.running
     missing = seen.missing if runs else None
     yield f"K3s          {seen.word}" + (f": {missing[0]}: {missing[1]}" if missing else "")
     if seen.state is not None:
         yield from _unit(seen, seen.state)
     elif isinstance(seen.kit, Known):
-        yield f"processes    rootlesskit answers, and its child is process {seen.kit.value.child_pid}"
+        yield (
+            f"processes    rootlesskit answers, and its child is process {seen.kit.value.child_pid}"
+        )
     if release := _release(seen):
         yield f"release      {release}"
     if runs:
@@ -42,7 +46,10 @@ def lines(seen: Seen) -> Iterator[str]:
             yield f"forwards     {len(seen.kit.value.forwards)} (see: k3s-rootless ports)"
     yield from _kubeconfig(seen)
     if isinstance(seen.lingers, Known):
-        yield f"linger       {'on' if seen.lingers.value else 'off: K3s stops when your last session ends'}"
+        yield (
+            "linger      "
+            f" {'on' if seen.lingers.value else 'off: K3s stops when your last session ends'}"
+        )
     files = seen.files.value if isinstance(seen.files, Known) else ()
     for line in standing.drift(files):
         yield f"drift        {line}"
@@ -59,14 +66,16 @@ def _unit(seen: Seen, state: UnitState) -> Iterator[str]:
     since = state.started if state.running else state.changed
     result = f", last result {state.result}" if state.result != "success" else ""
     yield (
-        f"unit         {state.active_state} ({state.sub_state}), {state.file_state or 'not enabled'}"
-        f"{_since(since, seen.time)}{result}"
+        f"unit         {state.active_state} ({state.sub_state}),"
+        f" {state.file_state or 'not enabled'}{_since(since, seen.time)}{result}"
     )
     yield f"restarts     {_restarts(seen, state)}"
     cause = seen.died_of
     if cause is not None:
         check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
-        label = "earlier      the start before this one failed: " if cause.earlier else "cause        "
+        label = (
+            "earlier      the start before this one failed: " if cause.earlier else "cause        "
+        )
         yield f"{label}{cause.title}{check}"
         if cause.line:
             yield f"             {cause.line}"
@@ -125,7 +134,9 @@ def _usage(seen: Seen) -> Iterator[str]:
 def _kubeconfig(seen: Seen) -> Iterator[str]:
     if not isinstance(seen.kubeconfig, Known):
         if seen.ready_without_kubeconfig:
-            yield f"kubeconfig   {seen.kubeconfig.reason}; a restart writes it: k3s-rootless restart"
+            yield (
+                f"kubeconfig   {seen.kubeconfig.reason}; a restart writes it: k3s-rootless restart"
+            )
         return
     found = seen.kubeconfig.value
     old = ", of an earlier start" if stale(found, seen.state) else ""
@@ -133,7 +144,9 @@ def _kubeconfig(seen: Seen) -> Iterator[str]:
     age = _length((seen.time - found.modified).total_seconds())
     yield f"kubeconfig   {found.path}, {age} old, mode {found.mode:04o}{open_}{old}"
     ends = status_parts.certificates(seen)
-    told = [f"{whose} {_until(end.value, seen.time)}" for whose, end in ends if isinstance(end, Known)]
+    told = [
+        f"{whose} {_until(end.value, seen.time)}" for whose, end in ends if isinstance(end, Known)
+    ]
     if told:
         yield f"certificates {', '.join(told)}"
 
@@ -142,7 +155,9 @@ def _until(end: datetime, now: datetime) -> str:
     day = f"{end:%Y-%m-%d}"
     if end <= now:
         return f"expired on {day}"
-    return f"until {day}" + (f" (in {_length((end - now).total_seconds())})" if end - now < _SOON else "")
+    return f"until {day}" + (
+        f" (in {_length((end - now).total_seconds())})" if end - now < _SOON else ""
+    )
 
 
 def _since(time: datetime | None, now: datetime) -> str:

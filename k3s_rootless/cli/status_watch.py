@@ -1,7 +1,8 @@
 """`k3s-rootless status --watch`: the same answer, again and again, as it changes.
 
-The user manager tells of each change of the unit. What nobody tells of (readiness, forwards, memory) is looked at again every
-second. A thread of its own keeps the connection to the manager, so that a bus which hangs holds up nothing but its own part.
+The user manager tells of each change of the unit. What nobody tells of (readiness, forwards,
+memory) is looked at again every second. A thread of its own keeps the connection to the manager, so
+that a bus which hangs holds up nothing but its own part.
 """
 
 from __future__ import annotations
@@ -34,18 +35,25 @@ _SILENCE = 2.0
 
 
 class Followed:
-    """The unit as the user manager has it, kept up to date by a thread; it connects anew whenever the manager is lost."""
+    """The unit as the user manager has it, kept up to date by a thread; it connects anew whenever
+    the manager is lost.
+    """
 
     def __init__(self, session: Session) -> None:
         self.changed = threading.Event()
         self._session = session
-        self._state: UnitState | RootlessError = BusError("cannot talk to the user manager: no answer yet")
+        self._state: UnitState | RootlessError = BusError(
+            "cannot talk to the user manager: no answer yet"
+        )
         self._asked: float | None = None
         self._answered = threading.Event()
         threading.Thread(target=self._run, name="unit", daemon=True).start()
 
     def state(self) -> UnitState:
-        """Give what the manager said last; the first time, wait for it. Raises RootlessError where it is lost or silent."""
+        """Give what the manager said last; the first time, wait for it.
+
+        Raises RootlessError where it is lost or silent.
+        """
         self._answered.wait(_SILENCE)
         if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
             raise BusError(f"cannot talk to the user manager: no answer within {_SILENCE:g} s")
@@ -68,7 +76,8 @@ class Followed:
             while True:
                 self._asked = time.monotonic()
                 self._put(manager.unit(UNIT))
-                # Asked again without a signal as well: a manager that was executed anew may have forgotten who listens.
+                # Asked again without a signal as well: a manager that was executed anew may have
+                # forgotten who listens.
                 manager.wait_change(2 * INTERVAL)
 
     def _put(self, state: UnitState | RootlessError) -> None:
@@ -93,7 +102,9 @@ class Watch:
         """Tell what is different."""
         lost = seen.problem.message if seen.problem else ""
         if self._screen is None and lost != self._lost:
-            self._report.story(f"lost the user manager: {lost}" if lost else "the user manager answers again")
+            self._report.story(
+                f"lost the user manager: {lost}" if lost else "the user manager answers again"
+            )
         self._lost = lost
         if self._report.json_for is not None:
             content = status_document.document(seen)
@@ -132,7 +143,8 @@ class Watch:
 
 def run(session: Session) -> None:
     """Watch until interrupted, or until nobody reads any more."""
-    # Loading is over, and this may go on for days: garbage is looked for as Python does it by itself, and not seldom.
+    # Loading is over, and this may go on for days: garbage is looked for as Python does it by
+    # itself, and not seldom.
     gc.freeze()
     gc.set_threshold(700, 10, 10)
     report = session.report
@@ -157,13 +169,20 @@ def _facts(seen: Seen) -> list[tuple[str, str]]:
     runs = state is None or state.running
     told = [("K3s", seen.word + (f": {missing[0]}: {missing[1]}" if missing and runs else ""))]
     if state is not None:
-        told.append(("unit", f"{state.active_state} ({state.sub_state}), invocation {state.invocation or '-'}"))
+        told.append(
+            (
+                "unit",
+                f"{state.active_state} ({state.sub_state}), invocation {state.invocation or '-'}",
+            )
+        )
         told.append(("restarts", str(state.restarts)))
     if seen.died_of is not None:
         told.append(("earlier" if seen.died_of.earlier else "cause", seen.died_of.title))
     if isinstance(seen.kit, Known):
         told.append(("forwards", str(len(seen.kit.value.forwards))))
-    pending = [f"{one['what']}: {one['cause']}" for one in status_document.document(seen)["pending"]]
+    pending = [
+        f"{one['what']}: {one['cause']}" for one in status_document.document(seen)["pending"]
+    ]
     if pending:
         told.append(("pending", "; ".join(pending)))
     return told

@@ -21,7 +21,9 @@ _LONGEST = 64 * 1024
 
 
 def write(rendered: Iterable[str], *, at_once: bool) -> None:
-    """Write lines to stdout until they end or no reader is left; flush each before the next is read if `at_once`."""
+    """Write lines to stdout until they end or no reader is left; flush each before the next is read
+    if `at_once`.
+    """
     if at_once and output.is_unread():
         return  # it may take hours until the next line is written, and fails
     # click knows whether colours are wanted: NO_COLOR is honoured by `_coloured`, pipes by click.
@@ -34,7 +36,9 @@ def write(rendered: Iterable[str], *, at_once: bool) -> None:
 
 
 def text_line(entry: Entry, line: Line) -> str:
-    """Give a line as text: when, who, what; serious ones in colour, what is usual and harmless dimmed."""
+    """Give a line as text: when, who, what; serious ones in colour, what is usual and harmless
+    dimmed.
+    """
     from k3s_rootless.journal import diagnosis
     from k3s_rootless.journal.catalogue import Weight
 

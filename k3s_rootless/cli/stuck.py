@@ -1,4 +1,6 @@
-"""Reads the journal of a start while `up` waits for it: K3s can say that it never becomes ready, and run on all the same."""
+"""Reads the journal of a start while `up` waits for it: K3s can say that it never becomes ready,
+and run on all the same.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,15 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 30.0
-"""Seconds between two looks, each twice as long as the one before: a start that goes well is read but a few times."""
+"""Seconds between two looks, each twice as long as the one before: a start that goes well is read
+but a few times.
+"""
 
 
 class Stuck:
-    """The cause for which K3s tries again without end, once its journal names one; `wake` is called then."""
+    """The cause for which K3s tries again without end, once its journal names one; `wake` is called
+    then.
+    """
 
     def __init__(self, session: Session, invocation: str, wake: Callable[[], None]) -> None:
         self.cause: Cause | None = None

@@ -1,4 +1,7 @@
-"""How text looks: the colours of words that carry a verdict, and what is safe to show. Colour only adds."""
+"""How text looks: the colours of words that carry a verdict, and what is safe to show.
+
+Colour only adds.
+"""
 
 from __future__ import annotations
 
@@ -27,5 +30,6 @@ def styled(text: str, **style: Any) -> str:  # noqa: ANN401 (what click.style ta
 
 def safe(text: str) -> str:
     """Replace what does not print, and keep lines."""
-    # Our own text has lines, and others' has tabs (a Go panic); what else does not print is nobody's business here.
+    # Our own text has lines, and others' has tabs (a Go panic); what else does not print is
+    # nobody's business here.
     return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))

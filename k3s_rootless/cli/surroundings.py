@@ -1,4 +1,6 @@
-"""What values of K3s's environment are judged beside: the release, networks in use, directories, and each other."""
+"""What values of K3s's environment are judged beside: the release, networks in use, directories,
+and each other.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +24,29 @@ if TYPE_CHECKING:
     from k3s_rootless.service.environment import Judgement, Network, Surroundings
 
 
-def of(session: Session, seen: Seen, values: Mapping[str, str], version: Version | None) -> Surroundings:
+def of(
+    session: Session, seen: Seen, values: Mapping[str, str], version: Version | None
+) -> Surroundings:
     """Give what values are judged beside; says on stderr what could not be looked at."""
     from k3s_rootless.service.environment import Surroundings
 
-    networks: tuple[Network, ...] = tuple(_of_cluster(server_settings.of_next_start(session, seen.state, seen.sources.manager)))
+    networks: tuple[Network, ...] = tuple(
+        _of_cluster(server_settings.of_next_start(session, seen.state, seen.sources.manager))
+    )
     try:
         networks += tuple(_of_host())
     except RootlessError as error:
         session.report.story(f"could not tell which networks are in use here: {error.message}")
     named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
-    return Surroundings(version, networks, {name: _directory(session.paths.home, name) for name in named}, values)
+    return Surroundings(
+        version, networks, {name: _directory(session.paths.home, name) for name in named}, values
+    )
 
 
 def alone(values: Mapping[str, str], home: Path, version: Version | None = None) -> Surroundings:
-    """Return them without networks, to find what K3s dies of or does not take; K3s runs in the directory `home`."""
+    """Return them without networks, to find what K3s dies of or does not take; K3s runs in the
+    directory `home`.
+    """
     from k3s_rootless.service.environment import Surroundings
 
     named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
@@ -45,17 +55,27 @@ def alone(values: Mapping[str, str], home: Path, version: Version | None = None)
 
 
 def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
-    """Tell what K3s makes of a value, whatever the name; of its own network too, where none is set."""
+    """Tell what K3s makes of a value, whatever the name; of its own network too, where none is
+    set.
+    """
     if name in environment.VARIABLES:
         own = environment.CHILD_NETWORK if name == f"{PREFIX}CIDR" else ""
-        return environment.judge(name, value or own, around) if value or own else environment.Judgement()
+        return (
+            environment.judge(name, value or own, around)
+            if value or own
+            else environment.Judgement()
+        )
     value = value or ""
     if name in TWINS:
         capitals = TWINS[name]
         found = environment.judge(capitals, value, around)
         words = f"Go reads it where {capitals} is empty"
         return environment.Judgement(found.effect, found.reason, (words, *found.warnings))
-    effect = environment.Effect.FATAL if name.startswith(environment.INTERNAL) else environment.Effect.UNREAD
+    effect = (
+        environment.Effect.FATAL
+        if name.startswith(environment.INTERNAL)
+        else environment.Effect.UNREAD
+    )
     return environment.Judgement(effect, environment.unknown(name))
 
 
@@ -67,7 +87,9 @@ def _of_cluster(settings: Settings) -> Iterator[Network]:
         for text in given.split(","):
             found = golang.network(text.strip())
             if found and found[0].version == 4:
-                yield Network(str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose)
+                yield Network(
+                    str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose
+                )
 
 
 def _of_host() -> Iterator[Network]:

@@ -1,4 +1,6 @@
-"""Asks several things at the same time, each within its own time limit, so that one that hangs costs no more than that."""
+"""Asks several things at the same time, each within its own time limit, so that one that hangs
+costs no more than that.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ T = TypeVar("T")
 class Asked(Generic[T]):
     """A question that is being asked.
 
-    In a thread of its own and not one of a pool: a pool waits for all of its threads when the program ends, and a question to a
-    file system that does not answer cannot be called back. Nor by a future: its module loads logging and queues, 8 ms.
+    In a thread of its own and not one of a pool: a pool waits for all of its threads when the
+    program ends, and a question to a file system that does not answer cannot be called back. Nor by
+    a future: its module loads logging and queues, 8 ms.
     """
 
     def __init__(self, ask: Callable[[], T]) -> None:
@@ -38,7 +41,10 @@ class Asked(Generic[T]):
         return self._thread.is_alive()
 
     def result(self, seconds: float | None = None) -> T:
-        """Wait for the answer, at most for `seconds`. Raises TimeoutError, or whatever asking raised."""
+        """Wait for the answer, at most for `seconds`.
+
+        Raises TimeoutError, or whatever asking raised.
+        """
         self._thread.join(seconds)
         if self._errors:
             raise self._errors[0]
@@ -53,7 +59,10 @@ def begin(ask: Callable[[], T]) -> Asked[T]:
 
 
 def answer(asked: Asked[T], deadline: float) -> T:
-    """Wait for an answer until `deadline` (time.monotonic). Raises RootlessError, also for what nobody foresaw."""
+    """Wait for an answer until `deadline` (time.monotonic).
+
+    Raises RootlessError, also for what nobody foresaw.
+    """
     try:
         return asked.result(max(0.0, deadline - time.monotonic()))
     except RootlessError:

@@ -1,4 +1,6 @@
-"""`k3s-rootless uninstall`: everything away that k3s-rootless wrote, and with `--purge` K3s's data."""
+"""`k3s-rootless uninstall`: everything away that k3s-rootless wrote, and with `--purge` K3s's
+data.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
 
 
 @click.command("uninstall")
-@click.option("--purge", is_flag=True, help="Remove K3s's data directory as well: the cluster and its volumes.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory to purge, if the unit names it no more.")
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Remove K3s's data directory as well: the cluster and its volumes.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="The data directory to purge, if the unit names it no more.",
+)
 @click.option("--yes", is_flag=True, help="Purge without asking.")
 @click.option("--force", is_flag=True, help="Remove also what was edited; a copy is kept.")
 @json_option
@@ -48,7 +58,14 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
         manager = work.manager(opened)
         opened.enter_context(_locked(session))
         found = _look(session, manager)
-        files = removal.files(found.unit, found.drop_ins, found.drop_in_directory, found.names, found.link, force=force)
+        files = removal.files(
+            found.unit,
+            found.drop_ins,
+            found.drop_in_directory,
+            found.names,
+            found.link,
+            force=force,
+        )
         doomed = purging.directories(session, found.settings, data_dir) if purge else ()
         purging.require_consent(session, doomed, yes=yes)
         manager = work.stop(manager, found)
@@ -77,14 +94,21 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service import apply, files
 
-    directory = first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
+    directory = (
+        first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
+    )
     state = manager.unit(UNIT) if manager else None
     drop_in_directory = install.drop_in_directory(directory)
     for one in (directory, drop_in_directory):
         apply.sweep(one)
     unit = files.read(directory / UNIT)
     link = files.enabling_link(directory, UNIT)
-    if link is not None and state is not None and state.file_state == "enabled" and unit.text is not None:
+    if (
+        link is not None
+        and state is not None
+        and state.file_state == "enabled"
+        and unit.text is not None
+    ):
         link = None  # systemd is asked to disable the unit, and removes it itself
     return _Found(
         directory,
@@ -102,7 +126,8 @@ def _locked(session: Session) -> AbstractContextManager[None]:
     from k3s_rootless.cli import install
     from k3s_rootless.service import apply
 
-    # Without a runtime directory of the user's there is no session, and nobody else at work in it either.
+    # Without a runtime directory of the user's there is no session, and nobody else at work in it
+    # either.
     try:
         if session.paths.runtime.stat().st_uid != session.uid:
             return nullcontext()
@@ -122,7 +147,9 @@ class _Work:
     purged: list[Purged] = field(default_factory=list)
 
     def manager(self, opened: ExitStack) -> UserManager | None:
-        """Give the user manager, or None where there is none, which is a problem and no reason to leave files behind."""
+        """Give the user manager, or None where there is none, which is a problem and no reason to
+        leave files behind.
+        """
         from k3s_rootless.errors import RootlessError
 
         try:
@@ -167,7 +194,9 @@ class _Work:
             for step in removal.forgetting(found.state, files):
                 self._perform(step, manager)
         except BusError as error:
-            self.problems.append(f"cannot tell the user manager that the unit is gone: {error.message}")
+            self.problems.append(
+                f"cannot tell the user manager that the unit is gone: {error.message}"
+            )
 
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
         """Remove the data directories, if it is known that K3s does not run."""
@@ -191,7 +220,8 @@ class _Work:
         for directory in purging.present(self.session, found.settings):
             named = "" if directory == self.session.paths.data else f" --data-dir {directory}"
             self.session.report.answer(
-                f"K3s's data stays in {directory}; remove it with: k3s-rootless uninstall --purge{named}"
+                f"K3s's data stays in {directory}; remove it with: k3s-rootless uninstall"
+                f" --purge{named}"
             )
 
     def answer(self) -> int:
@@ -202,14 +232,22 @@ class _Work:
             report.answer("nothing to do: nothing of k3s-rootless is here")
         elif not self.problems:
             report.answer(
-                "K3s is uninstalled" + (f", and its data is gone ({removed} files and directories)" if self.purged else "")
+                "K3s is uninstalled"
+                + (
+                    f", and its data is gone ({removed} files and directories)"
+                    if self.purged
+                    else ""
+                )
             )
         for path in self.kept:
             report.answer(f"kept: {path}")
         errors = [{"message": problem, "hint": None, "exit_code": 1} for problem in self.problems]
         document: dict[str, Any] = {
             "changed": bool(self.done) or removed > 0,
-            "steps": [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in self.done],
+            "steps": [
+                {"step": type(step).__name__, "does": step.describe(), "cause": step.cause}
+                for step in self.done
+            ],
             "kept": self.kept,
             "purged": [one.document() for one in self.purged],
             "errors": errors,

@@ -51,7 +51,9 @@ def show(*, as_json: bool) -> None:
         parts.append(_document(one, text, loaded=loaded))
         session.report.verbatim(f"# {one.path}\n# {_told(one, loaded=loaded)}\n{text}")
     if state.needs_reload:
-        session.report.answer("systemd has not read all of this yet; `k3s-rootless restart` lets it, and applies it")
+        session.report.answer(
+            "systemd has not read all of this yet; `k3s-rootless restart` lets it, and applies it"
+        )
     document: dict[str, Any] = {"files": parts, "needs_reload": state.needs_reload, "errors": []}
     session.report.document(document)
 
@@ -83,21 +85,28 @@ def diff(*, as_json: bool) -> None:
         lines = differences.between(file, text).split("\n")
         if told := _redacted(redactor, lines, (file.text or "", text or "")):
             whose = authorship.author(file.text) if file.text is not None else None
-            found.append({"path": str(file.path), "author": whose and whose.name.lower(), "diff": told})
+            found.append(
+                {"path": str(file.path), "author": whose and whose.name.lower(), "diff": told}
+            )
             session.report.verbatim(told.rstrip("\n"))
     session.report.document({"differences": found, "errors": []})
     click.get_current_context().exit(1 if found else 0)
 
 
 def _redacted(redactor: Redactor, lines: Sequence[str], texts: Iterable[str]) -> str:
-    """Redact the lines of a diff: each as in its file, where a secret may continue in the next line."""
+    """Redact the lines of a diff: each as in its file, where a secret may continue in the next
+    line.
+    """
     from k3s_rootless.service import differences
 
     instead: dict[str, str] = {}
     for text in texts:
         pairs = zip(text.split("\n"), redactor.unit_lines(text), strict=True)
         instead.update({differences.line_of(line): shown for line, shown in pairs if line != shown})
-    return "\n".join(line[:1] + (instead[line[1:]] if line[1:] in instead else redactor.line(line[1:])) for line in lines)
+    return "\n".join(
+        line[:1] + (instead[line[1:]] if line[1:] in instead else redactor.line(line[1:]))
+        for line in lines
+    )
 
 
 def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:
@@ -116,6 +125,8 @@ def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:
 def _told(found: FoundFile, *, loaded: bool) -> str:
     from k3s_rootless.service.authorship import author
 
-    words = [author(found.text).value] if found.text is not None else [found.problem or "it is gone"]
+    words = (
+        [author(found.text).value] if found.text is not None else [found.problem or "it is gone"]
+    )
     words += ["a link"] if found.link else []
     return ", ".join((*words, *([] if loaded else ["not read by systemd yet"])))

@@ -32,7 +32,10 @@ def are_none(session: Session, state: UnitState | None) -> bool:
 
 
 def record_start(session: Session, state: UnitState, drop_ins: Path) -> None:
-    """Record the files that K3s was started with, before they are changed. Call it under the lock."""
+    """Record the files that K3s was started with, before they are changed.
+
+    Call it under the lock.
+    """
     from k3s_rootless.service import apply
 
     record = session.paths.start_record

@@ -23,14 +23,20 @@ def sources(
 ) -> Sources:
     """Bring together what the next start of the unit is given, its environment files included.
 
-    `manager` is what the user manager hands to each unit, `generated` what environment.d made of it.
+    `manager` is what the user manager hands to each unit, `generated` what environment.d made of
+    it.
     """
     named = environment_files.named(state.environment_files) if state.environment_files else ()
     known = tuple(
-        EnvironmentFile(one.path, Unknown(one.problem) if one.text is None else Known(assignments.of_file(one.text)))
+        EnvironmentFile(
+            one.path,
+            Unknown(one.problem) if one.text is None else Known(assignments.of_file(one.text)),
+        )
         for one in named
     )
-    return Sources(manager, generated or {}, state.environment or {}, state.unset, files_of_unit, known)
+    return Sources(
+        manager, generated or {}, state.environment or {}, state.unset, files_of_unit, known
+    )
 
 
 def texts(state: UnitState) -> tuple[FoundFile, ...]:

@@ -14,6 +14,9 @@ _NIX_WRAPPERS = "/run/wrappers/bin"
 def unit_search(root: Path = Path("/")) -> str:
     """Give the PATH of the unit: K3s's own, extended only where newuidmap lies elsewhere."""
     places = ":".join(str(root / entry.lstrip("/")) for entry in UNIT_PATH.split(":"))
-    if shutil.which("newuidmap", path=places) is None and (root / _NIX_WRAPPERS.lstrip("/") / "newuidmap").exists():
+    if (
+        shutil.which("newuidmap", path=places) is None
+        and (root / _NIX_WRAPPERS.lstrip("/") / "newuidmap").exists()
+    ):
         return f"{_NIX_WRAPPERS}:{UNIT_PATH}"
     return UNIT_PATH

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k3s_rootless.cli.options import from_option, json_option, timeout_option, wait_for_option, wait_option
+from k3s_rootless.cli.options import (
+    from_option,
+    json_option,
+    timeout_option,
+    wait_for_option,
+    wait_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +32,19 @@ if TYPE_CHECKING:
 @timeout_option
 @wait_option
 @wait_for_option
-@click.option("--ignore", "ignored", multiple=True, metavar="ID", help="Go on although this check, or group of checks, fails.")
-@click.option("--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept.")
-@click.option("--restart", is_flag=True, help="Restart a running K3s without asking if the changes need it.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="ID",
+    help="Go on although this check, or group of checks, fails.",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a unit or drop-in that was edited; a copy is kept."
+)
+@click.option(
+    "--restart", is_flag=True, help="Restart a running K3s without asking if the changes need it."
+)
 @from_option
 @json_option
 def command(  # noqa: PLR0913 (one for each option)
@@ -45,14 +61,16 @@ def command(  # noqa: PLR0913 (one for each option)
 ) -> None:
     """Bring K3s up for this user, and wait until it is ready.
 
-    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run changes nothing. If a
-    running K3s must restart for the changes, which stops all pods, `up` asks first; without a terminal it needs --restart.
+    Checks the host, writes the unit for the installed K3s, enables and starts it. A second run
+    changes nothing. If a running K3s must restart for the changes, which stops all pods, `up` asks
+    first; without a terminal it needs --restart.
     """
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
 
     begun, session = time.monotonic(), Session.of("up" if as_json else None)
-    examination = host.begin(session, ignored)  # k3s is asked for its release while the rest is loaded
+    # k3s is asked for its release while the rest is loaded
+    examination = host.begin(session, ignored)
     from k3s_rootless.cli import first_start, install, up_plan
     from k3s_rootless.service import apply, outage
 
@@ -60,7 +78,8 @@ def command(  # noqa: PLR0913 (one for each option)
         directory = first_start.unit_directory(manager, session.paths)
         asked = _read_anew(session, manager, directory, dry_run=dry_run)
         facts, reach = examination.finish(manager, asked=asked, load=_load)
-        # Before the checks, which may end here for a port that is taken: what is free instead is to be known by then.
+        # Before the checks, which may end here for a port that is taken: what is free instead is to
+        # be known by then.
         _mind_rivals(session, manager, directory, asked)
         _require_ready(session, host.judge(facts), ignored)
         wanted = install.desired(facts.k3s, directory, given)
@@ -73,13 +92,25 @@ def command(  # noqa: PLR0913 (one for each option)
             up_plan.require_consent(session, None if restart else stops)
             _mind_lingering(session)
             _perform(session, manager, steps, ignored)
-        restart_needed = None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
-        reached = _wait(session, manager, facts.k3s, found, steps, timeout=timeout, until=wait_for) if wait else None
+        restart_needed = (
+            None if _starts(steps) else _tell_of_restart(session, manager, found, steps)
+        )
+        reached = (
+            _wait(session, manager, facts.k3s, found, steps, timeout=timeout, until=wait_for)
+            if wait
+            else None
+        )
     _answer(session, steps, time.monotonic() - begun, reached, restart_needed)
 
 
 def _plan(
-    session: Session, manager: UserManager, wanted: DesiredUnit, reach: ControllerReach, k3s: K3sBinary, *, force: bool
+    session: Session,
+    manager: UserManager,
+    wanted: DesiredUnit,
+    reach: ControllerReach,
+    k3s: K3sBinary,
+    *,
+    force: bool,
 ) -> tuple[Found, Sequence[Step]]:
     from k3s_rootless.cli import first_start, host, install, rotation
     from k3s_rootless.paths import UNIT
@@ -89,13 +120,17 @@ def _plan(
     manager.watch(UNIT)  # before the look: what changes after it is told
     reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
     found = install.found(session, manager, wanted.path, reexecute=reexecute)
-    steps = plan.up(wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force)
+    steps = plan.up(
+        wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force
+    )
     foreseen = first_start.foreseen(found.state, wanted.path.parent)
     rotate = rotation.needed(session, manager.environment, foreseen, k3s.path or "")
     return found, stopped_for(rotate, steps, found.state)
 
 
-def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_run: bool) -> UnitState | None:
+def _read_anew(
+    session: Session, manager: UserManager, directory: Path, *, dry_run: bool
+) -> UnitState | None:
     """Let systemd read the unit anew if need be; give the unit where it was not."""
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
     from k3s_rootless.cli import install
@@ -110,7 +145,9 @@ def _read_anew(session: Session, manager: UserManager, directory: Path, *, dry_r
     return None
 
 
-def _mind_rivals(session: Session, manager: UserManager, directory: Path, asked: UnitState | None) -> None:
+def _mind_rivals(
+    session: Session, manager: UserManager, directory: Path, asked: UnitState | None
+) -> None:
     if asked is not None and asked.running:
         return  # what it wants, it has
     from k3s_rootless.cli import first_start, rivals
@@ -119,7 +156,9 @@ def _mind_rivals(session: Session, manager: UserManager, directory: Path, asked:
     rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory), manager.environment)
 
 
-def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps: Sequence[Step]) -> str | None:
+def _tell_of_restart(
+    session: Session, manager: UserManager, found: Found, steps: Sequence[Step]
+) -> str | None:
     from k3s_rootless.cli import environment, server_settings
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
@@ -138,14 +177,23 @@ def _tell_of_restart(session: Session, manager: UserManager, found: Found, steps
 
 
 def _wait(
-    session: Session, manager: UserManager, k3s: K3sBinary, found: Found, steps: Sequence[Step], *, timeout: float, until: str
+    session: Session,
+    manager: UserManager,
+    k3s: K3sBinary,
+    found: Found,
+    steps: Sequence[Step],
+    *,
+    timeout: float,
+    until: str,
 ) -> Sequence[Reached]:
     from k3s_rootless.cli import waiting
     from k3s_rootless.observation import Known
 
     version = k3s.version.value if isinstance(k3s.version, Known) else None
     state, started = None if steps else found.state, _starts(steps)
-    return waiting.until_ready(session, manager, version, seconds=timeout, until=until, started=started, state=state)
+    return waiting.until_ready(
+        session, manager, version, seconds=timeout, until=until, started=started, state=state
+    )
 
 
 def _starts(steps: Sequence[Step]) -> bool:
@@ -155,8 +203,9 @@ def _starts(steps: Sequence[Step]) -> bool:
 
 
 def _load() -> None:
-    # What follows the examination, also before K3s is started: a death of its first moments is told no later for it.
-    from k3s_rootless.preflight import checks  # noqa: F401, I001 (in the order in which they are needed)
+    # What follows the examination, also before K3s is started: a death of its first moments is told
+    # no later for it.
+    from k3s_rootless.preflight import checks  # noqa: F401, I001 (in the order of their need)
     from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.ports import rootlesskit  # noqa: F401
@@ -178,7 +227,9 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
     host.tell_release(session, findings)
     passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
     left_out = len(host.failures(findings)) - len(failed)
-    warned = ", ".join(one.check for one in host.heeded(findings, ignored) if one.verdict is Verdict.WARN)
+    warned = ", ".join(
+        one.check for one in host.heeded(findings, ignored) if one.verdict is Verdict.WARN
+    )
     session.report.story(
         f"host checked: {passed} of {len(findings)} passed"
         + (f", {left_out} ignored" if left_out else "")
@@ -186,7 +237,9 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
     )
 
 
-def _perform(session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]) -> None:
+def _perform(
+    session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]
+) -> None:
     from k3s_rootless.cli import environment, follow, host, progress
     from k3s_rootless.service.steps import Reexecute
 
@@ -198,7 +251,8 @@ def _perform(session: Session, manager: UserManager, steps: Sequence[Step], igno
         session.report.story(f"{step.describe()}: {step.cause}")
         follow.perform(session, manager, step)
         if isinstance(step, Reexecute):
-            # The step was to make the controllers effective: look whether it did, before K3s has to find out.
+            # The step was to make the controllers effective: look whether it did, before K3s has to
+            # find out.
             facts, _ = host.begin(session).finish(manager)
             if failed := host.failures(host.judge(facts), ignored):
                 session.report.findings(failed, to_stderr=True)
@@ -211,7 +265,10 @@ def _mind_lingering(session: Session) -> None:
 
     found = login.lingers(session.user, session.paths.root)
     if isinstance(found, Known) and not found.value:
-        session.report.story("K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on")
+        session.report.story(
+            "K3s stops when your last session ends; let it outlive that with: k3s-rootless"
+            " linger on"
+        )
 
 
 def _answer(
@@ -227,9 +284,13 @@ def _answer(
         what = "K3s was started" if _starts(steps) else "K3s was already running"
         session.report.answer(f"{what}; check whether it is ready with `k3s-rootless status`")
     elif waiting.means_ready(reached):
-        session.report.answer(f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches")
+        session.report.answer(
+            f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches"
+        )
     else:
-        session.report.answer(f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`")
+        session.report.answer(
+            f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`"
+        )
     session.report.document(
         {
             "changed": bool(steps),

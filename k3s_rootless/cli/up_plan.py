@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def require_consent(session: Session, stops: Outage | None) -> None:
-    """Ask whether K3s may restart. Raises UsageError without a terminal, RootlessError if the answer is no."""
+    """Ask whether K3s may restart.
+
+    Raises UsageError without a terminal, RootlessError if the answer is no.
+    """
     if stops is None:
         return
     told = stops.describe()
@@ -39,9 +42,14 @@ def show(session: Session, steps: Sequence[Step], stops: Outage | None) -> None:
     if stops is not None:
         session.report.answer(f"{stops.describe()}; `up` asks first, or needs --restart")
     restart = stops.document() if stops else None
-    session.report.document({"dry_run": True, "steps": documents(steps), "restart": restart, "errors": []})
+    session.report.document(
+        {"dry_run": True, "steps": documents(steps), "restart": restart, "errors": []}
+    )
 
 
 def documents(steps: Sequence[Step]) -> list[dict[str, str]]:
     """Return the steps as JSON has them."""
-    return [{"step": type(step).__name__, "does": step.describe(), "cause": step.cause} for step in steps]
+    return [
+        {"step": type(step).__name__, "does": step.describe(), "cause": step.cause}
+        for step in steps
+    ]

@@ -19,9 +19,11 @@ _LABEL = 11
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found: the cause, all that the lines told, how the unit ended (None for a file), and where it was read.
+    """What was found: the cause, all that the lines told, how the unit ended (None for a file), and
+    where it was read.
 
-    `earlier` is the cause that ended the start before the present one, if K3s is ready and that was a short time ago.
+    `earlier` is the cause that ended the start before the present one, if K3s is ready and that was
+    a short time ago.
     """
 
     cause: Cause | None
@@ -63,18 +65,28 @@ def _text(answer: Answer, asked: str) -> Iterator[str]:
     cause, ending = answer.cause, answer.ending
     if ending is not None and ending.stopping:
         since = f" since {_clock(ending.changed)}" if ending.changed else ""
-        yield f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its processes have ended"
+        yield (
+            f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its"
+            " processes have ended"
+        )
     if cause is not None:
         yield from _cause(cause, asked)
         yield from _after(answer, cause)
     elif answer.code == 3:
         yield "next       start it when it has stopped: k3s-rootless up"
     elif answer.code == 0:
-        yield "nothing is wrong: K3s is ready" if answer.ready else f"nothing is wrong in {answer.source}"
+        yield (
+            "nothing is wrong: K3s is ready"
+            if answer.ready
+            else f"nothing is wrong in {answer.source}"
+        )
         if answer.earlier is not None:
             yield from _past(answer.earlier)
     elif answer.code == 4:
-        yield f"K3s runs and is not ready, and nothing in the journal says why; it waits for {answer.missing}"
+        yield (
+            "K3s runs and is not ready, and nothing in the journal says why; it waits for"
+            f" {answer.missing}"
+        )
     else:
         yield "K3s failed, and its journal does not say why"
         yield "next       read what it said: k3s-rootless logs"
@@ -93,12 +105,17 @@ def _past(cause: Cause) -> Iterator[str]:
 
 
 def _after(answer: Answer, cause: Cause) -> Iterator[str]:
-    """Return the line about the start that followed an earlier failure; nothing for a failure of the present start."""
+    """Return the line about the start that followed an earlier failure; nothing for a failure of
+    the present start.
+    """
     if not cause.earlier:
         return
     if answer.story.recovered is not None:
         shows = "shows" if answer.story.recovered else "does not show"
-        yield f"next start the journal {shows} that the API server of the start after this one came up"
+        yield (
+            f"next start the journal {shows} that the API server of the start after this one"
+            " came up"
+        )
     elif answer.ending is not None and answer.ending.stopping:
         yield "next start it is stopping"
     elif answer.missing:
@@ -152,7 +169,13 @@ def document(answer: Answer, asked: str) -> dict[str, Any]:
     errors = []
     if answer.code:
         message = cause.title if cause else _without_cause(answer)
-        errors = [{"message": message, "hint": cause.remedy.text if cause and cause.remedy else None, "exit_code": answer.code}]
+        errors = [
+            {
+                "message": message,
+                "hint": cause.remedy.text if cause and cause.remedy else None,
+                "exit_code": answer.code,
+            }
+        ]
     return {
         "ready": answer.ready,
         "source": answer.source,
@@ -164,20 +187,22 @@ def document(answer: Answer, asked: str) -> dict[str, Any]:
         "missing": answer.missing or None,
         "invocation": answer.story.invocation,
         "lines_read": answer.story.lines,
-        "unit": ending
-        and {
-            "load_state": ending.load_state,
-            "active_state": ending.active_state,
-            "sub_state": ending.sub_state,
-            "result": ending.result,
-            "exit_code": ending.code or None,
-            "exit_status": ending.status if ending.code else None,
-            "restarts": ending.restarts,
-            "seconds_between_restarts": ending.period and round(ending.period, 3),
-            "changed": ending.changed.isoformat() if ending.changed else None,
-            "needs_reload": ending.needs_reload,
-            "drop_ins": list(ending.drop_ins),
-        },
+        "unit": (
+            ending
+            and {
+                "load_state": ending.load_state,
+                "active_state": ending.active_state,
+                "sub_state": ending.sub_state,
+                "result": ending.result,
+                "exit_code": ending.code or None,
+                "exit_status": ending.status if ending.code else None,
+                "restarts": ending.restarts,
+                "seconds_between_restarts": ending.period and round(ending.period, 3),
+                "changed": ending.changed.isoformat() if ending.changed else None,
+                "needs_reload": ending.needs_reload,
+                "drop_ins": list(ending.drop_ins),
+            }
+        ),
         "errors": errors,
     }
 
@@ -201,6 +226,15 @@ def _cause_document(cause: Cause) -> dict[str, Any]:
         "frames": list(cause.frames),
         "seen": list(cause.seen),
         "why": cause.why or None,
-        "remedy": remedy and {"mender": remedy.mender.value, "text": remedy.text, "commands": list(remedy.commands)},
-        "documentation": f"docs/reference/failures.md#{cause.id}" if cause.id != "unknown" else None,
+        "remedy": (
+            remedy
+            and {
+                "mender": remedy.mender.value,
+                "text": remedy.text,
+                "commands": list(remedy.commands),
+            }
+        ),
+        "documentation": (
+            f"docs/reference/failures.md#{cause.id}" if cause.id != "unknown" else None
+        ),
     }

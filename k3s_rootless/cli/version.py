@@ -25,7 +25,9 @@ def command(*, as_json: bool) -> None:
     session.report.answer(f"k3s-rootless {__version__}")
     where = path or "no binary found"
     session.report.answer(f"k3s          {k3s} ({where})", hang=13)
-    session.report.answer(f"systemd      {found['systemd'] or 'unknown (no user manager answers)'}", hang=13)
+    session.report.answer(
+        f"systemd      {found['systemd'] or 'unknown (no user manager answers)'}", hang=13
+    )
     session.report.document(found)
 
 
@@ -43,4 +45,10 @@ def document(session: Session) -> dict[str, Any]:
             systemd = manager.version
     except RootlessError:
         systemd = None
-    return {"k3s_rootless": __version__, "k3s": k3s, "k3s_path": binary.path, "systemd": systemd, "errors": []}
+    return {
+        "k3s_rootless": __version__,
+        "k3s": k3s,
+        "k3s_path": binary.path,
+        "systemd": systemd,
+        "errors": [],
+    }

@@ -1,4 +1,6 @@
-"""Waits for a start to come to its end, and tells which end it was; survives a user manager that is executed anew meanwhile."""
+"""Waits for a start to come to its end, and tells which end it was; survives a user manager that is
+executed anew meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,14 @@ def until_ready(
     started: bool,
     state: UnitState | None = None,
 ) -> list[Reached]:
-    """Wait until the phase of the key `until` is reached, for at most `seconds`; `started` tells that this run started K3s.
+    """Wait until the phase of the key `until` is reached, for at most `seconds`; `started` tells
+    that this run started K3s.
 
-    `state` is the unit, where `manager` was asked for it since it watches it, and nothing was done to it.
+    `state` is the unit, where `manager` was asked for it since it watches it, and nothing was done
+    to it.
 
-    Raises NotReady when the time is up, RootlessError with the cause when the start failed, BusError when the user manager
-    went and did not come back.
+    Raises NotReady when the time is up, RootlessError with the cause when the start failed,
+    BusError when the user manager went and did not come back.
     """
     from k3s_rootless.cli.observer import Observer
     from k3s_rootless.cli.progress import Progress
@@ -59,11 +63,16 @@ def until_ready(
         lasting.journal = stuck = Stuck(session, state.invocation, manager.wake)
         try:
             with Progress(session.report, observer, phases) as progress:
-                # systemd counts anew when somebody starts the unit: more than none is a death, however early it came.
+                # systemd counts anew when somebody starts the unit: more than none is a death,
+                # however early it came.
                 restarts = 0 if started else state.restarts
-                outcome = _followed(observer, lasting, state, progress, seconds=seconds, restarts=restarts)
+                outcome = _followed(
+                    observer, lasting, state, progress, seconds=seconds, restarts=restarts
+                )
         except KeyboardInterrupt:
-            session.report.story("K3s goes on starting; see how far it is with: k3s-rootless status")
+            session.report.story(
+                "K3s goes on starting; see how far it is with: k3s-rootless status"
+            )
             raise
         finally:
             observer.stop()
@@ -74,7 +83,13 @@ def until_ready(
 
 
 def _followed(
-    observer: Observer, manager: Lasting, state: UnitState, progress: Progress, *, seconds: float, restarts: int
+    observer: Observer,
+    manager: Lasting,
+    state: UnitState,
+    progress: Progress,
+    *,
+    seconds: float,
+    restarts: int,
 ) -> readiness.Outcome:
     outcome = readiness.wait(
         observer.phases(),
@@ -91,7 +106,12 @@ def _followed(
 
 
 def _told(
-    session: Session, outcome: readiness.Outcome, first: UnitState, progress: Progress, *, started: bool
+    session: Session,
+    outcome: readiness.Outcome,
+    first: UnitState,
+    progress: Progress,
+    *,
+    started: bool,
 ) -> list[Reached]:
     key = {phase.name: phase.key for phase in progress.phases}
     reached = [one.document() for one in progress.reached]
@@ -101,7 +121,8 @@ def _told(
         said = follow.first_cause(session, first.invocation)
         why = f"\nits journal says: {said.title}\n  {said.line}" if said else ""
         raise NotReady(
-            f"K3s is not ready after {outcome.seconds:.0f} s: it waits for `{outcome.phase}`: {outcome.missing}{last}{why}",
+            f"K3s is not ready after {outcome.seconds:.0f} s: it waits for `{outcome.phase}`:"
+            f" {outcome.missing}{last}{why}",
             hint="it goes on starting; see how far it is with: k3s-rootless status",
             details=details,
         )
@@ -112,7 +133,9 @@ def _told(
     return progress.reached
 
 
-def _stuck(session: Session, outcome: readiness.Stuck, cause: Cause, state: UnitState, progress: Progress) -> NotReady:
+def _stuck(
+    session: Session, outcome: readiness.Stuck, cause: Cause, state: UnitState, progress: Progress
+) -> NotReady:
     """Return the error for a K3s that runs on and says that it never becomes ready."""
     from k3s_rootless.cli import evidence
 
@@ -124,14 +147,20 @@ def _stuck(session: Session, outcome: readiness.Stuck, cause: Cause, state: Unit
     return NotReady(error.message, hint=error.hint, details=details)
 
 
-def _death(session: Session, died: readiness.Died, first: UnitState, restarts: int) -> RootlessError:
+def _death(
+    session: Session, died: readiness.Died, first: UnitState, restarts: int
+) -> RootlessError:
     state, when = died.state, f"while waiting for `{died.phase}`"
     if state.result == "success" and not state.dead and state.restarts <= restarts:
         # Whoever asked systemd to stop or restart it: no death of its own.
-        stopped = RootlessError(f"K3s did not come up: somebody stopped it {when}", hint="start it again: k3s-rootless up")
+        stopped = RootlessError(
+            f"K3s did not come up: somebody stopped it {when}",
+            hint="start it again: k3s-rootless up",
+        )
         stopped.details = {"cause": "stopped", "check": None}
         return stopped
-    # Where it was restarted before anybody looked, the first look was at another start than the one that died.
+    # Where it was restarted before anybody looked, the first look was at another start than the one
+    # that died.
     seen = first.restarts <= restarts or first.invocation != state.invocation
     error = follow.death(session, state, first.invocation if seen else "", when)
     if (loop := follow.loop(session, state)) is not None:
@@ -144,12 +173,16 @@ def _death(session: Session, died: readiness.Died, first: UnitState, restarts: i
 
 
 def means_ready(reached: Sequence[Reached]) -> bool:
-    """Tell whether these phases are all that K3s is called ready for: those up to a node that is ready."""
+    """Tell whether these phases are all that K3s is called ready for: those up to a node that is
+    ready.
+    """
     return "node" in {one.phase.key for one in reached}
 
 
 class Lasting:
-    """A user manager that may go and come back while K3s starts, by re-execution or by a restart; see readiness.Watched."""
+    """A user manager that may go and come back while K3s starts, by re-execution or by a restart;
+    see readiness.Watched.
+    """
 
     def __init__(self, session: Session, manager: UserManager, deadline: float) -> None:
         self._session = session
@@ -166,7 +199,9 @@ class Lasting:
         return self._tried(lambda: self._manager.wait_change(seconds))
 
     def stuck(self, key: str) -> bool:
-        """Return whether the journal names a cause for which K3s never reaches the phase of this key."""
+        """Return whether the journal names a cause for which K3s never reaches the phase of this
+        key.
+        """
         cause = self.journal.cause if self.journal is not None else None
         return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)
 
@@ -174,7 +209,9 @@ class Lasting:
         try:
             return ask()
         except BusError as error:
-            self._session.report.story(f"lost the user manager ({error.message}); looking whether it comes back")
+            self._session.report.story(
+                f"lost the user manager ({error.message}); looking whether it comes back"
+            )
         pause = 0.05
         while True:
             try:
@@ -183,7 +220,12 @@ class Lasting:
             except BusError as error:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
-                    message = f"lost the user manager while K3s was starting, and it did not come back: {error.message}"
-                    raise BusError(message, hint="log in again, then see: k3s-rootless status") from error
+                    message = (
+                        "lost the user manager while K3s was starting, and it did not come back:"
+                        f" {error.message}"
+                    )
+                    raise BusError(
+                        message, hint="log in again, then see: k3s-rootless status"
+                    ) from error
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -56,7 +56,10 @@ def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
 
 
 def by_data_directory(data: Path, port: int, *, uid: int) -> TlsPeer:
-    """Return the API server by K3s's own credentials in the data directory. Raises RootlessError."""
+    """Return the API server by K3s's own credentials in the data directory.
+
+    Raises RootlessError.
+    """
     return kubeconfig.peer(credentials(data, port, uid=uid))
 
 

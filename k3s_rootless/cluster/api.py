@@ -1,6 +1,7 @@
 """Whether the API server, its node and the Deployments of its system are ready, by its own word.
 
-Checked by hand rather than with pydantic, which alone would cost `status` more time than all else together.
+Checked by hand rather than with pydantic, which alone would cost `status` more time than all else
+together.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ READYZ = "/readyz?verbose"
 NODES = "/api/v1/nodes?limit=100"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments?limit=500"
 T = TypeVar("T")
-# `[-]poststarthook/rbac/bootstrap-roles failed: reason withheld` (Kubernetes apiserver/pkg/server/healthz, v1.21 to v1.36).
+# `[-]poststarthook/rbac/bootstrap-roles failed: reason withheld` (Kubernetes
+# apiserver/pkg/server/healthz, v1.21 to v1.36).
 _FAILING = re.compile(r"^\[-\](?P<name>\S+)", re.MULTILINE)
 
 
 def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
-    """Ask whether the API server is ready; Unknown when it cannot be asked or does not answer the question.
+    """Ask whether the API server is ready; Unknown when it cannot be asked or does not answer the
+    question.
 
-    `timeout` is in seconds. 500 is the API server's no; each other status but 200 is no answer (401: it does not know us).
+    `timeout` is in seconds. 500 is the API server's no; each other status but 200 is no answer
+    (401: it does not know us).
     """
     try:
         answer = peer.get(READYZ, timeout=timeout)
@@ -41,16 +45,22 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
         return Unknown(error.message)
     if answer.status == 200:
         return Known(Readiness(ready=True, certificate=answer.certificate), READYZ)
-    failing = tuple(printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace")))
+    failing = tuple(
+        printable(name) for name in _FAILING.findall(answer.body.decode("utf-8", "replace"))
+    )
     if answer.status == 500 and failing:
-        return Known(Readiness(ready=False, failing=failing, certificate=answer.certificate), READYZ)
+        return Known(
+            Readiness(ready=False, failing=failing, certificate=answer.certificate), READYZ
+        )
     return Unknown(_refusal(answer))
 
 
 def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
-    """Ask for the nodes (rootless K3s has one) and their `Ready` condition; no node is an answer, and comes before the first.
+    """Ask for the nodes (rootless K3s has one) and their `Ready` condition; no node is an answer,
+    and comes before the first.
 
-    `timeout` is in seconds. Unknown when the API server cannot be asked, refuses, or says what is no list of nodes.
+    `timeout` is in seconds. Unknown when the API server cannot be asked, refuses, or says what is
+    no list of nodes.
     """
     found = nodes(peer, timeout)
     return found if isinstance(found, Unknown) else Known(found.value.items, found.source)
@@ -62,28 +72,37 @@ def nodes(peer: Peer, timeout: float) -> Observed[Listed[Node]]:
 
 
 def deployments(peer: Peer, timeout: float) -> Observed[Listed[Deployment]]:
-    """Ask for the Deployments of the system, those of the namespace kube-system; see `node_ready`."""
+    """Ask for the Deployments of the system, those of the namespace kube-system; see
+    `node_ready`.
+    """
     return _listed(peer, DEPLOYMENTS, "DeploymentList", _deployment, timeout)
 
 
 def wait_change(peer: Peer, listing: str, version: str, seconds: float) -> bool:
-    """Watch what `listing` lists from `version` on, until something of it changes; tell whether it did within `seconds`.
+    """Watch what `listing` lists from `version` on, until something of it changes; tell whether it
+    did within `seconds`.
 
-    Raises PeerError when the API server ends the watch otherwise. That it forgot the version counts as a change: list again.
+    Raises PeerError when the API server ends the watch otherwise. That it forgot the version counts
+    as a change: list again.
     """
-    path = f"{listing.partition('?')[0]}?watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
+    asked = f"watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
+    path = f"{listing.partition('?')[0]}?{asked}"
     with closing(peer.stream(path, timeout=seconds)) as lines:
         return next(lines, None) is not None
 
 
-def _listed(peer: Peer, path: str, kind: str, read: Callable[[Any], T], timeout: float) -> Observed[Listed[T]]:
+def _listed(
+    peer: Peer, path: str, kind: str, read: Callable[[Any], T], timeout: float
+) -> Observed[Listed[T]]:
     try:
         answer = peer.get(path, timeout=timeout)
     except PeerError as error:
         return Unknown(error.message)
     if answer.status != 200:
         return Unknown(_refusal(answer))
-    no_list = Unknown(f"the API server's answer is no list of {path.partition('?')[0].rpartition('/')[2]}")
+    no_list = Unknown(
+        f"the API server's answer is no list of {path.partition('?')[0].rpartition('/')[2]}"
+    )
     try:
         listed = json.loads(answer.body)
         if listed["kind"] != kind:
@@ -96,21 +115,36 @@ def _listed(peer: Peer, path: str, kind: str, read: Callable[[Any], T], timeout:
 
 def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (other people's JSON)
     conditions = (deployment.get("status") or {}).get("conditions") or ()
-    # A condition may be of an older state of the Deployment (Kubernetes, "Deployment status": observedGeneration).
+    # A condition may be of an older state of the Deployment (Kubernetes, "Deployment status":
+    # observedGeneration).
     nothing: dict[str, Any] = {}
     condition = next((one for one in conditions if one["type"] == "Available"), nothing)
-    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment[
+        "metadata"
+    ].get("generation", 0)
     available = condition.get("status") == "True" and seen
-    reason = "" if available else condition.get("message") or condition.get("reason") or "it has not reported yet"
-    return Deployment(printable(_text(deployment["metadata"]["name"])), available, printable(_text(reason)))
+    reason = (
+        ""
+        if available
+        else condition.get("message") or condition.get("reason") or "it has not reported yet"
+    )
+    return Deployment(
+        printable(_text(deployment["metadata"]["name"])), available, printable(_text(reason))
+    )
 
 
 def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
     status = node.get("status") or {}
     nothing: dict[str, Any] = {}
-    condition = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), nothing)
+    condition = next(
+        (one for one in status.get("conditions") or () if one["type"] == "Ready"), nothing
+    )
     ready = {"True": True, "False": False}.get(condition.get("status", ""))
-    reason = "" if ready else condition.get("message") or condition.get("reason") or "it has not reported yet"
+    reason = (
+        ""
+        if ready
+        else condition.get("message") or condition.get("reason") or "it has not reported yet"
+    )
     return Node(
         name=printable(_text(node["metadata"]["name"])),
         ready=ready,

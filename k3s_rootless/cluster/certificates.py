@@ -1,7 +1,8 @@
 """Until when a certificate is valid: the one field of X.509 that is needed here, found in its DER.
 
-The standard library tells it only of what a peer showed (`SSLSocket.getpeercert`), not of our own. `cryptography` takes longer
-to load than `status` takes (callgrind, November 2026), and openssl(1) need not be there. A test compares with cryptography.
+The standard library tells it only of what a peer showed (`SSLSocket.getpeercert`), not of our own.
+`cryptography` takes longer to load than `status` takes (callgrind, November 2026), and openssl(1)
+need not be there. A test compares with cryptography.
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ from datetime import UTC, datetime
 
 from k3s_rootless.errors import RootlessError
 
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+(?P<der>[A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_PEM = re.compile(
+    rb"-----BEGIN CERTIFICATE-----\s+(?P<der>[A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----"
+)
 _SEQUENCE, _INTEGER, _VERSION = 0x30, 0x02, 0xA0
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _TIME = re.compile(rb"\d{14}Z")
 
 
 def until(certificate: bytes) -> datetime:
-    """Give the end of a certificate's validity, in UTC; of a PEM chain, that of its first. Raises RootlessError."""
+    """Give the end of a certificate's validity, in UTC; of a PEM chain, that of its first.
+
+    Raises RootlessError.
+    """
     try:
         found = _PEM.search(certificate)
         return _not_after(base64.b64decode(found["der"]) if found else certificate)
@@ -29,7 +35,8 @@ def until(certificate: bytes) -> datetime:
 
 
 def _not_after(der: bytes) -> datetime:
-    # RFC 5280, 4.1: Certificate and tbsCertificate are sequences; version, if any, serialNumber, signature, issuer, validity.
+    # RFC 5280, 4.1: Certificate and tbsCertificate are sequences; version, if any, serialNumber,
+    # signature, issuer, validity.
     certificate = _content(der, 0, _SEQUENCE)[0]
     signed = _content(certificate, 0, _SEQUENCE)[0]
     at = _content(signed, 0, _VERSION)[1] if signed[0] == _VERSION else 0

@@ -1,4 +1,6 @@
-"""What a kubeconfig says, and what the API server says about itself and its nodes: frozen records."""
+"""What a kubeconfig says, and what the API server says about itself and its nodes: frozen
+records.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The address of the API server, and the PEM certificates and key of an administrator of the cluster.
+    """The address of the API server, and the PEM certificates and key of an administrator of the
+    cluster.
 
-    `path` is the file or directory that they were read from. The key is left out of the representation.
+    `path` is the file or directory that they were read from. The key is left out of the
+    representation.
     """
 
     path: Path
@@ -29,7 +33,8 @@ class Credentials:
 class Kubeconfig(Credentials):
     """The current context of a kubeconfig.
 
-    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start. `mode` is that of the file.
+    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start.
+    `mode` is that of the file.
     """
 
     server: str
@@ -51,10 +56,11 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why it is not ready.
+    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why
+    it is not ready.
 
-    `since` (UTC, whole seconds) is when the condition last became what it is, `reported` when the kubelet last reported it;
-    None where the node does not say.
+    `since` (UTC, whole seconds) is when the condition last became what it is, `reported` when the
+    kubelet last reported it; None where the node does not say.
     """
 
     name: str
@@ -76,7 +82,9 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """What was listed, and the version of the cluster's state (Kubernetes' resourceVersion) from which a watch goes on."""
+    """What was listed, and the version of the cluster's state (Kubernetes' resourceVersion) from
+    which a watch goes on.
+    """
 
     items: tuple[T, ...]
     version: str

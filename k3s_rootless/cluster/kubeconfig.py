@@ -1,8 +1,9 @@
 """K3s's kubeconfig: read without trusting it, and turned into a verified connection.
 
-K3s writes the file at each start, with a client certificate of an administrator of the cluster; with --write-kubeconfig it
-makes `~/.kube/k3s.yaml` a link to the file that was asked for (its pkg/server, v1.21 to v1.36). So links are followed, and what
-counts is the owner of the file that was opened.
+K3s writes the file at each start, with a client certificate of an administrator of the cluster;
+with --write-kubeconfig it makes `~/.kube/k3s.yaml` a link to the file that was asked for (its
+pkg/server, v1.21 to v1.36). So links are followed, and what counts is the owner of the file that
+was opened.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ _START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
 
 
 def load(path: Path, *, uid: int) -> Kubeconfig:
-    """Read the kubeconfig of `uid`; raises RootlessError, with a hint, when it is missing, another user's, or rubbish."""
-    content, status = own_file.read(path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=_HINT)
+    """Read the kubeconfig of `uid`; raises RootlessError, with a hint, when it is missing, another
+    user's, or rubbish.
+    """
+    content, status = own_file.read(
+        path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=_HINT
+    )
     try:
         return _record(path, _document(content), status)
     except (ValueError, binascii.Error) as error:
@@ -45,41 +50,53 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
 
 
 def prepare() -> None:
-    """Load what connecting by a kubeconfig takes, for a caller who has to wait for something else."""
+    """Load what connecting by a kubeconfig takes, for a caller who has to wait for something
+    else.
+    """
     import ssl  # noqa: F401 (used by `context`)
 
 
 def peer(credentials: Credentials) -> TlsPeer:
-    """Give the API server as a peer that is verified by the authority of the credentials alone; raises RootlessError."""
+    """Give the API server as a peer that is verified by the authority of the credentials alone;
+    raises RootlessError.
+    """
     return TlsPeer(credentials.host, credentials.port, context(credentials))
 
 
 def context(credentials: Credentials) -> ssl.SSLContext:
-    """Build what verifies the API server and shows our certificate to it; raises RootlessError for damaged certificates."""
+    """Build what verifies the API server and shows our certificate to it; raises RootlessError for
+    damaged certificates.
+    """
     import ssl
 
     built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Go trusts each certificate of its pool for itself; OpenSSL wants a self-signed root unless told. K3s allows authorities of
-    # the user's own, whose file may hold an intermediate only (its documentation, "Using Custom CA Certificates").
+    # Go trusts each certificate of its pool for itself; OpenSSL wants a self-signed root unless
+    # told. K3s allows authorities of the user's own, whose file may hold an intermediate only (its
+    # documentation, "Using Custom CA Certificates").
     built.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         built.load_verify_locations(cadata=credentials.authority.decode("ascii"))
         _load_pair(built, credentials)
     except (ssl.SSLError, ValueError) as error:
-        what = "the kubeconfig" if isinstance(credentials, Kubeconfig) else "K3s's own credentials in"
+        what = (
+            "the kubeconfig" if isinstance(credentials, Kubeconfig) else "K3s's own credentials in"
+        )
         raise RootlessError(
-            f"cannot use {what} {credentials.path}: its certificates or its key are damaged", hint=_HINT
+            f"cannot use {what} {credentials.path}: its certificates or its key are damaged",
+            hint=_HINT,
         ) from error
     return built
 
 
 def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
-    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and goes with its descriptor.
+    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and goes with
+    # its descriptor.
     descriptor = os.memfd_create("k3s-rootless-client", os.MFD_CLOEXEC)
     with open(descriptor, "wb") as pair:  # noqa: PTH123 (a descriptor has no path)
         pair.write(credentials.certificate.rstrip() + b"\n" + credentials.key)
         pair.flush()
-        # Without a password of our own OpenSSL would ask for one at the terminal when the key is encrypted.
+        # Without a password of our own OpenSSL would ask for one at the terminal when the key is
+        # encrypted.
         built.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
 
 
@@ -93,19 +110,23 @@ def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
         _require_plain(yaml.parse(content, Loader=loader))
         return yaml.load(content, Loader=loader)  # noqa: S506 (a safe loader, in C where there is one)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ValueError(f"it is no YAML ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
+        raise ValueError(
+            f"it is no YAML ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from None
 
 
 def _require_plain(events: Any) -> None:  # noqa: ANN401 (pyyaml's events)
-    # Aliases and merge keys can make a short file explode, and deep nesting can end the process (PyYAML's composer recurses in
-    # C); K3s writes neither.
+    # Aliases and merge keys can make a short file explode, and deep nesting can end the process
+    # (PyYAML's composer recurses in C); K3s writes neither.
     import yaml
 
     depth = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("it has aliases")  # noqa: TRY004 (its content, not its type)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > _DEEPEST:
             raise ValueError("it is nested too deeply")
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read(path: Path, uid: int, *, what: str, largest: int, missing: str, damaged: str) -> tuple[bytes, os.stat_result]:
+def read(
+    path: Path, uid: int, *, what: str, largest: int, missing: str, damaged: str
+) -> tuple[bytes, os.stat_result]:
     """Return the content and the status of a file of `uid`, of at most `largest` bytes.
 
     Symbolic links are followed; the owner of the opened file counts. `what` names the file in

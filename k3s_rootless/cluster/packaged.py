@@ -1,8 +1,9 @@
 """Which Deployments K3s brings along, by the manifests that it wrote for them at this start.
 
-K3s writes a manifest for each packaged component, removes that of a disabled one, and leaves out what has a `.skip` file beside
-it (K3s pkg/deploy, v1.21 to v1.36). Asking the API server alone would call a cluster complete while its first Deployments are
-still to come: traefik's is made by a Job of its own.
+K3s writes a manifest for each packaged component, removes that of a disabled one, and leaves out
+what has a `.skip` file beside it (K3s pkg/deploy, v1.21 to v1.36). Asking the API server alone
+would call a cluster complete while its first Deployments are still to come: traefik's is made by a
+Job of its own.
 """
 
 from __future__ import annotations
@@ -27,5 +28,9 @@ def deployments(data: Path) -> Observed[frozenset[str]]:
         there = {path.name for path in manifests.iterdir()}
     except OSError as error:
         return Unknown(f"cannot read {manifests}: {(error.strerror or str(error)).lower()}")
-    left = {manifest for manifest in _DEPLOYMENTS if manifest in there and f"{manifest}.skip" not in there}
+    left = {
+        manifest
+        for manifest in _DEPLOYMENTS
+        if manifest in there and f"{manifest}.skip" not in there
+    }
     return Known(frozenset(_DEPLOYMENTS[manifest] for manifest in left), str(manifests))

@@ -1,8 +1,9 @@
 """A kubeconfig in the very form in which K3s writes it, read without loading PyYAML.
 
-K3s lets client-go write its kubeconfig (its pkg/clientaccess, v1.21 to v1.36), so all of them look alike: keys in order, two
-spaces, base64 of PEM that begins with dashes, one of each kind. Loading PyYAML and parsing those 3 KiB twice takes 40 % of what
-click and dbus-next take (callgrind, November 2026). Whatever is not of this form, by one byte, is for PyYAML to read.
+K3s lets client-go write its kubeconfig (its pkg/clientaccess, v1.21 to v1.36), so all of them look
+alike: keys in order, two spaces, base64 of PEM that begins with dashes, one of each kind. Loading
+PyYAML and parsing those 3 KiB twice takes 40 % of what click and dbus-next take (callgrind,
+November 2026). Whatever is not of this form, by one byte, is for PyYAML to read.
 """
 
 from __future__ import annotations
@@ -35,21 +36,32 @@ _FORM = re.compile(
 
 
 def document(content: bytes) -> dict[str, Any] | None:
-    """Give what PyYAML would make of it, as far as a connection needs it; None for what is not of the form."""
+    """Give what PyYAML would make of it, as far as a connection needs it; None for what is not of
+    the form.
+    """
     found = _FORM.fullmatch(content)
     if found is None:
         return None
     said = {name: value.decode("ascii") for name, value in found.groupdict().items()}
     return {
         "clusters": [
-            {"name": "default", "cluster": {"certificate-authority-data": said["authority"], "server": said["server"]}}
+            {
+                "name": "default",
+                "cluster": {
+                    "certificate-authority-data": said["authority"],
+                    "server": said["server"],
+                },
+            }
         ],
         "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
         "current-context": "default",
         "users": [
             {
                 "name": "default",
-                "user": {"client-certificate-data": said["certificate"], "client-key-data": said["key"]},
+                "user": {
+                    "client-certificate-data": said["certificate"],
+                    "client-key-data": said["key"],
+                },
             }
         ],
     }

@@ -19,10 +19,11 @@ _LONGEST = 64 * 1024
 
 
 class Reading:
-    """The file's lines from a byte on, and with `follow` what comes, also in a file that takes its place.
+    """The file's lines from a byte on, and with `follow` what comes, also in a file that takes its
+    place.
 
-    `end` is the byte up to which whole lines were read. tail(1) follows by inotify. Use it in a `with` statement. Raises
-    CommandFailed while iterating where the file cannot be read.
+    `end` is the byte up to which whole lines were read. tail(1) follows by inotify. Use it in a
+    `with` statement. Raises CommandFailed while iterating where the file cannot be read.
     """
 
     def __init__(self, path: Path, *, start: int = 0, follow: bool = False) -> None:
@@ -46,7 +47,9 @@ class Reading:
 
 
 def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
-    """Leave out what was written before a start; a line without a time belongs to the one before it."""
+    """Leave out what was written before a start; a line without a time belongs to the one before
+    it.
+    """
     inside = begun is None
     for entry in entries:
         # Lines have whole seconds.

@@ -1,7 +1,8 @@
 """From the lines of one start to its first real cause.
 
-The first line counts, not the last: what follows are consequences ("child died", "context canceled"), restarts and their noise.
-Frightening lines of a K3s that is well (errors of its kubelet in a user namespace) are no cause, however they sound.
+The first line counts, not the last: what follows are consequences ("child died", "context
+canceled"), restarts and their noise. Frightening lines of a K3s that is well (errors of its kubelet
+in a user namespace) are no cause, however they sound.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ _END = ": Main process exited, "
 _API_IS_UP = 'msg="k3s is up and running"'
 _FORWARDING = frozenset({"forward-failed", "address-taken", "stale-state"})
 _SAME_DEATH = timedelta(seconds=30)
-"""How far apart the OOM killer's line and the death by SIGKILL may be: a Pod at its own limit is killed in the same words."""
+"""How far apart the OOM killer's line and the death by SIGKILL may be: a Pod at its own limit
+is killed in the same words.
+"""
 
 
 class Listener:
-    """Hears the lines of one start, and remembers what they say; what is remembered is bounded by the catalogue.
+    """Hears the lines of one start, and remembers what they say; what is remembered is bounded
+    by the catalogue.
 
-    In a start that is known to be `ready`, no line was fatal: the cause was fixed while K3s waited. `came_up` is whether the
-    API server came up.
+    In a start that is known to be `ready`, no line was fatal: the cause was fixed while K3s waited.
+    `came_up` is whether the API server came up.
     """
 
     def __init__(self, invocation: str | None = None, *, ready: bool = False) -> None:
@@ -52,15 +56,19 @@ class Listener:
 
     @property
     def ended(self) -> bool:
-        """Whether a fatal line was heard, with the lines that belong to it: later lines do not matter."""
+        """Whether a fatal line was heard, with the lines that belong to it: later lines do not
+        matter.
+        """
         if self._cause is None:
-            # systemd looks for the OOM killer's work before it looks at a process that ended (unit_check_oom; v244 to v262).
+            # systemd looks for the OOM killer's work before it looks at a process that ended
+            # (unit_check_oom; v244 to v262).
             return self._killed is not None and self._ended
         return self._frames is None or self._frames.complete
 
     def hear(self, entry: Entry) -> None:
         """Take in one entry, unless the start has ended already."""
-        # journald makes an entry of each line; one that holds more was sent otherwise, and its first line says what it is.
+        # journald makes an entry of each line; one that holds more was sent otherwise, and its
+        # first line says what it is.
         first, _, rest = entry.message.partition("\n")
         if self._cause is not None:
             self._hear_frames(entry.message)
@@ -90,7 +98,12 @@ class Listener:
         """Tell what was heard."""
         others = tuple(self._survived.values())
         cause = self._cause
-        if cause is None and self._killed is not None and not self._ready and "left-behind" not in self._notes:
+        if (
+            cause is None
+            and self._killed is not None
+            and not self._ready
+            and "left-behind" not in self._notes
+        ):
             cause = recognition.killed(self._killed)
         if cause is None and others:
             cause, *rest = others
@@ -103,8 +116,8 @@ class Listener:
     def _remember(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":
             self._out_of_memory = cause
-        # Of a K3s that is ready, the OOM killer took a Pod at its own limit. And systemd itself sends SIGKILL to what does not
-        # stop in time: then the time limit is what ended K3s.
+        # Of a K3s that is ready, the OOM killer took a Pod at its own limit. And systemd itself
+        # sends SIGKILL to what does not stop in time: then the time limit is what ended K3s.
         harmless = cause.fatal or cause.id == "killed-by-memory" if self._ready else False
         if harmless or (cause.id == "killed" and "left-behind" in self._notes):
             self._notes.setdefault(cause.id, cause)
@@ -113,7 +126,8 @@ class Listener:
         elif cause.fatal:
             self._cause = cause
         elif weight is Weight.SURVIVED:
-            # A busy port is told once for each of its kind of failure, with the first line that said it.
+            # A busy port is told once for each of its kind of failure, with the first line that
+            # said it.
             self._survived.setdefault(cause.id, cause)
         elif weight is Weight.NOTE:
             self._notes.setdefault(cause.id, cause)
@@ -122,7 +136,11 @@ class Listener:
         memory, killed = self._out_of_memory, self._killed
         if self._cause is not None or self._ready or memory is None or killed is None:
             return
-        if memory.time is None or killed.time is None or abs(killed.time - memory.time) <= _SAME_DEATH:
+        if (
+            memory.time is None
+            or killed.time is None
+            or abs(killed.time - memory.time) <= _SAME_DEATH
+        ):
             self._survived.pop(memory.id, None)
             self._cause = recognition.killed_by_memory(memory)
 
@@ -132,7 +150,8 @@ class Listener:
                 self._frames.hear(recognition.plain(line[: recognition.LONGEST]))
 
     def _bound(self, written: str) -> None:
-        # The forward that failed before was made after all: its port was freed, or rootlesskit answered.
+        # The forward that failed before was made after all: its port was freed, or rootlesskit
+        # answered.
         if not (self._survived and (found := _BOUND.search(written))):
             return
         for kind in _FORWARDING & self._survived.keys():
@@ -142,7 +161,9 @@ class Listener:
 
 
 def story(entries: Iterable[Entry], invocation: str | None = None, *, ready: bool = False) -> Story:
-    """Hear the entries of one start; reads no further than to the first fatal line and what belongs to it."""
+    """Hear the entries of one start; reads no further than to the first fatal line and what
+    belongs to it.
+    """
     listener = Listener(invocation, ready=ready)
     for entry in entries:
         listener.hear(entry)
@@ -152,10 +173,12 @@ def story(entries: Iterable[Entry], invocation: str | None = None, *, ready: boo
 
 
 def last_start(entries: Iterable[Entry]) -> Story:
-    """Hear the entries of many starts, in constant memory, and tell of the last that there is something to tell of.
+    """Hear the entries of many starts, in constant memory, and tell of the last that there is
+    something to tell of.
 
-    If the last start has no cause yet, the story of the last start that has one is returned, and its cause is marked as
-    earlier. Of the starts that lie too far back to be kept, only the last failure is kept.
+    If the last start has no cause yet, the story of the last start that has one is returned, and
+    its cause is marked as earlier. Of the starts that lie too far back to be kept, only the last
+    failure is kept.
     """
     starts: dict[str | None, Listener] = {}
     failed: Story | None = None

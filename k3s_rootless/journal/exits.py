@@ -1,4 +1,6 @@
-"""What systemd's own exit statuses say (systemd.exec(5), "Process Exit Codes"; v247 to v262): nothing of K3s has run yet."""
+"""What systemd's own exit statuses say (systemd.exec(5), "Process Exit Codes"; v247 to v262):
+nothing of K3s has run yet.
+"""
 
 from __future__ import annotations
 

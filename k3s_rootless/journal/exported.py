@@ -1,6 +1,8 @@
-"""The journal of another machine, from a file: `journalctl -o export` or `-o json`, whole, cut off or broken.
+"""The journal of another machine, from a file: `journalctl -o export` or `-o json`, whole, cut off
+or broken.
 
-Read entry by entry in constant memory. What is no entry is left out and counted; a file that holds none at all is refused.
+Read entry by entry in constant memory. What is no entry is left out and counted; a file that holds
+none at all is refused.
 """
 
 from __future__ import annotations
@@ -21,13 +23,21 @@ _MOST_FIELDS = 1024
 _WANTED = frozenset(
     {
         *("__REALTIME_TIMESTAMP", "__CURSOR", "MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER"),
-        *("_SYSTEMD_INVOCATION_ID", "USER_INVOCATION_ID", "USER_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_UNIT"),
+        *(
+            "_SYSTEMD_INVOCATION_ID",
+            "USER_INVOCATION_ID",
+            "USER_UNIT",
+            "_SYSTEMD_USER_UNIT",
+            "_SYSTEMD_UNIT",
+        ),
     }
 )
 
 
 class Exported:
-    """The entries of a file about K3s, in its order; `skipped` counts what was no entry, `foreign` those of other units."""
+    """The entries of a file about K3s, in its order; `skipped` counts what was no entry, `foreign`
+    those of other units.
+    """
 
     def __init__(self, path: Path) -> None:
         self.skipped = 0
@@ -36,17 +46,25 @@ class Exported:
         self._path = path
 
     def __iter__(self) -> Iterator[Entry]:
-        """Read. Raises UsageError where there is no journal in the file, RootlessError where it cannot be read on."""
+        """Read.
+
+        Raises UsageError where there is no journal in the file, RootlessError where it cannot be
+        read on.
+        """
         try:
             with self._path.open("rb") as file:
-                for entry in self._json(file) if _first(file) in {b"{", b"["} else self._export(file):
+                for entry in (
+                    self._json(file) if _first(file) in {b"{", b"["} else self._export(file)
+                ):
                     self.entries += 1
                     if _about_k3s(entry):
                         yield entry
                     else:
                         self.foreign += 1
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-            raise UsageError(f"cannot read `{self._path}`: {(error.strerror or '').lower()}") from error
+            raise UsageError(
+                f"cannot read `{self._path}`: {(error.strerror or '').lower()}"
+            ) from error
         except OSError as error:
             raise RootlessError(f"cannot read `{self._path}`: {error.strerror}") from error
         if not self.entries:
@@ -81,7 +99,8 @@ class Exported:
         if not _is_name(key):
             return False
         if not equals:
-            # Binary: the length, 64 bits little endian, then the value and a newline (systemd.io, "Journal Export Formats").
+            # Binary: the length, 64 bits little endian, then the value and a newline (systemd.io,
+            # "Journal Export Formats").
             length = int.from_bytes(file.read(8), "little")
             value = file.read(min(length, _LONGEST_FIELD))
             if length > len(value):
@@ -108,7 +127,12 @@ def _leave_out(file: IO[bytes], length: int) -> None:
 
 
 def _is_name(key: str) -> bool:
-    return 0 < len(key) <= 64 and key.isascii() and key.replace("_", "").isalnum() and key.upper() == key
+    return (
+        0 < len(key) <= 64
+        and key.isascii()
+        and key.replace("_", "").isalnum()
+        and key.upper() == key
+    )
 
 
 def _about_k3s(entry: Entry) -> bool:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Entry:
     """One entry; what it does not hold is None, and a message that is absent is empty.
 
-    `time` is in UTC, `priority` that of syslog (0 to 7). `unit` and `invocation` name the unit, and the start of it, that the
-    entry is about, also where the user manager wrote it. `message` is as written: it may hold escape sequences.
+    `time` is in UTC, `priority` that of syslog (0 to 7). `unit` and `invocation` name the unit, and
+    the start of it, that the entry is about, also where the user manager wrote it. `message` is as
+    written: it may hold escape sequences.
     """
 
     time: datetime | None
@@ -30,7 +31,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unowned:
-    """Lines without an invocation: the name that systemd gives them (SyslogIdentifier=), and when they reached the journal."""
+    """Lines without an invocation: the name that systemd gives them (SyslogIdentifier=), and
+    when they reached the journal.
+    """
 
     identifier: str
     since: datetime
@@ -41,12 +44,14 @@ class Unowned:
 class Query:
     """Which entries are asked for: those about the unit of this user, narrowed by what is not None.
 
-    `invocation` is one start (32 hex digits), `lines` the number of last entries, `since` what journalctl understands, `boot`
-    the running boot only, `grep` a PCRE, `after` a cursor, `whole` all that there is already before what is followed; of
-    `ids`, entries have one (32 hex digits, systemd's message catalogue).
+    `invocation` is one start (32 hex digits), `lines` the number of last entries, `since` what
+    journalctl understands, `boot` the running boot only, `grep` a PCRE, `after` a cursor, `whole`
+    all that there is already before what is followed; of `ids`, entries have one (32 hex digits,
+    systemd's message catalogue).
 
-    `unowned` adds lines of K3s that carry no invocation. journald takes unit and invocation from the control group of the
-    process, which is gone when a process ends at once (systemd 252: 14 of 40 such lines).
+    `unowned` adds lines of K3s that carry no invocation. journald takes unit and invocation from
+    the control group of the process, which is gone when a process ends at once (systemd 252: 14 of
+    40 such lines).
     """
 
     uid: int
@@ -66,12 +71,14 @@ class Query:
 class Cause:
     """Why a start failed: the first line that says so, or what systemd says of its end.
 
-    `id` names the entry of the catalogue that knew the line and is `unknown` where none did; then `check` is empty, there is
-    no remedy, and the title is the line's own message. `check` is the id, or a group of ids, of what `check` asks about the
-    same thing; `line` is printable, and empty where no line said it. `fatal` is false for what K3s survives, such as a
-    forward that it cannot make. `seen` is what the host shows of it now, in sentences. `earlier` marks the failure of a start
-    before the present one. `frames` are the first frames of the goroutine that panicked, the innermost first. `waits`
-    is the key of the phase that K3s never reaches, if it does not exit but tries again without end; otherwise empty.
+    `id` names the entry of the catalogue that knew the line and is `unknown` where none did; then
+    `check` is empty, there is no remedy, and the title is the line's own message. `check` is the
+    id, or a group of ids, of what `check` asks about the same thing; `line` is printable, and empty
+    where no line said it. `fatal` is false for what K3s survives, such as a forward that it cannot
+    make. `seen` is what the host shows of it now, in sentences. `earlier` marks the failure of a
+    start before the present one. `frames` are the first frames of the goroutine that panicked, the
+    innermost first. `waits` is the key of the phase that K3s never reaches, if it does not exit but
+    tries again without end; otherwise empty.
     """
 
     id: str
@@ -92,10 +99,11 @@ class Cause:
 class Story:
     """What the lines of one start tell.
 
-    `cause` is the first real cause, None where no line names one; `others` are what else was wrong before it, each once, in
-    order. `notes` are lines that starts which succeed have as well. `lines` is how many were read, up to the fatal one, and
-    `began` when the first of them came (UTC). `ended` tells that systemd said how the start ended. `recovered` tells whether
-    the API server of the start after this one came up, None where the lines hold no later start.
+    `cause` is the first real cause, None where no line names one; `others` are what else was wrong
+    before it, each once, in order. `notes` are lines that starts which succeed have as well.
+    `lines` is how many were read, up to the fatal one, and `began` when the first of them came
+    (UTC). `ended` tells that systemd said how the start ended. `recovered` tells whether the API
+    server of the start after this one came up, None where the lines hold no later start.
     """
 
     cause: Cause | None
@@ -110,7 +118,9 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or directory that K3s writes to: the uid of its owner, and whether the user can write to it."""
+    """A file or directory that K3s writes to: the uid of its owner, and whether the user can
+    write to it.
+    """
 
     path: str
     uid: int
@@ -119,10 +129,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A resource limit of the unit that is in force: `name` and `value` as systemd has them, a value of bytes or a count.
+    """A resource limit of the unit that is in force: `name` and `value` as systemd has them, a
+    value of bytes or a count.
 
-    `file` is the unit file or drop-in that sets it, empty where none does. `writable` is whether the user can write that
-    file, `ours` whether `k3s-rootless config` wrote it.
+    `file` is the unit file or drop-in that sets it, empty where none does. `writable` is whether
+    the user can write that file, `ours` whether `k3s-rootless config` wrote it.
     """
 
     name: str
@@ -136,10 +147,11 @@ class Limit:
 class Ending:
     """How the unit stands, and how its last process ended, as systemd tells it.
 
-    `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core), `status` the exit status or signal. `delegate` is
-    whether the unit asks for delegation, None where systemd does not say. `period` is the time between two restarts, in
-    seconds. `changed` is since when the unit is in this state (UTC), `memory_peak` the most memory that this start used, in
-    bytes; None where systemd does not say.
+    `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core), `status` the exit status
+    or signal. `delegate` is whether the unit asks for delegation, None where systemd does not say.
+    `period` is the time between two restarts, in seconds. `changed` is since when the unit is in
+    this state (UTC), `memory_peak` the most memory that this start used, in bytes; None where
+    systemd does not say.
     """
 
     load_state: str
@@ -166,7 +178,9 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A unit that systemd restarts again and again: how often it did, the usual seconds between, and when it last did (UTC)."""
+    """A unit that systemd restarts again and again: how often it did, the usual seconds
+    between, and when it last did (UTC).
+    """
 
     count: int
     period: float | None

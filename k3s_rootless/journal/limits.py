@@ -1,4 +1,6 @@
-"""Resource limits of the unit that explain a death: what systemd says of them outranks what the log says of their effect."""
+"""Resource limits of the unit that explain a death: what systemd says of them outranks what the log
+says of their effect.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,17 @@ from k3s_rootless.journal.facts import Cause, Ending, Limit
 
 _MIB = 2**20
 _NEARLY = 0.95
-"""The share of a limit that a unit has used when the kernel kills for that limit: it reclaims pages before."""
+"""The share of a limit that a unit has used when the kernel kills for that limit: it reclaims pages
+before.
+"""
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Below `enough` (bytes or a count) K3s reaches this limit itself; `raised` is the value that the remedy sets."""
+    """Below `enough` (bytes or a count) K3s reaches this limit itself; `raised` is the value that
+    the remedy sets.
+    """
 
     name: str
     enough: int
@@ -29,7 +35,8 @@ class _Rule:
 _MEMORY = _Rule("MemoryMax", 2048 * _MIB, "2G")
 _RULES = {
     "killed-by-memory": _MEMORY,
-    # No line names the memory here: only a limit below what K3s needs without any Pod explains the kill.
+    # No line names the memory here: only a limit below what K3s needs without any Pod explains the
+    # kill.
     "killed": replace(_MEMORY, enough=500 * _MIB),
     "unit-tasks-limit": _Rule("TasksMax", 4096, "infinity"),
     "unit-open-files-limit": _Rule("LimitNOFILE", 65536, "infinity"),
@@ -39,7 +46,9 @@ NAMES = tuple(dict.fromkeys(rule.name for rule in _RULES.values()))
 
 
 def found_in(name: str, texts: Mapping[str, str]) -> str:
-    """Return the path of the last text that assigns `name`, as systemd reads a unit file and its drop-ins; empty for none."""
+    """Return the path of the last text that assigns `name`, as systemd reads a unit file and its
+    drop-ins; empty for none.
+    """
     found = ""
     for path, text in texts.items():
         for line in text.splitlines():
@@ -50,7 +59,9 @@ def found_in(name: str, texts: Mapping[str, str]) -> str:
 
 
 def behind(causes: Iterable[Cause], ending: Ending) -> Cause | None:
-    """Return the cause that names the limit behind the first of `causes` that a limit of the unit explains, or None."""
+    """Return the cause that names the limit behind the first of `causes` that a limit of the unit
+    explains, or None.
+    """
     limits = {limit.name: limit for limit in ending.limits}
     for cause in causes:
         rule = _RULES.get(cause.id)
@@ -71,7 +82,9 @@ def _reached(limit: Limit, ending: Ending) -> bool:
 def _named(cause: Cause, rule: _Rule, limit: Limit, ending: Ending) -> Cause:
     entry = _ENTRIES["unit-memory-limit" if rule.name == "MemoryMax" else cause.id]
     value = f"{limit.name}={_shown(limit)}"
-    facts = [f"{value} is set in {limit.file}" if limit.file else f"systemd runs the unit with {value}"]
+    facts = [
+        f"{value} is set in {limit.file}" if limit.file else f"systemd runs the unit with {value}"
+    ]
     if rule.name == "MemoryMax" and _reached(limit, ending):
         facts.append(f"the unit used at most {(ending.memory_peak or 0) // _MIB} MiB")
     return replace(
@@ -117,7 +130,13 @@ def _shown(limit: Limit) -> str:
 
 
 def relevant(values: Mapping[str, int | None]) -> Sequence[tuple[str, int]]:
-    """Return name and value of the limits that are low enough to be looked for in the unit's files."""
+    """Return name and value of the limits that are low enough to be looked for in the unit's
+    files.
+    """
     enough = {rule.name: rule.enough for rule in _RULES.values() if rule.raised == "infinity"}
     known = ((name, values.get(name)) for name in NAMES)
-    return [(name, value) for name, value in known if value is not None and value < enough.get(name, value + 1)]
+    return [
+        (name, value)
+        for name, value in known
+        if value is not None and value < enough.get(name, value + 1)
+    ]

@@ -1,6 +1,8 @@
-"""What a line of the journal says of itself: its level, its component and its text, which journald flattens to one priority.
+"""What a line of the journal says of itself: its level, its component and its text, which journald
+flattens to one priority.
 
-K3s is one process that writes the logs of many: its own (logrus), Kubernetes' (klog), and containerd's into a file of its own.
+K3s is one process that writes the logs of many: its own (logrus), Kubernetes' (klog), and
+containerd's into a file of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "syste
 
 _LOGRUS = re.compile(r'^(?:time="?[^\s"]{1,64}"? )?level=(?P<level>[a-z]{4,7}) msg=')
 _TERMINAL = re.compile(r"^(?P<level>TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[\d{1,9}\]")
-_KLOG = re.compile(r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9} (?P<file>[\w.-]{1,64}):\d{1,6}\]")
+_KLOG = re.compile(
+    r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9}"
+    r" (?P<file>[\w.-]{1,64}):\d{1,6}\]"
+)
 _LETTERS = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
 _SHORT = {
     "TRAC": "trace",
@@ -26,29 +31,46 @@ _SHORT = {
     "PANI": "fatal",
 }
 # The Go runtime and rootlesskit print these just before they exit, and name no level.
-_DEATHS = ("panic: ", "fatal error: ", "[rootlesskit:parent] error: ", "[rootlesskit:child ] error: ")
+_DEATHS = (
+    "panic: ",
+    "fatal error: ",
+    "[rootlesskit:parent] error: ",
+    "[rootlesskit:child ] error: ",
+)
 _PRIORITIES = ("fatal", "fatal", "fatal", "error", "warning", "info", "info", "debug")
-# Files of klog's lines, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36, its pkg/ and staging/). What
-# several parts share, such as shared_informer.go, says nothing: it counts as K3s's, in whose process they all run.
+# Files of klog's lines, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36,
+# its pkg/ and staging/). What several parts share, such as shared_informer.go, says nothing: it
+# counts as K3s's, in whose process they all run.
 _KUBELET = re.compile(
-    r"^(kube(let|runtime)|pod_(container|workers|startup)|kuberuntime|container_(manager|gc|log)|cri_|remote_(runtime|image)|"
-    r"eviction_manager|volume_(manager|stat)|reconciler(_common|_new)?\.|csi_|plugin_(manager|watcher)|operation_generator|"
-    r"desired_state|status_manager|prober|image_gc|fs_resource|oom|node_container|qos_|cpu_manager|memory_manager|topology_|"
+    r"^(kube(let|runtime)|pod_(container|workers|startup)|kuberuntime|container_(manager|gc|log)|"
+    r"cri_|remote_(runtime|image)|"
+    r"eviction_manager|volume_(manager|stat)|reconciler(_common|_new)?\.|csi_|"
+    r"plugin_(manager|watcher)|operation_generator|"
+    r"desired_state|status_manager|prober|image_gc|fs_resource|oom|node_container|qos_|cpu_manager|"
+    r"memory_manager|topology_|"
     r"policy_none|state_mem|setters|nestedpendingoperations|scope|manager\.)"
 )
 _APISERVER = re.compile(
-    r"^(apf_|handler|storage_|genericapiserver|apiserver\.|secure_serving|instance|rest\.|(local_|remote_)?available_controller|"
-    r"apiservice|apiapproval|cache\.|cacher|dynamic_(cafile|serving)_content|crd|customresource_discovery|openapi|aggregator|"
-    r"autoregister|cluster_authentication_trust|establishing|naming_controller|nonstructural|trace\.|httplog|controller\.|"
+    r"^(apf_|handler|storage_|genericapiserver|apiserver\.|secure_serving|instance|rest\.|"
+    r"(local_|remote_)?available_controller|"
+    r"apiservice|apiapproval|cache\.|cacher|dynamic_(cafile|serving)_content|crd|customresource_discovery|"
+    r"openapi|aggregator|"
+    r"autoregister|cluster_authentication_trust|establishing|naming_controller|nonstructural|"
+    r"trace\.|httplog|controller\.|"
     r"tlsconfig|watch_cache|etcd|lease\.|alloc\.|cidrallocator|repairip)"
 )
 # Two files have a namesake elsewhere: their words tell.
-_BY_WORDS = {"server.go": ("kubelet", "kubelet"), "plugins.go": ("admission controller", "apiserver")}
+_BY_WORDS = {
+    "server.go": ("kubelet", "kubelet"),
+    "plugins.go": ("admission controller", "apiserver"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line with the level and component that it names; `level` is one of LEVELS, `component` one of COMPONENTS."""
+    """A line with the level and component that it names; `level` is one of LEVELS, `component` one
+    of COMPONENTS.
+    """
 
     level: str
     component: str
@@ -56,7 +78,9 @@ class Line:
 
 
 def parse(message: str, identifier: str | None = None, priority: int | None = None) -> Line:
-    """Read a message; what does not say its level has that of its priority, and without one is `info`."""
+    """Read a message; what does not say its level has that of its priority, and without one is
+    `info`.
+    """
     if identifier == "systemd" or (identifier or "").startswith(("systemd-", "(")):
         return Line(_by_priority(priority), "systemd", message)
     head = message[:200]
@@ -80,7 +104,9 @@ def at_least(level: str, wanted: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """Give what two lines have in common that are the same but for their times: klog's and logrus' stamps are left out."""
+    """Give what two lines have in common that are the same but for their times: klog's and logrus'
+    stamps are left out.
+    """
     head = text[:200]
     if found := _KLOG.match(head):
         return text[found.start("file") :]
@@ -88,7 +114,11 @@ def folded(text: str) -> str:
 
 
 def _by_priority(priority: int | None) -> str:
-    return _PRIORITIES[priority] if priority is not None and 0 <= priority < len(_PRIORITIES) else "info"
+    return (
+        _PRIORITIES[priority]
+        if priority is not None and 0 <= priority < len(_PRIORITIES)
+        else "info"
+    )
 
 
 def _of_file(file: str, head: str) -> str:

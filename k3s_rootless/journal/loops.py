@@ -1,4 +1,6 @@
-"""Tells a K3s that dies again and again, too slowly for systemd's start limit to end it, by when systemd restarted it."""
+"""Tells a K3s that dies again and again, too slowly for systemd's start limit to end it, by when
+systemd restarted it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,17 @@ FEWEST = 2
 """One restart is an accident."""
 _BEATS = 3
 _SOON, _CALM = 60.0, 3.0
-"""A loop is over when K3s has run for so many seconds, and so many times as long as usually between two restarts."""
+"""A loop is over when K3s has run for so many seconds, and so many times as long as usually between
+two restarts.
+"""
 
 
 def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
-    """Judge what systemd said of its restarts ("Scheduled restart job"), in their order; `restarts` is its own count of them.
+    """Judge what systemd said of its restarts ("Scheduled restart job"), in their order; `restarts`
+    is its own count of them.
 
-    Its count begins anew when somebody starts the unit, and what it said may reach less far back. None where it is no loop.
+    Its count begins anew when somebody starts the unit, and what it said may reach less far back.
+    None where it is no loop.
     """
     times = [entry.time for entry in entries if entry.time]
     if len(times) < FEWEST:
@@ -30,24 +36,33 @@ def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
 def period(times: Iterable[datetime]) -> float | None:
     """Give the usual time between two restarts, in seconds; None for fewer than two."""
     # A clock that was set back between two restarts tells nothing of the time between them.
-    seconds = [(after - before).total_seconds() for before, after in pairwise(times) if after > before]
+    seconds = [
+        (after - before).total_seconds() for before, after in pairwise(times) if after > before
+    ]
     return statistics.median(seconds) if seconds else None
 
 
 def is_past(seconds: float, period: float | None) -> bool:
-    """Return whether K3s has run for so many seconds since its last restart that the deaths before it are over."""
+    """Return whether K3s has run for so many seconds since its last restart that the deaths before
+    it are over.
+    """
     return seconds > max(_SOON, _CALM * (period or 0))
 
 
 def goes_on(loop: Loop, now: datetime) -> bool:
-    """Tell whether the next death is to be expected: K3s has not lived much longer since the last restart than before."""
+    """Tell whether the next death is to be expected: K3s has not lived much longer since the last
+    restart than before.
+    """
     return loop.period is None or (now - loop.last).total_seconds() <= _BEATS * loop.period
 
 
 def words(loop: Loop) -> str:
     """Say how often it died and how soon again."""
     every = f", about every {_time(loop.period)}" if loop.period else ""
-    return f"systemd has restarted it {loop.count} times{every}, last at {loop.last.astimezone():%H:%M:%S}"
+    return (
+        f"systemd has restarted it {loop.count} times{every}, last at"
+        f" {loop.last.astimezone():%H:%M:%S}"
+    )
 
 
 def _time(seconds: float) -> str:

@@ -1,7 +1,8 @@
-"""Finds where a Go program panicked: the first frames of the goroutine that did, among the lines of its dump.
+"""Finds where a Go program panicked: the first frames of the goroutine that did, among the lines of
+its dump.
 
-Go prints that goroutine first. A frame has two lines: the function with its arguments, then file and line after a tab
-(runtime.Stack; Go 1.16 to 1.25).
+Go prints that goroutine first. A frame has two lines: the function with its arguments, then file
+and line after a tab (runtime.Stack; Go 1.16 to 1.25).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _ABOUT_THE_PANIC = ("panic", "runtime.", "runtime/", "k8s.io/apimachinery/pkg/ut
 
 
 class Frames:
-    """The frames, heard line by line after the line that says `panic:`; bounded in lines and in characters."""
+    """The frames, heard line by line after the line that says `panic:`; bounded in lines and in
+    characters.
+    """
 
     def __init__(self) -> None:
         self.found: list[str] = []

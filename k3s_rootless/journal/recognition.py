@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]{0,64}[ -/]{0,8}[@-~]")
-# What K3s's parent says when its child ended, and what everything says when everything ends (K3s v1.21 to v1.36). What the
-# child could not do follows "child died: executing", and is no consequence.
+# What K3s's parent says when its child ended, and what everything says when everything ends (K3s
+# v1.21 to v1.36). What the child could not do follows "child died: executing", and is no
+# consequence.
 _CONSEQUENCE = re.compile(
-    r"child died(?!: executing)|parsing message from fd \d+: EOF|child exited|exited: exit status \d+|context canceled"
+    r"child died(?!: executing)|parsing message from fd \d+: EOF|child exited|exited: exit status"
+    r" \d+|context canceled"
     r"|signal: (killed|terminated)"
 )
-# logrus into a pipe, logrus on a terminal, rootlesskit's own program, klog, a Go program that dies, and how newer releases of
-# K3s wrap what they die of.
+# logrus into a pipe, logrus on a terminal, rootlesskit's own program, klog, a Go program that dies,
+# and how newer releases of K3s wrap what they die of.
 _QUOTED = r'(?:[^"\\]|\\.)*'
 _FATAL = re.compile(
     rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'
@@ -40,7 +42,9 @@ LONGEST = 4000
 MOST_LINES = 200
 """Lines of one message that are looked at."""
 LONGEST_SEARCHED = 16 * 1024
-"""Characters of a line that are looked at: the longest line that K3s dies with names a whole mount, and has 3 KiB."""
+"""Characters of a line that are looked at: the longest line that K3s dies with names a whole mount,
+and has 3 KiB.
+"""
 
 
 def recognise(line: str) -> tuple[Failure, Sign, re.Match[str]] | None:
@@ -77,7 +81,9 @@ def plain(message: str) -> str:
 
 
 def tells_of_kill(entry: Entry, written: str) -> bool:
-    """Return whether a line of systemd, or of K3s's parent process, says that SIGKILL ended K3s itself."""
+    """Return whether a line of systemd, or of K3s's parent process, says that SIGKILL ended K3s
+    itself.
+    """
     if entry.identifier in {None, "systemd"} and _KILLS[1] in written:
         return True
     return _KILLS[0] in written and "level=fatal" in written
@@ -90,13 +96,21 @@ def killed(entry: Entry) -> Cause:
 
 
 def killed_by_memory(line: Cause) -> Cause:
-    """Return the cause of a start that the OOM killer ended; `line` is the cause that its line alone stands for."""
+    """Return the cause of a start that the OOM killer ended; `line` is the cause that its line
+    alone stands for.
+    """
     return replace(line, fatal=True, title=_ENTRIES["killed-by-memory"].title)
 
 
 def _of_entry(failure: Failure, line: str, entry: Entry) -> Cause:
     return Cause(
-        failure.id, failure.check, failure.title, printable(line, LONGEST), entry.time, failure.remedy, why=failure.why
+        failure.id,
+        failure.check,
+        failure.title,
+        printable(line, LONGEST),
+        entry.time,
+        failure.remedy,
+        why=failure.why,
     )
 
 
@@ -105,18 +119,24 @@ def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
     line = normal(written)
     known = recognise(line)
     if entry.identifier == "systemd" and (known is None or known[0].id not in _MANAGERS):
-        # It quotes the unit: a description or a command line with the words of a death in it is none.
+        # It quotes the unit: a description or a command line with the words of a death in it is
+        # none.
         return None
     if known is not None:
         failure, sign, found = known
         weight = sign.weight or failure.weight
         # A note in the line that K3s dies with is what it died of.
-        fatal = weight is Weight.FATAL or (weight is not Weight.BENIGN and _died_of(written) is not None)
+        fatal = weight is Weight.FATAL or (
+            weight is not Weight.BENIGN and _died_of(written) is not None
+        )
         return _known(failure, sign, found.groupdict(default=""), entry, line, fatal=fatal), weight
     text = _died_of(written)
     if text is None:
         return None
-    return Cause("unknown", "", printable(text, LONGEST), printable(line, LONGEST), entry.time, None), Weight.FATAL
+    return (
+        Cause("unknown", "", printable(text, LONGEST), printable(line, LONGEST), entry.time, None),
+        Weight.FATAL,
+    )
 
 
 def _died_of(written: str) -> str | None:
@@ -124,7 +144,9 @@ def _died_of(written: str) -> str | None:
     return None if text is None or _CONSEQUENCE.search(text) else text
 
 
-def _known(failure: Failure, sign: Sign, groups: Mapping[str, str], entry: Entry, line: str, *, fatal: bool) -> Cause:
+def _known(
+    failure: Failure, sign: Sign, groups: Mapping[str, str], entry: Entry, line: str, *, fatal: bool
+) -> Cause:
     return Cause(
         id=failure.id,
         check=(sign.check or failure.check).format_map(groups),
@@ -139,8 +161,13 @@ def _known(failure: Failure, sign: Sign, groups: Mapping[str, str], entry: Entry
 
 
 def _fatal_text(line: str) -> str | None:
-    # Most lines are no concern of ours; a look for a few words is ten times cheaper than the expression.
+    # Most lines are no concern of ours; a look for a few words is ten times cheaper than the
+    # expression.
     if not line.startswith(_STARTS) and not any(literal in line for literal in _LITERALS):
         return None
     found = _FATAL.search(line)
-    return normal(next((text for text in found.groups() if text is not None), "")).strip() if found else None
+    return (
+        normal(next((text for text in found.groups() if text is not None), "")).strip()
+        if found
+        else None
+    )

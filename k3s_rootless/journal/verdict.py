@@ -1,4 +1,6 @@
-"""From what the lines, systemd and the host say to one answer: the cause, with what was seen of it, and what mends it."""
+"""From what the lines, systemd and the host say to one answer: the cause, with what was seen of it,
+and what mends it.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,16 @@ _SIGKILL = 9
 _DATA = "~/.rancher/k3s"
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _LOOK = "systemctl --user status k3s-rootless.service"
-_UNIT = user("look at the settings of the unit and of its drop-ins", "systemctl --user cat k3s-rootless.service")
+_UNIT = user(
+    "look at the settings of the unit and of its drop-ins",
+    "systemctl --user cat k3s-rootless.service",
+)
 _OFTEN = "the unit's StartLimitBurst= within StartLimitIntervalSec="
-_AGAIN = user("let systemd forget that, and start it", "systemctl --user reset-failed k3s-rootless.service", "k3s-rootless up")
+_AGAIN = user(
+    "let systemd forget that, and start it",
+    "systemctl --user reset-failed k3s-rootless.service",
+    "k3s-rootless up",
+)
 _DECISIVE = (
     "userns",
     "uidmap",
@@ -36,7 +45,11 @@ _DECISIVE = (
 _WARNING_GROUPS = ("kernel", "net.cidr")
 _KEEPS_ITS_REMEDY = frozenset({"data-readonly"})
 """What the check proposes (another data directory) would leave the cluster behind."""
-_SETTINGS = {"exec-failed": "ExecStart=", "flag-unknown": "ExecStart=", "slirp4netns-missing": "PATH="}
+_SETTINGS = {
+    "exec-failed": "ExecStart=",
+    "flag-unknown": "ExecStart=",
+    "slirp4netns-missing": "PATH=",
+}
 """What a drop-in sets that can bring these about."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
 _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
@@ -46,26 +59,37 @@ def of_unit(ending: Ending) -> Cause | None:
     """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
     if ending.load_state == "masked":
         # Each of the two leaves the other's link alone (systemctl(1)).
-        unmask = ("systemctl --user unmask k3s-rootless.service", "systemctl --user unmask --runtime k3s-rootless.service")
+        unmask = (
+            "systemctl --user unmask k3s-rootless.service",
+            "systemctl --user unmask --runtime k3s-rootless.service",
+        )
         remedy = user("let it be started again", *unmask, "k3s-rootless up")
         return _told(
-            "unit-masked", "the unit is masked, so nothing can start it", "somebody linked it to /dev/null", remedy, _UNIT_CHECK
+            "unit-masked",
+            "the unit is masked, so nothing can start it",
+            "somebody linked it to /dev/null",
+            remedy,
+            _UNIT_CHECK,
         )
     if ending.load_state in {"error", "bad-setting"}:
         title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
         remedy = user(
-            "see what is wrong, take it out where a drop-in has it, or write the unit anew; a copy of the old one is kept",
+            "see what is wrong, take it out where a drop-in has it, or write the unit anew; a copy"
+            " of the old one is kept",
             "systemctl --user cat k3s-rootless.service",
             "k3s-rootless up --force",
         )
-        return _told("unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK)
+        return _told(
+            "unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK
+        )
     return None
 
 
 def of_story(story: Story, ending: Ending) -> Cause | None:
     """Return the cause of a start, or None where neither its lines nor its end name one.
 
-    What systemd's properties explain outranks the lines: a limit of the unit, or the result `oom-kill`.
+    What systemd's properties explain outranks the lines: a limit of the unit, or the result
+    `oom-kill`.
     """
     by_status = of_ending(ending)
     causes = [one for one in (story.cause, *story.others, by_status) if one is not None]
@@ -78,16 +102,25 @@ def of_story(story: Story, ending: Ending) -> Cause | None:
 
 
 def of_ending(ending: Ending) -> Cause | None:
-    """Tell from its exit status what a start died of that left no line; None where the status says nothing."""
+    """Tell from its exit status what a start died of that left no line; None where the status says
+    nothing.
+    """
     if ending.code == _EXITED and ending.status in exits.STEPS:
         return _of_step(ending.status)
     killed = ending.code in {_KILLED, _DUMPED}
-    if ending.result == "oom-kill" or (killed and ending.status == _SIGKILL and ending.result != "timeout"):
+    if ending.result == "oom-kill" or (
+        killed and ending.status == _SIGKILL and ending.result != "timeout"
+    ):
         entry = _ENTRIES["killed-by-memory" if ending.result == "oom-kill" else "killed"]
         return _told(entry.id, entry.title, entry.why, entry.remedy)
     # After a time limit, the signal is systemd's own.
     if killed and ending.result not in {"start-limit-hit", "timeout"}:
-        return _told("signal", f"K3s was ended by signal {ending.status}", "nothing else is known of it", user("see", _LOOK))
+        return _told(
+            "signal",
+            f"K3s was ended by signal {ending.status}",
+            "nothing else is known of it",
+            user("see", _LOOK),
+        )
     return _of_result(ending.result)
 
 
@@ -96,22 +129,44 @@ def _of_step(status: int) -> Cause:
     entry = _ENTRIES.get(identifier)
     if entry is not None:
         return _told(identifier, title, entry.why, entry.remedy, entry.check)
-    return _told(identifier, title, "the unit, or a drop-in of it, asks for what systemd cannot do for a user", _UNIT)
+    return _told(
+        identifier,
+        title,
+        "the unit, or a drop-in of it, asks for what systemd cannot do for a user",
+        _UNIT,
+    )
 
 
 def _of_result(result: str) -> Cause | None:
     # What systemd calls results (systemd.service(5), $SERVICE_RESULT; v247 to v262).
     if result == "timeout":
-        return _told("timeout", "a start or stop of K3s took longer than systemd allows", "TimeoutSec= of the unit", _UNIT)
+        return _told(
+            "timeout",
+            "a start or stop of K3s took longer than systemd allows",
+            "TimeoutSec= of the unit",
+            _UNIT,
+        )
     if result == "start-limit-hit":
-        return _told("start-limit", "it was started too often within a short time, and systemd refuses", _OFTEN, _AGAIN)
+        return _told(
+            "start-limit",
+            "it was started too often within a short time, and systemd refuses",
+            _OFTEN,
+            _AGAIN,
+        )
     if result == "resources":
-        return _told("resources", "systemd could not start the program of the unit at all", "memory, or its limits", _UNIT)
+        return _told(
+            "resources",
+            "systemd could not start the program of the unit at all",
+            "memory, or its limits",
+            _UNIT,
+        )
     return None
 
 
 def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
-    """Give the remedy where one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the texts of those not ours."""
+    """Give the remedy where one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the
+    texts of those not ours.
+    """
     words = "" if cause.id.startswith("exit-") else _SETTINGS.get(cause.id)
     named = [path for path, text in drop_ins.items() if words is not None and words in text]
     option = _OPTION.search(cause.title)
@@ -121,21 +176,32 @@ def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
 
 
 def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
-    """Return the remedy that lets K3s write to a directory and to a file in it, `places`; None where owners explain nothing.
+    """Return the remedy that lets K3s write to a directory and to a file in it, `places`; None
+    where owners explain nothing.
 
-    The mode of the user's own files explains nothing: in its user namespace, K3s overrides it, and not that of other users'.
+    The mode of the user's own files explains nothing: in its user namespace, K3s overrides it, and
+    not that of other users'.
     """
     foreign = [one for one in places if one.uid != uid and not one.writable]
     if not foreign:
         return None
     paths = " ".join(quote(one.path) for one in foreign)
     if foreign[0] is not places[0]:
-        return user("move the file of another user away; K3s writes a new one", f"mv {paths} {paths}.old", "k3s-rootless up")
-    return administrator(f"give {paths} to {user_name}", f"sudo chown {quote(f'{user_name}:')} {paths}", "k3s-rootless up")
+        return user(
+            "move the file of another user away; K3s writes a new one",
+            f"mv {paths} {paths}.old",
+            "k3s-rootless up",
+        )
+    return administrator(
+        f"give {paths} to {user_name}",
+        f"sudo chown {quote(f'{user_name}:')} {paths}",
+        "k3s-rootless up",
+    )
 
 
 def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
-    """Return the cause with the commands of its remedy for the data directory `data`; `usual` is K3s's default in the home.
+    """Return the cause with the commands of its remedy for the data directory `data`; `usual` is
+    K3s's default in the home.
 
     There the user's commands keep their `~`; that of an administrator is the home of root.
     """
@@ -146,15 +212,24 @@ def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
 
 
 def with_host(
-    cause: Cause, findings: Sequence[Finding], seen: Sequence[str], ending: Ending | None, other: Remedy | None = None
+    cause: Cause,
+    findings: Sequence[Finding],
+    seen: Sequence[str],
+    ending: Ending | None,
+    other: Remedy | None = None,
 ) -> Cause:
-    """Add what the host shows: the failed check behind an effect, its remedy, and which of several causes it is.
+    """Add what the host shows: the failed check behind an effect, its remedy, and which of several
+    causes it is.
 
     `other` is the remedy that fits what was seen, where no check has one.
     """
     asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
     # A warning explains what asks for this very check; of most groups, another one may be to blame.
-    warnings = Verdict.WARN if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked) else None
+    warnings = (
+        Verdict.WARN
+        if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked)
+        else None
+    )
     failed = [one for one in asked if one.verdict in {Verdict.FAIL, warnings}]
     facts = [*cause.seen, *seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
     if _says_no_delegation(cause, ending):
@@ -162,26 +237,40 @@ def with_host(
         named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
         facts.insert(0, f"the unit of K3s says Delegate=no{named}")
         cause = _renamed(cause, "unit-not-delegating")
-        told = next((one for one in findings if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL), None)
+        told = next(
+            (one for one in findings if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL),
+            None,
+        )
         cause = replace(cause, check=_UNIT_CHECK, remedy=told.remedy if told else cause.remedy)
     elif failed:
         first = next((one for one in failed if one.check == cause.check), failed[0])
         remedy = cause.remedy if cause.id in _KEEPS_ITS_REMEDY else first.remedy or cause.remedy
         cause = _told_apart(replace(cause, check=first.check, remedy=remedy), first, findings)
-    elif asked and all(one.verdict in {Verdict.PASS, Verdict.INFO, Verdict.WARN} for one in asked) and not seen:
+    elif (
+        asked
+        and all(one.verdict in {Verdict.PASS, Verdict.INFO, Verdict.WARN} for one in asked)
+        and not seen
+    ):
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
         cause = replace(cause, remedy=_after(cause))
-    return replace(cause, seen=tuple(facts), remedy=cause.remedy if failed else other or cause.remedy)
+    return replace(
+        cause, seen=tuple(facts), remedy=cause.remedy if failed else other or cause.remedy
+    )
 
 
 def _after(cause: Cause) -> Remedy | None:
-    # What is well now was mended since, where the check decides alone: not where the unit itself may be what has to change.
+    # What is well now was mended since, where the check decides alone: not where the unit itself
+    # may be what has to change.
     return _MENDED if cause.check.startswith(_DECISIVE) else cause.remedy
 
 
 def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:
-    return cause.id in {"cgroup-delegation", "cgroup-controller"} and ending is not None and ending.delegate is False
+    return (
+        cause.id in {"cgroup-delegation", "cgroup-controller"}
+        and ending is not None
+        and ending.delegate is False
+    )
 
 
 def _told_apart(cause: Cause, finding: Finding, findings: Sequence[Finding]) -> Cause:

@@ -1,1 +1,3 @@
-"""Who can reach what: the forwards of rootlesskit, the Services of the cluster, and the sockets of the host."""
+"""Who can reach what: the forwards of rootlesskit, the Services of the cluster, and the sockets of
+the host.
+"""

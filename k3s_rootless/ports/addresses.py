@@ -1,7 +1,7 @@
 """The addresses at which this host is reached, and their interfaces.
 
-IPv4 by the one question that stands in all kernels (SIOCGIFCONF, netdevice(7)), IPv6 from /proc/net/if_inet6: together a
-millisecond, where a netlink library takes 500 to import.
+IPv4 by the one question that stands in all kernels (SIOCGIFCONF, netdevice(7)), IPv6 from
+/proc/net/if_inet6: together a millisecond, where a netlink library takes 500 to import.
 """
 
 from __future__ import annotations
@@ -17,19 +17,28 @@ from k3s_rootless.ports.facts import Address
 
 _SIOCGIFCONF = 0x8912
 _ENTRY = 16 + max(16, 8 + 2 * struct.calcsize("L"))
-"""Bytes of `struct ifreq`: the name, and a union of which `struct ifmap` is largest (two longs, a short, three bytes)."""
+"""Bytes of `struct ifreq`: the name, and a union of which `struct ifmap` is largest (two longs, a
+short, three bytes).
+"""
 _MOST = 4096
 _TENTATIVE_OR_FAILED = 0x40 | 0x08
 """IFA_F_TENTATIVE and IFA_F_DADFAILED (linux/if_addr.h): such an address does not answer."""
 
 
 def addresses(if_inet6: Path = Path("/proc/self/net/if_inet6")) -> tuple[Address, ...]:
-    """List the addresses of all interfaces that are up, those of the network before loopback. Raises RootlessError."""
+    """List the addresses of all interfaces that are up, those of the network before loopback.
+
+    Raises RootlessError.
+    """
     try:
         found = {*_ipv4(), *_ipv6(if_inet6)}
     except OSError as error:
-        raise RootlessError(f"cannot list the addresses of this host: {(error.strerror or str(error)).lower()}") from error
-    return tuple(sorted(found, key=lambda one: (one.loopback, ":" in one.text, one.interface, one.text)))
+        raise RootlessError(
+            f"cannot list the addresses of this host: {(error.strerror or str(error)).lower()}"
+        ) from error
+    return tuple(
+        sorted(found, key=lambda one: (one.loopback, ":" in one.text, one.interface, one.text))
+    )
 
 
 def _ipv4() -> list[Address]:
@@ -51,14 +60,21 @@ def _ipv6(path: Path) -> list[Address]:
         lines = path.read_bytes().decode("ascii").splitlines()
     except FileNotFoundError:
         return []  # a kernel without IPv6
-    # `address index prefix scope flags name`, all but the name hexadecimal (Linux net/ipv6/addrconf.c).
+    # `address index prefix scope flags name`, all but the name hexadecimal (Linux
+    # net/ipv6/addrconf.c).
     rows = (words for line in lines if len(words := line.split()) == 6)
-    return [_address(bytes.fromhex(row[0]), row[5]) for row in rows if not int(row[4], 16) & _TENTATIVE_OR_FAILED]
+    return [
+        _address(bytes.fromhex(row[0]), row[5])
+        for row in rows
+        if not int(row[4], 16) & _TENTATIVE_OR_FAILED
+    ]
 
 
 def _address(packed: bytes, interface: str) -> Address:
     if len(packed) == 4:
-        return Address(socket.inet_ntop(socket.AF_INET, packed), interface, loopback=packed[0] == 127)
+        return Address(
+            socket.inet_ntop(socket.AF_INET, packed), interface, loopback=packed[0] == 127
+        )
     text = socket.inet_ntop(socket.AF_INET6, packed)
     # fe80::/10, link-local: such an address means nothing without its interface.
     local = packed[0] == 0xFE and packed[1] & 0xC0 == 0x80

@@ -1,7 +1,8 @@
 """What to do about ports, as commands: keep the network out of them, and have port 80 itself.
 
-K3s sets no address when it asks rootlesskit for a forward (its pkg/rootlessports, v1.21 to v1.36), and has no option for one;
-nor can its offset be switched off. So either is an administrator's work outside of K3s.
+K3s sets no address when it asks rootlesskit for a forward (its pkg/rootlessports, v1.21 to v1.36),
+and has no option for one; nor can its offset be switched off. So either is an administrator's work
+outside of K3s.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ _TABLE = "k3s_rootless"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A thing to do, who does it, and with which commands; each group of commands stands for itself."""
+    """A thing to do, who does it, and with which commands; each group of commands stands for
+    itself.
+    """
 
     text: str
     commands: tuple[str, ...]
@@ -32,7 +35,8 @@ def exposed(rows: Iterable[Exposure]) -> tuple[Exposure, ...]:
 def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...]:
     """Pick the addresses of this host at which a forward is reached.
 
-    A socket at `::` takes IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's driver listens on IPv4 only.
+    A socket at `::` takes IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's
+    driver listens on IPv4 only.
     """
     at = set(row.listens_on) or ({row.parent_ip} if row.parent_ip else {"::"})
     if "::" in at:
@@ -42,19 +46,23 @@ def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...
 
 
 def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
-    """Give the rules that leave loopback alone and drop what comes from elsewhere; None where nothing is exposed."""
+    """Give the rules that leave loopback alone and drop what comes from elsewhere; None where
+    nothing is exposed.
+    """
     ports: dict[str, set[int]] = {}
     for row in exposed(rows):
         ports.setdefault(row.proto.rstrip("46"), set()).add(row.parent_port)
     rules = [
-        f"sudo nft add rule inet {_TABLE} input iifname != lo {proto} dport '{{ {_set(numbers)} }}' drop"
+        f"sudo nft add rule inet {_TABLE} input iifname != lo {proto} dport '{{ {_set(numbers)} }}'"
+        " drop"
         for proto, numbers in sorted(ports.items())
         if proto in {"tcp", "udp"}
     ]
     if not rules:
         return None
     return Advice(
-        "K3s has no option to listen on one address only; an administrator's firewall keeps the network out:",
+        "K3s has no option to listen on one address only; an administrator's firewall keeps the"
+        " network out:",
         (
             f"sudo nft add table inet {_TABLE}",
             f"sudo nft add chain inet {_TABLE} input '{{ type filter hook input priority -10 ; }}'",
@@ -70,12 +78,22 @@ def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
     match = f"-p tcp --dport {wanted} -j REDIRECT --to-ports {forwarded}"
     return (
         Advice(
-            f"An administrator may redirect port {wanted} to {forwarded}, for the network and for this host itself:",
+            f"An administrator may redirect port {wanted} to {forwarded}, for the network and for"
+            " this host itself:",
             (
                 f"sudo nft add table inet {_TABLE}_{wanted}",
-                f"sudo nft add chain inet {_TABLE}_{wanted} prerouting '{{ type nat hook prerouting priority dstnat ; }}'",
-                f"sudo nft add chain inet {_TABLE}_{wanted} output '{{ type nat hook output priority dstnat ; }}'",
-                f"sudo nft add rule inet {_TABLE}_{wanted} prerouting fib daddr type local {redirect}",
+                (
+                    f"sudo nft add chain inet {_TABLE}_{wanted} prerouting '{{ type nat hook"
+                    " prerouting priority dstnat ; }'"
+                ),
+                (
+                    f"sudo nft add chain inet {_TABLE}_{wanted} output '{{ type nat hook output"
+                    " priority dstnat ; }'"
+                ),
+                (
+                    f"sudo nft add rule inet {_TABLE}_{wanted} prerouting fib daddr type local"
+                    f" {redirect}"
+                ),
                 f"sudo nft add rule inet {_TABLE}_{wanted} output oifname lo {redirect}",
             ),
             undo=f"sudo nft delete table inet {_TABLE}_{wanted}",
@@ -89,8 +107,9 @@ def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
             undo="the same commands with -D in place of -A",
         ),
         Advice(
-            f"Or let users listen from port {wanted} on, and run a forwarder of your own. K3s adds 10000 all the same, so the"
-            " sysctl alone changes nothing; and it holds for every user of this host:",
+            f"Or let users listen from port {wanted} on, and run a forwarder of your own. K3s adds"
+            " 10000 all the same, so the sysctl alone changes nothing; and it holds for every user"
+            " of this host:",
             (
                 f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted}",
                 f"socat TCP6-LISTEN:{wanted},ipv6only=0,fork,reuseaddr TCP:localhost:{forwarded}",

@@ -1,4 +1,6 @@
-"""The control groups of a process, as /proc/PID/cgroup lists them; every user may read that file."""
+"""The control groups of a process, as /proc/PID/cgroup lists them; every user may read that
+file.
+"""
 
 from __future__ import annotations
 

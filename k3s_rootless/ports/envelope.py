@@ -1,6 +1,7 @@
 """What every manifest has, checked with pydantic: a kind, and metadata with names that are texts.
 
-Here and not in `wire`: reading manifests is no hot path, where loading pydantic would be half of what `ports` takes.
+Here and not in `wire`: reading manifests is no hot path, where loading pydantic would be half of
+what `ports` takes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class Envelope(BaseModel):
 
 
 def envelope(document: Any) -> Envelope:  # noqa: ANN401 (other people's YAML)
-    """Read the outside of one object. Raises Wrong for the first place that is not as it should be."""
+    """Read the outside of one object.
+
+    Raises Wrong for the first place that is not as it should be.
+    """
     try:
         return Envelope.model_validate(document)
     except ValidationError as error:

@@ -1,7 +1,8 @@
-"""The join: what K3s should forward, what rootlesskit forwards, what the host listens on, what stands inside; a row for each.
+"""The join: what K3s should forward, what rootlesskit forwards, what the host listens on, what
+stands inside; a row for each.
 
-A row is `answering` only where all sources agree. A source that could not be read blanks nothing: its column is None, and the
-rows that would have needed it say `unknown` and why.
+A row is `answering` only where all sources agree. A source that could not be read blanks nothing:
+its column is None, and the rows that would have needed it say `unknown` and why.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from dataclasses import dataclass, replace
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.ports import reasons, starting, urls, wanted
-from k3s_rootless.ports.facts import Exposure, Forward, Kind, Listener, PortMap, Probe, Sources, Status
+from k3s_rootless.ports.facts import (
+    Exposure,
+    Forward,
+    Kind,
+    Listener,
+    PortMap,
+    Probe,
+    Sources,
+    Status,
+)
 from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
 from k3s_rootless.printable import printable
@@ -30,7 +40,9 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The K3s whose ports these are: its settings, release, user, its unit's control group, and for how long it runs."""
+    """The K3s whose ports these are: its settings, release, user, its unit's control group, and for
+    how long it runs.
+    """
 
     settings: Settings
     version: Version | None
@@ -40,7 +52,8 @@ class Running:
 
 
 def join(sources: Sources, running: Running, *, everything: bool = False) -> PortMap:
-    """Join the sources into rows, sorted by protocol, host port and target; the order of the input never matters.
+    """Join the sources into rows, sorted by protocol, host port and target; the order of the input
+    never matters.
 
     With `everything` there are also rows for what K3s never forwards.
     """
@@ -69,17 +82,23 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
 
 
 def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
-    """Give the sockets of the host at ports that K3s wants and rootlesskit does not forward: whose they are is worth a look."""
+    """Give the sockets of the host at ports that K3s wants and rootlesskit does not forward: whose
+    they are is worth a look.
+    """
     if isinstance(sources.forwards, Unknown) or isinstance(sources.listeners, Unknown):
         return ()
     sight = Sight.of(sources, running.uid)
-    served = {key_of(one) for one in sources.forwards.value if sight.serving(key_of(one), one.parent_ip)}
+    served = {
+        key_of(one) for one in sources.forwards.value if sight.serving(key_of(one), one.parent_ip)
+    }
     keys = {want.key for want in _wants(sources, running)} - served
     return tuple(one for one in sources.listeners.value if (one.proto, one.port) in keys)
 
 
 def with_probe(row: Exposure, probe: Probe) -> Exposure:
-    """Give the row as it stands after a real connection: who was met answers, and who was not does not."""
+    """Give the row as it stands after a real connection: who was met answers, and who was not does
+    not.
+    """
     changed = replace(row, probe=probe)
     if probe.well and row.status is Status.FORWARDED:
         return replace(changed, status=Status.ANSWERING)
@@ -108,7 +127,9 @@ def _rows(sources: Sources, wants: list[Wanted], sight: Sight) -> Iterator[Expos
             if not want.why:
                 unread = f"nobody could see whether it is forwarded: {sources.forwards.reason}"
                 status, reason = Status.UNKNOWN, sight.starting or unread
-            yield _row(want, None, sight, status, reason, forwarded=None, rivals=rivals.get(want, ()))
+            yield _row(
+                want, None, sight, status, reason, forwarded=None, rivals=rivals.get(want, ())
+            )
         return
     there: dict[Key, list[Forward]] = {}
     for forward in sorted(sources.forwards.value, key=_forward_order):
@@ -116,14 +137,20 @@ def _rows(sources: Sources, wants: list[Wanted], sight: Sight) -> Iterator[Expos
     taken = {key: found[0] for key, found in there.items()}
     missing = []
     for want in wants:
-        match = next((one for one in there.get(want.key, ()) if one.child_port == want.child_port), None)
+        match = next(
+            (one for one in there.get(want.key, ()) if one.child_port == want.child_port), None
+        )
         if match is None:
             missing.append(want)
         else:
             there[want.key].remove(match)
             status, reason = _forwarded(want, match, sight)
             yield _row(want, match, sight, status, reason, rivals=rivals.get(want, ()))
-    first = min((want for want in missing if _is_blocked(want, taken, sight)), key=lambda one: one.parent_port, default=None)
+    first = min(
+        (want for want in missing if _is_blocked(want, taken, sight)),
+        key=lambda one: one.parent_port,
+        default=None,
+    )
     for want in missing:
         others = rivals.get(want, ())
         status, reason = _missing(want, taken.get(want.key), first, others, sight)
@@ -137,7 +164,9 @@ def _forwarded(want: Wanted, forward: Forward, sight: Sight) -> tuple[Status, st
     if listening is None:
         return Status.UNKNOWN, f"forwarded; nobody could see whether the host listens: {sight.why}"
     if not listening:
-        return Status.SILENT, reasons.listed_only(forward.parent_port, sight.holder(want.key), sight.uid)
+        return Status.SILENT, reasons.listed_only(
+            forward.parent_port, sight.holder(want.key), sight.uid
+        )
     if want.why:
         return want.status, f"rootlesskit still forwards it, though {want.why}"
     inside = sight.inside(want.proto, want.child_port, forward.child_ip)
@@ -153,7 +182,11 @@ def _is_blocked(want: Wanted, taken: dict[Key, Forward], sight: Sight) -> bool:
 
 
 def _missing(
-    want: Wanted, instead: Forward | None, first: Wanted | None, rivals: tuple[str, ...], sight: Sight
+    want: Wanted,
+    instead: Forward | None,
+    first: Wanted | None,
+    rivals: tuple[str, ...],
+    sight: Sight,
 ) -> tuple[Status, str]:
     if want.status is Status.PENDING and rivals and want.kind is Kind.SERVICE_PORT:
         return Status.COLLISION, reasons.no_room(want, rivals)
@@ -171,7 +204,10 @@ def _missing(
 def _absent(want: Wanted, first: Wanted | None, sight: Sight) -> tuple[Status, str]:
     port, holder = want.parent_port, sight.holder(want.key)
     if sight.why is not None:
-        return Status.NOT_FORWARDED, f"nobody could see who holds port {port} of the host: {sight.why}"
+        return (
+            Status.NOT_FORWARDED,
+            f"nobody could see who holds port {port} of the host: {sight.why}",
+        )
     if holder is not None:
         return Status.BLOCKED, reasons.blocked(port, holder, sight.uid)
     if port < sight.unprivileged_from:
@@ -188,7 +224,11 @@ def _stray(forward: Forward, sources: Sources, sight: Sight) -> Exposure:
         status, kind = Status.UNKNOWN, Kind.UNKNOWN
         reason = f"nobody could see which Service it is for: {sources.services.reason}"
     else:
-        status, kind, reason = Status.STRAY, Kind.STRAY, "no Service asks for this forward; K3s removes such at its next pass"
+        status, kind, reason = (
+            Status.STRAY,
+            Kind.STRAY,
+            "no Service asks for this forward; K3s removes such at its next pass",
+        )
     want = Wanted(printable(forward.proto), forward.parent_port, forward.child_port, kind)
     return _row(want, forward, sight, status, reason)
 
@@ -234,7 +274,13 @@ def _row(
 
 
 def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:
-    return (forward.proto, forward.parent_port, forward.child_port, forward.parent_ip, forward.child_ip)
+    return (
+        forward.proto,
+        forward.parent_port,
+        forward.child_port,
+        forward.parent_ip,
+        forward.child_ip,
+    )
 
 
 def _row_order(row: Exposure) -> tuple[str, int, str, int, str, str, str, bool]:

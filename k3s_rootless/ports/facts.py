@@ -1,7 +1,8 @@
 """What each source says about ports, and the rows that come of it: frozen records, no decisions.
 
-Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s lives in. An empty
-`parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip` means the driver's own choice.
+Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s
+lives in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip`
+means the driver's own choice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from k3s_rootless.observation import Known, Observed
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """One forward as rootlesskit lists it (`GET /v1/ports`); `proto` is tcp, tcp4, tcp6, udp, udp4 or udp6."""
+    """One forward as rootlesskit lists it (`GET /v1/ports`); `proto` is tcp, tcp4, tcp6, udp, udp4
+    or udp6.
+    """
 
     proto: str
     parent_ip: str
@@ -70,7 +73,8 @@ class PodPort:
 class Listener:
     """One socket that takes what arrives at a port; `uid` owns it, `proto` is tcp or udp.
 
-    A socket of the child belongs to uids as its user namespace maps them, so there `uid` says little.
+    A socket of the child belongs to uids as its user namespace maps them, so there `uid` says
+    little.
     """
 
     proto: str
@@ -82,9 +86,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a port, as far as it can be seen: process and unit only of our own, `user` by the user database.
+    """Who holds a port, as far as it can be seen: process and unit only of our own, `user` by the
+    user database.
 
-    `address` is where their socket listens. `of_unit` is whether the process is in the control group of K3s's own unit.
+    `address` is where their socket listens. `of_unit` is whether the process is in the control
+    group of K3s's own unit.
     """
 
     uid: int
@@ -100,9 +106,10 @@ class Holder:
 class Sources:
     """What was seen, each for itself, or why it was not; a judge reads it as one moment.
 
-    `inside` are the sockets of the child namespace, where rootlesskit's port driver connects to the address `dials`.
-    `holders` tells who has those of the host's sockets that stand in the way. `unprivileged_from` is the first port that a
-    user may listen at (sysctl net.ipv4.ip_unprivileged_port_start). `pods` is asked for only where all is to be shown.
+    `inside` are the sockets of the child namespace, where rootlesskit's port driver connects to the
+    address `dials`. `holders` tells who has those of the host's sockets that stand in the way.
+    `unprivileged_from` is the first port that a user may listen at (sysctl
+    net.ipv4.ip_unprivileged_port_start). `pods` is asked for only where all is to be shown.
     """
 
     forwards: Observed[tuple[Forward, ...]]
@@ -117,7 +124,9 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address of this host: `interface` is empty where that is not known; `loopback` is nobody else's to reach."""
+    """An address of this host: `interface` is empty where that is not known; `loopback` is nobody
+    else's to reach.
+    """
 
     text: str
     interface: str
@@ -126,9 +135,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a real connection through a forward met: `well`, None where UDP says nothing; `said` is what was heard.
+    """What a real connection through a forward met: `well`, None where UDP says nothing; `said` is
+    what was heard.
 
-    `milliseconds` is the time to the connection for TCP, to the handshake or the status where those were asked for.
+    `milliseconds` is the time to the connection for TCP, to the handshake or the status where those
+    were asked for.
     """
 
     said: str
@@ -150,8 +161,9 @@ class Kind(Enum):
 class Status(Enum):
     """How it stands with one row; docs/explanation/ports.md says how each comes about.
 
-    `answering`: all four sources agree. `forwarded`: all that can be seen agrees, and inside no socket was seen, which is
-    usual for K3s's own load balancer: it redirects in the kernel. `silent`: forwarded, and nobody is there.
+    `answering`: all four sources agree. `forwarded`: all that can be seen agrees, and inside no
+    socket was seen, which is usual for K3s's own load balancer: it redirects in the kernel.
+    `silent`: forwarded, and nobody is there.
     """
 
     ANSWERING = "answering"
@@ -170,11 +182,12 @@ class Status(Enum):
 class Exposure:
     """One row: a port of the host, the port of the child that it reaches, and what stands there.
 
-    `target` reads `namespace/Service:port`, `Kubernetes API`, or is empty when nobody could name it. `offset` is 10000 where
-    K3s adds it, else 0. `forwarded`, `listening` (on the host) and `inside` (a socket of the child) are None when nobody could
-    look. `listens_on` holds the addresses of the host's sockets. `rivals` are other targets for which K3s wants this very port
-    of the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about the row. All text is
-    printable, whoever wrote it.
+    `target` reads `namespace/Service:port`, `Kubernetes API`, or is empty when nobody could name
+    it. `offset` is 10000 where K3s adds it, else 0. `forwarded`, `listening` (on the host) and
+    `inside` (a socket of the child) are None when nobody could look. `listens_on` holds the
+    addresses of the host's sockets. `rivals` are other targets for which K3s wants this very port
+    of the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about
+    the row. All text is printable, whoever wrote it.
     """
 
     proto: str
@@ -206,9 +219,9 @@ class Exposure:
 class PortMap:
     """All rows in a fixed order, and what is no row.
 
-    `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the like), None when nobody could
-    look. `blind` holds, for each source that could not be read, its name and the reason. `starting` is whether K3s has not
-    reached its API server's forward yet.
+    `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
+    like), None when nobody could look. `blind` holds, for each source that could not be read, its
+    name and the reason. `starting` is whether K3s has not reached its API server's forward yet.
     """
 
     rows: tuple[Exposure, ...]

@@ -1,4 +1,6 @@
-"""Fields of foreign JSON and YAML, taken with their type or refused with their place; nothing is converted."""
+"""Fields of foreign JSON and YAML, taken with their type or refused with their place; nothing is
+converted.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Wrong(Exception):
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn whatever is wrong inside into PeerError, which names the first wrong place; `what` is what cannot be understood."""
+    """Turn whatever is wrong inside into PeerError, which names the first wrong place; `what` is
+    what cannot be understood.
+    """
     try:
         yield
     except Wrong as wrong:
@@ -62,13 +66,19 @@ def field(subject: Json, key: str, kind: type[T]) -> T:
 
 
 def optional(subject: Json, key: str, kind: type[T]) -> T | None:
-    """Give a field, or None where it is missing or null, which Go writes for an empty one. Raises Wrong."""
+    """Give a field, or None where it is missing or null, which Go writes for an empty one.
+
+    Raises Wrong.
+    """
     value = subject.get(key)
     return None if value is None else typed(value, kind, key)
 
 
 def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
-    """Read the elements of a list that may be missing or null. Raises Wrong for the first that is not as it should be."""
+    """Read the elements of a list that may be missing or null.
+
+    Raises Wrong for the first that is not as it should be.
+    """
     found = []
     for number, element in enumerate(optional(subject, key, list) or ()):
         with inside(f"{key}.{number}"):
@@ -102,7 +112,10 @@ class inside:  # noqa: N801 (reads as a word, and is entered 20,000 times: a gen
 
 
 def elements(text: str) -> Iterator[Any]:
-    """Decode a list of JSON one element at a time: a list of something else costs no memory. Raises Wrong, ValueError."""
+    """Decode a list of JSON one element at a time: a list of something else costs no memory.
+
+    Raises Wrong, ValueError.
+    """
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
         # Whether it is JSON at all is what the reader of the message wants to know first.

@@ -1,6 +1,8 @@
-"""Who holds a socket: its process, program and unit where it is our own, and its user where it is somebody else's.
+"""Who holds a socket: its process, program and unit where it is our own, and its user where it is
+somebody else's.
 
-Only a process's owner may read /proc/PID/fd (proc_pid_fd(5)), so of others no more than the uid is ever known.
+Only a process's owner may read /proc/PID/fd (proc_pid_fd(5)), so of others no more than the uid is
+ever known.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ _K3S = frozenset({"k3s-server", "k3s-agent"})
 _UNITS = frozenset({"k3s.service", "k3s-agent.service", "k3s-rootless.service"})
 
 
-def of(listeners: Iterable[Listener], *, uid: int, unit_group: str = "", proc: Path = _PROC) -> Mapping[Listener, Holder]:
-    """Return the owner of each socket; reads the processes of `uid` only if one of the sockets is theirs.
+def of(
+    listeners: Iterable[Listener], *, uid: int, unit_group: str = "", proc: Path = _PROC
+) -> Mapping[Listener, Holder]:
+    """Return the owner of each socket; reads the processes of `uid` only if one of the sockets is
+    theirs.
 
     `unit_group` is the control group of K3s's unit: a process in it belongs to K3s.
     """
@@ -42,7 +47,9 @@ def _holder(listener: Listener, found: Mapping[int, _Process]) -> Holder:
 def _processes(inodes: set[int], uid: int, unit_group: str, proc: Path) -> dict[int, _Process]:
     links = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, _Process] = {}
-    pids = sorted((int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal()), reverse=True)
+    pids = sorted(
+        (int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal()), reverse=True
+    )
     for pid in pids[:MOST_PROCESSES]:
         process = proc / str(pid)
         try:
@@ -97,7 +104,9 @@ def _user(uid: int) -> str:
 
 
 def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
-    """List who runs a K3s on this host, by its program or its unit, which every user may read; one for each user and unit."""
+    """List who runs a K3s on this host, by its program or its unit, which every user may read; one
+    for each user and unit.
+    """
     found: dict[tuple[int, str], Holder] = {}
     pids = sorted(int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal())
     for pid in pids[:MOST_PROCESSES]:
@@ -112,15 +121,22 @@ def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
 
 
 def of_lock(file: Path, *, uid: int, proc: Path = _PROC) -> Holder | None:
-    """Tell which process of `uid` holds a lock on a file (flock(2)); None where none does, or nobody can see it."""
+    """Tell which process of `uid` holds a lock on a file (flock(2)); None where none does, or
+    nobody can see it.
+    """
     try:
         inode = file.stat().st_ino
         lines = (proc / "locks").read_text("ascii", "replace").splitlines()
     except OSError:
         return None
-    # `2: FLOCK  ADVISORY  WRITE 4242 00:2f:1234 0 EOF` (proc_locks(5)); a line with `->` waits for the lock.
+    # `2: FLOCK  ADVISORY  WRITE 4242 00:2f:1234 0 EOF` (proc_locks(5)); a line with `->` waits for
+    # the lock.
     for words in map(str.split, lines):
-        if words[1:2] == ["FLOCK"] and len(words) == 8 and words[5].rpartition(":")[2] == str(inode):
+        if (
+            words[1:2] == ["FLOCK"]
+            and len(words) == 8
+            and words[5].rpartition(":")[2] == str(inode)
+        ):
             process = proc / words[4]
             try:
                 if process.stat().st_uid == uid:

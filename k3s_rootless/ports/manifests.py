@@ -1,7 +1,8 @@
-"""The Services of manifests, before anybody applies them: YAML or JSON, several documents to a file, lists of objects.
+"""The Services of manifests, before anybody applies them: YAML or JSON, several documents to a
+file, lists of objects.
 
-Read as kubectl would apply them: what names no namespace goes to `default`. Charts and templates are no manifests; render them
-first (`helm template … | k3s-rootless ports plan -`).
+Read as kubectl would apply them: what names no namespace goes to `default`. Charts and templates
+are no manifests; render them first (`helm template … | k3s-rootless ports plan -`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _HINT = "a manifest is what `kubectl apply --dry-run=client -f FILE` takes"
 
 
 class Manifests:
-    """What was found in files: Services' ports, hostPorts of Pods and their templates, and how many objects in all."""
+    """What was found in files: Services' ports, hostPorts of Pods and their templates, and how many
+    objects in all.
+    """
 
     def __init__(self, namespace: str = "default") -> None:
         self.namespace = namespace
@@ -33,9 +36,14 @@ class Manifests:
         self.objects = 0
 
     def read(self, path: str, standard_input: IO[bytes]) -> None:
-        """Read one file, or standard input for `-`. Raises RootlessError, which names file, document and field."""
+        """Read one file, or standard input for `-`.
+
+        Raises RootlessError, which names file, document and field.
+        """
         name = "standard input" if path == "-" else path
-        for number, document in enumerate(_documents(name, _content(path, name, standard_input)), start=1):
+        for number, document in enumerate(
+            _documents(name, _content(path, name, standard_input)), start=1
+        ):
             try:
                 with fields.refusing(f"`{printable(name)}`, document {number}"):
                     for one in self._objects(document):
@@ -57,7 +65,12 @@ class Manifests:
             if kind.endswith("List") and "items" in one:
                 # A ServiceList's items need no kind of their own.
                 own = {} if kind == "List" else {"kind": kind.removesuffix("List")}
-                todo += reversed([{**own, **fields.typed(item, dict)} for item in fields.optional(one, "items", list) or ()])
+                todo += reversed(
+                    [
+                        {**own, **fields.typed(item, dict)}
+                        for item in fields.optional(one, "items", list) or ()
+                    ]
+                )
             else:
                 self.objects += 1
                 yield one
@@ -87,9 +100,13 @@ def _content(path: str, name: str, standard_input: IO[bytes]) -> bytes:
             with Path(path).open("rb") as file:
                 content = file.read(LARGEST + 1)
     except OSError as error:
-        raise RootlessError(f"cannot read `{printable(name)}`: {(error.strerror or str(error)).lower()}") from error
+        raise RootlessError(
+            f"cannot read `{printable(name)}`: {(error.strerror or str(error)).lower()}"
+        ) from error
     if len(content) > LARGEST:
-        raise RootlessError(f"cannot read `{printable(name)}`: it is larger than {LARGEST // 2**20} MiB")
+        raise RootlessError(
+            f"cannot read `{printable(name)}`: it is larger than {LARGEST // 2**20} MiB"
+        )
     return content
 
 
@@ -100,9 +117,15 @@ def _documents(name: str, content: bytes) -> Iterator[Any]:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         # An empty document (two separators in a row, or comments only) is none.
-        yield from (document for document in yaml.load_all(content, Loader=loader) if document is not None)
+        yield from (
+            document for document in yaml.load_all(content, Loader=loader) if document is not None
+        )
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        why = printable(getattr(error, "problem", None) or str(error).partition("\n")[0] or "it is nested too deep")
+        why = printable(
+            getattr(error, "problem", None)
+            or str(error).partition("\n")[0]
+            or "it is nested too deep"
+        )
         raise RootlessError(f"cannot read `{printable(name)}`{where}: {why}", hint=_HINT) from error

@@ -1,9 +1,10 @@
-"""Real connections through the forwards, from this host's loopback only, many at a time, each within its time.
+"""Real connections through the forwards, from this host's loopback only, many at a time, each
+within its time.
 
-A forward takes a connection before it knows whether anybody is there: rootlesskit accepts, dials inside, and hangs up when
-nobody answers (its pkg/port/builtin, 0.14 to 2.3). So a connection is only half of the proof: it must stay open for a moment,
-or be answered by TLS or HTTP where the port is said to speak that. Certificates are not verified: what is asked is whether
-anybody is there.
+A forward takes a connection before it knows whether anybody is there: rootlesskit accepts, dials
+inside, and hangs up when nobody answers (its pkg/port/builtin, 0.14 to 2.3). So a connection is
+only half of the proof: it must stay open for a moment, or be answered by TLS or HTTP where the port
+is said to speak that. Certificates are not verified: what is asked is whether anybody is there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ ANSWER_SECONDS = 2.0
 ALL_SECONDS = 60.0
 MOST_AT_ONCE = 256
 HANG_UP_SECONDS = 0.4
-"""How long a connection has to stay open: rootlesskit dials ten times within 225 ms before it hangs up (seen with 2.0.2)."""
+"""How long a connection has to stay open: rootlesskit dials ten times within 225 ms before it hangs
+up (seen with 2.0.2).
+"""
 _REFUSED = "nobody listens there: connection refused"
 _HUNG_UP = "the connection was taken and closed at once: nobody answers inside"
 
@@ -41,7 +44,10 @@ class Target:
 
 
 def probe(targets: Iterable[Target], *, seconds: float = ALL_SECONDS) -> Mapping[Target, Probe]:
-    """Connect to each target once. All together have `seconds`; what is not reached by then is told as such."""
+    """Connect to each target once.
+
+    All together have `seconds`; what is not reached by then is told as such.
+    """
     with asyncio.Runner() as runner:
         return runner.run(_all(tuple(dict.fromkeys(targets)), seconds))
 
@@ -88,7 +94,11 @@ async def _tcp(target: Target, started: float, _context: ssl.SSLContext | None) 
         return Probe("connected", well=True, milliseconds=took)
     finally:
         writer.close()
-    return Probe("connected, and it spoke first", well=True, milliseconds=took) if said else Probe(_HUNG_UP, well=False)
+    return (
+        Probe("connected, and it spoke first", well=True, milliseconds=took)
+        if said
+        else Probe(_HUNG_UP, well=False)
+    )
 
 
 async def _http(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
@@ -103,9 +113,12 @@ async def _https(target: Target, started: float, context: ssl.SSLContext | None)
     import ssl
 
     try:
-        reader, writer = await asyncio.open_connection(target.address, target.port, ssl=context, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection(
+            target.address, target.port, ssl=context, server_hostname="localhost"
+        )
     except ssl.SSLError as error:
-        # Somebody is there, and has a reason of their own: a client certificate wanted, or no TLS at all.
+        # Somebody is there, and has a reason of their own: a client certificate wanted, or no TLS
+        # at all.
         return Probe(
             f"connected, and no TLS: {printable(error.reason or 'it said something else')}",
             well=True,
@@ -122,8 +135,13 @@ async def _https(target: Target, started: float, context: ssl.SSLContext | None)
         writer.close()
 
 
-async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, started: float, how: str) -> Probe:
-    writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: k3s-rootless\r\nConnection: close\r\n\r\n")
+async def _status(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, started: float, how: str
+) -> Probe:
+    writer.write(
+        b"HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: k3s-rootless\r\nConnection:"
+        b" close\r\n\r\n"
+    )
     line = (await reader.read(512)).split(b"\r\n")[0].split()
     took = _since(started)
     if not line:
@@ -139,8 +157,9 @@ async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) 
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asker:
         asker.connect((target.address, target.port))
-        # An empty datagram means nothing to the program at the port, and is refused like any other where there is none.
-        # asyncio's own datagram transports drop an empty one before Python 3.13.
+        # An empty datagram means nothing to the program at the port, and is refused like any other
+        # where there is none. asyncio's own datagram transports drop an empty one before Python
+        # 3.13.
         asker.send(b"")
         try:
             async with asyncio.timeout(HANG_UP_SECONDS):

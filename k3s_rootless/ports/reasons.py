@@ -10,7 +10,11 @@ from k3s_rootless.ports.wanted import Wanted
 def described(holder: Holder, uid: int) -> str:
     """Name who holds a port: uid, user, program, process and unit, as far as they are known."""
     if holder.uid == uid:
-        whose = f"your program `{holder.program}` (pid {holder.pid})" if holder.program else "another program of yours"
+        whose = (
+            f"your program `{holder.program}` (pid {holder.pid})"
+            if holder.program
+            else "another program of yours"
+        )
         if holder.unit:
             whose += f" of {holder.unit}"
     else:
@@ -27,7 +31,9 @@ def listed_only(port: int, holder: Holder | None, uid: int) -> str:
 
 def api_down(port: int) -> str:
     """Say that the forward of the API server leads nowhere."""
-    return f"forwarded, but nothing listens at port {port} of K3s's namespace: the API server is down"
+    return (
+        f"forwarded, but nothing listens at port {port} of K3s's namespace: the API server is down"
+    )
 
 
 def being_forwarded(port: int) -> str:
@@ -48,7 +54,11 @@ def privileged(port: int, first: int) -> str:
 
 def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
     """Say that K3s stopped at another port before it came to this one; it stops at a refusal."""
-    by = f"which {described(holder, uid)} holds" if holder else "which only an administrator may give"
+    by = (
+        f"which {described(holder, uid)} holds"
+        if holder
+        else "which only an administrator may give"
+    )
     return f"K3s waits behind port {first.parent_port} of the host ({first.target}), {by}"
 
 
@@ -57,15 +67,27 @@ def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
     port, named = want.parent_port, ", ".join(rivals)
     if child_port == want.child_port:
         other = f"{named} has it" if named else "another row has it"
-        return f"port {port} of the host is wanted by {want.target} as well, and {other}: one child port is one program's"
+        return (
+            f"port {port} of the host is wanted by {want.target} as well, and {other}: one child"
+            " port is one program's"
+        )
     if named:
-        return f"{want.target} and {named} want one port of the host, {port}; it leads to child port {child_port}"
-    return f"port {port} of the host leads to child port {child_port}, which nobody asks for; K3s takes it for this one"
+        return (
+            f"{want.target} and {named} want one port of the host, {port}; it leads to child port"
+            f" {child_port}"
+        )
+    return (
+        f"port {port} of the host leads to child port {child_port}, which nobody asks for; K3s"
+        " takes it for this one"
+    )
 
 
 def no_room(want: Wanted, rivals: tuple[str, ...]) -> str:
     """Say that a load balancer gets no address since another has its port."""
-    return f"{want.target} has no address, and {', '.join(rivals)} wants port {want.parent_port} of the host as well"
+    return (
+        f"{want.target} has no address, and {', '.join(rivals)} wants port {want.parent_port} of"
+        " the host as well"
+    )
 
 
 def not_yet(port: int) -> str:
@@ -84,5 +106,7 @@ def explanation(want: Wanted, address: str) -> str:
     if not want.target:
         return f"{where} leads to port {want.child_port} of K3s's namespace"
     if offset:
-        return f"{where} stands for {want.target}: K3s adds {offset} to ports up to and including 1024"
+        return (
+            f"{where} stands for {want.target}: K3s adds {offset} to ports up to and including 1024"
+        )
     return f"{where} stands for {want.target}, without an offset"

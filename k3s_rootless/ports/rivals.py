@@ -1,4 +1,6 @@
-"""Before a start: which ports K3s will want that somebody holds already, and which it could have instead."""
+"""Before a start: which ports K3s will want that somebody holds already, and which it could have
+instead.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +15,43 @@ TRAEFIK = (80, 443)
 _STEP = 100
 _LAST = 65000
 _INSIDE = frozenset({6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 10010})
-"""Ports that K3s has in its own namespace (K3s's documentation, "Networking"; containerd's streams are 10010)."""
+"""Ports that K3s has in its own namespace (K3s's documentation, "Networking"; containerd's streams
+are 10010).
+"""
 
 
-def taken(settings: Settings, listeners: Iterable[Listener], *, traefik: bool) -> Mapping[int, Listener]:
-    """Give the ports of the host that K3s will want and that somebody has, each with the socket that has it."""
+def taken(
+    settings: Settings, listeners: Iterable[Listener], *, traefik: bool
+) -> Mapping[int, Listener]:
+    """Give the ports of the host that K3s will want and that somebody has, each with the socket
+    that has it.
+    """
     held = {one.port: one for one in listeners if one.proto == "tcp"}
     return {port: held[port] for port in wanted(settings, traefik=traefik) if port in held}
 
 
 def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
-    """List the ports of the host that K3s wants by itself: that of its API, and those of traefik where servicelb serves it."""
+    """List the ports of the host that K3s wants by itself: that of its API, and those of traefik
+    where servicelb serves it.
+    """
     own = tuple(map(child_to_parent_port, TRAEFIK)) if traefik and settings.servicelb else ()
     return (settings.https_port, *own)
 
 
-def instead(ports: Sequence[int], listeners: Iterable[Listener], settings: Settings) -> Mapping[int, int]:
-    """Give for each port one that is free on the host and not K3s's inside: the API's is the same in both."""
+def instead(
+    ports: Sequence[int], listeners: Iterable[Listener], settings: Settings
+) -> Mapping[int, int]:
+    """Give for each port one that is free on the host and not K3s's inside: the API's is the same
+    in both.
+    """
     busy = {one.port for one in listeners} | _INSIDE | set(wanted(settings, traefik=True))
     found: dict[int, int] = {}
     for port in ports:
-        start = port if port == settings.https_port else port - child_to_parent_port(TRAEFIK[0]) + 8080
-        # Beside it K3s listens for itself: at the next port of the API's (K3s pkg/cli/server/server.go).
+        start = (
+            port if port == settings.https_port else port - child_to_parent_port(TRAEFIK[0]) + 8080
+        )
+        # Beside it K3s listens for itself: at the next port of the API's (K3s
+        # pkg/cli/server/server.go).
         free = next((one for one in range(start, _LAST, _STEP) if not {one, one + 1} & busy), None)
         if free is not None:
             found[port] = free
@@ -42,7 +59,9 @@ def instead(ports: Sequence[int], listeners: Iterable[Listener], settings: Setti
     return found
 
 
-def owner(holder: Holder, others: Iterable[Holder], uid: int, described: Callable[[Holder, int], str]) -> str:
+def owner(
+    holder: Holder, others: Iterable[Holder], uid: int, described: Callable[[Holder, int], str]
+) -> str:
     """Name who holds a port, and the K3s that this user is seen to run."""
     named = described(holder, uid)
     runs = next((one for one in others if one.uid == holder.uid and one.unit), None)

@@ -1,7 +1,9 @@
-"""rootlesskit's API socket, read only: K3s removes each forward that it did not make, so there is nothing to add.
+"""rootlesskit's API socket, read only: K3s removes each forward that it did not make, so there is
+nothing to add.
 
-Where the socket lies depends on the release (K3s #9308): `<data directory>/rootless/api.sock`, or, before,
-`$TMPDIR/rootless<digits>/api.sock`, of which an unclean stop leaves dead ones behind. Only a socket of the user is asked.
+Where the socket lies depends on the release (K3s #9308): `<data directory>/rootless/api.sock`, or,
+before, `$TMPDIR/rootless<digits>/api.sock`, of which an unclean stop leaves dead ones behind. Only
+a socket of the user is asked.
 """
 
 from __future__ import annotations
@@ -33,17 +35,24 @@ _HINT = "check that K3s runs: `k3s-rootless status`"
 def state_candidates(settings: Settings, version: Version | None, *, uid: int) -> tuple[Path, ...]:
     """List where the API socket may lie, the likeliest first.
 
-    Without a version, and for a build between releases, whose number says little about what is in it, both places count. Of
-    the directory for temporary files only directories of `uid` are listed, the newest first: anybody may make one.
+    Without a version, and for a build between releases, whose number says little about what is in
+    it, both places count. Of the directory for temporary files only directories of `uid` are
+    listed, the newest first: anybody may make one.
     """
     fixed = (settings.data / "rootless" / "api.sock",)
     if version is None or version.commit_build:
         return fixed + _temporary(settings.temporary, uid)
-    return fixed if features.FIXED_STATE_DIRECTORY.holds(version) else _temporary(settings.temporary, uid)
+    return (
+        fixed
+        if features.FIXED_STATE_DIRECTORY.holds(version)
+        else _temporary(settings.temporary, uid)
+    )
 
 
 def state_of(process: int, root: Path = Path("/")) -> Path | None:
-    """Give the state directory of a rootlesskit that runs: it holds a file `lock` there open (its pkg/parent); else None."""
+    """Give the state directory of a rootlesskit that runs: it holds a file `lock` there open (its
+    pkg/parent); else None.
+    """
     try:
         links = [entry.readlink() for entry in (root / f"proc/{process}/fd").iterdir()]
     except OSError:
@@ -52,7 +61,8 @@ def state_of(process: int, root: Path = Path("/")) -> Path | None:
 
 
 def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPeer:
-    """Pick the first socket behind which a rootlesskit answers; `timeout` in seconds is for all of them together.
+    """Pick the first socket behind which a rootlesskit answers; `timeout` in seconds is for all of
+    them together.
 
     Raises PeerError, which names what was tried and why it did not do.
     """
@@ -72,14 +82,19 @@ def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPe
 
 
 def forwards(peer: Peer, timeout: float) -> tuple[Forward, ...]:
-    """Ask for all forwards, in rootlesskit's own (random) order; raises PeerError. `timeout` is in seconds."""
+    """Ask for all forwards, in rootlesskit's own (random) order; raises PeerError.
+
+    `timeout` is in seconds.
+    """
     answer = peer.get("/v1/ports", timeout=timeout)
     _require_success(answer, "the forwards")
     return wire.forwards(answer.body)
 
 
 def info(peer: Peer, timeout: float) -> RootlessKit | None:
-    """Ask rootlesskit about itself; None from those before 0.14 (K3s 1.21), who do not know the question. Raises PeerError."""
+    """Ask rootlesskit about itself; None from those before 0.14 (K3s 1.21), who do not know the
+    question. Raises PeerError.
+    """
     answer = peer.get("/v1/info", timeout=timeout)
     if answer.status == 404:
         return None
@@ -88,10 +103,11 @@ def info(peer: Peer, timeout: float) -> RootlessKit | None:
 
 
 def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
-    """Give the process that owns the child's namespaces: what `info` said, or what stands in the state directory.
+    """Give the process that owns the child's namespaces: what `info` said, or what stands in the
+    state directory.
 
-    rootlesskit before 0.14 (K3s 1.20) does not tell it, and all releases write it to `child_pid` (its pkg/parent). Raises
-    PeerError.
+    rootlesskit before 0.14 (K3s 1.20) does not tell it, and all releases write it to `child_pid`
+    (its pkg/parent). Raises PeerError.
     """
     if said is not None and said.child_pid:
         return said.child_pid
@@ -104,15 +120,19 @@ def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
 
 
 def has_child(sockets: Iterable[Path], *, since: datetime | None) -> bool:
-    """Tell whether a child lives that was made at or after `since`, by `child_pid` beside one of the API sockets.
+    """Tell whether a child lives that was made at or after `since`, by `child_pid` beside one of
+    the API sockets.
 
-    rootlesskit writes it as soon as the namespaces are there, and a stop that was not clean leaves it behind.
+    rootlesskit writes it as soon as the namespaces are there, and a stop that was not clean leaves
+    it behind.
     """
     for socket in sockets:
         path = socket.with_name("child_pid")
         try:
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            if (since is None or written >= since) and Path(f"/proc/{int(path.read_bytes()[:32])}").exists():
+            if (since is None or written >= since) and Path(
+                f"/proc/{int(path.read_bytes()[:32])}"
+            ).exists():
                 return True
         except (OSError, ValueError):
             continue
@@ -135,7 +155,8 @@ def _require_own(socket: Path, uid: int) -> None:
     length = len(os.fsencode(socket))
     if length > LONGEST_SOCKET_PATH:
         raise PeerError(
-            f"cannot use {socket}: its path has {length} bytes, and a unix socket's path at most {LONGEST_SOCKET_PATH}",
+            f"cannot use {socket}: its path has {length} bytes, and a unix socket's path at most"
+            f" {LONGEST_SOCKET_PATH}",
             hint="give K3s a shorter --data-dir",
         )
     try:
@@ -154,10 +175,15 @@ def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
     if answer.status == 404:
         answer = peer.get("/v1/ports", timeout=timeout)
     if answer.status != 200:
-        raise PeerError(f"cannot use {peer.socket}: HTTP status {answer.status}", status=answer.status)
+        raise PeerError(
+            f"cannot use {peer.socket}: HTTP status {answer.status}", status=answer.status
+        )
 
 
 def _require_success(answer: Answer, what: str) -> None:
     if answer.status != 200:
         why = wire.complaint(answer.body)
-        raise PeerError(f"cannot ask rootlesskit for {what}: {why} (HTTP status {answer.status})", status=answer.status)
+        raise PeerError(
+            f"cannot ask rootlesskit for {what}: {why} (HTTP status {answer.status})",
+            status=answer.status,
+        )

@@ -25,5 +25,10 @@ def is_starting(sources: Sources, https_port: int, seconds: float | None) -> boo
 def reason(sources: Sources) -> str:
     """Return why the state of the API server's port is not final yet."""
     if isinstance(sources.forwards, Unknown):
-        return "K3s is starting: its port API is not available yet, and its Services are not known yet"
-    return "K3s is starting: it forwards this port once its API server runs; its Services are not known yet"
+        return (
+            "K3s is starting: its port API is not available yet, and its Services are not known yet"
+        )
+    return (
+        "K3s is starting: it forwards this port once its API server runs; its Services are not"
+        " known yet"
+    )

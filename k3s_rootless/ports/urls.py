@@ -1,4 +1,6 @@
-"""The URL to click: what a port speaks is its Service's word (appProtocol), or a guess by the port's name and number."""
+"""The URL to click: what a port speaks is its Service's word (appProtocol), or a guess by the
+port's name and number.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,17 @@ _HTTPS_PORTS = frozenset({443, 6443, 8443, 9443})
 _HTTP_PORTS = frozenset({80, 81, 3000, 5000, 5601, 8000, 8008, 8080, 8081, 8888, 9000, 9090, 9091})
 _HTTPS_NAMES = ("https", "tls", "ssl", "websecure")
 _HTTP_NAMES = ("http", "web", "ui", "dashboard", "metrics")
-_APP_PROTOCOLS = {"http": "http", "https": "https", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}
+_APP_PROTOCOLS = {
+    "http": "http",
+    "https": "https",
+    "kubernetes.io/ws": "http",
+    "kubernetes.io/wss": "https",
+}
 
 
 def guess(want: Wanted, parent_ip: str) -> tuple[str, str]:
-    """Give the URL of a forward from this host, and by what its scheme was guessed; "" where it is no guess.
+    """Give the URL of a forward from this host, and by what its scheme was guessed; "" where it is
+    no guess.
 
     Where nothing tells, the scheme is tcp or udp, which says no more than is known.
     """

@@ -1,8 +1,10 @@
-"""Which forwards this release of K3s makes for these Services: its rules, as data, without a look at what is there.
+"""Which forwards this release of K3s makes for these Services: its rules, as data, without a look
+at what is there.
 
-K3s's pkg/rootlessports/controller.go (v1.21 to v1.36), read as a table: the API server's port always and never offset; nothing
-else with servicelb disabled; then, for each Service of any type that has a load-balancer IP, each port and (in releases that do
-that) each nodePort, TCP and (in releases that do that) UDP. SCTP, host names, ClusterIP, NodePort and the hostPorts of Pods are
+K3s's pkg/rootlessports/controller.go (v1.21 to v1.36), read as a table: the API server's port
+always and never offset; nothing else with servicelb disabled; then, for each Service of any type
+that has a load-balancer IP, each port and (in releases that do that) each nodePort, TCP and (in
+releases that do that) UDP. SCTP, host names, ClusterIP, NodePort and the hostPorts of Pods are
 never forwarded.
 """
 
@@ -24,9 +26,9 @@ API = "Kubernetes API"
 class Wanted:
     """One forward that K3s makes or could be expected to make.
 
-    `status` is FORWARDED where K3s makes it, PENDING where it waits for an address, NOT_FORWARDED where it never will; `why`
-    says why not, and is empty where it does. `certain` is false when the release is not known well enough to tell. `namespace`,
-    `service` and `name` are printable.
+    `status` is FORWARDED where K3s makes it, PENDING where it waits for an address, NOT_FORWARDED
+    where it never will; `why` says why not, and is empty where it does. `certain` is false when the
+    release is not known well enough to tell. `namespace`, `service` and `name` are printable.
     """
 
     proto: str
@@ -43,7 +45,9 @@ class Wanted:
 
     @property
     def target(self) -> str:
-        """What stands at the child port, as people write it; a nodePort and a hostPort are marked as such."""
+        """What stands at the child port, as people write it; a nodePort and a hostPort are marked
+        as such.
+        """
         if self.kind is Kind.API:
             return API
         if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
@@ -58,7 +62,9 @@ class Wanted:
 
     @property
     def order(self) -> tuple[int, str, int, str, str, str, str, str, str, bool, str]:
-        """Who comes first when two want the same: the API server, what K3s makes, the rest; then any order that is fixed."""
+        """Who comes first when two want the same: the API server, what K3s makes, the rest; then
+        any order that is fixed.
+        """
         first = 0 if self.kind is Kind.API else 1 if not self.why else 2
         named = (self.namespace, self.service, self.name)
         rest = (self.status.value, self.why, self.certain, self.app_protocol)
@@ -70,23 +76,41 @@ def api(settings: Settings) -> Wanted:
     return Wanted("tcp", settings.https_port, settings.https_port, Kind.API)
 
 
-def of_services(ports: Iterable[ServicePort], settings: Settings, version: Version | None) -> Iterator[Wanted]:
-    """Give the forwards of all ports that a load balancer stands for, or should; other Services yield none."""
+def of_services(
+    ports: Iterable[ServicePort], settings: Settings, version: Version | None
+) -> Iterator[Wanted]:
+    """Give the forwards of all ports that a load balancer stands for, or should; other Services
+    yield none.
+    """
     for port in set(ports):
         if not is_internal(port):
             yield from _of_port(port, settings, version)
 
 
 def never(
-    ports: Iterable[ServicePort], pods: Iterable[PodPort], settings: Settings, version: Version | None
+    ports: Iterable[ServicePort],
+    pods: Iterable[PodPort],
+    settings: Settings,
+    version: Version | None,
 ) -> Iterator[Wanted]:
-    """Give what people look for on the host in vain: what `of_services` leaves out, each with the reason."""
+    """Give what people look for on the host in vain: what `of_services` leaves out, each with the
+    reason.
+    """
     for port in set(ports):
         if is_internal(port):
-            yield _wanted(port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, _why_internal(port))
+            yield _wanted(
+                port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, _why_internal(port)
+            )
             if port.node_port and port.node_port != port.port:
-                yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, _why_internal(port))
-        elif settings.servicelb and port.node_port and _known(version) and not _forwards_node_ports(version):
+                yield _wanted(
+                    port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, _why_internal(port)
+                )
+        elif (
+            settings.servicelb
+            and port.node_port
+            and _known(version)
+            and not _forwards_node_ports(version)
+        ):
             why = f"K3s {version} forwards no nodePorts; v1.29.3 and later do"
             yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
     for pod in set(pods):
@@ -98,7 +122,10 @@ def never(
             namespace=printable(pod.namespace),
             service=printable(pod.owner),
             status=Status.NOT_FORWARDED,
-            why="K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of type LoadBalancer",
+            why=(
+                "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of"
+                " type LoadBalancer"
+            ),
         )
 
 
@@ -119,7 +146,9 @@ def _of_port(port: ServicePort, settings: Settings, version: Version | None) -> 
         yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.FORWARDED, "")
 
 
-def _wanted(port: ServicePort, child: int, kind: Kind, status: Status, why: str, *, certain: bool = True) -> Wanted:
+def _wanted(
+    port: ServicePort, child: int, kind: Kind, status: Status, why: str, *, certain: bool = True
+) -> Wanted:
     return Wanted(
         proto=printable(port.proto),
         parent_port=features.child_to_parent_port(child),
@@ -137,22 +166,37 @@ def _wanted(port: ServicePort, child: int, kind: Kind, status: Status, why: str,
 
 def _state(port: ServicePort, settings: Settings, version: Version | None) -> tuple[Status, str]:
     if port.proto not in {"tcp", "udp"}:
-        return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}"
+        return (
+            Status.NOT_FORWARDED,
+            f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}",
+        )
     if not settings.servicelb:
-        return Status.NOT_FORWARDED, "servicelb is disabled, and without it K3s forwards its API only"
-    if port.proto == "udp" and version is not None and _known(version) and not features.UDP_FORWARDED.holds(version):
+        return (
+            Status.NOT_FORWARDED,
+            "servicelb is disabled, and without it K3s forwards its API only",
+        )
+    if (
+        port.proto == "udp"
+        and version is not None
+        and _known(version)
+        and not features.UDP_FORWARDED.holds(version)
+    ):
         return Status.NOT_FORWARDED, f"K3s {version} forwards TCP only"
     if port.addresses:
         return Status.FORWARDED, ""
     if port.hostnames:
-        return Status.NOT_FORWARDED, "its load balancer has a host name only, and K3s forwards Services with an IP"
+        return (
+            Status.NOT_FORWARDED,
+            "its load balancer has a host name only, and K3s forwards Services with an IP",
+        )
     return Status.PENDING, "its load balancer has no address yet"
 
 
 def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
     """Return, for each forward whose host port others need too, the targets of those others."""
-    # What never is forwarded has no rivals. One that waits for an address has those that keep it waiting: of one load balancer
-    # each port is there once (K3s's servicelb is a Pod with hostPorts).
+    # What never is forwarded has no rivals. One that waits for an address has those that keep it
+    # waiting: of one load balancer each port is there once (K3s's servicelb is a Pod with
+    # hostPorts).
     groups: dict[tuple[str, int], list[Wanted]] = {}
     for want in wants:
         if want.status is not Status.NOT_FORWARDED:
@@ -168,12 +212,18 @@ def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
 
 def _why_internal(port: ServicePort) -> str:
     if port.type == "NodePort":
-        return "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"
-    return f"a {printable(port.type, 40)} Service stays inside the cluster: K3s forwards those of type LoadBalancer"
+        return (
+            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"
+        )
+    return (
+        f"a {printable(port.type, 40)} Service stays inside the cluster: K3s forwards those of type"
+        " LoadBalancer"
+    )
 
 
 def _known(version: Version | None) -> bool:
-    # The number of a build between releases can be older than what is in it (K3s scripts/version.sh).
+    # The number of a build between releases can be older than what is in it (K3s
+    # scripts/version.sh).
     return version is not None and not version.commit_build
 
 

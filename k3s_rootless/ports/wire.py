@@ -1,9 +1,10 @@
 """The JSON of rootlesskit and of the API server, checked by hand.
 
-Shapes: rootlesskit's `pkg/port/port.go` and `pkg/api` (0.14 to 2.3; its published openapi.yaml says otherwise in places), and
-Kubernetes' core/v1 Service, ServiceList, WatchEvent and Pod. Unknown fields are ignored, wrong types are not; checking stops at
-the first wrong element. By hand rather than with pydantic: loading it and building these models took 400 ms, more than all the
-rest of `ports` (docs/explanation/ports.md).
+Shapes: rootlesskit's `pkg/port/port.go` and `pkg/api` (0.14 to 2.3; its published openapi.yaml says
+otherwise in places), and Kubernetes' core/v1 Service, ServiceList, WatchEvent and Pod. Unknown
+fields are ignored, wrong types are not; checking stops at the first wrong element. By hand rather
+than with pydantic: loading it and building these models took 400 ms, more than all the rest of
+`ports` (docs/explanation/ports.md).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ MOST_FORWARDS = 2 * 65535
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of Services: their ports, the token of the next page, and the version that a watch goes on from."""
+    """One page of Services: their ports, the token of the next page, and the version that a watch
+    goes on from.
+    """
 
     ports: tuple[ServicePort, ...]
     proceed: str
@@ -33,7 +36,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a watch; `kind` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and `key` namespace and name."""
+    """One line of a watch; `kind` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and `key`
+    namespace and name.
+    """
 
     kind: str
     key: tuple[str, str] = ("", "")
@@ -69,7 +74,9 @@ def info(body: bytes) -> RootlessKit:
             version=optional(said, "version", str),
             state_directory=optional(said, "stateDir", str),
             child_pid=optional(said, "childPID", int),
-            network_driver=(optional(network, "driver", str) or "") if network is not None else None,
+            network_driver=(optional(network, "driver", str) or "")
+            if network is not None
+            else None,
             port_driver=(optional(port, "driver", str) or "") if port is not None else None,
             child_ip=optional(network, "childIP", str) if network is not None else None,
         )
@@ -109,7 +116,11 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
     """Read one Service: a record for each of its ports. An ExternalName Service may have none."""
     metadata, spec = field(typed(subject, dict), "metadata", dict), field(subject, "spec", dict)
     balancer = optional(optional(subject, "status", dict) or {}, "loadBalancer", dict) or {}
-    points = each(balancer, "ingress", lambda one: (optional(typed(one, dict), "ip", str), optional(one, "hostname", str)))
+    points = each(
+        balancer,
+        "ingress",
+        lambda one: (optional(typed(one, dict), "ip", str), optional(one, "hostname", str)),
+    )
     addresses = tuple(address for address, _ in points if address)
     hostnames = tuple(name for _, name in points if name)
     namespace, name = optional(metadata, "namespace", str) or "", field(metadata, "name", str)
@@ -134,47 +145,76 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
 
 
 def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
-    """Read one page of a PodList: the hostPorts that its Pods ask for, and the token of the next page. Raises PeerError."""
+    """Read one page of a PodList: the hostPorts that its Pods ask for, and the token of the next
+    page. Raises PeerError.
+    """
     with fields.refusing("the API server's list of Pods"):
         page = typed(json.loads(body), dict)
         groups = each(page, "items", lambda one: tuple(_pod(one)))
         metadata = optional(page, "metadata", dict) or {}
-        return tuple(port for group in groups for port in group), optional(metadata, "continue", str) or ""
+        return tuple(port for group in groups for port in group), optional(
+            metadata, "continue", str
+        ) or ""
 
 
 def complaint(body: bytes) -> str:
-    """Read why a peer refused: the `message` of rootlesskit's errors and of Kubernetes' Status, whatever the Content-Type.
+    """Read why a peer refused: the `message` of rootlesskit's errors and of Kubernetes' Status,
+    whatever the Content-Type.
 
-    rootlesskit sets its header after the status, so its JSON arrives as text/plain (its pkg/api/router, 0.14 to 2.3).
+    rootlesskit sets its header after the status, so its JSON arrives as text/plain (its
+    pkg/api/router, 0.14 to 2.3).
     """
     try:
         said = json.loads(body[:65536])
     except (ValueError, RecursionError):
         said = None
     message = said.get("message") if isinstance(said, dict) else None
-    text = message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
+    text = (
+        message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
+    )
     return printable(text.strip()) or "it did not say why"
 
 
 def _forward(spec: Json) -> Forward:
-    proto, parent_ip, child_ip = field(spec, "proto", str), optional(spec, "parentIP", str), optional(spec, "childIP", str)
-    return Forward(proto, parent_ip or "", fields.port(spec, "parentPort"), fields.port(spec, "childPort"), child_ip or "")
+    proto, parent_ip, child_ip = (
+        field(spec, "proto", str),
+        optional(spec, "parentIP", str),
+        optional(spec, "childIP", str),
+    )
+    return Forward(
+        proto,
+        parent_ip or "",
+        fields.port(spec, "parentPort"),
+        fields.port(spec, "childPort"),
+        child_ip or "",
+    )
 
 
 def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
     """Read the hostPorts of a Pod's spec, or of a template's. Raises fields.Wrong."""
-    containers = each(pod_spec, "containers", lambda one: each(typed(one, dict), "ports", _host_port))
-    return tuple(PodPort(namespace, owner, proto, number) for group in containers for proto, number in group if number)
+    containers = each(
+        pod_spec, "containers", lambda one: each(typed(one, dict), "ports", _host_port)
+    )
+    return tuple(
+        PodPort(namespace, owner, proto, number)
+        for group in containers
+        for proto, number in group
+        if number
+    )
 
 
 def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (other people's JSON)
-    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), fields.port(port, "hostPort", lowest=0)
+    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), fields.port(
+        port, "hostPort", lowest=0
+    )
 
 
 def _pod(pod: Any) -> Iterator[PodPort]:  # noqa: ANN401 (other people's JSON)
     metadata, spec = field(typed(pod, dict), "metadata", dict), field(pod, "spec", dict)
     labels = optional(metadata, "labels", dict) or {}
-    # servicelb works through Pods with hostPorts of its own; those ports are the Services', and forwarded as theirs
-    # (K3s pkg/cloudprovider/servicelb.go).
+    # servicelb works through Pods with hostPorts of its own; those ports are the Services', and
+    # forwarded as theirs (K3s pkg/cloudprovider/servicelb.go).
     if "svccontroller.k3s.cattle.io/svcname" not in labels:
-        yield from host_ports(optional(metadata, "namespace", str) or "", field(metadata, "name", str), spec)
+        yield from host_ports(
+            optional(metadata, "namespace", str) or "", field(metadata, "name", str), spec
+        )

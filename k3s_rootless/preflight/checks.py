@@ -1,7 +1,7 @@
 """What rootless K3s needs of a host, as a list of questions: each a pure judgement over Facts.
 
-To add a check: write its function under `@check(…)` in the module of its subject, its rows in tests/preflight/, and its
-paragraph in docs/reference/checks.md (a test holds the three together).
+To add a check: write its function under `@check(…)` in the module of its subject, its rows in
+tests/preflight/, and its paragraph in docs/reference/checks.md (a test holds the three together).
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ _DATASTORES = ("state.db", "etcd")
 def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
     """Compare the token that K3s is given with the one of the datastore in `data`.
 
-    `given` is the value of `--token-file` if its name is that, else of `--token`; `directory` is the
-    working directory of K3s. A new cluster takes any token.
+    `given` is the value of `--token-file` if its name is that, else of `--token`; `directory` is
+    the working directory of K3s. A new cluster takes any token.
     """
     file = data / "server" / "token"
     if not given.text or not any((data / "server" / "db" / one).exists() for one in _DATASTORES):
@@ -39,12 +39,16 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
             return Known(Token(origin, fits=None, reason=problem), str(file))
     passwords = tokens.password(own.strip()), tokens.password(asked.strip())
     if None in passwords:
-        return Known(Token(origin, fits=None, reason="one of the two is not a server token"), str(file))
+        return Known(
+            Token(origin, fits=None, reason="one of the two is not a server token"), str(file)
+        )
     return Known(Token(origin, fits=passwords[0] == passwords[1]), str(file))
 
 
 def _text(path: Path) -> tuple[str, str]:
-    """Return the content of a file and an empty text, or an empty text and why it cannot be read."""
+    """Return the content of a file and an empty text, or an empty text and why it cannot be
+    read.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
@@ -77,7 +81,9 @@ def target(path: Path, uid: int, gid: int) -> Observed[Target]:
     own = status.st_uid == uid
     name, directory = str(found), stat.S_ISDIR(status.st_mode)
     if found == path and not stat.S_ISREG(status.st_mode):
-        return Known(Target(str(path), f"{name} is not a regular file", name, own, directory), "stat")
+        return Known(
+            Target(str(path), f"{name} is not a regular file", name, own, directory), "stat"
+        )
     if found != path and not directory:
         return Known(Target(str(path), f"{name} is not a directory", name, own, directory), "stat")
     needed = os.W_OK | (os.X_OK if directory else 0)

@@ -1,4 +1,6 @@
-"""Whether K3s starts with its settings: its configuration files, options, token, kubeconfig and certificates."""
+"""Whether K3s starts with its settings: its configuration files, options, token, kubeconfig and
+certificates.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from k3s_rootless.release.server_flags import Flag, Kind
 from k3s_rootless.release.version import Version
 
 check = Checklist()
-_SWITCH = frozenset(["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"])
+_SWITCH = frozenset(
+    ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
+)
 _TAKES = {
     Kind.NUMBER: "it takes a number",
     Kind.SWITCH: "it is switched on or off: true or false",
@@ -41,7 +45,9 @@ def config_syntax(facts: Facts) -> Judgement:
         path = str(file.path)
         if isinstance(file.entries, Unknown) and not closed.get(path):
             remedy = origins.file_aside(path, str(facts.server.home))
-            return failed(f"{path}: {file.entries.reason}", "K3s does not start with it", remedy, path)
+            return failed(
+                f"{path}: {file.entries.reason}", "K3s does not start with it", remedy, path
+            )
     return passed(", ".join(str(file.path) for file in files) or "none")
 
 
@@ -49,13 +55,20 @@ def config_syntax(facts: Facts) -> Judgement:
 def config_options(facts: Facts) -> Judgement:
     """K3s dies of an unknown option on its command line, and skips one in a configuration file."""
     version = _version(facts)
-    fatal = next(iter((*_unknown_words(facts, version), *_bad_values(facts), *_two_forms(facts))), None)
+    fatal = next(
+        iter((*_unknown_words(facts, version), *_bad_values(facts), *_two_forms(facts))), None
+    )
     if fatal is not None:
         return fatal
     for value in facts.server.skipped:
         remedy = origins.without(value.name, value.origin, str(facts.server.home))
         reason = _stranger(value.name, version)
-        return warned(f"{value.name} in {value.origin}", f"K3s skips it: {reason}", remedy, str(value.origin.path))
+        return warned(
+            f"{value.name} in {value.origin}",
+            f"K3s skips it: {reason}",
+            remedy,
+            str(value.origin.path),
+        )
     return passed("all known")
 
 
@@ -69,22 +82,36 @@ def config_token(facts: Facts, seen: Known[Token]) -> Judgement:
     if found.fits is None:
         return unknown(found.reason or "the two tokens cannot be compared")
     remedy = origins.without("token", found.origin, str(facts.server.home))
-    reason = "K3s dies: the datastore is encrypted with another token; without one it takes the token of the datastore"
+    reason = (
+        "K3s dies: the datastore is encrypted with another token; without one it takes the token of"
+        " the datastore"
+    )
     return failed(f"another token, from {found.origin}", reason, remedy, seen.source)
 
 
 @check.seen("config.kubeconfig", "The kubeconfig can be written", FATAL, "target")
 def config_kubeconfig(facts: Facts, seen: Known[Target]) -> Judgement:
-    """K3s dies if it cannot write its kubeconfig (`Failed to generate kubeconfig: open …: permission denied`)."""
+    """K3s dies if it cannot write its kubeconfig (`Failed to generate kubeconfig: open …:
+    permission denied`).
+    """
     found = seen.value
     if not found.obstacle:
         return passed(found.path, seen.source)
-    return failed(found.obstacle, f"K3s dies: it cannot write {found.path}", _writable(facts, found), seen.source)
+    return failed(
+        found.obstacle,
+        f"K3s dies: it cannot write {found.path}",
+        _writable(facts, found),
+        seen.source,
+    )
 
 
-@check.seen("config.certificates", "K3s's own kubeconfigs fit its settings", FATAL, "kubeconfigs", "unit")
+@check.seen(
+    "config.certificates", "K3s's own kubeconfigs fit its settings", FATAL, "kubeconfigs", "unit"
+)
 def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgement:
-    """K3s writes server/cred/*.kubeconfig with its certificates only; with another port it dies at each start."""
+    """K3s writes server/cred/*.kubeconfig with its certificates only; with another port it dies at
+    each start.
+    """
     settings = facts.server
     port = baked.internal_port(settings.https_port, settings.value("apiserver-port").text)
     stale = baked.stale(seen.value, port)
@@ -95,7 +122,9 @@ def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgeme
     active = isinstance(facts.unit, Known) and facts.unit.value.active_state == "active"
     command = "k3s-rootless restart" if active else "k3s-rootless up"
     text = "renew K3s's certificates while it is stopped (k3s certificate rotate), and start it"
-    return failed(stale, "K3s dies at its next start", Remedy(Mender.USER, text, (command,)), seen.source)
+    return failed(
+        stale, "K3s dies at its next start", Remedy(Mender.USER, text, (command,)), seen.source
+    )
 
 
 def _version(facts: Facts) -> Version | None:
@@ -112,7 +141,9 @@ def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]
         # Every flag of the command line stands in the same ExecStart.
         path = str(facts.server.value("rootless").origin.path or "")
         remedy = origins.from_command(name, path)
-        yield failed(f"--{name}", f"K3s dies of it: {_stranger(name, version)}", remedy, "ExecStart")
+        yield failed(
+            f"--{name}", f"K3s dies of it: {_stranger(name, version)}", remedy, "ExecStart"
+        )
 
 
 def _stranger(name: str, version: Version | None) -> str:
@@ -161,6 +192,8 @@ def _writable(facts: Facts, found: Target) -> Remedy:
         return Remedy(Mender.USER, text, (f"chmod u+rwx {place}", "k3s-rootless up"))
     if found.own and f"{found.blocking}/".startswith(f"{facts.server.home}/"):
         text = f"put {found.blocking} aside: it is kept as {found.blocking}.off"
-        return Remedy(Mender.USER, text, (f"mv {place} {quote(f'{found.blocking}.off')}", "k3s-rootless up"))
+        return Remedy(
+            Mender.USER, text, (f"mv {place} {quote(f'{found.blocking}.off')}", "k3s-rootless up")
+        )
     text = "let K3s write its kubeconfig to another place of yours"
     return remedies.setting(text, "K3S_KUBECONFIG_OUTPUT", "%h/.config/k3s/k3s.yaml")

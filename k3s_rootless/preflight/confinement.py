@@ -1,8 +1,10 @@
-"""Asks AppArmor what it lets the real k3s do, since what this program may do says nothing about another path.
+"""Asks AppArmor what it lets the real k3s do, since what this program may do says nothing about
+another path.
 
-Where `kernel.apparmor_restrict_unprivileged_userns` is 1 (Ubuntu 23.10 and later), only a program with a profile of its own may
-make user namespaces. The kernel tells which profile attaches to a path when that path is executed: a child asks to be traced
-and executes k3s, stops before the first instruction of it, its label is read, and it is killed. Nothing of k3s ever runs.
+Where `kernel.apparmor_restrict_unprivileged_userns` is 1 (Ubuntu 23.10 and later), only a program
+with a profile of its own may make user namespaces. The kernel tells which profile attaches to a
+path when that path is executed: a child asks to be traced and executes k3s, stops before the first
+instruction of it, its label is read, and it is killed. Nothing of k3s ever runs.
 """
 
 from __future__ import annotations
@@ -28,21 +30,32 @@ def confinement(root: Path, program: str | None) -> Observed[Confinement]:
     try:
         restricted = switch.read_text("ascii", "replace").strip() == "1"
     except FileNotFoundError:
-        return Known(Confinement(restricted=False, label=Unknown("there is no such restriction")), str(switch))
+        return Known(
+            Confinement(restricted=False, label=Unknown("there is no such restriction")),
+            str(switch),
+        )
     except OSError as error:
         return Unknown(f"{switch} cannot be read: {error.strerror}")
     if not restricted:
-        return Known(Confinement(restricted=False, label=Unknown("there is no such restriction")), str(switch))
+        return Known(
+            Confinement(restricted=False, label=Unknown("there is no such restriction")),
+            str(switch),
+        )
     if program is None:
         return Known(
-            Confinement(restricted=True, label=Unknown("there is no trusted k3s whose AppArmor profile could be read")),
+            Confinement(
+                restricted=True,
+                label=Unknown("there is no trusted k3s whose AppArmor profile could be read"),
+            ),
             str(switch),
         )
     return Known(Confinement(restricted=True, label=label(program)), str(switch))
 
 
 def label(program: str) -> Observed[str]:
-    """Give the label under which AppArmor would run a program, such as `unconfined` or `k3s (unconfined)`."""
+    """Give the label under which AppArmor would run a program, such as `unconfined` or `k3s
+    (unconfined)`.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     words = [os.fsencode(program)]
     try:
@@ -57,7 +70,9 @@ def label(program: str) -> Observed[str]:
         os._exit(0)
     try:
         if not _stopped(child):
-            return Unknown(f"{program} could not be executed to be looked at (ptrace may be forbidden)")
+            return Unknown(
+                f"{program} could not be executed to be looked at (ptrace may be forbidden)"
+            )
         return Known(_label(child), f"the label of {program} when it is executed")
     except OSError as error:
         return Unknown(f"the label of {program} cannot be read: {error.strerror}")

@@ -83,7 +83,9 @@ def _texts(message: bytes, *numbers: int) -> Iterator[str]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a message that have a length (protobuf's wire format); the others hold numbers."""
+    """Yield the fields of a message that have a length (protobuf's wire format); the others hold
+    numbers.
+    """
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

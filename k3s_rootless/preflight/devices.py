@@ -24,7 +24,9 @@ def opened(path: Path, *, write: bool = False) -> Observed[int]:
 
 
 def found(name: str, search: str) -> Observed[str | None]:
-    """Look for a program on `search`, a PATH; relative entries are left out, as in `probes.map_program`."""
+    """Look for a program on `search`, a PATH; relative entries are left out, as in
+    `probes.map_program`.
+    """
     places = os.pathsep.join(entry for entry in search.split(os.pathsep) if entry.startswith("/"))
     return Known(shutil.which(name, path=places), search)
 

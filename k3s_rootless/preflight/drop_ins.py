@@ -10,7 +10,9 @@ _DIRECTORY = "~/.config/systemd/user/k3s-rootless.service.d"
 
 
 def written(text: str, file: str, line: str) -> Remedy:
-    """Return the remedy that writes a drop-in; of two drop-ins, systemd reads the later name last."""
+    """Return the remedy that writes a drop-in; of two drop-ins, systemd reads the later name
+    last.
+    """
     write = f"printf '%s\\n' '[Service]' {quote(line)} > {_DIRECTORY}/{file}"
     return Remedy(Mender.USER, text, (f"mkdir -p {_DIRECTORY}", write, "k3s-rootless up"))
 

@@ -43,8 +43,9 @@ class CgroupMode(Enum):
 class Delegation:
     """Which controllers reach how far on their way from the kernel to a unit of the user.
 
-    `kernel` are those that cgroup v2 has at all; `configured` is what user@UID.service is told to delegate, `realized` what
-    its cgroup holds, and `effective` what a unit with `Delegate=yes` was really given.
+    `kernel` are those that cgroup v2 has at all; `configured` is what user@UID.service is told to
+    delegate, `realized` what its cgroup holds, and `effective` what a unit with `Delegate=yes` was
+    really given.
     """
 
     kernel: Observed[frozenset[str]]
@@ -55,7 +56,9 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeDirectory:
-    """The runtime directory that this process was given (`given`), or else the one that the uid leads to."""
+    """The runtime directory that this process was given (`given`), or else the one that the uid
+    leads to.
+    """
 
     path: str
     given: bool
@@ -66,7 +69,9 @@ class RuntimeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class MapProgram:
-    """newuidmap or newgidmap as the unit will find it; `path` is None where it is not on the unit's PATH."""
+    """newuidmap or newgidmap as the unit will find it; `path` is None where it is not on the unit's
+    PATH.
+    """
 
     path: str | None
     owner: int = 0
@@ -85,10 +90,12 @@ class SubidRange:
 
 @dataclass(frozen=True, slots=True)
 class K3sBinary:
-    """The k3s that a unit would start; `path` is None where there is none. `version` is what it says of itself.
+    """The k3s that a unit would start; `path` is None where there is none.
 
-    `risk` says why another user could change it, empty if none could; such a k3s is not run. `owner` is the uid of its
-    owner.
+    `version` is what it says of itself.
+
+    `risk` says why another user could change it, empty if none could; such a k3s is not run.
+    `owner` is the uid of its owner.
     """
 
     path: str | None
@@ -100,7 +107,9 @@ class K3sBinary:
 
 @dataclass(frozen=True, slots=True)
 class SubidFiles:
-    """/etc/subuid and /etc/subgid: which of them are links, the ranges of others as (file, owner, range), and real uids."""
+    """/etc/subuid and /etc/subgid: which of them are links, the ranges of others as (file, owner,
+    range), and real uids.
+    """
 
     links: tuple[str, ...]
     others: tuple[tuple[str, str, SubidRange], ...]
@@ -111,10 +120,11 @@ class SubidFiles:
 class Facts:
     """Everything the checks judge, each Observed read by a probe of its own.
 
-    `sysctls` maps a key to its value, or to None where this kernel does not have it. `devices` maps a device to 0 or the errno
-    of opening it. `programs` maps a name to where the unit's PATH has it, or None. `server` is what the unit asks of K3s, or
-    K3s's defaults. `target` is the kubeconfig that K3s writes,
-    `kubeconfigs` are K3s's own, and `cluster` is what the datastore keeps of earlier settings.
+    `sysctls` maps a key to its value, or to None where this kernel does not have it. `devices` maps
+    a device to 0 or the errno of opening it. `programs` maps a name to where the unit's PATH has
+    it, or None. `server` is what the unit asks of K3s, or K3s's defaults. `target` is the
+    kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` is what the datastore
+    keeps of earlier settings.
     """
 
     uid: int

@@ -1,4 +1,6 @@
-"""The frame that the checks hang in: a list of questions, each with a stable id, answered one by one."""
+"""The frame that the checks hang in: a list of questions, each with a stable id, answered one by
+one.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question about the host; `needs` names the facts that have to be read for it, beside those that cost nothing."""
+    """One question about the host; `needs` names the facts that have to be read for it, beside
+    those that cost nothing.
+    """
 
     id: str
     title: str
@@ -37,19 +41,32 @@ class Check:
     def of(self, facts: Facts) -> Finding:
         """Answer it."""
         said = self.judge(facts)
-        return Finding(self.id, self.title, said.verdict, said.observed, said.source, said.reason, said.remedy, self.severity)
+        return Finding(
+            self.id,
+            self.title,
+            said.verdict,
+            said.observed,
+            said.source,
+            said.reason,
+            said.remedy,
+            self.severity,
+        )
 
 
 Judge = Callable[[Facts], Judgement]
 
 
 class Checklist:
-    """A list of questions; calling it with an id, a title, the worst and the needs puts the decorated judgement on it."""
+    """A list of questions; calling it with an id, a title, the worst and the needs puts the
+    decorated judgement on it.
+    """
 
     def __init__(self) -> None:
         self._checks: list[Check] = []
 
-    def __call__(self, identifier: str, title: str, severity: Severity, *needs: str) -> Callable[[Judge], Judge]:
+    def __call__(
+        self, identifier: str, title: str, severity: Severity, *needs: str
+    ) -> Callable[[Judge], Judge]:
         """Put a judgement on the list."""
 
         def enlist(judge: Judge) -> Judge:
@@ -61,7 +78,9 @@ class Checklist:
     def seen(
         self, identifier: str, title: str, severity: Severity, field: str, *needs: str
     ) -> Callable[[Callable[[Facts, Known[Any]], Judgement]], Judge]:
-        """Put a judgement on the list that is asked only where `field` was observed; else the answer is unknown, with why."""
+        """Put a judgement on the list that is asked only where `field` was observed; else the
+        answer is unknown, with why.
+        """
 
         def enlist(judge: Callable[[Facts, Known[Any]], Judgement]) -> Judge:
             def look(facts: Facts) -> Judgement:

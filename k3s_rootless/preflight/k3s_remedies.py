@@ -12,35 +12,55 @@ def missing(machine: str) -> Remedy:
     """Get a k3s binary of one's own; no root needed."""
     url = _url(machine)
     if url is None:
-        return Remedy(Mender.USER, f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin")
+        return Remedy(
+            Mender.USER,
+            f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin",
+        )
     return Remedy(
         Mender.USER,
         "put a k3s binary of release v1.22 or later into ~/.local/bin",
-        ("mkdir -p ~/.local/bin", f"curl -fLo ~/.local/bin/k3s {url}", "chmod 755 ~/.local/bin/k3s"),
+        (
+            "mkdir -p ~/.local/bin",
+            f"curl -fLo ~/.local/bin/k3s {url}",
+            "chmod 755 ~/.local/bin/k3s",
+        ),
     )
 
 
 def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -> Remedy:
-    """Return how to replace a k3s, or how PATH finds another one first if this user cannot replace it.
+    """Return how to replace a k3s, or how PATH finds another one first if this user cannot replace
+    it.
 
     `release` is the first release that works.
     """
     path, url = binary.path or "k3s", _url(machine)
     if url is None:
-        text = f"replace {path} by a k3s of release {release} or later, built for {machine}, or put one earlier on your PATH"
+        text = (
+            f"replace {path} by a k3s of release {release} or later, built for {machine}, or put"
+            " one earlier on your PATH"
+        )
         return Remedy(Mender.USER, text)
     if binary.owner == uid:
         new, quoted = quote(f"{path}.new"), quote(path)
         commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quoted}")
-        return Remedy(Mender.USER, f"replace {path} by a k3s of release {release} or later", commands)
+        return Remedy(
+            Mender.USER, f"replace {path} by a k3s of release {release} or later", commands
+        )
     first = 'export PATH="$HOME/.local/bin:$PATH"'
     text = (
-        f"put a k3s of release {release} or later into ~/.local/bin, and name that directory first on your PATH: "
-        f"{path} comes first now, and only its owner or an administrator can replace it"
+        f"put a k3s of release {release} or later into ~/.local/bin, and name that directory first"
+        f" on your PATH: {path} comes first now, and only its owner or an administrator can"
+        " replace it"
     )
-    return Remedy(Mender.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first))
+    return Remedy(
+        Mender.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first)
+    )
 
 
 def _url(machine: str) -> str | None:
     suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf", "s390x": "-s390x"}.get(machine)
-    return None if suffix is None else f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"
+    return (
+        None
+        if suffix is None
+        else f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"
+    )

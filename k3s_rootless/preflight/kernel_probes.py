@@ -1,7 +1,9 @@
-"""Reads what the kernel offers: its release, modules, devices, and the programs that K3s expects beside it.
+"""Reads what the kernel offers: its release, modules, devices, and the programs that K3s expects
+beside it.
 
-Read below the given root: /proc/sys/kernel/osrelease, /proc/modules, /sys/module, /lib/modules/RELEASE, /proc/config.gz or
-/boot/config-RELEASE, /dev, and the directories of the unit's PATH. Nothing makes the kernel load a module.
+Read below the given root: /proc/sys/kernel/osrelease, /proc/modules, /sys/module,
+/lib/modules/RELEASE, /proc/config.gz or /boot/config-RELEASE, /dev, and the directories of the
+unit's PATH. Nothing makes the kernel load a module.
 """
 
 from __future__ import annotations
@@ -50,11 +52,17 @@ def release(root: Path) -> Observed[tuple[int, int]]:
     except OSError as error:
         return Unknown(f"{path} cannot be read: {error.strerror}")
     found = re.match(r"(\d{1,4})\.(\d{1,4})", text, re.ASCII)
-    return Known((int(found[1]), int(found[2])), text) if found else Unknown(f"{path} names no release: {text[:40]!r}")
+    return (
+        Known((int(found[1]), int(found[2])), text)
+        if found
+        else Unknown(f"{path} names no release: {text[:40]!r}")
+    )
 
 
 def modules(root: Path) -> Observed[Modules]:
-    """Tell which modules are loaded or built in, and which could be loaded; a built-in one is in no /proc/modules."""
+    """Tell which modules are loaded or built in, and which could be loaded; a built-in one is in no
+    /proc/modules.
+    """
     number = _text(root / "proc/sys/kernel/osrelease").strip() or os.uname().release
     tree = next((one for place in _TREES if (one := root / place / number).is_dir()), None)
     present = {line.partition(" ")[0] for line in _text(root / "proc/modules").splitlines()}
@@ -64,13 +72,21 @@ def modules(root: Path) -> Observed[Modules]:
     complete = tree is not None and bool(loadable)
     if CONFIG.keys() - present - loadable and (config := _config(root, number)):
         present |= {name for name, option in CONFIG.items() if f"\nCONFIG_{option}=y" in config}
-        complete = complete or "\n# CONFIG_MODULES is not set" in config or "\nCONFIG_MODULES=y" not in config
+        complete = (
+            complete
+            or "\n# CONFIG_MODULES is not set" in config
+            or "\nCONFIG_MODULES=y" not in config
+        )
     known = frozenset(CONFIG)
-    return Known(Modules(known & present, known & loadable, complete), f"/proc/modules and the modules of {number}")
+    return Known(
+        Modules(known & present, known & loadable, complete),
+        f"/proc/modules and the modules of {number}",
+    )
 
 
 def _named(text: str) -> set[str]:
-    # `kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz`: the name before the colon.
+    # `kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz`: the name before the
+    # colon.
     found = re.findall(r"^[^:\n]*?([^/:\n]+)\.ko", text, re.MULTILINE)
     return {name.replace("-", "_") for name in found}
 
@@ -95,14 +111,17 @@ def _text(path: Path) -> str:
 
 def opened(root: Path) -> Observed[Mapping[str, int]]:
     """Try the devices; give 0 or the errno of open(2) for each."""
-    return Known({name: _tried(root, name, root / path) for name, path in DEVICES.items()}, "open(2)")
+    return Known(
+        {name: _tried(root, name, root / path) for name, path in DEVICES.items()}, "open(2)"
+    )
 
 
 def _tried(root: Path, name: str, path: Path) -> int:
     if name == "kmsg":
         return 0 if path.exists() else errno.ENOENT
     if not (root / "sys/class/misc" / name).exists():
-        # The module is not there yet, and opening the device would load it: that is a change to the host.
+        # The module is not there yet, and opening the device would load it: that is a change to the
+        # host.
         if not path.exists():
             return errno.ENOENT
         return 0 if os.access(path, os.R_OK | os.W_OK) else errno.EACCES
@@ -110,14 +129,20 @@ def _tried(root: Path, name: str, path: Path) -> int:
     return tried.value if isinstance(tried, Known) else errno.EIO
 
 
-def programs(root: Path, search: str, names: tuple[str, ...] = ("mount.fuse3",)) -> Observed[Mapping[str, str | None]]:
+def programs(
+    root: Path, search: str, names: tuple[str, ...] = ("mount.fuse3",)
+) -> Observed[Mapping[str, str | None]]:
     """Look for programs on `search`, the unit's PATH."""
-    places = os.pathsep.join(str(root / entry.lstrip("/")) for entry in search.split(os.pathsep) if entry.startswith("/"))
+    places = os.pathsep.join(
+        str(root / entry.lstrip("/")) for entry in search.split(os.pathsep) if entry.startswith("/")
+    )
     return Known({name: shutil.which(name, path=places) for name in names}, search)
 
 
 def iptables(search: str) -> Observed[str]:
-    """Ask the iptables of the host, which K3s prefers to its own, for its version; empty where there is none."""
+    """Ask the iptables of the host, which K3s prefers to its own, for its version; empty where
+    there is none.
+    """
     program = devices.found("iptables", search)
     if isinstance(program, Unknown):
         return program

@@ -1,8 +1,9 @@
 """Reads addresses, routes, MTU and resolver of the host.
 
-/proc/net/fib_trie lists the IPv4 routes of all tables, those of VPNs with tables of their own included, and all addresses;
-/proc/net/route adds the interfaces, /proc/net/ipv6_route is both for IPv6. Together they take under a millisecond for a usual
-host, where the import of a netlink library takes 500.
+/proc/net/fib_trie lists the IPv4 routes of all tables, those of VPNs with tables of their own
+included, and all addresses; /proc/net/route adds the interfaces, /proc/net/ipv6_route is both for
+IPv6. Together they take under a millisecond for a usual host, where the import of a netlink library
+takes 500.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _LARGEST = 4 * 1024 * 1024
 
 
 def network(root: Path) -> Observed[Network]:
-    """List the networks that the host has addresses in or routes to, without default routes and loopback."""
+    """List the networks that the host has addresses in or routes to, without default routes and
+    loopback.
+    """
     trie = root / "proc/net/fib_trie"
     try:
         found = dict.fromkeys(_trie(_read(trie)), "")
@@ -31,7 +34,9 @@ def network(root: Path) -> Observed[Network]:
     ways = sorted((metric, name) for network, name, metric in routes if network == "0.0.0.0/0")
     interface = ways[0][1] if ways else ""
     mtu = _number(root / "sys/class/net" / interface / "mtu") if interface else None
-    networks = tuple((network, name) for network, name in found.items() if not _of_no_interest(network))
+    networks = tuple(
+        (network, name) for network, name in found.items() if not _of_no_interest(network)
+    )
     return Known(Network(networks, mtu, interface), str(trie))
 
 
@@ -41,7 +46,8 @@ def _read(path: Path) -> list[str]:
 
 
 def _trie(lines: list[str]) -> list[str]:
-    # `|-- 10.8.0.0`, and below it a line for each prefix length: `/24 link UNICAST` (Linux net/ipv4/fib_trie.c).
+    # `|-- 10.8.0.0`, and below it a line for each prefix length: `/24 link UNICAST` (Linux
+    # net/ipv4/fib_trie.c).
     found, address = [], ""
     for words in (line.split() for line in lines):
         if words[:1] == ["|--"]:
@@ -52,10 +58,13 @@ def _trie(lines: list[str]) -> list[str]:
 
 
 def _routes(lines: list[str]) -> list[tuple[str, str, int]]:
-    # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses in the machine's own byte order.
+    # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses in the machine's own
+    # byte order.
     found = []
     for words in (line.split() for line in lines[1:]):
-        address, mask = (ipaddress.IPv4Address(int(words[at], 16).to_bytes(4, sys.byteorder)) for at in (1, 7))
+        address, mask = (
+            ipaddress.IPv4Address(int(words[at], 16).to_bytes(4, sys.byteorder)) for at in (1, 7)
+        )
         found.append((f"{address}/{int(mask).bit_count()}", words[0], int(words[6])))
     return found
 
@@ -63,13 +72,18 @@ def _routes(lines: list[str]) -> list[tuple[str, str, int]]:
 def _six(path: Path) -> dict[str, str]:
     try:
         rows = [line.split() for line in _read(path)]
-        return {f"{ipaddress.IPv6Address(int(row[0], 16))}/{int(row[1], 16)}": row[9] for row in rows if row[9] != "lo"}
+        return {
+            f"{ipaddress.IPv6Address(int(row[0], 16))}/{int(row[1], 16)}": row[9]
+            for row in rows
+            if row[9] != "lo"
+        }
     except (OSError, ValueError, IndexError):
         return {}
 
 
 def _of_no_interest(network: str) -> bool:
-    # Loopback, multicast and link-local networks are the same everywhere; a default route overlaps with everything.
+    # Loopback, multicast and link-local networks are the same everywhere; a default route overlaps
+    # with everything.
     return network.endswith("/0") or network.startswith(("127.", "fe80:", "ff", "169.254.", "224."))
 
 
@@ -89,7 +103,9 @@ def resolver(root: Path) -> Observed[Resolver]:
             servers.append(words[1])
         elif words[:1] in (["search"], ["domain"]):
             domains = tuple(words[1:])
-    local = any("localhost" in line.partition("#")[0].split()[1:] for line in _lines(root / "etc/hosts"))
+    local = any(
+        "localhost" in line.partition("#")[0].split()[1:] for line in _lines(root / "etc/hosts")
+    )
     return Known(Resolver(tuple(servers), domains, local), str(root / "etc/resolv.conf"))
 
 

@@ -1,4 +1,6 @@
-"""The administrator's script for NixOS, whose hosts are declared: it changes nothing, and says which lines to write."""
+"""The administrator's script for NixOS, whose hosts are declared: it changes nothing, and says
+which lines to write.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from k3s_rootless.printable import printable, require_printable
 
 
 def declared(asked: Iterable[Remedy], user: str) -> str:
-    """Return a script that prints the lines to add to the configuration of the host; no attribute occurs twice.
+    """Return a script that prints the lines to add to the configuration of the host; no attribute
+    occurs twice.
 
-    `asked` are the remedies, `user` is the name of the user whom they are for. Raises RootlessError if a value
-    holds a control character.
+    `asked` are the remedies, `user` is the name of the user whom they are for. Raises RootlessError
+    if a value holds a control character.
     """
     remedies = tuple(asked)
     measures = [each for remedy in remedies for each in remedy.measures]
@@ -23,8 +26,14 @@ def declared(asked: Iterable[Remedy], user: str) -> str:
     return "\n".join(
         (
             "#!/bin/sh",
-            f"# What rootless K3s of {printable(user)} needs, as lines for the configuration of this NixOS host.",
-            "# They are printed only, since NixOS undoes what is done otherwise; taking them out again takes it back.",
+            (
+                f"# What rootless K3s of {printable(user)} needs, as lines for the configuration of"
+                " this NixOS host."
+            ),
+            (
+                "# They are printed only, since NixOS undoes what is done otherwise; taking them"
+                " out again takes it back."
+            ),
             "cat <<'END'",
             *dict.fromkeys(lines),
             "END",
@@ -35,14 +44,17 @@ def declared(asked: Iterable[Remedy], user: str) -> str:
 
 def _lines(each: Measure, user: str) -> list[str]:
     match each:
-        case measure.File(path, text, Then.SYSTEMD) if path.startswith("/etc/systemd/system/user@.service.d/"):
+        case measure.File(path, text, Then.SYSTEMD) if path.startswith(
+            "/etc/systemd/system/user@.service.d/"
+        ):
             settings = [line.partition("=") for line in text.splitlines() if "=" in line]
             service = 'systemd.services."user@"'
             lines = [f'{service}.overrideStrategy = "asDropin";'] + [
                 f"{service}.serviceConfig.{key} = {_string(value)};" for key, _, value in settings
             ]
         case measure.Sysctl(key, value):
-            lines = [f"boot.kernel.sysctl.{_string(key)} = {value if value.isdecimal() else _string(value)};"]
+            written = value if value.isdecimal() else _string(value)
+            lines = [f"boot.kernel.sysctl.{_string(key)} = {written};"]
         case measure.Module() | measure.BootArgument() | measure.Package("mount.fuse3"):
             lines = []
         case measure.SubordinateIds():
@@ -57,19 +69,25 @@ def _lines(each: Measure, user: str) -> list[str]:
 
 
 def _lists(measures: Iterable[Measure]) -> list[str]:
-    """Return the lines of attributes that are lists: Nix refuses a set that defines one attribute twice."""
+    """Return the lines of attributes that are lists: Nix refuses a set that defines one attribute
+    twice.
+    """
     lists: dict[str, dict[str, None]] = {}
     for each in measures:
         match each:
             case measure.Module(name):
                 lists.setdefault("boot.kernelModules", {})[_string(name)] = None
             case measure.BootArgument(arguments):
-                lists.setdefault("boot.kernelParams", {}).update(dict.fromkeys(map(_string, arguments)))
+                lists.setdefault("boot.kernelParams", {}).update(
+                    dict.fromkeys(map(_string, arguments))
+                )
             case measure.Package("mount.fuse3"):
                 lists.setdefault("environment.systemPackages", {})["pkgs.fuse3"] = None
     return [f"{name} = [ {' '.join(items)} ];" for name, items in lists.items()]
 
 
 def _string(text: str) -> str:
-    escaped = require_printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+    escaped = (
+        require_printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+    )
     return f'"{escaped}"'

@@ -14,7 +14,9 @@ _KEPT = ".k3s-rootless.bak"
 
 
 def without(name: str, origin: Origin, home: str) -> Remedy:
-    """Return the remedy that takes the flag `name` away, by its origin; K3s keeps its default then."""
+    """Return the remedy that takes the flag `name` away, by its origin; K3s keeps its default
+    then.
+    """
     if origin.source is Source.CONFIG_FILE and origin.path is not None:
         return _line(name, str(origin.path), origin.line, home)
     if origin.source is Source.ENVIRONMENT:

@@ -1,7 +1,8 @@
 """Reads the host, and judges nothing.
 
-Read below the given root: /etc/os-release, /etc/subuid, /etc/subgid, /proc/sys, /run/systemd/system, /sys/fs/cgroup and the
-directories of the unit's PATH. Every probe answers Known or Unknown, and none of them raises for what it finds.
+Read below the given root: /etc/os-release, /etc/subuid, /etc/subgid, /proc/sys,
+/run/systemd/system, /sys/fs/cgroup and the directories of the unit's PATH. Every probe answers
+Known or Unknown, and none of them raises for what it finds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from pathlib import Path
 from k3s_rootless import command, trust
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, RuntimeDirectory, SubidRange
+from k3s_rootless.preflight.facts import (
+    CgroupMode,
+    K3sBinary,
+    MapProgram,
+    RuntimeDirectory,
+    SubidRange,
+)
 from k3s_rootless.release import version
 
 # include/uapi/linux/magic.h
@@ -48,14 +55,17 @@ def cgroup_mode(root: Path) -> Observed[CgroupMode]:
     if magic == _CGROUP2_MAGIC:
         return Known(CgroupMode.UNIFIED, f"statfs {top}")
     if magic != _TMPFS_MAGIC:
-        return Unknown(f"{top} is neither cgroup2 nor tmpfs but a file system with the magic number {magic:#x}")
+        return Unknown(
+            f"{top} is neither cgroup2 nor tmpfs but a file system with the magic number {magic:#x}"
+        )
     beside = top / "unified"
     hybrid = beside.is_dir() and _file_system_magic(beside) == _CGROUP2_MAGIC
     return Known(CgroupMode.HYBRID if hybrid else CgroupMode.LEGACY, f"statfs {top}")
 
 
 def _file_system_magic(path: Path) -> int:
-    # os.statvfs leaves f_type out; it is the first word of struct statfs on every architecture of Linux but s390.
+    # os.statvfs leaves f_type out; it is the first word of struct statfs on every architecture of
+    # Linux but s390.
     answer = ctypes.create_string_buffer(512)
     if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(path), answer) != 0:
         return 0
@@ -63,7 +73,9 @@ def _file_system_magic(path: Path) -> int:
 
 
 def sysctls(root: Path) -> Mapping[str, Observed[str | None]]:
-    """Read the sysctls that K3s depends on; None stands for a key that this kernel does not have."""
+    """Read the sysctls that K3s depends on; None stands for a key that this kernel does not
+    have.
+    """
     return {key: _sysctl(root / "proc/sys" / key.replace(".", "/")) for key in SYSCTLS}
 
 
@@ -84,11 +96,15 @@ def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirector
     except OSError:
         return RuntimeDirectory(str(path), given=given, exists=False, owner=-1, mode=0)
     exists = stat.S_ISDIR(found.st_mode)
-    return RuntimeDirectory(str(path), given=given, exists=exists, owner=found.st_uid, mode=stat.S_IMODE(found.st_mode))
+    return RuntimeDirectory(
+        str(path), given=given, exists=exists, owner=found.st_uid, mode=stat.S_IMODE(found.st_mode)
+    )
 
 
 def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
-    """Look for newuidmap or newgidmap on `search` (the unit's PATH) and at the privileges that it needs."""
+    """Look for newuidmap or newgidmap on `search` (the unit's PATH) and at the privileges that it
+    needs.
+    """
     below = os.pathsep.join(str(root / entry.lstrip("/")) for entry in _absolute(search))
     found = shutil.which(name, path=below)
     if found is None:
@@ -111,12 +127,14 @@ def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
 
 
 def _absolute(search: str) -> list[str]:
-    # An empty or relative entry means the current directory, where anybody may have put a program with one of our names.
+    # An empty or relative entry means the current directory, where anybody may have put a program
+    # with one of our names.
     return [entry for entry in search.split(os.pathsep) if entry.startswith("/")]
 
 
 def _has_capability(path: Path, bit: int) -> bool:
-    # vfs_cap_data (linux/capability.h): the magic word, then the permitted set's low word, little endian.
+    # vfs_cap_data (linux/capability.h): the magic word, then the permitted set's low word, little
+    # endian.
     try:
         attribute = os.getxattr(path, "security.capability")
     except OSError:
@@ -127,8 +145,9 @@ def _has_capability(path: Path, bit: int) -> bool:
 def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRange, ...]]:
     """List the subordinate ids of the user; `kind` is `subuid` or `subgid`.
 
-    getsubids(1) is asked first, since it alone knows ranges that come from a directory service (`subid:` in
-    nsswitch.conf), as rootlesskit does from 1.1.0 on (K3s v1.33); then the file, by name or by uid.
+    getsubids(1) is asked first, since it alone knows ranges that come from a directory service
+    (`subid:` in nsswitch.conf), as rootlesskit does from 1.1.0 on (K3s v1.33); then the file, by
+    name or by uid.
     """
     if root == Path("/") and (found := _getsubids(kind, user)):
         return found
@@ -154,7 +173,9 @@ def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
         return None
     # `0: alice 100000 65536`
     words = [line.split() for line in output.stdout.splitlines()]
-    ranges = tuple(found for line in words if len(line) == 4 and (found := _numbers(line[2], line[3])))
+    ranges = tuple(
+        found for line in words if len(line) == 4 and (found := _numbers(line[2], line[3]))
+    )
     return Known(ranges, " ".join(arguments)) if ranges else None
 
 
@@ -170,13 +191,21 @@ def _numbers(start: str, count: str) -> SubidRange | None:
     return SubidRange(int(start), int(count))
 
 
-def k3s_binary(environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS) -> K3sBinary:
+def k3s_binary(
+    environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS
+) -> K3sBinary:
     """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
-    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where users put programs. A k3s
-    that another user could change is passed over; if there is no other, it is returned with its risk, and it is not run.
+    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where
+    users put programs. A k3s that another user could change is passed over; if there is no other,
+    it is returned with its risk, and it is not run.
     """
-    places = [*_absolute(environ.get("PATH", "")), *_absolute(search), str(home / ".local/bin"), str(home / "bin")]
+    places = [
+        *_absolute(environ.get("PATH", "")),
+        *_absolute(search),
+        str(home / ".local/bin"),
+        str(home / "bin"),
+    ]
     risky = None
     for place in dict.fromkeys(places):
         found = shutil.which("k3s", path=place)
@@ -184,7 +213,9 @@ def k3s_binary(environ: Mapping[str, str], search: str, home: Path, *, seconds: 
             continue
         if not (risk := trust.risk(Path(found))):
             return _trusted(Path(found), home, seconds)
-        risky = risky or K3sBinary(found, executable=True, risk=risk, version=Unknown(f"{found} was not run: {risk}"))
+        risky = risky or K3sBinary(
+            found, executable=True, risk=risk, version=Unknown(f"{found} was not run: {risk}")
+        )
     return risky or K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
 
 
@@ -194,18 +225,22 @@ def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
         owner = real.stat().st_uid
     except OSError:
         return K3sBinary(path=str(found))
-    return K3sBinary(path=str(real), executable=True, owner=owner, version=_k3s_version(real, home, seconds))
+    return K3sBinary(
+        path=str(real), executable=True, owner=owner, version=_k3s_version(real, home, seconds)
+    )
 
 
 def _pinned(found: Path) -> Path:
     real = found.resolve(strict=True)
-    # A path into the Nix store is collected after the next upgrade; there, the link that is kept is the real name.
+    # A path into the Nix store is collected after the next upgrade; there, the link that is kept is
+    # the real name.
     return found.absolute() if real.is_relative_to("/nix/store") else real
 
 
 def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
-    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321): point it at an empty one.
-    # One that is not there will not do: those same releases die on it too, once it is named.
+    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321):
+    # point it at an empty one. One that is not there will not do: those same releases die on it
+    # too, once it is named.
     environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": os.devnull}
     asked = f"{path} --version"
     try:
@@ -215,19 +250,28 @@ def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Ver
     found = version.from_output(output.stdout)
     if found is not None:
         return Known(found, asked)
-    printed = next(iter(output.stdout.splitlines()), "nothing") if output.status == 0 else f"exit status {output.status}"
+    printed = (
+        next(iter(output.stdout.splitlines()), "nothing")
+        if output.status == 0
+        else f"exit status {output.status}"
+    )
     return Unknown(f"`{asked}` did not answer like K3s: {printed[:80]!r}")
 
 
 def distribution(root: Path) -> str:
-    """Give `ID` and `ID_LIKE` of os-release as one string of words, such as `ubuntu debian`; empty when unreadable."""
+    """Give `ID` and `ID_LIKE` of os-release as one string of words, such as `ubuntu debian`; empty
+    when unreadable.
+    """
     words = {}
     for name in ("etc/os-release", "usr/lib/os-release"):
         try:
             lines = (root / name).read_text("utf-8", "replace").splitlines()
         except OSError:
             continue
-        words = {key: value.strip().strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
+        words = {
+            key: value.strip().strip("\"'")
+            for key, _, value in (line.partition("=") for line in lines)
+        }
         break
     return f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".strip()
 

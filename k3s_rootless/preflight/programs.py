@@ -16,7 +16,9 @@ check = Checklist()
 
 @check("k3s.binary", "The k3s binary", FATAL, "k3s")
 def k3s_binary(facts: Facts) -> Judgement:
-    """The program that the unit starts, on the PATH of the user, of the unit, or in ~/.local/bin."""
+    """The program that the unit starts, on the PATH of the user, of the unit, or in
+    ~/.local/bin.
+    """
     binary = facts.k3s
     if binary.path is None:
         return failed("missing", "there is no k3s on the PATH", k3s_remedies.missing(facts.machine))
@@ -24,7 +26,10 @@ def k3s_binary(facts: Facts) -> Judgement:
         remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
         return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
     if binary.risk:
-        text = "use a k3s that only you and root can change, in directories that only you and root can change"
+        text = (
+            "use a k3s that only you and root can change, in directories that only you and root can"
+            " change"
+        )
         remedy = Remedy(Mender.USER, text, k3s_remedies.missing(facts.machine).commands)
         reason = f"another user could replace it, so it was not run: {binary.risk}"
         return failed("not trusted", reason, remedy, binary.path)
@@ -42,7 +47,10 @@ def k3s_version(facts: Facts) -> Judgement:
         return failed("no version", found.reason, newer)
     release = found.value
     if features.unit_variant(release) is None:
-        reason = f"{facts.k3s.path} is too old: rootless K3s has a unit from v1.21 on, and needs v1.22 on most hosts"
+        reason = (
+            f"{facts.k3s.path} is too old: rootless K3s has a unit from v1.21 on, and needs v1.22"
+            " on most hosts"
+        )
         return failed(str(release), reason, newer, found.source)
     if repaired := features.repaired_by(release):
         remedy = k3s_remedies.instead(facts.k3s, facts.machine, facts.uid, str(repaired))
@@ -50,6 +58,14 @@ def k3s_version(facts: Facts) -> Judgement:
         return failed(str(release), reason, remedy, found.source)
     if release.line > features.NEWEST_KNOWN_LINE:
         line = ".".join(map(str, features.NEWEST_KNOWN_LINE))
-        remedy = Remedy(Mender.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",))
-        return Judgement(Verdict.WARN, str(release), found.source, f"newer than v{line}, the last that was read", remedy)
+        remedy = Remedy(
+            Mender.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",)
+        )
+        return Judgement(
+            Verdict.WARN,
+            str(release),
+            found.source,
+            f"newer than v{line}, the last that was read",
+            remedy,
+        )
     return passed(str(release), found.source)

@@ -1,4 +1,6 @@
-"""What the probes bring back about kernel, network, storage and neighbours: frozen records without behaviour."""
+"""What the probes bring back about kernel, network, storage and neighbours: frozen records without
+behaviour.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from k3s_rootless.release.origin import Origin
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a child could do that tried to do as rootlesskit does: 0, or the errno of each call, None where it was not tried.
+    """What a child could do that tried to do as rootlesskit does: 0, or the errno of each call,
+    None where it was not tried.
 
-    `spaces` are the namespaces beside the user namespace, by their names in /proc/self/ns; `mapped` is what newuidmap and
-    newgidmap complained of, empty where they mapped the whole range.
+    `spaces` are the namespaces beside the user namespace, by their names in /proc/self/ns; `mapped`
+    is what newuidmap and newgidmap complained of, empty where they mapped the whole range.
     """
 
     user: int
@@ -25,7 +28,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """AppArmor's restriction of user namespaces, and under which label (`unconfined`) the real k3s would run, if known."""
+    """AppArmor's restriction of user namespaces, and under which label (`unconfined`) the real k3s
+    would run, if known.
+    """
 
     restricted: bool
     label: Observed[str]
@@ -33,7 +38,8 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the user manager passes on to each unit: privileges, and the limits of files and tasks (None: no limit).
+    """What the user manager passes on to each unit: privileges, and the limits of files and tasks
+    (None: no limit).
 
     `id_map` are the ranges of /proc/self/uid_map as (inside, outside, count).
     """
@@ -54,7 +60,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """Kernel modules that are there (loaded or built in), and that could be loaded; `complete` where nothing was hidden."""
+    """Kernel modules that are there (loaded or built in), and that could be loaded; `complete`
+    where nothing was hidden.
+    """
 
     present: frozenset[str]
     loadable: frozenset[str]
@@ -63,7 +71,8 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A TCP port that somebody listens at, with what is visible of the owner; `ours` where it is K3s's own unit.
+    """A TCP port that somebody listens at, with what is visible of the owner; `ours` where it is
+    K3s's own unit.
 
     `foreign` is whether it belongs to another user.
     """
@@ -78,7 +87,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Addresses and routes of the host, each a network with its interface (no default routes), and the MTU of the way out."""
+    """Addresses and routes of the host, each a network with its interface (no default routes), and
+    the MTU of the way out.
+    """
 
     networks: tuple[tuple[str, str], ...]
     mtu: int | None
@@ -96,9 +107,11 @@ class Resolver:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory that K3s writes into; where it does not exist, `found` is its next parent: file system, mount flags and room.
+    """A directory that K3s writes into; where it does not exist, `found` is its next parent: file
+    system, mount flags and room.
 
-    Room is in bytes, None where the file system does not say; `left` is what a quota of the user leaves.
+    Room is in bytes, None where the file system does not say; `left` is what a quota of the user
+    leaves.
     """
 
     path: str
@@ -116,7 +129,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The data directory, /tmp, the home directory, and what an earlier K3s left in rootlesskit's directory.
+    """The data directory, /tmp, the home directory, and what an earlier K3s left in rootlesskit's
+    directory.
 
     `unfinished` are directories into which K3s began to unpack itself, each with its size in bytes.
     """
@@ -150,9 +164,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What else is on the host: services that run, files of a rootful K3s, errno of reading K3s's configuration.
+    """What else is on the host: services that run, files of a rootful K3s, errno of reading K3s's
+    configuration.
 
-    `configuration` maps each file that K3s would read to 0 or an errno; `services` are names without `.service`.
+    `configuration` maps each file that K3s would read to 0 or an errno; `services` are names
+    without `.service`.
     """
 
     services: frozenset[str]
@@ -163,9 +179,11 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the host is: memory in bytes, processors, name, clock, container or virtual machine, SELinux.
+    """What the host is: memory in bytes, processors, name, clock, container or virtual machine,
+    SELinux.
 
-    `early` names a file that is younger than now by the clock; `selinux` is None where there is none, else whether it enforces.
+    `early` names a file that is younger than now by the clock; `selinux` is None where there is
+    none, else whether it enforces.
     """
 
     available: int

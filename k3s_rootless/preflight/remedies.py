@@ -1,6 +1,7 @@
 """What mends a failed check: the least that does, as commands that can be pasted.
 
-Files for an administrator go under names of our own into `*.d` directories, so that undoing is deleting.
+Files for an administrator go under names of our own into `*.d` directories, so that undoing is
+deleting.
 """
 
 from __future__ import annotations
@@ -26,35 +27,43 @@ def delegate() -> Remedy:
     """Configure what user managers may pass on; needs systemd 244 for cpuset."""
     return Remedy(
         Mender.ADMINISTRATOR,
-        "let user managers pass all five controllers on; then log in once more and run `k3s-rootless up`, or reboot",
+        "let user managers pass all five controllers on; then log in once more and run"
+        " `k3s-rootless up`, or reboot",
         (
             "sudo mkdir -p /etc/systemd/system/user@.service.d",
             f"printf '[Service]\\nDelegate={' '.join(CONTROLLERS)}\\n' | sudo tee {_DELEGATE_CONF}",
             "sudo systemctl daemon-reload",
         ),
-        (measure.File(_DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD),),
+        (
+            measure.File(
+                _DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD
+            ),
+        ),
     )
 
 
 def realize() -> Remedy:
     """Delegation is configured, and the running user@UID.service was started before.
 
-    Any new login makes systemd realize the new set (seen on systemd 252 and 257); `up` does what is left.
+    Any new login makes systemd realize the new set (seen on systemd 252 and 257); `up` does what is
+    left.
     """
     return Remedy(
         Mender.USER,
-        "delegation is configured but not applied yet: log in once more (ssh, or another console) and run `k3s-rootless up` "
-        "there; a reboot does it too",
+        "delegation is configured but not applied yet: log in once more (ssh, or another console)"
+        " and run `k3s-rootless up` there; a reboot does it too",
         ("ssh localhost true", "k3s-rootless up"),
     )
 
 
 def reexecute() -> Remedy:
-    """The cgroup has the controllers and only the running user manager does not know: no root needed (systemd 252, 257)."""
+    """The cgroup has the controllers and only the running user manager does not know: no root
+    needed (systemd 252, 257).
+    """
     return Remedy(
         Mender.USER,
-        "the running user manager has not noticed its new controllers; `k3s-rootless up` makes it look again, "
-        "or do it now; running services are not touched",
+        "the running user manager has not noticed its new controllers; `k3s-rootless up` makes it"
+        " look again, or do it now; running services are not touched",
         ("systemctl --user daemon-reexec",),
     )
 
@@ -65,14 +74,15 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
     if controller == "memory" and "cpu" in offered:
         return Remedy(
             Mender.ADMINISTRATOR,
-            "enable the memory controller on the kernel command line (on a Raspberry Pi the one line of "
-            "/boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and reboot",
+            "enable the memory controller on the kernel command line (on a Raspberry Pi the one"
+            " line of /boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and"
+            " reboot",
             measures=(measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
         Mender.ADMINISTRATOR,
-        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller: systemd.unified_cgroup_hierarchy=1 "
-        "on the kernel command line",
+        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller:"
+        " systemd.unified_cgroup_hierarchy=1 on the kernel command line",
         measures=(_UNIFIED,),
     )
 
@@ -81,8 +91,14 @@ def unified() -> Remedy:
     """The host mounts cgroup v1, alone or beside v2."""
     return Remedy(
         Mender.ADMINISTRATOR,
-        "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command line and reboot",
-        ("sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1  # where grubby manages the boot loader",),
+        "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
+        " line and reboot",
+        (
+            (
+                "sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1  # where"
+                " grubby manages the boot loader"
+            ),
+        ),
         (_UNIFIED,),
     )
 
@@ -92,7 +108,10 @@ def sysctl(key: str, value: str) -> Remedy:
     return Remedy(
         Mender.ADMINISTRATOR,
         f"set {key}={value}",
-        (f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf", "sudo sysctl --system"),
+        (
+            f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf",
+            "sudo sysctl --system",
+        ),
         (measure.Sysctl(key, value, least=key.startswith(_LIMITS)),),
     )
 
@@ -106,22 +125,36 @@ _INSTALL = {
     "opensuse": "sudo zypper install",
     "arch": "sudo pacman -S",
 }
-_MAP_PACKAGES = {"debian": "uidmap", "ubuntu": "uidmap", "suse": "shadow", "opensuse": "shadow", "arch": "shadow"}
+_MAP_PACKAGES = {
+    "debian": "uidmap",
+    "ubuntu": "uidmap",
+    "suse": "shadow",
+    "opensuse": "shadow",
+    "arch": "shadow",
+}
 
 
 def package(distribution: str) -> Remedy:
     """Install the package that carries newuidmap and newgidmap."""
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
     return Remedy(
-        Mender.ADMINISTRATOR, text, _installing(distribution, _MAP_PACKAGES, "shadow-utils"), (measure.Package("newuidmap"),)
+        Mender.ADMINISTRATOR,
+        text,
+        _installing(distribution, _MAP_PACKAGES, "shadow-utils"),
+        (measure.Package("newuidmap"),),
     )
 
 
 def fuse(distribution: str) -> Remedy:
-    """Install the package that carries mount.fuse3, which containerd calls and K3s does not bundle."""
+    """Install the package that carries mount.fuse3, which containerd calls and K3s does not
+    bundle.
+    """
     commands = _installing(distribution, {}, "fuse3")
     return Remedy(
-        Mender.ADMINISTRATOR, "install the package with mount.fuse3 (fuse3)", commands, (measure.Package("mount.fuse3"),)
+        Mender.ADMINISTRATOR,
+        "install the package with mount.fuse3 (fuse3)",
+        commands,
+        (measure.Package("mount.fuse3"),),
     )
 
 
@@ -132,14 +165,22 @@ def _installing(distribution: str, names: Mapping[str, str], other: str) -> tupl
 
 
 def apparmor(path: str) -> Remedy:
-    """Return the remedy that lets only this program make user namespaces; the global switch stays as it is."""
+    """Return the remedy that lets only this program make user namespaces; the global switch stays
+    as it is.
+    """
     if not path.isprintable():
-        return Remedy(Mender.USER, "move k3s to a path without control characters: no AppArmor profile can name this one")
+        return Remedy(
+            Mender.USER,
+            "move k3s to a path without control characters: no AppArmor profile can name this one",
+        )
     file, lines = profile.unconfined(path)
     return Remedy(
         Mender.ADMINISTRATOR,
         "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
-        (f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}", f"sudo apparmor_parser -r {file}"),
+        (
+            f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
+            f"sudo apparmor_parser -r {file}",
+        ),
         (measure.File(file, "\n".join(lines), Then.APPARMOR),),
     )
 
@@ -159,7 +200,10 @@ def modules(*names: str) -> Remedy:
         Mender.ADMINISTRATOR,
         f"load the kernel module {' and '.join(names)}, now and at each boot",
         (
-            *(f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf" for name in names),
+            *(
+                f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf"
+                for name in names
+            ),
             f"sudo modprobe -a {' '.join(names)}",
         ),
         tuple(map(measure.Module, names)),
@@ -167,30 +211,47 @@ def modules(*names: str) -> Remedy:
 
 
 def setting(text: str, name: str, value: str) -> Remedy:
-    """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers (`%h`, `%u`)."""
+    """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers
+    (`%h`, `%u`).
+    """
     if name.startswith("K3S_ROOTLESS_"):
-        return Remedy(Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up"))
+        return Remedy(
+            Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up")
+        )
     return drop_ins.variable(text, name, f'Environment="{name}={value}"')
 
 
 def setuid(path: str) -> Remedy:
-    """Return the remedy that gives newuidmap or newgidmap the privilege that its package gives it."""
-    # The unit's PATH may name a directory of the user first: a setuid bit on a program there would make its owner root.
+    """Return the remedy that gives newuidmap or newgidmap the privilege that its package gives
+    it.
+    """
+    # The unit's PATH may name a directory of the user first: a setuid bit on a program there would
+    # make its owner root.
     if path not in measure.MODES:
-        text = f"remove {path}, or remove its directory from the PATH of the unit: only system paths get a setuid bit"
+        text = (
+            f"remove {path}, or remove its directory from the PATH of the unit: only system paths"
+            " get a setuid bit"
+        )
         return Remedy(Mender.ADMINISTRATOR, text)
     text = f"give {path} its privilege back, or reinstall its package"
     return Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (measure.Mode(path),))
 
 
 def subids(user: str) -> Remedy:
-    """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give ids a second time."""
-    # Not %d: mawk, the awk of Debian, prints no integer above 2147483647 with it (seen with 1.3.4 of Debian 12).
-    behind = f"awk -F: '$2+$3 > n {{n = $2+$3}} END {{printf \"%.0f\", (n > {_SUBID_START} ? n : {_SUBID_START})}}'"
+    """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give
+    ids a second time.
+    """
+    # Not %d: mawk, the awk of Debian, prints no integer above 2147483647 with it (seen with 1.3.4
+    # of Debian 12).
+    behind = (
+        f'awk -F: \'$2+$3 > n {{n = $2+$3}} END {{printf "%.0f", (n > {_SUBID_START} ? n :'
+        f" {_SUBID_START})}}'"
+    )
     span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
     return Remedy(
         Mender.ADMINISTRATOR,
-        f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and /etc/subgid",
+        f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and"
+        " /etc/subgid",
         (
             f"first=$(cat /etc/subuid /etc/subgid | {behind})",
             f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
@@ -203,7 +264,8 @@ def session() -> Remedy:
     """Get a session that systemd knows; su and sudo make none."""
     return Remedy(
         Mender.USER,
-        "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron make no session",
+        "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron"
+        " make no session",
         ('ssh "$USER@localhost"',),
     )
 
@@ -222,6 +284,7 @@ def runtime_directory(path: str, uid: int) -> Remedy:
     """The environment was inherited from somebody else."""
     return Remedy(
         Mender.USER,
-        f"{path} is not yours: the environment was inherited from another user. Log in directly, or name your own",
+        f"{path} is not yours: the environment was inherited from another user. Log in directly, or"
+        " name your own",
         (f"export XDG_RUNTIME_DIR=/run/user/{uid}",),
     )

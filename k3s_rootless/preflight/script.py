@@ -1,7 +1,9 @@
-"""The administrator's script: one POSIX shell program that mends what an administrator must mend on this host.
+"""The administrator's script: one POSIX shell program that mends what an administrator must mend on
+this host.
 
-It is printed to be read and is never run by us. Every value in it is quoted for the shell here, and a value that holds a
-control character is refused; see the template for what the measures become, and for how they are taken back.
+It is printed to be read and is never run by us. Every value in it is quoted for the shell here, and
+a value that holds a control character is refused; see the template for what the measures become,
+and for how they are taken back.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ FAMILIES = {
 _PACKAGES = {
     "newuidmap": {"debian": "uidmap", "fedora": "shadow-utils", "suse": "shadow", "arch": "shadow"},
     "mount.fuse3": {"debian": "fuse3", "fedora": "fuse3", "suse": "fuse3", "arch": "fuse3"},
-    "dbus.socket": {"debian": "dbus-user-session", "fedora": "dbus-daemon", "suse": "dbus-1-daemon", "arch": "dbus"},
+    "dbus.socket": {
+        "debian": "dbus-user-session",
+        "fedora": "dbus-daemon",
+        "suse": "dbus-1-daemon",
+        "arch": "dbus",
+    },
 }
 
 
@@ -50,7 +57,9 @@ class Host:
     @property
     def family(self) -> str:
         """Name the family of distributions; empty for one that is unknown."""
-        return next((FAMILIES[word] for word in self.distribution.lower().split() if word in FAMILIES), "")
+        return next(
+            (FAMILIES[word] for word in self.distribution.lower().split() if word in FAMILIES), ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,9 @@ class Step:
 
 
 def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
-    """Give the administrator's remedies of these findings, each with the findings that ask for it, in their order."""
+    """Give the administrator's remedies of these findings, each with the findings that ask for it,
+    in their order.
+    """
     asked: dict[Remedy, list[Finding]] = {}
     for one in findings:
         if one.remedy is not None and one.remedy.mender is Mender.ADMINISTRATOR:
@@ -84,10 +95,14 @@ def render(findings: Iterable[Finding], host: Host) -> str:
         if remedy.measures
     ]
     by_hand = [
-        line for remedy in asked if not remedy.measures for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
+        line
+        for remedy in asked
+        if not remedy.measures
+        for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
     ]
     kinds = {type(each).__name__ for remedy in asked for each in remedy.measures}
-    # A table of ids that is a link becomes a file before a row is added to it: the script follows no link.
+    # A table of ids that is a link becomes a file before a row is added to it: the script follows
+    # no link.
     steps.sort(key=lambda step: not any(line.startswith("make_plain ") for line in step.lines))
     return _script(host, undo=False, steps=steps, by_hand=by_hand, kinds=kinds)
 
@@ -97,12 +112,15 @@ def render_undo(host: Host) -> str:
     return _script(host, undo=True, steps=[], by_hand=[], kinds=set())
 
 
-def _script(host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[str], kinds: set[str]) -> str:
+def _script(
+    host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[str], kinds: set[str]
+) -> str:
     # Here, since jinja2 is needed only where a script is asked for.
     from jinja2 import Environment, StrictUndefined
 
     template = templates.read("units", "administrator.sh.j2")
-    # The output is a shell script and no HTML: each value was quoted for the shell before it gets here.
+    # The output is a shell script and no HTML: each value was quoted for the shell before it gets
+    # here.
     environment = Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -125,12 +143,16 @@ def _script(host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[
 
 def _because(finding: Finding) -> str:
     seen = f": {finding.observed}" if finding.observed else ""
-    return printable(f"{finding.check}{seen}; {finding.reason}" if finding.reason else f"{finding.check}{seen}")
+    return printable(
+        f"{finding.check}{seen}; {finding.reason}" if finding.reason else f"{finding.check}{seen}"
+    )
 
 
 def _commands(remedy: Remedy) -> list[str]:
     return [
-        f"    {command}" if command.isprintable() else "    (one command is left out: it holds a control character)"
+        f"    {command}"
+        if command.isprintable()
+        else "    (one command is left out: it holds a control character)"
         for command in remedy.commands
     ]
 
@@ -165,13 +187,19 @@ def _lines(each: Measure, host: Host) -> list[str]:
 
 def _file(each: measure.File) -> list[str]:
     text = [require_printable(line) for line in each.text.rstrip("\n").split("\n")]
-    # dash of Debian 12 loses a byte of a line that begins like the end marker and goes on with a character beyond ASCII.
+    # dash of Debian 12 loses a byte of a line that begins like the end marker and goes on with a
+    # character beyond ASCII.
     begins = {line[:1] for line in text}
-    end = next(word for word in ("END", *(f"{letter}_END" for letter in ascii_letters)) if word[0] not in begins)
+    end = next(
+        word
+        for word in ("END", *(f"{letter}_END" for letter in ascii_letters))
+        if word[0] not in begins
+    )
     path = quote(each.path)
     written = [f"put {path} <<'{end}'", *text, end]
     match each.then:
-        # Noted first, so that it comes last when the record is taken back from its end: after the file is gone.
+        # Noted first, so that it comes last when the record is taken back from its end: after the
+        # file is gone.
         case Then.SYSTEMD:
             return ["note systemd", *written, "systemctl daemon-reload"]
         case Then.UDEV:

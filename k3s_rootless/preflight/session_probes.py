@@ -1,6 +1,7 @@
 """Reads what surrounds the user: ids, session, limits, services beside K3s, and the machine itself.
 
-Each below the given root: /etc, /proc, /run, /sys; clock by adjtimex(2), which with no mode only looks.
+Each below the given root: /etc, /proc, /run, /sys; clock by adjtimex(2), which with no mode only
+looks.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Beside, Caller, Machine, Process
 
 _SERVICES = ("firewalld", "k3s", "k3s-agent", "nm-cloud-setup", "systemd-resolved")
-_FILES = ("/etc/rancher/k3s/k3s.yaml", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service")
+_FILES = (
+    "/etc/rancher/k3s/k3s.yaml",
+    "/etc/systemd/system/k3s.service",
+    "/etc/systemd/system/k3s-agent.service",
+)
 # System services have their cgroup below one of these: cgroup v2 alone, or beside v1.
-_GROUPS = ("sys/fs/cgroup/system.slice", "sys/fs/cgroup/systemd/system.slice", "sys/fs/cgroup/unified/system.slice")
+_GROUPS = (
+    "sys/fs/cgroup/system.slice",
+    "sys/fs/cgroup/systemd/system.slice",
+    "sys/fs/cgroup/unified/system.slice",
+)
 _CLOCK_UNSYNCHRONIZED = 5
 _DAY = 86400.0
 
@@ -32,15 +41,23 @@ def caller(root: Path, environ: Mapping[str, str]) -> Observed[Caller]:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError as error:
         return Unknown(f"{path} cannot be read: {error.strerror}")
-    groups = [line.split(":", 2)[2] for line in lines if line.startswith("0::") or ":name=systemd:" in line]
+    groups = [
+        line.split(":", 2)[2]
+        for line in lines
+        if line.startswith("0::") or ":name=systemd:" in line
+    ]
     own = next((group for group in groups if group != "/"), "/" if groups else "")
     return Known(Caller(environ.get("SUDO_USER", ""), own), str(path))
 
 
 def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observed[Process]:
-    """Read what the user manager passes on to its units, from its own process (`control_group` is its cgroup)."""
+    """Read what the user manager passes on to its units, from its own process (`control_group` is
+    its cgroup).
+    """
     try:
-        words = [line.split() for line in (root / "proc/self/uid_map").read_text("ascii").splitlines()]
+        words = [
+            line.split() for line in (root / "proc/self/uid_map").read_text("ascii").splitlines()
+        ]
         id_map = tuple((int(row[0]), int(row[1]), int(row[2])) for row in words if len(row) == 3)
         pid = _manager(groups, control_group) or "self"
         status = (root / "proc" / pid / "status").read_text("utf-8", "replace").splitlines()
@@ -74,7 +91,9 @@ def _tasks(groups: tuple[Path, ...], control_group: str) -> int | None:
 
 
 def subid_files(root: Path, user: str, uid: int) -> Observed[SubidFiles]:
-    """Read the ranges of everybody else, and the uids of real users, to see whether ids are given twice."""
+    """Read the ranges of everybody else, and the uids of real users, to see whether ids are given
+    twice.
+    """
     others = []
     for kind in ("subuid", "subgid"):
         for line in _text(root / "etc" / kind).split("\n"):
@@ -84,7 +103,9 @@ def subid_files(root: Path, user: str, uid: int) -> Observed[SubidFiles]:
                 others.append((kind, owner, SubidRange(int(start), int(count))))
     rows = [line.split(":") for line in _text(root / "etc/passwd").splitlines()]
     users = tuple((row[0], int(row[2])) for row in rows if len(row) > 2 and _small(row[2]))
-    links = tuple(str(path) for kind in ("subuid", "subgid") if (path := root / "etc" / kind).is_symlink())
+    links = tuple(
+        str(path) for kind in ("subuid", "subgid") if (path := root / "etc" / kind).is_symlink()
+    )
     return Known(SubidFiles(links, tuple(others), users), "/etc/subuid, /etc/subgid, /etc/passwd")
 
 
@@ -93,8 +114,14 @@ def _small(digits: str) -> bool:
 
 
 def beside(root: Path, config: str) -> Observed[Beside]:
-    """Look for what else runs or lies on this host; `config` is where K3s looks for its configuration file, if anywhere."""
-    running = frozenset(name for name in _SERVICES if any((root / group / f"{name}.service").is_dir() for group in _GROUPS))
+    """Look for what else runs or lies on this host; `config` is where K3s looks for its
+    configuration file, if anywhere.
+    """
+    running = frozenset(
+        name
+        for name in _SERVICES
+        if any((root / group / f"{name}.service").is_dir() for group in _GROUPS)
+    )
     files = frozenset(path for path in _FILES if (root / path.lstrip("/")).exists())
     tried: dict[str, int] = {}
     for path in _configuration(root, config) if config else ():
@@ -111,7 +138,14 @@ def _configuration(root: Path, config: str) -> list[Path]:
     main = root / config.lstrip("/")
     more = main.with_name(f"{main.name}.d")
     try:
-        return [main, *(more / name for name in sorted(one.name for one in more.iterdir()) if name.endswith((".yaml", ".yml")))]
+        return [
+            main,
+            *(
+                more / name
+                for name in sorted(one.name for one in more.iterdir())
+                if name.endswith((".yaml", ".yml"))
+            ),
+        ]
     except FileNotFoundError:
         return [main]
     except OSError:
@@ -123,7 +157,11 @@ def machine(root: Path, program: str | None) -> Observed[Machine]:
     proc = [one for one in mountinfo.mounts(root) if one.point == "/proc"]
     options = proc[-1].super_options.split(",") if proc else []
     hidden = next((one.partition("=")[2] for one in options if one.startswith("hidepid=")), "")
-    memory = {line.partition(":")[0]: line.split()[1] for line in _text(root / "proc/meminfo").splitlines() if ":" in line}
+    memory = {
+        line.partition(":")[0]: line.split()[1]
+        for line in _text(root / "proc/meminfo").splitlines()
+        if ":" in line
+    }
     enforce = _text(root / "sys/fs/selinux/enforce").strip()
     kernel = _text(root / "proc/sys/kernel/osrelease").lower()
     return Known(
@@ -144,8 +182,11 @@ def machine(root: Path, program: str | None) -> Observed[Machine]:
 
 
 def _synchronized() -> bool:
-    # struct timex begins with `modes`: with none set, adjtimex(2) changes nothing and needs no privilege.
-    return int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))) != _CLOCK_UNSYNCHRONIZED
+    # struct timex begins with `modes`: with none set, adjtimex(2) changes nothing and needs no
+    # privilege.
+    return (
+        int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))) != _CLOCK_UNSYNCHRONIZED
+    )
 
 
 def _younger(*paths: str | Path | None) -> str:

@@ -1,6 +1,8 @@
-"""Looks at the places that K3s writes into: file system, mount flags, room, quota, and what an earlier K3s left.
+"""Looks at the places that K3s writes into: file system, mount flags, room, quota, and what an
+earlier K3s left.
 
-By stat(2), statvfs(3), /proc/self/mountinfo and quotactl(2); nothing is written to see whether it can be.
+By stat(2), statvfs(3), /proc/self/mountinfo and quotactl(2); nothing is written to see whether it
+can be.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from k3s_rootless import durable, mountinfo
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 
-# Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB, soft limit, bytes in use.
+# Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB,
+# soft limit, bytes in use.
 _GET_USER_QUOTA = 0x800007 << 8
 # `data/<SHA-256 of what K3s holds>-tmp`, renamed when all is there (K3s cmd/k3s/main.go, extract).
 _UNFINISHED = re.compile(r"[0-9a-f]{64}-tmp")
@@ -25,7 +28,9 @@ _STATE = ("api.sock", "child_pid", ".bp.sock", ".bp-ready.pipe", ".s4nn.sock")
 
 
 def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Observed[Storage]:
-    """Look at the data directory, at /tmp and at the home directory; where one is missing, at its next parent."""
+    """Look at the data directory, at /tmp and at the home directory; where one is missing, at its
+    next parent.
+    """
     try:
         mounts = mountinfo.mounts(root)
         state = data / "rootless"
@@ -44,7 +49,9 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
 
 
 def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
-    """Return the directories into which K3s began to unpack itself, with their sizes; none while it unpacks itself."""
+    """Return the directories into which K3s began to unpack itself, with their sizes; none while it
+    unpacks itself.
+    """
     try:
         found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
         # K3s unpacks itself under this lock (its cmd/k3s/main.go and pkg/flock).
@@ -59,7 +66,9 @@ def _is_unfinished(entry: os.DirEntry[str]) -> bool:
 
 
 def _size(directory: str) -> int:
-    """Return the bytes that a tree takes on the disk; of a very large one, those of its first files."""
+    """Return the bytes that a tree takes on the disk; of a very large one, those of its first
+    files.
+    """
     taken = count = 0
     for above, _, names in os.walk(directory):
         for name in names:
@@ -76,7 +85,10 @@ def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:
     real = found.resolve()
     mount = mountinfo.holding(mounts, real)
     room, status = os.statvfs(real), real.stat()
-    flags = {*(mount.options.split(",") if mount else ()), *(mount.super_options.split(",") if mount else ())}
+    flags = {
+        *(mount.options.split(",") if mount else ()),
+        *(mount.super_options.split(",") if mount else ()),
+    }
     return Place(
         path=str(path),
         exists=found == path,
@@ -88,13 +100,20 @@ def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:
         free=room.f_bavail * room.f_frsize,
         size=room.f_blocks * room.f_frsize,
         inodes=room.f_favail if room.f_files else None,
-        left=_quota(mount.source, uid) if mount and mount.source.startswith("/dev/") else Known(None),
+        left=_quota(mount.source, uid)
+        if mount and mount.source.startswith("/dev/")
+        else Known(None),
     )
 
 
 def _quota(device: str, uid: int) -> Observed[int | None]:
     answer = (ctypes.c_uint64 * 16)()
-    if ctypes.CDLL(None, use_errno=True).quotactl(_GET_USER_QUOTA, os.fsencode(device), uid, answer) != 0:
+    if (
+        ctypes.CDLL(None, use_errno=True).quotactl(
+            _GET_USER_QUOTA, os.fsencode(device), uid, answer
+        )
+        != 0
+    ):
         code = ctypes.get_errno()
         # Switched off, or a file system or kernel that has none.
         if code in {errno.ESRCH, errno.ENOSYS, errno.EOPNOTSUPP}:

@@ -1,4 +1,6 @@
-"""What else is on the host: configuration of a rootful K3s, security modules, containers, memory, clock, names and limits."""
+"""What else is on the host: configuration of a rootful K3s, security modules, containers, memory,
+clock, names and limits.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,19 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,6
 
 @check.seen("config.readable", "Configuration of K3s", FATAL, "beside")
 def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
-    """K3s reads /etc/rancher/k3s/config.yaml of the host, rootless as well, and dies where it may not (K3s #4321)."""
+    """K3s reads /etc/rancher/k3s/config.yaml of the host, rootless as well, and dies where it may
+    not (K3s #4321).
+    """
     for path, code in seen.value.configuration.items():
         if code:
             text = "name a configuration of your own; the file need not exist"
             remedy = remedies.setting(text, "K3S_CONFIG_FILE", "%h/.config/k3s/config.yaml")
-            return failed(f"{path}: {errno.errorcode.get(code, str(code))}", "K3s dies where it may not read it", remedy, path)
+            return failed(
+                f"{path}: {errno.errorcode.get(code, str(code))}",
+                "K3s dies where it may not read it",
+                remedy,
+                path,
+            )
     if seen.value.configuration and facts.server.config == config_file.DEFAULT:
         reason = "written for a rootful K3s or not, it applies to yours as well"
         return told(", ".join(seen.value.configuration), reason, seen.source)
@@ -53,38 +62,73 @@ def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
     if running:
         unit = running[0]
         remedy = Remedy(
-            Mender.ADMINISTRATOR, "stop it, or give one of the two another port", (f"sudo systemctl disable --now {unit}",)
+            Mender.ADMINISTRATOR,
+            "stop it, or give one of the two another port",
+            (f"sudo systemctl disable --now {unit}",),
         )
-        return warned(f"{unit}.service runs", "both want the same ports of the host", remedy, seen.source)
+        return warned(
+            f"{unit}.service runs", "both want the same ports of the host", remedy, seen.source
+        )
     if seen.value.files:
-        reason = "`k3s kubectl` takes /etc/rancher/k3s/k3s.yaml where it exists: name yours with KUBECONFIG"
+        reason = (
+            "`k3s kubectl` takes /etc/rancher/k3s/k3s.yaml where it exists: name yours with"
+            " KUBECONFIG"
+        )
         return told(", ".join(sorted(seen.value.files)), reason, seen.source)
     return passed("none", seen.source)
 
 
 @check.seen("security.selinux", "SELinux", DEGRADED, "host", "k3s", "unit", "kernel")
 def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
-    """K3s's policy knows /var/lib/rancher only: with a data directory elsewhere, --selinux is not supported."""
+    """K3s's policy knows /var/lib/rancher only: with a data directory elsewhere, --selinux is not
+    supported.
+    """
     if not seen.value.selinux:
-        return passed("permissive" if seen.value.selinux is False else "not there", "/sys/fs/selinux")
+        return passed(
+            "permissive" if seen.value.selinux is False else "not there", "/sys/fs/selinux"
+        )
     if facts.server.selinux:
-        remedy = Remedy(Mender.USER, "start K3s without --selinux", ("systemctl --user cat k3s-rootless.service",))
-        return warned("enforcing, --selinux", "the policy of K3s knows no data directory of a user", remedy, "/sys/fs/selinux")
+        remedy = Remedy(
+            Mender.USER,
+            "start K3s without --selinux",
+            ("systemctl --user cat k3s-rootless.service",),
+        )
+        return warned(
+            "enforcing, --selinux",
+            "the policy of K3s knows no data directory of a user",
+            remedy,
+            "/sys/fs/selinux",
+        )
     old = isinstance(facts.kernel, Known) and facts.kernel.value < (5, 19)
     if old and snapshotter(facts) == "overlayfs":
         remedy = Remedy(
-            Mender.USER, "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on", ("k3s-rootless up --force",)
+            Mender.USER,
+            "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
+            ("k3s-rootless up --force",),
         )
-        return warned("enforcing", "overlayfs and SELinux work together in a user namespace from Linux 5.19 on", remedy)
-    return told("enforcing", "K3s warns that it runs without; denials show in `ausearch -m avc`", "/sys/fs/selinux")
+        return warned(
+            "enforcing",
+            "overlayfs and SELinux work together in a user namespace from Linux 5.19 on",
+            remedy,
+        )
+    return told(
+        "enforcing",
+        "K3s warns that it runs without; denials show in `ausearch -m avc`",
+        "/sys/fs/selinux",
+    )
 
 
 @check.seen("host.container", "Container or virtual machine", INFORMATIVE, "host")
 def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
-    """A container must be given /dev/net/tun, /dev/fuse, nesting and more ids; WSL2 keeps its own settings."""
+    """A container must be given /dev/net/tun, /dev/fuse, nesting and more ids; WSL2 keeps its own
+    settings.
+    """
     machine = seen.value
     if machine.wsl:
-        reason = "needs `[boot] systemd=true` in /etc/wsl.conf, and cgroup_no_v1=all as kernelCommandLine in .wslconfig"
+        reason = (
+            "needs `[boot] systemd=true` in /etc/wsl.conf, and cgroup_no_v1=all as"
+            " kernelCommandLine in .wslconfig"
+        )
         return told("WSL2", reason, seen.source)
     if machine.container:
         reason = "needs /dev/net/tun, /dev/fuse, and nesting (LXC: nesting=1, keyctl=1)"
@@ -99,7 +143,11 @@ def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
     if not seen.value.available:
         return told("unknown", "/proc/meminfo does not tell")
     if seen.value.available < 384 * _MIB:
-        remedy = Remedy(Mender.USER, "end other programs, or start K3s with --disable=traefik,metrics-server", ("free -h",))
+        remedy = Remedy(
+            Mender.USER,
+            "end other programs, or start K3s with --disable=traefik,metrics-server",
+            ("free -h",),
+        )
         return warned(observed, "an idle K3s takes 500 to 800 MiB", remedy, "/proc/meminfo")
     if seen.value.available < 1024 * _MIB:
         return told(observed, "an idle K3s takes 500 to 800 MiB", "/proc/meminfo")
@@ -116,13 +164,23 @@ def host_processors(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.clock", "Clock", DEGRADED, "host")
 def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
-    """Certificates that K3s makes with a clock in the past are expired, or not yet valid, once it is right."""
+    """Certificates that K3s makes with a clock in the past are expired, or not yet valid, once it
+    is right.
+    """
     if seen.value.early:
         commands = ("sudo timedatectl set-ntp true",)
         remedy = Remedy(Mender.ADMINISTRATOR, "set the clock", commands)
-        return warned("in the past", f"{seen.value.early} is younger than now: certificates would not be valid", remedy)
+        return warned(
+            "in the past",
+            f"{seen.value.early} is younger than now: certificates would not be valid",
+            remedy,
+        )
     if not seen.value.synchronized:
-        return told("not synchronized", "the kernel knows of no time server; certificates need the right time", "adjtimex(2)")
+        return told(
+            "not synchronized",
+            "the kernel knows of no time server; certificates need the right time",
+            "adjtimex(2)",
+        )
     return passed("synchronized", "adjtimex(2)")
 
 
@@ -136,7 +194,9 @@ def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
             "give this host a name of letters, digits and hyphens",
             ("sudo hostnamectl set-hostname NAME",),
         )
-        return failed(name, "no node can have this name, so K3s never registers its own", remedy, seen.source)
+        return failed(
+            name, "no node can have this name, so K3s never registers its own", remedy, seen.source
+        )
     return passed(name, seen.source)
 
 
@@ -145,9 +205,16 @@ def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
     """With hidepid, programs lose sight of processes that changed their user (runc #3124)."""
     if not seen.value.hidepid:
         return passed("visible", "/proc/self/mountinfo")
-    remedy = Remedy(Mender.ADMINISTRATOR, "mount /proc without hidepid", ("sudo mount -o remount,hidepid=0 /proc",))
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        "mount /proc without hidepid",
+        ("sudo mount -o remount,hidepid=0 /proc",),
+    )
     return warned(
-        f"hidepid={seen.value.hidepid}", "containers and newuidmap are known to fail with it", remedy, "/proc/self/mountinfo"
+        f"hidepid={seen.value.hidepid}",
+        "containers and newuidmap are known to fail with it",
+        remedy,
+        "/proc/self/mountinfo",
     )
 
 
@@ -162,10 +229,17 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
             "sudo systemctl daemon-reload",
         )
         measures = (measure.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
-        remedy = Remedy(Mender.ADMINISTRATOR, "raise the hard limit of user managers, and log in again", commands, measures)
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "raise the hard limit of user managers, and log in again",
+            commands,
+            measures,
+        )
         return warned(str(limit), "containers fail with `too many open files`", remedy, seen.source)
     if limit is not None and limit < 65536:
-        return told(str(limit), "enough to begin with; databases in pods may ask for more", seen.source)
+        return told(
+            str(limit), "enough to begin with; databases in pods may ask for more", seen.source
+        )
     return passed("no limit" if limit is None else str(limit), seen.source)
 
 
@@ -180,7 +254,16 @@ def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
             f"printf '[Slice]\\nTasksMax=33%%\\n' | sudo tee {directory}/60-k3s-rootless.conf",
             "sudo systemctl daemon-reload",
         )
-        measures = (measure.File(f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD),)
+        measures = (
+            measure.File(
+                f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD
+            ),
+        )
         remedy = Remedy(Mender.ADMINISTRATOR, "let the user have more tasks", commands, measures)
-        return warned(str(limit), "`resource temporarily unavailable` with many pods", remedy, f"user-{facts.uid}.slice")
+        return warned(
+            str(limit),
+            "`resource temporarily unavailable` with many pods",
+            remedy,
+            f"user-{facts.uid}.slice",
+        )
     return passed("no limit" if limit is None else str(limit), f"user-{facts.uid}.slice")

@@ -1,9 +1,11 @@
-"""Tries what rootlesskit will do, in a child that ends at once: namespaces, the mapping of all ids, and an overlay mount.
+"""Tries what rootlesskit will do, in a child that ends at once: namespaces, the mapping of all ids,
+and an overlay mount.
 
-rootlesskit clones into a user and a PID namespace, unshares the others, and maps the ids with newuidmap and newgidmap
-(rootlesskit 0.14 to 1.1, pkg/parent/parent.go, with the options of K3s pkg/rootless/rootless.go). The child does the same with
-no more than system calls, so nothing is written, and with its end all of it is gone: what it mounts lies in its own mount
-namespace, on a tmpfs of its own.
+rootlesskit clones into a user and a PID namespace, unshares the others, and maps the ids with
+newuidmap and newgidmap (rootlesskit 0.14 to 1.1, pkg/parent/parent.go, with the options of K3s
+pkg/rootless/rootless.go). The child does the same with no more than system calls, so nothing is
+written, and with its end all of it is gone: what it mounts lies in its own mount namespace, on a
+tmpfs of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ _NOT_TRIED = 0xFFFF
 class Trying:
     """A trial under way; `finish` or `end` ends it.
 
-    The child is a fork of this process, which may be at anything: it keeps no descriptor but its own, and takes no lock.
+    The child is a fork of this process, which may be at anything: it keeps no descriptor but its
+    own, and takes no lock.
     """
 
     def __init__(self) -> None:
@@ -65,8 +68,12 @@ class Trying:
         os.close(writing)
         os.close(go)
 
-    def finish(self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]) -> Observed[Trial]:
-        """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and tell how it all went."""
+    def finish(
+        self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
+    ) -> Observed[Trial]:
+        """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and tell
+        how it all went.
+        """
         if self._problem:
             return Unknown(self._problem)
         # From now on: the child made its namespaces while nobody waited for it.
@@ -80,30 +87,46 @@ class Trying:
         """End the child, and wait for it."""
         if self._child:
             os.kill(self._child, signal.SIGKILL)
-            # Whoever started us may have set SIGCHLD to be ignored, and then the kernel takes ended children away by itself.
+            # Whoever started us may have set SIGCHLD to be ignored, and then the kernel takes ended
+            # children away by itself.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._child, 0)
             os.close(self._reading)
             os.close(self._going)
         self._child = 0
 
-    def _finish(self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]) -> Observed[Trial]:
+    def _finish(
+        self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
+    ) -> Observed[Trial]:
         first = self._numbers(1 + len(_SPACES))
         if first is None:
-            return Unknown("the child that was to make namespaces died first, or gave no answer in time")
-        user, spaces = first[0], {name: code for name, code in zip(_SPACES, first[1:], strict=True) if code != _NOT_TRIED}
+            return Unknown(
+                "the child that was to make namespaces died first, or gave no answer in time"
+            )
+        user, spaces = (
+            first[0],
+            {
+                name: code
+                for name, code in zip(_SPACES, first[1:], strict=True)
+                if code != _NOT_TRIED
+            },
+        )
         mapped: dict[str, str | None] = {"newuidmap": None, "newgidmap": None}
         if user:
             return Known(Trial(user, {}, mapped), "unshare(CLONE_NEWUSER)")
         own = (os.getuid(), os.getgid())
         for name, program, identity, found in zip(mapped, programs, own, ranges, strict=True):
-            mapped[name] = _map(program, self._child, identity, found) if program and found else None
+            mapped[name] = (
+                _map(program, self._child, identity, found) if program and found else None
+            )
         overlay = None
         if all(said == "" for said in mapped.values()) and not spaces.get("mnt"):
             os.write(self._going, b"1")
             answer = self._numbers(1)
             overlay = answer[0] if answer and answer[0] != _NOT_TRIED else None
-        return Known(Trial(user, spaces, mapped, overlay), "a child that made the namespaces of rootlesskit")
+        return Known(
+            Trial(user, spaces, mapped, overlay), "a child that made the namespaces of rootlesskit"
+        )
 
     def _numbers(self, count: int) -> list[int] | None:
         received = b""
@@ -135,7 +158,13 @@ def _try(libc: ctypes.CDLL, go: int, writing: int) -> None:
     libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     _keep_only(go, writing)
     failed = _errno(partial(libc.unshare, _NEWUSER))
-    said = [failed, *(_NOT_TRIED if failed else _errno(partial(libc.unshare, flag)) for flag in _SPACES.values())]
+    said = [
+        failed,
+        *(
+            _NOT_TRIED if failed else _errno(partial(libc.unshare, flag))
+            for flag in _SPACES.values()
+        ),
+    ]
     os.write(writing, b"".join(code.to_bytes(2, "little") for code in said))
     if os.read(go, 1):
         os.write(writing, _overlay(libc).to_bytes(2, "little"))
@@ -143,8 +172,9 @@ def _try(libc: ctypes.CDLL, go: int, writing: int) -> None:
 
 
 def _keep_only(*kept: int) -> None:
-    # A thread may be starting a program just now: as long as its pipe is open here, Popen takes the program for one that was
-    # not executed yet, and holds up all others, perhaps the one that this trial waits for. By name: a range may be endless.
+    # A thread may be starting a program just now: as long as its pipe is open here, Popen takes the
+    # program for one that was not executed yet, and holds up all others, perhaps the one that this
+    # trial waits for. By name: a range may be endless.
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers, no paths)
         if int(name) not in {0, 1, 2, *kept}:
             with contextlib.suppress(OSError):  # the directory's own, which is closed by now

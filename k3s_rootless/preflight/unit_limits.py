@@ -23,7 +23,9 @@ _MIB = 2**20
 
 @check.seen("unit.memory", "Memory of the unit", FATAL, "unit")
 def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
-    """An idle K3s takes 500 to 800 MiB; with MemoryMax=200M it was seen to be killed at each start (v1.36.3)."""
+    """An idle K3s takes 500 to 800 MiB; with MemoryMax=200M it was seen to be killed at each start
+    (v1.36.3).
+    """
     text = "give K3s 2 GiB of memory"
     remedy = Remedy(Mender.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up"))
     return _judged(seen, "MemoryMax", needs.MEMORY, remedy, _mebibytes)
@@ -31,7 +33,9 @@ def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
 
 @check.seen("unit.tasks", "Tasks of the unit", FATAL, "unit")
 def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
-    """With TasksMax=24 K3s was seen to die of `fork/exec …: resource temporarily unavailable` (v1.36.3)."""
+    """With TasksMax=24 K3s was seen to die of `fork/exec …: resource temporarily unavailable`
+    (v1.36.3).
+    """
     remedy = _without_limit("TasksMax")
     return _judged(seen, "TasksMax", needs.TASKS, remedy, str)
 

@@ -1,11 +1,13 @@
-"""What K3s wrote into its own kubeconfigs when it issued certificates, and keeps until it issues them again.
+"""What K3s wrote into its own kubeconfigs when it issued certificates, and keeps until it issues
+them again.
 
 K3s writes `server/cred/*.kubeconfig` only together with a new client certificate (its
 pkg/daemons/control/deps, v1.21 to v1.36). They name the internal port of the API server, which is
 the port of the API plus 1, and the paths of certificates in the data directory. With another port,
 or in a directory that was moved, K3s starts and dies (seen with v1.36.3):
 
-    Shutdown request received: "controller-manager exited: … 127.0.0.1:6444: connect: connection refused"
+    Shutdown request received: "controller-manager exited: … 127.0.0.1:6444: connect: connection
+    refused"
 
 `k3s certificate rotate` removes the certificates, and the next start writes both again.
 """
@@ -68,7 +70,9 @@ def internal_port(https_port: int, given: str = "") -> int:
 
 
 def stale(found: Iterable[Baked], port: int) -> str | None:
-    """Return why K3s would die with these kubeconfigs and the internal `port`; None if it would not."""
+    """Return why K3s would die with these kubeconfigs and the internal `port`; None if it would
+    not.
+    """
     for one in found:
         if one.port != port:
             return f"{one.name} names port {one.port}, and K3s's internal port is {port} now"

@@ -1,7 +1,8 @@
 """K3s's configuration files: where they are, and the flags that they result in.
 
-K3s puts these flags right behind the word `server` of its command line (K3s pkg/configfilearg, v1.21
-to v1.36), so that a flag of the command line counts before them, and lists hold the values of both.
+K3s puts these flags right behind the word `server` of its command line (K3s pkg/configfilearg,
+v1.21 to v1.36), so that a flag of the command line counts before them, and lists hold the values of
+both.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class ConfigFile(NamedTuple):
 
 
 class Given(NamedTuple):
-    """One flag that the files result in: its name, its value, and the file and line of that value."""
+    """One flag that the files result in: its name, its value, and the file and line of that
+    value.
+    """
 
     name: str
     text: str
@@ -45,8 +48,8 @@ class Given(NamedTuple):
 def location(argv: Iterable[str], variable: str) -> str:
     """Return the configuration file that K3s reads; empty for none.
 
-    `variable` is the value of K3S_CONFIG_FILE, which counts before `--config`. Of several `--config`
-    the first one counts, and `-config` is none.
+    `variable` is the value of K3S_CONFIG_FILE, which counts before `--config`. Of several
+    `--config` the first one counts, and `-config` is none.
     """
     if variable:
         return variable
@@ -66,7 +69,9 @@ def is_url(text: str) -> bool:
 
 
 def merged(files: Iterable[ConfigFile]) -> Iterator[Given]:
-    """Yield the flags that the files result in, in K3s's order: of two files with one key, the later one counts."""
+    """Yield the flags that the files result in, in K3s's order: of two files with one key, the
+    later one counts.
+    """
     found: dict[str, tuple[tuple[Item, Path], ...]] = {}
     for file in files:
         for entry in file.entries.value if isinstance(file.entries, Known) else ():

@@ -1,4 +1,5 @@
-"""YAML as K3s reads its configuration files: each key, its values as K3s prints them, and their lines.
+"""YAML as K3s reads its configuration files: each key, its values as K3s prints them, and their
+lines.
 
 K3s reads them with gopkg.in/yaml.v2 and prints each value with Go's fmt (K3s pkg/configfilearg,
 v1.21 to v1.36). Both differ from PyYAML: `0644` is 420 and `y` is true, but `12:30` is a text.
@@ -25,7 +26,8 @@ _NOT_FINITE = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), "-Inf"),
 }
 _INTEGER = re.compile(
-    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<two>[01]+)|0[oO]?(?P<octal>[0-7]+)|(?P<ten>0|[1-9]\d*))",
+    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<two>[01]+)|"
+    r"0[oO]?(?P<octal>[0-7]+)|(?P<ten>0|[1-9]\d*))",
     re.ASCII,
 )
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
@@ -33,7 +35,9 @@ _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One value as K3s prints it into a flag; `null` is a key without a value, which is no element of a list."""
+    """One value as K3s prints it into a flag; `null` is a key without a value, which is no element
+    of a list.
+    """
 
     text: str
     line: int
@@ -42,7 +46,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key. `items` are the elements of a list, or the one value; `appends` is whether `+` follows the key."""
+    """One key.
+
+    `items` are the elements of a list, or the one value; `appends` is whether `+` follows the key.
+    """
 
     key: str
     items: tuple[Item, ...]
@@ -149,7 +156,9 @@ def _item(node: _Node, text: str) -> Item:
     if not node.mapping and node.children and node.children[0].text is not None:
         return _item(node.children[0], text)
     # No flag takes what Go prints for it: the text of the file says more.
-    return Item(" ".join(text[node.start : node.end].split())[:200] if node.children else "", node.line)
+    return Item(
+        " ".join(text[node.start : node.end].split())[:200] if node.children else "", node.line
+    )
 
 
 def _resolved(node: _Node) -> str | None:
@@ -188,7 +197,9 @@ def _number(value: str) -> str:
 
 
 def integer(text: str) -> int | None:
-    """Read an integer as Go's strconv does with base 0; None for what is none, or has more than 64 bits."""
+    """Read an integer as Go's strconv does with base 0; None for what is none, or has more than 64
+    bits.
+    """
     found = _INTEGER.fullmatch(text.replace("_", ""))
     if found is None:
         return None
@@ -200,7 +211,9 @@ def integer(text: str) -> int | None:
 
 
 def _printed(number: float) -> str:
-    """Print a number as Go's %v does: the shortest digits, with an exponent below -4 and from 6 on."""
+    """Print a number as Go's %v does: the shortest digits, with an exponent below -4 and from 6
+    on.
+    """
     from decimal import Decimal
 
     exact = Decimal(repr(number))

@@ -1,4 +1,6 @@
-"""Which release of K3s brought what, read from K3s's own tags and release notes (2021 to October 2026)."""
+"""Which release of K3s brought what, read from K3s's own tags and release notes (2021 to October
+2026).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from k3s_rootless.release.version import Version, parse
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A change that reached several release lines: its first release on each of them, and all later lines."""
+    """A change that reached several release lines: its first release on each of them, and all later
+    lines.
+    """
 
     firsts: tuple[Version, ...]
 
@@ -28,7 +32,9 @@ class Since:
 
 
 class UnitVariant(Enum):
-    """The two contents that K3s's k3s-rootless.service ever had (commits 6e8284e3d and daf527cca), by ExecStart's arguments."""
+    """The two contents that K3s's k3s-rootless.service ever had (commits 6e8284e3d and daf527cca),
+    by ExecStart's arguments.
+    """
 
     PLAIN = "server --rootless"
     FUSE_OVERLAYFS = "server --rootless --snapshotter=fuse-overlayfs"
@@ -42,7 +48,9 @@ FUSE_OVERLAYFS_UNIT = Since.of("v1.22.0-alpha1")
 CONTROLLERS_REQUIRED = Since.of("v1.22.0-alpha1")
 """1.21 falls back to no cgroups at all; later releases die (K3s #4065)."""
 FIXED_STATE_DIRECTORY = Since.of("v1.26.14+k3s1", "v1.27.11+k3s1", "v1.28.7+k3s1", "v1.29.2+k3s1")
-"""rootlesskit's state lies in `<data directory>/rootless`; before, in `$TMPDIR/rootless<digits>` (K3s #9308)."""
+"""rootlesskit's state lies in `<data directory>/rootless`; before, in `$TMPDIR/rootless<digits>`
+(K3s #9308).
+"""
 NODE_PORTS_FORWARDED = Since.of("v1.26.15+k3s1", "v1.27.12+k3s1", "v1.28.8+k3s1", "v1.29.3+k3s1")
 PREFER_BUNDLED_BIN = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
 SNAPSHOTTERS: dict[str, Since | None] = {
@@ -52,16 +60,22 @@ SNAPSHOTTERS: dict[str, Since | None] = {
     "stargz": Since.of("v1.22.2+k3s1"),
     "nix": Since.of("v1.33.10+k3s1", "v1.34.6+k3s1", "v1.35.3+k3s1", "v1.36.0+k3s1"),
 }
-"""The snapshotters of containerd that K3s has, and since when (its commits 05f625543 and 8b857eef9); None since ever."""
+"""The snapshotters of containerd that K3s has, and since when (its commits 05f625543 and
+8b857eef9); None since ever.
+"""
 UDP_FORWARDED = Since.of("v1.32.11+k3s3", "v1.33.7+k3s3", "v1.34.3+k3s3", "v1.35.0+k3s1")
 ROOTLESS_VARIABLES = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
-"""K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK are read (K3s #6498)."""
+"""K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK are read (K3s
+#6498).
+"""
 COPY_UP_DIRECTORIES = Since.of("v1.28.15+k3s1", "v1.29.10+k3s1", "v1.30.6+k3s1", "v1.31.2+k3s1")
 """K3S_ROOTLESS_COPYUPDIRS is read (K3s #10386)."""
 DATA_DIR_VARIABLE = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
 """K3S_DATA_DIR is read; before, K3s itself set it (its commits 9111b1f77 and a26a5ab1d)."""
 MISSING_CONFIG_IGNORED = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
-"""A configuration file that is named and does not exist is passed over; before, K3s did not start (its commit f246bbc39)."""
+"""A configuration file that is named and does not exist is passed over; before, K3s did not start
+(its commit f246bbc39).
+"""
 
 _BROKEN = {
     "v1.35.1+k3s1": "v1.35.2+k3s1",
@@ -80,14 +94,17 @@ def unit_variant(version: Version) -> UnitVariant | None:
 
 
 def repaired_by(version: Version) -> str | None:
-    """Name the release that repairs this one, if rootless K3s cannot start in it (K3s #13667); else None."""
+    """Name the release that repairs this one, if rootless K3s cannot start in it (K3s #13667); else
+    None.
+    """
     return _BROKEN.get(version.text)
 
 
 def child_to_parent_port(port: int) -> int:
     """Give the host port that K3s forwards to a Service's port or nodePort in the child namespace.
 
-    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation says "below 1024"). The API
-    server's own port is no Service's: it is forwarded as it is, whatever its number and whatever the documentation says.
+    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation
+    says "below 1024"). The API server's own port is no Service's: it is forwarded as it is,
+    whatever its number and whatever the documentation says.
     """
     return port + 10000 if port <= 1024 else port

@@ -1,7 +1,8 @@
-"""The flags of `k3s server` that a user may set in rootless mode, what they take, and those that cannot work there.
+"""The flags of `k3s server` that a user may set in rootless mode, what they take, and those that
+cannot work there.
 
-What a value may be is K3s's and the kubelet's own rule (K3s pkg/cli/cmds/server.go and agent.go, pkg/cli/cmds/const_linux.go;
-Kubernetes pkg/kubelet/apis/well_known_labels.go), v1.21 to v1.37.
+What a value may be is K3s's and the kubelet's own rule (K3s pkg/cli/cmds/server.go and agent.go,
+pkg/cli/cmds/const_linux.go; Kubernetes pkg/kubelet/apis/well_known_labels.go), v1.21 to v1.37.
 """
 
 from __future__ import annotations
@@ -26,22 +27,31 @@ _OWN_LABELS = frozenset(
 )
 _OWN_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII)
+_PREFIX = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII
+)
 _COMPONENT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _COPIED_UP = ("/etc", "/run", "/var/run", "/var/lib", "/proc", "/sys", "/dev")
-_TAKEN = {6444: "K3s's own load balancer", **dict.fromkeys(range(10248, 10260), "the kubelet and its neighbours")}
+_TAKEN = {
+    6444: "K3s's own load balancer",
+    **dict.fromkeys(range(10248, 10260), "the kubelet and its neighbours"),
+}
 _LONGEST_DATA = 107 - len("/rootless/.bp-ready.pipe")
-"""Bytes; rootlesskit puts its sockets below the data directory, and the path of one has 107 (unix(7))."""
+"""Bytes; rootlesskit puts its sockets below the data directory, and the path of one has 107
+(unix(7)).
+"""
 
 Read = Callable[[str, Version | None], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One flag: `read` gives a value as K3s spells it, or raises ValueError with the reason, as the end of a sentence."""
+    """One flag: `read` gives a value as K3s spells it, or raises ValueError with the reason, as the
+    end of a sentence.
+    """
 
     name: str
     what: str
@@ -58,7 +68,9 @@ def _snapshotter(text: str, version: Version | None) -> str:
         raise ValueError(f"K3s has {', '.join(known)}")
     since = known[text]
     if since is not None and version is not None and not since.holds(version):
-        raise ValueError(f"K3s {version} does not have it; it came with {' and '.join(map(str, since.firsts))}")
+        raise ValueError(
+            f"K3s {version} does not have it; it came with {' and '.join(map(str, since.firsts))}"
+        )
     return text
 
 
@@ -93,9 +105,13 @@ def _label(text: str, _: Version | None) -> str:
         raise ValueError("the value of a label has at most 63 letters, digits, `-`, `_` and `.`")
     prefix = key.rpartition("/")[0]
     reserved = any(prefix == one or prefix.endswith(f".{one}") for one in _KUBERNETES)
-    allowed = key in _OWN_LABELS or any(prefix == one or prefix.endswith(f".{one}") for one in _OWN_PREFIXES)
+    allowed = key in _OWN_LABELS or any(
+        prefix == one or prefix.endswith(f".{one}") for one in _OWN_PREFIXES
+    )
     if reserved and not allowed:
-        raise ValueError(f"the kubelet may not set labels below `{prefix}`, and K3s would not start")
+        raise ValueError(
+            f"the kubelet may not set labels below `{prefix}`, and K3s would not start"
+        )
     return text
 
 
@@ -113,7 +129,10 @@ def _taint(text: str, _: Version | None) -> str:
 def _require_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and not _PREFIX.fullmatch(prefix)):
-        raise ValueError("its key is no Kubernetes name: [PREFIX/]NAME, at most 63 letters, digits, `-`, `_` and `.`")
+        raise ValueError(
+            "its key is no Kubernetes name: [PREFIX/]NAME, at most 63 letters, digits, `-`, `_`"
+            " and `.`"
+        )
 
 
 def _component(text: str, _: Version | None) -> str:
@@ -126,28 +145,53 @@ def _directory(text: str, _: Version | None) -> str:
     if not text.startswith("/"):
         raise ValueError(f"it is no absolute path; {DATA_DIRECTORY_HINT}")
     if not text.isprintable() or set(text) & set("\\\"'$`"):
-        raise ValueError("neither K3s nor systemd take quotes, backslashes, `$` or unprintable characters there")
+        raise ValueError(
+            "neither K3s nor systemd take quotes, backslashes, `$` or unprintable characters there"
+        )
     parts = [part for part in text.split("/") if part not in {"", "."}]
     if ".." in parts or not parts:
         raise ValueError(f"it is no directory of its own; {DATA_DIRECTORY_HINT}")
     path = "/" + "/".join(parts)
     inside = next((one for one in _COPIED_UP if path == one or path.startswith(f"{one}/")), None)
     if inside:
-        raise ValueError(f"rootless K3s puts a temporary file system over {inside}, and would lose its data at each stop")
+        raise ValueError(
+            f"rootless K3s puts a temporary file system over {inside}, and would lose its data at"
+            " each stop"
+        )
     if len(path.encode("utf-8", "surrogateescape")) > _LONGEST_DATA:
-        raise ValueError(f"it is longer than {_LONGEST_DATA} bytes, and the sockets below it would have no valid path")
+        raise ValueError(
+            f"it is longer than {_LONGEST_DATA} bytes, and the sockets below it would have no valid"
+            " path"
+        )
     return path
 
 
-_AT_REGISTRATION = "K3s sets it when its node registers for the first time; a node that is there keeps what it has"
+_AT_REGISTRATION = (
+    "K3s sets it when its node registers for the first time; a node that is there keeps what it has"
+)
 OPTIONS = {
     option.name: option
     for option in (
-        Option("snapshotter", "how containerd stacks image layers", _snapshotter, default="overlayfs"),
-        Option("node-label", "labels of the node, KEY=VALUE", _label, many=True, note=_AT_REGISTRATION),
-        Option("node-taint", "taints of the node, KEY=VALUE:EFFECT", _taint, many=True, note=_AT_REGISTRATION),
+        Option(
+            "snapshotter", "how containerd stacks image layers", _snapshotter, default="overlayfs"
+        ),
+        Option(
+            "node-label", "labels of the node, KEY=VALUE", _label, many=True, note=_AT_REGISTRATION
+        ),
+        Option(
+            "node-taint",
+            "taints of the node, KEY=VALUE:EFFECT",
+            _taint,
+            many=True,
+            note=_AT_REGISTRATION,
+        ),
         Option("disable", "packaged components not to deploy", _component, many=True),
-        Option("https-listen-port", "port of the API server, inside and on the host", _port, default="6443"),
+        Option(
+            "https-listen-port",
+            "port of the API server, inside and on the host",
+            _port,
+            default="6443",
+        ),
         Option(
             "cluster-init",
             "keep the cluster in etcd and not in SQLite",
@@ -155,7 +199,12 @@ OPTIONS = {
             default="false",
             note="K3s moves its data to etcd once, and there is no way back",
         ),
-        Option("prefer-bundled-bin", "K3s's own iptables and the like before the host's", _bundled, default="false"),
+        Option(
+            "prefer-bundled-bin",
+            "K3s's own iptables and the like before the host's",
+            _bundled,
+            default="false",
+        ),
         Option(
             "selinux",
             "SELinux in containerd",
@@ -175,20 +224,39 @@ OPTIONS = {
 
 REFUSED = {
     "rootless": "the unit sets it; without it K3s needs root",
-    "disable-agent": "without an agent K3s makes no namespace and no forwards: it is rootless no more",
+    "disable-agent": (
+        "without an agent K3s makes no namespace and no forwards: it is rootless no more"
+    ),
     "docker": "dockerd and the kubelet would be in different namespaces",
     "container-runtime-endpoint": "that runtime and the kubelet would be in different namespaces",
     "image-service-endpoint": "that service and the kubelet would be in different namespaces",
-    "server": "several nodes are not supported: each would have the address 10.41.0.100 (K3s #6488)",
+    "server": (
+        "several nodes are not supported: each would have the address 10.41.0.100 (K3s #6488)"
+    ),
     "node-ip": "the addresses of the host do not exist inside; there is tap0 alone",
-    "bind-address": "the forward of the API's port leads to 127.0.0.1 inside, and would reach nothing",
+    "bind-address": (
+        "the forward of the API's port leads to 127.0.0.1 inside, and would reach nothing"
+    ),
     "flannel-iface": "the interfaces of the host do not exist inside; there is tap0 alone",
     "vpn-auth": "the interfaces of the host do not exist inside; there is tap0 alone",
     "vpn-auth-file": "the interfaces of the host do not exist inside; there is tap0 alone",
-    "kube-proxy-arg": "its conntrack settings are ignored in rootless mode, and the rest is for K3s's own config file",
-    "kubelet-arg": "root-dir and the feature gate KubeletInUserNamespace are forced, and the rest is for K3s's own config file",
-    "token": "everybody on this host can read a unit's command line; K3s has `--token-file`, in its own config file",
+    "kube-proxy-arg": (
+        "its conntrack settings are ignored in rootless mode, and the rest is for K3s's own config"
+        " file"
+    ),
+    "kubelet-arg": (
+        "root-dir and the feature gate KubeletInUserNamespace are forced, and the rest is for K3s's"
+        " own config file"
+    ),
+    "token": (
+        "everybody on this host can read a unit's command line; K3s has `--token-file`, in its own"
+        " config file"
+    ),
     "agent-token": "everybody on this host can read a unit's command line, and no agent can join",
-    "datastore-endpoint": "it may hold a password, and everybody on this host can read a unit's command line",
+    "datastore-endpoint": (
+        "it may hold a password, and everybody on this host can read a unit's command line"
+    ),
 }
-"""Flags that K3s ignores, overrides or breaks on in rootless mode, and those that must not stand in a command line."""
+"""Flags that K3s ignores, overrides or breaks on in rootless mode, and those that must not stand in
+a command line.
+"""

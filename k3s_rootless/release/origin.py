@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 
 class Source(Enum):
-    """Where a value comes from, from the strongest to the weakest; PROCESS is what a running K3s itself shows."""
+    """Where a value comes from, from the strongest to the weakest; PROCESS is what a running K3s
+    itself shows.
+    """
 
     PROCESS = "running K3s"
     COMMAND_LINE = "command line"
@@ -22,7 +24,9 @@ class Source(Enum):
 
 
 class Origin(NamedTuple):
-    """Where a value comes from: the file, as far as it is known, its line, or the variable and what sets it."""
+    """Where a value comes from: the file, as far as it is known, its line, or the variable and what
+    sets it.
+    """
 
     source: Source
     path: Path | None = None

@@ -27,7 +27,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. `first` and `last` are the release lines that have it; None is every line from v1.21 on."""
+    """One flag.
+
+    `first` and `last` are the release lines that have it; None is every line from v1.21 on.
+    """
 
     name: str
     kind: Kind = Kind.TEXT
@@ -38,7 +41,9 @@ class Flag:
     last: tuple[int, int] | None = None
 
     def known_to(self, version: Version | None) -> bool:
-        """Return whether this release has the flag; without a release, whether the newest known line has it."""
+        """Return whether this release has the flag; without a release, whether the newest known
+        line has it.
+        """
         if version is None:
             return self.last is None
         after_first = self.first is None or self.first <= version.line
@@ -65,7 +70,12 @@ FLAGS = {
         Flag("cluster-reset", Kind.SWITCH, variable="K3S_CLUSTER_RESET"),
         Flag("cluster-reset-restore-path"),
         Flag("cluster-secret", variable="K3S_CLUSTER_SECRET", last=(1, 25)),
-        Flag("config", alias="c", variable="K3S_CONFIG_FILE", default="/etc/rancher/k3s/config.yaml"),
+        Flag(
+            "config",
+            alias="c",
+            variable="K3S_CONFIG_FILE",
+            default="/etc/rancher/k3s/config.yaml",
+        ),
         Flag("container-runtime-endpoint"),
         Flag("data-dir", alias="d", variable="K3S_DATA_DIR"),
         Flag("datastore-cafile", variable="K3S_DATASTORE_CAFILE"),
@@ -179,7 +189,12 @@ FLAGS = {
         Flag("write-kubeconfig", alias="o", variable="K3S_KUBECONFIG_OUTPUT"),
         Flag("write-kubeconfig-group", variable="K3S_KUBECONFIG_GROUP", first=(1, 29)),
         Flag("write-kubeconfig-mode", variable="K3S_KUBECONFIG_MODE"),
-        Flag("write-kubeconfig-name", variable="K3S_KUBECONFIG_NAME", default="default", first=(1, 36)),
+        Flag(
+            "write-kubeconfig-name",
+            variable="K3S_KUBECONFIG_NAME",
+            default="default",
+            first=(1, 36),
+        ),
     )
 }
 # fmt: on
@@ -189,17 +204,22 @@ _ALIASES = {flag.alias: flag for flag in FLAGS.values() if flag.alias}
 
 
 def named(name: str) -> Flag | None:
-    """Return the flag of this name, the second names included; None for a name that K3s does not have."""
+    """Return the flag of this name, the second names included; None for a name that K3s does not
+    have.
+    """
     return FLAGS.get(name) or _ALIASES.get(name)
 
 
 def arguments(argv: Sequence[str]) -> Sequence[str]:
-    """Return what stands behind the word `server`; an argument list without it is taken as a whole."""
+    """Return what stands behind the word `server`; an argument list without it is taken as a
+    whole.
+    """
     return argv[argv.index(COMMAND) + 1 :] if COMMAND in argv else argv
 
 
 def words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each flag of a command line, without dashes, and its value, in order, as Go's flag package reads them for K3s.
+    """Yield each flag of a command line, without dashes, and its value, in order, as Go's flag
+    package reads them for K3s.
 
     One dash and two are the same, a switch takes its value after `=` only, and reading ends at the
     first word that is neither a flag nor a value. K3s does not start with a flag that it does not

@@ -1,11 +1,12 @@
-"""The one resolver of K3s's settings: the value of each flag of `k3s server`, and where it comes from.
+"""The one resolver of K3s's settings: the value of each flag of `k3s server`, and where it comes
+from.
 
 A flag of the command line counts before the configuration files, these before the flag's
 environment variable, and that before K3s's default. Lists are different: the command line and the
-configuration files add up. (K3s pkg/configfilearg puts the values of the files right behind the word
-`server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation says that the command line
-replaces the list, and is wrong: tried with the flags and the parser of v1.31.4, and with K3s v1.36.3
-itself, whose certificate holds the `tls-san` of both.)
+configuration files add up. (K3s pkg/configfilearg puts the values of the files right behind the
+word `server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation says that the command line
+replaces the list, and is wrong: tried with the flags and the parser of v1.31.4, and with K3s
+v1.36.3 itself, whose certificate holds the `tls-san` of both.)
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _HOMES = ("$HOME", "${HOME}", "~")
 class Inputs:
     """What the settings follow from.
 
-    `argv` is the argument list of the unit, which `command` is the file of. `directory` is the working
-    directory of K3s, where relative paths begin, `config` the location of its configuration file.
-    `problems` are what could not be read, each with its reason.
+    `argv` is the argument list of the unit, which `command` is the file of. `directory` is the
+    working directory of K3s, where relative paths begin, `config` the location of its configuration
+    file. `problems` are what could not be read, each with its reason.
     """
 
     home: Path
@@ -52,11 +53,12 @@ class Inputs:
 class Settings:
     """The settings of one K3s.
 
-    `given` holds, by the flag's name, the values that count: one, or all of a list. `skipped` are keys
-    of configuration files that K3s does not have, and passes over. `config` is where K3s looks for its
-    configuration file, `files` are those that were read. `temporary` is its directory for temporary
-    files. `problems` say what is not known, and why: with a problem, any value may be another one.
-    `outdated` says, of a K3s that runs, which configuration file changed after it was started.
+    `given` holds, by the flag's name, the values that count: one, or all of a list. `skipped` are
+    keys of configuration files that K3s does not have, and passes over. `config` is where K3s looks
+    for its configuration file, `files` are those that were read. `temporary` is its directory for
+    temporary files. `problems` say what is not known, and why: with a problem, any value may be
+    another one. `outdated` says, of a K3s that runs, which configuration file changed after it was
+    started.
     """
 
     home: Path
@@ -94,7 +96,9 @@ class Settings:
 
     def having(self, values: Mapping[str, Value]) -> Settings:
         """Return these settings with other values of some flags."""
-        return replace(self, given={**self.given, **{name: (value,) for name, value in values.items()}})
+        return replace(
+            self, given={**self.given, **{name: (value,) for name, value in values.items()}}
+        )
 
     @cached_property
     def data(self) -> Path:
@@ -107,19 +111,25 @@ class Settings:
 
     @property
     def config_path(self) -> str:
-        """The absolute path where K3s looks for its configuration file; empty where it reads none, or is given a URL."""
+        """The absolute path where K3s looks for its configuration file; empty where it reads none,
+        or is given a URL.
+        """
         nowhere = not self.config or config_file.is_url(self.config)
         return "" if nowhere else str(_absolute(self.directory, self.config))
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """The kubeconfig that K3s writes; K3s expands no `~` in its path (K3s pkg/server, v1.21 to v1.36)."""
+        """The kubeconfig that K3s writes; K3s expands no `~` in its path (K3s pkg/server, v1.21 to
+        v1.36).
+        """
         text = self.value("write-kubeconfig").text
         return _absolute(self.directory, text) if text else self.home / ".kube" / "k3s.yaml"
 
     @cached_property
     def https_port(self) -> int:
-        """The port of the API, the same inside and on the host; K3s's default for a value that it does not start with."""
+        """The port of the API, the same inside and on the host; K3s's default for a value that it
+        does not start with.
+        """
         return _port(self.value("https-listen-port").text)
 
     @cached_property
@@ -178,11 +188,18 @@ def resolve(inputs: Inputs) -> Settings:
             given.setdefault(flag.name, []).append(value)
     for name, variable in _variables(inputs):
         given.setdefault(name, [_of_variable(name, variable, inputs)])
-    unread = (f"{file.path}: {file.entries.reason}" for file in inputs.files if isinstance(file.entries, Unknown))
+    unread = (
+        f"{file.path}: {file.entries.reason}"
+        for file in inputs.files
+        if isinstance(file.entries, Unknown)
+    )
     return Settings(
         inputs.home,
         inputs.directory or inputs.home,
-        {name: tuple(found if FLAGS[name].kind is Kind.LIST else found[-1:]) for name, found in given.items()},
+        {
+            name: tuple(found if FLAGS[name].kind is Kind.LIST else found[-1:])
+            for name, found in given.items()
+        },
         tuple(skipped),
         inputs.config,
         inputs.files,
@@ -192,7 +209,9 @@ def resolve(inputs: Inputs) -> Settings:
 
 
 def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:
-    """Work out the settings of a command line and an environment alone, where nothing else is known."""
+    """Work out the settings of a command line and an environment alone, where nothing else is
+    known.
+    """
     variables = {name: Variable(text) for name, text in environ.items()}
     return resolve(Inputs(home, argv, environment=variables))
 
@@ -210,7 +229,11 @@ def _from_command(inputs: Inputs) -> Iterator[Value]:
 def _variables(inputs: Inputs) -> Iterator[tuple[str, str]]:
     for flag in FLAGS.values():
         # Older releases set K3S_DATA_DIR themselves, to a directory of theirs, and do not read it.
-        unread = flag.name == "data-dir" and inputs.version and not features.DATA_DIR_VARIABLE.holds(inputs.version)
+        unread = (
+            flag.name == "data-dir"
+            and inputs.version
+            and not features.DATA_DIR_VARIABLE.holds(inputs.version)
+        )
         if flag.variable and inputs.environment.get(flag.variable, _NOTHING).text and not unread:
             yield flag.name, flag.variable
 

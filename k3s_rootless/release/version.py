@@ -1,6 +1,7 @@
 """The version of a K3s binary: parsed from `k3s --version`, and ordered as K3s counts.
 
-SemVer says that what stands after `+` does not order; K3s counts it all the same (v1.34.3+k3s1 is older than v1.34.3+k3s3).
+SemVer says that what stands after `+` does not order; K3s counts it all the same (v1.34.3+k3s1 is
+older than v1.34.3+k3s3).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass, field
 
 # `k3s version v1.33.4+k3s1 (148243c4)`: the program name is that of the file, whatever it is called
 # (K3s main.go and scripts/version.sh, tags v0.9.1 to v1.36).
-_LINE = re.compile(r"^\S+ version (?P<version>v\d\S*|dev) \((?P<commit>[0-9a-f]{6,40}|HEAD)\)\s*$", re.MULTILINE)
+_LINE = re.compile(
+    r"^\S+ version (?P<version>v\d\S*|dev) \((?P<commit>[0-9a-f]{6,40}|HEAD)\)\s*$", re.MULTILINE
+)
 _VERSION = re.compile(
     r"v(?P<major>\d{1,9})\.(?P<minor>\d{1,9})\.(?P<patch>\d{1,9})"
     r"(?:-(?P<pre>alpha|beta|rc)\.?(?P<pre_number>\d{1,9}))?"
@@ -24,7 +27,9 @@ _STAGES = {"alpha": 0, "beta": 1, "rc": 2, None: 3}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """One K3s version; `text` is how the binary spells it, and two spellings of one version are equal."""
+    """One K3s version; `text` is how the binary spells it, and two spellings of one version are
+    equal.
+    """
 
     text: str = field(compare=False)
     major: int
@@ -64,6 +69,8 @@ def parse(text: str) -> Version | None:
 
 
 def from_output(stdout: str) -> Version | None:
-    """Read the version from what `k3s --version` prints on stdout; None when no line of it is K3s's."""
+    """Read the version from what `k3s --version` prints on stdout; None when no line of it is
+    K3s's.
+    """
     found = _LINE.search(stdout)
     return parse(found["version"]) if found else None

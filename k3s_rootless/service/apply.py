@@ -62,7 +62,10 @@ def perform(step: steps.Step, manager: UserManager) -> None:
 
 
 def change_file(step: steps.Step) -> None:
-    """Do one step that needs no user manager; any other is no step of this kind. Raises RootlessError, as `perform` does."""
+    """Do one step that needs no user manager; any other is no step of this kind.
+
+    Raises RootlessError, as `perform` does.
+    """
     from k3s_rootless.service import steps
 
     match step:
@@ -92,7 +95,9 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
     if not runs and leftovers.is_held(step.state):
         runs = f"a K3s that the unit did not start uses {step.state.parent}"
     if runs:
-        raise RootlessError(f"cannot renew K3s's certificates: {runs}", hint="stop it first: k3s-rootless down")
+        raise RootlessError(
+            f"cannot renew K3s's certificates: {runs}", hint="stop it first: k3s-rootless down"
+        )
     done = command.run(step.argv, timeout=ROTATION_SECONDS, environ=step.environ)
     if done.status != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
@@ -101,13 +106,19 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
 
 
 def read(path: Path) -> tuple[str | None, datetime | None]:
-    """Read a unit file and the time it was written; (None, None) where there is none. Raises RootlessError."""
+    """Read a unit file and the time it was written; (None, None) where there is none.
+
+    Raises RootlessError.
+    """
     found = files.read(path)
     return found.text, found.written
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: beside it first, synced to the disk, then renamed over it. Raises RootlessError."""
+    """Write a file whole or not at all: beside it first, synced to the disk, then renamed over it.
+
+    Raises RootlessError.
+    """
     try:
         _own_directory(path.parent)
         _sweep(path)
@@ -115,11 +126,16 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
             new.replace(path)
         durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
 
 
 def put_back(found: FoundFile) -> None:
-    """Make a file what it was when it was read: the text and mode of a file, a link, or nothing. Raises RootlessError."""
+    """Make a file what it was when it was read: the text and mode of a file, a link, or nothing.
+
+    Raises RootlessError.
+    """
     if found.link:
         _link(found.path, found.target)
     elif found.text is None:
@@ -137,11 +153,16 @@ def _link(path: Path, target: str) -> None:
         new.replace(path)
         durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a link and not what it leads to; one that is not there is removed. Raises RootlessError."""
+    """Remove a file, or a link and not what it leads to; one that is not there is removed.
+
+    Raises RootlessError.
+    """
     try:
         if not path.parent.exists():
             return
@@ -150,7 +171,9 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
         durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
 
 
 def _set_mode(path: Path, mode: int) -> None:
@@ -161,12 +184,16 @@ def _set_mode(path: Path, mode: int) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise RootlessError(f"cannot set the mode of `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot set the mode of `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
 
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Keep other changing commands of this user out; `on_wait` is called before waiting for one that is at work."""
+    """Keep other changing commands of this user out; `on_wait` is called before waiting for one
+    that is at work.
+    """
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -203,25 +230,32 @@ def _own_directory(directory: Path) -> None:
     found = directory.stat()
     if found.st_uid == os.getuid() and found.st_mode & stat.S_IWOTH:
         raise RootlessError(
-            f"cannot write into `{directory}`: every user may write there", hint=f"keep them out: chmod o-w {directory}"
+            f"cannot write into `{directory}`: every user may write there",
+            hint=f"keep them out: chmod o-w {directory}",
         )
     owner = found.st_uid
     if owner != os.getuid():
         raise RootlessError(
             f"cannot write into `{directory}`: it belongs to uid {owner}",
-            hint="ask an administrator to give the directory to you; nothing else in it has to change",
+            hint=(
+                "ask an administrator to give the directory to you; nothing else in it has to"
+                " change"
+            ),
         )
 
 
 def _sweep(path: Path) -> None:
-    # What a run that was killed between writing and renaming left; nobody else makes such names, and the lock is ours.
+    # What a run that was killed between writing and renaming left; nobody else makes such names,
+    # and the lock is ours.
     for left in path.parent.glob(f".{path.name}.*{durable.SUFFIX}"):
         with suppress(OSError):
             left.unlink()
 
 
 def sweep(directory: Path) -> None:
-    """Remove what runs that were killed left of files of the unit in this directory; to be called under the lock."""
+    """Remove what runs that were killed left of files of the unit in this directory; to be called
+    under the lock.
+    """
     with suppress(OSError):
         for path in directory.iterdir():
             if _LEFT.fullmatch(path.name):

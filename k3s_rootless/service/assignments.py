@@ -1,7 +1,9 @@
-"""How systemd reads assignments of environment variables out of unit files and environment files (systemd 247 to 262).
+"""How systemd reads assignments of environment variables out of unit files and environment files
+(systemd 247 to 262).
 
-The user manager is asked for values; this is for what it does not tell: which file an assignment stands in. What is ours in a
-drop-in of ours is read in the same way, and so is what an `EnvironmentFile=` will give to the next start.
+The user manager is asked for values; this is for what it does not tell: which file an assignment
+stands in. What is ours in a drop-in of ours is read in the same way, and so is what an
+`EnvironmentFile=` will give to the next start.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | None] | None]:
-    """Give the assignments of each line `Environment=` in order, and None for an empty one, which takes back all before it.
+    """Give the assignments of each line `Environment=` in order, and None for an empty one, which
+    takes back all before it.
 
     A value is None where a specifier such as `%h` stands in it, which only the manager knows.
     """
@@ -51,7 +54,9 @@ def unset_by(text: str) -> Iterator[tuple[str, ...] | None]:
 
 
 def of_file(text: str) -> dict[str, str]:
-    """Read an environment file by the rules of systemd.exec(5): no specifiers, no C escapes, quotes at the beginning alone."""
+    """Read an environment file by the rules of systemd.exec(5): no specifiers, no C escapes, quotes
+    at the beginning alone.
+    """
     found = {}
     rest = text
     while rest := rest.lstrip(_BLANK):
@@ -70,7 +75,9 @@ def of_file(text: str) -> dict[str, str]:
 
 
 def words(line: str) -> list[str] | None:
-    """Split a line as systemd does: quotes anywhere in a word, C escapes everywhere; None for a line that it drops."""
+    """Split a line as systemd does: quotes anywhere in a word, C escapes everywhere; None for a
+    line that it drops.
+    """
     found, word, quote, at = [], "", "", 0
     inside = False
     while at < len(line):
@@ -95,7 +102,9 @@ def words(line: str) -> list[str] | None:
 
 
 def values(text: str, key: str) -> Iterator[str]:
-    """Return what each line `key=` of the section [Service] says, in order, without the blanks around it."""
+    """Return what each line `key=` of the section [Service] says, in order, without the blanks
+    around it.
+    """
     section = ""
     for line in _lines(text):
         if line.startswith("["):
@@ -107,7 +116,8 @@ def values(text: str, key: str) -> Iterator[str]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    # A backslash at its end joins a line and the next with a blank; comments in between are left out (systemd.syntax(7)).
+    # A backslash at its end joins a line and the next with a blank; comments in between are left
+    # out (systemd.syntax(7)).
     begun = ""
     for line in text.split("\n"):
         stripped = line.strip(_BLANK)
@@ -130,7 +140,11 @@ def _continues(line: str) -> bool:
 def _unescaped(escape: re.Match[str]) -> str:
     if letter := escape["letter"]:
         return _LETTERS.get(letter, letter)
-    number = int(escape["octal"], 8) if escape["octal"] else int(escape["hex"] or escape["short"] or escape["long"], 16)
+    number = (
+        int(escape["octal"], 8)
+        if escape["octal"]
+        else int(escape["hex"] or escape["short"] or escape["long"], 16)
+    )
     return chr(number) if number < 0x110000 else ""
 
 
@@ -164,5 +178,8 @@ def _file_value(rest: str) -> tuple[str, str]:
 
 def _unquoted(text: str) -> str:
     return re.sub(
-        r"\\(.)", lambda one: one[1] if one[1] in '"\\`$' else "" if one[1] == "\n" else one[0], text, flags=re.DOTALL
+        r"\\(.)",
+        lambda one: one[1] if one[1] in '"\\`$' else "" if one[1] == "\n" else one[0],
+        text,
+        flags=re.DOTALL,
     )

@@ -1,7 +1,8 @@
-"""Who wrote a file of the unit: told by its content alone, without a record of our own that could be lost.
+"""Who wrote a file of the unit: told by its content alone, without a record of our own that could
+be lost.
 
-The first line of what we write carries the SHA-256 of all that follows. So a file that we wrote and nobody touched can be told
-from one that somebody edited or brought along.
+The first line of what we write carries the SHA-256 of all that follows. So a file that we wrote and
+nobody touched can be told from one that somebody edited or brought along.
 """
 
 from __future__ import annotations

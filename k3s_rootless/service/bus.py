@@ -1,8 +1,9 @@
 """D-Bus without the traps of dbus-next 0.2.3: the only importer of that library.
 
-The release of 2021 spins for ever when the peer closes during authentication, waits for ever for a reply, calls into the void
-after a disconnect, knows one address only, and cannot be imported by Python 3.15, which removed a decorator that it names.
-Each of these is closed here; every call has a time limit and ends in an answer or a BusError.
+The release of 2021 spins for ever when the peer closes during authentication, waits for ever for a
+reply, calls into the void after a disconnect, knows one address only, and cannot be imported by
+Python 3.15, which removed a decorator that it names. Each of these is closed here; every call has a
+time limit and ends in an answer or a BusError.
 """
 
 from __future__ import annotations
@@ -43,11 +44,17 @@ Handler = Callable[[Message], None]
 
 
 def user_bus_addresses(environ: Mapping[str, str], runtime: Path) -> list[str]:
-    """Give the addresses to try, one by one: those of the environment, then the bus of the user manager itself."""
+    """Give the addresses to try, one by one: those of the environment, then the bus of the user
+    manager itself.
+    """
     # Without the guid, which nobody asks for here, one bus is not tried twice.
     given = re.sub(r",guid=[^,;]*", "", environ.get("DBUS_SESSION_BUS_ADDRESS", "")).split(";")
     own = "unix:path=" + quote(os.fsencode(runtime / "bus"), safe="/-_.").replace("~", "%7E")
-    return list(dict.fromkeys([address for address in given if address.startswith("unix:") and "=" in address] + [own]))
+    return list(
+        dict.fromkeys(
+            [address for address in given if address.startswith("unix:") and "=" in address] + [own]
+        )
+    )
 
 
 class Bus(MessageBus):  # type: ignore[misc]
@@ -59,13 +66,16 @@ class Bus(MessageBus):  # type: ignore[misc]
         self.on_loss: Callable[[], None] = _nothing
 
     def _setup_socket(self) -> None:
-        # Upstream's waits without end for a bus that accepts nobody, and leaves its socket open when it fails.
+        # Upstream's waits without end for a bus that accepts nobody, and leaves its socket open
+        # when it fails.
         options = self._bus_address[0][1]
         if "path" not in options and "abstract" not in options:
             raise InvalidAddressError("the address has neither a path nor an abstract name")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(CONNECT_SECONDS), 0))
+            self._sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(CONNECT_SECONDS), 0)
+            )
             self._sock.connect(options["path"] if "path" in options else f"\0{options['abstract']}")
             self._sock.setblocking(False)  # noqa: FBT003 (the socket module's own words)
         except BaseException:
@@ -75,16 +85,20 @@ class Bus(MessageBus):  # type: ignore[misc]
         self._fd = self._sock.fileno()
 
     def _finalize(self, err: Exception | None = None) -> None:
-        # Whatever broke the connection, rubbish on it included, ends all waiting calls in the same way.
+        # Whatever broke the connection, rubbish on it included, ends all waiting calls in the same
+        # way.
         if err is not None and not isinstance(err, EOFError | OSError):
             err = OSError(f"the bus sent what is no message: {err}")
         super()._finalize(err)
         self.on_loss()
         if self._disconnect_future.done():
-            self._disconnect_future.exception()  # else asyncio complains on stderr that nobody looked
+            # else asyncio complains on stderr that nobody looked
+            self._disconnect_future.exception()
 
     def send(self, msg: Message) -> asyncio.Future[None]:
-        """Send a message; whoever does not await it is not told of a failure, and asyncio does not complain of that."""
+        """Send a message; whoever does not await it is not told of a failure, and asyncio does not
+        complain of that.
+        """
         sent: asyncio.Future[None] = super().send(msg)
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
         return sent
@@ -124,33 +138,51 @@ class Bus(MessageBus):  # type: ignore[misc]
         seconds: float = CALL_SECONDS,
         gives: str = "",
     ) -> list[Any]:
-        """Call a method of `to` (destination, object path, interface); give the reply's body, of the signature `gives`.
+        """Call a method of `to` (destination, object path, interface); give the reply's body, of
+        the signature `gives`.
 
-        Raises SystemdError for an error reply, BusError when no reply comes, another one, or the connection is gone.
+        Raises SystemdError for an error reply, BusError when no reply comes, another one, or the
+        connection is gone.
         """
         destination, path, interface = to
         if not self.connected:
             raise BusError("the connection to the bus is closed", hint=LOST_HINT)
         message = Message(
-            destination=destination, path=path, interface=interface, member=member, signature=signature, body=list(body)
+            destination=destination,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
         )
         try:
             reply = await asyncio.wait_for(self.call(message), seconds)
         except TimeoutError:
-            raise BusError(f"{destination} gave no answer to {member} within {seconds:g} s", hint=LOST_HINT) from None
+            raise BusError(
+                f"{destination} gave no answer to {member} within {seconds:g} s", hint=LOST_HINT
+            ) from None
         except (EOFError, OSError) as error:
-            raise BusError(f"the bus closed the connection during {member}", hint=LOST_HINT) from error
+            raise BusError(
+                f"the bus closed the connection during {member}", hint=LOST_HINT
+            ) from error
         except (SignatureBodyMismatchError, UnicodeEncodeError) as error:
             raise BusError(f"cannot put {member} on the bus: {error}") from error
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else "no reason given"
-            raise SystemdError(text.rstrip(".").lower() if text.isupper() else text.rstrip("."), name=reply.error_name or "")
+            raise SystemdError(
+                text.rstrip(".").lower() if text.isupper() else text.rstrip("."),
+                name=reply.error_name or "",
+            )
         if reply.signature != gives:
-            raise BusError(f"{destination} answered {member} with `{reply.signature}` instead of `{gives}`")
+            raise BusError(
+                f"{destination} answered {member} with `{reply.signature}` instead of `{gives}`"
+            )
         return list(reply.body)
 
     async def watch(self, rule: str, handler: Handler) -> None:
-        """Ask once for the signals that match `rule`, and hand every message that comes to `handler`."""
+        """Ask once for the signals that match `rule`, and hand every message that comes to
+        `handler`.
+        """
         if rule in self._watched:
             return
         daemon = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
@@ -173,7 +205,10 @@ class Bus(MessageBus):  # type: ignore[misc]
 
 
 async def connect(addresses: Sequence[str], owner: int | None = None) -> Bus:
-    """Connect to the first address that answers and where `owner` listens, if one is given. Raises BusError."""
+    """Connect to the first address that answers and where `owner` listens, if one is given.
+
+    Raises BusError.
+    """
     reasons = []
     for address in addresses:
         try:

@@ -1,4 +1,6 @@
-"""Reads K3s's configuration files: the one that K3s is told of or its own, and the drop-ins beside it."""
+"""Reads K3s's configuration files: the one that K3s is told of or its own, and the drop-ins beside
+it.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,14 @@ def read(location: str, directory: Path, root: Path = Path("/")) -> tuple[Config
     return drop_ins
 
 
-def last_changed(location: str, directory: Path, root: Path = Path("/")) -> tuple[Path, datetime] | None:
-    """Return which of these files, or their directory, changed last, and when; None where there is none.
+def last_changed(
+    location: str, directory: Path, root: Path = Path("/")
+) -> tuple[Path, datetime] | None:
+    """Return which of these files, or their directory, changed last, and when; None where there is
+    none.
 
-    The time is that of the inode: a file that is moved into place keeps the time when it was written.
-    A configuration file that was removed leaves no trace, a drop-in does.
+    The time is that of the inode: a file that is moved into place keeps the time when it was
+    written. A configuration file that was removed leaves no trace, a drop-in does.
     """
     if not location or config_file.is_url(location):
         return None
@@ -88,13 +93,17 @@ def _drop_ins(directory: Path) -> tuple[ConfigFile, ...]:
         reason = f"cannot look into `{directory}`: {durable.reason(error)}"
         return (ConfigFile(directory, Unknown(reason)),)
     if len(chosen) > _MOST_FILES:
-        return (ConfigFile(directory, Unknown(f"`{directory}` holds more than {_MOST_FILES} files")),)
+        return (
+            ConfigFile(directory, Unknown(f"`{directory}` holds more than {_MOST_FILES} files")),
+        )
     return tuple(one for path in chosen if (one := _read(path)) is not None)
 
 
 def _chosen(directory: Path) -> list[Path]:
     try:
-        entries = sorted(directory.iterdir(), key=lambda path: path.name.encode("utf-8", "surrogateescape"))
+        entries = sorted(
+            directory.iterdir(), key=lambda path: path.name.encode("utf-8", "surrogateescape")
+        )
     except FileNotFoundError:
         return []
     named = (path for path in entries if path.name.lower().endswith(config_file.SUFFIXES))

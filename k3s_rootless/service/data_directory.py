@@ -1,4 +1,5 @@
-"""Checks that a directory is a data directory of K3s, and nothing more, before K3s's data is removed from it.
+"""Checks that a directory is a data directory of K3s, and nothing more, before K3s's data is
+removed from it.
 
 Directories are compared by device and inode, on opened descriptors: a path proves nothing where a
 link or a bind mount gives the same directory a second name.
@@ -18,9 +19,13 @@ from k3s_rootless.errors import UsageError
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PURGING = ".k3s-rootless-purge"
-"""A file that a purge makes first and removes last: what an interrupted purge leaves is still known as K3s's."""
+"""A file that a purge makes first and removes last: what an interrupted purge leaves is still known
+as K3s's.
+"""
 OWN = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
-"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir, v1.21 to v1.36)."""
+"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir,
+v1.21 to v1.36).
+"""
 MARKERS = (
     PURGING,
     "server/token",
@@ -35,9 +40,13 @@ MARKERS = (
     "rootless/lock",
     "rootless/child_pid",
 )
-"""Files of K3s (its pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and cmd/k3s, v1.21 to v1.36)."""
+"""Files of K3s (its pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and cmd/k3s,
+v1.21 to v1.36).
+"""
 _BEGUN = "data/.lock"
-"""The lock under which K3s unpacks itself: the only file that a first start leaves if it fails there."""
+"""The lock under which K3s unpacks itself: the only file that a first start leaves if it fails
+there.
+"""
 _UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
 """K3s unpacks itself to `data/<SHA-256 of what it holds>` (cmd/k3s/main.go, extract)."""
 Identity = tuple[int, int]
@@ -58,14 +67,20 @@ def identify(directory: Path, home: Path, uid: int) -> Identity:
             raise UsageError(f"cannot purge {directory}: it holds more than K3s's data")
         if not _is_usable(descriptor):
             raise UsageError(
-                f"cannot purge {directory}: it is not empty, and holds no file by which a data directory of K3s is known",
-                hint="docs/reference/paths.md lists these files; leave --purge out, and remove the directory yourself",
+                f"cannot purge {directory}: it is not empty, and holds no file by which a data"
+                " directory of K3s is known",
+                hint=(
+                    "docs/reference/paths.md lists these files; leave --purge out, and remove the"
+                    " directory yourself"
+                ),
             )
         return identity
 
 
 def unusable(directory: Path, home: Path) -> str:
-    """Return why K3s must not use a directory as its data directory; empty if it can, or if it is not there yet."""
+    """Return why K3s must not use a directory as its data directory; empty if it can, or if it is
+    not there yet.
+    """
     try:
         descriptor = os.open(directory, OPEN & ~os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -81,7 +96,10 @@ def unusable(directory: Path, home: Path) -> str:
 
 
 def is_k3s(descriptor: int) -> bool:
-    """Return whether an opened directory holds a file or directory that only K3s makes. Raises OSError."""
+    """Return whether an opened directory holds a file or directory that only K3s makes.
+
+    Raises OSError.
+    """
     if any(_is_kind(descriptor, name, stat.S_ISREG) for name in MARKERS):
         return True
     if _is_kind(descriptor, _BEGUN, stat.S_ISREG) and set(os.listdir(descriptor)) <= {*OWN}:
@@ -117,7 +135,9 @@ def _is_usable(descriptor: int) -> bool:
 
 
 def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
-    """Return whether `name` lies below an opened directory, is of a kind, and is reached through no link."""
+    """Return whether `name` lies below an opened directory, is of a kind, and is reached through no
+    link.
+    """
     *above, last = name.split("/")
     opened: list[int] = []
     try:
@@ -133,7 +153,9 @@ def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
 
 
 def home_and_above(home: Path) -> set[Identity]:
-    """Return the home directory and all directories above it: by its path, and by where it really lies."""
+    """Return the home directory and all directories above it: by its path, and by where it really
+    lies.
+    """
     found = set()
     for path in (home, *home.parents):
         with suppress(OSError):

@@ -1,8 +1,9 @@
-"""How far cgroup v2 controllers reach: the kernel, the configuration, the user manager's cgroup, and a unit of the user.
+"""How far cgroup v2 controllers reach: the kernel, the configuration, the user manager's cgroup,
+and a unit of the user.
 
-Only the last decides. On systemd 257 `cgroup.controllers` of user@UID.service lists controllers that its running manager does
-not pass on; so a unit with `Delegate=yes` is looked at: K3s's own where it runs and lacks nothing, or else a transient one that
-is started for it and stopped.
+Only the last decides. On systemd 257 `cgroup.controllers` of user@UID.service lists controllers
+that its running manager does not pass on; so a unit with `Delegate=yes` is looked at: K3s's own
+where it runs and lacks nothing, or else a transient one that is started for it and stopped.
 """
 
 from __future__ import annotations
@@ -23,28 +24,42 @@ _NOT_NEEDED = Unknown("nothing is lacking that it could explain")
 
 
 def reach(
-    manager: systemd.UserManager, uid: int, own: UnitState | None = None, mount: Path = Path("/sys/fs/cgroup")
+    manager: systemd.UserManager,
+    uid: int,
+    own: UnitState | None = None,
+    mount: Path = Path("/sys/fs/cgroup"),
 ) -> ControllerReach:
-    """Look at all four places; each can be unknown by itself. `own` is K3s's unit, where systemd told of it just now.
+    """Look at all four places; each can be unknown by itself.
 
-    The configuration is asked for only where a controller that the kernel offers reaches neither the user manager's cgroup nor
-    a unit: it tells nothing else, and takes a connection of its own to the system bus.
+    `own` is K3s's unit, where systemd told of it just now.
+
+    The configuration is asked for only where a controller that the kernel offers reaches neither
+    the user manager's cgroup nor a unit: it tells nothing else, and takes a connection of its own
+    to the system bus.
     """
     kernel, realized = _controllers(mount), _controllers(mount / manager.control_group.lstrip("/"))
     offered = kernel.value & _SHARED_OUT if isinstance(kernel, Known) else _SHARED_OUT
     effective = _of_own(own, offered, mount) or _of_transient(manager, mount)
-    lacking = offered.difference(*(found.value for found in (realized, effective) if isinstance(found, Known)))
-    return ControllerReach(kernel, _configured(uid) if lacking else _NOT_NEEDED, realized, effective)
+    lacking = offered.difference(
+        *(found.value for found in (realized, effective) if isinstance(found, Known))
+    )
+    return ControllerReach(
+        kernel, _configured(uid) if lacking else _NOT_NEEDED, realized, effective
+    )
 
 
 def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
     """What is left to see without a user manager."""
     unknown = Unknown(reason)
-    return ControllerReach(kernel=_controllers(mount), configured=unknown, realized=unknown, effective=unknown)
+    return ControllerReach(
+        kernel=_controllers(mount), configured=unknown, realized=unknown, effective=unknown
+    )
 
 
 def only_reexecution_lacks(found: ControllerReach, needed: frozenset[str]) -> bool:
-    """Tell whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` mends that, without root."""
+    """Tell whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` mends
+    that, without root.
+    """
     if isinstance(found.effective, Unknown) or isinstance(found.realized, Unknown):
         return False
     return bool((needed - found.effective.value) & found.realized.value)
@@ -66,8 +81,11 @@ def _configured(uid: int) -> Observed[frozenset[str]]:
         return Unknown(error.message)
 
 
-def _of_own(own: UnitState | None, offered: frozenset[str], mount: Path) -> Known[frozenset[str]] | None:
-    # A control group has what the one above it passes on at this moment (cgroups(7)); another unit would be given no more.
+def _of_own(
+    own: UnitState | None, offered: frozenset[str], mount: Path
+) -> Known[frozenset[str]] | None:
+    # A control group has what the one above it passes on at this moment (cgroups(7)); another unit
+    # would be given no more.
     if own is None or not (own.running and own.delegate and own.control_group):
         return None
     found = _controllers(mount / own.control_group.lstrip("/"))
@@ -96,11 +114,19 @@ def _of_transient(manager: systemd.UserManager, mount: Path) -> Observed[frozens
             },
         )
         try:
-            found = _controllers(mount / state.control_group.lstrip("/")) if state.control_group else Unknown("no cgroup")
+            found = (
+                _controllers(mount / state.control_group.lstrip("/"))
+                if state.control_group
+                else Unknown("no cgroup")
+            )
         finally:
             # What was seen was seen, even where the unit has ended by itself meanwhile.
             with suppress(RootlessError):
                 manager.stop(name)
     except RootlessError as error:
         return Unknown(f"a transient unit could not show it: {error.message}")
-    return Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes") if isinstance(found, Known) else found
+    return (
+        Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes")
+        if isinstance(found, Known)
+        else found
+    )

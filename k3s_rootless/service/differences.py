@@ -1,4 +1,6 @@
-"""How a file of the unit differs from what would be written now, as a unified diff that is the same each time."""
+"""How a file of the unit differs from what would be written now, as a unified diff that is the same
+each time.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,19 @@ NOTHING = "/dev/null"
 
 
 def between(found: FoundFile, text: str | None) -> str:
-    """Give the diff from what is there to `text`, None for no file at all; empty where nothing would be written.
+    """Give the diff from what is there to `text`, None for no file at all; empty where nothing
+    would be written.
 
-    Lines without a newline at the end, and those that end in another way (CRLF), are shown as they are.
+    Lines without a newline at the end, and those that end in another way (CRLF), are shown as they
+    are.
     """
-    if found.text == text or (found.text and text and not found.link and shipped.same(found.text, text) and _ours(found.text)):
+    if found.text == text or (
+        found.text
+        and text
+        and not found.link
+        and shipped.same(found.text, text)
+        and _ours(found.text)
+    ):
         return ""
     lines = difflib.unified_diff(
         _lines(found.text),

@@ -1,8 +1,9 @@
-"""Drop-ins of our own: what they are called, their text, and whether K3s has been started with them.
+"""Drop-ins of our own: what they are called, their text, and whether K3s has been started with
+them.
 
-They lie in `k3s-rootless.service.d/` beside the unit, under names of ours, so that `override.conf`, which
-`systemctl --user edit` writes, stays the user's. It comes after ours (systemd sorts by name, systemd.unit(5)): where both set
-something, the user's counts.
+They lie in `k3s-rootless.service.d/` beside the unit, under names of ours, so that `override.conf`,
+which `systemctl --user edit` writes, stays the user's. It comes after ours (systemd sorts by name,
+systemd.unit(5)): where both set something, the user's counts.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ def is_ours(file_name: str) -> bool:
 def render(about: str, lines: Iterable[str]) -> str:
     """Give a drop-in's whole text, mark and all.
 
-    `about` says in one line what it is and which command changes it; `lines` are whole lines, values already quoted.
+    `about` says in one line what it is and which command changes it; `lines` are whole lines,
+    values already quoted.
     """
     body = "\n".join((f"# {about}", "", *lines, ""))
     return sealed(body)
 
 
 def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
-    """Say why a K3s that runs should be restarted: its unit or a drop-in was `changed` since; None where it need not be."""
+    """Say why a K3s that runs should be restarted: its unit or a drop-in was `changed` since; None
+    where it need not be.
+    """
     if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
         return "its unit or a drop-in changed after K3s was started"
     return None

@@ -1,4 +1,6 @@
-"""Our drop-in about the environment: its text, what it assigns, and which values no drop-in can carry."""
+"""Our drop-in about the environment: its text, what it assigns, and which values no drop-in can
+carry.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,29 @@ from k3s_rootless.service.environment import LONGEST
 SUBJECT = "environment"
 MODE = 0o600
 """A proxy's address may hold a password."""
-_ABOUT = "Environment of K3s. Written by k3s-rootless env set; change it with that, or in a drop-in of your own."
+_ABOUT = (
+    "Environment of K3s. Written by k3s-rootless env set; change it with that, or in a drop-in of"
+    " your own."
+)
 
 
 def render(values: Mapping[str, str]) -> str | None:
     """Give the drop-in's whole text; None where there is nothing to assign, and so no drop-in."""
-    lines = [f"Environment={unit.quoted(f'{name}={value}')}" for name, value in sorted(values.items())]
+    lines = [
+        f"Environment={unit.quoted(f'{name}={value}')}" for name, value in sorted(values.items())
+    ]
     return dropin.render(_ABOUT, ["[Service]", *lines]) if values else None
 
 
 def read(text: str | None) -> dict[str, str]:
-    """Give what a drop-in assigns, without values that only the manager knows (`%h`), which we never write."""
-    return {name: value for name, value in assignments.of_drop_in(text or "").items() if value is not None}
+    """Give what a drop-in assigns, without values that only the manager knows (`%h`), which we
+    never write.
+    """
+    return {
+        name: value
+        for name, value in assignments.of_drop_in(text or "").items()
+        if value is not None
+    }
 
 
 def uncarried(name: str, value: str) -> str | None:
@@ -32,7 +45,9 @@ def uncarried(name: str, value: str) -> str | None:
         if 0xD800 <= ord(char) <= 0xDFFF:
             return "it is no UTF-8, and systemd drops it"
         if unit.unreadable(char):
-            return f"systemd drops a line with the noncharacter U+{ord(char):04X}, and what follows it"
+            return (
+                f"systemd drops a line with the noncharacter U+{ord(char):04X}, and what follows it"
+            )
     if len(f"{name}={value}".encode()) > LONGEST:
         return f"Linux starts no program with a variable of more than {LONGEST} bytes"
     return None

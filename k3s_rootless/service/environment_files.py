@@ -1,4 +1,6 @@
-"""Reads the files that variables come from besides the unit's own: environment files, and environment.d of the user manager."""
+"""Reads the files that variables come from besides the unit's own: environment files, and
+environment.d of the user manager.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,21 @@ from k3s_rootless.service import files
 from k3s_rootless.service.facts import FoundFile
 
 _GENERATOR = "usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator"
-_SYSTEM = ("etc/environment.d", "run/environment.d", "usr/local/lib/environment.d", "usr/lib/environment.d")
+_SYSTEM = (
+    "etc/environment.d",
+    "run/environment.d",
+    "usr/local/lib/environment.d",
+    "usr/lib/environment.d",
+)
 _SECONDS = 5.0
 
 
 def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
-    """Read what `EnvironmentFile=` names, in order; `patterns` are paths, each with whether it may be missing.
+    """Read what `EnvironmentFile=` names, in order; `patterns` are paths, each with whether it may
+    be missing.
 
-    A file that is missing, or that cannot be read, is there with its `problem`; one that may be is left out.
+    A file that is missing, or that cannot be read, is there with its `problem`; one that may be is
+    left out.
     """
     # Here and below, since most units name no such file.
     import glob
@@ -31,18 +40,30 @@ def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
             one = files.or_problem(path)
             missing = one.text is None and not one.problem
             if missing and not optional:
-                found.append(FoundFile(path, None, problem=f"`{path}` is missing, and the unit does not start without it"))
+                found.append(
+                    FoundFile(
+                        path,
+                        None,
+                        problem=f"`{path}` is missing, and the unit does not start without it",
+                    )
+                )
             elif not missing and not (optional and one.problem):
                 found.append(one)
         if not matched and not optional:
             found.append(
-                FoundFile(Path(pattern), None, problem=f"`{pattern}` is missing, and the unit does not start without it")
+                FoundFile(
+                    Path(pattern),
+                    None,
+                    problem=f"`{pattern}` is missing, and the unit does not start without it",
+                )
             )
     return tuple(found)
 
 
 def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFile, ...]:
-    """Read environment.d in the order in which the manager does: by name, of two of one name the user's (environment.d(5))."""
+    """Read environment.d in the order in which the manager does: by name, of two of one name the
+    user's (environment.d(5)).
+    """
     found: dict[str, Path] = {}
     for directory in (configuration / "environment.d", *(root / place for place in _SYSTEM)):
         try:
@@ -55,7 +76,9 @@ def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFil
 
 
 def generated(environ: Mapping[str, str], root: Path = Path("/")) -> Observed[Mapping[str, str]]:
-    """Give what environment.d amounts to, by systemd's own program for it: it expands variables by rules of its own."""
+    """Give what environment.d amounts to, by systemd's own program for it: it expands variables by
+    rules of its own.
+    """
     from k3s_rootless import command
 
     program = root / _GENERATOR

@@ -1,7 +1,8 @@
 """Removes a tree of directories by descriptors, and never by paths.
 
-Each directory is opened below the one that the walk is in, with O_NOFOLLOW, so a link is removed and not followed; no directory
-of another mount is entered, also where a bind mount shows the same file system. Two descriptors are held however deep it goes.
+Each directory is opened below the one that the walk is in, with O_NOFOLLOW, so a link is removed
+and not followed; no directory of another mount is entered, also where a bind mount shows the same
+file system. Two descriptors are held however deep it goes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _MOST_SURVIVORS = 50
 
 @dataclass(slots=True)
 class Result:
-    """How many entries were removed, what is left with the reason, and why there was no namespace, if there was none."""
+    """How many entries were removed, what is left with the reason, and why there was no namespace,
+    if there was none.
+    """
 
     removed: int = 0
     survivors: list[tuple[str, str]] = field(default_factory=list)
@@ -42,8 +45,9 @@ class Result:
 class Task:
     """What to remove: a directory with all that is in it, or only its entries `only`.
 
-    `identity` is the device and inode that the directory must have; directories of the identities `spared` are not entered.
-    The file `mark` is made in the directory first and removed last: it is there as long as something is left to remove.
+    `identity` is the device and inode that the directory must have; directories of the identities
+    `spared` are not entered. The file `mark` is made in the directory first and removed last: it is
+    there as long as something is left to remove.
     """
 
     directory: Path
@@ -56,7 +60,8 @@ class Task:
 def remove(task: Task, result: Result) -> None:
     """Do a task; what is left is noted in `result`.
 
-    Raises RootlessError if the directory cannot be opened, is a link, or is not the one that was meant.
+    Raises RootlessError if the directory cannot be opened, is a link, or is not the one that was
+    meant.
     """
     directory = task.directory
     try:
@@ -71,7 +76,9 @@ def remove(task: Task, result: Result) -> None:
 
 @dataclass(slots=True)
 class _Level:
-    """A directory on the way down: its name, which one it is, and which of its directories are still to be entered."""
+    """A directory on the way down: its name, which one it is, and which of its directories are
+    still to be entered.
+    """
 
     name: str
     identity: tuple[int, int]
@@ -90,7 +97,9 @@ class _Walk:
         self.mount = ""
 
     def root(self, above: int, name: str) -> None:
-        """Empty the directory `name` of `above`, as far as the task says, and remove it if it is empty then."""
+        """Empty the directory `name` of `above`, as far as the task says, and remove it if it is
+        empty then.
+        """
         try:
             self.here = os.open(name, _DIRECTORY, dir_fd=above)
         except OSError as error:
@@ -116,7 +125,9 @@ class _Walk:
     def _require_identity(self) -> None:
         found = os.fstat(self.here)
         if self.task.identity not in {None, (found.st_dev, found.st_ino)}:
-            raise RootlessError(f"cannot remove `{self.top}`: another directory was put in its place meanwhile")
+            raise RootlessError(
+                f"cannot remove `{self.top}`: another directory was put in its place meanwhile"
+            )
 
     def _set_mark(self) -> None:
         if self.task.mark:
@@ -127,7 +138,9 @@ class _Walk:
 
     def _clear_mark(self) -> None:
         left = set(os.listdir(self.here)) - {self.task.mark}  # noqa: PTH208 (a descriptor)
-        if self.task.mark and not (left if self.task.only is None else left.intersection(self.task.only)):
+        if self.task.mark and not (
+            left if self.task.only is None else left.intersection(self.task.only)
+        ):
             with suppress(OSError):
                 os.unlink(self.task.mark, dir_fd=self.here)
 
@@ -168,7 +181,11 @@ class _Walk:
         if _mount_id(descriptor) != self.mount:
             return "another file system is mounted there"
         found = os.fstat(descriptor)
-        return "it is your home directory, or holds it" if (found.st_dev, found.st_ino) in self.task.spared else ""
+        return (
+            "it is your home directory, or holds it"
+            if (found.st_dev, found.st_ino) in self.task.spared
+            else ""
+        )
 
     def _ascend(self) -> None:
         left = self.levels.pop()
@@ -177,7 +194,9 @@ class _Walk:
         self.here = above
         found = os.fstat(above)
         if (found.st_dev, found.st_ino) != self.levels[-1].identity:
-            raise RootlessError(f"cannot go on in `{self.top}`: `{left.name}` was moved elsewhere meanwhile")
+            raise RootlessError(
+                f"cannot go on in `{self.top}`: `{left.name}` was moved elsewhere meanwhile"
+            )
         self._rmdir(left.name, above)
 
     def _is_directory(self, name: str) -> bool:
@@ -202,7 +221,9 @@ class _Walk:
         except OSError as error:
             # What is left inside is named already.
             if error.errno != errno.ENOTEMPTY:
-                self.result.keep(self._path(name) if self.levels else self.top, _why_not_removed(error))
+                self.result.keep(
+                    self._path(name) if self.levels else self.top, _why_not_removed(error)
+                )
 
     def _path(self, name: str = "") -> str:
         inside = [level.name for level in self.levels[1:]]

@@ -1,4 +1,6 @@
-"""How systemd puts environment variables into a command line (systemd.service(5), "Command lines"; systemd 247 to 262)."""
+"""How systemd puts environment variables into a command line (systemd.service(5), "Command lines";
+systemd 247 to 262).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ _PART = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\})")
 def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
     """Yield the words that the program gets; `value` returns that of a variable, empty for none.
 
-    `${NAME}` is replaced inside of a word. A word that begins with `$` is the name of a variable to its end,
-    whose value is split at blanks: `$HOME/x` is no word at all. The first word is the program, and stays.
+    `${NAME}` is replaced inside of a word. A word that begins with `$` is the name of a variable to
+    its end, whose value is split at blanks: `$HOME/x` is no word at all. The first word is the
+    program, and stays.
     """
     for number, word in enumerate(argv):
         whole = _WHOLE.fullmatch(word)
@@ -25,7 +28,9 @@ def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
             text = value(whole["name"])
             yield from assignments.words(text) or text.split()
         else:
-            yield _PART.sub(lambda found: "$" if found["name"] is None else value(found["name"]), word)
+            yield _PART.sub(
+                lambda found: "$" if found["name"] is None else value(found["name"]), word
+            )
 
 
 def named(argv: Sequence[str]) -> frozenset[str]:

@@ -12,7 +12,9 @@ from k3s_rootless.observation import Observed
 
 @dataclass(frozen=True, slots=True)
 class UnitSettings:
-    """What the unit is rendered from: the K3s release, the path of its binary, and the PATH that K3s is to search."""
+    """What the unit is rendered from: the K3s release, the path of its binary, and the PATH that
+    K3s is to search.
+    """
 
     version: str
     server: str
@@ -22,7 +24,9 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredUnit:
-    """The unit as it should be: where, with which text, enabled and running; `given` is whether the user brought the text."""
+    """The unit as it should be: where, with which text, enabled and running; `given` is whether the
+    user brought the text.
+    """
 
     path: Path
     text: str
@@ -41,9 +45,11 @@ class DesiredDropIn:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of the unit as it was found; `text` is None where there is none, or where `problem` says why it cannot be read.
+    """A file of the unit as it was found; `text` is None where there is none, or where `problem`
+    says why it cannot be read.
 
-    `link` is whether the last part of its path is a symbolic link, behind which `text` was read; `target` is what it names.
+    `link` is whether the last part of its path is a symbolic link, behind which `text` was read;
+    `target` is what it names.
     """
 
     path: Path
@@ -55,22 +61,29 @@ class FoundFile:
     target: str = ""
 
 
-LIMIT_PROPERTIES = ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh", "TasksMax", "LimitNOFILE")
+LIMIT_PROPERTIES = (
+    "CPUQuotaPerSecUSec",
+    "CPUWeight",
+    "MemoryMax",
+    "MemoryHigh",
+    "TasksMax",
+    "LimitNOFILE",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
 
-    `environment` is what the unit sets; `environment_files` are patterns of paths, each with whether it may be missing; `unset`
-    are names and assignments that are taken out last. `argv` is ExecStart's argument list. Times are UTC, None when systemd has
-    none to give.
-    `working_directory` is None for the user's home.
-    `delegate` is whether it asks for controllers of its own, None where systemd does not say. `memory` is in bytes, `cpu` in
-    seconds; None where they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none, too.
-    `changed` is when it came into the state in which it is, `ended` when it last was inactive or failed. `limits` are the
-    resource limits by the names of their properties, in bytes, in microseconds a second, as weights or as counts; None where
-    there is none.
+    `environment` is what the unit sets; `environment_files` are patterns of paths, each with
+    whether it may be missing; `unset` are names and assignments that are taken out last. `argv` is
+    ExecStart's argument list. Times are UTC, None when systemd has none to give.
+    `working_directory` is None for the user's home. `delegate` is whether it asks for controllers
+    of its own, None where systemd does not say. `memory` is in bytes, `cpu` in seconds; None where
+    they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none,
+    too. `changed` is when it came into the state in which it is, `ended` when it last was inactive
+    or failed. `limits` are the resource limits by the names of their properties, in bytes, in
+    microseconds a second, as weights or as counts; None where there is none.
     """
 
     name: str
@@ -112,8 +125,12 @@ class UnitState:
 
     @property
     def running(self) -> bool:
-        """Whether its process runs; says nothing about readiness, since K3s's unit is of Type=simple."""
-        return self.active_state in {"active", "reloading"} and self.sub_state.startswith(("running", "reload"))
+        """Whether its process runs; says nothing about readiness, since K3s's unit is of
+        Type=simple.
+        """
+        return self.active_state in {"active", "reloading"} and self.sub_state.startswith(
+            ("running", "reload")
+        )
 
     @property
     def dead(self) -> bool:
@@ -123,7 +140,9 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a control group uses; bytes, seconds of CPU time, and CPUs; None where it is not accounted, or has no limit."""
+    """What a control group uses; bytes, seconds of CPU time, and CPUs; None where it is not
+    accounted, or has no limit.
+    """
 
     memory: int | None = None
     memory_peak: int | None = None
@@ -134,10 +153,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is before a plan is made: the text of the unit file and its age, and what the manager knows.
+    """What there is before a plan is made: the text of the unit file and its age, and what the
+    manager knows.
 
-    `leftovers` are files in the state directory of a K3s that was killed. `changed` is when the unit or a drop-in was last
-    changed, None where there is none.
+    `leftovers` are files in the state directory of a K3s that was killed. `changed` is when the
+    unit or a drop-in was last changed, None where there is none.
     """
 
     text: str | None

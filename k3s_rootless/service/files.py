@@ -18,7 +18,10 @@ _LARGEST = 4 * 2**20
 
 
 def read(path: Path) -> FoundFile:
-    """Read one file; its `text` is None where there is none. A link is followed, and told of. Raises RootlessError."""
+    """Read one file; its `text` is None where there is none.
+
+    A link is followed, and told of. Raises RootlessError.
+    """
     target = ""
     try:
         target = str(path.readlink()) if path.is_symlink() else ""
@@ -44,7 +47,9 @@ def read(path: Path) -> FoundFile:
 
 
 def enabling_link(directory: Path, name: str) -> Path | None:
-    """Give the link by which the unit of this directory starts with the user manager; None where there is none."""
+    """Give the link by which the unit of this directory starts with the user manager; None where
+    there is none.
+    """
     link = directory / "default.target.wants" / name
     try:
         target = link.parent / link.readlink()
@@ -54,16 +59,21 @@ def enabling_link(directory: Path, name: str) -> Path | None:
 
 
 def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
-    """Read all drop-ins: those that systemd has read, in its order, then those in `directory` that it has not read yet.
+    """Read all drop-ins: those that systemd has read, in its order, then those in `directory` that
+    it has not read yet.
 
-    One that cannot be read is there all the same, with its `problem`. Raises RootlessError where `directory` cannot be listed.
+    One that cannot be read is there all the same, with its `problem`. Raises RootlessError where
+    `directory` cannot be listed.
     """
     present = sorted(directory / name for name in names(directory) or () if name.endswith(".conf"))
     return tuple(map(or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
 
 
 def names(directory: Path) -> frozenset[str] | None:
-    """Give what lies in a directory; None where there is none. Raises RootlessError where it cannot be looked into."""
+    """Give what lies in a directory; None where there is none.
+
+    Raises RootlessError where it cannot be looked into.
+    """
     try:
         return frozenset(path.name for path in directory.iterdir())
     except FileNotFoundError:
@@ -73,7 +83,8 @@ def names(directory: Path) -> frozenset[str] | None:
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:
-    """Give the time when the unit or a drop-in was last written, added or removed, as far as files tell; None without any.
+    """Give the time when the unit or a drop-in was last written, added or removed, as far as files
+    tell; None without any.
 
     `directory` is that of the user's own drop-ins; its time tells of one that is gone.
     """

@@ -1,7 +1,8 @@
-"""How Go reads a word, where K3s leaves that to Go's library: numbers, booleans, networks and paths.
+"""How Go reads a word, where K3s leaves that to Go's library: numbers, booleans, networks and
+paths.
 
-Python's own parsers take more (`1_500`, a netmask behind the slash, digits of other scripts), and K3s would not. Held against
-what Go 1.27 itself says, in tests/data/go-words.json.
+Python's own parsers take more (`1_500`, a netmask behind the slash, digits of other scripts), and
+K3s would not. Held against what Go 1.27 itself says, in tests/data/go-words.json.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _LARGEST = 2**63
 
 
 def integer(text: str) -> int | None:
-    """Give what `strconv.ParseInt(text, 10, 0)` makes of it where int has 64 bits; None for an error."""
+    """Give what `strconv.ParseInt(text, 10, 0)` makes of it where int has 64 bits; None for an
+    error.
+    """
     digits = text.lstrip("+-").lstrip("0")
     # 2 ** 63 has 19 digits; Python refuses to read thousands of them.
     if not _INTEGER.fullmatch(text) or len(digits) > 19:
@@ -33,7 +36,9 @@ def boolean(text: str) -> bool | None:
 
 
 def network(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int] | None:
-    """Give the address and the length of prefix that `net.ParseCIDR` reads, IPv4 in IPv6 as IPv4; None for an error."""
+    """Give the address and the length of prefix that `net.ParseCIDR` reads, IPv4 in IPv6 as IPv4;
+    None for an error.
+    """
     address, slash, length = text.partition("/")
     plain = _LENGTH.fullmatch(length)
     if not slash or not plain or "%" in address:

@@ -1,6 +1,7 @@
 """How Go's net/url reads a URL, as far as it decides about scheme, host and port.
 
-Held against what Go 1.27 itself says, in tests/data/go-words.json; other releases differ in a few odd addresses.
+Held against what Go 1.27 itself says, in tests/data/go-words.json; other releases differ in a few
+odd addresses.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _PORT = re.compile(r"(?::(?P<number>[0-9]*))?")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """What is read out of a URL, as far as it is needed here; `host` is empty where there is none."""
+    """What is read out of a URL, as far as it is needed here; `host` is empty where there is
+    none.
+    """
 
     scheme: str
     host: str = ""
@@ -59,10 +62,14 @@ def _bracketed(place: str) -> tuple[str | None, str]:
     port = _PORT.fullmatch(rest)
     address, zone, name = inside.partition("%25")
     try:
-        good = ipaddress.ip_address(address).version == 6 and not (zone and (not name or _WRONG_IN_HOST.search(name)))
+        good = ipaddress.ip_address(address).version == 6 and not (
+            zone and (not name or _WRONG_IN_HOST.search(name))
+        )
     except ValueError:
         good = False
-    return (f"{address}%{name}" if zone else address) if good and bracket and port else None, rest[1:]
+    return (f"{address}%{name}" if zone else address) if good and bracket and port else None, rest[
+        1:
+    ]
 
 
 def _bare(place: str) -> tuple[str | None, str]:

@@ -1,9 +1,10 @@
 """What a K3s that was killed, or lost its power, left in the state directory of its rootlesskit.
 
-rootlesskit removes the whole directory when it ends in order. After SIGKILL or a power cut it stays, and K3s never clears it
-(rootlesskit's own program does): `child_pid` cannot be written again (its mode is 0444), `.bp.sock` keeps the port driver from
-listening, and `api.sock` refuses until it is made anew (K3s v1.26.14, v1.27.11, v1.28.7, v1.29.2 and later; rootlesskit
-pkg/parent). The lock stays: it is a lock only while it is held.
+rootlesskit removes the whole directory when it ends in order. After SIGKILL or a power cut it
+stays, and K3s never clears it (rootlesskit's own program does): `child_pid` cannot be written again
+(its mode is 0444), `.bp.sock` keeps the port driver from listening, and `api.sock` refuses until it
+is made anew (K3s v1.26.14, v1.27.11, v1.28.7, v1.29.2 and later; rootlesskit pkg/parent). The lock
+stays: it is a lock only while it is held.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _ANSWER_SECONDS = 1.0
 
 
 def of(directory: Path, uid: int) -> tuple[Path, ...]:
-    """List what is left in a state directory of `uid` where nothing lives; nothing where something may, or nobody knows."""
+    """List what is left in a state directory of `uid` where nothing lives; nothing where something
+    may, or nobody knows.
+    """
     try:
         found = tuple(path for name in NAMES if _is_there(path := directory / name))
         if not found or _owner(directory) != uid:
@@ -48,7 +51,10 @@ def is_held(directory: Path) -> bool:
 
 
 def clear(paths: Sequence[Path]) -> None:
-    """Remove what was left behind, while keeping out whoever would start there. Raises RootlessError where something lives."""
+    """Remove what was left behind, while keeping out whoever would start there.
+
+    Raises RootlessError where something lives.
+    """
     for directory in dict.fromkeys(path.parent for path in paths):
         try:
             with _held(directory, os.O_RDWR | os.O_CREAT):
@@ -68,7 +74,8 @@ def _held(directory: Path, how: int) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise RootlessError(
-            f"cannot clear `{directory}`: a K3s lives there", hint="stop it first; see who it is: ps -fu $(id -u)"
+            f"cannot clear `{directory}`: a K3s lives there",
+            hint="stop it first; see who it is: ps -fu $(id -u)",
         ) from None
     finally:
         os.close(descriptor)

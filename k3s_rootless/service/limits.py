@@ -1,4 +1,6 @@
-"""Resource limits of the unit: what systemd takes, and what it says back (systemd.resource-control(5), systemd 247 to 262)."""
+"""Resource limits of the unit: what systemd takes, and what it says back
+(systemd.resource-control(5), systemd 247 to 262).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns that into a value again.
+    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns
+    that into a value again.
 
     `need` is what K3s needs of the resource, `kills` whether the kernel kills K3s at this limit.
     """
@@ -53,7 +56,11 @@ def _size(text: str) -> int:
         raise ValueError("it is a size in bytes, or with K, M, G or T, such as 4G")
     size = int(found["number"]) << _POWERS[found["unit"]]
     if not 2**20 <= size < _LARGEST:
-        raise ValueError("K3s cannot run in less than 1M" if size < 2**20 else "that is more than systemd can count")
+        raise ValueError(
+            "K3s cannot run in less than 1M"
+            if size < 2**20
+            else "that is more than systemd can count"
+        )
     return size
 
 
@@ -63,17 +70,47 @@ def _show_quota(value: int) -> str:
 
 
 def _show_size(value: int) -> str:
-    unit = next((unit for unit, power in reversed(_POWERS.items()) if value and value % (1 << power) == 0), "")
+    unit = next(
+        (unit for unit, power in reversed(_POWERS.items()) if value and value % (1 << power) == 0),
+        "",
+    )
     return f"{value >> _POWERS[unit]}{unit}"
 
 
 LIMITS = {
     limit.name: limit
     for limit in (
-        Limit("CPUQuota", "CPUQuotaPerSecUSec", "CPU time at most, in percent of one CPU", _quota, _show_quota),
-        Limit("CPUWeight", "CPUWeight", "share of the CPU where it is scarce; 100 is usual", _weight, str),
-        Limit("MemoryMax", "MemoryMax", "memory at most; beyond it the kernel kills", _size, _show_size, MEMORY, kills=True),
-        Limit("MemoryHigh", "MemoryHigh", "memory beyond which the kernel slows K3s down", _size, _show_size, MEMORY),
+        Limit(
+            "CPUQuota",
+            "CPUQuotaPerSecUSec",
+            "CPU time at most, in percent of one CPU",
+            _quota,
+            _show_quota,
+        ),
+        Limit(
+            "CPUWeight",
+            "CPUWeight",
+            "share of the CPU where it is scarce; 100 is usual",
+            _weight,
+            str,
+        ),
+        Limit(
+            "MemoryMax",
+            "MemoryMax",
+            "memory at most; beyond it the kernel kills",
+            _size,
+            _show_size,
+            MEMORY,
+            kills=True,
+        ),
+        Limit(
+            "MemoryHigh",
+            "MemoryHigh",
+            "memory beyond which the kernel slows K3s down",
+            _size,
+            _show_size,
+            MEMORY,
+        ),
     )
 }
 
@@ -90,7 +127,11 @@ def doubtful(limit: Limit, size: int) -> str | None:
     """Return why a limit of this size may be too low, None if it is enough for an idle K3s."""
     if limit.need is None or size >= limit.need.enough:
         return None
-    happens = "the kernel kills K3s or its containers" if limit.kills else "the kernel slows K3s down until it does not start"
+    happens = (
+        "the kernel kills K3s or its containers"
+        if limit.kills
+        else "the kernel slows K3s down until it does not start"
+    )
     return f"{limit.show(size)} may be too low: {limit.need.reason}, and at this limit {happens}"
 
 

@@ -1,7 +1,9 @@
-"""Lingering: whether the user manager, and K3s with it, outlives the last session; asked of and told to systemd-logind.
+"""Lingering: whether the user manager, and K3s with it, outlives the last session; asked of and
+told to systemd-logind.
 
-A user may switch their own lingering without a password where polkit runs (`org.freedesktop.login1.set-self-linger` allows
-anyone, systemd 230 and later); without polkit logind refuses, and only an administrator can.
+A user may switch their own lingering without a password where polkit runs
+(`org.freedesktop.login1.set-self-linger` allows anyone, systemd 230 and later); without polkit
+logind refuses, and only an administrator can.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
 
 
 def set_lingering(uid: int, user: str, *, on: bool) -> None:
-    """Switch lingering. Raises AdministratorNeeded where logind refuses, BusError where it cannot be asked."""
+    """Switch lingering.
+
+    Raises AdministratorNeeded where logind refuses, BusError where it cannot be asked.
+    """
     import asyncio
 
     try:

@@ -10,12 +10,22 @@ from k3s_rootless.release import version
 from k3s_rootless.release.version import Version
 from k3s_rootless.service import unit
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.steps import Reexecute, Remove, Restart, Step, Stop, WriteDropIn, WriteUnit
+from k3s_rootless.service.steps import (
+    Reexecute,
+    Remove,
+    Restart,
+    Step,
+    Stop,
+    WriteDropIn,
+    WriteUnit,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A restart of a running K3s: its cause, the release of its unit so far, and the release after it."""
+    """A restart of a running K3s: its cause, the release of its unit so far, and the release after
+    it.
+    """
 
     cause: str
     before: Version | None
@@ -56,4 +66,6 @@ def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) 
         return None
     causes = (WriteUnit, WriteDropIn, Remove, Reexecute)
     first = next((step for step in steps if isinstance(step, causes)), stops[0])
-    return Outage(first.cause, version.parse(unit.written_for(text or "") or ""), version.parse(release))
+    return Outage(
+        first.cause, version.parse(unit.written_for(text or "") or ""), version.parse(release)
+    )

@@ -1,7 +1,8 @@
-"""Which variables only a restart applies: what a running K3s was started with, against what its next start finds.
+"""Which variables only a restart applies: what a running K3s was started with, against what its
+next start finds.
 
-Without the layers that `precedence` tells apart, and without loading what judges values: `status` asks this each time, and that
-takes 10 ms to load.
+Without the layers that `precedence` tells apart, and without loading what judges values: `status`
+asks this each time, and that takes 10 ms to load.
 """
 
 from __future__ import annotations
@@ -21,23 +22,40 @@ _CONTAINERD = "CONTAINERD_"
 PREFIX = "K3S_ROOTLESS_"
 TWINS = {before + name.lower(): before + name for before in ("", _CONTAINERD) for name in _PROXIES}
 """What Go reads where the capitals are empty, such as `http_proxy`, by its name."""
-NAMES = (*(PREFIX + name for name in _OF_K3S), *_PROXIES, *(_CONTAINERD + name for name in _PROXIES), *TWINS)
+NAMES = (
+    *(PREFIX + name for name in _OF_K3S),
+    *_PROXIES,
+    *(_CONTAINERD + name for name in _PROXIES),
+    *TWINS,
+)
 """All that K3s and containerd read, besides the variables of K3s's flags."""
 COMPARED = (*NAMES, *VARIABLES)
 """All whose change only a restart applies."""
-# K3s before v1.31 sets K3S_DATA_DIR itself, to where it unpacks its programs (its commit a26a5ab1d).
+# K3s before v1.31 sets K3S_DATA_DIR itself, to where it unpacks its programs (its commit
+# a26a5ab1d).
 _DATA, _UNPACKED = "K3S_DATA_DIR", r"/data/[0-9a-f]{64}"
 
 
-def differing(manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the variables that the next start finds otherwise than the process that runs (systemd.exec(5)).
+def differing(
+    manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Name the variables that the next start finds otherwise than the process that runs
+    (systemd.exec(5)).
 
-    `manager` is what the user manager hands to each unit; the unit names no environment files. Empty is as good as not set:
-    K3s and Go look at both in the same way.
+    `manager` is what the user manager hands to each unit; the unit names no environment files.
+    Empty is as good as not set: K3s and Go look at both in the same way.
     """
     assigned = {**manager, **(state.environment or {})}
-    following = {name: value for name, value in assigned.items() if {name, f"{name}={value}"}.isdisjoint(state.unset)}
-    return tuple(name for name in comparable(running) if (following.get(name) or "") != (running.get(name) or ""))
+    following = {
+        name: value
+        for name, value in assigned.items()
+        if {name, f"{name}={value}"}.isdisjoint(state.unset)
+    }
+    return tuple(
+        name
+        for name in comparable(running)
+        if (following.get(name) or "") != (running.get(name) or "")
+    )
 
 
 def comparable(running: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""What the phases of a start are called, by users and in JSON; light, since the options of commands name them."""
+"""What the phases of a start are called, by users and in JSON; light, since the options of commands
+name them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Which of several values of a variable counts, and where it comes from (systemd.exec(5); seen with systemd 247 to 262).
+"""Which of several values of a variable counts, and where it comes from (systemd.exec(5); seen with
+systemd 247 to 262).
 
-From the weakest to the strongest: what K3s does without any; environment.d; what the user manager was told (`systemctl --user
-set-environment`) or started with; `Environment=` of the unit and its drop-ins, of which the last counts; `EnvironmentFile=`,
-wherever that line stands. `UnsetEnvironment=` comes after all of them.
+From the weakest to the strongest: what K3s does without any; environment.d; what the user manager
+was told (`systemctl --user set-environment`) or started with; `Environment=` of the unit and its
+drop-ins, of which the last counts; `EnvironmentFile=`, wherever that line stands.
+`UnsetEnvironment=` comes after all of them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One place that says something about a variable; `value` is None where it takes the variable away.
+    """One place that says something about a variable; `value` is None where it takes the variable
+    away.
 
     `path` is the file, as far as it is known.
     """
@@ -62,8 +65,9 @@ class EnvironmentFile:
 class Sources:
     """All that is known about the environment of the unit's next start.
 
-    `manager` is what the user manager hands to each unit, `generated` what environment.d made of it, each with the file that
-    names it; `unit` and `unset` are as systemd has merged them, `files` the unit file and its drop-ins in systemd's order.
+    `manager` is what the user manager hands to each unit, `generated` what environment.d made of
+    it, each with the file that names it; `unit` and `unset` are as systemd has merged them, `files`
+    the unit file and its drop-ins in systemd's order.
     """
 
     manager: Mapping[str, str] = field(default_factory=dict)
@@ -75,13 +79,20 @@ class Sources:
 
     def names(self) -> frozenset[str]:
         """Give the names that anything is said about."""
-        known = {name for file in self.environment_files if isinstance(file.values, Known) for name in file.values.value}
+        known = {
+            name
+            for file in self.environment_files
+            if isinstance(file.values, Known)
+            for name in file.values.value
+        }
         return frozenset({*self.manager, *self.unit, *known})
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A variable as the next start will have it: all layers from the weakest to the strongest, and what leaves it in doubt."""
+    """A variable as the next start will have it: all layers from the weakest to the strongest, and
+    what leaves it in doubt.
+    """
 
     layers: tuple[Layer, ...]
     doubt: str = ""
@@ -97,9 +108,11 @@ class Resolved:
         return self.layers[-1] if self.layers else Layer(Origin.DEFAULT, None)
 
     def above(self, origin: Origin, file: str = "") -> tuple[Layer, ...]:
-        """Give the layers that shadow a value of this origin, and of the file of this name, if it is given.
+        """Give the layers that shadow a value of this origin, and of the file of this name, if it
+        is given.
 
-        Of the unit and its drop-ins only the one that counts is a layer: where that is another, it is what shadows.
+        Of the unit and its drop-ins only the one that counts is a layer: where that is another, it
+        is what shadows.
         """
         for number, one in enumerate(self.layers):
             if one.origin is origin:
@@ -126,13 +139,20 @@ def resolve(name: str, sources: Sources) -> Resolved:
     return Resolved(tuple(layers), "; ".join(doubts))
 
 
-def differing(names: Iterable[str], sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the variables that a running process was started with otherwise than the next one would be.
+def differing(
+    names: Iterable[str], sources: Sources, running: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Name the variables that a running process was started with otherwise than the next one would
+    be.
 
     Empty is as good as not set: K3s and Go look at both in the same way.
     """
     resolved = {name: resolve(name, sources) for name in names}
-    return tuple(name for name, one in resolved.items() if not one.doubt and (one.value or "") != (running.get(name) or ""))
+    return tuple(
+        name
+        for name, one in resolved.items()
+        if not one.doubt and (one.value or "") != (running.get(name) or "")
+    )
 
 
 def _of_manager(name: str, sources: Sources) -> Layer:
@@ -144,7 +164,9 @@ def _of_manager(name: str, sources: Sources) -> Layer:
 
 
 def _of_unit(name: str, sources: Sources) -> Layer:
-    """Say which file of the unit assigns it: a drop-in ends in `.conf`, a unit does not (systemd.unit(5))."""
+    """Say which file of the unit assigns it: a drop-in ends in `.conf`, a unit does not
+    (systemd.unit(5)).
+    """
     path: Path | None = None
     for file in sources.files:
         for line in assignments.of_unit(file.text or ""):

@@ -12,32 +12,46 @@ from k3s_rootless.observation import Known, Observed, Unknown
 
 _MOST_CHILDREN = 200
 _START_TIME = 19
-"""Which field after the program's name says when a process began, in ticks since boot (proc_pid_stat(5))."""
+"""Which field after the program's name says when a process began, in ticks since boot
+(proc_pid_stat(5)).
+"""
 
 
-def started_with(pid: int, invocation: str = "", proc: Path = Path("/proc")) -> Observed[Mapping[str, str]]:
+def started_with(
+    pid: int, invocation: str = "", proc: Path = Path("/proc")
+) -> Observed[Mapping[str, str]]:
     """Give the environment that a process was started with.
 
-    `invocation` is that of the unit. systemd reports a unit of Type=simple as running before the process executes
-    the program: until then the environment is that of the user manager, whose invocation is another one.
+    `invocation` is that of the unit. systemd reports a unit of Type=simple as running before the
+    process executes the program: until then the environment is that of the user manager, whose
+    invocation is another one.
 
-    K3s writes its title over its own environment. Then slirp4netns bears witness, if it is its child: rootlesskit, inside of
-    K3s, hands the environment on as it is (rootlesskit pkg/network/slirp4netns; Go's os/exec without an Env of its own).
+    K3s writes its title over its own environment. Then slirp4netns bears witness, if it is its
+    child: rootlesskit, inside of K3s, hands the environment on as it is (rootlesskit
+    pkg/network/slirp4netns; Go's os/exec without an Env of its own).
     """
     if not pid:
         return Unknown("it does not run")
     own = _environ(pid, proc)
     if isinstance(own, Known):
         of_unit = not invocation or own.value.get("INVOCATION_ID") == invocation
-        return own if of_unit else Unknown(f"process {pid} has not executed the program of the unit yet")
+        return (
+            own
+            if of_unit
+            else Unknown(f"process {pid} has not executed the program of the unit yet")
+        )
     for child in _children(pid, proc):
-        if _name(child, proc) == "slirp4netns" and isinstance(found := _environ(child, proc), Known):
+        if _name(child, proc) == "slirp4netns" and isinstance(
+            found := _environ(child, proc), Known
+        ):
             return found
     return own
 
 
 def elapsed(pid: int, proc: Path = Path("/proc")) -> timedelta | None:
-    """Return how long a process has run, by a clock that no one sets (CLOCK_BOOTTIME); None if it cannot be read."""
+    """Return how long a process has run, by a clock that no one sets (CLOCK_BOOTTIME); None if it
+    cannot be read.
+    """
     try:
         fields = (proc / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
         begun = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
@@ -53,11 +67,15 @@ def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
     except OSError as error:
         return Unknown(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
     pairs = [pair.partition(b"=") for pair in data.split(b"\0") if b"=" in pair]
-    # Of a title that was written over it, remains may be left; systemd gives each service these two.
+    # Of a title that was written over it, remains may be left; systemd gives each service these
+    # two.
     names = {name for name, _, _ in pairs}
     if not {b"PATH", b"INVOCATION_ID"} <= names:
         return Unknown(f"{path} was written over by the process itself")
-    decoded = {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape") for name, _, value in pairs}
+    decoded = {
+        name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+        for name, _, value in pairs
+    }
     return Known(decoded, str(path))
 
 

@@ -1,6 +1,7 @@
 """Turns systemd's properties into our records; foreign types end here.
 
-Any property may be missing (systemd 247 to 262), and the largest unsigned number stands for "not set".
+Any property may be missing (systemd 247 to 262), and the largest unsigned number stands for "not
+set".
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         exit_status=values.get("ExecMainStatus", 0),
         argv=tuple(commands[0][1]),
         environment=environment(values.get("Environment", ())),
-        environment_files=tuple((str(path), bool(optional)) for path, optional in values.get("EnvironmentFiles", ())),
+        environment_files=tuple(
+            (str(path), bool(optional)) for path, optional in values.get("EnvironmentFiles", ())
+        ),
         unset=tuple(values.get("UnsetEnvironment", ())),
         control_group=values.get("ControlGroup", ""),
         delegate=values.get("Delegate"),
@@ -46,10 +49,13 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         memory=_number(values.get("MemoryCurrent")),
         limits={name: _number(values[name]) for name in LIMIT_PROPERTIES if name in values},
         cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,
-        # MemoryPeak came with systemd 254, and EffectiveMemoryMax, which heeds the cgroups above, with 256.
+        # MemoryPeak came with systemd 254, and EffectiveMemoryMax, which heeds the cgroups above,
+        # with 256.
         memory_peak=_number(values.get("MemoryPeak")),
         memory_limit=_number(values.get("EffectiveMemoryMax", values.get("MemoryMax"))),
-        cpu_limit=None if (quota := _number(values.get("CPUQuotaPerSecUSec"))) is None else quota / 1e6,
+        cpu_limit=None
+        if (quota := _number(values.get("CPUQuotaPerSecUSec"))) is None
+        else quota / 1e6,
         changed=_time(values.get("StateChangeTimestamp")),
         ended=_time(values.get("InactiveEnterTimestamp")),
         working_directory=_directory(values.get("WorkingDirectory")),
@@ -62,12 +68,15 @@ def _load_error(values: Mapping[str, Any]) -> str:
 
 
 def environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """Read a list of assignments `NAME=value`, as systemd gives environments; the last of a name counts."""
+    """Read a list of assignments `NAME=value`, as systemd gives environments; the last of a name
+    counts.
+    """
     return dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
 
 
 def _directory(text: str | None) -> Path | None:
-    # `!` goes before one that may be missing; nothing, or `~`, is the user's home (systemd.exec(5)).
+    # `!` goes before one that may be missing; nothing, or `~`, is the user's home
+    # (systemd.exec(5)).
     path = (text or "").removeprefix("!")
     return Path(path) if path.startswith("/") else None
 

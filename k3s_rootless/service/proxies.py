@@ -1,4 +1,5 @@
-"""Addresses of proxies, as Go's net/http reads them for K3s and containerd (golang.org/x/net/http/httpproxy, 2021 to 2026).
+"""Addresses of proxies, as Go's net/http reads them for K3s and containerd
+(golang.org/x/net/http/httpproxy, 2021 to 2026).
 
 An address that Go cannot read is dropped without a word, and requests go out directly.
 """
@@ -34,9 +35,13 @@ def loopback(host: str) -> bool:
 
 
 def unmatched(text: str) -> Iterator[str]:
-    """Give the entries of a NO_PROXY that match nothing, since Go reads them otherwise than they look."""
+    """Give the entries of a NO_PROXY that match nothing, since Go reads them otherwise than they
+    look.
+    """
     for entry in text.split(","):
         word = entry.strip()
         shape = word.removeprefix("*.")
-        if word != "*" and ("*" in shape or "://" in word or ("/" in word and golang.network(word) is None)):
+        if word != "*" and (
+            "*" in shape or "://" in word or ("/" in word and golang.network(word) is None)
+        ):
             yield word

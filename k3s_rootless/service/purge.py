@@ -1,7 +1,9 @@
-"""Removes K3s's data, whose files belong to subordinate ids of the user: from inside a user namespace, in a child of our own.
+"""Removes K3s's data, whose files belong to subordinate ids of the user: from inside a user
+namespace, in a child of our own.
 
-It keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in a mount namespace of its own the kernel would let it remove
-what is mounted upon outside (rename and unlink of mount points, Linux 3.18), and the mount with it.
+It keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in a mount namespace of its own the
+kernel would let it remove what is mounted upon outside (rename and unlink of mount points, Linux
+3.18), and the mount with it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _SET_DEATH_SIGNAL = 1
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How the child gets its ids: the two setuid programs, and the ranges of subordinate ids, first id and count."""
+    """How the child gets its ids: the two setuid programs, and the ranges of subordinate ids, first
+    id and count.
+    """
 
     newuidmap: str
     newgidmap: str
@@ -36,19 +40,25 @@ class Mapping:
 
 
 def task(directory: Path, home: Path, uid: int, *, everything: bool) -> erasure.Task:
-    """Return the task of purging a data directory; without `everything`, only what K3s itself makes there goes.
+    """Return the task of purging a data directory; without `everything`, only what K3s itself makes
+    there goes.
 
     Raises UsageError as `data_directory.identify` does.
     """
     identity = data_directory.identify(directory, home, uid)
-    only, spared = None if everything else data_directory.OWN, frozenset(data_directory.home_and_above(home))
+    only, spared = (
+        None if everything else data_directory.OWN,
+        frozenset(data_directory.home_and_above(home)),
+    )
     return erasure.Task(directory, only, identity, spared, data_directory.PURGING)
 
 
 def remove(task: erasure.Task, mapping: Mapping | str) -> erasure.Result:
-    """Remove K3s's data as root of a user namespace, or, if `mapping` says why there is none, as the user.
+    """Remove K3s's data as root of a user namespace, or, if `mapping` says why there is none, as
+    the user.
 
-    Raises RootlessError if the directory cannot be used at all. If this process is killed, the removal ends.
+    Raises RootlessError if the directory cannot be used at all. If this process is killed, the
+    removal ends.
     """
     if isinstance(mapping, str):
         result = erasure.Result(outside=mapping)
@@ -64,9 +74,17 @@ def remove(task: erasure.Task, mapping: Mapping | str) -> erasure.Result:
     for descriptor in (ready[1], mapped[0], answer[1]):
         os.close(descriptor)
     outside = ""
-    with open(ready[0], "rb") as said, open(mapped[1], "wb") as go, open(answer[0], "rb") as told:  # noqa: PTH123 (descriptors)
+    with (
+        open(ready[0], "rb") as said,  # noqa: PTH123 (descriptors)
+        open(mapped[1], "wb") as go,  # noqa: PTH123
+        open(answer[0], "rb") as told,  # noqa: PTH123
+    ):
         failed = int.from_bytes(said.read(4) or b"\xff", "little")
-        outside = f"there can be no user namespace: {os.strerror(failed)}" if failed else _map(child, mapping)
+        outside = (
+            f"there can be no user namespace: {os.strerror(failed)}"
+            if failed
+            else _map(child, mapping)
+        )
         with suppress(BrokenPipeError):
             go.write(b"n" if outside else b"y")
             go.flush()
@@ -76,15 +94,22 @@ def remove(task: erasure.Task, mapping: Mapping | str) -> erasure.Result:
     if outside:
         return remove(task, outside)
     if not text:
-        raise RootlessError(f"cannot remove `{task.directory}`: the process that removes it ended before its work was done")
+        raise RootlessError(
+            f"cannot remove `{task.directory}`: the process that removes it ended before its work"
+            " was done"
+        )
     content = json.loads(text)
     if "error" in content:
         raise RootlessError(content["error"])
-    return erasure.Result(content["removed"], [(path, why) for path, why in content["survivors"]], content["more"])
+    return erasure.Result(
+        content["removed"], [(path, why) for path, why in content["survivors"]], content["more"]
+    )
 
 
 def in_use(directory: Path) -> bool:
-    """Return whether a rootlesskit runs with this data directory: it holds a lock there while it runs (its pkg/parent)."""
+    """Return whether a rootlesskit runs with this data directory: it holds a lock there while it
+    runs (its pkg/parent).
+    """
     return durable.is_locked(directory / "rootless" / "lock")
 
 
@@ -125,7 +150,11 @@ def _inside(task: erasure.Task, parent: int, ready: int, mapped: int, answer: in
             result = erasure.Result()
             try:
                 erasure.remove(task, result)
-                told = {"removed": result.removed, "survivors": result.survivors, "more": result.more}
+                told = {
+                    "removed": result.removed,
+                    "survivors": result.survivors,
+                    "more": result.more,
+                }
             except RootlessError as error:
                 told = {"error": error.message}
             with open(answer, "wb", closefd=False) as pipe:
@@ -135,7 +164,7 @@ def _inside(task: erasure.Task, parent: int, ready: int, mapped: int, answer: in
 
 
 def _end_with(parent: int, libc: ctypes.CDLL) -> None:
-    # Set behind setresuid(2), since a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG); and looked at afterwards,
-    # since a parent that is gone by then sends no signal any more.
+    # Set behind setresuid(2), since a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG);
+    # and looked at afterwards, since a parent that is gone by then sends no signal any more.
     if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
         os._exit(1)

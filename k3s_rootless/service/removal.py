@@ -9,7 +9,16 @@ from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.service import dropin, plan
 from k3s_rootless.service.authorship import Author, author
 from k3s_rootless.service.facts import DesiredDropIn
-from k3s_rootless.service.steps import Disable, Reload, Remove, RemoveDirectory, RemoveLink, ResetFailed, Step, Stop
+from k3s_rootless.service.steps import (
+    Disable,
+    Reload,
+    Remove,
+    RemoveDirectory,
+    RemoveLink,
+    ResetFailed,
+    Step,
+    Stop,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +45,12 @@ def files(
     *,
     force: bool,
 ) -> tuple[Step, ...]:
-    """Give the steps that remove our files; what somebody edited stays, or is kept under another name with `force`.
+    """Give the steps that remove our files; what somebody edited stays, or is kept under another
+    name with `force`.
 
-    `directory` is that of the drop-ins, `names` what lies in it (None where it is not there), `link` the one that starts the
-    unit with the user manager, if it is still there. Raises WouldOverwrite for a unit that is not ours, without `force`.
+    `directory` is that of the drop-ins, `names` what lies in it (None where it is not there),
+    `link` the one that starts the unit with the user manager, if it is still there. Raises
+    WouldOverwrite for a unit that is not ours, without `force`.
     """
     whose = author(unit.text) if unit.text is not None else None
     foreign = unit.link or whose not in {None, Author.OURS}
@@ -47,15 +58,22 @@ def files(
         told = "is a link" if unit.link or whose is None else f"was {whose.value}"
         raise WouldOverwrite(
             f"cannot remove `{unit.path}`: the unit there {told}",
-            hint="keep it and stop K3s with `k3s-rootless down --disable`, or remove it with --force, which keeps a copy",
+            hint=(
+                "keep it and stop K3s with `k3s-rootless down --disable`, or remove it with"
+                " --force, which keeps a copy"
+            ),
         )
-    steps: list[Step] = [RemoveLink(link, "it starts the unit with the user manager")] if link else []
+    steps: list[Step] = (
+        [RemoveLink(link, "it starts the unit with the user manager")] if link else []
+    )
     for found in drop_ins:
         if found.path.parent != directory or not dropin.is_ours(found.path.name) or found.problem:
             continue
         if removable(found) or force:
             steps += plan.drop_in(DesiredDropIn(found.path, None), found, _CAUSE, force=force)
-    if names is not None and names <= {step.path.name for step in steps if isinstance(step, Remove) and step.backup is None}:
+    if names is not None and names <= {
+        step.path.name for step in steps if isinstance(step, Remove) and step.backup is None
+    }:
         steps.append(RemoveDirectory(directory, "nothing is left in it"))
     if foreign:
         steps.append(Remove(unit.path, "--force", plan.backup(unit.path, unit.text or "")))
@@ -70,7 +88,9 @@ def removable(found: FoundFile) -> bool:
 
 
 def forgetting(state: UnitState | None, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Give the steps after the files are gone: systemd reads that, and forgets that the unit failed; none without systemd."""
+    """Give the steps after the files are gone: systemd reads that, and forgets that the unit
+    failed; none without systemd.
+    """
     rest: list[Step] = []
     if state is not None and (steps or state.needs_reload):
         rest.append(Reload("its files are gone"))

@@ -1,4 +1,6 @@
-"""Put the renewal of K3s's certificates into a plan: after the stop of the unit, before its start."""
+"""Put the renewal of K3s's certificates into a plan: after the stop of the unit, before its
+start.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from k3s_rootless.service.steps import RotateCertificates, Step
 
 
-def stopped_for(rotation: RotateCertificates | None, steps: Iterable[Step], state: UnitState) -> tuple[Step, ...]:
+def stopped_for(
+    rotation: RotateCertificates | None, steps: Iterable[Step], state: UnitState
+) -> tuple[Step, ...]:
     """Return the steps with `rotation` before the start of the unit, and a stop before that.
 
     Steps that do not start the unit stay as they are: `rotation` waits for the next start.

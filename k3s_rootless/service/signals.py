@@ -1,4 +1,6 @@
-"""What a connection to the user manager has heard: changes, jobs that ended, and a manager that came back."""
+"""What a connection to the user manager has heard: changes, jobs that ended, and a manager that
+came back.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ _SYSTEMD = "org.freedesktop.systemd1"
 
 
 class Signals:
-    """The signals so far; `owned` is set by a manager that came back, `jobs` maps a job to its result."""
+    """The signals so far; `owned` is set by a manager that came back, `jobs` maps a job to its
+    result.
+    """
 
     def __init__(self) -> None:
         self._stirred = asyncio.Event()
@@ -30,7 +34,9 @@ class Signals:
         self._stirred.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until something changed, or for `wake`; tell whether anything has since the last time."""
+        """Wait until something changed, or for `wake`; tell whether anything has since the last
+        time.
+        """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stirred.wait(), seconds)
         self._stirred.clear()
@@ -50,7 +56,11 @@ class Signals:
 
     def note_owner(self, message: wire.Message) -> None:
         """Take in a signal about who owns systemd's name on the bus."""
-        if message.member == "NameOwnerChanged" and message.body[:1] == [_SYSTEMD] and message.body[2]:
+        if (
+            message.member == "NameOwnerChanged"
+            and message.body[:1] == [_SYSTEMD]
+            and message.body[2]
+        ):
             self.owner_changes += 1
             self.owned.set()
             self.change()

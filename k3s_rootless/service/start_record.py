@@ -1,9 +1,10 @@
 """A record of the unit's files as the running K3s was started with them.
 
 systemd shows the unit as it is loaded now, and K3s overwrites its own command line (its
-pkg/proctitle). The times of the files show that a file changed after the start, but not that a later
-change took this change back. So the first change to a drop-in of ours under a running K3s leaves a
-hash of all files of the unit in the runtime directory. Without a record, the times of the files count.
+pkg/proctitle). The times of the files show that a file changed after the start, but not that a
+later change took this change back. So the first change to a drop-in of ours under a running K3s
+leaves a hash of all files of the unit in the runtime directory. Without a record, the times of the
+files count.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _LONGEST = 4096
 
 
 def text(state: UnitState) -> str | None:
-    """Return a new record of the K3s that runs, or None if systemd runs other files or one cannot be read."""
+    """Return a new record of the K3s that runs, or None if systemd runs other files or one cannot
+    be read.
+    """
     if not state.running or not state.invocation or state.needs_reload:
         return None
     found = _files(state)

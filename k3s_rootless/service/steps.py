@@ -1,6 +1,7 @@
 """The steps that plans are made of.
 
-Each says what it does and why it is there, so that `--dry-run`, the progress and the tests speak with one voice.
+Each says what it does and why it is there, so that `--dry-run`, the progress and the tests speak
+with one voice.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Reexecute:
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
-    """Write a file of the unit, whole or not at all; a file that is there is kept under `backup` first."""
+    """Write a file of the unit, whole or not at all; a file that is there is kept under `backup`
+    first.
+    """
 
     path: Path
     text: str
@@ -76,7 +79,9 @@ class Remove:
 
 
 class RemoveLink(Remove):
-    """Remove the link by which the unit starts with the user manager, where systemd cannot be asked to."""
+    """Remove the link by which the unit starts with the user manager, where systemd cannot be asked
+    to.
+    """
 
 
 @dataclass(frozen=True, slots=True)

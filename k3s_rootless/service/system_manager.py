@@ -14,7 +14,10 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
 def delegated(name: str) -> frozenset[str]:
-    """Ask which controllers the system manager is configured to delegate to a unit. Raises BusError."""
+    """Ask which controllers the system manager is configured to delegate to a unit.
+
+    Raises BusError.
+    """
     return frozenset(asyncio.run(_property(name, "Service", "DelegateControllers")))
 
 

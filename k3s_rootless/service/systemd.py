@@ -1,7 +1,8 @@
 """The user manager, `systemd --user`, over D-Bus: a synchronous face on asynchronous calls.
 
-Low-level messages and GetAll are used, without introspection: proxies differ by systemd's version, and a property may come or
-go (systemd 247 to 262). A signal is subscribed to before the call that causes it, so none can be missed.
+Low-level messages and GetAll are used, without introspection: proxies differ by systemd's version,
+and a property may come or go (systemd 247 to 262). A signal is subscribed to before the call that
+causes it, so none can be missed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ class UserManager:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             self._runner.run(self._with.close())
         finally:
@@ -51,7 +57,9 @@ class UserManager:
 
     @property
     def control_group(self) -> str:
-        """The control group of the manager, such as `/user.slice/user-1000.slice/user@1000.service`."""
+        """The control group of the manager, such as
+        `/user.slice/user-1000.slice/user@1000.service`.
+        """
         return str(self._with.own.get("ControlGroup", ""))
 
     @property
@@ -61,7 +69,9 @@ class UserManager:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the manager hands to each unit, as it was when this connection began or last changed it."""
+        """What the manager hands to each unit, as it was when this connection began or last changed
+        it.
+        """
         return properties.environment(self._with.own.get("Environment", ()))
 
     def unit(self, name: str) -> UnitState:
@@ -73,7 +83,10 @@ class UserManager:
         self._runner.run(self._with.watch(name))
 
     def wait_change(self, seconds: float) -> bool:
-        """Wait for a change of the watched unit, or for `wake`; tell whether there was a change. Raises BusError."""
+        """Wait for a change of the watched unit, or for `wake`; tell whether there was a change.
+
+        Raises BusError.
+        """
         return self._runner.run(self._with.wait_change(seconds))
 
     def wake(self) -> None:
@@ -82,7 +95,10 @@ class UserManager:
             self._runner.get_loop().call_soon_threadsafe(self._with.signals.wake)
 
     def reopen(self, name: str) -> None:
-        """Connect anew and watch the unit again, where the manager was executed anew or restarted. Raises BusError."""
+        """Connect anew and watch the unit again, where the manager was executed anew or restarted.
+
+        Raises BusError.
+        """
         self._runner.run(self._with.reopen(name))
 
     def reload(self) -> None:
@@ -90,30 +106,40 @@ class UserManager:
         self._runner.run(self._with.request("Reload", "", [], "", RELOAD_SECONDS))
 
     def change_environment(self, unset: Sequence[str], assign: Mapping[str, str]) -> None:
-        """Take variables out of what each unit is handed, and put others in, at once; it lasts until this manager ends."""
+        """Take variables out of what each unit is handed, and put others in, at once; it lasts
+        until this manager ends.
+        """
         body = [list(unset), [f"{name}={value}" for name, value in assign.items()]]
         self._runner.run(self._with.request("UnsetAndSetEnvironment", "asas", body, ""))
         self._runner.run(self._with.look_at_itself())
 
     def enable(self, name: str) -> None:
         """Make the unit start with the user manager."""
-        self._runner.run(self._with.request("EnableUnitFiles", "asbb", [[name], False, False], "ba(sss)"))
+        self._runner.run(
+            self._with.request("EnableUnitFiles", "asbb", [[name], False, False], "ba(sss)")
+        )
 
     def disable(self, name: str) -> None:
         """Stop making the unit start with the user manager."""
         self._runner.run(self._with.request("DisableUnitFiles", "asb", [[name], False], "a(sss)"))
 
     def reset_failed(self, name: str) -> None:
-        """Forget that the unit failed, and the count of its starts; a unit that is not loaded has neither."""
+        """Forget that the unit failed, and the count of its starts; a unit that is not loaded has
+        neither.
+        """
         try:
             self._runner.run(self._with.request("ResetFailedUnit", "s", [name], ""))
         except SystemdError as error:
-            # systemd unloads a unit that is stopped and disabled (its garbage collection), so it remembers nothing of it.
+            # systemd unloads a unit that is stopped and disabled (its garbage collection), so it
+            # remembers nothing of it.
             if error.name != _NO_SUCH_UNIT:
                 raise
 
     def start(self, name: str) -> None:
-        """Start the unit; ends when systemd's job has ended, which is not when K3s is ready. Raises SystemdError."""
+        """Start the unit; ends when systemd's job has ended, which is not when K3s is ready.
+
+        Raises SystemdError.
+        """
         self._job("StartUnit", "start", name)
 
     def stop(self, name: str, seconds: float = JOB_SECONDS) -> None:
@@ -125,13 +151,24 @@ class UserManager:
         self._job("RestartUnit", "restart", name)
 
     def reexecute(self) -> None:
-        """Let the manager execute itself anew, keeping its units running; it then sees controllers that it got since."""
+        """Let the manager execute itself anew, keeping its units running; it then sees controllers
+        that it got since.
+        """
         self._runner.run(self._with.reexecute())
 
     def start_transient(self, name: str, settings: Mapping[str, tuple[str, Any]]) -> UnitState:
         """Start a transient unit; `settings` maps a property to its D-Bus signature and value."""
-        body = [name, "fail", [[key, wire.Variant(kind, value)] for key, (kind, value) in settings.items()], []]
-        self._runner.run(self._with.run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body, JOB_SECONDS, once=True))
+        body = [
+            name,
+            "fail",
+            [[key, wire.Variant(kind, value)] for key, (kind, value) in settings.items()],
+            [],
+        ]
+        self._runner.run(
+            self._with.run_job(
+                "StartTransientUnit", "ssa(sv)a(sa(sv))", body, JOB_SECONDS, once=True
+            )
+        )
         return self.unit(name)
 
     def _job(self, member: str, verb: str, name: str, seconds: float = JOB_SECONDS) -> None:
@@ -142,4 +179,8 @@ class UserManager:
             raise
         if result != "done":
             hint = "see `k3s-rootless status` and `k3s-rootless logs`"
-            raise SystemdError(f"cannot {verb} `{name}`: systemd's job ended with `{result}`", name=result, hint=hint)
+            raise SystemdError(
+                f"cannot {verb} `{name}`: systemd's job ended with `{result}`",
+                name=result,
+                hint=hint,
+            )

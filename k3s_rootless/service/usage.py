@@ -1,4 +1,6 @@
-"""What K3s uses, by systemd's accounting, and where that says nothing by the control group itself (cgroups(7), version 2)."""
+"""What K3s uses, by systemd's accounting, and where that says nothing by the control group itself
+(cgroups(7), version 2).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def of(state: UnitState | None, group: str, mount: Path = MOUNT) -> Usage:
-    """Look; `group` is the control group, such as `/user.slice/…/k3s-rootless.service`, or empty where it is not known.
+    """Look; `group` is the control group, such as `/user.slice/…/k3s-rootless.service`, or empty
+    where it is not known.
 
     systemd tells the peak since version 254, and the kernel since 5.19.
     """
@@ -21,14 +24,18 @@ def of(state: UnitState | None, group: str, mount: Path = MOUNT) -> Usage:
     return Usage(
         memory=_number(here, "memory.current") if memory is None else memory,
         memory_peak=_number(here, "memory.peak") if peak is None else peak,
-        memory_limit=state.memory_limit if state and state.memory_limit else _number(here, "memory.max"),
+        memory_limit=(
+            state.memory_limit if state and state.memory_limit else _number(here, "memory.max")
+        ),
         cpu=_cpu_seconds(here) if cpu is None else cpu,
         cpu_limit=state.cpu_limit if state and state.cpu_limit else _cpus(here),
     )
 
 
 def group_of(pid: int, unit: str, proc: Path = Path("/proc")) -> str:
-    """Give the control group of `unit` that a process is in, or below; empty where it is in none."""
+    """Give the control group of `unit` that a process is in, or below; empty where it is in
+    none.
+    """
     for line in _words(proc / str(pid) / "cgroup", "\n"):
         inside, found, _ = line.removeprefix("0::").partition(f"/{unit}")
         if line.startswith("0::") and found:
@@ -37,7 +44,7 @@ def group_of(pid: int, unit: str, proc: Path = Path("/proc")) -> str:
 
 
 def _number(here: Path | None, name: str) -> int | None:
-    (text, *_) = _words(here / name) or [""] if here else [""]
+    text, *_ = _words(here / name) or [""] if here else [""]
     return int(text) if text.isdecimal() else None
 
 

@@ -1,8 +1,10 @@
-"""Where a user and a password stand in an address: the one rule for `env list`, `unit show` and a bundle.
+"""Where a user and a password stand in an address: the one rule for `env list`, `unit show` and a
+bundle.
 
-An address has the form `scheme://user:password@host` (RFC 3986), the same without a scheme, as curl and Go accept it for a
-proxy, or `user:password@tcp(host)`, as Go's drivers of databases accept it. People also write characters into a password that
-an address must escape (quotes, `@`, `/`, blanks), so the last `@` ends it.
+An address has the form `scheme://user:password@host` (RFC 3986), the same without a scheme, as curl
+and Go accept it for a proxy, or `user:password@tcp(host)`, as Go's drivers of databases accept it.
+People also write characters into a password that an address must escape (quotes, `@`, `/`, blanks),
+so the last `@` ends it.
 """
 
 from __future__ import annotations
@@ -17,17 +19,22 @@ KIND = "url-user"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://")
 # A quote before one of these ends a value; any other quote is a part of it: `u:p"w@proxy`.
 CLOSERS = r"\s,;:)}\]>\\"
-# Here and in the modules beside: no possessive repetition of a group, which Python 3.11.2 takes too far (CPython issue 106052).
+# Here and in the modules beside: no possessive repetition of a group, which Python 3.11.2 takes too
+# far (CPython issue 106052).
 _RUN = re.compile(rf"(?:[^\s\"']|[\"'](?![{CLOSERS}]|$))+")
 _DRIVERS = ("@tcp(", "@unix(")
 # `image:tag@sha256:…`, and `user@1000.service`, a unit of systemd in the path of a cgroup.
-_NO_HOST = re.compile(r"@(?:sha(?:256|384|512):[0-9a-f]{32}|[0-9]{1,10}\.(?:service|slice|scope)\b)")
+_NO_HOST = re.compile(
+    r"@(?:sha(?:256|384|512):[0-9a-f]{32}|[0-9]{1,10}\.(?:service|slice|scope)\b)"
+)
 _NO_USER = frozenset({"mailto", "email", "mail", "sip", "acct"})
 _BEFORE_USER = re.compile(r"[^A-Za-z0-9._~%+\\$-]")
 
 
 def hidden(address: str) -> str:
-    """Return an address with `***` for its password, or for all before the `@` where no `:` is in it."""
+    """Return an address with `***` for its password, or for all before the `@` where no `:` is in
+    it.
+    """
     found = credentials(address, certain=True)
     if found is None:
         return address
@@ -39,7 +46,8 @@ def hidden(address: str) -> str:
 def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
     """Return where user and password stand in a text that is one address; None where it has none.
 
-    With `certain` the text is known to be the address of a host, such as a proxy's; otherwise an `@` may stand in its path.
+    With `certain` the text is known to be the address of a host, such as a proxy's; otherwise an
+    `@` may stand in its path.
     """
     scheme = _SCHEME.match(text)
     start, end = scheme.end() if scheme else 0, text.rfind("@")
@@ -71,9 +79,14 @@ def in_line(line: str) -> Iterator[Span]:
 
 def _without_scheme(text: str, at: int) -> int:
     """Return one more than where `user:password@` begins, 0 where there is none."""
-    if _NO_HOST.match(text, at) or at + 1 == len(text) or not (text[at + 1].isalnum() or text[at + 1] == "["):
+    if (
+        _NO_HOST.match(text, at)
+        or at + 1 == len(text)
+        or not (text[at + 1].isalnum() or text[at + 1] == "[")
+    ):
         return 0
-    # Without a name that says so, nothing before a slash belongs to it: `0::/user.slice/…@1000.service`, `a/b:c@d`.
+    # Without a name that says so, nothing before a slash belongs to it:
+    # `0::/user.slice/…@1000.service`, `a/b:c@d`.
     first = text.rfind("/", 0, at) + 1
     colon = text.find(":", first, at)
     if colon <= first or colon + 1 == at:

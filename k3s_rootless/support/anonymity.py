@@ -1,4 +1,6 @@
-"""Replaces names that identify the user and the host: each by the same word, everywhere, encoded forms included."""
+"""Replaces names that identify the user and the host: each by the same word, everywhere, encoded
+forms included.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,19 @@ IDENTIFIER = "[host-id]"
 _SHORTEST = 2
 # Domains of many networks, and of the cluster: they identify no host, and a reader needs them.
 _COMMON = frozenset(
-    {"local", "localdomain", "lan", "home", "internal", "intranet", "private", "test", "example", "arpa", "svc"}
+    {
+        "local",
+        "localdomain",
+        "lan",
+        "home",
+        "internal",
+        "intranet",
+        "private",
+        "test",
+        "example",
+        "arpa",
+        "svc",
+    }
 )
 # A name may also begin after an escape: `%2Falice`, `\\x5calice`, `\\nalice`.
 _BEFORE = (
@@ -36,11 +50,17 @@ class Pseudonyms:
             for form in _forms(word):
                 # The first one counts: a host that is called as its user is a user everywhere.
                 self._instead.setdefault(form.lower(), instead)
-        words = sorted((word for word in self._instead if len(word) >= _SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(_expression, words)), re.IGNORECASE) if words else None
+        words = sorted(
+            (word for word in self._instead if len(word) >= _SHORTEST), key=len, reverse=True
+        )
+        self._pattern = (
+            re.compile("|".join(map(_expression, words)), re.IGNORECASE) if words else None
+        )
 
     def replace(self, text: str) -> str:
-        """Replace each name that stands alone: `alice` in `/home/alice/x` and `alice@host`, not in `malice`."""
+        """Replace each name that stands alone: `alice` in `/home/alice/x` and `alice@host`, not in
+        `malice`.
+        """
         if self._pattern is None:
             return text
         return self._pattern.sub(lambda found: self._instead.get(found[0].lower(), USER), text)
@@ -58,12 +78,16 @@ def _pairs(names: Names) -> Iterator[tuple[str, str]]:
     for domain in (*realms, *domains):
         yield from _of_domain(domain)
     yield from ((home.rstrip("/"), HOME) for home in (names.home, *names.homes) if home.rstrip("/"))
-    yield from ((address, f"[host-address-{number}]") for number, address in enumerate(names.addresses, 1))
+    yield from (
+        (address, f"[host-address-{number}]") for number, address in enumerate(names.addresses, 1)
+    )
     yield from ((one, IDENTIFIER) for one in names.identifiers)
 
 
 def _parted(user: str) -> tuple[list[str], list[str]]:
-    r"""Return account and domain of a user of a directory service: `CORP\alice` (winbind), `alice@corp` (sssd)."""
+    r"""Return account and domain of a user of a directory service: `CORP\alice` (winbind),
+    `alice@corp` (sssd).
+    """
     for separator, account_first in (("\\", False), ("+", False), ("@", True)):
         first, found, last = user.partition(separator)
         if found and first and last:
@@ -99,7 +123,9 @@ def _forms(word: str) -> Iterator[str]:
 
 def _escaped(word: str) -> str:
     escaped = (
-        chr(byte) if byte < 128 and (chr(byte).isalnum() or chr(byte) in ":_.") else f"\\x{byte:02x}"
+        chr(byte)
+        if byte < 128 and (chr(byte).isalnum() or chr(byte) in ":_.")
+        else f"\\x{byte:02x}"
         for byte in word.encode("utf-8", "surrogateescape")
     )
     return "".join(escaped).replace("\\x2f", "-")

@@ -23,11 +23,15 @@ from k3s_rootless.support.facts import Item, Missing
 MANIFEST = "manifest.json"
 SCHEMA = "k3s-rootless/bundle-manifest/v1"
 NAME = "k3s-rootless-support"
-"""How archives, and the folders in them, are called; behind it stands when they were made, in 16 characters."""
+"""How archives, and the folders in them, are called; behind it stands when they were made, in 16
+characters.
+"""
 
 
 def files(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """List what goes in: name, size in bytes, SHA-256, what it is, and what of it could not be read."""
+    """List what goes in: name, size in bytes, SHA-256, what it is, and what of it could not be
+    read.
+    """
     return [
         {
             "name": item.name,
@@ -52,7 +56,9 @@ def manifest(items: Sequence[Item], absent: Sequence[Missing], about: Mapping[st
 
 
 def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
-    """Give the archive, with all files in one folder; it tells nothing about who made it or with which rights."""
+    """Give the archive, with all files in one folder; it tells nothing about who made it or with
+    which rights.
+    """
     content = io.BytesIO()
     # tarfile's own gzip writes the name of the file and the time into the header.
     with (
@@ -68,24 +74,35 @@ def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Refuse a name that is taken, be it by a dangling link. Raises WouldOverwrite, RootlessError."""
+    """Refuse a name that is taken, be it by a dangling link.
+
+    Raises WouldOverwrite, RootlessError.
+    """
     try:
         status = path.lstat()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
     if stat.S_ISDIR(status.st_mode):
-        raise RootlessError(f"cannot write `{path}`: it is a directory", hint=f"name a file: -o {path}/support.tar.gz")
+        raise RootlessError(
+            f"cannot write `{path}`: it is a directory",
+            hint=f"name a file: -o {path}/support.tar.gz",
+        )
     if not force:
-        raise WouldOverwrite(f"`{path}` is there already", hint="name another file with -o, or replace this one with --force")
+        raise WouldOverwrite(
+            f"`{path}` is there already",
+            hint="name another file with -o, or replace this one with --force",
+        )
 
 
 def write(path: Path, data: bytes, *, force: bool) -> None:
     """Write a file that only its owner may read: beside it first, synced, then put in its place.
 
-    What a bundle left there that was killed is removed. A link of that name is replaced, never followed. Raises RootlessError,
-    WouldOverwrite where somebody took the name since.
+    What a bundle left there that was killed is removed. A link of that name is replaced, never
+    followed. Raises RootlessError, WouldOverwrite where somebody took the name since.
     """
     require_free(path, force=force)
     durable.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
@@ -94,7 +111,9 @@ def write(path: Path, data: bytes, *, force: bool) -> None:
             _place(new, path, force=force)
         durable.sync(path.parent)
     except OSError as error:
-        raise RootlessError(f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)) from error
+        raise RootlessError(
+            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+        ) from error
 
 
 def _place(new: Path, path: Path, *, force: bool) -> None:
@@ -106,7 +125,8 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
         os.link(new, path, follow_symlinks=False)
     except FileExistsError:
         raise WouldOverwrite(
-            f"`{path}` is there already", hint="name another file with -o, or replace it with --force"
+            f"`{path}` is there already",
+            hint="name another file with -o, or replace it with --force",
         ) from None
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
@@ -122,7 +142,10 @@ def _bytes(text: str) -> bytes:
 
 def _hint(error: OSError, path: Path) -> str | None:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"free some space (df -h {path.parent}), or write elsewhere: k3s-rootless bundle -o /tmp/{path.name}"
+        return (
+            f"free some space (df -h {path.parent}), or write elsewhere: k3s-rootless bundle -o"
+            f" /tmp/{path.name}"
+        )
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return "write where you may: k3s-rootless bundle -o ~/support.tar.gz"
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:

@@ -1,7 +1,9 @@
-"""Values after names that promise a secret: `NAME=value`, `"name": "value"`, `--name value`, `<name>value</name>`.
+"""Values after names that promise a secret: `NAME=value`, `"name": "value"`, `--name value`,
+`<name>value</name>`.
 
-A value ends where the syntax says so, as far as the line shows which one it is (shell, systemd, JSON, YAML, XML). Where two are
-possible the longer value counts: hiding too much is a loss, hiding too little is a leak.
+A value ends where the syntax says so, as far as the line shows which one it is (shell, systemd,
+JSON, YAML, XML). Where two are possible the longer value counts: hiding too much is a loss, hiding
+too little is a leak.
 """
 
 from __future__ import annotations
@@ -13,16 +15,41 @@ from functools import partial
 from k3s_rootless.support import addresses, names
 from k3s_rootless.support.facts import Span
 
-_EMPTY = frozenset({"", "true", "false", "null", "nil", "none", "<nil>", "yes", "no", "[]", "{}", "~", "[redacted]", "\\"})
+_EMPTY = frozenset(
+    {
+        "",
+        "true",
+        "false",
+        "null",
+        "nil",
+        "none",
+        "<nil>",
+        "yes",
+        "no",
+        "[]",
+        "{}",
+        "~",
+        "[redacted]",
+        "\\",
+    }
+)
 INDICATOR = re.compile(r"[|>][0-9+-]{0,2}(?:[ \t]{1,8}#.*)?", re.DOTALL)
 """Of YAML: the value is the block of lines that follows."""
-_NAME = re.compile(r"(?<![\w.-])(?P<name>[\w.-]++)(?P<sep>\\{0,8}[\"']?\]?[ \t]{0,8}(?::=|=>|={1,3}|:)[ \t]{0,8})")
-_FLAG = re.compile(r"(?<![\w.-])--?(?P<name>[A-Za-z][\w.-]*+)(?:[ \t]{1,8}|\\{0,8}[\"'],[ \t]{0,8}(?=\\{0,8}[\"']))")
+_NAME = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<sep>\\{0,8}[\"']?\]?[ \t]{0,8}(?::=|=>|={1,3}|:)[ \t]{0,8})"
+)
+_FLAG = re.compile(
+    r"(?<![\w.-])--?(?P<name>[A-Za-z][\w.-]*+)(?:[ \t]{1,8}|\\{0,8}[\"'],["
+    r" \t]{0,8}(?=\\{0,8}[\"']))"
+)
 _PAIR = re.compile(
-    r"\\{0,8}\"(?:name|key)\\{0,8}\"[ ]{0,4}:[ ]{0,4}\\{0,8}\"(?P<name>[\w.-]++)\\{0,8}\"[ ]{0,4},[ ]{0,4}"
+    r"\\{0,8}\"(?:name|key)\\{0,8}\"[ ]{0,4}:[ ]{0,4}\\{0,8}\"(?P<name>[\w.-]++)\\{0,8}\"[ ]{0,4},["
+    r" ]{0,4}"
     r"\\{0,8}\"value\\{0,8}\"[ ]{0,4}:[ ]{0,4}"
 )
-_TAG = re.compile(r"(?:<|&lt;|\\{1,8}u003[cC])(?P<name>[\w.:-]{1,128}+)[^<>&\\]{0,256}+(?:>|&gt;|\\{1,8}u003[eE])")
+_TAG = re.compile(
+    r"(?:<|&lt;|\\{1,8}u003[cC])(?P<name>[\w.:-]{1,128}+)[^<>&\\]{0,256}+(?:>|&gt;|\\{1,8}u003[eE])"
+)
 _TAG_END = re.compile(r"(?:(?!</|&lt;/|\\{1,8}u003[cC]/).)*")
 _OPEN = re.compile(r"[\[({ \t]{0,8}(?P<quote>\\{0,8}[\"'])")
 # Quotes in the middle of a word are part of it, for systemd and a shell too.
@@ -40,7 +67,9 @@ _LONGEST_BEFORE = 64
 
 
 def spans(line: str) -> Iterator[Span]:
-    """Find the values whose names promise a secret, and the passwords in values whose names promise an address."""
+    """Find the values whose names promise a secret, and the passwords in values whose names promise
+    an address.
+    """
     if "=" in line or ":" in line:
         yield from _named(line, _NAME, _value)
         if "value" in line:
@@ -52,13 +81,17 @@ def spans(line: str) -> Iterator[Span]:
 
 
 def harmless(name: str, value: str) -> bool:
-    """Return whether a value may be shown although its name promises a secret: `false`, or the path of a file."""
+    """Return whether a value may be shown although its name promises a secret: `false`, or the path
+    of a file.
+    """
     return value.lower() in _EMPTY or names.place(name, value)
 
 
 Bounds = tuple[int, int]
 Value = Callable[[str, re.Match[str], int], Bounds]
-"""Finds where the value after a name begins and ends in a line, of which it reads no more than up to the given place."""
+"""Finds where the value after a name begins and ends in a line, of which it reads no more than up
+to the given place.
+"""
 
 
 def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
@@ -79,8 +112,13 @@ def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
 
 
 def _secret(line: str, found: re.Match[str], value: Value) -> Bounds:
-    # What is not hidden is read again for the next name, so reading ahead has a bound where a value may stay.
-    bound = min(len(line), found.end() + _LONGEST_PLACE) if names.may_place(found["name"]) else len(line)
+    # What is not hidden is read again for the next name, so reading ahead has a bound where a value
+    # may stay.
+    bound = (
+        min(len(line), found.end() + _LONGEST_PLACE)
+        if names.may_place(found["name"])
+        else len(line)
+    )
     start, end = value(line, found, bound)
     whole = line[start:end].strip()
     if INDICATOR.fullmatch(whole) or harmless(found["name"], whole):
@@ -170,14 +208,23 @@ def _closed(line: str, quote: str, start: int, bound: int) -> int:
 
 
 def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
-    # A quote behind more backslashes than the opening one had is part of the value, and so is a doubled one (YAML, shell).
+    # A quote behind more backslashes than the opening one had is part of the value, and so is a
+    # doubled one (YAML, shell).
     at = line.find(quote, start, bound)
     while at >= 0:
-        if at > start and line[at - 1] == "\\" and (len(quote) > 1 or _backslashes(line, at, start) % 2):
+        if (
+            at > start
+            and line[at - 1] == "\\"
+            and (len(quote) > 1 or _backslashes(line, at, start) % 2)
+        ):
             at = line.find(quote, at + len(quote), bound)
         elif quote == "'" and line.startswith("\\''", at + 1):
             at = line.find(quote, at + 4, bound)
-        elif len(quote) == 1 and line.startswith(quote, at + 1) and (at > start or _goes_on(line, quote, at + 2, bound)):
+        elif (
+            len(quote) == 1
+            and line.startswith(quote, at + 1)
+            and (at > start or _goes_on(line, quote, at + 2, bound))
+        ):
             at = line.find(quote, at + 2, bound)
         else:
             return at
@@ -185,8 +232,12 @@ def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
 
 
 def _goes_on(line: str, quote: str, after: int, bound: int) -> bool:
-    # `''` at the beginning of a value, and not an empty one: what follows is text, and a quote that closes it.
-    return line[after : after + 1] not in {"", ",", "}", "]", ")", ";"} and line.find(quote, after, bound) >= 0
+    # `''` at the beginning of a value, and not an empty one: what follows is text, and a quote that
+    # closes it.
+    return (
+        line[after : after + 1] not in {"", ",", "}", "]", ")", ";"}
+        and line.find(quote, after, bound) >= 0
+    )
 
 
 def _backslashes(line: str, at: int, start: int) -> int:

@@ -1,4 +1,6 @@
-"""Secrets of YAML that go on in the following lines: blocks (`password: |`), folded and quoted scalars, lists."""
+"""Secrets of YAML that go on in the following lines: blocks (`password: |`), folded and quoted
+scalars, lists.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from k3s_rootless.support import assigned, names
 from k3s_rootless.support.facts import Span
 
 _KEY = re.compile(
-    r"(?P<indent>[ \t]{0,200}+(?:-[ \t]{1,8}){0,8})[\"']?(?P<name>[\w.-]++)[\"']?[ \t]{0,8}:(?=[ \t]|$)(?P<rest>.*+)"
+    r"(?P<indent>[ \t]{0,200}+(?:-[ \t]{1,8}){0,8})[\"']?(?P<name>[\w.-]++)[\"']?[ \t]{0,8}:(?=["
+    r" \t]|$)(?P<rest>.*+)"
 )
 _MAPPING = re.compile(r"[ \t]*+(?:-[ \t]{1,8}){0,8}[\"']?[\w./-]++[\"']?[ \t]{0,8}:(?:[ \t]|$)")
 # Lines of other writers, in between: K3s logs by logrus and klog.
@@ -42,7 +45,9 @@ class Blocks:
     def _inside(self, line: str) -> Span | None:
         bare = line.lstrip(" \t")
         column = len(line) - len(bare)
-        deeper = column > (self._indent or 0) or (not self._scalar and column == self._indent and bare.startswith("- "))
+        deeper = column > (self._indent or 0) or (
+            not self._scalar and column == self._indent and bare.startswith("- ")
+        )
         if not deeper or (not self._scalar and _MAPPING.match(line)):
             return None
         return Span(column, len(line), self._kind)
@@ -55,7 +60,12 @@ class Blocks:
         value = found["rest"].strip()
         value = value[tag.end() :] if (tag := _TAG.match(f"{value} ")) else value
         indicated = assigned.INDICATOR.fullmatch(value) is not None
-        if value and not indicated and not value.startswith("#") and assigned.harmless(found["name"], value):
+        if (
+            value
+            and not indicated
+            and not value.startswith("#")
+            and assigned.harmless(found["name"], value)
+        ):
             return
         quoted = value[:1] in {'"', "'"}
         if quoted and len(value) > 1 and value.rstrip(" ,").endswith(value[0]):

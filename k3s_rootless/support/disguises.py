@@ -1,7 +1,8 @@
 """The forms in which a secret that is known may stand in a text: as it is, quoted, and encoded.
 
-A journal quotes what it prints (logrus and klog as Go does, JSON inside of JSON), an address escapes it, a Secret of Kubernetes
-has it in base64, which has three forms for the same bytes, by what stands before them.
+A journal quotes what it prints (logrus and klog as Go does, JSON inside of JSON), an address
+escapes it, a Secret of Kubernetes has it in base64, which has three forms for the same bytes, by
+what stands before them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,31 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
-"""Characters. What is shorter is found by its name only: taken out wherever it stands, it takes half of the words along."""
+"""Characters.
+
+What is shorter is found by its name only: taken out wherever it stands, it takes half of the words
+along.
+"""
 _LONGEST = 64
-_GO = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+_GO = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+}
 _CONTROLS = frozenset(map(chr, (*range(32), 127))) - _GO.keys()
 PIECE = 32
 
 
 def literals(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Give every text to look for, the longest first; long ones also in pieces, since a journal cuts lines."""
+    """Give every text to look for, the longest first; long ones also in pieces, since a journal
+    cuts lines.
+    """
     found = {
         piece
         for secret in secrets
@@ -64,7 +81,8 @@ def pieces(form: str) -> Iterator[str]:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    # Of several lines, each for itself (a key in PEM), and short ones not: `=` and `-----END` are no secrets.
+    # Of several lines, each for itself (a key in PEM), and short ones not: `=` and `-----END` are
+    # no secrets.
     lines = [line.strip() for line in secret.splitlines()]
     if len(lines) == 1:
         yield lines[0]
@@ -78,7 +96,9 @@ def _quoted(text: str) -> Iterator[str]:
     plain = json.dumps(text)[1:-1]
     yield plain
     # Go's strconv.Quote, which logrus and klog use, writes control characters in two digits.
-    yield "".join(f"\\x{ord(char):02x}" if char in _CONTROLS else _GO.get(char, char) for char in text)
+    yield "".join(
+        f"\\x{ord(char):02x}" if char in _CONTROLS else _GO.get(char, char) for char in text
+    )
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     # Go's encoding/json escapes what HTML would read.
     yield plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

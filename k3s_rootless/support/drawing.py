@@ -37,14 +37,24 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
             continue
         start, end = _x(max(0.0, min(before, at)), longest), _x(max(0.0, at), longest)
         bars.append(
-            Bar(y, phase["phase"], start, max(3.0, end - start), _length(at), _source(phase["source"]), bool(phase.get("end")))
+            Bar(
+                y,
+                phase["phase"],
+                start,
+                max(3.0, end - start),
+                _length(at),
+                _source(phase["source"]),
+                bool(phase.get("end")),
+            )
         )
         before = at
     return TimeLine(WIDTH, _TOP + len(bars) * _ROW + 6, tuple(bars), _ticks(longest))
 
 
 def forwards(ports: Sequence[Mapping[str, Any]]) -> ForwardPicture | None:
-    """Draw the rows of `ports`: a port of the host, the port of the child, what it reaches; None where there are none."""
+    """Draw the rows of `ports`: a port of the host, the port of the child, what it reaches; None
+    where there are none.
+    """
     if not ports:
         return None
     shown = ports[:_MOST_FORWARDS]
@@ -72,7 +82,10 @@ def _x(seconds: float, longest: float) -> float:
 
 def _ticks(longest: float) -> tuple[Tick, ...]:
     step = next((step for step in _STEPS if longest / step <= _MOST_TICKS), longest)
-    return tuple(Tick(_x(number * step, longest), _length(number * step)) for number in range(int(longest / step) + 1))
+    return tuple(
+        Tick(_x(number * step, longest), _length(number * step))
+        for number in range(int(longest / step) + 1)
+    )
 
 
 def _length(seconds: float) -> str:

@@ -8,7 +8,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a line that is to go: from `start` to before `end`; `kind` is one word that says what it was."""
+    """A stretch of a line that is to go: from `start` to before `end`; `kind` is one word that says
+    what it was.
+    """
 
     start: int
     end: int
@@ -19,8 +21,8 @@ class Span:
 class Kept:
     """What the files hold in which secrets are kept; `problems` says which could not be read.
 
-    `tokens` hold one secret each, in `texts` names promise them, `passwords` is K3s's list of them, `encryption` its
-    document of keys for Secrets.
+    `tokens` hold one secret each, in `texts` names promise them, `passwords` is K3s's list of them,
+    `encryption` its document of keys for Secrets.
     """
 
     tokens: tuple[str, ...] = ()
@@ -34,8 +36,8 @@ class Kept:
 class Names:
     """What identifies the user and the host; an empty text or tuple means not known.
 
-    `host` may have a domain, `aliases` are other names of the host, `domains` are those of its network, `homes` other paths of
-    the home directory, `identifiers` such as the machine id.
+    `host` may have a domain, `aliases` are other names of the host, `domains` are those of its
+    network, `homes` other paths of the home directory, `identifiers` such as the machine id.
     """
 
     user: str = ""
@@ -51,7 +53,9 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the journal; `time` is in UTC, `level` one of `journal.lines.LEVELS`, `source` who wrote it (`k3s[4711]`)."""
+    """One line of the journal; `time` is in UTC, `level` one of `journal.lines.LEVELS`, `source`
+    who wrote it (`k3s[4711]`).
+    """
 
     time: datetime | None
     level: str
@@ -61,7 +65,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """One start of the unit as its journal tells it, oldest line first; `cut` when older lines had no room."""
+    """One start of the unit as its journal tells it, oldest line first; `cut` when older lines had
+    no room.
+    """
 
     invocation: str
     lines: tuple[Line, ...]
@@ -70,7 +76,9 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of the archive: its text is redacted, `problem` says what could not be read, empty where all could."""
+    """One file of the archive: its text is redacted, `problem` says what could not be read, empty
+    where all could.
+    """
 
     name: str
     what: str
@@ -89,7 +97,9 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A phase on the time line, in the units of its picture; `width` is None where the phase was not observed."""
+    """A phase on the time line, in the units of its picture; `width` is None where the phase was
+    not observed.
+    """
 
     y: int
     label: str
@@ -110,7 +120,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class TimeLine:
-    """The picture of a start: `width` and `height` of its view box, bars from top to bottom, ticks from left to right."""
+    """The picture of a start: `width` and `height` of its view box, bars from top to bottom, ticks
+    from left to right.
+    """
 
     width: int
     height: int
@@ -120,7 +132,9 @@ class TimeLine:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A forward in the picture: what stands in each of its three boxes, its verdict, and the word that is written for that."""
+    """A forward in the picture: what stands in each of its three boxes, its verdict, and the word
+    that is written for that.
+    """
 
     y: int
     outside: str

@@ -1,7 +1,9 @@
-"""Reads what a helper asks about a host: its release, kernel, memory, disks and mounts; each fact may fail alone.
+"""Reads what a helper asks about a host: its release, kernel, memory, disks and mounts; each fact
+may fail alone.
 
-/etc/os-release, /proc/meminfo, /proc/uptime, /proc/self/mountinfo, /proc/self/limits, /sys/kernel/security/lsm, uname(2),
-statvfs(3); for names that are to be replaced, /proc/net/fib_trie and /proc/net/if_inet6.
+/etc/os-release, /proc/meminfo, /proc/uptime, /proc/self/mountinfo, /proc/self/limits,
+/sys/kernel/security/lsm, uname(2), statvfs(3); for names that are to be replaced,
+/proc/net/fib_trie and /proc/net/if_inet6.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def _reason(error: Exception) -> str:
 
 
 def addresses(root: Path) -> tuple[str, ...]:
-    """List the addresses of this host, save those of the loopback; empty where they cannot be read."""
+    """List the addresses of this host, save those of the loopback; empty where they cannot be
+    read.
+    """
     found: list[str] = []
     try:
         before = ""
@@ -74,30 +78,42 @@ def addresses(root: Path) -> tuple[str, ...]:
 
 
 def aliases(root: Path, name: str) -> tuple[str, ...]:
-    """List the other names of the host called `name`, with their domains: /etc/hostname, and its lines in /etc/hosts."""
+    """List the other names of the host called `name`, with their domains: /etc/hostname, and its
+    lines in /etc/hosts.
+    """
     found = [_text(root / "etc/hostname").strip()]
     short = name.partition(".")[0].lower()
     for line in _text(root / "etc/hosts").splitlines():
         words = line.partition("#")[0].split()[1:]
         if short in {word.lower().partition(".")[0] for word in words}:
             found += words
-    return tuple(dict.fromkeys(one for one in found if one and not one.lower().startswith(_GENERIC_NAMES)))
+    return tuple(
+        dict.fromkeys(one for one in found if one and not one.lower().startswith(_GENERIC_NAMES))
+    )
 
 
 def domains(root: Path) -> tuple[str, ...]:
-    """List the domains of the host's network: those that names are searched in, and its NIS domain."""
+    """List the domains of the host's network: those that names are searched in, and its NIS
+    domain.
+    """
     found = [_text(root / "proc/sys/kernel/domainname").strip()]
     for file in ("etc/resolv.conf", "run/systemd/resolve/resolv.conf"):
         for line in _text(root / file).splitlines():
             words = line.split()
             if words[:1] in (["search"], ["domain"]):
                 found += words[1:]
-    return tuple(dict.fromkeys(one.strip(".") for one in found if one.strip(".") and one != "(none)"))
+    return tuple(
+        dict.fromkeys(one.strip(".") for one in found if one.strip(".") and one != "(none)")
+    )
 
 
 def machine_ids(root: Path) -> tuple[str, ...]:
     """Return the machine id of the host (machine-id(5)), which other programs derive names from."""
-    return tuple(one for file in ("etc/machine-id", "var/lib/dbus/machine-id") if (one := _text(root / file).strip()))
+    return tuple(
+        one
+        for file in ("etc/machine-id", "var/lib/dbus/machine-id")
+        if (one := _text(root / file).strip())
+    )
 
 
 def _text(path: Path) -> str:
@@ -114,7 +130,12 @@ def mounts(root: Path) -> list[dict[str, str]]:
 
 
 def _mount(one: mountinfo.Mount) -> dict[str, str]:
-    return {"point": one.point, "type": one.type, "options": one.options, "super_options": one.super_options}
+    return {
+        "point": one.point,
+        "type": one.type,
+        "options": one.options,
+        "super_options": one.super_options,
+    }
 
 
 def _place(root: Path, path: Path) -> dict[str, Any]:
@@ -134,7 +155,11 @@ def _place(root: Path, path: Path) -> dict[str, Any]:
 
 def _os_release(root: Path) -> dict[str, str]:
     text = (root / "etc/os-release").read_text("utf-8", "replace")
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    pairs = (
+        line.partition("=")
+        for line in text.splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     return {key: value.strip("\"'") for key, _, value in pairs}
 
 
@@ -146,9 +171,16 @@ def _memory(root: Path) -> dict[str, int]:
 
 def _limits(root: Path) -> dict[str, str]:
     lines = (root / "proc/self/limits").read_text("ascii").splitlines()
-    return {name: " ".join(line[len(name) :].split()) for line in lines for name in _LIMITS if line.startswith(name)}
+    return {
+        name: " ".join(line[len(name) :].split())
+        for line in lines
+        for name in _LIMITS
+        if line.startswith(name)
+    }
 
 
 def _virtualization() -> str | None:
     program = command.found("systemd-detect-virt")[0]
-    return command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip() if program else None
+    return (
+        command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip() if program else None
+    )

@@ -1,10 +1,12 @@
-"""Reads the files in which K3s and its user keep secrets, to know what must not get out; nothing of them is handed over.
+"""Reads the files in which K3s and its user keep secrets, to know what must not get out; nothing of
+them is handed over.
 
-Below the data directory: server/token, server/node-token, server/agent-token, server/cred/passwd, server/cred/ipsec.psk,
-server/cred/encryption-config.json, agent/etc/rancher/node/password, etc/rancher/k3s/registries.yaml, and what K3s makes of that
-for containerd below agent/etc/containerd (config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
-/etc/rancher/k3s/config.yaml with config.yaml.d and registries.yaml, and files that the unit names (K3s v1.21 to v1.36,
-pkg/server, pkg/daemons, pkg/configfilearg and pkg/agent/templates).
+Below the data directory: server/token, server/node-token, server/agent-token, server/cred/passwd,
+server/cred/ipsec.psk, server/cred/encryption-config.json, agent/etc/rancher/node/password,
+etc/rancher/k3s/registries.yaml, and what K3s makes of that for containerd below
+agent/etc/containerd (config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
+/etc/rancher/k3s/config.yaml with config.yaml.d and registries.yaml, and files that the unit names
+(K3s v1.21 to v1.36, pkg/server, pkg/daemons, pkg/configfilearg and pkg/agent/templates).
 """
 
 from __future__ import annotations
@@ -43,18 +45,29 @@ def read(
     configurations: Iterable[Path] = (),
     root: Path = Path("/"),
 ) -> Kept:
-    """Read them; `tokens`, `texts` and `configurations` (config.yaml under other names) are more files of these kinds.
+    """Read them; `tokens`, `texts` and `configurations` (config.yaml under other names) are more
+    files of these kinds.
 
-    Beside a configuration lies the directory of its drop-ins, of the same name with `.d` at its end.
+    Beside a configuration lies the directory of its drop-ins, of the same name with `.d` at its
+    end.
     """
     problems: list[str] = []
-    all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS] + list(configurations)
-    in_texts = [kubeconfig, *(data / name for name in _TEXTS), *(root / name for name in _HOST_TEXTS), *texts]
+    all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS] + list(
+        configurations
+    )
+    in_texts = [
+        kubeconfig,
+        *(data / name for name in _TEXTS),
+        *(root / name for name in _HOST_TEXTS),
+        *texts,
+    ]
     for one in dict.fromkeys(all_configurations):
         in_texts += [one, *_matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)]
     in_texts += _matching(data / _CONTAINERD, _CONTAINERD_TEXTS, problems)
     return Kept(
-        tokens=tuple(_content(path, problems) for path in (*(data / name for name in _TOKENS), *tokens)),
+        tokens=tuple(
+            _content(path, problems) for path in (*(data / name for name in _TOKENS), *tokens)
+        ),
         texts=tuple(_content(path, problems) for path in in_texts),
         passwords=_content(data / "server/cred/passwd", problems),
         encryption=_content(data / "server/cred/encryption-config.json", problems),
@@ -64,7 +77,11 @@ def read(
 
 def _matching(directory: Path, patterns: Iterable[str], problems: list[str]) -> list[Path]:
     try:
-        found = [path for pattern in patterns for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))]
+        found = [
+            path
+            for pattern in patterns
+            for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))
+        ]
     except (OSError, ValueError) as error:
         problems.append(f"{directory}: {_reason(error)}")
         return []

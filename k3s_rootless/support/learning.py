@@ -1,4 +1,6 @@
-"""Learns secrets where they are declared (files of K3s, environment, command lines), to look for them everywhere."""
+"""Learns secrets where they are declared (files of K3s, environment, command lines), to look for
+them everywhere.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def from_files(kept: Kept) -> Iterator[str]:
 
 
 def from_token(content: str) -> Iterator[str]:
-    """Give the secrets of a file that holds nothing else: the token of K3s, and its password alone."""
+    """Give the secrets of a file that holds nothing else: the token of K3s, and its password
+    alone.
+    """
     token = content.strip()
     yield from _worthy((token, token.rpartition(":")[2]))
 
@@ -50,7 +54,9 @@ def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def from_argv(argv: Sequence[str]) -> Iterator[str]:
-    """Give the values of flags such as `--token`, as one word or two, and `-t`, which is K3s's short name for it."""
+    """Give the values of flags such as `--token`, as one word or two, and `-t`, which is K3s's
+    short name for it.
+    """
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         yield from from_addresses(word)
@@ -63,7 +69,9 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
 
 
 def from_text(text: str) -> Iterator[str]:
-    """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a unit, NAME=value lines."""
+    """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a
+    unit, NAME=value lines.
+    """
     blocks = Blocks()
     block: list[str] = []
     for line in unfolded(text).split("\n"):
@@ -81,7 +89,9 @@ def from_text(text: str) -> Iterator[str]:
 
 
 def from_addresses(text: str) -> Iterator[str]:
-    """Give the users with passwords of the addresses in a text, and the passwords alone, escaped or not."""
+    """Give the users with passwords of the addresses in a text, and the passwords alone, escaped or
+    not.
+    """
     for span in addresses.in_line(text) if "@" in text else ():
         yield from _of_user(text[span.start : span.end])
 
@@ -99,14 +109,15 @@ def _of_user(given: str) -> Iterator[str]:
 
 def _readings(value: str) -> Iterator[str]:
     yield value
-    # As systemd, YAML and JSON read a value: a backslash stands for what follows it, two percent signs for one, and so do two
-    # single quotes.
+    # As systemd, YAML and JSON read a value: a backslash stands for what follows it, two percent
+    # signs for one, and so do two single quotes.
     plain = _ESCAPED.sub(r"\1", value).replace("%%", "%")
     yield plain
     yield value.replace("''", "'")
     with suppress(ValueError, RecursionError):
         yield str(json.loads(f'"{value}"'))
-    # A value that runs to the end of its line may be one word with something behind, such as a comment.
+    # A value that runs to the end of its line may be one word with something behind, such as a
+    # comment.
     head, _, behind = value.strip().partition(" ")
     if behind:
         yield head

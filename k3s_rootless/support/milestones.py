@@ -17,12 +17,15 @@ SAID = (
     ("containerd runs", "containerd is now running"),
     ("node registered", "Successfully registered node"),
 )
-"""What K3s and its kubelet say (K3s v1.21 to v1.36; some releases say less): the milestone, and the words that tell of it."""
+"""What K3s and its kubelet say (K3s v1.21 to v1.36; some releases say less): the milestone, and the
+words that tell of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """One thing that a start reaches; `time` (UTC) is None where nobody saw it, and `reason` then says why.
+    """One thing that a start reaches; `time` (UTC) is None where nobody saw it, and `reason` then
+    says why.
 
     `source` says where the time comes from.
     """
@@ -38,8 +41,11 @@ def noticed(message: str) -> str | None:
     return next((name for name, words in SAID if words in message), None)
 
 
-def of_files(files: Mapping[str, tuple[str, datetime | None, str]], started: datetime | None) -> list[Milestone]:
-    """Judge the times of files: name of the milestone → path, time of its last change or None, why there is none.
+def of_files(
+    files: Mapping[str, tuple[str, datetime | None, str]], started: datetime | None
+) -> list[Milestone]:
+    """Judge the times of files: name of the milestone → path, time of its last change or None, why
+    there is none.
 
     A file that is older than the start was left by another one.
     """
@@ -60,11 +66,16 @@ def of_files(files: Mapping[str, tuple[str, datetime | None, str]], started: dat
 def of_journal(times: Mapping[str, datetime], read: str) -> list[Milestone]:
     """Give what the journal told; `read` says why it could not be read, empty where it could."""
     source = "the journal"
-    return [Milestone(name, times.get(name), source, "" if name in times else read or "no line says so") for name, _ in SAID]
+    return [
+        Milestone(name, times.get(name), source, "" if name in times else read or "no line says so")
+        for name, _ in SAID
+    ]
 
 
 def ordered(milestones: Sequence[Milestone]) -> tuple[Milestone, ...]:
-    """Put what was seen in its order of time; what was not keeps its place behind what it was expected after."""
+    """Put what was seen in its order of time; what was not keeps its place behind what it was
+    expected after.
+    """
     seen = iter(sorted((one for one in milestones if one.time), key=_time))
     return tuple(next(seen) if one.time else one for one in milestones)
 
@@ -79,7 +90,9 @@ def document(milestones: Sequence[Milestone], started: datetime | None) -> list[
         {
             "phase": one.name,
             "time": one.time.isoformat() if one.time else None,
-            "seconds": round((one.time - started).total_seconds(), 3) if one.time and started else None,
+            "seconds": round((one.time - started).total_seconds(), 3)
+            if one.time and started
+            else None,
             "source": one.source,
             "reason": one.reason,
         }

@@ -9,45 +9,68 @@ from itertools import pairwise
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BETWEEN = re.compile(r"[^a-z0-9]+")
 _DIGITS = "0123456789"
-# Secret wherever they stand in a word, so that `GITHUBTOKEN` and `My_PassWord` count; what follows makes another word of it:
-# `tokenizer`, `tokenreviews`, `secretary`, `passwordless`.
+# Secret wherever they stand in a word, so that `GITHUBTOKEN` and `My_PassWord` count; what follows
+# makes another word of it: `tokenizer`, `tokenreviews`, `secretary`, `passwordless`.
 _INSIDE = re.compile(
-    r"passwords?+(?!less)|passwd|passphrase|passcode|passwort|kennwort|secret(?!ar)|token(?!i[sz]|review)|credential|htpasswd"
+    r"passwords?+(?!less)|passwd|passphrase|passcode|passwort|kennwort|secret(?!ar)|"
+    r"token(?!i[sz]|review)|credential|htpasswd"
     r"|apikey|accesskey|privatekey|presharedkey|accountkey|signingkey|encryptionkey|dockerconfigjson"
 )
 # Secret as a word of its own.
-_WORDS = frozenset({"pwd", "pw", "cookie", "cookies", "psk", "bearer", "jwt", "signature", "otp", "passkey"})
+_WORDS = frozenset(
+    {"pwd", "pw", "cookie", "cookies", "psk", "bearer", "jwt", "signature", "otp", "passkey"}
+)
 # Secret as the last word only: `PASS=…`, `_auth: …`; not `auth-mode` or `pass-through`.
 _LAST = frozenset({"pass", "auth", "authorization", "sig", "pin", "pat"})
 # What makes of `pass` no password: `pass-through`.
-_NO_PASSWORD = frozenset({"through", "thru", "by", "fail", "count", "rate", "on", "over", "ratio", "filter"})
-# Secret as the end of the last word: `PGPASS`, `DBPW`, `MYKEY`, except in words of the language and of Kubernetes.
+_NO_PASSWORD = frozenset(
+    {"through", "thru", "by", "fail", "count", "rate", "on", "over", "ratio", "filter"}
+)
+# Secret as the end of the last word: `PGPASS`, `DBPW`, `MYKEY`, except in words of the language and
+# of Kubernetes.
 _ENDINGS = ("pass", "pwd", "pw", "auth", "key")
 _ENDS_ALIKE = frozenset(
     """
     compass bypass encompass trespass surpass underpass overpass multipass lowpass highpass bandpass
     monkey donkey turkey hockey jockey whiskey hotkey lackey flunkey mickey smokey lowkey passkey
-    publickey pubkey primarykey foreignkey sortkey nodekey podkey cachekey objectkey topologykey labelkey workkey queuekey
+    publickey pubkey primarykey foreignkey sortkey nodekey podkey cachekey objectkey topologykey
+    labelkey workkey queuekey
     """.split()  # noqa: SIM905 (words read best as words)
 )
-# What says of a key that it is none to a lock: a public one, or one of a table, a cache or an object of Kubernetes.
+# What says of a key that it is none to a lock: a public one, or one of a table, a cache or an
+# object of Kubernetes.
 _OPEN_KEYS = frozenset(
     """
-    public pub primary foreign sort partition label annotation topology taint toleration object cache queue work item map row
-    index group config route routing translation registry field metadata match selector node pod pvc pv claim job rs svc service
-    ns namespace resource metric event watch lock lookup unique storage lease endpoint column json yaml volume container image
-    deployment daemonset statefulset replicaset cronjob configmap hot dict any arrow escape enter function shift authorized
+    public pub primary foreign sort partition label annotation topology taint toleration object
+    cache queue work item map row index group config route routing translation registry field
+    metadata match selector node pod pvc pv claim job rs svc service ns namespace resource metric
+    event watch lock lookup unique storage lease endpoint column json yaml volume container image
+    deployment daemonset statefulset replicaset cronjob configmap hot dict any arrow escape enter
+    function shift authorized
     """.split()  # noqa: SIM905 (words read best as words)
 )
 # Words before `key` that make a secret of it wherever it stands: `api_key_prod`, `SSH_KEY_PATH`.
 _KEYS = frozenset(
-    {"api", "access", "private", "secret", "encryption", "account", "ssh", "shared", "master", "signing", "deploy"}
+    {
+        "api",
+        "access",
+        "private",
+        "secret",
+        "encryption",
+        "account",
+        "ssh",
+        "shared",
+        "master",
+        "signing",
+        "deploy",
+    }
 )
 # What is called after a secret and is none: what it is called, how long it holds.
 _HARMLESS = frozenset(
     """
-    name names ttl timeout type kind namespace namespaces expiration lifetime audience count size policy reviewer review webhook
-    mode version controller cleaner signer ref refs length limit limits interval
+    name names ttl timeout type kind namespace namespaces expiration lifetime audience count size
+    policy reviewer review webhook mode version controller cleaner signer ref refs length limit
+    limits interval
     """.split()  # noqa: SIM905 (words read best as words)
 )
 _AMOUNTS = frozenset({"max", "min", "num", "total", "avg", "burst"})
@@ -56,14 +79,18 @@ _OTHERS = re.compile(r"[\w.-]{1,200}\.go|-{0,2}preserve-credentials")
 _ADDRESSES = frozenset({"proxy", "url", "uri", "dsn", "endpoint", "mirror"})
 _PLACES = ("file", "files", "path", "dir", "directory", "filename", "kubeconfig")
 _PLACE = ("/", "~", "$", ".", "%", "-")
-_KEY_FILE = re.compile(r"(?:/|~/|\./|\$|%[a-zA-Z]/)[^\s\"']{0,4096}\.(?:key|pem|crt|cert|pub|json|ya?ml|txt)")
+_KEY_FILE = re.compile(
+    r"(?:/|~/|\./|\$|%[a-zA-Z]/)[^\s\"']{0,4096}\.(?:key|pem|crt|cert|pub|json|ya?ml|txt)"
+)
 WIDE = frozenset({"authorization", "cookie"})
 """Headers whose value has spaces in it."""
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """Split a name into its words, in lower case, without numbers: `K3S_AGENT_TOKEN`, `clientSecret`, `DB_PASSWORD2`."""
+    """Split a name into its words, in lower case, without numbers: `K3S_AGENT_TOKEN`,
+    `clientSecret`, `DB_PASSWORD2`.
+    """
     return _split(_CAMEL.sub("_", name[-200:]))
 
 
@@ -73,7 +100,9 @@ def _split(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def kind(name: str) -> str:
-    """Return the word that promises a secret, such as `token`; empty where the value of this name may be shown."""
+    """Return the word that promises a secret, such as `token`; empty where the value of this name
+    may be shown.
+    """
     parts = words(name)
     if not parts or parts[-1] in _HARMLESS or _OTHERS.fullmatch(name):
         return ""
@@ -114,9 +143,15 @@ def secret(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def address(name: str) -> bool:
-    """Return whether the value of this name is an address, which may hold a password: `HTTPS_PROXY`, `DATABASE_URL`."""
+    """Return whether the value of this name is an address, which may hold a password:
+    `HTTPS_PROXY`, `DATABASE_URL`.
+    """
     parts = words(name)
-    return bool(parts) and (parts[-1] in _ADDRESSES or parts[-1].endswith("proxy")) and parts[-2:-1] not in {("no",), ("kube",)}
+    return (
+        bool(parts)
+        and (parts[-1] in _ADDRESSES or parts[-1].endswith("proxy"))
+        and parts[-2:-1] not in {("no",), ("kube",)}
+    )
 
 
 def proxy(name: str) -> bool:
@@ -127,11 +162,15 @@ def proxy(name: str) -> bool:
 def may_place(name: str) -> bool:
     """Return whether a value of this name may be only the place of a secret."""
     parts = words(name)
-    return bool(parts) and (parts[-1].endswith((*_PLACES, "key")) or parts in {("pwd",), ("oldpwd",)})
+    return bool(parts) and (
+        parts[-1].endswith((*_PLACES, "key")) or parts in {("pwd",), ("oldpwd",)}
+    )
 
 
 def place(name: str, value: str) -> bool:
-    """Return whether the value is only the place of a secret: `K3S_TOKEN_FILE=/run/token`, `--client-key=/etc/a.key`."""
+    """Return whether the value is only the place of a secret: `K3S_TOKEN_FILE=/run/token`,
+    `--client-key=/etc/a.key`.
+    """
     parts = words(name)
     if parts in {("pwd",), ("oldpwd",)}:
         # A shell's, and no password.

@@ -17,7 +17,9 @@ _ORDER = ("fail", "unknown", "warn", "info", "pass")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the page tells, all of it redacted: the documents by their names, the starts, the newest first, and the manifest."""
+    """What the page tells, all of it redacted: the documents by their names, the starts, the newest
+    first, and the manifest.
+    """
 
     documents: Mapping[str, Mapping[str, Any]]
     starts: Sequence[Begun]
@@ -28,7 +30,9 @@ class Content:
 
 
 def render(content: Content) -> str:
-    """Give the page; whatever stands in a value is escaped, and unprintable characters are replaced."""
+    """Give the page; whatever stands in a value is escaped, and unprintable characters are
+    replaced.
+    """
     # Here, since jinja2 is needed only where a page is made.
     from jinja2 import ChainableUndefined, Environment
 
@@ -55,7 +59,10 @@ def render(content: Content) -> str:
         diagnosis=documents.get("diagnosis", {}),
         phases=documents.get("phases", {}),
         ports=documents.get("ports", {}),
-        checks=sorted(documents.get("check", {}).get("checks", ()), key=lambda one: _ORDER.index(one["verdict"])),
+        checks=sorted(
+            documents.get("check", {}).get("checks", ()),
+            key=lambda one: _ORDER.index(one["verdict"]),
+        ),
         check=documents.get("check", {}),
         time_line=drawing.time_line(documents.get("phases", {}).get("phases", ())),
         forwards=drawing.forwards(documents.get("ports", {}).get("ports", ())),
@@ -69,14 +76,18 @@ def render(content: Content) -> str:
 
 
 def excerpt(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
-    """Give the first and the last lines of a start, and how many are left out after the first ones."""
+    """Give the first and the last lines of a start, and how many are left out after the first
+    ones.
+    """
     if len(lines) <= MOST_LINES:
         return tuple(lines), 0
     return (*lines[:_FIRST_LINES], *lines[_FIRST_LINES - MOST_LINES :]), len(lines) - MOST_LINES
 
 
 def visible(text: object) -> object:
-    """Replace what a browser would not show as it stands: control characters, and marks that reorder text."""
+    """Replace what a browser would not show as it stands: control characters, and marks that
+    reorder text.
+    """
     if hasattr(text, "__html__"):
         # What a macro of the template made; no value from outside has it.
         return text

@@ -1,7 +1,9 @@
-"""Takes secrets out of texts and documents: those that are known, wherever and however they stand, and what looks like one.
+"""Takes secrets out of texts and documents: those that are known, wherever and however they stand,
+and what looks like one.
 
-Line by line and in one direction, so that a journal of any length can pass through; only an open block of PEM or YAML is
-remembered from line to line. Nothing that a text holds makes it fail: it knows no format and trusts none.
+Line by line and in one direction, so that a journal of any length can pass through; only an open
+block of PEM or YAML is remembered from line to line. Nothing that a text holds makes it fail: it
+knows no format and trusts none.
 """
 
 from __future__ import annotations
@@ -27,14 +29,19 @@ _END = "-----END "
 _BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
 _LONE_BODY = re.compile(r"\s*+[A-Za-z0-9+/]{60,76}={0,2}\s*+")
 _HEX = re.compile(r"\s*+[0-9a-fA-F]++\s*+")
-# Colours and other commands to a terminal, raw or as JSON and Go write them; they would separate a name from its value.
-_ESCAPES = re.compile(r"(?:(?:\x1b|\\{1,8}(?:x1[bB]|u001[bB]|033|e))\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]")
+# Colours and other commands to a terminal, raw or as JSON and Go write them; they would separate a
+# name from its value.
+_ESCAPES = re.compile(
+    r"(?:(?:\x1b|\\{1,8}(?:x1[bB]|u001[bB]|033|e))\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]"
+)
 _ESCAPE = "\x1b"
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%")
 
 
 class Redactor:
-    """One redaction; `counts` tells how often each kind of secret was taken out, `anonymous` gives the names to replace."""
+    """One redaction; `counts` tells how often each kind of secret was taken out, `anonymous` gives
+    the names to replace.
+    """
 
     def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
         self.counts: Counter[str] = Counter()
@@ -49,7 +56,9 @@ class Redactor:
         return "\n".join(self.lines(text.split("\n")))
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
-        """Redact the lines of one text, of which only some are held at a time; there are as many as before."""
+        """Redact the lines of one text, of which only some are held at a time; there are as many as
+        before.
+        """
         self._block, self._blocks = 0, Blocks()
         for batch in _batches(map(_plain, lines)):
             together = "\n".join(batch)
@@ -64,17 +73,25 @@ class Redactor:
     def unit_lines(self, text: str) -> list[str]:
         """Redact the lines of a unit file; there are as many as before.
 
-        A line that ends with a backslash goes on in the next (systemd.syntax(7)), and so does a secret in it.
+        A line that ends with a backslash goes on in the next (systemd.syntax(7)), and so does a
+        secret in it.
         """
         self._block, self._blocks = 0, Blocks()
-        return [line for folded in _STATEMENT.split(text) for line in self._statement(folded.split("\n"))]
+        return [
+            line
+            for folded in _STATEMENT.split(text)
+            for line in self._statement(folded.split("\n"))
+        ]
 
     def _statement(self, lines: Sequence[str]) -> Iterator[str]:
         parts = [_plain(line[:-1]) for line in lines[:-1]] + [_plain(lines[-1])]
         found = self._spans(" ".join(parts), self._literals)
         start = 0
         for number, part in enumerate(parts, 1):
-            here = [Span(max(0, one.start - start), min(len(part), one.end - start), one.kind) for one in found]
+            here = [
+                Span(max(0, one.start - start), min(len(part), one.end - start), one.kind)
+                for one in found
+            ]
             redacted = self._replaced(part, [one for one in here if one.start < one.end])
             yield redacted if number == len(parts) else f"{redacted}\\"
             start += len(part) + 1
@@ -97,9 +114,15 @@ class Redactor:
         return self._pseudonyms.replace(redacted) if self._pseudonyms else redacted
 
     def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
-        """Redact what JSON can hold, the keys of objects included; values go by their names as well."""
+        """Redact what JSON can hold, the keys of objects included; values go by their names as
+        well.
+        """
         if isinstance(value, str):
-            return self._placed(name) if self._kept_back(name, value) else self.text(self._address(name, value))
+            return (
+                self._placed(name)
+                if self._kept_back(name, value)
+                else self.text(self._address(name, value))
+            )
         if isinstance(value, Mapping):
             return self._object(value)
         if isinstance(value, Sequence):
@@ -111,7 +134,9 @@ class Redactor:
         named = called if isinstance(called, str) and "value" in value else ""
         promising = names.secret(named) or names.address(named)
         return {
-            self.text(str(key)): self.document(one, named if key == "value" and promising else str(key))
+            self.text(str(key)): self.document(
+                one, named if key == "value" and promising else str(key)
+            )
             for key, one in value.items()
         }
 
@@ -121,14 +146,23 @@ class Redactor:
         for one in value:
             redacted.append(self.document(one, flag or name))
             # `["--token", "…"]`: the flag names what follows it.
-            flag = one if isinstance(one, str) and one.startswith("-") and "=" not in one and names.secret(one) else ""
+            flag = (
+                one
+                if isinstance(one, str)
+                and one.startswith("-")
+                and "=" not in one
+                and names.secret(one)
+                else ""
+            )
         return redacted
 
     def _kept_back(self, name: str, value: str) -> bool:
         return bool(value) and names.secret(name) and not names.place(name, value)
 
     def _address(self, name: str, value: str) -> str:
-        found = addresses.credentials(value, certain=names.proxy(name)) if names.address(name) else None
+        found = (
+            addresses.credentials(value, certain=names.proxy(name)) if names.address(name) else None
+        )
         if found is None or found[0] == found[1]:
             return value
         self.counts[addresses.KIND] += 1
@@ -143,7 +177,11 @@ class Redactor:
         parts: list[str] = []
         done = 0
         for span in found:
-            if span.end <= done or span.start >= span.end or _MARK.fullmatch(line, span.start, span.end):
+            if (
+                span.end <= done
+                or span.start >= span.end
+                or _MARK.fullmatch(line, span.start, span.end)
+            ):
                 continue
             if span.start >= done:
                 self.counts[span.kind] += 1
@@ -180,7 +218,8 @@ def _plain(line: str) -> str:
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    # A kubeconfig makes a thousand texts to look for: looking for all of them in each line costs ten times what this does.
+    # A kubeconfig makes a thousand texts to look for: looking for all of them in each line costs
+    # ten times what this does.
     batch: list[str] = []
     size = 0
     for line in lines:
@@ -209,7 +248,8 @@ def _after_dashes(line: str, start: int) -> int:
 
 
 def _whole_word(line: str, start: int, end: int) -> tuple[int, int]:
-    # A piece of something long: what stands around it without a gap is of the same thing, up to where the next piece would be.
+    # A piece of something long: what stands around it without a gap is of the same thing, up to
+    # where the next piece would be.
     first, last = max(0, start - _AROUND), min(len(line), end + _AROUND)
     while start > first and line[start - 1] in _WORD:
         start -= 1

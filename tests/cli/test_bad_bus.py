@@ -1,4 +1,6 @@
-"""What a user sees when the user manager cannot be had: of every command, in every way that was thought of."""
+"""What a user sees when the user manager cannot be had: of every command, in every way that was
+thought of.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,21 @@ class Ended:
 
 
 def environment(home: Path, runtime: Path | None) -> dict[str, str]:
-    given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
+    given = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+    }
     given |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning"}
     return given | ({"XDG_RUNTIME_DIR": str(runtime)} if runtime else {})
 
 
 def start(
-    environ: Mapping[str, str], *, uid: int = USER, as_json: bool = True, commands: Sequence[str] = COMMANDS
+    environ: Mapping[str, str],
+    *,
+    uid: int = USER,
+    as_json: bool = True,
+    commands: Sequence[str] = COMMANDS,
 ) -> dict[str, subprocess.Popen[str]]:
     """Start the commands, all at once, since each may take its whole time."""
     running = {}
@@ -52,7 +62,12 @@ def start(
         words = [*name.split(), *(["--json"] if as_json and name != "logs" else [])]
         command = [*as_user(uid), sys.executable, "-m", "k3s_rootless", *words]
         running[name] = subprocess.Popen(
-            command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=PROJECT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     return running
 
@@ -73,7 +88,11 @@ def ends(running: Mapping[str, subprocess.Popen[str]]) -> dict[str, Ended]:
 
 
 def run(
-    environ: Mapping[str, str], *, uid: int = USER, as_json: bool = True, commands: Sequence[str] = COMMANDS
+    environ: Mapping[str, str],
+    *,
+    uid: int = USER,
+    as_json: bool = True,
+    commands: Sequence[str] = COMMANDS,
 ) -> dict[str, Ended]:
     """Run the commands."""
     return ends(start(environ, uid=uid, as_json=as_json, commands=commands))
@@ -81,12 +100,20 @@ def run(
 
 def require_quiet(end: Ended) -> None:
     """Nothing of Python's own reaches the user."""
-    for noise in ("Traceback", "was never retrieved", "Task was destroyed", "ResourceWarning", "WARNING:"):
+    for noise in (
+        "Traceback",
+        "was never retrieved",
+        "Task was destroyed",
+        "ResourceWarning",
+        "WARNING:",
+    ):
         assert noise not in end.err, end.err
 
 
 def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int = 1) -> None:
-    """All commands but `check` fail for this reason; `check` and `status` tell what they could see, and what they could not."""
+    """All commands but `check` fail for this reason; `check` and `status` tell what they could see,
+    and what they could not.
+    """
     for name, end in ended.items():
         require_quiet(end)
         if name == "check":
@@ -98,7 +125,8 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         assert code == end.code, (name, end)
         assert end.err.startswith("error: "), (name, end.err)
         assert end.err.count("error: ") == 1
-        # `status` gives the user manager less than a second, and on a slow machine that is less than the reason takes.
+        # `status` gives the user manager less than a second, and on a slow machine that is less
+        # than the reason takes.
         reasons = (reason, "no answer within") if name == "status" else (reason,)
         assert any(one in end.err for one in reasons), (name, end.err)
         assert "\nhint: " in end.err, (name, end.err)
@@ -111,20 +139,33 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
 
 
 def files(home: Path) -> list[str]:
-    return sorted(str(path.relative_to(home)) for name in ("config", "runtime") for path in (home / name).rglob("*"))
+    return sorted(
+        str(path.relative_to(home))
+        for name in ("config", "runtime")
+        for path in (home / name).rglob("*")
+    )
 
 
 def test_there_is_no_bus(home: Path) -> None:
     ended = run(environment(home, home / "runtime"))
 
-    require_one_clear_error(ended, f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file")
+    require_one_clear_error(
+        ended,
+        f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file",
+    )
     assert files(home) == []
 
 
 def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
-    ended = run(environment(home, home / "runtime"), commands=("install", "config list", "unit show", "unit diff"))
+    ended = run(
+        environment(home, home / "runtime"),
+        commands=("install", "config list", "unit show", "unit diff"),
+    )
 
-    require_one_clear_error(ended, f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file")
+    require_one_clear_error(
+        ended,
+        f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file",
+    )
     assert files(home) == []
 
 
@@ -155,7 +196,10 @@ def test_the_bus_is_another_users(home: Path) -> None:
 
 def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
     bus.order(mute=["GetAll"])
-    code = "import socket, sys, time; s = socket.socket(1); s.bind(sys.argv[1]); s.listen(); print(flush=True); time.sleep(60)"
+    code = (
+        "import socket, sys, time; s = socket.socket(1); s.bind(sys.argv[1]); s.listen();"
+        " print(flush=True); time.sleep(60)"
+    )
     command = [*as_user(USER), sys.executable, "-c", code, str(home / "runtime" / "bus")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as listener:
         assert listener.stdout is not None
@@ -167,7 +211,9 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
         listener.kill()
 
     require_one_clear_error(ended, "no answer within 5 s")
-    require_one_clear_error(without_systemd, "org.freedesktop.systemd1 gave no answer to GetAll within 5 s")
+    require_one_clear_error(
+        without_systemd, "org.freedesktop.systemd1 gave no answer to GetAll within 5 s"
+    )
     assert files(home) == ["runtime/bus"]
 
 
@@ -179,7 +225,9 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
         ("StartTransientUnit", ("check", "up")),
     ],
 )
-def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, commands: Sequence[str]) -> None:
+def test_the_manager_dies_in_a_call(
+    home: Path, bus: Session, member: str, commands: Sequence[str]
+) -> None:
     bus.order(die_at=member)
     ended = run(environment(home, bus.runtime), commands=commands)
 
@@ -193,7 +241,9 @@ def test_the_manager_dies_in_a_call(home: Path, bus: Session, member: str, comma
 def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
     bus.order(mute=["LoadUnit", "StartTransientUnit"])
     killer = subprocess.Popen(["sh", "-c", f"sleep 5; kill -9 {bus.bus.pid}"])
-    ended = run(environment(home, bus.runtime), commands=("check", "down", "ports", "logs", "diagnose"))
+    ended = run(
+        environment(home, bus.runtime), commands=("check", "down", "ports", "logs", "diagnose")
+    )
     killer.wait()
 
     require_one_clear_error(ended, "the bus closed the connection during LoadUnit")
@@ -229,7 +279,8 @@ def test_an_interrupted_glance_leaves_no_program_behind(home: Path, bus: Session
         out, err = asking.communicate(timeout=PATIENCE)
 
     assert (out, err.strip()) == ("", "interrupted")
-    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
+    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the
+    # signal; a shell calls both 130.
     assert asking.returncode in {130, -signal.SIGINT}
     assert 1 == subprocess.run(asks, check=False).returncode
 
@@ -238,7 +289,9 @@ def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
     bus.kill_manager()
     ended = run(environment(home, bus.runtime))
 
-    require_one_clear_error(ended, "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided")
+    require_one_clear_error(
+        ended, "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided"
+    )
     assert files(home) == []
 
 
@@ -248,14 +301,18 @@ def test_the_runtime_directory_is_another_users(home: Path) -> None:
     os.chown(home / "roots", 0, 0)
     ended = run(environment(home, home / "roots"))
 
-    require_one_clear_error(ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to you", 5)
+    require_one_clear_error(
+        ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to you", 5
+    )
     assert list((home / "roots").iterdir()) == []
 
 
 def test_the_runtime_directory_is_missing(home: Path) -> None:
     ended = run(environment(home, home / "nowhere"))
 
-    require_one_clear_error(ended, f"cannot find the user manager: {home}/nowhere does not exist", 5)
+    require_one_clear_error(
+        ended, f"cannot find the user manager: {home}/nowhere does not exist", 5
+    )
     assert not (home / "nowhere").exists()
 
 
@@ -266,7 +323,9 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
 
     assert (5, ["schema", "errors"]) == (check.code, list(check.document))
     assert check.document["errors"][0]["message"].startswith("cannot manage rootless K3s as root")
-    require_one_clear_error(ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5)
+    require_one_clear_error(
+        ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5
+    )
     assert files(home) == []
 
 

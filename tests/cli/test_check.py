@@ -1,4 +1,6 @@
-"""`check` as a whole: what hangs or fails is unknown alone, the answer keeps its schema, and the text folds what repeats."""
+"""`check` as a whole: what hangs or fails is unknown alone, the answer keeps its schema, and the
+text folds what repeats.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +135,9 @@ def test_each_fact_that_a_check_needs_is_read_by_somebody(tmp_path: Path) -> Non
     begun = examination.Examination(session(tmp_path))
     facts, _ = begun.finish(None, "there is none")
 
-    unasked = [name for name in Facts.__slots__ if getattr(facts, name) == Unknown("nobody asked for it")]
+    unasked = [
+        name for name in Facts.__slots__ if getattr(facts, name) == Unknown("nobody asked for it")
+    ]
     assert unasked == []
 
 
@@ -151,12 +155,23 @@ def test_each_answer_keeps_its_schema(row: Any) -> None:
 def test_any_answer_keeps_its_schema(facts: Facts) -> None:
     found = checks.judge(facts)
 
-    VALIDATOR.validate({"schema": "k3s-rootless/check/v1", **check.answered(found, (), check.problem(found, ()))})
+    VALIDATOR.validate(
+        {"schema": "k3s-rootless/check/v1", **check.answered(found, (), check.problem(found, ()))}
+    )
 
 
 def test_the_schema_refuses_what_is_wrong() -> None:
-    document = {"schema": "k3s-rootless/check/v1", **check.answered(checks.judge(HEALTHY), (), None)}
-    for key, value in (("verdict", "maybe"), ("severity", "bad"), ("documentation", "x"), ("check", "One"), ("remedy", {})):
+    document = {
+        "schema": "k3s-rootless/check/v1",
+        **check.answered(checks.judge(HEALTHY), (), None),
+    }
+    for key, value in (
+        ("verdict", "maybe"),
+        ("severity", "bad"),
+        ("documentation", "x"),
+        ("check", "One"),
+        ("remedy", {}),
+    ):
         broken = json.loads(json.dumps(document))
         broken["checks"][0][key] = value
         assert not VALIDATOR.is_valid(broken), key
@@ -174,7 +189,15 @@ def test_the_schema_refuses_what_is_wrong() -> None:
         ({"network": Unknown("dark")}, None),
         ({"storage": Unknown("dark")}, 1),
     ],
-    ids=["healthy", "warning", "administrator", "user", "nobody", "unknown, not fatal", "unknown, fatal"],
+    ids=[
+        "healthy",
+        "warning",
+        "administrator",
+        "user",
+        "nobody",
+        "unknown, not fatal",
+        "unknown, fatal",
+    ],
 )
 def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int | None) -> None:
     error = check.problem(checks.judge(replace(HEALTHY, **changes)), ())
@@ -188,9 +211,13 @@ def printed(facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_failures_come_first_and_what_is_well_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = replace(HEALTHY, lingers=Known(value=False), systemd_booted=False, iptables=Unknown("dark"))
+    facts = replace(
+        HEALTHY, lingers=Known(value=False), systemd_booted=False, iptables=Unknown("dark")
+    )
 
-    lines = [line.split()[0] for line in printed(facts, capsys).splitlines() if not line.startswith(" ")]
+    lines = [
+        line.split()[0] for line in printed(facts, capsys).splitlines() if not line.startswith(" ")
+    ]
 
     assert lines == [*("fail", "unknown", "warn"), *["pass"] * (len(lines) - 3)]
     assert len(lines) < 25
@@ -198,7 +225,9 @@ def test_failures_come_first_and_what_is_well_is_folded(capsys: pytest.CaptureFi
 
 def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     none = frozenset[str]()
-    reach = replace(HEALTHY.delegation, effective=Known(none), realized=Known(none), configured=Known(none))
+    reach = replace(
+        HEALTHY.delegation, effective=Known(none), realized=Known(none), configured=Known(none)
+    )
 
     text = printed(replace(HEALTHY, delegation=reach), capsys)
 
@@ -212,15 +241,25 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
 
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
-    code = "import sys; from k3s_rootless.cli.style import styled; sys.stdout.write(styled('fail', fg='red'))"
+    code = (
+        "import sys; from k3s_rootless.cli.style import styled; sys.stdout.write(styled('fail',"
+        " fg='red'))"
+    )
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, cwd=PROJECT
+            [sys.executable, "-c", code],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=PROJECT,
         )
         assert ("\x1b" in done.stdout) is coloured
 
 
-def test_where_nobody_can_mend_it_there_is_no_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nobody_can_mend_it_there_is_no_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Alpine has no systemd: what else is missing there is not worth a change of the host."""
     here = session(HOSTS["Alpine"].plant(tmp_path))
     found = checks.judge(replace(sysctl("net.ipv4.ip_forward", Known("0")), systemd_booted=False))
@@ -235,7 +274,12 @@ def test_where_nobody_can_mend_it_there_is_no_script(tmp_path: Path, capsys: pyt
 def last_lines(home: Path, *words: str) -> tuple[int, str]:
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "check", *words]
     run = subprocess.run(
-        command, cwd=PROJECT, env=environment(home, home / "none"), capture_output=True, text=True, check=False
+        command,
+        cwd=PROJECT,
+        env=environment(home, home / "none"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return run.returncode, run.stdout.rpartition("\n\n")[2] if "--json" not in words else run.stdout
 
@@ -245,17 +289,25 @@ def test_a_few_checks_are_not_the_whole_host(home: Path) -> None:
     passed = next(one["check"] for one in whole["checks"] if one["verdict"] == "pass")
 
     assert whole["complete"] is True
-    assert (0, "passed; the other checks were not run\nnext: k3s-rootless check\n") == last_lines(home, passed)
+    assert (0, "passed; the other checks were not run\nnext: k3s-rootless check\n") == last_lines(
+        home, passed
+    )
     assert json.loads(last_lines(home, passed, "--json")[1])["complete"] is False
 
 
 def test_what_was_ignored_is_named_and_ignored_by_what_comes_next(home: Path) -> None:
     """This user has no session, so at least that check fails here."""
     whole = json.loads(last_lines(home, "--json")[1])
-    grave = [one["check"] for one in whole["checks"] if one["verdict"] == "fail" or one["verdict"] == "unknown"]
+    grave = [
+        one["check"]
+        for one in whole["checks"]
+        if one["verdict"] == "fail" or one["verdict"] == "unknown"
+    ]
     groups = sorted({name.partition(".")[0] for name in grave})
 
-    code, said = last_lines(home, *(word for name in groups for word in ("--ignore", name)), "--ignore", "env")
+    code, said = last_lines(
+        home, *(word for name in groups for word in ("--ignore", name)), "--ignore", "env"
+    )
 
     assert 0 == code
     assert said.startswith("ready, ")

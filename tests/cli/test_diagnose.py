@@ -1,4 +1,6 @@
-"""`diagnose` beside a user manager and a journal of our own making, with the real command: what is of now, and what is past."""
+"""`diagnose` beside a user manager and a journal of our own making, with the real command: what is
+of now, and what is past.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Host:
             self.say(name, (f"Started {NAME}", 0.0), invocation=invocation)
 
     def say(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
-        """Let the journal hold lines, each some seconds old, which the user manager wrote of one start."""
+        """Let the journal hold lines, each some seconds old, which the user manager wrote of one
+        start.
+        """
         entries = (
             {
                 "MESSAGE": text,
@@ -62,8 +66,12 @@ class Host:
         )
         (self.home / name).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
 
-    def is_(self, active: str, sub: str, *, started: float, restarts: int = 0, **more: tuple[str, Any]) -> None:
-        """Let the user manager say how the unit stands, and how many seconds ago its process was started."""
+    def is_(
+        self, active: str, sub: str, *, started: float, restarts: int = 0, **more: tuple[str, Any]
+    ) -> None:
+        """Let the user manager say how the unit stands, and how many seconds ago its process was
+        started.
+        """
         self._bus.order(
             properties={
                 "ActiveState": ("s", active),
@@ -85,7 +93,15 @@ class Host:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "diagnose", *words]
-        done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         assert "Traceback" not in done.stderr, done.stderr
         assert done.stdout, done.stderr
         return done.returncode, done.stdout
@@ -101,12 +117,16 @@ def host() -> Iterator[Host]:
         (home / "session").mkdir(mode=0o700)
         os.chown(home / "session", USER, USER)
         with session(home / "session", USER) as bus:
-            (bus.units / NAME).write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+            (bus.units / NAME).write_text(
+                "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
+            )
             yield Host(home, bus)
 
 
 def kill(host: Host, age: float) -> None:
-    """Let an earlier start have been killed some seconds ago, after which systemd started K3s again."""
+    """Let an earlier start have been killed some seconds ago, after which systemd started K3s
+    again.
+    """
     host.say("old", (KILLED, age))
     host.say("restarts", (RESTART, age))
 
@@ -159,18 +179,30 @@ def test_a_unit_that_is_stopping_without_a_failure_is_not_called_failed(host: Ho
 def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host) -> None:
     drop_in = host.home / "10-low.conf"
     drop_in.write_text("[Service]\nTasksMax=24\n")
-    line = 'level=fatal msg="child died: executing [[ip link]]: fork/exec /usr/sbin/ip: resource temporarily unavailable"'
+    line = (
+        'level=fatal msg="child died: executing [[ip link]]: fork/exec /usr/sbin/ip: resource'
+        ' temporarily unavailable"'
+    )
     host.say("new", (line, 1), invocation=NEW)
     # K3s's own line: the user manager's would only quote the unit.
     said = (host.home / "new").read_text().replace('"systemd"', '"k3s"')
     (host.home / "new").write_text(said)
-    tasks: dict[str, Any] = {"TasksMax": ("t", 24), "DropInPaths": ("as", [str(drop_in)]), "Result": ("s", "exit-code")}
-    host.is_("failed", "failed", started=60, ExecMainCode=("i", 1), ExecMainStatus=("i", 1), **tasks)
+    tasks: dict[str, Any] = {
+        "TasksMax": ("t", 24),
+        "DropInPaths": ("as", [str(drop_in)]),
+        "Result": ("s", "exit-code"),
+    }
+    host.is_(
+        "failed", "failed", started=60, ExecMainCode=("i", 1), ExecMainStatus=("i", 1), **tasks
+    )
 
     code, text = host.diagnose()
 
     assert 1 == code
-    assert "cause      the limit on tasks of K3s's unit is too low: TasksMax=24 (unit-tasks-limit)" in text
+    assert (
+        "cause      the limit on tasks of K3s's unit is too low: TasksMax=24 (unit-tasks-limit)"
+        in text
+    )
     assert f"seen       TasksMax=24 is set in {drop_in}" in text
     # Only an administrator can write this one.
     assert "sudo sed --in-place=.bak 's/^ *TasksMax *=.*/TasksMax=infinity/'" in text

@@ -33,11 +33,19 @@ class Tool:
     def directory(self) -> Path:
         return self.bus.units / f"{UNIT}.d"
 
-    def start(self, *words: str | bytes, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str | bytes, stdin: int | None = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "env", *words]
         environ = environment(self.home, self.bus.runtime)
         return subprocess.Popen(
-            command, cwd=PROJECT, env=environ, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=PROJECT,
+            env=environ,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def given(self, text: str, *words: str) -> tuple[int, str, str]:
@@ -64,7 +72,11 @@ class Tool:
         return document
 
     def files(self) -> dict[str, str]:
-        return {path.name: path.read_text() for path in self.directory.iterdir()} if self.directory.exists() else {}
+        return (
+            {path.name: path.read_text() for path in self.directory.iterdir()}
+            if self.directory.exists()
+            else {}
+        )
 
     def revive(self) -> None:
         """Start the user manager again, well-behaved."""
@@ -115,7 +127,9 @@ PROXY = "http://bob:secret-1@proxy:3128"
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_a_password_is_read_from_standard_input(tool: Tool, end: str) -> None:
-    code, out, err = tool.given(PROXY + end, "set", "--stdin", "HTTPS_PROXY", "K3S_ROOTLESS_MTU=1400")
+    code, out, err = tool.given(
+        PROXY + end, "set", "--stdin", "HTTPS_PROXY", "K3S_ROOTLESS_MTU=1400"
+    )
 
     assert (code, "warning" in err) == (0, False), err
     assert "secret-1" not in out + err
@@ -141,7 +155,11 @@ def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value:
     [
         ("", ["HTTPS_PROXY"], "standard input is empty"),
         ("a\nb\n", ["HTTPS_PROXY"], "more than one line"),
-        ("x", ["HTTPS_PROXY", "HTTP_PROXY"], "more than one lacks its value: HTTPS_PROXY, HTTP_PROXY"),
+        (
+            "x",
+            ["HTTPS_PROXY", "HTTP_PROXY"],
+            "more than one lacks its value: HTTPS_PROXY, HTTP_PROXY",
+        ),
         ("x", ["HTTPS_PROXY=y"], "none of the variables lacks its value"),
         ("x" * 140_000, ["HTTPS_PROXY"], "Linux starts no program with a variable of more than"),
         ("x\0y", ["HTTPS_PROXY"], "NUL"),
@@ -149,7 +167,9 @@ def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value:
     ],
     ids=["empty", "two lines", "two names", "no name", "too long", "NUL", "unknown"],
 )
-def test_what_standard_input_cannot_set_is_refused(tool: Tool, text: str, words: list[str], reason: str) -> None:
+def test_what_standard_input_cannot_set_is_refused(
+    tool: Tool, text: str, words: list[str], reason: str
+) -> None:
     code, _, err = tool.given(text, "set", "--stdin", *words)
 
     assert (code, reason in err) == (2, True), err
@@ -164,7 +184,10 @@ def test_an_address_whose_name_was_forgotten_is_refused_without_its_password(too
 
 REFUSED: tuple[tuple[list[str | bytes], str], ...] = (
     (["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_CIDR=10.99.0.1/16"], "the network is 10.99.0.0/16"),
-    (["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_PORTDRIVER=x"], "did you mean K3S_ROOTLESS_PORT_DRIVER?"),
+    (
+        ["K3S_ROOTLESS_MTU=1400", "K3S_ROOTLESS_PORTDRIVER=x"],
+        "did you mean K3S_ROOTLESS_PORT_DRIVER?",
+    ),
     (["_K3S_ROOTLESS_SOCK=/x"], "keeps K3s from starting"),
     (["K3S_ROOTLESS_MTU"], "there is no value"),
     (["K3S_ROOTLESS_MTU=1", "K3S_ROOTLESS_MTU=2"], "given twice"),
@@ -174,7 +197,11 @@ REFUSED: tuple[tuple[list[str | bytes], str], ...] = (
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> None:
-    running = [(tool.start("set", *how, *words), reason) for words, reason in REFUSED for how in ([], ["--runtime"])]
+    running = [
+        (tool.start("set", *how, *words), reason)
+        for words, reason in REFUSED
+        for how in ([], ["--runtime"])
+    ]
     for one, reason in running:
         with one:
             _, err = one.communicate(timeout=PATIENCE)
@@ -186,7 +213,9 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> Non
 
 
 @pytest.mark.parametrize("dangling", [False, True], ids=["a link to a file", "a link to nothing"])
-def test_a_link_that_force_replaced_is_a_link_again_when_the_change_is_undone(tool: Tool, *, dangling: bool) -> None:
+def test_a_link_that_force_replaced_is_a_link_again_when_the_change_is_undone(
+    tool: Tool, *, dangling: bool
+) -> None:
     tool("set", "K3S_ROOTLESS_MTU=1400")
     path = tool.directory / OURS
     elsewhere = tool.directory / "elsewhere"
@@ -201,7 +230,9 @@ def test_a_link_that_force_replaced_is_a_link_again_when_the_change_is_undone(to
 
     assert "undone: every drop-in is as it was before" in err
     assert "elsewhere" == str(path.readlink())
-    assert before == sorted(one.name for one in tool.directory.iterdir()), "the copy that --force made is gone too"
+    assert before == sorted(one.name for one in tool.directory.iterdir()), (
+        "the copy that --force made is gone too"
+    )
 
 
 def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
@@ -216,7 +247,9 @@ def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
 
     assert "it still has K3S_ROOTLESS_MTU" in tool("unset", "K3S_ROOTLESS_MTU", code=1)
     assert tool.files() == before
-    assert "did not take K3S_ROOTLESS_CIDR" in tool("set", "--runtime", "K3S_ROOTLESS_CIDR=10.99.0.0/16", code=1)
+    assert "did not take K3S_ROOTLESS_CIDR" in tool(
+        "set", "--runtime", "K3S_ROOTLESS_CIDR=10.99.0.0/16", code=1
+    )
 
 
 def test_a_drop_in_that_comes_later_is_named_and_ours_taken_back(tool: Tool) -> None:
@@ -254,7 +287,12 @@ def test_what_somebody_edited_stays_unless_forced(tool: Tool) -> None:
 def test_a_password_is_shown_to_nobody_who_did_not_ask(tool: Tool) -> None:
     told = tool("set", "HTTP_PROXY=http://user:sesame@proxy:3128")
     shown = [
-        tool.json(*words) for words in (["list"], ["get", "HTTP_PROXY"], ["set", "HTTP_PROXY=http://user:sesame@proxy:3128"])
+        tool.json(*words)
+        for words in (
+            ["list"],
+            ["get", "HTTP_PROXY"],
+            ["set", "HTTP_PROXY=http://user:sesame@proxy:3128"],
+        )
     ]
 
     assert "sesame" not in told + json.dumps(shown)
@@ -277,7 +315,9 @@ def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
 
 
 def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> None:
-    """A file in a new directory goes unnoticed by systemd 247 and 252, and by the fake: the next run looks itself."""
+    """A file in a new directory goes unnoticed by systemd 247 and 252, and by the fake: the next
+    run looks itself.
+    """
     tool("set", "K3S_ROOTLESS_MTU=1400")
     text = tool.files()[OURS]
     tool("unset", "K3S_ROOTLESS_MTU")

@@ -1,4 +1,6 @@
-"""What `check` finds in K3s's environment: each value that K3s dies of, replaces, or does not read."""
+"""What `check` finds in K3s's environment: each value that K3s dies of, replaces, or does not
+read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from k3s_rootless.preflight.records import Problem
 from k3s_rootless.service.facts import UnitState
 
 
-def problems(tmp_path: Path, environ: dict[str, str], manager: dict[str, str] | None = None) -> tuple[Problem, ...]:
+def problems(
+    tmp_path: Path, environ: dict[str, str], manager: dict[str, str] | None = None
+) -> tuple[Problem, ...]:
     fragment = tmp_path / UNIT
     fragment.write_text("# Written by k3s-rootless for K3s v1.33.4+k3s1\n")
     state = UnitState(UNIT, "loaded", "inactive", "dead", fragment=fragment, environment=environ)
@@ -48,7 +52,11 @@ def test_each_value_that_k3s_does_not_take_is_found_wherever_it_is_set(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("K3S_ROOTLESS_PORT_DRIVER", "slirp4netns"), ("K3S_ROOTLESS_MTU", "1500"), ("K3S_ROOTLESS_CIDR", "")],
+    [
+        ("K3S_ROOTLESS_PORT_DRIVER", "slirp4netns"),
+        ("K3S_ROOTLESS_MTU", "1500"),
+        ("K3S_ROOTLESS_CIDR", ""),
+    ],
 )
 def test_a_value_that_k3s_takes_is_none(tmp_path: Path, name: str, value: str) -> None:
     assert () == problems(tmp_path, {name: value})

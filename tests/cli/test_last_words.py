@@ -42,15 +42,27 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     program.write_text(JOURNALCTL.format(python=sys.executable, journal=str(tmp_path / "journal")))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    return Session(Paths(tmp_path, tmp_path, tmp_path, tmp_path), {}, os.getuid(), "alice", Report())
+    return Session(
+        Paths(tmp_path, tmp_path, tmp_path, tmp_path), {}, os.getuid(), "alice", Report()
+    )
 
 
-def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(session: Session, tmp_path: Path) -> None:
+def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
+    session: Session, tmp_path: Path
+) -> None:
     systemd = {"SYSLOG_IDENTIFIER": "systemd", "USER_INVOCATION_ID": START}
     entries = [
-        entry(-2, "runtime: failed to create new OS thread (have 5 already; errno=11)", SYSLOG_IDENTIFIER="k3s"),
+        entry(
+            -2,
+            "runtime: failed to create new OS thread (have 5 already; errno=11)",
+            SYSLOG_IDENTIFIER="k3s",
+        ),
         entry(0, "Starting k3s-rootless.service - k3s (Rootless)...", **systemd),
-        entry(0.2, "k3s-rootless.service: Main process exited, code=exited, status=208/STDIN", **systemd),
+        entry(
+            0.2,
+            "k3s-rootless.service: Main process exited, code=exited, status=208/STDIN",
+            **systemd,
+        ),
     ]
     (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in entries))
     ended = BEGAN + timedelta(seconds=0.3)
@@ -58,8 +70,14 @@ def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(s
     found = last_words.heard(session, START, ready=False, ended=ended)
 
     assert found.cause is None or "tasks" not in found.cause.id
-    own = entry(0.1, "runtime: failed to create new OS thread (have 5 already; errno=11)", SYSLOG_IDENTIFIER="k3s")
-    (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in (*entries[:2], own, entries[2])))
+    own = entry(
+        0.1,
+        "runtime: failed to create new OS thread (have 5 already; errno=11)",
+        SYSLOG_IDENTIFIER="k3s",
+    )
+    (tmp_path / "journal").write_text(
+        "".join(f"{json.dumps(one)}\n" for one in (*entries[:2], own, entries[2]))
+    )
     found = last_words.heard(session, START, ready=False, ended=ended)
     assert found.cause is not None
     assert "unit-tasks-limit" == found.cause.id

@@ -16,7 +16,9 @@ ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5)
 
 
 @given(WORDS, st.integers(0, 6), st.integers(30, 120), st.none() | st.integers(0, 20))
-def test_words_stay_whole_and_in_order(words: list[str], indent: int, room: int, hang: int | None) -> None:
+def test_words_stay_whole_and_in_order(
+    words: list[str], indent: int, room: int, hang: int | None
+) -> None:
     text = " " * indent + " ".join(words)
 
     lines = layout.wrapped(text, room, hang).split("\n")
@@ -27,18 +29,24 @@ def test_words_stay_whole_and_in_order(words: list[str], indent: int, room: int,
 
 
 @given(ROWS, st.integers(20, 120))
-def test_a_stacked_row_has_each_cell_beside_its_label(rows: list[tuple[str, ...]], room: int) -> None:
+def test_a_stacked_row_has_each_cell_beside_its_label(
+    rows: list[tuple[str, ...]], room: int
+) -> None:
     head = ("HOST", "REACHES", "URL")
     stacked = layout.cards(head, rows, room)
 
     for row, card in zip(rows, stacked, strict=True):
         flat = re.sub("\x1b\\[[0-9;]*m", "", " ".join(card)).split()
-        shown = [(name, cell) for name, cell in zip(head, row, strict=True) if cell or name == "HOST"]
+        shown = [
+            (name, cell) for name, cell in zip(head, row, strict=True) if cell or name == "HOST"
+        ]
         assert flat == [word for name, cell in shown for word in (name, cell) if word]
 
 
 @given(ROWS, st.integers(1, 120))
-def test_a_table_that_fits_is_no_wider_than_the_terminal(rows: list[tuple[str, ...]], room: int) -> None:
+def test_a_table_that_fits_is_no_wider_than_the_terminal(
+    rows: list[tuple[str, ...]], room: int
+) -> None:
     whole = ("HOST", "REACHES", "URL")
     fitted = layout.fitted(whole, rows, room, ("HOST",), "REACHES")
 
@@ -51,7 +59,9 @@ def test_a_table_that_fits_is_no_wider_than_the_terminal(rows: list[tuple[str, .
     widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     assert sum(widths) + layout.BETWEEN * (len(widths) - 1) <= room
     assert ["REACHES", "URL"] == [name for name in head if name != "HOST"]
-    assert [row[1:] for row in rows] == [tuple(cell.replace("\n", " ") for cell in row[-2:]) for row in shown]
+    assert [row[1:] for row in rows] == [
+        tuple(cell.replace("\n", " ") for cell in row[-2:]) for row in shown
+    ]
 
 
 UNIT = "unit         active (running), enabled"
@@ -63,11 +73,31 @@ UNIT = "unit         active (running), enabled"
         (UNIT, 80, 13, [UNIT]),
         (f"{UNIT}, since 5 min", 40, 13, [f"{UNIT},", "             since 5 min"]),
         # Too little room beside the label.
-        ("  from here  192.0.2.7:10080 (eth0)", 34, 13, ["  from here", "    192.0.2.7:10080 (eth0)"]),
+        (
+            "  from here  192.0.2.7:10080 (eth0)",
+            34,
+            13,
+            ["  from here", "    192.0.2.7:10080 (eth0)"],
+        ),
         ("  $ sudo nft add table inet k3s", 20, None, ["  $ sudo nft add table inet k3s"]),
-        ("hint: start it: k3s-rootless up --force", 30, None, ["hint: start it:", "  k3s-rootless up --force"]),
-        ("see `k3s-rootless status` for it", 24, None, ["see", "  `k3s-rootless status`", "  for it"]),
-        ("\x1b[31merror\x1b[0m: one two three", 16, None, ["\x1b[31merror\x1b[0m: one two", "  three"]),
+        (
+            "hint: start it: k3s-rootless up --force",
+            30,
+            None,
+            ["hint: start it:", "  k3s-rootless up --force"],
+        ),
+        (
+            "see `k3s-rootless status` for it",
+            24,
+            None,
+            ["see", "  `k3s-rootless status`", "  for it"],
+        ),
+        (
+            "\x1b[31merror\x1b[0m: one two three",
+            16,
+            None,
+            ["\x1b[31merror\x1b[0m: one two", "  three"],
+        ),
         ("took 1.7 s, in 20 MiB of", 18, None, ["took 1.7 s, in", "  20 MiB of"]),
         ("a\n  b c d", 5, None, ["a", "  b c", "    d"]),
     ],

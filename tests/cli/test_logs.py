@@ -12,7 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MANY, FEW = 200_000, 1_000
 MIB = 1024
-ENTRY = {"SYSLOG_IDENTIFIER": "k3s", "PRIORITY": "6", "_SYSTEMD_INVOCATION_ID": "a" * 32, "__CURSOR": "s=1;i=2"}
+ENTRY = {
+    "SYSLOG_IDENTIFIER": "k3s",
+    "PRIORITY": "6",
+    "_SYSTEMD_INVOCATION_ID": "a" * 32,
+    "__CURSOR": "s=1;i=2",
+}
 WRITER = """
 import json, sys
 for n in range(int(open({count!r}).read())):
@@ -31,22 +36,35 @@ print(lines, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def place(tmp_path: Path) -> Path:
     """Give a directory with a journalctl that says as many lines as the file `count` says."""
     program = tmp_path / "journalctl"
-    program.write_text(f"#!{sys.executable}\n{WRITER.format(count=str(tmp_path / 'count'), entry=ENTRY)}")
+    program.write_text(
+        f"#!{sys.executable}\n{WRITER.format(count=str(tmp_path / 'count'), entry=ENTRY)}"
+    )
     program.chmod(0o755)
     return tmp_path
 
 
 def shown(place: Path, count: int, *args: str) -> tuple[int, int]:
-    """Give how many lines were shown, and the memory that the larger of the two programs took, in KiB."""
+    """Give how many lines were shown, and the memory that the larger of the two programs took, in
+    KiB.
+    """
     (place / "count").write_text(str(count))
-    environ = {"PATH": f"{place}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(place), "HOME": str(place), "LANG": "C.UTF-8"}
+    environ = {
+        "PATH": f"{place}:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(place),
+        "HOME": str(place),
+        "LANG": "C.UTF-8",
+    }
     command = [sys.executable, "-c", CHILD, "logs", "--since", "yesterday", *args]
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
     lines, kibibytes = done.stdout.split()
     return int(lines), int(kibibytes)
 
 
-@pytest.mark.parametrize("args", [(), ("--json",), ("--level", "error", "-n", "5")], ids=["text", "json", "last"])
+@pytest.mark.parametrize(
+    "args", [(), ("--json",), ("--level", "error", "-n", "5")], ids=["text", "json", "last"]
+)
 def test_memory_does_not_grow_with_the_journal(place: Path, args: tuple[str, ...]) -> None:
     few, many = shown(place, FEW, *args), shown(place, MANY, *args)
 

@@ -94,7 +94,9 @@ def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
 
 
 def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> None:
-    """A socket is bound before anybody listens: the look right after the word of it finds nothing yet."""
+    """A socket is bound before anybody listens: the look right after the word of it finds nothing
+    yet.
+    """
     answers: Iterator[str | None] = iter(["not there", "nobody listens", "nobody listens", None])
     told = iter([True, False, False])
     woken = Woken()
@@ -115,7 +117,10 @@ def test_stopped_it_ends() -> None:
     observer = Observer([Phase("api", lambda: "never")], lambda: None)
     observer.stop()
     deadline = time.monotonic() + LONG
-    while any(thread.name == "observer" for thread in threading.enumerate()) and time.monotonic() < deadline:
+    while (
+        any(thread.name == "observer" for thread in threading.enumerate())
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
 
     assert "observer" not in [thread.name for thread in threading.enumerate()]

@@ -1,4 +1,6 @@
-"""Each command, with streams that are closed, full, without a reader, or of an odd locale, does its work all the same."""
+"""Each command, with streams that are closed, full, without a reader, or of an odd locale, does its
+work all the same.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ STREAMS = {
 }
 
 
-def leaves(group: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def leaves(
+    group: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield each command that does something, with its words, as click knows them."""
     context = click.Context(group)
     if isinstance(group, click.Group):
@@ -72,14 +76,18 @@ COMMANDS = dict(leaves(shell))
 
 
 def arguments(words: tuple[str, ...], place: Path) -> list[str]:
-    required = [one for one in COMMANDS[words].params if isinstance(one, click.Argument) and one.required]
+    required = [
+        one for one in COMMANDS[words].params if isinstance(one, click.Argument) and one.required
+    ]
     sample = SAMPLES.get(" ".join(words), tuple("x" for _ in required))
     return [*words, *(word.format(place=place) for word in sample)]
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A directory of the user, with a manifest, and a session with a user manager that has a unit of K3s."""
+    """A directory of the user, with a manifest, and a session with a user manager that has a unit
+    of K3s.
+    """
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
@@ -90,12 +98,18 @@ def place() -> Iterator[Path]:
             os.chown(path, USER, USER)
         (directory / "web.yaml").write_text(MANIFEST)
         with session(directory / "session", USER) as opened:
-            (opened.units / "k3s-rootless.service").write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+            (opened.units / "k3s-rootless.service").write_text(
+                "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
+            )
             yield directory
 
 
-def popen(place: Path, words: list[str], streams: str = "as usual", **environ: str) -> subprocess.Popen[bytes]:
-    """Start a command with its streams in this state; both are captured, but for what goes to a pipe without a reader."""
+def popen(
+    place: Path, words: list[str], streams: str = "as usual", **environ: str
+) -> subprocess.Popen[bytes]:
+    """Start a command with its streams in this state; both are captured, but for what goes to a
+    pipe without a reader.
+    """
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", *words]
     redirected = ["sh", "-c", f'exec "$@" {STREAMS[streams]}', "sh", *command]
     given = {**environment(place, place / "session/runtime"), **environ}
@@ -125,7 +139,13 @@ def test_the_streams_decide_over_no_command(place: Path, words: tuple[str, ...])
     code, out, _ = found["as usual"]
 
     assert code in range(9)
-    for name in ("stdout closed", "stderr and stdin closed", "stderr full", "no reader", "ISO 8859-1"):
+    for name in (
+        "stdout closed",
+        "stderr and stdin closed",
+        "stderr full",
+        "no reader",
+        "ISO 8859-1",
+    ):
         assert code == found[name][0], (name, found[name])
     assert (1 if out else code) == found["stdout full"][0]
     assert bool(out) == found["stdout full"][2].strip().endswith(FULL)
@@ -148,7 +168,11 @@ def test_every_sample_is_of_a_command() -> None:
 def test_a_name_that_is_no_text_is_replaced_in_a_document(place: Path) -> None:
     for locale in ("utf-8", "ascii"):
         name = os.fsdecode(b"caf\xe9.yaml")
-        process = popen(place, ["ports", "plan", str(place / name), "--json"], PYTHONIOENCODING=f"{locale}:surrogateescape")
+        process = popen(
+            place,
+            ["ports", "plan", str(place / name), "--json"],
+            PYTHONIOENCODING=f"{locale}:surrogateescape",
+        )
         code, out, _ = ended(process)
 
         (error,) = json.loads(out.decode("utf-8"))["errors"]
@@ -161,14 +185,26 @@ def test_what_a_locale_lacks_is_written_in_plain_characters(place: Path) -> None
     code, out, _ = ended(popen(place, ["ports", "plan", str(place / "w.yaml")], "ISO 8859-1"))
     usual = ended(popen(place, ["ports", "plan", str(place / "w.yaml")]))
 
-    assert (code, out.decode("iso-8859-1")) == (usual[0], usual[1].decode("utf-8").replace("\u2500", "-"))
+    assert (code, out.decode("iso-8859-1")) == (
+        usual[0],
+        usual[1].decode("utf-8").replace("\u2500", "-"),
+    )
     assert b"---" in out
 
 
 def test_a_program_that_takes_our_place_may_die_of_a_closed_pipe() -> None:
-    code = "import signal, sys; from k3s_rootless import command; command.replace(sys.argv[1:], {'PATH': '/usr/bin:/bin'})"
+    code = (
+        "import signal, sys; from k3s_rootless import command; command.replace(sys.argv[1:],"
+        " {'PATH': '/usr/bin:/bin'})"
+    )
     words = ["grep", "SigIgn", "/proc/self/status"]
-    run = subprocess.run([sys.executable, "-c", code, *words], cwd=PROJECT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
     assert not int(run.stdout.split()[1], 16) & 1 << signal.SIGPIPE - 1
 
@@ -180,7 +216,9 @@ def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place
     os.set_blocking(writing, False)
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "check", "--json"]
     given = environment(place, place / "session/runtime")
-    with subprocess.Popen(command, cwd=PROJECT, env=given, stdout=writing, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=given, stdout=writing, stderr=subprocess.DEVNULL
+    ) as process:
         os.close(writing)
         with os.fdopen(reading, "rb") as answer:
             text = answer.read()

@@ -16,7 +16,19 @@ from k3s_rootless.finding import Verdict
 from k3s_rootless.ports.facts import Exposure, Kind, PortMap, Status
 from tests.fakes.session import PROJECT
 
-ROW = Exposure("tcp", "", 10080, 80, Kind.SERVICE_PORT, Status.ANSWERING, Verdict.PASS, "", "default", "web", forwarded=True)
+ROW = Exposure(
+    "tcp",
+    "",
+    10080,
+    80,
+    Kind.SERVICE_PORT,
+    Status.ANSWERING,
+    Verdict.PASS,
+    "",
+    "default",
+    "web",
+    forwarded=True,
+)
 ROWS = st.builds(
     replace,
     st.just(ROW),
@@ -47,7 +59,10 @@ def test_the_changes_lead_from_one_state_to_the_next(before: PortMap, now: PortM
 
 def test_a_change_that_no_line_shows_is_no_news_for_people() -> None:
     before = ports_changes.rows_of(PortMap((ROW,), 0, ()))
-    for row, shows in ((replace(ROW, listens_on=("::",)), False), (replace(ROW, status=Status.SILENT, reason="gone"), True)):
+    for row, shows in (
+        (replace(ROW, listens_on=("::",)), False),
+        (replace(ROW, status=Status.SILENT, reason="gone"), True),
+    ):
         (change,) = ports_changes.compared(before, ports_changes.rows_of(PortMap((row,), 0, ())))
         assert shows is change.shows
 
@@ -66,7 +81,9 @@ with report.screen() as screen:
 def test_a_table_that_does_not_fit_shows_what_changed_and_counts_the_rest() -> None:
     reader, writer = pty.openpty()
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "20", "NO_COLOR": "1"}
-    with subprocess.Popen([sys.executable, "-c", DRAWN], cwd=PROJECT, env=environ, stdout=writer) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", DRAWN], cwd=PROJECT, env=environ, stdout=writer
+    ) as process:
         os.close(writer)
         drawn = b""
         try:

@@ -1,4 +1,6 @@
-"""`ports --watch` for long: 2,000 changes, and another forward with each look, leave memory and descriptors as they were."""
+"""`ports --watch` for long: 2,000 changes, and another forward with each look, leave memory and
+descriptors as they were.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,15 @@ from tests.ports import peers
 USER = 65534 if os.getuid() == 0 else os.getuid()
 CHANGES = 2_000
 A_WATCH = 100
-"""Changes until the API server ends a watch, as it does when its time is over; the next goes on from there."""
+"""Changes until the API server ends a watch, as it does when its time is over; the next goes on
+from there.
+"""
 
 
 class Cluster:
-    """An API server in which Services come, change and go in turn, and a rootlesskit with another forward each time."""
+    """An API server in which Services come, change and go in turn, and a rootlesskit with another
+    forward each time.
+    """
 
     def __init__(self) -> None:
         self.changes = 0
@@ -41,7 +47,12 @@ class Cluster:
     def api(self, handler: peers.Handler) -> None:
         """List nothing, or tell the next changes."""
         if "watch=1" not in handler.path:
-            handler.send(200, json.dumps({"metadata": {"resourceVersion": str(self.changes)}, "items": []}).encode())
+            handler.send(
+                200,
+                json.dumps(
+                    {"metadata": {"resourceVersion": str(self.changes)}, "items": []}
+                ).encode(),
+            )
             return
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(A_WATCH):
@@ -59,14 +70,24 @@ class Cluster:
         kind = "ADDED" if number == CHANGES else ("ADDED", "MODIFIED", "DELETED")[number % 3]
         name = "last" if number == CHANGES else f"web-{number // 3}"
         spec = {"type": "LoadBalancer", "ports": [{"name": "x" * 15, "port": 10_000 + number}]}
-        metadata = {"name": name, "namespace": "default", "resourceVersion": str(number), "annotations": {"a": "x" * 2000}}
-        return {"type": kind, "object": {"metadata": metadata, "spec": spec, "status": {"loadBalancer": {}}}}
+        metadata = {
+            "name": name,
+            "namespace": "default",
+            "resourceVersion": str(number),
+            "annotations": {"a": "x" * 2000},
+        }
+        return {
+            "type": kind,
+            "object": {"metadata": metadata, "spec": spec, "status": {"loadBalancer": {}}},
+        }
 
     def rootlesskit(self, handler: peers.Handler) -> None:
         """Say who it is, and list a forward that is another one each time."""
         self.looks += handler.path == "/v1/ports"
         spec = {"proto": "tcp", "parentPort": 30_000 + self.looks % 1000, "childPort": 80}
-        answer = {"/v1/info": {"childPID": 1}, "/v1/ports": [{"id": self.looks, "spec": spec}]}[handler.path]
+        answer = {"/v1/info": {"childPID": 1}, "/v1/ports": [{"id": self.looks, "spec": spec}]}[
+            handler.path
+        ]
         handler.send(200, json.dumps(answer).encode())
 
 
@@ -76,7 +97,10 @@ def kubeconfig(authority: trustme.CA, client: trustme.LeafCert, port: int) -> st
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode()
 
-    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": encoded(authority.cert_pem.bytes())}
+    cluster = {
+        "server": f"https://127.0.0.1:{port}",
+        "certificate-authority-data": encoded(authority.cert_pem.bytes()),
+    }
     user = {
         "client-certificate-data": encoded(client.cert_chain_pems[0].bytes()),
         "client-key-data": encoded(client.private_key_pem.bytes()),
@@ -107,18 +131,40 @@ def running(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
         authority.issue_cert("127.0.0.1").configure_cert(context)
         server = opened.enter_context(peers.over_tls(context, cluster.api))
         path = home / "k3s.yaml"
-        path.write_text(kubeconfig(authority, authority.issue_cert("admin.invalid"), server.server_address[1]))
+        path.write_text(
+            kubeconfig(authority, authority.issue_cert("admin.invalid"), server.server_address[1])
+        )
         for owned in (socket, path):
             os.chown(owned, USER, USER)
-        argv = ["k3s", "server", "--rootless", f"--data-dir={home}/data", f"--write-kubeconfig={path}"]
+        argv = [
+            "k3s",
+            "server",
+            "--rootless",
+            f"--data-dir={home}/data",
+            f"--write-kubeconfig={path}",
+        ]
         words = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running"}
         properties: dict[str, tuple[str, Any]] = {name: ("s", word) for name, word in words.items()}
         properties["ExecStart"] = ("a(sasbttttuii)", [["k3s", argv, False, 0, 0, 0, 0, 0, 0, 0]])
         fake.order(properties=properties)
-        command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "ports", "--watch", "--json"]
-        environ = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(fake.runtime), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [
+            *as_user(USER),
+            sys.executable,
+            "-m",
+            "k3s_rootless",
+            "ports",
+            "--watch",
+            "--json",
+        ]
+        environ = {
+            "PATH": "/usr/bin:/bin",
+            "XDG_RUNTIME_DIR": str(fake.runtime),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         process = opened.enter_context(
-            subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
         )
         opened.callback(process.kill)
         yield process
@@ -126,11 +172,19 @@ def running(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
 
 def taken(pid: int) -> tuple[float, int, int]:
     """Give resident MiB, open descriptors and threads of a process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(status["VmRSS"].split()[0]) / 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())), int(status["Threads"])
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return (
+        int(status["VmRSS"].split()[0]) / 1024,
+        len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        int(status["Threads"]),
+    )
 
 
-@pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="there is no dbus-daemon to run a private bus with")
+@pytest.mark.skipif(
+    shutil.which("dbus-daemon") is None, reason="there is no dbus-daemon to run a private bus with"
+)
 def test_two_thousand_changes_leave_memory_and_descriptors_as_they_were() -> None:
     cluster, documents = Cluster(), list[str]()
     with running(cluster) as process:

@@ -1,4 +1,5 @@
-"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and nothing is left running.
+"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and
+nothing is left running.
 
 An answer that cannot be written is told in words.
 """
@@ -22,7 +23,11 @@ import k3s_rootless
 from tests.patience import PATIENCE
 
 ENTRY = json.dumps(
-    {"MESSAGE": "level=info msg=hello", "SYSLOG_IDENTIFIER": "k3s", "_SYSTEMD_USER_UNIT": "k3s-rootless.service"}
+    {
+        "MESSAGE": "level=info msg=hello",
+        "SYSLOG_IDENTIFIER": "k3s",
+        "_SYSTEMD_USER_UNIT": "k3s-rootless.service",
+    }
 )
 FATAL = ENTRY.replace("level=info msg=hello", "panic: no luck")
 INTERRUPTED = 130
@@ -30,7 +35,9 @@ INTERRUPTED = 130
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Give a directory with a journalctl that tells its process id, says something, and never ends; and a pipe without end."""
+    """Give a directory with a journalctl that tells its process id, says something, and never ends;
+    and a pipe without end.
+    """
     program = tmp_path / "journalctl"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\necho '{ENTRY}'\nexec sleep 600\n")
     program.chmod(0o755)
@@ -43,7 +50,12 @@ def place(tmp_path: Path) -> Path:
 def running(
     place: Path, *args: str, stdout: int = subprocess.PIPE, at: Path = Path(__file__).parents[2]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    environ = {"PATH": f"{place}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(place / "none"), "HOME": str(place), "LANG": "C.UTF-8"}
+    environ = {
+        "PATH": f"{place}:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(place / "none"),
+        "HOME": str(place),
+        "LANG": "C.UTF-8",
+    }
     command = [sys.executable, "-m", "k3s_rootless", *args]
     # Whoever runs the tests in the background ignores the signal, and what they start with them.
     with subprocess.Popen(
@@ -77,7 +89,9 @@ def told(path: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "args", [("logs", "-f", "--since", "now"), ("bundle", "-o", "{place}/x.tar.gz")], ids=["logs", "bundle"]
+    "args",
+    [("logs", "-f", "--since", "now"), ("bundle", "-o", "{place}/x.tar.gz")],
+    ids=["logs", "bundle"],
 )
 def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, ...]) -> None:
     with running(place, *(word.format(place=place) for word in args)) as process:
@@ -86,7 +100,8 @@ def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, 
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
 
-    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
+    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the
+    # signal; a shell calls both 130.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
     assert b"interrupted" == said.strip()
     assert not alive(pid)
@@ -95,12 +110,16 @@ def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, 
 
 def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
     # Opened by us once it is opened for reading: from then on it waits for lines.
-    with running(place, "diagnose", "--file", str(place / "never")) as process, (place / "never").open("wb"):
+    with (
+        running(place, "diagnose", "--file", str(place / "never")) as process,
+        (place / "never").open("wb"),
+    ):
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
 
-    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the signal; a shell calls both 130.
+    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the
+    # signal; a shell calls both 130.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
     assert b"interrupted" == said.strip()
 
@@ -131,7 +150,9 @@ def test_a_reader_who_left_is_told_nothing(place: Path, args: tuple[str, ...], c
 
 def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
     endless = f"echo $$ > {place}/pid; while echo '{ENTRY}'; do :; done; exec sleep 600"
-    (place / "journalctl").write_text(f"#!/bin/sh\necho '{ENTRY}'\ncase $* in *--follow*) {endless};; esac\n")
+    (place / "journalctl").write_text(
+        f"#!/bin/sh\necho '{ENTRY}'\ncase $* in *--follow*) {endless};; esac\n"
+    )
     with running(place, "logs", "-f", "--since", "now") as process:
         assert process.stdout is not None
         # The second line is one that is followed.
@@ -155,10 +176,15 @@ def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
 def test_a_disk_too_full_for_the_answer_is_told(place: Path, args: tuple[str, ...]) -> None:
     (place / "journalctl").write_text("#!/bin/sh\nexit 1\n")
     words = [word.format(place=place) for word in args]
-    with Path("/dev/full").open("wb") as full, running(place, *words, stdout=full.fileno()) as process:
+    with (
+        Path("/dev/full").open("wb") as full,
+        running(place, *words, stdout=full.fileno()) as process,
+    ):
         _, said = process.communicate(timeout=PATIENCE)
 
-    assert b"error: cannot write the answer: no space left on device" == said.strip().splitlines()[-1]
+    assert (
+        b"error: cannot write the answer: no space left on device" == said.strip().splitlines()[-1]
+    )
     assert 1 == process.returncode
     assert b"Traceback" not in said
 
@@ -172,6 +198,10 @@ def test_an_installation_with_a_file_missing_is_told_in_words(place: Path) -> No
 
     (error,) = json.loads(answer)["errors"]
     assert "cannot go on: no module named 'k3s_rootless.cli.diagnose'" == error["message"]
-    assert ("install k3s-rootless again", 1, 1) == (error["hint"], error["exit_code"], process.returncode)
+    assert ("install k3s-rootless again", 1, 1) == (
+        error["hint"],
+        error["exit_code"],
+        process.returncode,
+    )
     assert said.startswith(b"error: cannot go on: ")
     assert b"Traceback" not in said

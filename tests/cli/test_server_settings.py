@@ -1,4 +1,6 @@
-"""The settings of a unit are put together from its command, its files and its environment, or from the process that runs."""
+"""The settings of a unit are put together from its command, its files and its environment, or from
+the process that runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ HOLDER = "import sys, time; file = open(sys.argv[1]); print(flush=True); time.sl
 def session(tmp_path: Path) -> Session:
     home = tmp_path / "home"
     home.mkdir()
-    return Session(Paths(tmp_path, home, tmp_path / "run", home / ".config"), {}, os.getuid(), "alice", Report())
+    return Session(
+        Paths(tmp_path, home, tmp_path / "run", home / ".config"),
+        {},
+        os.getuid(),
+        "alice",
+        Report(),
+    )
 
 
 @pytest.fixture
@@ -45,10 +53,14 @@ def write(path: Path, text: str) -> Path:
 
 @contextmanager
 def holding(lock: Path, environ: Mapping[str, str]) -> Iterator[int]:
-    """Start a process with this environment that holds a file open, as rootlesskit does its lock."""
+    """Start a process with this environment that holds a file open, as rootlesskit does its
+    lock.
+    """
     write(lock, "")
     given = {"PATH": os.defpath, "INVOCATION_ID": "0", **environ}
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], env=given, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], env=given, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -66,10 +78,16 @@ def test_the_next_start_has_what_each_place_gives(session: Session, unit: UnitSt
     found = server_settings.of_next_start(session, state, manager)
 
     assert found.value("https-listen-port").origin == Origin(Source.CONFIG_FILE, config, 1)
-    assert (found.data, found.node_name, found.temporary) == (session.paths.home / "data", "node", Path("/var/tmp"))
+    assert (found.data, found.node_name, found.temporary) == (
+        session.paths.home / "data",
+        "node",
+        Path("/var/tmp"),
+    )
     data = Origin(Source.ENVIRONMENT, assigning, variable="K3S_DATA_DIR", place="EnvironmentFile")
     assert found.value("data-dir").origin == data
-    assert found.value("node-name").origin == Origin(Source.ENVIRONMENT, variable="K3S_NODE_NAME", place="manager")
+    assert found.value("node-name").origin == Origin(
+        Source.ENVIRONMENT, variable="K3S_NODE_NAME", place="manager"
+    )
     assert found.value("rootless").origin == Origin(Source.COMMAND_LINE, unit.fragment)
     assert found.problems == ()
     commanded = replace(state, argv=(*COMMAND, "--https-listen-port=${PORT}"))
@@ -79,7 +97,11 @@ def test_the_next_start_has_what_each_place_gives(session: Session, unit: UnitSt
 def test_the_variable_names_the_file_that_counts(session: Session, unit: UnitState) -> None:
     write(session.paths.root / "etc/rancher/k3s/config.yaml", "https-listen-port: 1\n")
     write(session.paths.home / "mine.yaml", "https-listen-port: 7443\n")
-    state = replace(unit, argv=(*COMMAND, "--config", "/none.yaml"), environment={"K3S_CONFIG_FILE": "mine.yaml"})
+    state = replace(
+        unit,
+        argv=(*COMMAND, "--config", "/none.yaml"),
+        environment={"K3S_CONFIG_FILE": "mine.yaml"},
+    )
 
     assert server_settings.of_next_start(session, state, {}).https_port == 7443
     unset = replace(state, unset=("K3S_CONFIG_FILE",))
@@ -87,7 +109,9 @@ def test_the_variable_names_the_file_that_counts(session: Session, unit: UnitSta
     assert (missing.path, missing.missing) == (Path("/none.yaml"), "it does not exist")
 
 
-def test_an_environment_file_that_cannot_be_read_leaves_doubt(session: Session, unit: UnitState) -> None:
+def test_an_environment_file_that_cannot_be_read_leaves_doubt(
+    session: Session, unit: UnitState
+) -> None:
     state = replace(unit, environment_files=((str(session.paths.home / "none.env"), False),))
 
     found = server_settings.of_next_start(session, state, {})
@@ -97,11 +121,19 @@ def test_an_environment_file_that_cannot_be_read_leaves_doubt(session: Session, 
     assert server_settings.of_next_start(session, commanded, {}).doubt("data-dir") == ""
 
 
-def test_a_running_k3s_has_the_environment_and_the_directory_of_its_process(session: Session, unit: UnitState) -> None:
+def test_a_running_k3s_has_the_environment_and_the_directory_of_its_process(
+    session: Session, unit: UnitState
+) -> None:
     held = session.paths.home / "held"
     environ = {"K3S_NODE_NAME": "of-process"}
     with holding(held / "rootless/lock", environ) as pid:
-        running = replace(unit, active_state="active", sub_state="running", main_pid=pid, environment={"K3S_NODE_NAME": "new"})
+        running = replace(
+            unit,
+            active_state="active",
+            sub_state="running",
+            main_pid=pid,
+            environment={"K3S_NODE_NAME": "new"},
+        )
 
         found = server_settings.of(session, running)
 
@@ -110,12 +142,18 @@ def test_a_running_k3s_has_the_environment_and_the_directory_of_its_process(sess
     assert str(pid) in str(found.value("data-dir").origin)
 
 
-def test_before_k3s_is_executed_its_environment_is_that_of_the_next_start(session: Session, unit: UnitState) -> None:
+def test_before_k3s_is_executed_its_environment_is_that_of_the_next_start(
+    session: Session, unit: UnitState
+) -> None:
     assigned = write(session.paths.home / "k3s.env", "K3S_DATA_DIR=/d\n")
     with holding(session.paths.home / "lock", {"INVOCATION_ID": "of the user manager"}) as pid:
-        running = replace(unit, active_state="active", sub_state="running", main_pid=pid, invocation="of the unit")
+        running = replace(
+            unit, active_state="active", sub_state="running", main_pid=pid, invocation="of the unit"
+        )
         running = replace(running, environment_files=((str(assigned), False),))
-        session = replace(session, paths=replace(session.paths, runtime=session.paths.root / "none"))
+        session = replace(
+            session, paths=replace(session.paths, runtime=session.paths.root / "none")
+        )
 
         found = server_settings.of(session, running)
 
@@ -127,10 +165,19 @@ def test_a_file_that_changed_after_the_start_is_named(session: Session, unit: Un
     data = session.paths.home / ".rancher/k3s"
     with holding(data / "rootless/lock", {}) as pid:
         now = datetime.now(UTC)
-        before = replace(unit, active_state="active", sub_state="running", main_pid=pid, started=now - timedelta(minutes=1))
+        before = replace(
+            unit,
+            active_state="active",
+            sub_state="running",
+            main_pid=pid,
+            started=now - timedelta(minutes=1),
+        )
         after = replace(before, started=now + timedelta(minutes=1))
 
-        assert server_settings.of(session, before).outdated == f"`{config}` changed after K3s was started"
+        assert (
+            server_settings.of(session, before).outdated
+            == f"`{config}` changed after K3s was started"
+        )
         assert server_settings.of(session, after).outdated == ""
 
 

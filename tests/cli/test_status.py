@@ -1,4 +1,6 @@
-"""`status` beside a user manager that is slow, silent or gone, with the real command and a fake manager on a real bus."""
+"""`status` beside a user manager that is slow, silent or gone, with the real command and a fake
+manager on a real bus.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +45,24 @@ def bus(home: Path) -> Iterator[Session]:
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with session(home / "session", USER) as opened:
-        (opened.units / NAME).write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
+        (opened.units / NAME).write_text(
+            "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
+        )
         yield opened
 
 
 def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
-    environ = {"PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+    environ = {
+        "PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(runtime),
+    }
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "status", *words]
-    environ |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default::ResourceWarning", "PYTHONUNBUFFERED": "1"}
+    environ |= {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONWARNINGS": "default::ResourceWarning",
+        "PYTHONUNBUFFERED": "1",
+    }
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=pipe, stderr=pipe, text=True)
 
@@ -92,7 +104,9 @@ def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Se
 
     assert (4, "running, not ready") == (code, found["state"])
     assert found["missing"]["phase"] == "child namespace and API socket"
-    assert {"forwards", "kubeconfig", "API server", "node"} <= {one["part"] for one in found["unknown"]}
+    assert {"forwards", "kubeconfig", "API server", "node"} <= {
+        one["part"] for one in found["unknown"]
+    }
     assert "foreign" == found["drift"][0]["author"]
 
 
@@ -106,31 +120,59 @@ def test_what_keeps_a_running_k3s_from_ever_being_ready_is_named(home: Path, bus
     bus.order(properties=RUNNING | {"InvocationID": ("ay", "07" * 16)})
     code, found, _ = status(home, bus.runtime)
 
-    assert (4, "datastore-damaged", False) == (code, found["cause"]["id"], found["cause"]["earlier"])
+    assert (4, "datastore-damaged", False) == (
+        code,
+        found["cause"]["id"],
+        found["cause"]["earlier"],
+    )
 
 
 def test_an_old_systemd_says_less_and_nothing_breaks(home: Path, bus: Session) -> None:
-    missing = ["MemoryCurrent", "CPUUsageNSec", "NRestarts", "InvocationID", "ExecMainStartTimestamp", "NeedDaemonReload"]
+    missing = [
+        "MemoryCurrent",
+        "CPUUsageNSec",
+        "NRestarts",
+        "InvocationID",
+        "ExecMainStartTimestamp",
+        "NeedDaemonReload",
+    ]
     bus.order(properties=RUNNING, without=missing)
     code, found, _ = status(home, bus.runtime)
 
     assert 4 == code
-    assert (None, None, 0) == (found["unit"]["memory_bytes"], found["unit"]["cpu_seconds"], found["unit"]["restarts"])
+    assert (None, None, 0) == (
+        found["unit"]["memory_bytes"],
+        found["unit"]["cpu_seconds"],
+        found["unit"]["restarts"],
+    )
 
 
 def test_systemds_numbers_are_shown(home: Path, bus: Session) -> None:
-    numbers = {"MemoryCurrent": ("t", 2**30), "MemoryPeak": ("t", 2**31), "MemoryMax": ("t", 2**32), "NRestarts": ("u", 3)}
-    bus.order(properties=RUNNING | numbers | {"CPUUsageNSec": ("t", 1_500_000_000), "CPUQuotaPerSecUSec": ("t", 2_000_000)})
+    numbers = {
+        "MemoryCurrent": ("t", 2**30),
+        "MemoryPeak": ("t", 2**31),
+        "MemoryMax": ("t", 2**32),
+        "NRestarts": ("u", 3),
+    }
+    bus.order(
+        properties=RUNNING
+        | numbers
+        | {"CPUUsageNSec": ("t", 1_500_000_000), "CPUQuotaPerSecUSec": ("t", 2_000_000)}
+    )
     _, found, _ = status(home, bus.runtime)
 
     unit = found["unit"]
-    assert (2**30, 2**31, 2**32) == tuple(unit[f"memory_{name}bytes"] for name in ("", "peak_", "limit_"))
+    assert (2**30, 2**31, 2**32) == tuple(
+        unit[f"memory_{name}bytes"] for name in ("", "peak_", "limit_")
+    )
     assert (1.5, 2.0) == (unit["cpu_seconds"], unit["cpu_limit"])
     assert (3, False) == (found["loop"]["restarts"], found["loop"]["over"])
 
 
 @contextlib.contextmanager
-def watching(home: Path, runtime: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
+def watching(
+    home: Path, runtime: Path, *words: str
+) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
     with popen(home, runtime, "--watch", *words) as process, reading(process) as lines:
         yield process, lines
 
@@ -143,7 +185,9 @@ def size(process: subprocess.Popen[str]) -> tuple[int, int, int]:
     return memory, len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
 
 
-def test_watch_sees_hundreds_of_changes_and_stays_as_large_as_it_was(home: Path, bus: Session) -> None:
+def test_watch_sees_hundreds_of_changes_and_stays_as_large_as_it_was(
+    home: Path, bus: Session
+) -> None:
     with watching(home, bus.runtime) as (process, lines):
         lines.wait_for("K3s: not running")
         sizes = []
@@ -161,7 +205,9 @@ def test_watch_sees_hundreds_of_changes_and_stays_as_large_as_it_was(home: Path,
     assert later - memory < 1024, sizes
 
 
-def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(home: Path, bus: Session) -> None:
+def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(
+    home: Path, bus: Session
+) -> None:
     with watching(home, bus.runtime) as (process, lines):
         lines.wait_for("K3s: not running")
         bus.kill_bus()
@@ -235,7 +281,9 @@ def test_watch_hears_the_last_words_that_come_after_the_end(home: Path, bus: Ses
         )
         bus.signal_change()
         lines.wait_for("K3s: failed")
-        said.write_text(json.dumps({"MESSAGE": 'level=fatal msg="failed to find cpuset cgroup (v2)"'}) + "\n")
+        said.write_text(
+            json.dumps({"MESSAGE": 'level=fatal msg="failed to find cpuset cgroup (v2)"'}) + "\n"
+        )
         lines.wait_for("cpuset")
 
 
@@ -250,6 +298,15 @@ def test_watch_ends_when_nobody_reads(home: Path, bus: Session) -> None:
 def reload(bus: Session) -> None:
     """Let the manager read its units anew."""
     address = f"unix:path={bus.runtime / 'bus'}"
-    to = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reload")
-    subprocess.run([*as_user(USER), "busctl", f"--address={address}", "call", *to], check=True, stdout=subprocess.DEVNULL)
+    to = (
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+        "Reload",
+    )
+    subprocess.run(
+        [*as_user(USER), "busctl", f"--address={address}", "call", *to],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     bus.signal_change()

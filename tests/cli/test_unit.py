@@ -1,4 +1,6 @@
-"""`unit show` and `unit diff` against a fake user manager: no secret of a unit or a drop-in is printed."""
+"""`unit show` and `unit diff` against a fake user manager: no secret of a unit or a drop-in is
+printed.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,17 @@ ExecStart=/usr/local/bin/k3s server --rootless --agent-token flag-pw-5
 
 
 @pytest.mark.parametrize(
-    "command", [["unit", "show"], ["unit", "show", "--json"], ["unit", "diff"], ["unit", "diff", "--json"]]
+    "command",
+    [["unit", "show"], ["unit", "show", "--json"], ["unit", "diff"], ["unit", "diff", "--json"]],
 )
 def test_a_unit_is_shown_without_its_secrets(home: Path, bus: Session, command: list[str]) -> None:
     (bus.directory / "user").symlink_to("units")
     (bus.units / UNIT).write_text(TEXT)
     drop_ins = bus.units / f"{UNIT}.d"
     drop_ins.mkdir()
-    (drop_ins / "override.conf").write_text("[Service]\n# learnt-pw-6 is in the unit\nEnvironment=PGPASS=bare-pw-1\n")
+    (drop_ins / "override.conf").write_text(
+        "[Service]\n# learnt-pw-6 is in the unit\nEnvironment=PGPASS=bare-pw-1\n"
+    )
     bus.order()
     k3s = home / "bin" / "k3s"
     k3s.parent.mkdir(mode=0o755)

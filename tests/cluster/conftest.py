@@ -15,7 +15,9 @@ import yaml
 
 @dataclass(frozen=True)
 class Cluster:
-    """Certificates as K3s makes them: the server's for 127.0.0.1 and localhost, the client's of an administrator."""
+    """Certificates as K3s makes them: the server's for 127.0.0.1 and localhost, the client's of an
+    administrator.
+    """
 
     authority: trustme.CA
     server: trustme.LeafCert
@@ -24,7 +26,9 @@ class Cluster:
     @classmethod
     def make(cls) -> Cluster:
         authority = trustme.CA(organization_name="k3s-server-ca")
-        client = authority.issue_cert(common_name="system:admin", organization_name="system:masters")
+        client = authority.issue_cert(
+            common_name="system:admin", organization_name="system:masters"
+        )
         return cls(authority, authority.issue_cert("127.0.0.1", "localhost"), client)
 
     def context(self) -> ssl.SSLContext:
@@ -38,7 +42,9 @@ class Cluster:
     def document(self, server: str = "https://127.0.0.1:6443") -> dict[str, Any]:
         """What K3s writes."""
         user = {
-            "client-certificate-data": encoded(b"".join(blob.bytes() for blob in self.client.cert_chain_pems)),
+            "client-certificate-data": encoded(
+                b"".join(blob.bytes() for blob in self.client.cert_chain_pems)
+            ),
             "client-key-data": encoded(self.client.private_key_pem.bytes()),
         }
         return {
@@ -48,7 +54,10 @@ class Cluster:
             "clusters": [
                 {
                     "name": "default",
-                    "cluster": {"certificate-authority-data": encoded(self.authority.cert_pem.bytes()), "server": server},
+                    "cluster": {
+                        "certificate-authority-data": encoded(self.authority.cert_pem.bytes()),
+                        "server": server,
+                    },
                 }
             ],
             "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],

@@ -37,7 +37,9 @@ def test_a_kubeconfig_of_this_start_counts(cluster: Cluster, tmp_path: Path) -> 
     assert 6443 == port_of(path, tmp_path, None)
 
 
-def test_else_k3s_own_credentials_count_with_the_port_of_the_api_server(cluster: Cluster, tmp_path: Path) -> None:
+def test_else_k3s_own_credentials_count_with_the_port_of_the_api_server(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     own_credentials(cluster, tmp_path)
     old = cluster.write(tmp_path / "k3s.yaml")
     damaged = tmp_path / "damaged.yaml"

@@ -37,7 +37,10 @@ def nodes(tmp_path: Path, answer: Any) -> Any:
 
 
 def node(status: str, **more: str) -> dict[str, Any]:
-    conditions = [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": status, **more}]
+    conditions = [
+        {"type": "MemoryPressure", "status": "False"},
+        {"type": "Ready", "status": status, **more},
+    ]
     return {
         "metadata": {"name": "vmk3s"},
         "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": "v1.21.2+k3s1"}},
@@ -45,19 +48,26 @@ def node(status: str, **more: str) -> dict[str, Any]:
 
 
 def test_an_api_server_that_is_ready_says_so(tmp_path: Path) -> None:
-    assert readyz(tmp_path, b"[+]ping ok\nreadyz check passed\n") == Known(Readiness(ready=True), api.READYZ)
+    assert readyz(tmp_path, b"[+]ping ok\nreadyz check passed\n") == Known(
+        Readiness(ready=True), api.READYZ
+    )
 
 
 def test_one_that_is_not_says_what_is_missing(tmp_path: Path) -> None:
     failing = ("etcd", "poststarthook/rbac/bootstrap-roles")
 
-    assert readyz(tmp_path, (500, NOT_READY)) == Known(Readiness(ready=False, failing=failing), api.READYZ)
+    assert readyz(tmp_path, (500, NOT_READY)) == Known(
+        Readiness(ready=False, failing=failing), api.READYZ
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ((401, {"message": "Unauthorized"}), "the API server refused: Unauthorized (HTTP status 401)"),
+        (
+            (401, {"message": "Unauthorized"}),
+            "the API server refused: Unauthorized (HTTP status 401)",
+        ),
         ((500, b"panic"), "the API server refused: panic (HTTP status 500)"),
         ((503, b""), "the API server refused: it did not say why (HTTP status 503)"),
         ((404, [1]), "the API server refused: [1] (HTTP status 404)"),
@@ -70,14 +80,25 @@ def test_a_refusal_is_no_answer(tmp_path: Path, answer: Any, reason: str) -> Non
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
-        (node("True", reason="KubeletReady", message="ready"), Node("vmk3s", ready=True, version="v1.21.2+k3s1")),
+        (
+            node("True", reason="KubeletReady", message="ready"),
+            Node("vmk3s", ready=True, version="v1.21.2+k3s1"),
+        ),
         (
             node("False", message="network plugin is not ready"),
-            Node("vmk3s", ready=False, version="v1.21.2+k3s1", reason="network plugin is not ready"),
+            Node(
+                "vmk3s", ready=False, version="v1.21.2+k3s1", reason="network plugin is not ready"
+            ),
         ),
-        (node("Unknown", reason="NodeStatusUnknown"), Node("vmk3s", None, "v1.21.2+k3s1", "NodeStatusUnknown")),
+        (
+            node("Unknown", reason="NodeStatusUnknown"),
+            Node("vmk3s", None, "v1.21.2+k3s1", "NodeStatusUnknown"),
+        ),
         ({"metadata": {"name": "new"}}, Node("new", None, "", "it has not reported yet")),
-        ({"metadata": {"name": "a\x1b"}, "status": {"conditions": None}}, Node("a\ufffd", None, "", "it has not reported yet")),
+        (
+            {"metadata": {"name": "a\x1b"}, "status": {"conditions": None}},
+            Node("a\ufffd", None, "", "it has not reported yet"),
+        ),
     ],
     ids=["ready", "not ready", "lost", "new", "bare"],
 )
@@ -101,10 +122,18 @@ def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None
         {"kind": "NodeList", "items": 5},
         {"kind": "NodeList", "items": [5]},
         {"kind": "NodeList", "items": [{"metadata": {"name": 5}}]},
-        {"kind": "NodeList", "items": [{"metadata": {"name": "x"}, "status": {"conditions": [{}]}}]},
         {
             "kind": "NodeList",
-            "items": [{"metadata": {"name": "x"}, "status": {"conditions": [{"type": "Ready", "status": []}]}}],
+            "items": [{"metadata": {"name": "x"}, "status": {"conditions": [{}]}}],
+        },
+        {
+            "kind": "NodeList",
+            "items": [
+                {
+                    "metadata": {"name": "x"},
+                    "status": {"conditions": [{"type": "Ready", "status": []}]},
+                }
+            ],
         },
     ],
 )
@@ -134,9 +163,17 @@ def test_nobody_there_is_unknown(tmp_path: Path) -> None:
 
 
 def test_it_is_light_enough_for_status() -> None:
-    program = "import sys; import k3s_rootless.cluster.api; print('pydantic' in sys.modules, 'yaml' in sys.modules)"
+    program = (
+        "import sys; import k3s_rootless.cluster.api; print('pydantic' in sys.modules, 'yaml' in"
+        " sys.modules)"
+    )
 
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+        == "False False\n"
+    )
 
 
 def deployment(name: str, status: dict[str, Any], generation: int = 1) -> dict[str, Any]:
@@ -144,7 +181,10 @@ def deployment(name: str, status: dict[str, Any], generation: int = 1) -> dict[s
 
 
 def available(value: str, **more: Any) -> dict[str, Any]:
-    return {"observedGeneration": 1, "conditions": [{"type": "Progressing"}, {"type": "Available", "status": value, **more}]}
+    return {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Progressing"}, {"type": "Available", "status": value, **more}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,14 +195,19 @@ def available(value: str, **more: Any) -> dict[str, Any]:
             deployment("coredns", available("False", message="no minimum availability")),
             Deployment("coredns", available=False, reason="no minimum availability"),
         ),
-        (deployment("coredns", {}), Deployment("coredns", available=False, reason="it has not reported yet")),
+        (
+            deployment("coredns", {}),
+            Deployment("coredns", available=False, reason="it has not reported yet"),
+        ),
         (
             deployment("coredns", available("True", reason="OfAnOlderOne"), generation=2),
             Deployment("coredns", available=False, reason="OfAnOlderOne"),
         ),
     ],
 )
-def test_a_deployment_says_whether_it_is_available(tmp_path: Path, item: Any, expected: Deployment) -> None:
+def test_a_deployment_says_whether_it_is_available(
+    tmp_path: Path, item: Any, expected: Deployment
+) -> None:
     answer = {"kind": "DeploymentList", "metadata": {"resourceVersion": "77"}, "items": [item]}
     with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
         found = api.deployments(UnixPeer(tmp_path / "api"), 5)
@@ -170,7 +215,9 @@ def test_a_deployment_says_whether_it_is_available(tmp_path: Path, item: Any, ex
     assert found == Known(Listed((expected,), "77"), api.DEPLOYMENTS)
 
 
-@pytest.mark.parametrize("answer", [{"kind": "NodeList"}, {"kind": "DeploymentList", "items": [{}]}, [], b"no JSON"])
+@pytest.mark.parametrize(
+    "answer", [{"kind": "NodeList"}, {"kind": "DeploymentList", "items": [{}]}, [], b"no JSON"]
+)
 def test_what_is_no_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) -> None:
     with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
         found = api.deployments(UnixPeer(tmp_path / "api"), 5)
@@ -178,9 +225,13 @@ def test_what_is_no_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) 
     assert found == Unknown("the API server's answer is no list of deployments")
 
 
-def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_list(tmp_path: Path) -> None:
+def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_list(
+    tmp_path: Path,
+) -> None:
     path = "/api/v1/nodes?watch=1&resourceVersion=77&timeoutSeconds=5"
-    with peers.on_socket(tmp_path / "api", peers.answering({path: b'{"type":"MODIFIED"}\n{"type":"MODIFIED"}\n'})):
+    with peers.on_socket(
+        tmp_path / "api", peers.answering({path: b'{"type":"MODIFIED"}\n{"type":"MODIFIED"}\n'})
+    ):
         assert api.wait_change(UnixPeer(tmp_path / "api"), api.NODES, "77", 5)
 
 

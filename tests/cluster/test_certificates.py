@@ -1,4 +1,6 @@
-"""Until when a certificate is valid: as cryptography reads it, and never a traceback for what is none."""
+"""Until when a certificate is valid: as cryptography reads it, and never a traceback for what is
+none.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,21 @@ from k3s_rootless.errors import RootlessError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
-# From where UTCTime begins to where X.509 ends ("99991231235959Z" stands for no end at all, RFC 5280).
-times = st.datetimes(datetime(1951, 1, 1), datetime(9999, 12, 31, 23, 59, 59)).map(lambda one: one.replace(microsecond=0))  # noqa: DTZ001
+# From where UTCTime begins to where X.509 ends ("99991231235959Z" stands for no end at all, RFC
+# 5280).
+times = st.datetimes(datetime(1951, 1, 1), datetime(9999, 12, 31, 23, 59, 59)).map(  # noqa: DTZ001
+    lambda one: one.replace(microsecond=0)
+)
 
 
 def certificate(until: datetime, name: str = "system:admin", serial: int = 1) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateBuilder(subject, subject, KEY.public_key(), serial)
-    return builder.not_valid_before(datetime(1950, 1, 2)).not_valid_after(until).sign(KEY, hashes.SHA256())  # noqa: DTZ001
+    return (
+        builder.not_valid_before(datetime(1950, 1, 2))  # noqa: DTZ001
+        .not_valid_after(until)
+        .sign(KEY, hashes.SHA256())
+    )
 
 
 WHOLE = certificate(datetime(2030, 1, 1, tzinfo=UTC)).public_bytes(DER)
@@ -35,7 +44,11 @@ WHOLE = certificate(datetime(2030, 1, 1, tzinfo=UTC)).public_bytes(DER)
 def test_it_reads_what_cryptography_reads(until: datetime, name: str, serial: int) -> None:
     made = certificate(until, name, serial)
 
-    assert made.not_valid_after_utc == certificates.until(made.public_bytes(DER)) == certificates.until(made.public_bytes(PEM))
+    assert (
+        made.not_valid_after_utc
+        == certificates.until(made.public_bytes(DER))
+        == certificates.until(made.public_bytes(PEM))
+    )
 
 
 def test_of_a_chain_the_first_counts() -> None:

@@ -1,4 +1,6 @@
-"""Whether a node's report is of this start: with a clock that runs, that is set, and that stands still."""
+"""Whether a node's report is of this start: with a clock that runs, that is set, and that stands
+still.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def report(when: datetime) -> Node:
 def running(elapsed: float | None, step: float = 0) -> Running:
     """Give a start that has run for so long, while the clock was set forward by `step` seconds."""
     passed = None if elapsed is None else seconds(elapsed)
-    return Running(START, START + seconds(60 if elapsed is None else elapsed) + seconds(step), passed)
+    return Running(
+        START, START + seconds(60 if elapsed is None else elapsed) + seconds(step), passed
+    )
 
 
 def reason(node: Node, start: Running | None, first: datetime | None = None) -> str | None:
@@ -82,9 +86,11 @@ def test_a_report_counts_where_this_start_can_have_made_it(
 def test_a_report_of_this_start_counts_however_the_clock_was_set_once(
     *, after: float, rest: float, step: int, late: bool
 ) -> None:
-    """The kubelet reports after some seconds, before the clock is set or after it; the look follows `rest` seconds later.
+    """The kubelet reports after some seconds, before the clock is set or after it; the look follows
+    `rest` seconds later.
 
-    A clock that is set by a second is not told from one that is read late, and no K3s is ready in three seconds.
+    A clock that is set by a second is not told from one that is read late, and no K3s is ready in
+    three seconds.
     """
     stamp = START + seconds(after + (step if late else 0))
 
@@ -92,12 +98,20 @@ def test_a_report_of_this_start_counts_however_the_clock_was_set_once(
 
 
 @given(before=st.floats(1.3, DECADE), elapsed=st.floats(0, 86400))
-def test_a_report_of_an_earlier_start_never_counts_while_the_clock_runs(before: float, elapsed: float) -> None:
+def test_a_report_of_an_earlier_start_never_counts_while_the_clock_runs(
+    before: float, elapsed: float
+) -> None:
     assert EARLIER == reason(report(START - seconds(before)), running(elapsed))
 
 
-@given(at=st.integers(-DECADE, DECADE), step=st.integers(-DECADE, DECADE), elapsed=st.none() | st.floats(0, 86400))
-def test_a_report_that_changed_under_our_eyes_is_of_this_start(at: int, step: int, elapsed: float | None) -> None:
+@given(
+    at=st.integers(-DECADE, DECADE),
+    step=st.integers(-DECADE, DECADE),
+    elapsed=st.none() | st.floats(0, 86400),
+)
+def test_a_report_that_changed_under_our_eyes_is_of_this_start(
+    at: int, step: int, elapsed: float | None
+) -> None:
     node = report(START + seconds(at))
     assert node.reported is not None
 
@@ -105,7 +119,9 @@ def test_a_report_that_changed_under_our_eyes_is_of_this_start(at: int, step: in
 
 
 @pytest.mark.parametrize("ready", [False, None])
-def test_a_node_that_is_not_ready_keeps_its_reason(ready: bool | None) -> None:  # noqa: FBT001 (three values)
+def test_a_node_that_is_not_ready_keeps_its_reason(
+    ready: bool | None,  # noqa: FBT001 (three values)
+) -> None:
     node = replace(report(START - seconds(300)), ready=ready, reason="cni plugin not initialized")
 
     assert (node,) == heartbeat.judged([node], running(60), {})

@@ -42,7 +42,12 @@ def test_k3ss_own_file_is_read(cluster: Cluster, tmp_path: Path) -> None:
 
     found = kubeconfig.load(path, uid=UID)
 
-    assert (found.path, found.server, found.host, found.port) == (path, "https://127.0.0.1:6443", "127.0.0.1", 6443)
+    assert (found.path, found.server, found.host, found.port) == (
+        path,
+        "https://127.0.0.1:6443",
+        "127.0.0.1",
+        6443,
+    )
     assert (found.modified, found.mode) == (datetime(2026, 11, 23, 21, 35, 11, tzinfo=UTC), 0o600)
     assert found.authority.startswith(b"-----BEGIN CERTIFICATE-----")
     assert b"PRIVATE KEY" in found.key
@@ -57,14 +62,24 @@ def test_k3ss_own_file_is_read(cluster: Cluster, tmp_path: Path) -> None:
         ("https://127.0.0.1:0", ("127.0.0.1", 0)),
     ],
 )
-def test_the_address_is_taken_apart(cluster: Cluster, tmp_path: Path, server: str, address: tuple[str, int]) -> None:
+def test_the_address_is_taken_apart(
+    cluster: Cluster, tmp_path: Path, server: str, address: tuple[str, int]
+) -> None:
     found = kubeconfig.load(cluster.write(tmp_path / "k3s.yaml", server), uid=UID)
 
     assert (found.host, found.port) == address
 
 
 @pytest.mark.parametrize(
-    "server", ["http://127.0.0.1:6443", "127.0.0.1:6443", "https://", "https://h:99999", "https://h\x1b[0m/", ""]
+    "server",
+    [
+        "http://127.0.0.1:6443",
+        "127.0.0.1:6443",
+        "https://",
+        "https://h:99999",
+        "https://h\x1b[0m/",
+        "",
+    ],
 )
 def test_what_is_no_https_address_is_refused(cluster: Cluster, tmp_path: Path, server: str) -> None:
     error = refused(cluster.write(tmp_path / "k3s.yaml", server))
@@ -73,7 +88,9 @@ def test_what_is_no_https_address_is_refused(cluster: Cluster, tmp_path: Path, s
     assert error.message.isprintable()
 
 
-def test_the_verified_connection_works_and_shows_our_certificate(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_verified_connection_works_and_shows_our_certificate(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     with peers.over_tls(cluster.context(), peers.answering({"/readyz": b"ok"})) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
 
@@ -104,7 +121,9 @@ def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("behaviour", peers.HOSTILE)
-def test_a_hostile_server_is_given_up_in_time(cluster: Cluster, tmp_path: Path, behaviour: peers.Behaviour) -> None:
+def test_a_hostile_server_is_given_up_in_time(
+    cluster: Cluster, tmp_path: Path, behaviour: peers.Behaviour
+) -> None:
     start = time.monotonic()
     with peers.over_tls(cluster.context(), behaviour) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
@@ -168,7 +187,9 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
         pytest.param(b"- 1", "it has no current-context", id="a list"),
         pytest.param(b"current-context: 5", "it has no current-context", id="a number"),
         pytest.param(b"current-context: x", "no context of the name 'x'", id="no contexts"),
-        pytest.param(b"current-context: x\ncontexts: {x: 1}", "no context of the name 'x'", id="no list"),
+        pytest.param(
+            b"current-context: x\ncontexts: {x: 1}", "no context of the name 'x'", id="no list"
+        ),
         pytest.param(b"!!python/object/apply:os.system [touch /tmp/owned]", "no YAML", id="code"),
         pytest.param(b"a: &a [1]\nb: [*a, *a]", "aliases", id="aliases"),
         pytest.param(b"[" * 20_000, "nested too deeply", id="deep"),
@@ -195,7 +216,9 @@ def test_rubbish_is_refused_with_its_reason(tmp_path: Path, content: bytes, reas
         ("contexts", "context", "user", "nobody"),
     ],
 )
-def test_what_is_needed_is_named(cluster: Cluster, tmp_path: Path, kind: str, inner: str, key: str, value: Any) -> None:
+def test_what_is_needed_is_named(
+    cluster: Cluster, tmp_path: Path, kind: str, inner: str, key: str, value: Any
+) -> None:
     document = cluster.document()
     document[kind][0][inner][key] = value
     (tmp_path / "k3s.yaml").write_text(yaml.safe_dump(document))
@@ -203,9 +226,13 @@ def test_what_is_needed_is_named(cluster: Cluster, tmp_path: Path, kind: str, in
     assert (key if value != "nobody" else "nobody") in refused(tmp_path / "k3s.yaml").message
 
 
-def test_damaged_certificates_are_refused_and_no_password_is_asked_for(cluster: Cluster, tmp_path: Path) -> None:
+def test_damaged_certificates_are_refused_and_no_password_is_asked_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     encrypted = subprocess.run(
-        ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:secret"], capture_output=True, check=True
+        ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:secret"],
+        capture_output=True,
+        check=True,
     ).stdout
     found = kubeconfig.load(cluster.write(tmp_path / "k3s.yaml"), uid=UID)
     for damaged in (
@@ -219,7 +246,9 @@ def test_damaged_certificates_are_refused_and_no_password_is_asked_for(cluster: 
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.binary(max_size=300) | st.text(alphabet="ab:-{}[]&*!|>\n '\"<", max_size=60).map(str.encode))
+@given(
+    st.binary(max_size=300) | st.text(alphabet="ab:-{}[]&*!|>\n '\"<", max_size=60).map(str.encode)
+)
 def test_no_content_can_upset_the_reader(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "k3s.yaml"
     path.write_bytes(content)

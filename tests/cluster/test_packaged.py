@@ -12,12 +12,17 @@ from k3s_rootless.observation import Known, Unknown
     ("files", "expected"),
     [
         (["coredns.yaml", "ccm.yaml", "rolebindings.yaml"], {"coredns"}),
-        (["local-storage.yaml", "metrics-server", "traefik.yaml"], {"local-path-provisioner", "metrics-server", "traefik"}),
+        (
+            ["local-storage.yaml", "metrics-server", "traefik.yaml"],
+            {"local-path-provisioner", "metrics-server", "traefik"},
+        ),
         (["coredns.yaml", "traefik.yaml", "traefik.yaml.skip"], {"coredns"}),
         ([], set()),
     ],
 )
-def test_what_is_packaged_is_told_by_its_manifests(tmp_path: Path, files: list[str], expected: set[str]) -> None:
+def test_what_is_packaged_is_told_by_its_manifests(
+    tmp_path: Path, files: list[str], expected: set[str]
+) -> None:
     manifests = tmp_path / "server" / "manifests"
     manifests.mkdir(parents=True)
     for name in files:

@@ -1,4 +1,6 @@
-"""A kubeconfig in K3s's own form is read as PyYAML reads it; by one byte different, it is PyYAML's."""
+"""A kubeconfig in K3s's own form is read as PyYAML reads it; by one byte different, it is
+PyYAML's.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,20 @@ kind: Config
     client-certificate-data: {1}
     client-key-data: {2}
 """
-pems = st.binary(min_size=1, max_size=90).map(lambda some: base64.b64encode(b"-----BEGIN" + some).decode())
+pems = st.binary(min_size=1, max_size=90).map(
+    lambda some: base64.b64encode(b"-----BEGIN" + some).decode()
+)
 hosts = st.sampled_from(["127.0.0.1", "localhost", "k3s.example", "10.1.2.3"])
 changes = st.sampled_from([b"", b" ", b"\n", b"#", b":", b"- ", b"x", b"="])
-forms = st.builds(FORM.format, pems, pems, pems, hosts, st.integers(1, 65535), st.sampled_from(["", "preferences: {}\n"]))
+forms = st.builds(
+    FORM.format,
+    pems,
+    pems,
+    pems,
+    hosts,
+    st.integers(1, 65535),
+    st.sampled_from(["", "preferences: {}\n"]),
+)
 
 
 def needed(document: Any) -> dict[str, Any]:
@@ -55,7 +67,9 @@ def test_the_form_is_read_as_pyyaml_reads_it(text: str) -> None:
 
 @given(forms, st.data())
 @settings(max_examples=400)
-def test_what_was_changed_is_refused_or_read_as_pyyaml_reads_it(text: str, data: st.DataObject) -> None:
+def test_what_was_changed_is_refused_or_read_as_pyyaml_reads_it(
+    text: str, data: st.DataObject
+) -> None:
     content = bytearray(text.encode())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - 1))
@@ -72,14 +86,17 @@ def test_k3ss_own_file_takes_no_pyyaml_and_an_edited_one_does(tmp_path: Path) ->
     path = tmp_path / "k3s.yaml"
     pem = base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()
     code = (
-        "import sys, pathlib; from k3s_rootless.cluster import kubeconfig\n"
-        "found = kubeconfig.load(pathlib.Path(sys.argv[1]), uid=int(sys.argv[2])); print(found.port, 'yaml' in sys.modules)"
+        "import sys, pathlib; from k3s_rootless.cluster import kubeconfig\nfound ="
+        " kubeconfig.load(pathlib.Path(sys.argv[1]), uid=int(sys.argv[2])); print(found.port,"
+        " 'yaml' in sys.modules)"
     )
     said = []
     for text in (FORM, FORM.replace("kind: Config", "kind: 'Config'")):
         path.write_text(text.format(pem, pem, pem, "127.0.0.1", 7443, ""))
         path.chmod(0o600)
-        run = subprocess.run([sys.executable, "-c", code, path, str(UID)], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code, path, str(UID)], capture_output=True, text=True, check=True
+        )
         said.append(run.stdout.split())
 
     assert [["7443", "False"], ["7443", "True"]] == said

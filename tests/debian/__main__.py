@@ -1,4 +1,6 @@
-"""`python -m tests.debian [RELEASE...]`: makes the trees that do not exist yet, side by side, and says where they are."""
+"""`python -m tests.debian [RELEASE...]`: makes the trees that do not exist yet, side by side, and
+says where they are.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ def main(names: list[str]) -> int:
     """Make the trees of `names`, or of all releases; return how many cannot be had."""
     failed = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for name, made in [(name, pool.submit(trees.tree, name)) for name in names or releases.NAMES]:
+        for name, made in [
+            (name, pool.submit(trees.tree, name)) for name in names or releases.NAMES
+        ]:
             try:
                 sys.stdout.write(f"{name}\t{made.result()}\n")
             except MachineError as error:

@@ -1,4 +1,6 @@
-"""The host's own apt configuration, as far as it tells where Debian's packages come from and how."""
+"""The host's own apt configuration, as far as it tells where Debian's packages come from and
+how.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _PARTS = ("", "-updates", "-security")
 
 
 def own_release() -> str:
-    """Return the name of the Debian release that this host runs, or nothing when it runs something else."""
+    """Return the name of the Debian release that this host runs, or nothing when it runs something
+    else.
+    """
     try:
         system = platform.freedesktop_os_release()
     except OSError:
@@ -24,7 +28,9 @@ def own_release() -> str:
 
 
 def sources(release: str) -> str:
-    """Return one-line sources of `release`, its updates included: those of the host's own release, for another name."""
+    """Return one-line sources of `release`, its updates included: those of the host's own release,
+    for another name.
+    """
     own = own_release()
     found = []
     for line in _indexes():
@@ -34,12 +40,17 @@ def sources(release: str) -> str:
             place, _, component = source.replace(f"[signed-by={_UNSET}] ", "").rsplit(" ", 2)
             found.append(f"{place} {release}{part} {component}")
     if not found:
-        raise MachineError("this host's apt has no sources of its own Debian release, or no list of them yet (apt-get update)")
+        raise MachineError(
+            "this host's apt has no sources of its own Debian release, or no list of them yet"
+            " (apt-get update)"
+        )
     return "\n".join(dict.fromkeys(found)) + "\n"
 
 
 def options() -> list[str]:
-    """Return what the host's apt says about proxies and checks, each as a line of apt configuration."""
+    """Return what the host's apt says about proxies and checks, each as a line of apt
+    configuration.
+    """
     return [line for line in _run("apt-config", "dump") if line.startswith(_OPTIONS)]
 
 
@@ -50,6 +61,8 @@ def _indexes() -> list[str]:
 
 def _run(*command: str) -> list[str]:
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=60
+        ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError) as error:
         raise MachineError(f"cannot read this host's apt configuration: {error}") from error

@@ -19,32 +19,58 @@ _NOT_UNPACKED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", 
 _TIME_LIMIT = 20 * 60
 
 
-def bootstrap(release: Release, packages: Sequence[str], tree: Path, hooks: Sequence[str] = ()) -> None:
-    """Install `packages` of `release` into the new directory `tree`; `hooks` are options of mmdebstrap."""
+def bootstrap(
+    release: Release, packages: Sequence[str], tree: Path, hooks: Sequence[str] = ()
+) -> None:
+    """Install `packages` of `release` into the new directory `tree`; `hooks` are options of
+    mmdebstrap.
+    """
     if os.geteuid() != 0:
         raise MachineError(f"only root can make a machine of {release.name}")
     with tempfile.TemporaryDirectory() as place:
         sources, preferences = Path(place, "sources"), Path(place, "preferences")
         sources.write_text(release.sources())
         preferences.write_text(release.preferences())
-        options = [f"--aptopt={option}" for option in (*apt.options(), 'Acquire::Languages "none";')]
+        options = [
+            f"--aptopt={option}" for option in (*apt.options(), 'Acquire::Languages "none";')
+        ]
         options += [f"--dpkgopt=path-exclude={pattern}" for pattern in _NOT_UNPACKED]
         # What was not finished is thrown away: nothing has to reach the disk before the end.
         options.append("--dpkgopt=force-unsafe-io")
         if release.borrowed:
             options.append(
-                f'--setup-hook=install -D -m 644 {shlex.quote(str(preferences))} "$1/etc/apt/preferences.d/borrowed"'
+                f"--setup-hook=install -D -m 644 {shlex.quote(str(preferences))}"
+                ' "$1/etc/apt/preferences.d/borrowed"'
             )
         options += [*hooks, f"--include={','.join(packages)}"]
-        run("mmdebstrap", "--quiet", "--mode=root", "--variant=essential", *options, release.base, str(tree), str(sources))
+        run(
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=essential",
+            *options,
+            release.base,
+            str(tree),
+            str(sources),
+        )
 
 
 def run(*command: str) -> str:
     """Run one step of the making and return its output, or raise what it said at its end."""
     # `timeout` takes a whole process group down; the driver's death is passed on to it.
-    bounded = ("setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=10", str(_TIME_LIMIT), *command)
+    bounded = (
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "timeout",
+        "--kill-after=10",
+        str(_TIME_LIMIT),
+        *command,
+    )
     environment = {**os.environ, "PATH": SEARCH_PATH}
-    done = subprocess.run(bounded, check=False, capture_output=True, text=True, errors="replace", env=environment)
+    done = subprocess.run(
+        bounded, check=False, capture_output=True, text=True, errors="replace", env=environment
+    )
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise MachineError(f"{command[0]} failed with exit {done.returncode}:\n{tail}")

@@ -42,14 +42,19 @@ class Release:
 
     def preferences(self) -> str:
         """Return apt's preferences: of another release, nothing but what is borrowed."""
-        return "\n".join(_BORROWED.format(packages=f"src:{name}", release=release) for name, release in self.borrowed)
+        return "\n".join(
+            _BORROWED.format(packages=f"src:{name}", release=release)
+            for name, release in self.borrowed
+        )
 
 
 # The stand-in starts rootlesskit 2, which Debian 12 does not have; K3s brings its own.
 _ROOTLESSKIT = ("rootlesskit", "trixie")
 _ALL = (
-    # Debian 11 itself has Python 3.9. Not required: one day the mirrors will have moved it to the archive.
-    Release("bullseye", "bookworm", (("systemd", "bullseye"), _ROOTLESSKIT), required=False),  # systemd 247
+    # Debian 11 itself has Python 3.9. Not required: one day the mirrors will have moved it to the
+    # archive.
+    # systemd 247
+    Release("bullseye", "bookworm", (("systemd", "bullseye"), _ROOTLESSKIT), required=False),
     Release("bookworm", "bookworm", (_ROOTLESSKIT,)),  # systemd 252
     Release("trixie", "trixie"),  # systemd 257
     Release("forky", "forky"),  # the newest: 262 in November 2026

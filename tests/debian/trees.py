@@ -1,4 +1,6 @@
-"""Root file systems of Debian releases, each made once and kept in the cache, for labs to stand on."""
+"""Root file systems of Debian releases, each made once and kept in the cache, for labs to stand
+on.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,20 @@ from tests.debian import apt, bootstrap, releases
 from tests.debian.releases import Release
 
 CACHE = payload.ROOT / ".cache" / "releases"
-_PACKAGES = (*releases.SYSTEM, *releases.FOR_K3S, *releases.FOR_TESTS, "util-linux", "login", "passwd")
+_PACKAGES = (
+    *releases.SYSTEM,
+    *releases.FOR_K3S,
+    *releases.FOR_TESTS,
+    "util-linux",
+    "login",
+    "passwd",
+)
 
 
 def tree(name: str) -> Path:
-    """Return the root file system of the release `name`: the host's own if it runs that one, else a tree made for it."""
+    """Return the root file system of the release `name`: the host's own if it runs that one, else a
+    tree made for it.
+    """
     release = releases.find(name)
     if name == apt.own_release():
         return Path("/")
@@ -42,7 +53,9 @@ def _make(release: Release, place: Path) -> None:
     bootstrap.bootstrap(release, _PACKAGES, unfinished / "root")
     (unfinished / "packages").write_text(_installed(unfinished / "root"))
     unfinished.rename(place)
-    sys.stderr.write(f"made a tree of Debian {release.name} in {time.monotonic() - started:.0f} s\n")
+    sys.stderr.write(
+        f"made a tree of Debian {release.name} in {time.monotonic() - started:.0f} s\n"
+    )
 
 
 def _installed(root: Path) -> str:

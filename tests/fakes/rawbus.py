@@ -119,6 +119,11 @@ def _error(serial: int, name: str, text: str) -> bytes:
     from dbus_next import Message, MessageType
 
     message = Message(
-        message_type=MessageType.ERROR, error_name=name, reply_serial=serial, serial=1, signature="s", body=[text]
+        message_type=MessageType.ERROR,
+        error_name=name,
+        reply_serial=serial,
+        serial=1,
+        signature="s",
+        body=[text],
     )
     return bytes(message._marshall())  # noqa: SLF001 (the library has no other way to bytes)

@@ -1,4 +1,6 @@
-"""A session to test in: a private bus in a runtime directory of its own, and the fake user manager on it."""
+"""A session to test in: a private bus in a runtime directory of its own, and the fake user manager
+on it.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,13 @@ class Orders(TypedDict, total=False):
     """How the fake is to behave; without an order it behaves well."""
 
     results: dict[str, str]
-    """The result of the job that a member makes: `done`, `failed`, `timeout`, `canceled`, `dependency`."""
+    """The result of the job that a member makes: `done`, `failed`, `timeout`, `canceled`,
+    `dependency`.
+    """
     job_after: float
-    """JobRemoved comes so many seconds after the reply, below 0 never; without it, before the reply."""
+    """JobRemoved comes so many seconds after the reply, below 0 never; without it, before the
+    reply.
+    """
     unheard: bool
     """JobRemoved is lost."""
     errors: dict[str, tuple[str, str | None]]
@@ -47,7 +53,9 @@ class Orders(TypedDict, total=False):
     die_at: str
     """The member at whose call the manager dies."""
     leave_at: str
-    """The member at whose first call the manager does what is asked, and executes itself anew instead of answering."""
+    """The member at whose first call the manager does what is asked, and executes itself anew
+    instead of answering.
+    """
     die_at_call: int
     """The manager dies at so many calls after it was started, whatever they are."""
     without: list[str]
@@ -67,7 +75,8 @@ def as_user(uid: int | None) -> list[str]:
     become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
     if all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents)):
         return become
-    # A checkout below a folder that is root's alone, such as /root: what is run there must be read all the same.
+    # A checkout below a folder that is root's alone, such as /root: what is run there must be read
+    # all the same.
     return [*become, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
@@ -93,20 +102,26 @@ class Session:
     def _start_bus(self) -> subprocess.Popen[bytes]:
         file = self.directory / "bus.conf"
         file.write_text(_CONFIGURATION.format(socket=self.runtime / "bus"))
-        bus = self._spawn("dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", f"--config-file={file}")
+        bus = self._spawn(
+            "dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", f"--config-file={file}"
+        )
         _until((self.runtime / "bus").exists)
         return bus
 
     def start_manager(self) -> Self:
         """Put the fake manager on the bus."""
         address = f"unix:path={self.runtime / 'bus'}"
-        self.manager = self._spawn(sys.executable, "-m", "tests.fakes.systemd", address, str(self.directory))
+        self.manager = self._spawn(
+            sys.executable, "-m", "tests.fakes.systemd", address, str(self.directory)
+        )
         _until((self.directory / "ready").exists)
         return self
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.directory / "errors.log").open("ab") as log:
-            process = subprocess.Popen([*as_user(self.uid), *command], cwd=PROJECT, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [*as_user(self.uid), *command], cwd=PROJECT, stdout=log, stderr=log
+            )
         self._processes.callback(process.wait)
         self._processes.callback(process.kill)
         return process
@@ -129,7 +144,9 @@ class Session:
         new.replace(self.directory / "orders.json")
 
     def calls(self) -> list[list[Any]]:
-        """Give the calls that the fake heard, each as its member and arguments; questions for properties are left out."""
+        """Give the calls that the fake heard, each as its member and arguments; questions for
+        properties are left out.
+        """
         record = self.directory / "calls.jsonl"
         lines = record.read_text().splitlines() if record.exists() else []
         return [call for call in map(json.loads, lines) if call[0] not in {"Get", "GetAll"}]

@@ -1,8 +1,10 @@
-"""A fake user manager on a private bus: `python -m tests.fakes.systemd ADDRESS DIRECTORY`, in a process of its own.
+"""A fake user manager on a private bus: `python -m tests.fakes.systemd ADDRESS DIRECTORY`, in a
+process of its own.
 
-It is strict where systemd is: a unit file is seen after `Reload` only, a signal goes to subscribers only, and what is not
-loaded cannot be started. `DIRECTORY/orders.json` (tests.fakes.session.Orders) is read anew at each call, `calls.jsonl`
-records them, `units/` holds unit files and `cgroup/` the control groups. SIGUSR1 tells subscribers that units changed.
+It is strict where systemd is: a unit file is seen after `Reload` only, a signal goes to subscribers
+only, and what is not loaded cannot be started. `DIRECTORY/orders.json` (tests.fakes.session.Orders)
+is read anew at each call, `calls.jsonl` records them, `units/` holds unit files and `cgroup/` the
+control groups. SIGUSR1 tells subscribers that units changed.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ from tests.fakes.unit import NAME, Refusal, Unit, no_such_unit, object_path, var
 ROOT = "/org/freedesktop/systemd1"
 SLICE = "/user.slice/user-1500.slice/user@1500.service"
 _BOUNDARY = re.compile(r"(?<!^)(?=[A-Z])")
-JOBS = {"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart", "StartTransientUnit": "start"}
+JOBS = {
+    "StartUnit": "start",
+    "StopUnit": "stop",
+    "RestartUnit": "restart",
+    "StartTransientUnit": "start",
+}
 
 
 class Manager:
@@ -54,7 +61,9 @@ class Manager:
         with (self.directory / "calls.jsonl").open("a") as calls:
             calls.write(json.dumps([message.member, *_plain(message.body)]) + "\n")
         self.heard += 1
-        if message.member == self.orders.get("die_at") or self.heard == self.orders.get("die_at_call"):
+        if message.member == self.orders.get("die_at") or self.heard == self.orders.get(
+            "die_at_call"
+        ):
             os._exit(1)
         if message.member in self.orders.get("mute", ()):
             return True
@@ -82,11 +91,16 @@ class Manager:
         return Message.new_method_return(message, "v", [self._properties(message.path)[name]])
 
     def get_all(self, message: Message) -> Message | bool:
-        # Whoever asks about a unit by its path has it loaded, as in systemd (manager_load_unit_from_dbus_path).
+        # Whoever asks about a unit by its path has it loaded, as in systemd
+        # (manager_load_unit_from_dbus_path).
         if message.path != ROOT and all(unit.path != message.path for unit in self.units.values()):
             if "LoadUnit" in self.orders.get("mute", ()):
                 return True
-            self._unit(re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), Path(message.path).name))
+            self._unit(
+                re.sub(
+                    r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), Path(message.path).name
+                )
+            )
         return Message.new_method_return(message, "a{sv}", [self._properties(message.path)])
 
     def subscribe(self, message: Message) -> Message:
@@ -124,7 +138,9 @@ class Manager:
         if link.is_symlink():
             return Message.new_method_return(message, "ba(sss)", [True, []])
         link.symlink_to(target)
-        return Message.new_method_return(message, "ba(sss)", [True, [["symlink", str(link), str(target)]]])
+        return Message.new_method_return(
+            message, "ba(sss)", [True, [["symlink", str(link), str(target)]]]
+        )
 
     def disable_unit_files(self, message: Message) -> Message:
         link = self._enabled_link(message.body[0][0])
@@ -154,7 +170,9 @@ class Manager:
     def start_transient_unit(self, message: Message) -> Message:
         name = message.body[0]
         if name in self.units:
-            raise Refusal(f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file.")
+            raise Refusal(
+                f"{NAME}.UnitExists", f"Unit {name} was already loaded or has a fragment file."
+            )
         self.units[name] = Unit(name, self.directory, transient=True)
         return self._job(message, self.units[name])
 
@@ -180,11 +198,15 @@ class Manager:
         if after is None:
             self._end_job(number, job, unit, JOBS[message.member], result)
         elif after >= 0:
-            task = asyncio.ensure_future(self._end_later(after, number, job, unit, JOBS[message.member], result))
+            task = asyncio.ensure_future(
+                self._end_later(after, number, job, unit, JOBS[message.member], result)
+            )
             self.later.add(task)
         return Message.new_method_return(message, "o", [job])
 
-    async def _end_later(self, seconds: float, number: int, job: str, unit: Unit, verb: str, result: str) -> None:
+    async def _end_later(
+        self, seconds: float, number: int, job: str, unit: Unit, verb: str, result: str
+    ) -> None:
         await asyncio.sleep(seconds)
         self._end_job(number, job, unit, verb, result)
 
@@ -197,15 +219,31 @@ class Manager:
         if self.orders.get("unheard"):
             return
         # A job of another unit ends first, as it may.
-        self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [0, f"{ROOT}/job/0", "other.service", "failed"])
-        self._signal(ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [number, job, unit.name, result])
+        self._signal(
+            ROOT,
+            f"{NAME}.Manager",
+            "JobRemoved",
+            "uoss",
+            [0, f"{ROOT}/job/0", "other.service", "failed"],
+        )
+        self._signal(
+            ROOT, f"{NAME}.Manager", "JobRemoved", "uoss", [number, job, unit.name, result]
+        )
 
     def _tell(self, unit: Unit) -> None:
         if self.subscribers:
             changed = [f"{NAME}.Unit", {"ActiveState": Variant("s", unit.active)}, []]
-            self._signal(unit.path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", changed)
+            self._signal(
+                unit.path,
+                "org.freedesktop.DBus.Properties",
+                "PropertiesChanged",
+                "sa{sv}as",
+                changed,
+            )
 
-    def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
+    def _signal(
+        self, path: str, interface: str, member: str, signature: str, body: list[Any]
+    ) -> None:
         if self.reexecuting:
             return  # nobody hears it
         self.bus.send(Message.new_signal(path, interface, member, signature, body))
@@ -223,14 +261,28 @@ class Manager:
             known: dict[str, tuple[str, Any]] = {
                 "Version": ("s", "257.13-1~deb13u1"),
                 "ControlGroup": ("s", SLICE),
-                "Environment": ("as", [f"{name}={value}" for name, value in self.environment.items()]),
-                "UnitPath": ("as", [str(self.directory / "user.control"), str(self.directory / "units")]),
+                "Environment": (
+                    "as",
+                    [f"{name}={value}" for name, value in self.environment.items()],
+                ),
+                "UnitPath": (
+                    "as",
+                    [str(self.directory / "user.control"), str(self.directory / "units")],
+                ),
             }
         else:
             unit = next(unit for unit in self.units.values() if unit.path == path)
             known = unit.properties()
-            known |= {name: tuple(value) for name, value in self.orders.get("properties", {}).items()}
-        return variants({name: value for name, value in known.items() if name not in self.orders.get("without", ())})
+            known |= {
+                name: tuple(value) for name, value in self.orders.get("properties", {}).items()
+            }
+        return variants(
+            {
+                name: value
+                for name, value in known.items()
+                if name not in self.orders.get("without", ())
+            }
+        )
 
     def _read_orders(self) -> None:
         self.orders = json.loads((self.directory / "orders.json").read_text())
@@ -241,7 +293,9 @@ class Manager:
 
 
 def _plain(body: list[Any]) -> list[Any]:
-    return [part if isinstance(part, str | int | bool) else [str(one) for one in part] for part in body]
+    return [
+        part if isinstance(part, str | int | bool) else [str(one) for one in part] for part in body
+    ]
 
 
 async def serve(address: str, directory: Path) -> None:

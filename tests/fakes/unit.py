@@ -34,7 +34,9 @@ def variants(values: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     from dbus_next import Variant
 
     return {
-        name: Variant(kind, bytes.fromhex(value) if kind == "ay" and isinstance(value, str) else value)
+        name: Variant(
+            kind, bytes.fromhex(value) if kind == "ay" and isinstance(value, str) else value
+        )
         for name, (kind, value) in values.items()
     }
 
@@ -55,11 +57,19 @@ class Unit:
         self.load()
 
     def load(self) -> None:
-        """Read the unit file, as far as the fake understands it; what is seen of it stays until the next reload."""
+        """Read the unit file, as far as the fake understands it; what is seen of it stays until the
+        next reload.
+        """
         self.enabled = (self.file.parent / "default.target.wants" / self.name).is_symlink()
         self.text = self._on_disk()
         self.drop_ins = {path: path.read_text() for path in self._drop_ins_on_disk()}
-        self.load_state = "loaded" if self.transient or self.text else "not-found" if self.text is None else "masked"
+        self.load_state = (
+            "loaded"
+            if self.transient or self.text
+            else "not-found"
+            if self.text is None
+            else "masked"
+        )
 
     def _on_disk(self) -> str | None:
         return self.file.read_text(errors="surrogateescape") if self.file.exists() else None
@@ -68,12 +78,22 @@ class Unit:
         return sorted(self.file.with_name(f"{self.name}.d").glob("*.conf"))
 
     def environment(self) -> list[str]:
-        """Give what unit and drop-ins assign, the last of each name; the fake knows one quoted assignment a line."""
-        lines = [line for text in self.drop_ins.values() for line in text.splitlines() if line.startswith("Environment=")]
+        """Give what unit and drop-ins assign, the last of each name; the fake knows one quoted
+        assignment a line.
+        """
+        lines = [
+            line
+            for text in self.drop_ins.values()
+            for line in text.splitlines()
+            if line.startswith("Environment=")
+        ]
         words = [line.removeprefix("Environment=").strip('"') for line in lines]
         return [
             f"{name}={value}"
-            for name, value in {"PATH": "/usr/local/bin:/usr/bin", **dict(w.split("=", 1) for w in words)}.items()
+            for name, value in {
+                "PATH": "/usr/local/bin:/usr/bin",
+                **dict(w.split("=", 1) for w in words),
+            }.items()
         ]
 
     def require_startable(self) -> None:
@@ -93,7 +113,11 @@ class Unit:
             return
         if verb == "restart" or self.active != "active":
             self.active, self.sub, self.result = "active", "running", "success"
-            self.invocation, self.main_pid, self.started = uuid.uuid4().hex, os.getpid(), time.time_ns() // 1000
+            self.invocation, self.main_pid, self.started = (
+                uuid.uuid4().hex,
+                os.getpid(),
+                time.time_ns() // 1000,
+            )
         self.control_group = f"{inside}/app.slice/{self.name}"
         group = self.cgroups / self.control_group.lstrip("/")
         group.mkdir(parents=True, exist_ok=True)
@@ -101,8 +125,19 @@ class Unit:
 
     def properties(self) -> dict[str, tuple[str, Any]]:
         lines = (self.text or "").splitlines()
-        argv = next((line.removeprefix("ExecStart=").split() for line in lines if line.startswith("ExecStart=")), [])
-        error = ["", ""] if self.load_state == "loaded" else [f"{NAME}.NoSuchUnit", f"Unit {self.name} not found."]
+        argv = next(
+            (
+                line.removeprefix("ExecStart=").split()
+                for line in lines
+                if line.startswith("ExecStart=")
+            ),
+            [],
+        )
+        error = (
+            ["", ""]
+            if self.load_state == "loaded"
+            else [f"{NAME}.NoSuchUnit", f"Unit {self.name} not found."]
+        )
         return {
             "Id": ("s", self.name),
             "LoadState": ("s", self.load_state),
@@ -119,7 +154,10 @@ class Unit:
             "NRestarts": ("u", self.restarts),
             "ExecMainCode": ("i", 0),
             "ExecMainStatus": ("i", 0),
-            "ExecStart": ("a(sasbttttuii)", [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]] if argv else []),
+            "ExecStart": (
+                "a(sasbttttuii)",
+                [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]] if argv else [],
+            ),
             "Environment": ("as", self.environment() if self.text else []),
             "EnvironmentFiles": ("a(sb)", []),
             "UnsetEnvironment": ("as", []),

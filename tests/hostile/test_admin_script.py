@@ -1,6 +1,8 @@
-"""Hostile input to the administrator's script: whatever a user can name, link or own, root does nothing for them.
+"""Hostile input to the administrator's script: whatever a user can name, link or own, root does
+nothing for them.
 
-The scripts run as root in a root file system of their own, see `tests.scratch_root`. What is compared are their effects.
+The scripts run as root in a root file system of their own, see `tests.scratch_root`. What is
+compared are their effects.
 """
 
 from __future__ import annotations
@@ -41,7 +43,19 @@ PATHS = (
     "/home/..../k3s", "/home/-/k3s", "/home/%s/k3s", "/home/a#b/k3s", "/home/a,b/k3s", f"/home/{'x' * 250}/k3s",
     f"/home/{'x' * 250}/k4s", f"/home/{'é' * 120}/k3s", f"/home/{'a/' * 1500}k3s", "/home/john/doe.bin/k3s",
 )  # fmt: skip
-CONTROLS = ("\n", "\t", "\r", "\x1b[2J", "\0", "\x7f", "\x85", "\u2028", "\u202e", "\udc80", "\n\tcreated\t/etc/passwd\n")
+CONTROLS = (
+    "\n",
+    "\t",
+    "\r",
+    "\x1b[2J",
+    "\0",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "\udc80",
+    "\n\tcreated\t/etc/passwd\n",
+)
 
 assert isinstance(HEALTHY.storage, Known)
 STORAGE = HEALTHY.storage.value
@@ -99,13 +113,22 @@ def test_every_path_of_k3s_gets_a_profile_of_its_own(tree: ScratchRoot) -> None:
     assert before == tree.state()
 
 
-@given(st.lists(st.text(min_size=1, max_size=400).map(lambda text: "/" + text.replace("\0", "/")), unique=True, max_size=5))
+@given(
+    st.lists(
+        st.text(min_size=1, max_size=400).map(lambda text: "/" + text.replace("\0", "/")),
+        unique=True,
+        max_size=5,
+    )
+)
 @settings(deadline=None)
 def test_no_two_profiles_share_a_name(paths: list[str]) -> None:
     files = [profile.unconfined(path)[0] for path in paths]
 
     assert len(files) == len(set(files))
-    assert all(len(Path(file).name.encode()) <= 200 and file.isascii() and file.isprintable() for file in files)
+    assert all(
+        len(Path(file).name.encode()) <= 200 and file.isascii() and file.isprintable()
+        for file in files
+    )
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
@@ -122,7 +145,9 @@ def test_no_two_profiles_share_a_name(paths: list[str]) -> None:
     ],
     ids=["ids", "linger", "file", "sysctl", "module", "link", "boot"],
 )
-def test_a_control_character_is_refused(measures_of: Callable[[str], tuple[Measure, ...]], control: str) -> None:
+def test_a_control_character_is_refused(
+    measures_of: Callable[[str], tuple[Measure, ...]], control: str
+) -> None:
     with pytest.raises(RootlessError, match="control character"):
         text_of(*measures_of(control))
 
@@ -140,8 +165,15 @@ def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) ->
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_words_and_commands_with_control_characters_stay_on_their_line(control: str) -> None:
-    """A reason or an observation may hold anything: it is a comment. A command that holds any is left out."""
-    one = finding(text=f"a{control}exit 77", observed=f"b{control}exit 77", commands=(f"sudo c{control}d", "sudo e"))
+    """A reason or an observation may hold anything: it is a comment.
+
+    A command that holds any is left out.
+    """
+    one = finding(
+        text=f"a{control}exit 77",
+        observed=f"b{control}exit 77",
+        commands=(f"sudo c{control}d", "sudo e"),
+    )
     other = finding(measure.Mode("/tmp"), text=f"f{control}exit 77", observed=f"g{control}exit 77")
 
     text = script.render([one, other], HOST)
@@ -155,7 +187,18 @@ def test_words_and_commands_with_control_characters_stay_on_their_line(control: 
 
 @pytest.mark.parametrize(
     "temporary",
-    ["/home/alice/tmp", "/etc", "/tmp/", "/tmp/../etc", "/tmp/x", "/tmp\n", "/tmp\tcreated\t/etc/passwd", "//tmp", "/TMP", "."],
+    [
+        "/home/alice/tmp",
+        "/etc",
+        "/tmp/",
+        "/tmp/../etc",
+        "/tmp/x",
+        "/tmp\n",
+        "/tmp\tcreated\t/etc/passwd",
+        "//tmp",
+        "/TMP",
+        ".",
+    ],
     ids=ascii,
 )
 def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
@@ -165,7 +208,9 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
 
     assert found.remedy is not None
     assert (Mender.USER, ()) == (found.remedy.mender, found.remedy.measures)
-    assert not any(temporary in command for command in found.remedy.commands if temporary not in {"/tmp/", "."})
+    assert not any(
+        temporary in command for command in found.remedy.commands if temporary not in {"/tmp/", "."}
+    )
     assert {} == script.wanted([found])
 
 
@@ -187,7 +232,12 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
         ("/home/alice", True, ALICE, "/home/alice/\x1b[2J"),
     ],
 )
-def test_no_command_gives_away_what_is_not_inside_the_users_own_home(home: str, exists: bool, owner: int, data: str) -> None:  # noqa: FBT001
+def test_no_command_gives_away_what_is_not_inside_the_users_own_home(
+    home: str,
+    exists: bool,  # noqa: FBT001
+    owner: int,
+    data: str,
+) -> None:
     seen = replace(
         STORAGE,
         home=place("/home/alice", found=home, exists=exists, owner=owner),
@@ -202,7 +252,9 @@ def test_no_command_gives_away_what_is_not_inside_the_users_own_home(home: str, 
 
 
 @pytest.mark.parametrize("user", ["alice", "CORP\\alice", "a b", "$(id)", "-R"])
-def test_a_directory_of_root_inside_the_home_is_given_to_the_user_and_follows_no_link(user: str) -> None:
+def test_a_directory_of_root_inside_the_home_is_given_to_the_user_and_follows_no_link(
+    user: str,
+) -> None:
     seen = replace(
         STORAGE,
         home=place("/home/it's", exists=True, owner=HEALTHY.uid),
@@ -214,13 +266,22 @@ def test_a_directory_of_root_inside_the_home_is_given_to_the_user_and_follows_no
     assert found.remedy is not None
     (command,) = found.remedy.commands
     shown = subprocess.run(
-        ["sh", "-c", f"sudo() {{ printf '%s\\n' \"$@\"; }}\n{command}"], capture_output=True, text=True, check=True
+        ["sh", "-c", f"sudo() {{ printf '%s\\n' \"$@\"; }}\n{command}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert ["chown", "-hR", "--", f"{user}:", "/home/it's/.rancher"] == shown.stdout.splitlines()
 
 
-FILE = measure.File("/etc/systemd/system/user@.service.d/60-k3s-rootless.conf", "[Service]\nDelegate=cpu\n", Then.SYSTEMD)
-PROFILE = measure.File("/etc/apparmor.d/k3s-rootless.x", "profile k3s-rootless.x {\n}\n", Then.APPARMOR)
+FILE = measure.File(
+    "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf",
+    "[Service]\nDelegate=cpu\n",
+    Then.SYSTEMD,
+)
+PROFILE = measure.File(
+    "/etc/apparmor.d/k3s-rootless.x", "profile k3s-rootless.x {\n}\n", Then.APPARMOR
+)
 IDS = measure.SubordinateIds("alice")
 BOOT = measure.BootArgument(("cgroup_memory=1",))
 DIRECTORY = "d=/etc/systemd/system/user@.service.d"
@@ -273,13 +334,23 @@ SABOTAGES = (
 
 
 def outside(tree: ScratchRoot) -> dict[str, tuple[str, int, int, bytes]]:
-    """Return the state of everything but the record; of the directories of a record that was made, nothing."""
-    return {name: seen for name, seen in tree.state().items() if not name.startswith("var/lib/k3s-rootless")}
+    """Return the state of everything but the record; of the directories of a record that was made,
+    nothing.
+    """
+    return {
+        name: seen
+        for name, seen in tree.state().items()
+        if not name.startswith("var/lib/k3s-rootless")
+    }
 
 
 @needs_root
-@pytest.mark.parametrize(("measured", "sabotage"), SABOTAGES, ids=[sabotage for _, sabotage in SABOTAGES])
-def test_root_refuses_links_and_what_others_can_write(tree: ScratchRoot, measured: Measure, sabotage: str) -> None:
+@pytest.mark.parametrize(
+    ("measured", "sabotage"), SABOTAGES, ids=[sabotage for _, sabotage in SABOTAGES]
+)
+def test_root_refuses_links_and_what_others_can_write(
+    tree: ScratchRoot, measured: Measure, sabotage: str
+) -> None:
     (tree.path / "home/alice/evil").write_text("alice:0:65536\n")
     (tree.path / "etc/shadow").write_text("secret\n")
     (tree.path / "etc/shadow").chmod(0o600)
@@ -321,7 +392,11 @@ def test_undo_refuses_them_too(tree: ScratchRoot, sabotage: str) -> None:
     tree.run(f"set -e\n{DIRECTORY}\n{sabotage}").check_returncode()
 
     def foreign() -> dict[str, tuple[str, int, int, bytes]]:
-        return {name: seen for name, seen in tree.state().items() if name.startswith(("home/", "etc/passwd", "etc/shadow"))}
+        return {
+            name: seen
+            for name, seen in tree.state().items()
+            if name.startswith(("home/", "etc/passwd", "etc/shadow"))
+        }
 
     before = foreign()
     done = tree.run(text, "--undo")
@@ -354,9 +429,19 @@ def test_undo_refuses_them_too(tree: ScratchRoot, sabotage: str) -> None:
         "*",
     ],
 )
-def test_a_line_in_the_record_that_no_script_writes_is_refused(tree: ScratchRoot, line: str) -> None:
-    for name in ("home/alice/evil", "home/alice/k3s-rootless", "etc/shadow", "etc/empty", "home/alice/passwd"):
-        (tree.path / name).write_text("root:x:0:0::/root:/bin/sh\n" if name.endswith("passwd") else "")
+def test_a_line_in_the_record_that_no_script_writes_is_refused(
+    tree: ScratchRoot, line: str
+) -> None:
+    for name in (
+        "home/alice/evil",
+        "home/alice/k3s-rootless",
+        "etc/shadow",
+        "etc/empty",
+        "home/alice/passwd",
+    ):
+        (tree.path / name).write_text(
+            "root:x:0:0::/root:/bin/sh\n" if name.endswith("passwd") else ""
+        )
     (tree.path / "etc/link").symlink_to("/home/alice")
     (tree.path / "home/alice/empty").mkdir()
     record = tree.path / "var/lib/k3s-rootless/1500"
@@ -374,7 +459,10 @@ def test_a_line_in_the_record_that_no_script_writes_is_refused(tree: ScratchRoot
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_the_text_has_the_same_bytes_as_json_under_every_encoding(encoding: str) -> None:
     script_text = text_of(*remedies.apparmor("/home/é\\n$x/k3s").measures, user="bjørn")
-    code = "import sys\nfrom k3s_rootless.cli.report import Report\nReport().verbatim(sys.stdin.buffer.read())\n"
+    code = (
+        "import sys\nfrom k3s_rootless.cli.report import"
+        " Report\nReport().verbatim(sys.stdin.buffer.read())\n"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", code],

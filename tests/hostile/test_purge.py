@@ -1,4 +1,6 @@
-"""What a hostile tree, a hostile path and a hostile moment can make `uninstall --purge` remove: nothing but K3s's data."""
+"""What a hostile tree, a hostile path and a hostile moment can make `uninstall --purge` remove:
+nothing but K3s's data.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def marked(directory: Path) -> Path:
 
 def purged(directory: Path, home: Path, *, everything: bool = False) -> erasure.Result:
     """Purge a directory as a user without subordinate ids does."""
-    return purge.remove(purge.task(directory, home, UID, everything=everything), "there are no subordinate ids")
+    return purge.remove(
+        purge.task(directory, home, UID, everything=everything), "there are no subordinate ids"
+    )
 
 
 def straight(target: Path, _: Path) -> Path:
@@ -125,11 +129,15 @@ def test_no_path_leads_to_a_purge_of_the_home_directory(
         purged(path, host / "home/alice")
 
     assert before == content(host)
-    assert "it is your home directory, or holds it" == data_directory.unusable(path, host / "home/alice")
+    assert "it is your home directory, or holds it" == data_directory.unusable(
+        path, host / "home/alice"
+    )
 
 
 @pytest.mark.parametrize("target", ["real/alice", "real", "home"])
-def test_a_home_directory_that_is_a_link_is_known_by_both_its_paths(host: Path, target: str) -> None:
+def test_a_home_directory_that_is_a_link_is_known_by_both_its_paths(
+    host: Path, target: str
+) -> None:
     (host / "real").mkdir()
     (host / "home/alice").rename(host / "real/alice")
     (host / "home/alice").symlink_to("../real/alice")
@@ -153,14 +161,18 @@ def test_a_bind_mount_of_the_home_directory_is_the_home_directory(host: Path, ta
 
 @ROOT
 def test_a_home_directory_that_lies_in_a_data_directory_by_another_name_stays(host: Path) -> None:
-    """The home directory is a bind mount of a part of the data directory: nothing there tells that it is mounted elsewhere."""
+    """The home directory is a bind mount of a part of the data directory: nothing there tells that
+    it is mounted elsewhere.
+    """
     data = marked(host / "srv")
     (data / "data/alice").mkdir(parents=True)
     (data / "data/alice/precious").write_text("precious")
     with bound(data / "data/alice", host / "homes") as home:
         result = purged(data, home, everything=True)
 
-    assert [(str(data / "data/alice"), "it is your home directory, or holds it")] == result.survivors
+    assert [
+        (str(data / "data/alice"), "it is your home directory, or holds it")
+    ] == result.survivors
     assert "precious" == (data / "data/alice/precious").read_text()
 
 
@@ -172,7 +184,9 @@ class bound:  # noqa: N801 (a context)
 
     def __enter__(self) -> Path:
         self._place.mkdir()
-        done = subprocess.run(["mount", "--bind", self._source, self._place], capture_output=True, check=False)
+        done = subprocess.run(
+            ["mount", "--bind", self._source, self._place], capture_output=True, check=False
+        )
         if done.returncode:
             pytest.skip("this machine lets no process mount")
         return self._place
@@ -256,7 +270,9 @@ HARMLESS: tuple[Callable[[Path], None], ...] = (
 
 @pytest.mark.parametrize("everything", [False, True], ids=["moved", "default"])
 @pytest.mark.parametrize("plant", HARMLESS, ids=lambda plant: plant.__name__)
-def test_a_directory_that_is_not_k3ss_is_refused(host: Path, plant: Callable[[Path], None], *, everything: bool) -> None:
+def test_a_directory_that_is_not_k3ss_is_refused(
+    host: Path, plant: Callable[[Path], None], *, everything: bool
+) -> None:
     place = host / "home/alice/work"
     place.mkdir()
     (place / "precious").write_text("precious")
@@ -267,11 +283,14 @@ def test_a_directory_that_is_not_k3ss_is_refused(host: Path, plant: Callable[[Pa
         purged(place, host / "home/alice", everything=everything)
 
     assert before == sorted(path.name for path in place.rglob("*"))
-    assert "it is neither empty nor a data directory of K3s" == data_directory.unusable(place, host / "home/alice")
+    assert "it is neither empty nor a data directory of K3s" == data_directory.unusable(
+        place, host / "home/alice"
+    )
 
 
 @pytest.mark.parametrize(
-    "marker", [*data_directory.MARKERS, f"data/{SHA}/bin/k3s", f"data/{SHA}-tmp/bin/k3s", "data/.lock", ""]
+    "marker",
+    [*data_directory.MARKERS, f"data/{SHA}/bin/k3s", f"data/{SHA}-tmp/bin/k3s", "data/.lock", ""],
 )
 def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: str) -> None:
     place = host / "home/alice/k3s"
@@ -284,7 +303,9 @@ def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: s
     assert [] == purged(place, host / "home/alice").survivors
 
     assert not place.exists()
-    assert {name: text for name, text in before.items() if not name.startswith("home/alice/k3s/")} == content(host)
+    assert {
+        name: text for name, text in before.items() if not name.startswith("home/alice/k3s/")
+    } == content(host)
 
 
 def farm(place: Path, outside: Path, seed: int) -> None:
@@ -292,11 +313,27 @@ def farm(place: Path, outside: Path, seed: int) -> None:
     chosen = random.Random(seed)  # noqa: S311 (a tree, no secret)
     directories = [marked(place) / "storage"]
     directories[0].mkdir()
-    targets = (str(outside), "/", "..", "../" * 40, str(outside / "precious"), "loop", "/proc/self/root", "/dev/null", ".")
+    targets = (
+        str(outside),
+        "/",
+        "..",
+        "../" * 40,
+        str(outside / "precious"),
+        "loop",
+        "/proc/self/root",
+        "/dev/null",
+        ".",
+    )
     for number in range(40):
         above = chosen.choice(directories)
         name = chosen.choice(
-            [f"n{number}", f"\x1b[2J{number}", f"-rf {number}", f"\n{number}", os.fsdecode(b"\xff%d" % number)]
+            [
+                f"n{number}",
+                f"\x1b[2J{number}",
+                f"-rf {number}",
+                f"\n{number}",
+                os.fsdecode(b"\xff%d" % number),
+            ]
         )
         match chosen.randrange(6):
             case 0:
@@ -318,7 +355,9 @@ def farm(place: Path, outside: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_a_farm_of_links_goes_and_what_it_leads_to_stays(host: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_a_farm_of_links_goes_and_what_it_leads_to_stays(
+    host: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     monkeypatch.chdir(host)
     outside = host / "outside"
     outside.mkdir()
@@ -348,15 +387,21 @@ def nothing(place: Path, _: Path) -> None:
     place.rename(place.with_name("moved"))
 
 
-@pytest.mark.parametrize("swap", [another_directory, a_link, nothing], ids=lambda swap: swap.__name__)
-def test_a_directory_that_was_put_in_its_place_after_the_question_stays(host: Path, swap: Callable[[Path, Path], None]) -> None:
+@pytest.mark.parametrize(
+    "swap", [another_directory, a_link, nothing], ids=lambda swap: swap.__name__
+)
+def test_a_directory_that_was_put_in_its_place_after_the_question_stays(
+    host: Path, swap: Callable[[Path, Path], None]
+) -> None:
     place, precious = marked(host / "home/alice/k3s"), marked(host / "home/alice/precious")
     (precious / "server/precious").write_text("precious")
     task = purge.task(place, host / "home/alice", UID, everything=True)
     swap(place, precious)
     before = content(host)
 
-    with pytest.raises(RootlessError, match=r"another directory was put in its place|it is a link|no such file"):
+    with pytest.raises(
+        RootlessError, match=r"another directory was put in its place|it is a link|no such file"
+    ):
         purge.remove(task, "there are no subordinate ids")
 
     assert before == content(host)
@@ -424,7 +469,9 @@ def lives(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("moment", ["at once", "while files go"])
-def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(host: Path, programs: Path, moment: str) -> None:
+def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(
+    host: Path, programs: Path, moment: str
+) -> None:
     home = host / "home/alice"
     place = marked(home / "k3s")
     (place / "agent").mkdir()
@@ -436,9 +483,12 @@ def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(host: Path, pr
     while child is None and purging.poll() is None and time.monotonic() < deadline:
         child = next(child_of(purging), None)
     assert child is not None
-    while moment == "while files go" and (place / "agent/0").exists() and time.monotonic() < deadline:
+    while (
+        moment == "while files go" and (place / "agent/0").exists() and time.monotonic() < deadline
+    ):
         pass
-    # A child that stands still loses no race: it goes on when its parent is dead, if anything lets it.
+    # A child that stands still loses no race: it goes on when its parent is dead, if anything lets
+    # it.
     os.kill(child, signal.SIGSTOP)
     purging.kill()
     purging.wait()

@@ -1,4 +1,6 @@
-"""No secret passes the redactor, whatever it is made of and whatever carries it; harmless text stays as it is."""
+"""No secret passes the redactor, whatever it is made of and whatever carries it; harmless text
+stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,36 @@ from k3s_rootless.support.facts import Names
 from k3s_rootless.support.redaction import Redactor
 from tests.support.search import Haystack
 
-EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 WORD = LETTERS + "-._~!$*+"
 """What needs no quotes anywhere."""
 PUNCTUATION = WORD + "\"'@:/?#,;(){}[]=&|<>^`é日"
 ANYTHING = PUNCTUATION + " \\%\t"
 NAMES = (
-    *("My_PassWord", "DB_PASSWORD2", "GITHUBTOKEN", "PGPASS", "DB_PW", "FOO_KEY", "K3S_TOKEN", "clientSecret", "PASSWORD_1"),
-    *("dbPassWord", "MYSQL_PWD", "RESTIC_PASSPHRASE", "api-key", "AWS_SECRET_ACCESS_KEY", "GH_PAT", "SMTP_PASS", "JOIN_KEYS"),
+    *(
+        "My_PassWord",
+        "DB_PASSWORD2",
+        "GITHUBTOKEN",
+        "PGPASS",
+        "DB_PW",
+        "FOO_KEY",
+        "K3S_TOKEN",
+        "clientSecret",
+        "PASSWORD_1",
+    ),
+    *(
+        "dbPassWord",
+        "MYSQL_PWD",
+        "RESTIC_PASSPHRASE",
+        "api-key",
+        "AWS_SECRET_ACCESS_KEY",
+        "GH_PAT",
+        "SMTP_PASS",
+        "JOIN_KEYS",
+    ),
 )
 PROXIES = ("HTTPS_PROXY", "http_proxy", "CONTAINERD_HTTP_PROXY", "ALL_PROXY", "httpsProxy")
 Carrier = Callable[[str, str], str]
@@ -43,7 +66,10 @@ def leaks(text: str, secret: str) -> list[str]:
     """List what of a secret a text still has: all of it in any form, or a part of it as it is."""
     found = Haystack(text)
     parts = {part for part in re.split(r"[\s\"'@:/,]+", secret) if len(part) > 3}
-    return sorted({part for part in parts if part in found.text} | ({secret} if found.holds(secret) else set()))
+    return sorted(
+        {part for part in parts if part in found.text}
+        | ({secret} if found.holds(secret) else set())
+    )
 
 
 def go_quoted(text: str) -> str:
@@ -54,41 +80,110 @@ def go_quoted(text: str) -> str:
 
 LINES: dict[str, tuple[str, Carrier]] = {
     "a file of variables": (WORD + " @:/,;()=", lambda name, value: f"{name}={value}"),
-    "a shell, in single quotes": (WORD + ' "@:/,;()=', lambda name, value: f"export {name}='{value}'"),
-    "a unit, in double quotes": (WORD + " '@:/,;()=", lambda name, value: f'Environment="A=1" "{name}={value}" "B=2"'),
-    "a unit, without quotes": (WORD + "@:/=", lambda name, value: f"Environment=A=1 {name}={value} B=2"),
+    "a shell, in single quotes": (
+        WORD + ' "@:/,;()=',
+        lambda name, value: f"export {name}='{value}'",
+    ),
+    "a unit, in double quotes": (
+        WORD + " '@:/,;()=",
+        lambda name, value: f'Environment="A=1" "{name}={value}" "B=2"',
+    ),
+    "a unit, without quotes": (
+        WORD + "@:/=",
+        lambda name, value: f"Environment=A=1 {name}={value} B=2",
+    ),
     "a flag": (WORD + "@:/=", lambda name, value: f"k3s server --{name} {value} --debug"),
-    "a flag with its value": (WORD + "@:/=", lambda name, value: f"k3s server --{name}={value} --debug"),
-    "JSON": (PUNCTUATION + " \\", lambda name, value: json.dumps({"a": 1, name: value, "b": "c"}, ensure_ascii=False)),
-    "JSON in a list": (PUNCTUATION + " ", lambda name, value: json.dumps({name: ["first", value, "x"]}, ensure_ascii=False)),
-    "JSON in JSON": (WORD + '"@:/ ', lambda name, value: json.dumps({"m": json.dumps({name: value, "b": "c"})})),
-    "a message of logrus": (WORD + "@:/", lambda name, value: f'level=info msg="using {name}={value}" node=x'),
+    "a flag with its value": (
+        WORD + "@:/=",
+        lambda name, value: f"k3s server --{name}={value} --debug",
+    ),
+    "JSON": (
+        PUNCTUATION + " \\",
+        lambda name, value: json.dumps({"a": 1, name: value, "b": "c"}, ensure_ascii=False),
+    ),
+    "JSON in a list": (
+        PUNCTUATION + " ",
+        lambda name, value: json.dumps({name: ["first", value, "x"]}, ensure_ascii=False),
+    ),
+    "JSON in JSON": (
+        WORD + '"@:/ ',
+        lambda name, value: json.dumps({"m": json.dumps({name: value, "b": "c"})}),
+    ),
+    "a message of logrus": (
+        WORD + "@:/",
+        lambda name, value: f'level=info msg="using {name}={value}" node=x',
+    ),
     "YAML": (WORD + "@/=()", lambda name, value: f"{name}: {value}"),
-    "YAML, a plain scalar with blanks": (WORD + " @/=()'", lambda name, value: f"  {name}: {value}"),
-    "YAML, in double quotes": (PUNCTUATION + " \\", lambda name, value: f"{name}: {json.dumps(value, ensure_ascii=False)}"),
+    "YAML, a plain scalar with blanks": (
+        WORD + " @/=()'",
+        lambda name, value: f"  {name}: {value}",
+    ),
+    "YAML, in double quotes": (
+        PUNCTUATION + " \\",
+        lambda name, value: f"{name}: {json.dumps(value, ensure_ascii=False)}",
+    ),
     "YAML, in single quotes": (
         PUNCTUATION + " ",
         lambda name, value: "  - " + name + ": '" + value.replace("'", "''") + "'",
     ),
     "YAML, in a list": (WORD + " @/=()", lambda name, value: f"- {name}: {value}"),
-    "YAML, a flow mapping": (WORD + " /@", lambda name, value: f"auth: {{username: bob, {name}: {value}}}"),
-    "YAML, a flow mapping that begins with it": (WORD + " /@", lambda name, value: f"auth: {{{name}: {value}, user: bob}}"),
-    "YAML, a block": (ANYTHING, lambda name, value: f"a:\n  {name}: |\n    {value}\n    second {value}\n  b: c"),
-    "YAML, a folded block": (ANYTHING, lambda name, value: f"{name}: >-\n    {value}\n\n    {value}\nb: c"),
-    "YAML, a block in a list": (ANYTHING, lambda name, value: f"- {name}: |2+\n    {value}\n- b: c"),
-    "YAML, on the next line": (WORD + " /@", lambda name, value: f"a:\n  {name}:\n    {value}\n  b: c"),
+    "YAML, a flow mapping": (
+        WORD + " /@",
+        lambda name, value: f"auth: {{username: bob, {name}: {value}}}",
+    ),
+    "YAML, a flow mapping that begins with it": (
+        WORD + " /@",
+        lambda name, value: f"auth: {{{name}: {value}, user: bob}}",
+    ),
+    "YAML, a block": (
+        ANYTHING,
+        lambda name, value: f"a:\n  {name}: |\n    {value}\n    second {value}\n  b: c",
+    ),
+    "YAML, a folded block": (
+        ANYTHING,
+        lambda name, value: f"{name}: >-\n    {value}\n\n    {value}\nb: c",
+    ),
+    "YAML, a block in a list": (
+        ANYTHING,
+        lambda name, value: f"- {name}: |2+\n    {value}\n- b: c",
+    ),
+    "YAML, on the next line": (
+        WORD + " /@",
+        lambda name, value: f"a:\n  {name}:\n    {value}\n  b: c",
+    ),
     "YAML, over two lines": (WORD + " /@", lambda name, value: f"{name}: first\n  {value}\nb: c"),
-    "YAML, between lines of others": (WORD + " /@", lambda name, value: f"{name}: |\nlevel=info msg=x\n  {value}\nb: c"),
+    "YAML, between lines of others": (
+        WORD + " /@",
+        lambda name, value: f"{name}: |\nlevel=info msg=x\n  {value}\nb: c",
+    ),
     "XML": (WORD + " \"'@:/", lambda name, value: f"<a><{name}>{value}</{name}></a>"),
-    "XML with attributes": (WORD + " '@:/", lambda name, value: f'<{name} plain="yes">{value}</{name}>'),
-    "XML in JSON": (WORD + " @:/", lambda name, value: json.dumps(f"\\u003c{name}\\u003e{value}\\u003c/{name}\\u003e")),
+    "XML with attributes": (
+        WORD + " '@:/",
+        lambda name, value: f'<{name} plain="yes">{value}</{name}>',
+    ),
+    "XML in JSON": (
+        WORD + " @:/",
+        lambda name, value: json.dumps(f"\\u003c{name}\\u003e{value}\\u003c/{name}\\u003e"),
+    ),
     "TOML": (WORD + " '@:/", lambda name, value: f'  {name} = "{value}"'),
     "HCL and Ruby": (WORD + " @:/", lambda name, value: f'{{ x => 1, {name} => "{value}" }}'),
     "colours around the name": (WORD + "@:/", lambda name, value: f"\x1b[36m{name}\x1b[0m={value}"),
-    "colours around name and sign": (WORD + "@:/", lambda name, value: f"\x1b[1;31m{name}\x1b[0m\x1b[2m: \x1b[0m{value}"),
-    "colours as Go writes them": (WORD + "@:/", lambda name, value: rf'msg="\x1b[36m{name}\x1b[0m={value} and"'),
-    "colours as JSON writes them": (WORD + "@:/", lambda name, value: json.dumps(f"\x1b[36m{name}\x1b[0m={value} and")),
-    "the environment of a Pod": (WORD + " @:/", lambda name, value: json.dumps([{"name": name, "value": value}])),
+    "colours around name and sign": (
+        WORD + "@:/",
+        lambda name, value: f"\x1b[1;31m{name}\x1b[0m\x1b[2m: \x1b[0m{value}",
+    ),
+    "colours as Go writes them": (
+        WORD + "@:/",
+        lambda name, value: rf'msg="\x1b[36m{name}\x1b[0m={value} and"',
+    ),
+    "colours as JSON writes them": (
+        WORD + "@:/",
+        lambda name, value: json.dumps(f"\x1b[36m{name}\x1b[0m={value} and"),
+    ),
+    "the environment of a Pod": (
+        WORD + " @:/",
+        lambda name, value: json.dumps([{"name": name, "value": value}]),
+    ),
 }
 
 
@@ -110,33 +205,82 @@ def test_a_value_whose_name_promises_a_secret_is_hidden(carrier: str, data: st.D
 @EXAMPLES
 @given(secret=secrets(ANYTHING))
 def test_a_document_hides_values_by_their_names(name: str, secret: str) -> None:
-    document = {"x": {name: secret}, "env": [{"name": name, "value": secret}], "argv": [f"--{name}", secret]}
+    document = {
+        "x": {name: secret},
+        "env": [{"name": name, "value": secret}],
+        "argv": [f"--{name}", secret],
+    }
 
     assert [] == leaks(json.dumps(Redactor().document(document)), secret)
 
 
 ADDRESSES: dict[str, tuple[str, Carrier]] = {
     "a unit": (WORD + "\"':/@,;=", lambda name, value: f"Environment={name}=u:{value}@proxy:3128"),
-    "a unit, with a scheme": (WORD + "\"':/@,;=", lambda name, value: f"Environment={name}=http://u:{value}@proxy:3128"),
-    "a unit, in double quotes": (WORD + " ':/@,;=", lambda name, value: f'Environment="{name}=u:{value}@proxy:3128"'),
-    "a unit, in single quotes": (WORD + ' ":/@,;=', lambda name, value: f"Environment='{name}=http://u:{value}@proxy'"),
-    "a file of variables": (WORD + " \"':/@,;=", lambda name, value: f"{name}=u:{value}@proxy:3128"),
-    "JSON": (PUNCTUATION + " \\", lambda name, value: json.dumps({name: f"u:{value}@proxy"}, ensure_ascii=False)),
+    "a unit, with a scheme": (
+        WORD + "\"':/@,;=",
+        lambda name, value: f"Environment={name}=http://u:{value}@proxy:3128",
+    ),
+    "a unit, in double quotes": (
+        WORD + " ':/@,;=",
+        lambda name, value: f'Environment="{name}=u:{value}@proxy:3128"',
+    ),
+    "a unit, in single quotes": (
+        WORD + ' ":/@,;=',
+        lambda name, value: f"Environment='{name}=http://u:{value}@proxy'",
+    ),
+    "a file of variables": (
+        WORD + " \"':/@,;=",
+        lambda name, value: f"{name}=u:{value}@proxy:3128",
+    ),
+    "JSON": (
+        PUNCTUATION + " \\",
+        lambda name, value: json.dumps({name: f"u:{value}@proxy"}, ensure_ascii=False),
+    ),
     "YAML": (WORD + " \"':/@,;=", lambda name, value: f"{name}: u:{value}@proxy:3128"),
     "XML": (WORD + " \"':@,;=", lambda name, value: f"<{name}>u:{value}@proxy:3128</{name}>"),
-    "the environment of a Pod": (WORD + " '@:/", lambda name, value: json.dumps([{"name": name, "value": f"u:{value}@h"}])),
-    "a message": (WORD + ":,;=", lambda _, value: f"proxyconnect tcp: u:{value}@proxy:3128 refused"),
-    "a message, with a scheme": (WORD + ":/@,;=<>", lambda _, value: f"dial http://u:{value}@proxy:3128: refused"),
-    "a message, with a quote": (WORD + ":/@,;=", lambda _, value: f"dial http://u:{value}\"p'{value}@proxy: refused"),
-    "a message in quotes": (WORD + ":;=", lambda _, value: f'msg="parse \\"http://u:{value}@proxy:3128\\": invalid"'),
+    "the environment of a Pod": (
+        WORD + " '@:/",
+        lambda name, value: json.dumps([{"name": name, "value": f"u:{value}@h"}]),
+    ),
+    "a message": (
+        WORD + ":,;=",
+        lambda _, value: f"proxyconnect tcp: u:{value}@proxy:3128 refused",
+    ),
+    "a message, with a scheme": (
+        WORD + ":/@,;=<>",
+        lambda _, value: f"dial http://u:{value}@proxy:3128: refused",
+    ),
+    "a message, with a quote": (
+        WORD + ":/@,;=",
+        lambda _, value: f"dial http://u:{value}\"p'{value}@proxy: refused",
+    ),
+    "a message in quotes": (
+        WORD + ":;=",
+        lambda _, value: f'msg="parse \\"http://u:{value}@proxy:3128\\": invalid"',
+    ),
     "curl": (WORD + ":,;=@/", lambda _, value: f"curl -u admin:{value} https://x"),
     "curl, in one word": (WORD + ":,;=@/", lambda _, value: f"curl -sS -uadmin:{value} https://x"),
-    "curl, among other options": (WORD + ":,;=@/", lambda _, value: f"curl -sSfu admin:{value} https://x"),
-    "curl, in double quotes": (WORD + " ':,;=@/", lambda _, value: f'curl -u "admin:{value}" https://x'),
-    "curl, in single quotes": (WORD + ' ":,;=@/', lambda _, value: f"curl --user 'admin:{value}' https://x"),
+    "curl, among other options": (
+        WORD + ":,;=@/",
+        lambda _, value: f"curl -sSfu admin:{value} https://x",
+    ),
+    "curl, in double quotes": (
+        WORD + " ':,;=@/",
+        lambda _, value: f'curl -u "admin:{value}" https://x',
+    ),
+    "curl, in single quotes": (
+        WORD + ' ":,;=@/',
+        lambda _, value: f"curl --user 'admin:{value}' https://x",
+    ),
     "curl, long": (WORD + ":,;=@/", lambda _, value: f"curl --user admin:{value} https://x"),
-    "curl, long with a sign": (WORD + ":,;=@/", lambda _, value: f"curl --proxy-user=admin:{value} https://x"),
-    "curl, as an argument list": (WORD + ":,;=@/ ", lambda _, value: json.dumps(["curl", "-u", f"admin:{value}", "https://x"])),
+    "curl, long with a sign": (
+        WORD + ":,;=@/",
+        lambda _, value: f"curl --proxy-user=admin:{value} https://x",
+    ),
+    "curl, as an argument list": (
+        WORD + ":,;=@/ ",
+        lambda _, value: json.dumps(["curl", "-u", f"admin:{value}", "https://x"]),
+    ),
     "podman login": (WORD + ":,;=@/", lambda _, value: f"podman login -u bob -p {value} r.example"),
 }
 
@@ -160,7 +304,9 @@ def test_the_password_of_an_address_is_hidden(carrier: str, data: st.DataObject)
 @EXAMPLES
 @given(secret=secrets(ANYTHING + "\n\x1b"))
 def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secret: str) -> None:
-    """`env list` and `env get`; `unit show`, `unit diff` and a bundle for what `env set` wrote; documents of a bundle."""
+    """`env list` and `env get`; `unit show`, `unit diff` and a bundle for what `env set` wrote;
+    documents of a bundle.
+    """
     value = f"{scheme}bob:{secret}@proxy:3128"
     written = f"[Service]\nEnvironment={unit.quoted(f'{name}={value}')}\n"
 
@@ -174,7 +320,9 @@ def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secre
 @EXAMPLES
 @given(secrets(WORD + " "), secrets(WORD))
 def test_a_secret_on_folded_lines_of_a_unit_is_hidden_line_by_line(first: str, second: str) -> None:
-    text = f'[Service]\nEnvironment="MY_SECRET={first}\\\n{second}"\nExecStart=/usr/bin/k3s server\n'
+    text = (
+        f'[Service]\nEnvironment="MY_SECRET={first}\\\n{second}"\nExecStart=/usr/bin/k3s server\n'
+    )
 
     lines = Redactor(declared([text])).unit_lines(text)
 
@@ -185,18 +333,25 @@ def test_a_secret_on_folded_lines_of_a_unit_is_hidden_line_by_line(first: str, s
 
 FILES: dict[str, Carrier] = {
     "agent/etc/containerd/config.toml": lambda name, value: (
-        f'[plugins."io.containerd.grpc.v1.cri".registry.configs."r.example".auth]\n  {name} = {json.dumps(value)}\n'
+        f'[plugins."io.containerd.grpc.v1.cri".registry.configs."r.example".auth]\n  {name} ='
+        f" {json.dumps(value)}\n"
     ),
     "agent/etc/containerd/config.toml.tmpl": lambda name, value: f"{name} = {json.dumps(value)}\n",
-    "agent/etc/containerd/config-v3.toml.tmpl": lambda name, value: f"{name} = {json.dumps(value)}\n",
-    "agent/etc/containerd/config-v3.toml.d/10-mine.toml": lambda name, value: f"{name} = {json.dumps(value)}\n",
+    "agent/etc/containerd/config-v3.toml.tmpl": lambda name, value: (
+        f"{name} = {json.dumps(value)}\n"
+    ),
+    "agent/etc/containerd/config-v3.toml.d/10-mine.toml": lambda name, value: (
+        f"{name} = {json.dumps(value)}\n"
+    ),
     "agent/etc/containerd/certs.d/r.example/hosts.toml": lambda name, value: (
         f'[host."https://r.example".header]\n  {name} = {json.dumps(value)}\n'
     ),
     "etc/rancher/k3s/registries.yaml": lambda name, value: (
         f"configs:\n  r.example:\n    auth:\n      {name}: {json.dumps(value)}\n"
     ),
-    "etc/rancher/k3s/config.yaml": lambda name, value: f"debug: true\n{name}: {json.dumps(value)}\n",
+    "etc/rancher/k3s/config.yaml": lambda name, value: (
+        f"debug: true\n{name}: {json.dumps(value)}\n"
+    ),
     "etc/rancher/k3s/config.yaml.d/10-mine.yaml": lambda name, value: f"{name}: |-\n  {value}\n",
     "elsewhere.yaml": lambda name, value: f"{name}: {json.dumps(value)}\n",
     "elsewhere.yaml.d/20-mine.yml": lambda name, value: f"{name}: >-\n  {value}\n",
@@ -207,7 +362,12 @@ SEEN: tuple[Callable[[str], str], ...] = (
     lambda value: json.dumps(json.dumps(value)),
     lambda value: quote(value, safe=""),
     lambda value: value.encode().hex(),
-    *(lambda value, before=before: base64.b64encode(b"." * before + value.encode() + b"!!").decode() for before in range(3)),
+    *(
+        lambda value, before=before: base64.b64encode(
+            b"." * before + value.encode() + b"!!"
+        ).decode()
+        for before in range(3)
+    ),
 )
 
 
@@ -215,7 +375,9 @@ SEEN: tuple[Callable[[str], str], ...] = (
 @pytest.mark.parametrize("name", FILES)
 @EXAMPLES
 @given(secret=secrets(WORD + '@:/ "éß'))
-def test_what_a_file_declares_is_hidden_wherever_it_is_seen(root: str, name: str, secret: str, tmp_path: Path) -> None:
+def test_what_a_file_declares_is_hidden_wherever_it_is_seen(
+    root: str, name: str, secret: str, tmp_path: Path
+) -> None:
     path = tmp_path / root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(FILES[name]("password", secret))
@@ -236,27 +398,51 @@ def test_what_a_file_declares_is_hidden_wherever_it_is_seen(root: str, name: str
 
 
 HARMLESS = (
-    "MONKEY=banana KEYBOARD=us KEYMAP=de COMPASS=north BYPASS=1 PASSTHROUGH=yes TOKENIZER_PATH=/usr/share/tok",
+    (
+        "MONKEY=banana KEYBOARD=us KEYMAP=de COMPASS=north BYPASS=1 PASSTHROUGH=yes"
+        " TOKENIZER_PATH=/usr/share/tok"
+    ),
     "tokenizer: wordpiece",
     "SECRETARY=alice passwordless: sure",
     "node-label: example.com/rack=7",
-    "k3s server --node-label example.com/rack=7 --node-label=disk=ssd --node-taint key=value:NoExecute --disable traefik",
+    (
+        "k3s server --node-label example.com/rack=7 --node-label=disk=ssd --node-taint"
+        " key=value:NoExecute --disable traefik"
+    ),
     "topologyKey: kubernetes.io/hostname",
     "publicKey: ssh-ed25519 primary_key=17 sortKey=name objectKey=default/web",
-    'I1123 21:35:11.953595      21 garbagecollector.go:151] "Starting" podKey="kube-system/coredns" keyboard=us',
+    (
+        'I1123 21:35:11.953595      21 garbagecollector.go:151] "Starting"'
+        ' podKey="kube-system/coredns" keyboard=us'
+    ),
     "I1127 07:06:39.567003      34 tokencleaner.go:117] Starting token cleaner controller",
     "W1123 21:35:42.665025      21 authorization.go:47] Authorization is disabled",
-    "Running kube-scheduler --authorization-kubeconfig=/home/a/cred/scheduler.kubeconfig --bind-address=127.0.0.1",
-    "Running kube-apiserver --kubelet-client-key=/home/a/tls/client-kube-apiserver.key --secure-port=6444",
+    (
+        "Running kube-scheduler --authorization-kubeconfig=/home/a/cred/scheduler.kubeconfig"
+        " --bind-address=127.0.0.1"
+    ),
+    (
+        "Running kube-apiserver --kubelet-client-key=/home/a/tls/client-kube-apiserver.key"
+        " --secure-port=6444"
+    ),
     "nsenter -U --preserve-credentials -m -n --target 4711 k3s crictl ps",
     "0::/user.slice/user-1000.slice/user@1000.service/k3s-rootless.service",
-    "pulled docker.io/rancher/mirrored-pause:3.6@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893",
+    (
+        "pulled"
+        " docker.io/rancher/mirrored-pause:3.6@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
+    ),
     "systemd-run --user --unit=x -p Delegate=yes true",
     "podman run --user 1000:1000 -u 0:0 image",
     "clone git@github.com:k3s-io/k3s and github.com/k3s-io/k3s@v1.33.4",
-    "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus SESSION_MANAGER=local/box:@/tmp/.ICE-unix/1",
+    (
+        "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"
+        " SESSION_MANAGER=local/box:@/tmp/.ICE-unix/1"
+    ),
     "HTTPS_PROXY=http://proxy.example:3128 NO_PROXY=10.41.0.0/16,.example,localhost",
-    "Environment=K3S_ROOTLESS_MTU=1400 K3S_ROOTLESS_CIDR=10.41.0.0/16 K3S_ROOTLESS_PORT_DRIVER=builtin",
+    (
+        "Environment=K3S_ROOTLESS_MTU=1400 K3S_ROOTLESS_CIDR=10.41.0.0/16"
+        " K3S_ROOTLESS_PORT_DRIVER=builtin"
+    ),
     "K3S_TOKEN_FILE=/run/secrets/token K3S_AGENT_TOKEN_FILE=~/token TLS_KEY=/etc/ssl/a.key",
     "--anonymous-auth=false --enable-admission-plugins=NodeRestriction --token-ttl 24h",
     "qps=100 burstTokens=500 max_tokens: 4096",
@@ -280,7 +466,16 @@ def test_harmless_text_stays(line: str) -> None:
 def test_what_follows_a_block_of_yaml_stays() -> None:
     text = "\n".join(
         (
-            *("token: |", "  abc", "", "node-label:", "  - rack=7", "auth:", "  - name: web", "    image: nginx"),
+            *(
+                "token: |",
+                "  abc",
+                "",
+                "node-label:",
+                "  - rack=7",
+                "auth:",
+                "  - name: web",
+                "    image: nginx",
+            ),
             *("token: null", "  indented text", "secretRef:", "  name: x"),
         )
     )
@@ -336,13 +531,17 @@ def test_names_that_do_not(name: str) -> None:
     assert not names.secret(name)
 
 
-ACCOUNTS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=4, max_size=10).map(lambda text: f"qz{text}")
+ACCOUNTS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=4, max_size=10).map(
+    lambda text: f"qz{text}"
+)
 ENCODED: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "in JSON": json.dumps,
     "in JSON in JSON": lambda text: json.dumps(json.dumps(text)),
     "percent-encoded": lambda text: quote(text, safe=""),
-    "percent-encoded in small letters": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
+    "percent-encoded in small letters": lambda text: re.sub(
+        "%..", lambda found: found[0].lower(), quote(text, safe="")
+    ),
     "percent-encoded but for slashes": quote,
     "in a unit's name": lambda text: "".join(_systemd(text.strip("/"))) + ".mount",
     "in capitals": str.upper,
@@ -359,7 +558,9 @@ def _systemd(path: str) -> Iterator[str]:
 @pytest.mark.parametrize("encoding", ENCODED)
 @EXAMPLES
 @given(ACCOUNTS, ACCOUNTS, ACCOUNTS, ACCOUNTS)
-def test_no_name_of_user_or_host_is_left(encoding: str, account: str, realm: str, host: str, domain: str) -> None:
+def test_no_name_of_user_or_host_is_left(
+    encoding: str, account: str, realm: str, host: str, domain: str
+) -> None:
     encode = ENCODED[encoding]
     who = Names(
         user=f"{realm.upper()}\\{account}",
@@ -386,7 +587,11 @@ def test_no_name_of_user_or_host_is_left(encoding: str, account: str, realm: str
 
     for text in shown:
         left = Redactor((), who).text(f"before {encode(text)} behind").lower()
-        assert not [name for name in (account, realm, host, domain, "0123456789abcdef0123456789abcdef") if name in left], left
+        assert not [
+            name
+            for name in (account, realm, host, domain, "0123456789abcdef0123456789abcdef")
+            if name in left
+        ], left
         assert "büro" not in left
         assert left.startswith("before ")
         assert left.endswith(" behind")

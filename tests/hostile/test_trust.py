@@ -56,7 +56,14 @@ def chain(tmp_path: Path) -> dict[str, Path]:
     }
 
 
-PLACES = ("file", "directory", "directory above", "top", "directory of the link", "directory above the link")
+PLACES = (
+    "file",
+    "directory",
+    "directory above",
+    "top",
+    "directory of the link",
+    "directory above the link",
+)
 LINKS = ("link", "link on the way")
 MODES = (0o757, 0o777, 0o2757, 0o702, 0o707)
 
@@ -76,7 +83,9 @@ def require_not_run(tmp_path: Path, chain: dict[str, Path], risk: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES, ids=oct)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_k3s_that_every_user_can_change_is_not_run(tmp_path: Path, chain: dict[str, Path], place: str, mode: int) -> None:
+def test_a_k3s_that_every_user_can_change_is_not_run(
+    tmp_path: Path, chain: dict[str, Path], place: str, mode: int
+) -> None:
     chain[place].chmod(mode)
 
     require_not_run(tmp_path, chain, f"every user can write to {chain[place]} (mode {mode:04o})")
@@ -84,7 +93,9 @@ def test_a_k3s_that_every_user_can_change_is_not_run(tmp_path: Path, chain: dict
 
 @ROOT
 @pytest.mark.parametrize("place", [*PLACES, *LINKS])
-def test_a_k3s_of_another_user_is_not_run(tmp_path: Path, chain: dict[str, Path], place: str) -> None:
+def test_a_k3s_of_another_user_is_not_run(
+    tmp_path: Path, chain: dict[str, Path], place: str
+) -> None:
     os.chown(chain[place], OTHER, -1, follow_symlinks=False)
 
     require_not_run(tmp_path, chain, f"{chain[place]} belongs to uid {OTHER}")
@@ -102,13 +113,21 @@ def test_a_k3s_that_a_group_of_others_can_change_is_not_run(
     require_not_run(tmp_path, chain, f"group {group} can write to {chain[place]} (mode 0775)")
 
 
-# A version, then for each entry its tag, its permissions and an id (linux/posix_acl_xattr.h): the user
-# who owns it, uid 65534, the group, the mask and all others.
-ENTRIES = ((0x01, 7, 2**32 - 1), (0x02, 7, OTHER), (0x04, 5, 2**32 - 1), (0x10, 7, 2**32 - 1), (0x20, 5, 2**32 - 1))
+# A version, then for each entry its tag, its permissions and an id (linux/posix_acl_xattr.h): the
+# user who owns it, uid 65534, the group, the mask and all others.
+ENTRIES = (
+    (0x01, 7, 2**32 - 1),
+    (0x02, 7, OTHER),
+    (0x04, 5, 2**32 - 1),
+    (0x10, 7, 2**32 - 1),
+    (0x20, 5, 2**32 - 1),
+)
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_k3s_with_an_access_list_for_others_is_not_run(tmp_path: Path, chain: dict[str, Path], place: str) -> None:
+def test_a_k3s_with_an_access_list_for_others_is_not_run(
+    tmp_path: Path, chain: dict[str, Path], place: str
+) -> None:
     try:
         packed = b"".join(struct.pack("<HHI", *one) for one in ENTRIES)
         os.setxattr(chain[place], "system.posix_acl_access", struct.pack("<I", 2) + packed)
@@ -120,7 +139,9 @@ def test_a_k3s_with_an_access_list_for_others_is_not_run(tmp_path: Path, chain: 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o700, 0o1777, 0o1775], ids=oct)
 @pytest.mark.parametrize("place", PLACES[1:])
-def test_a_k3s_that_no_other_user_can_change_is_run(tmp_path: Path, chain: dict[str, Path], place: str, mode: int) -> None:
+def test_a_k3s_that_no_other_user_can_change_is_run(
+    tmp_path: Path, chain: dict[str, Path], place: str, mode: int
+) -> None:
     """The sticky bit keeps others from renaming and removing what is not theirs."""
     chain[place].chmod(mode)
 
@@ -173,7 +194,10 @@ def test_no_program_is_taken_from_the_directory_one_is_in(
     with pytest.raises(CommandFailed, match="No such file or directory"):
         command.replace([name], dict(os.environ))
     assert (None, "") == command.found(name)
-    assert "real\n" == command.run([name], timeout=5, environ={"PATH": f"{entry}:{real.parent}:{entry}"}).stdout
+    assert (
+        "real\n"
+        == command.run([name], timeout=5, environ={"PATH": f"{entry}:{real.parent}:{entry}"}).stdout
+    )
     assert not (tmp_path / "started").exists()
 
 
@@ -210,7 +234,12 @@ FIELDS = ("SYSLOG_IDENTIFIER", "MESSAGE", "__CURSOR", "_SYSTEMD_INVOCATION_ID", 
 
 
 def entry(field: str, value: Any) -> bytes:
-    plain = {"__REALTIME_TIMESTAMP": "1764000000000000", "MESSAGE": "said", "SYSLOG_IDENTIFIER": "k3s", "_PID": "42"}
+    plain = {
+        "__REALTIME_TIMESTAMP": "1764000000000000",
+        "MESSAGE": "said",
+        "SYSLOG_IDENTIFIER": "k3s",
+        "_PID": "42",
+    }
     return json.dumps(plain | {field: value}).encode()
 
 
@@ -225,14 +254,21 @@ def as_bytes(value: str) -> list[int]:
 @pytest.mark.parametrize("shape", [as_text, as_bytes], ids=["text", "bytes"])
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_field_of_the_journal_is_printed_as_it_came(value: str, field: str, shape: Callable[[str], Any]) -> None:
+def test_no_field_of_the_journal_is_printed_as_it_came(
+    value: str, field: str, shape: Callable[[str], Any]
+) -> None:
     found = reader.parse(entry(field, shape(value)))
 
     assert found is not None
     shown = stream.text_line(found, lines.parse(found.message, found.identifier, found.priority))
     assert shown.replace("\n", "").isprintable()
     assert "\n" not in shown or field == "MESSAGE"
-    document = {"identifier": found.identifier, "message": found.message, "cursor": found.cursor, "unit": found.unit}
+    document = {
+        "identifier": found.identifier,
+        "message": found.message,
+        "cursor": found.cursor,
+        "unit": found.unit,
+    }
     said = stream.json_line(document | {"invocation": found.invocation})
     assert said.isprintable()
     assert found.message == json.loads(said)["message"], "JSON holds the message itself, escaped"
@@ -255,19 +291,37 @@ def test_a_journal_from_another_machine_is_cleaned_as_well(tmp_path: Path, value
 
 
 def test_the_support_archive_holds_no_escape_sequence(tmp_path: Path) -> None:
-    said = [json.loads(entry(field, value)) for field in ("SYSLOG_IDENTIFIER", "MESSAGE") for value in HOSTILE]
+    said = [
+        json.loads(entry(field, value))
+        for field in ("SYSLOG_IDENTIFIER", "MESSAGE")
+        for value in HOSTILE
+    ]
     started = [{"_SYSTEMD_INVOCATION_ID": "a" * 32, **one} for one in said]
     (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in started))
     program(tmp_path / "bin/journalctl", f"cat {tmp_path}/journal")
-    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
 
     words = [sys.executable, "-m", "k3s_rootless", "bundle", "-o", str(tmp_path / "archive.tar.gz")]
-    done = subprocess.run(words, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False
+    )
 
     assert (tmp_path / "archive.tar.gz").exists(), done.stderr
     with tarfile.open(tmp_path / "archive.tar.gz") as archive:
-        texts = {one.name: held.read().decode() for one in archive if (held := archive.extractfile(one)) is not None}
-    shown = {name.partition("/")[2]: text for name, text in texts.items() if name.endswith((".txt", ".json"))}
+        texts = {
+            one.name: held.read().decode()
+            for one in archive
+            if (held := archive.extractfile(one)) is not None
+        }
+    shown = {
+        name.partition("/")[2]: text
+        for name, text in texts.items()
+        if name.endswith((".txt", ".json"))
+    }
     assert "journal/start-1.txt" in shown
     assert "gnp.exe" in shown["journal/start-1.txt"]
     assert [] == [name for name, text in shown.items() if not text.replace("\n", "").isprintable()]
@@ -275,9 +329,15 @@ def test_the_support_archive_holds_no_escape_sequence(tmp_path: Path) -> None:
 
 
 def test_logs_clean_what_every_process_can_write(tmp_path: Path) -> None:
-    (tmp_path / "journal").write_bytes(b"\n".join(entry(field, value) for field in FIELDS for value in HOSTILE) + b"\n")
+    (tmp_path / "journal").write_bytes(
+        b"\n".join(entry(field, value) for field in FIELDS for value in HOSTILE) + b"\n"
+    )
     program(tmp_path / "bin/journalctl", f"cat {tmp_path}/journal")
-    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    environ = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
 
     for words in ([], ["--json"], ["--level", "info"]):
         call = [sys.executable, "-m", "k3s_rootless", "logs", "--since", "yesterday", *words]

@@ -1,4 +1,6 @@
-"""`python -m tests.journal.failures_page` renews docs/reference/failures.md from the catalogue and its lines."""
+"""`python -m tests.journal.failures_page` renews docs/reference/failures.md from the catalogue and
+its lines.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +35,34 @@ ENDINGS = (
     Ending("bad-setting", "inactive", "dead"),
     replace(_FAILED, result="signal", code=2, status=11),
     *(replace(_FAILED, result=result) for result in ("timeout", "start-limit-hit", "resources")),
-    *(replace(_FAILED, result="exit-code", code=1, status=status) for status in exits.STEPS if status != 203),
+    *(
+        replace(_FAILED, result="exit-code", code=1, status=status)
+        for status in exits.STEPS
+        if status != 203
+    ),
 )
 """One way to end for each cause that no line tells of."""
 
 
 def by_systemd() -> tuple[Cause, ...]:
     """Give the causes that systemd tells of alone."""
-    return tuple(cause for one in ENDINGS if (cause := verdict.of_unit(one) or verdict.of_ending(one)))
+    return tuple(
+        cause for one in ENDINGS if (cause := verdict.of_unit(one) or verdict.of_ending(one))
+    )
 
 
 def page() -> str:
     """Write the page."""
     known = json.loads(LINES.read_text("utf-8"))
     told = (part for cause in by_systemd() for part in _told(cause))
-    return "\n".join((_HEAD, *(part for failure in CATALOGUE for part in _section(failure, known)), _BY_SYSTEMD, *told))
+    return "\n".join(
+        (
+            _HEAD,
+            *(part for failure in CATALOGUE for part in _section(failure, known)),
+            _BY_SYSTEMD,
+            *told,
+        )
+    )
 
 
 def _told(cause: Cause) -> Iterator[str]:
@@ -63,11 +78,17 @@ def _told(cause: Cause) -> Iterator[str]:
 
 def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:
     yield f"## {failure.id}\n"
-    yield f"**{_open(failure.title)}** ({failure.weight.value}). {failure.why[:1].upper()}{failure.why[1:]}.\n"
+    yield (
+        f"**{_open(failure.title)}** ({failure.weight.value})."
+        f" {failure.why[:1].upper()}{failure.why[1:]}.\n"
+    )
     if failure.check:
         yield f"Check: `{_open(failure.check)}`.\n"
     if failure.told_by:
-        yield f"Its lines are those of [{failure.told_by}](#{failure.told_by}); what the host shows tells them apart.\n"
+        yield (
+            f"Its lines are those of [{failure.told_by}](#{failure.told_by}); what the host shows"
+            " tells them apart.\n"
+        )
     yield f"Remedy ({failure.remedy.mender.value}): {failure.remedy.text}.\n"
     commands = "\n".join(failure.remedy.commands)
     if commands:

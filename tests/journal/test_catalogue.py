@@ -1,4 +1,6 @@
-"""The catalogue of failures is whole, and its lines are known; tests/test_linear.py proves that its patterns are not slow."""
+"""The catalogue of failures is whole, and its lines are known; tests/test_linear.py proves that its
+patterns are not slow.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,23 @@ DATA = Path(__file__).parents[1] / "data"
 KNOWN: list[dict[str, Any]] = json.loads((DATA / "fatal-lines.json").read_text())
 SIGNS = [(failure, sign) for failure in CATALOGUE for sign in failure.signs]
 IDS = {failure.id for failure in CATALOGUE}
-# The failure modes that were read from issues and sources; F38 (the lost address of clients) leaves no line of its own.
+# The failure modes that were read from issues and sources; F38 (the lost address of clients) leaves
+# no line of its own.
 MODES = {f"F{number:02}" for number in range(1, 68)} - {"F38"}
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
 def test_each_line_is_known_in_each_of_its_forms(case: dict[str, Any]) -> None:
-    """As written, with its quotes escaped or not, behind journald's and klog's own words, and in colour."""
+    """As written, with its quotes escaped or not, behind journald's and klog's own words, and in
+    colour.
+    """
     line = case["line"]
     plain = diagnosis.normal(line)
     forms = [line, plain, f"\x1b[36m{line}\x1b[0m"]
-    if not (line.startswith(("open: ", "open /dev/kmsg", "panic", "fatal error", "-- ")) or line.endswith('"')):
+    if not (
+        line.startswith(("open: ", "open /dev/kmsg", "panic", "fatal error", "-- "))
+        or line.endswith('"')
+    ):
         forms.append(f"E1123 21:36:23.006508      21 remote.go:114] {line}")
     for form in forms:
         seen = diagnosis.recognise(diagnosis.normal(re.sub(r"\x1b\[\d+m", "", form)))
@@ -44,12 +52,17 @@ def test_every_mode_has_a_line() -> None:
     assert {case["mode"] for case in KNOWN if "mode" in case} == MODES
 
 
-@pytest.mark.parametrize(("failure", "sign"), SIGNS, ids=lambda one: getattr(one, "id", None) or getattr(one, "literal", ""))
+@pytest.mark.parametrize(
+    ("failure", "sign"),
+    SIGNS,
+    ids=lambda one: getattr(one, "id", None) or getattr(one, "literal", ""),
+)
 def test_each_sign_has_a_line_that_it_is_known_by(failure: Failure, sign: Sign) -> None:
     known_by = [
         case["line"]
         for case in KNOWN
-        if (seen := diagnosis.recognise(diagnosis.normal(case["line"]))) is not None and seen[1] is sign
+        if (seen := diagnosis.recognise(diagnosis.normal(case["line"]))) is not None
+        and seen[1] is sign
     ]
 
     assert known_by, failure.id
@@ -73,9 +86,15 @@ def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:
     assert set(waiting.values()) <= set(phases.KEYS)
 
 
-def test_the_remedy_for_the_socket_of_containerd_enters_the_pid_namespace_and_names_the_data_directory() -> None:
-    """Without these, a real K3s v1.36.3 unpacks itself into the namespace, and then does not find its own program."""
-    (command,) = next(failure.remedy.commands for failure in CATALOGUE if failure.id == "containerd-socket")
+def test_the_remedy_for_the_socket_of_containerd_enters_the_pid_namespace_and_names_the_data_directory() -> (
+    None
+):
+    """Without these, a real K3s v1.36.3 unpacks itself into the namespace, and then does not find
+    its own program.
+    """
+    (command,) = next(
+        failure.remedy.commands for failure in CATALOGUE if failure.id == "containerd-socket"
+    )
 
     assert command.startswith("K3S_DATA_DIR=~/.rancher/k3s nsenter ")
     assert " -m -n -p -t " in command
@@ -85,7 +104,9 @@ def test_ids_are_unique() -> None:
     assert len(CATALOGUE) == len(IDS)
 
 
-@pytest.mark.parametrize("case", [case for case in KNOWN if case["check"]], ids=lambda case: case["line"][:60])
+@pytest.mark.parametrize(
+    "case", [case for case in KNOWN if case["check"]], ids=lambda case: case["line"][:60]
+)
 def test_each_check_that_is_named_is_one_of_preflight(case: dict[str, Any]) -> None:
     assert any(matches(check.id, case["check"]) for check in CHECKS)
 
@@ -108,7 +129,10 @@ def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
     assert (story.cause, story.others) == (None, ())
 
 
-@pytest.mark.parametrize("line", ['level=fatal msg="' * 40_000, 'level=fatal msg="' + "\\" * 999_999, "FATA[1] " * 99_999])
+@pytest.mark.parametrize(
+    "line",
+    ['level=fatal msg="' * 40_000, 'level=fatal msg="' + "\\" * 999_999, "FATA[1] " * 99_999],
+)
 def test_no_line_can_make_the_diagnosis_slow(line: str) -> None:
     begun = time.process_time()
     diagnosis.first_cause([Entry(None, line)])

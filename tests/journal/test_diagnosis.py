@@ -31,7 +31,10 @@ SECONDARY = [
 
 
 def entries(*messages: str) -> list[Entry]:
-    return [Entry(datetime(2026, 11, 23, 21, 35, number, tzinfo=UTC), message) for number, message in enumerate(messages)]
+    return [
+        Entry(datetime(2026, 11, 23, 21, 35, number, tzinfo=UTC), message)
+        for number, message in enumerate(messages)
+    ]
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
@@ -63,7 +66,10 @@ def test_the_first_line_counts_and_nothing_behind_it_is_read() -> None:
     found = diagnosis.first_cause(journal())
 
     assert found is not None
-    assert (found.check, found.title) == ("cgroup.delegation.cpuset", "the controller cpuset is not delegated")
+    assert (found.check, found.title) == (
+        "cgroup.delegation.cpuset",
+        "the controller cpuset is not delegated",
+    )
     assert found.line == FATAL
     assert found.time == datetime(2026, 11, 23, 21, 35, 2, tzinfo=UTC)
 
@@ -77,19 +83,32 @@ def test_a_consequence_is_no_cause(line: str) -> None:
 
 
 def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
-    alone, followed = diagnosis.first_cause(entries(CONFLICT, CONFLICT)), diagnosis.first_cause(entries(CONFLICT, FATAL))
+    alone, followed = (
+        diagnosis.first_cause(entries(CONFLICT, CONFLICT)),
+        diagnosis.first_cause(entries(CONFLICT, FATAL)),
+    )
 
     assert alone is not None
     assert followed is not None
-    assert (alone.id, alone.fatal, alone.time) == ("forward-failed", False, datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC))
-    assert alone.title == "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+    assert (alone.id, alone.fatal, alone.time) == (
+        "forward-failed",
+        False,
+        datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC),
+    )
+    assert (
+        alone.title
+        == "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+    )
     assert (followed.id, followed.fatal) == ("cgroup-controller", True)
 
 
 @pytest.mark.parametrize(
     ("line", "title"),
     [
-        ('time="x" level=fatal msg="starting \\"etcd\\": no \\"quorum\\""', 'starting "etcd": no "quorum"'),
+        (
+            'time="x" level=fatal msg="starting \\"etcd\\": no \\"quorum\\""',
+            'starting "etcd": no "quorum"',
+        ),
         ('time="x" level=fatal msg="Error: no luck"', "no luck"),
         ('time="x" level=fatal msg=boom', "boom"),
         ("\x1b[31mFATA\x1b[0m[0000] no luck ", "no luck"),
@@ -115,17 +134,24 @@ def test_no_text_can_upset_the_diagnosis(messages: list[str]) -> None:
 
 
 @given(st.sampled_from(KNOWN), st.text(max_size=50), st.text(max_size=50))
-def test_text_around_a_known_line_does_not_make_it_worse(case: dict[str, Any], before: str, after: str) -> None:
+def test_text_around_a_known_line_does_not_make_it_worse(
+    case: dict[str, Any], before: str, after: str
+) -> None:
     found = diagnosis.first_cause(entries(before + case["line"] + after))
 
     assert found is None or not re.search(r"\{\w+\}", found.check)
 
 
 def test_a_crash_is_told_by_its_first_line() -> None:
-    found = diagnosis.first_cause(entries("panic: runtime error: index out of range\n\ngoroutine 1 [running]:"))
+    found = diagnosis.first_cause(
+        entries("panic: runtime error: index out of range\n\ngoroutine 1 [running]:")
+    )
 
     assert found is not None
-    assert (found.id, found.title) == ("panic", "K3s crashed: panic: runtime error: index out of range")
+    assert (found.id, found.title) == (
+        "panic",
+        "K3s crashed: panic: runtime error: index out of range",
+    )
 
 
 CRASH = [
@@ -134,7 +160,10 @@ CRASH = [
     "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
     "",
     "goroutine 4242 [running]:",
-    "k8s.io/apimachinery/pkg/util/runtime.handleCrash({0x67d, 0xa}, {0x5a3, 0xb1}, {0x0, 0x0, 0x0})",
+    (
+        "k8s.io/apimachinery/pkg/util/runtime.handleCrash({0x67d, 0xa}, {0x5a3, 0xb1}, {0x0, 0x0,"
+        " 0x0})"
+    ),
     "\t/go/pkg/mod/k8s.io/apimachinery/pkg/util/runtime/runtime.go:89 +0xee",
     "panic({0x5a3c1c0?, 0xb1d2f40?})",
     "\t/usr/local/go/src/runtime/panic.go:792 +0x132",
@@ -150,13 +179,18 @@ CRASH = [
     "\t/other.go:1 +0x1",
 ]
 FRAMES = (
-    "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get (/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264)",
+    (
+        "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get"
+        " (/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264)"
+    ),
     "main.main (/src/main.go:7)",
 )
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["a line each", "in one entry"])
-def test_a_crash_is_told_with_the_first_frames_of_the_goroutine_that_crashed(*, apart: bool) -> None:
+def test_a_crash_is_told_with_the_first_frames_of_the_goroutine_that_crashed(
+    *, apart: bool
+) -> None:
     lines = CRASH if apart else ["\n".join(CRASH)]
 
     found = diagnosis.first_cause(Entry(None, line) for line in ["x", *lines])
@@ -192,9 +226,15 @@ def test_of_a_crash_without_frames_little_is_read() -> None:
 
 
 def test_of_a_deep_crash_five_frames_are_told() -> None:
-    deep = [line for number in range(50) for line in (f"main.f{number}(0x1)", f"\t/src/main.go:{number} +0x1")]
+    deep = [
+        line
+        for number in range(50)
+        for line in (f"main.f{number}(0x1)", f"\t/src/main.go:{number} +0x1")
+    ]
 
-    found = diagnosis.first_cause(Entry(None, line) for line in ["panic: x", "goroutine 1 [running]:", *deep])
+    found = diagnosis.first_cause(
+        Entry(None, line) for line in ["panic: x", "goroutine 1 [running]:", *deep]
+    )
 
     assert found is not None
     assert [f"main.f{number} (/src/main.go:{number})" for number in range(5)] == list(found.frames)
@@ -203,16 +243,28 @@ def test_of_a_deep_crash_five_frames_are_told() -> None:
 def test_a_failure_behind_many_later_starts_is_remembered() -> None:
     lines = [(0, FATAL), *((number, "Starting k3s") for number in range(1, 40))]
 
-    story = diagnosis.last_start(Entry(None, message, invocation=f"{start:032x}") for start, message in lines)
+    story = diagnosis.last_start(
+        Entry(None, message, invocation=f"{start:032x}") for start, message in lines
+    )
 
     assert story.cause is not None
-    assert ("cgroup-controller", True, f"{0:032x}") == (story.cause.id, story.cause.earlier, story.invocation)
+    assert ("cgroup-controller", True, f"{0:032x}") == (
+        story.cause.id,
+        story.cause.earlier,
+        story.invocation,
+    )
 
 
 def test_of_many_failures_behind_later_starts_the_last_is_remembered() -> None:
-    lines = [(0, FATAL), (1, 'level=fatal msg="the last"'), *((number, "Starting k3s") for number in range(2, 40))]
+    lines = [
+        (0, FATAL),
+        (1, 'level=fatal msg="the last"'),
+        *((number, "Starting k3s") for number in range(2, 40)),
+    ]
 
-    story = diagnosis.last_start(Entry(None, message, invocation=f"{start:032x}") for start, message in lines)
+    story = diagnosis.last_start(
+        Entry(None, message, invocation=f"{start:032x}") for start, message in lines
+    )
 
     assert story.cause is not None
     assert "the last" == story.cause.title
@@ -233,7 +285,9 @@ UP = 'time="x" level=info msg="k3s is up and running"'
 def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_the_next(
     lines: list[tuple[str, str]], *, earlier: bool, recovered: bool | None
 ) -> None:
-    story = diagnosis.last_start(Entry(None, message, invocation=start * 32) for start, message in lines)
+    story = diagnosis.last_start(
+        Entry(None, message, invocation=start * 32) for start, message in lines
+    )
 
     assert story.cause is not None
     assert (earlier, recovered) == (story.cause.earlier, story.recovered)
@@ -241,9 +295,16 @@ def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_t
 
 def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
     """K3s is being restarted: the newest start has had no time to die."""
-    lines = [("a", FATAL), ("b", 'level=fatal msg="something new"'), ("c", "Starting k3s"), ("b", "Stopped")]
+    lines = [
+        ("a", FATAL),
+        ("b", 'level=fatal msg="something new"'),
+        ("c", "Starting k3s"),
+        ("b", "Stopped"),
+    ]
 
-    story = diagnosis.last_start(Entry(None, message, invocation=start * 32) for start, message in lines)
+    story = diagnosis.last_start(
+        Entry(None, message, invocation=start * 32) for start, message in lines
+    )
 
     assert story.cause is not None
     assert (story.cause.title, story.invocation) == ("something new", "b" * 32)
@@ -251,7 +312,9 @@ def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
 
 def test_a_million_starts_are_heard_in_bounded_memory() -> None:
     tracemalloc.start()
-    story = diagnosis.last_start(Entry(None, CONFLICT, invocation=f"{number:032x}") for number in range(20_000))
+    story = diagnosis.last_start(
+        Entry(None, CONFLICT, invocation=f"{number:032x}") for number in range(20_000)
+    )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -267,8 +330,14 @@ def test_a_forward_that_was_made_after_all_is_no_cause() -> None:
 
 
 def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
-    quoting = Entry(None, f"Started k3s-rootless.service - /bin/sh -c '{FATAL}'.", identifier="systemd")
-    failing = Entry(None, "k3s-rootless.service: Failed at step EXEC spawning /x: Permission denied", identifier="systemd")
+    quoting = Entry(
+        None, f"Started k3s-rootless.service - /bin/sh -c '{FATAL}'.", identifier="systemd"
+    )
+    failing = Entry(
+        None,
+        "k3s-rootless.service: Failed at step EXEC spawning /x: Permission denied",
+        identifier="systemd",
+    )
 
     assert diagnosis.first_cause([quoting]) is None
     found = diagnosis.first_cause([quoting, failing])
@@ -277,7 +346,9 @@ def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
 
 
 def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
-    story = diagnosis.story(entries(CONFLICT, CONFLICT, MODULE, FATAL, "listen tcp :1: bind: address already in use"))
+    story = diagnosis.story(
+        entries(CONFLICT, CONFLICT, MODULE, FATAL, "listen tcp :1: bind: address already in use")
+    )
 
     assert story.cause is not None
     assert [one.id for one in story.others] == ["forward-failed"]
@@ -287,7 +358,10 @@ def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
 
 def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
     """K3s asks for its snapshotter again and again, and goes on when it is there."""
-    fuse = 'level=info msg="Waiting to retrieve agent configuration; server is not ready: fuse-overlayfs not functional"'
+    fuse = (
+        'level=info msg="Waiting to retrieve agent configuration; server is not ready:'
+        ' fuse-overlayfs not functional"'
+    )
 
     assert diagnosis.story(entries(fuse), ready=True).cause is None
     assert diagnosis.story(entries(fuse)).cause is not None
@@ -309,7 +383,8 @@ def test_clocks_may_jump(times: list[int | None]) -> None:
 def test_a_goroutine_dump_is_read_quickly() -> None:
     """A K3s that panics writes more than 20,000 lines for one start."""
     noise = [
-        Entry(None, f"goroutine {number} [select]: k8s.io/kubernetes/pkg/x/y.go:{number} +0x1d5") for number in range(20_000)
+        Entry(None, f"goroutine {number} [select]: k8s.io/kubernetes/pkg/x/y.go:{number} +0x1d5")
+        for number in range(20_000)
     ]
     start = time.process_time()
 

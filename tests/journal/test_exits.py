@@ -11,20 +11,30 @@ from k3s_rootless.journal import exits, verdict
 from k3s_rootless.journal.facts import Ending
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask"
+)
 def test_the_names_are_those_of_systemd() -> None:
     """Those that this systemd has; it may be older than some, and 234 was never given."""
-    asked = subprocess.run(["systemd-analyze", "exit-status"], capture_output=True, text=True, check=True).stdout
+    asked = subprocess.run(
+        ["systemd-analyze", "exit-status"], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split() for line in asked.splitlines()[1:]]
-    given = {int(status): name for name, status, kind in rows if kind == "systemd" and status != "255"}
+    given = {
+        int(status): name for name, status, kind in rows if kind == "systemd" and status != "255"
+    }
 
     assert len(given) > 30
-    assert given == {status: name for status, (name, _) in exits.STEPS.items() if status <= max(given)}
+    assert given == {
+        status: name for status, (name, _) in exits.STEPS.items() if status <= max(given)
+    }
 
 
 @pytest.mark.parametrize("status", exits.STEPS)
 def test_each_status_is_a_cause_with_a_remedy(status: int) -> None:
-    found = verdict.of_ending(Ending("loaded", "failed", "failed", "exit-code", code=1, status=status))
+    found = verdict.of_ending(
+        Ending("loaded", "failed", "failed", "exit-code", code=1, status=status)
+    )
 
     assert found is not None
     assert exits.identifier(status) == found.id
@@ -35,10 +45,20 @@ def test_each_status_is_a_cause_with_a_remedy(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "expected"),
-    [(0, 0, "start-limit"), (1, 1, "start-limit"), (2, 15, "start-limit"), (1, 203, "exec-failed"), (2, 9, "killed")],
+    [
+        (0, 0, "start-limit"),
+        (1, 1, "start-limit"),
+        (2, 15, "start-limit"),
+        (1, 203, "exec-failed"),
+        (2, 9, "killed"),
+    ],
 )
-def test_a_start_limit_is_told_where_the_last_death_tells_no_more(code: int, status: int, expected: str) -> None:
-    found = verdict.of_ending(Ending("loaded", "failed", "failed", "start-limit-hit", code=code, status=status))
+def test_a_start_limit_is_told_where_the_last_death_tells_no_more(
+    code: int, status: int, expected: str
+) -> None:
+    found = verdict.of_ending(
+        Ending("loaded", "failed", "failed", "start-limit-hit", code=code, status=status)
+    )
 
     assert found is not None
     assert expected == found.id

@@ -25,11 +25,26 @@ def binary(name: bytes, value: bytes) -> bytes:
 
 
 def entry(message: bytes, invocation: bytes = b"a" * 32, *, unit: bytes = UNIT) -> bytes:
-    head = b"__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795469711695411\nPRIORITY=6\nSYSLOG_IDENTIFIER=k3s\n"
-    return head + unit + b"_SYSTEMD_INVOCATION_ID=" + invocation + b"\n" + binary(b"MESSAGE", message) + b"\n"
+    head = (
+        b"__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795469711695411\nPRIORITY=6\nSYSLOG_IDENTIFIER=k3s\n"
+    )
+    return (
+        head
+        + unit
+        + b"_SYSTEMD_INVOCATION_ID="
+        + invocation
+        + b"\n"
+        + binary(b"MESSAGE", message)
+        + b"\n"
+    )
 
 
-START = entry(b"Starting k3s") + entry(b"two\nlines \xff\x1b[31m") + entry(FATAL.encode()) + entry(b"child died")
+START = (
+    entry(b"Starting k3s")
+    + entry(b"two\nlines \xff\x1b[31m")
+    + entry(FATAL.encode())
+    + entry(b"child died")
+)
 
 
 def written(directory: Path, content: bytes) -> Path:
@@ -40,7 +55,11 @@ def written(directory: Path, content: bytes) -> Path:
 
 @pytest.mark.parametrize("form", ["export", "json"])
 def test_both_forms_give_the_cause(tmp_path: Path, form: str) -> None:
-    record = {"MESSAGE": FATAL, "_SYSTEMD_USER_UNIT": "k3s-rootless.service", "_SYSTEMD_INVOCATION_ID": "a" * 32}
+    record = {
+        "MESSAGE": FATAL,
+        "_SYSTEMD_USER_UNIT": "k3s-rootless.service",
+        "_SYSTEMD_INVOCATION_ID": "a" * 32,
+    }
     content = START if form == "export" else f"\n{json.dumps(record)}\n".encode()
 
     story = diagnosis.last_start(Exported(written(tmp_path, content)))
@@ -77,7 +96,9 @@ def test_rubbish_is_refused_or_read(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("length", [2**63, 2**64 - 1, 50_000_000, 0])
 def test_a_broken_length_leads_nowhere(tmp_path: Path, length: int) -> None:
-    content = entry(b"hello") + b"MESSAGE\n" + struct.pack("<Q", length) + b"short\n\n" + entry(b"again")
+    content = (
+        entry(b"hello") + b"MESSAGE\n" + struct.pack("<Q", length) + b"short\n\n" + entry(b"again")
+    )
 
     told = [one.message for one in Exported(written(tmp_path, content))]
 
@@ -98,7 +119,9 @@ def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_read(tmp_path: Path)
     assert peak < 20_000_000
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n\n", b"hello world\n", b"\x00" * 4096, b"{}x\n[1, 2]\n", b"{" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n\n", b"hello world\n", b"\x00" * 4096, b"{}x\n[1, 2]\n", b"{" * 9999]
+)
 def test_a_file_without_a_journal_is_refused_with_a_hint(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UsageError) as caught:
         list(Exported(written(tmp_path, content)))

@@ -54,13 +54,17 @@ print(story.lines, story.cause.id if story.cause else None, resource.getrusage(r
 
 
 def told(program: str) -> tuple[int, str, int]:
-    run = subprocess.run([sys.executable, "-c", CHILD, program], capture_output=True, text=True, check=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-c", CHILD, program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     lines, cause, kibibytes = run.stdout.split()
     return int(lines), cause, int(kibibytes)
 
 
 def test_a_million_lines_need_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
-    noise = json.dumps({"MESSAGE": "I1123 21:35:11.953595 21 x.go:1] Waiting", "_SYSTEMD_INVOCATION_ID": "a" * 32})
+    noise = json.dumps(
+        {"MESSAGE": "I1123 21:35:11.953595 21 x.go:1] Waiting", "_SYSTEMD_INVOCATION_ID": "a" * 32}
+    )
     few = journal(tmp_path, f"sys.stdout.write({noise + chr(10)!r} * 1000)")
     small = told(few)
     many = journal(tmp_path, f"for _ in range(1000): sys.stdout.write({noise + chr(10)!r} * 1000)")

@@ -13,7 +13,10 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def entries(*seconds: float) -> list[Entry]:
-    return [Entry(NOON + timedelta(seconds=one), "Scheduled restart job, restart counter is at 1.") for one in seconds]
+    return [
+        Entry(NOON + timedelta(seconds=one), "Scheduled restart job, restart counter is at 1.")
+        for one in seconds
+    ]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,9 @@ def entries(*seconds: float) -> list[Entry]:
         ((0, 30, 60, 30000, 30030), 5, Loop(5, 30.0, NOON + timedelta(seconds=30030))),
     ],
 )
-def test_a_loop_has_a_count_and_a_period(said: tuple[float, ...], restarts: int, expected: Loop | None) -> None:
+def test_a_loop_has_a_count_and_a_period(
+    said: tuple[float, ...], restarts: int, expected: Loop | None
+) -> None:
     assert expected == loops.of(entries(*said), restarts)
 
 
@@ -40,7 +45,9 @@ def test_entries_without_a_time_tell_nothing() -> None:
     assert loops.of([Entry(None, ""), Entry(None, "")], 9) is None
 
 
-@pytest.mark.parametrize(("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)])
+@pytest.mark.parametrize(
+    ("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)]
+)
 def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(after: float, expected: bool) -> None:  # noqa: FBT001
     assert expected == loops.goes_on(Loop(9, 41.0, NOON), NOON + timedelta(seconds=after))
 
@@ -48,8 +55,12 @@ def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(after: float, expect
 def test_it_is_told_in_words() -> None:
     last = f"{NOON.astimezone():%H:%M:%S}"
 
-    assert f"systemd has restarted it 57 times, about every 41 s, last at {last}" == loops.words(Loop(57, 41.2, NOON))
-    assert f"systemd has restarted it 3 times, about every 10 min, last at {last}" == loops.words(Loop(3, 600, NOON))
+    assert f"systemd has restarted it 57 times, about every 41 s, last at {last}" == loops.words(
+        Loop(57, 41.2, NOON)
+    )
+    assert f"systemd has restarted it 3 times, about every 10 min, last at {last}" == loops.words(
+        Loop(3, 600, NOON)
+    )
     assert f"systemd has restarted it 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
 
 
@@ -61,7 +72,10 @@ def test_no_clock_makes_a_negative_period(said: list[float], restarts: int) -> N
     assert found is None or found.count >= len(said)
 
 
-@pytest.mark.parametrize(("seconds", "period", "past"), [(59, None, False), (61, None, True), (61, 30, False), (91, 30, True)])
+@pytest.mark.parametrize(
+    ("seconds", "period", "past"),
+    [(59, None, False), (61, None, True), (61, 30, False), (91, 30, True)],
+)
 def test_a_k3s_that_has_lived_much_longer_since_has_left_its_deaths_behind(
     seconds: float, period: float | None, *, past: bool
 ) -> None:

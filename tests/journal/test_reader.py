@@ -25,7 +25,10 @@ QUERY = Query(uid=1000)
 def journalctl(directory: Path, script: str) -> str:
     """Put a program in journalctl's place; it notes how it was called, and its process id."""
     program = directory / "journalctl"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{directory}/args"\necho $$ > "{directory}/pid"\n{script}\n')
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" > "{directory}/args"\necho $$ >'
+        f' "{directory}/pid"\n{script}\n'
+    )
     program.chmod(0o755)
     return str(program)
 
@@ -48,7 +51,16 @@ def test_the_question_names_unit_user_and_fields() -> None:
 
 
 def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
-    query = Query(1000, INVOCATION, lines=0, since="-1h", boot=True, follow=True, grep="--x y", after="s=1;i=2")
+    query = Query(
+        1000,
+        INVOCATION,
+        lines=0,
+        since="-1h",
+        boot=True,
+        follow=True,
+        grep="--x y",
+        after="s=1;i=2",
+    )
 
     assert reader.arguments(query, unit="other.service")[3:] == [
         "--user-unit=other.service",
@@ -69,7 +81,9 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
     ]
 
 
-@pytest.mark.parametrize("invocation", ["", "latest", INVOCATION.upper(), f"{INVOCATION}\n", f"{INVOCATION} +"])
+@pytest.mark.parametrize(
+    "invocation", ["", "latest", INVOCATION.upper(), f"{INVOCATION}\n", f"{INVOCATION} +"]
+)
 def test_only_an_invocation_id_is_one(invocation: str) -> None:
     with pytest.raises(UsageError):
         reader.arguments(Query(1000, invocation))
@@ -108,30 +122,42 @@ def test_an_entry_is_read_whole() -> None:
         )
     )
 
-    assert found == Entry(datetime(2026, 11, 23, 21, 35, 11, 695411, UTC), "hello", 6, 5200, "k3s", INVOCATION, "s=1")
+    assert found == Entry(
+        datetime(2026, 11, 23, 21, 35, 11, 695411, UTC), "hello", 6, 5200, "k3s", INVOCATION, "s=1"
+    )
 
 
 def test_what_the_manager_says_belongs_to_the_start_that_it_is_about() -> None:
-    found = reader.parse(line(MESSAGE="Started", _SYSTEMD_INVOCATION_ID="f" * 32, USER_INVOCATION_ID=INVOCATION))
+    found = reader.parse(
+        line(MESSAGE="Started", _SYSTEMD_INVOCATION_ID="f" * 32, USER_INVOCATION_ID=INVOCATION)
+    )
 
     assert found is not None
     assert found.invocation == INVOCATION
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"PRIORITY": "x", "_PID": None, "__REALTIME_TIMESTAMP": "9" * 19}, {"_PID": ["1", "2"]}]
+    "fields",
+    [{}, {"PRIORITY": "x", "_PID": None, "__REALTIME_TIMESTAMP": "9" * 19}, {"_PID": ["1", "2"]}],
 )
 def test_what_is_missing_or_no_number_is_none(fields: dict[str, Any]) -> None:
     assert reader.parse(line(**fields)) == Entry(None, "")
 
 
-@pytest.mark.parametrize("raw", [b"", b"-- No entries --\n", b"[1]", b"null", b'{"MESSAGE": "cut', b"[" * 100_000, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"-- No entries --\n", b"[1]", b"null", b'{"MESSAGE": "cut', b"[" * 100_000, b"\xff\xfe"],
+)
 def test_what_is_no_entry_is_none(raw: bytes) -> None:
     assert reader.parse(raw) is None
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
-FIELDS = st.sampled_from(["MESSAGE", "_PID", "PRIORITY", "__REALTIME_TIMESTAMP", "USER_INVOCATION_ID"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5
+)
+FIELDS = st.sampled_from(
+    ["MESSAGE", "_PID", "PRIORITY", "__REALTIME_TIMESTAMP", "USER_INVOCATION_ID"]
+)
 
 
 @given(st.binary(max_size=200) | st.dictionaries(FIELDS, JSON).map(json.dumps).map(str.encode))
@@ -168,7 +194,9 @@ def test_no_entries_is_an_answer_where_a_journal_is_kept(tmp_path: Path) -> None
     (tmp_path / "kept" / "0123456789abcdef").mkdir(parents=True)
     program = journalctl(tmp_path, "exit 1")
 
-    with reader.read(QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "kept"]) as reading:
+    with reader.read(
+        QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "kept"]
+    ) as reading:
         assert tuple(reading) == ()
 
 
@@ -177,7 +205,9 @@ def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
     program = journalctl(tmp_path, "exit 0")
 
     with (
-        reader.read(QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "empty"]) as reading,
+        reader.read(
+            QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "empty"]
+        ) as reading,
         pytest.raises(RootlessError, match="this host keeps none") as caught,
     ):
         tuple(reading)
@@ -193,8 +223,16 @@ def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
             RootlessError,
             "cannot read the journal: this user may not",
         ),
-        ("Failed to parse timestamp: rubbish", UsageError, "cannot read the journal: failed to parse timestamp: rubbish"),
-        ('Bad pattern "(": missing closing parenthesis', UsageError, 'cannot read the journal: bad pattern "("'),
+        (
+            "Failed to parse timestamp: rubbish",
+            UsageError,
+            "cannot read the journal: failed to parse timestamp: rubbish",
+        ),
+        (
+            'Bad pattern "(": missing closing parenthesis',
+            UsageError,
+            'cannot read the journal: bad pattern "("',
+        ),
         ("Something else", CommandFailed, "failed: Something else"),
     ],
 )
@@ -217,9 +255,13 @@ def test_a_missing_journalctl_is_said(tmp_path: Path) -> None:
 
 def test_the_real_journalctl_takes_the_question() -> None:
     """It may find nothing and may not be allowed to; it must not call an option unknown."""
-    query = Query(os.getuid(), INVOCATION, lines=1, since="yesterday", boot=True, grep="x", after=None)
+    query = Query(
+        os.getuid(), INVOCATION, lines=1, since="yesterday", boot=True, grep="x", after=None
+    )
     try:
-        done = subprocess.run(reader.arguments(query), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            reader.arguments(query), capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
     except FileNotFoundError:
         pytest.skip("this host has no journalctl")
 
@@ -227,13 +269,25 @@ def test_the_real_journalctl_takes_the_question() -> None:
 
 
 def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
-    """Journald gives a line no unit and no invocation if its process had ended when the line was read."""
+    """Journald gives a line no unit and no invocation if its process had ended when the line
+    was read.
+    """
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     unowned = Unowned("k3s", moment, moment + timedelta(seconds=9))
 
     words = reader.arguments(Query(1500, invocation="a" * 32, unowned=unowned))
 
     assert not any(word.startswith("--user-unit") for word in words)
-    assert {f"--since=@{moment.timestamp():.6f}", f"--until=@{moment.timestamp() + 9:.6f}"} <= set(words)
-    own = ["_UID=1500", f"_SYSTEMD_INVOCATION_ID={'a' * 32}", "+", "_UID=1500", f"USER_INVOCATION_ID={'a' * 32}"]
-    assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == words[-len(own) - 4 :]
+    assert {f"--since=@{moment.timestamp():.6f}", f"--until=@{moment.timestamp() + 9:.6f}"} <= set(
+        words
+    )
+    own = [
+        "_UID=1500",
+        f"_SYSTEMD_INVOCATION_ID={'a' * 32}",
+        "+",
+        "_UID=1500",
+        f"USER_INVOCATION_ID={'a' * 32}",
+    ]
+    assert [*own, "+", "_UID=1500", "SYSLOG_IDENTIFIER=k3s", "_TRANSPORT=stdout"] == words[
+        -len(own) - 4 :
+    ]

@@ -1,4 +1,6 @@
-"""Journals of a real K3s v1.36.3 that was made to fail, cut to what matters: each failure is named, with what fixes it."""
+"""Journals of a real K3s v1.36.3 that was made to fail, cut to what matters: each failure is named,
+with what fixes it.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_there_is_a_journal_of_each_of_seven_failures() -> None:
 
 
 def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
-    """A slow start, modules that K3s does without, and what the kernel forbids in a user namespace."""
+    """A slow start, modules that K3s does without, and what the kernel forbids in a user
+    namespace.
+    """
     story = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
 
     assert 17 == story.lines
@@ -56,7 +60,9 @@ def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
 
 
 @pytest.mark.parametrize("name", LOW)
-def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_there(name: str) -> None:
+def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_there(
+    name: str,
+) -> None:
     limit = LOW[name]
 
     cause = verdict.of_story(captured(name), replace(FAILED, limits=(limit,)))
@@ -66,7 +72,9 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
     assert f"{limit.name}=" in cause.title
     assert cause.remedy is not None
     assert Mender.USER is cause.remedy.mender
-    assert cause.remedy.commands[0].startswith(f"sed --in-place=.bak --follow-symlinks 's/^ *{limit.name} *=.*/{limit.name}=")
+    assert cause.remedy.commands[0].startswith(
+        f"sed --in-place=.bak --follow-symlinks 's/^ *{limit.name} *=.*/{limit.name}="
+    )
     assert DROP_IN in cause.remedy.commands[0]
     assert "k3s-rootless restart" == cause.remedy.commands[-1]
 
@@ -82,10 +90,14 @@ def remedy(limit: Limit, peak: int | None = None) -> tuple[Mender, str]:
 def test_a_limit_is_raised_where_it_was_set() -> None:
     limit = LOW["unit-memory-limit"]
 
-    assert (Mender.USER, "k3s-rootless config set MemoryMax 2G") == remedy(replace(limit, ours=True))
+    assert (Mender.USER, "k3s-rootless config set MemoryMax 2G") == remedy(
+        replace(limit, ours=True)
+    )
     assert "sudo sed " == remedy(replace(limit, writable=False))[1][:9]
     assert Mender.ADMINISTRATOR is remedy(replace(limit, writable=False))[0]
-    assert remedy(replace(limit, file="", writable=False))[1].startswith("mkdir -p ~/.config/systemd/user")
+    assert remedy(replace(limit, file="", writable=False))[1].startswith(
+        "mkdir -p ~/.config/systemd/user"
+    )
 
 
 def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
@@ -93,27 +105,35 @@ def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
     story = captured("unit-memory-limit")
     ending = replace(FAILED, limits=(generous,))
     unknown, low, reached = (
-        verdict.of_story(story, replace(ending, memory_peak=peak)) for peak in (None, 30 * 2**20, 4090 * 2**20)
+        verdict.of_story(story, replace(ending, memory_peak=peak))
+        for peak in (None, 30 * 2**20, 4090 * 2**20)
     )
 
     assert ["killed-by-memory"] * 2 == [one.id for one in (unknown, low) if one]
     assert reached is not None
     assert "unit-memory-limit" == reached.id
     assert "the unit used at most 4090 MiB" in reached.seen
-    assert (Mender.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(generous, 4090 * 2**20)
+    assert (Mender.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(
+        generous, 4090 * 2**20
+    )
 
 
 def test_without_a_limit_of_the_unit_the_line_is_told_as_it_is() -> None:
     told = {name: verdict.of_story(captured(name), FAILED) for name in LOW}
 
-    assert ["killed-by-memory", "unit-tasks-limit", "unit-open-files-limit"] == [one.id for one in told.values() if one]
+    assert ["killed-by-memory", "unit-tasks-limit", "unit-open-files-limit"] == [
+        one.id for one in told.values() if one
+    ]
     assert all(one is not None and "=" not in one.title for one in told.values())
 
 
 def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
     """As in a real start: the API server gives up first, since nothing can be opened any more."""
     lines = [
-        'level=info msg="dial unix /run/k3s/containerd/containerd.sock: socket: too many open files"',
+        (
+            'level=info msg="dial unix /run/k3s/containerd/containerd.sock: socket: too many open'
+            ' files"'
+        ),
         'level=error msg="Shutdown request received: \\"apiserver exited: context deadline\\""',
     ]
     story = diagnosis.story(Entry(None, line) for line in lines)
@@ -161,10 +181,16 @@ def kubeconfig(*places: Place) -> tuple[Mender, str] | None:
 
 
 def test_who_owns_the_kubeconfig_decides_who_can_fix_it() -> None:
-    directory, file = Place("/home/a b/.kube", 1500, writable=True), Place("/home/a b/.kube/k3s.yaml", 0, writable=False)
+    directory, file = (
+        Place("/home/a b/.kube", 1500, writable=True),
+        Place("/home/a b/.kube/k3s.yaml", 0, writable=False),
+    )
     foreign = replace(directory, uid=0, writable=False)
 
-    assert (Mender.USER, "mv '/home/a b/.kube/k3s.yaml' '/home/a b/.kube/k3s.yaml'.old") == kubeconfig(directory, file)
+    assert (
+        Mender.USER,
+        "mv '/home/a b/.kube/k3s.yaml' '/home/a b/.kube/k3s.yaml'.old",
+    ) == kubeconfig(directory, file)
     both = (Mender.ADMINISTRATOR, "sudo chown alice: '/home/a b/.kube' '/home/a b/.kube/k3s.yaml'")
     assert both == kubeconfig(foreign, file)
     assert kubeconfig(directory, replace(file, uid=1500)) is None
@@ -180,10 +206,19 @@ def relocated(name: str, data: str, *, usual: bool) -> tuple[str, ...]:
 
 
 def test_commands_name_the_data_directory_that_k3s_has() -> None:
-    assert "mv ~/.rancher/k3s/server/db ~/" in relocated("datastore-damaged", "/home/a/.rancher/k3s", usual=True)[1]
-    assert "mv '/my data/k3s'/server/db '/my data/k3s'/" in relocated("datastore-damaged", "/my data/k3s", usual=False)[1]
+    assert (
+        "mv ~/.rancher/k3s/server/db ~/"
+        in relocated("datastore-damaged", "/home/a/.rancher/k3s", usual=True)[1]
+    )
+    assert (
+        "mv '/my data/k3s'/server/db '/my data/k3s'/"
+        in relocated("datastore-damaged", "/my data/k3s", usual=False)[1]
+    )
     # In a command of an administrator, `~` would be the home of root.
-    assert "--target /home/a/.rancher/k3s" in relocated("data-readonly", "/home/a/.rancher/k3s", usual=True)[1]
+    assert (
+        "--target /home/a/.rancher/k3s"
+        in relocated("data-readonly", "/home/a/.rancher/k3s", usual=True)[1]
+    )
 
 
 def test_the_remedy_of_a_read_only_disk_keeps_the_cluster() -> None:
@@ -207,12 +242,18 @@ def told(*lines: tuple[float, str], ready: bool = False) -> Cause | None:
     assert OOM is not None
     assert OOM.time is not None
     begun = OOM.time
-    entries = (Entry(begun + timedelta(seconds=at), line, identifier="systemd") for at, line in lines)
+    entries = (
+        Entry(begun + timedelta(seconds=at), line, identifier="systemd") for at, line in lines
+    )
     return diagnosis.story(entries, ready=ready).cause
 
 
 def test_memory_is_blamed_for_a_kill_only_on_evidence() -> None:
-    alone, near, long_ago = told((0, KILLED)), told((0, OF_OOM), (1, KILLED)), told((0, OF_OOM), (3600, KILLED))
+    alone, near, long_ago = (
+        told((0, KILLED)),
+        told((0, OF_OOM), (1, KILLED)),
+        told((0, OF_OOM), (3600, KILLED)),
+    )
 
     assert alone is not None
     assert ("killed", True) == (alone.id, alone.fatal)

@@ -21,7 +21,10 @@ def cause(line: str) -> Cause:
 
 
 CPUSET = cause('level=fatal msg="failed to find cpuset cgroup (v2)"')
-FORWARD = cause('level=fatal msg="expected sysctl value \\"net.ipv4.ip_forward\\" to be \\"1\\", got \\"0\\"; try"')
+FORWARD = cause(
+    'level=fatal msg="expected sysctl value \\"net.ipv4.ip_forward\\" to be \\"1\\", got \\"0\\";'
+    ' try"'
+)
 
 
 def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding:
@@ -39,14 +42,20 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
         (replace(FAILED, status=219), "exit-cgroup", "219/CGROUP"),
         (replace(FAILED, status=226), "exit-namespace", "226/NAMESPACE"),
         (replace(FAILED, code=2, status=9, result="signal"), "killed", "SIGKILL"),
-        (replace(FAILED, code=2, status=9, result="oom-kill"), "killed-by-memory", "the memory ran out"),
+        (
+            replace(FAILED, code=2, status=9, result="oom-kill"),
+            "killed-by-memory",
+            "the memory ran out",
+        ),
         (replace(FAILED, code=3, status=6, result="core-dump"), "signal", "signal 6"),
         (replace(FAILED, result="timeout"), "timeout", "longer than systemd allows"),
         (FAILED, None, ""),
         (replace(FAILED, status=255), None, ""),
     ],
 )
-def test_an_exit_status_is_read_where_no_line_says_more(ending: Ending, identifier: str | None, words: str) -> None:
+def test_an_exit_status_is_read_where_no_line_says_more(
+    ending: Ending, identifier: str | None, words: str
+) -> None:
     found = verdict.of_ending(ending)
 
     assert (found and found.id) == identifier
@@ -56,7 +65,8 @@ def test_an_exit_status_is_read_where_no_line_says_more(ending: Ending, identifi
 
 
 @pytest.mark.parametrize(
-    ("load_state", "identifier"), [("masked", "unit-masked"), ("error", "unit-broken"), ("bad-setting", "unit-broken")]
+    ("load_state", "identifier"),
+    [("masked", "unit-masked"), ("error", "unit-broken"), ("bad-setting", "unit-broken")],
 )
 def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifier: str) -> None:
     found = verdict.of_unit(Ending(load_state, "inactive", "dead", load_error="no ExecStart="))
@@ -67,7 +77,9 @@ def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifie
 
 
 def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
-    found = verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0"), finding("userns.max", "0")], (), FAILED)
+    found = verdict.with_host(
+        FORWARD, [finding("sysctl.ip_forward", "0"), finding("userns.max", "0")], (), FAILED
+    )
 
     assert (found.check, found.remedy) == ("sysctl.ip_forward", ADMINISTRATOR)
     assert found.seen == ("sysctl.ip_forward: 0: because",)
@@ -95,7 +107,9 @@ def test_a_warning_explains_what_asks_for_it_and_not_whatever_else_is_in_its_gro
 
 
 def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
-    found = verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "1", Verdict.PASS)], (), FAILED)
+    found = verdict.with_host(
+        FORWARD, [finding("sysctl.ip_forward", "1", Verdict.PASS)], (), FAILED
+    )
 
     assert found.remedy is not None
     assert found.remedy.commands == ("k3s-rootless up",)
@@ -111,7 +125,10 @@ def test_delegation_that_is_configured_and_not_effective_is_its_own_cause(observ
 
 
 def test_a_systemd_that_cannot_delegate_cpuset_is_its_own_cause() -> None:
-    findings = [finding("cgroup.delegation.cpuset", "not delegated"), finding("systemd.user", "systemd 239.5", Verdict.PASS)]
+    findings = [
+        finding("cgroup.delegation.cpuset", "not delegated"),
+        finding("systemd.user", "systemd 239.5", Verdict.PASS),
+    ]
 
     assert "systemd-old" == verdict.with_host(CPUSET, findings, (), FAILED).id
     assert "cgroup-controller" == verdict.with_host(CPUSET, findings[:1], (), FAILED).id
@@ -120,7 +137,9 @@ def test_a_systemd_that_cannot_delegate_cpuset_is_its_own_cause() -> None:
 def test_a_unit_that_does_not_ask_for_delegation_is_the_cause_whatever_the_host_delegates() -> None:
     ending = replace(FAILED, delegate=False, drop_ins=("/x/50.conf",))
 
-    found = verdict.with_host(CPUSET, [finding("cgroup.delegation.cpuset", "not delegated")], (), ending)
+    found = verdict.with_host(
+        CPUSET, [finding("cgroup.delegation.cpuset", "not delegated")], (), ending
+    )
 
     assert found.id == "unit-not-delegating"
     assert "/x/50.conf" in found.seen[0]
@@ -158,11 +177,16 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
     ],
     ids=["none", "another option", "two", "no setting", "which of two"],
 )
-def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(told: Cause, drop_ins: dict[str, str]) -> None:
+def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(
+    told: Cause, drop_ins: dict[str, str]
+) -> None:
     assert verdict.aside(told, drop_ins) is None
 
 
 def test_the_remedy_of_a_failed_check_comes_before_that() -> None:
     other = Remedy(Mender.USER, "put it aside")
 
-    assert verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0")], (), FAILED, other).remedy == ADMINISTRATOR
+    assert (
+        verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0")], (), FAILED, other).remedy
+        == ADMINISTRATOR
+    )

@@ -29,7 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     up = actions.add_parser("up", help="boot a lab that stays")
     shell = actions.add_parser("shell", help="a shell as its user; boots it first if need be")
     for action in (up, shell):
-        action.add_argument("--release", choices=releases.NAMES, help="of Debian (default: what this host runs)")
+        action.add_argument(
+            "--release", choices=releases.NAMES, help="of Debian (default: what this host runs)"
+        )
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
         action.add_argument("command", nargs=argparse.REMAINDER)
@@ -55,8 +57,14 @@ def _obey(options: argparse.Namespace) -> int:
         case "status":
             return _status(name)
         case "shell":
-            lab = Lab.find(name) if Site(name).settled() else Lab.up(name, release=options.release, stay=True)
-            return lab.attached("script", "--quiet", "--return", "--command", "bash --login", "/dev/null")
+            lab = (
+                Lab.find(name)
+                if Site(name).settled()
+                else Lab.up(name, release=options.release, stay=True)
+            )
+            return lab.attached(
+                "script", "--quiet", "--return", "--command", "bash --login", "/dev/null"
+            )
         case _:
             return Lab.find(name).attached(*options.command, as_root=options.action == "root")
 

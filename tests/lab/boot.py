@@ -21,7 +21,9 @@ _NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--net", "--propagation", "
 
 @dataclass(frozen=True)
 class Holder:
-    """The process outside that holds the namespaces, and the socket on which the systemd inside reports."""
+    """The process outside that holds the namespaces, and the socket on which the systemd inside
+    reports.
+    """
 
     site: Site
     process: subprocess.Popen[bytes]
@@ -33,14 +35,21 @@ class Holder:
         reports, ended = self.reports.fileno(), os.pidfd_open(self.process.pid)
         try:
             while True:
-                ready, _, _ = select.select([reports, ended], [], [], max(0, deadline - time.monotonic()))
+                ready, _, _ = select.select(
+                    [reports, ended], [], [], max(0, deadline - time.monotonic())
+                )
                 if reports in ready:
                     if b"READY=1" in self.reports.recv(65536).splitlines():
                         return
                 elif ready:
-                    raise LabError(f"lab {self.site.label} died while it booted:\n{self._console()}")
+                    raise LabError(
+                        f"lab {self.site.label} died while it booted:\n{self._console()}"
+                    )
                 else:
-                    raise LabError(f"lab {self.site.label} was not up after {_PATIENCE:g} s:\n{self._console()}")
+                    raise LabError(
+                        f"lab {self.site.label} was not up after {_PATIENCE:g}"
+                        f" s:\n{self._console()}"
+                    )
         finally:
             os.close(ended)
             self.reports.close()
@@ -55,7 +64,15 @@ def boot(site: Site, lower: Path, contents: Path, *, stay: bool) -> Holder:
     reports.bind(str(site.state / "notify"))
     # Dies with us, unless it may stay; and systemd dies with it, and all else with systemd.
     mortal = [] if stay else ["setpriv", "--pdeathsig", "KILL"]
-    command = [*mortal, "unshare", "--fork", "--kill-child", *_NAMESPACES, "sh", str(_HERE / "boot.sh")]
+    command = [
+        *mortal,
+        "unshare",
+        "--fork",
+        "--kill-child",
+        *_NAMESPACES,
+        "sh",
+        str(_HERE / "boot.sh"),
+    ]
     with (site.state / "console").open("wb") as console:
         process = subprocess.Popen(
             command,
@@ -63,7 +80,11 @@ def boot(site: Site, lower: Path, contents: Path, *, stay: bool) -> Holder:
             stdout=console,
             stderr=console,
             cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **_settings(site, lower, contents)},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "LANG": "C.UTF-8",
+                **_settings(site, lower, contents),
+            },
             start_new_session=True,
         )
     site.settle(process.pid)

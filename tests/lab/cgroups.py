@@ -1,4 +1,6 @@
-"""The cgroup of a lab, in the cgroup v2 hierarchy that the host has: the only one, or one beside v1."""
+"""The cgroup of a lab, in the cgroup v2 hierarchy that the host has: the only one, or one beside
+v1.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ def create(name: str) -> Path:
     available = (top / "cgroup.controllers").read_text().split()
     for controller in (*WANTED, "io"):
         if controller in available:
-            # One by one: the host may hold on to any of them, and the lab reports what it did not get. They stay switched on:
-            # others on the host may have begun to use them by the time the lab is gone.
+            # One by one: the host may hold on to any of them, and the lab reports what it did not
+            # get. They stay switched on: others on the host may have begun to use them by the time
+            # the lab is gone.
             with suppress(OSError):
                 (top / "cgroup.subtree_control").write_text(f"+{controller}")
     group = top / name
@@ -48,7 +51,8 @@ def remove(group: Path) -> None:
     """Kill whatever is left in `group`, and remove it with all below it."""
     if not group.is_dir():
         return
-    with suppress(FileNotFoundError):  # Linux before 5.14; then the death of the lab's PID 1 has to do
+    # Linux before 5.14; then the death of the lab's PID 1 has to do
+    with suppress(FileNotFoundError):
         (group / "cgroup.kill").write_text("1")
     _wait_until_empty(group)
     for directory in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):

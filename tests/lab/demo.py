@@ -1,4 +1,6 @@
-"""The README's first command where there is no systemd to run under: k3s-rootless at work in a lab, each step checked."""
+"""The README's first command where there is no systemd to run under: k3s-rootless at work in a lab,
+each step checked.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ _IGNORE = ("--ignore", "cgroup.delegation")
 
 def demonstrate() -> int:
     """Run the demonstration and return 0 when every step went as it should."""
-    _say("booting a lab: a real systemd in namespaces of its own, with a K3s stand-in; nothing of this host changes")
+    _say(
+        "booting a lab: a real systemd in namespaces of its own, with a K3s stand-in; nothing of"
+        " this host changes"
+    )
     with Lab.up(f"demo-{os.getpid()}") as lab:
         failed = next((name for name, step in _steps(lab) if not step()), None)
     if failed:
@@ -42,11 +47,12 @@ def _steps(lab: Lab) -> list[tuple[str, Callable[[], bool]]]:
 def _check(lab: Lab) -> bool:
     good = _shown(lab, "k3s-rootless", "check", expected=(0, *_CHECK_FAILED))
     if lab.delegates:
-        # A fresh Debian gives its users no cpuset. The check says what an administrator does about it, who is at hand here.
+        # A fresh Debian gives its users no cpuset. The check says what an administrator does about
+        # it, who is at hand here.
         return good and _administer(lab)
     _say(
-        f"this host keeps {', '.join(lab.lacking)} on cgroup v1, so no user in the lab can be given them; "
-        f"the stand-in does without, hence {' '.join(_IGNORE)}"
+        f"this host keeps {', '.join(lab.lacking)} on cgroup v1, so no user in the lab can be given"
+        f" them; the stand-in does without, hence {' '.join(_IGNORE)}"
     )
     return good
 
@@ -55,7 +61,9 @@ def _administer(lab: Lab) -> bool:
     findings = json.loads(lab.user("k3s-rootless", "check", "--json").stdout)["checks"]
     failed = [one["remedy"] for one in findings if one["verdict"] == "fail"]
     # Several checks may have one remedy.
-    asked = dict.fromkeys(command for one in failed if one["mender"] == "administrator" for command in one["commands"])
+    asked = dict.fromkeys(
+        command for one in failed if one["mender"] == "administrator" for command in one["commands"]
+    )
     for command in asked:
         sys.stdout.write(f"\nadministrator$ {command}\n")
         sys.stdout.flush()

@@ -1,4 +1,6 @@
-"""Boots, addresses and takes down labs: `Lab` is the `Machine` that needs root and a second, and no virtual machine."""
+"""Boots, addresses and takes down labs: `Lab` is the `Machine` that needs root and a second, and no
+virtual machine.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ from tests.machine import HOME, RUNTIME_DIR, UID, USER, Completed, systemd_versi
 _ENTER = Path(__file__).with_name("enter.py")
 _ROOT = "root:0:0:/"
 _USER = f"{USER}:{UID}:{UID}:{HOME}"
-_ROOT_ENVIRONMENT = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
+_ROOT_ENVIRONMENT = {
+    "HOME": "/root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+    "LANG": "C.UTF-8",
+}
 _USER_ENVIRONMENT = {
     "HOME": str(HOME),
     "USER": USER,
@@ -52,11 +58,19 @@ class Lab:
         self.plays_k3s = not (site.state / "real-k3s").exists()
 
     @classmethod
-    def up(cls, label: str | None = None, *, release: str | None = None, tree: Path | None = None, stay: bool = False) -> Lab:
-        """Boot a lab, built of `tree` (the payload, by default), which dies with the calling thread unless it may `stay`.
+    def up(
+        cls,
+        label: str | None = None,
+        *,
+        release: str | None = None,
+        tree: Path | None = None,
+        stay: bool = False,
+    ) -> Lab:
+        """Boot a lab, built of `tree` (the payload, by default), which dies with the calling thread
+        unless it may `stay`.
 
-        It stands on the Debian `release`, or on `$ROOTFS`, or on the host's own root file system. Labs that died with their
-        driver are cleared away first.
+        It stands on the Debian `release`, or on `$ROOTFS`, or on the host's own root file system.
+        Labs that died with their driver are cleared away first.
         """
         lower = trees.tree(release) if release else Path(os.environ.get("ROOTFS", "/"))
         host.require(lower)
@@ -66,7 +80,8 @@ class Lab:
             sweep()
             site.claim()
             try:
-                # Until its holder is known, the site would look like one left behind: the lock is held until then.
+                # Until its holder is known, the site would look like one left behind: the lock is
+                # held until then.
                 holder = boot(site, lower, contents, stay=stay)
             except BaseException:
                 site.clear()
@@ -106,8 +121,9 @@ class Lab:
         """Tell the stand-in what kind of machine this is, and the reader what is missing."""
         if self.lacking:
             sys.stderr.write(
-                f"lab {self.site.label}: this host does not give {', '.join(self.lacking)} to cgroup v2: "
-                "delegation of controllers cannot work here, and the K3s stand-in does not insist on it\n"
+                f"lab {self.site.label}: this host does not give {', '.join(self.lacking)} to"
+                " cgroup v2: delegation of controllers cannot work here, and the K3s stand-in does"
+                " not insist on it\n"
             )
         give_default_orders(self)
 
@@ -117,7 +133,11 @@ class Lab:
         return systemd_version(self)
 
     def user(
-        self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        *args: str,
+        timeout: float = 120,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run `args` as the user, in a login session."""
         return _run(self._as_user(args, env), timeout, stdin)
@@ -129,15 +149,21 @@ class Lab:
     def popen(self, *args: str) -> subprocess.Popen[str]:
         """Start `args` as the user; signals sent to what is returned reach the program."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self._as_user(args), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={})
+        return subprocess.Popen(
+            self._as_user(args), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={}
+        )
 
     def at_terminal(self, terminal: int, *args: str) -> subprocess.Popen[bytes]:
         """Start `args` as the user on a terminal of the caller's."""
-        return subprocess.Popen(self._as_user(args), stdin=terminal, stdout=terminal, stderr=terminal, env={})
+        return subprocess.Popen(
+            self._as_user(args), stdin=terminal, stdout=terminal, stderr=terminal, env={}
+        )
 
     def attached(self, *args: str, as_root: bool = False) -> int:
         """Run `args` on the caller's own terminal or files, and return the exit status."""
-        here = {name: os.environ[name] for name in ("TERM", "NO_COLOR", "COLUMNS") if name in os.environ}
+        here = {
+            name: os.environ[name] for name in ("TERM", "NO_COLOR", "COLUMNS") if name in os.environ
+        }
         command = self._as_root(args, here) if as_root else self._as_user(args, here)
         process = subprocess.Popen(command, env={})
         while True:
@@ -152,7 +178,9 @@ class Lab:
         place.chmod(0o755)
 
     def log_in_again(self) -> None:
-        """End the user's login and begin another: what an administrator changed for users comes into effect."""
+        """End the user's login and begin another: what an administrator changed for users comes
+        into effect.
+        """
         self.root("systemctl", "restart", "lab-login.service").check_returncode()
 
     def down(self) -> None:
@@ -168,7 +196,9 @@ class Lab:
     def _as_root(self, args: tuple[str, ...], env: Mapping[str, str] | None = None) -> list[str]:
         return self._command(None, _ROOT, _ROOT_ENVIRONMENT | dict(env or {}), args)
 
-    def _command(self, cgroup: Path | None, who: str, environment: Mapping[str, str], args: tuple[str, ...]) -> list[str]:
+    def _command(
+        self, cgroup: Path | None, who: str, environment: Mapping[str, str], args: tuple[str, ...]
+    ) -> list[str]:
         place = cgroup or self.site.cgroup / "init.scope"
         pairs = [f"{name}={value}" for name, value in environment.items()]
         enter = [sys.executable, "-I", "-S", str(_ENTER), str(self._pid_1), str(place), who]
@@ -194,4 +224,6 @@ def _run(command: list[str], timeout: float, stdin: str | None) -> Completed:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise
-    return subprocess.CompletedProcess(command[command.index("--") + 1 :], process.returncode, out, err)
+    return subprocess.CompletedProcess(
+        command[command.index("--") + 1 :], process.returncode, out, err
+    )

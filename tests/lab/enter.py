@@ -1,9 +1,11 @@
-"""Runs one program inside a booted lab, and is its stand-in outside: signals go in, the way it ends comes out.
+"""Runs one program inside a booted lab, and is its stand-in outside: signals go in, the way it ends
+comes out.
 
     enter.py PID CGROUP USER:UID:GID:HOME NAME=VALUE... -- PROGRAM ARGUMENT...
 
-nsenter(1) would do but for the signals: it passes none on, and when it is killed the program lives. Started as a program of
-its own with `python -I -S`, so that whoever starts it, from whichever thread, gets an ordinary child process.
+nsenter(1) would do but for the signals: it passes none on, and when it is killed the program lives.
+Started as a program of its own with `python -I -S`, so that whoever starts it, from whichever
+thread, gets an ordinary child process.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # mnt cgroup uts ipc pid net
+# mnt cgroup uts ipc pid net
+_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
 _PR_SET_PDEATHSIG = 1
 _FORWARDED = {
     signal.SIGINT,

@@ -1,4 +1,6 @@
-"""Pytest fixtures for labs: `lab`, booted once for the session, `any_systemd`, and `fresh`, which makes one as good as new."""
+"""Pytest fixtures for labs: `lab`, booted once for the session, `any_systemd`, and `fresh`, which
+makes one as good as new.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session", params=releases.NAMES)
 def any_systemd(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """Boot a lab of each Debian release in turn, hence with each systemd; where one cannot be, skip with the reason.
+    """Boot a lab of each Debian release in turn, hence with each systemd; where one cannot be, skip
+    with the reason.
 
     Tests of one release run together: no more than one of these labs is up at a time.
     """
@@ -54,9 +57,13 @@ def any_systemd(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests in labs of other releases the time that their trees take to make, which falls to the first of them."""
+    """Give tests in labs of other releases the time that their trees take to make, which falls to
+    the first of them.
+    """
     for item in items:
-        if "any_systemd" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
+        if "any_systemd" in getattr(item, "fixturenames", ()) and not item.get_closest_marker(
+            "timeout"
+        ):
             item.add_marker(pytest.mark.timeout(_TIME_LIMIT))
 
 
@@ -68,16 +75,22 @@ def absent(layer: str, reason: str, *, required: bool = True) -> NoReturn:
 
 
 def fresh(machine: Machine) -> None:
-    """Stop K3s on `machine`, and take away what tests have written for it and told the user manager."""
+    """Stop K3s on `machine`, and take away what tests have written for it and told the user
+    manager.
+    """
     try:
         machine.user("systemctl", "--user", "stop", _UNIT, timeout=_STOPS_WITHIN)
     except subprocess.TimeoutExpired:
-        # A rootlesskit whose child is ended before it was ready waits for ever, and K3s's unit sets no limit to a stop.
+        # A rootlesskit whose child is ended before it was ready waits for ever, and K3s's unit sets
+        # no limit to a stop.
         machine.user("systemctl", "--user", "kill", "--signal=KILL", _UNIT).check_returncode()
     # As root: what a container wrote belongs to one of the user's subordinate ids.
     machine.root("rm", "-rf", "--", *map(str, _LEFT_BY_TESTS)).check_returncode()
     machine.root("loginctl", "enable-linger", USER).check_returncode()
-    names = [line.partition("=")[0] for line in machine.user("systemctl", "--user", "show-environment").stdout.split()]
+    names = [
+        line.partition("=")[0]
+        for line in machine.user("systemctl", "--user", "show-environment").stdout.split()
+    ]
     if ours := [name for name in names if name.startswith(("K3S_", "_K3S_"))]:
         machine.user("systemctl", "--user", "unset-environment", *ours).check_returncode()
     machine.user("systemctl", "--user", "daemon-reload").check_returncode()

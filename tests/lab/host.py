@@ -24,7 +24,9 @@ def require(lower: Path) -> None:
     if not _has_overlay():
         raise LabError("the kernel has no overlay file system (modprobe overlay)")
     if not (lower / "usr/lib/systemd/systemd").exists():
-        raise LabError(f"there is no systemd in {lower} (Debian: systemd, libpam-systemd, dbus-user-session)")
+        raise LabError(
+            f"there is no systemd in {lower} (Debian: systemd, libpam-systemd, dbus-user-session)"
+        )
     if not (lower / "usr/bin/python3").exists():
         raise LabError(f"there is no /usr/bin/python3 in {lower}")
 

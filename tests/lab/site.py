@@ -1,4 +1,6 @@
-"""Where a lab lives on the host: a directory below /run, a cgroup, and the process that holds its namespaces."""
+"""Where a lab lives on the host: a directory below /run, a cgroup, and the process that holds its
+namespaces.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Site:
 
     def __post_init__(self) -> None:
         if not _LABEL.fullmatch(self.label):
-            raise LabError(f"{self.label!r} is no name for a lab: small letters, digits and hyphens")
+            raise LabError(
+                f"{self.label!r} is no name for a lab: small letters, digits and hyphens"
+            )
 
     @property
     def state(self) -> Path:
@@ -68,7 +72,9 @@ class Site:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Keep other drivers from claiming and sweeping sites; the lock is on /run itself, and so leaves no file."""
+    """Keep other drivers from claiming and sweeping sites; the lock is on /run itself, and so
+    leaves no file.
+    """
     place = os.open(_RUN, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(place, fcntl.LOCK_EX)
@@ -78,7 +84,9 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Clear the sites whose labs have died with their driver; to be called inside `one_at_a_time`."""
+    """Clear the sites whose labs have died with their driver; to be called inside
+    `one_at_a_time`.
+    """
     for site in sites():
         if not site.settled():
             site.clear()
@@ -86,7 +94,9 @@ def sweep() -> None:
 
 def sites() -> list[Site]:
     """Return all sites with a trace of a lab, dead or alive."""
-    found = {path.name for place in (_RUN, cgroups.mount_point()) for path in place.glob(f"{_PREFIX}*")}
+    found = {
+        path.name for place in (_RUN, cgroups.mount_point()) for path in place.glob(f"{_PREFIX}*")
+    }
     return [Site(name.removeprefix(_PREFIX)) for name in sorted(found)]
 
 
@@ -96,5 +106,6 @@ def _identity(pid: int) -> str | None:
     except OSError:
         return None
     state, *fields = stat.rpartition(")")[2].split()
-    # A zombie holds nothing any more. The 22nd field, the start time, tells it from a later process of the same number.
+    # A zombie holds nothing any more. The 22nd field, the start time, tells it from a later process
+    # of the same number.
     return None if state == "Z" else f"{pid} {fields[18]}"

@@ -56,7 +56,9 @@ def fifo(tmp_path: Path) -> Path:
 
 
 def test_a_program_says_what_it_says() -> None:
-    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE) == Output("out\n", "err\n", 3)
+    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE) == Output(
+        "out\n", "err\n", 3
+    )
 
 
 def test_a_signal_is_a_negative_status() -> None:
@@ -64,18 +66,24 @@ def test_a_signal_is_a_negative_status() -> None:
 
 
 def test_output_that_is_no_utf_8_is_replaced() -> None:
-    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE) == Output("a\ufffdb", "\ufffd", 0)
+    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE) == Output(
+        "a\ufffdb", "\ufffd", 0
+    )
 
 
 def test_much_output_on_both_sides_is_read_whole() -> None:
-    found = command.run(sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=PATIENCE)
+    found = command.run(
+        sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=PATIENCE
+    )
 
     assert (len(found.stdout), len(found.stderr)) == (3_000_000, 3_000_000)
 
 
 def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
     assert command.run(["cat"], timeout=PATIENCE) == Output("", "", 0)
-    ids, leader = command.run(sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=PATIENCE).stdout.splitlines()
+    ids, leader = command.run(
+        sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=PATIENCE
+    ).stdout.splitlines()
     assert ids == f"{leader} {leader}"
 
 
@@ -87,13 +95,19 @@ def test_the_environment_is_the_given_one_or_our_own(monkeypatch: pytest.MonkeyP
 
 
 def test_words_are_not_read_by_a_shell() -> None:
-    assert command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout == "$HOME; exit 3 a  b\n"
+    assert (
+        command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout
+        == "$HOME; exit 3 a  b\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["/nonexistent/k3s", "--version"], "`/nonexistent/k3s --version`: No such file or directory"),
+        (
+            ["/nonexistent/k3s", "--version"],
+            "`/nonexistent/k3s --version`: No such file or directory",
+        ),
         (["/"], "`/`: Permission denied"),
         (["/etc/passwd", "a b"], "`/etc/passwd 'a b'`: Permission denied"),
         (["/" + "x" * 5000], "File name too long"),
@@ -213,25 +227,45 @@ def test_a_stream_that_somebody_killed_is_not_taken_for_whole() -> None:
 
 
 def in_another_process(code: str) -> subprocess.CompletedProcess[str]:
-    program = f"from k3s_rootless import command\nfrom k3s_rootless.errors import CommandFailed\n{code}"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    program = (
+        f"from k3s_rootless import command\nfrom k3s_rootless.errors import CommandFailed\n{code}"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
 
 
 def test_one_program_becomes_another() -> None:
-    done = in_another_process("command.replace(['sh', '-c', 'echo $A $#', 'sh', 'b c'], {'A': '1', 'PATH': '/bin:/usr/bin'})")
+    done = in_another_process(
+        "command.replace(['sh', '-c', 'echo $A $#', 'sh', 'b c'], {'A': '1', 'PATH':"
+        " '/bin:/usr/bin'})"
+    )
 
     assert (done.stdout, done.returncode) == ("1 1\n", 0)
 
 
 def test_what_it_cannot_become_is_said() -> None:
-    code = "try: command.replace(['/nonexistent/k3s', 'a b'], {})\nexcept CommandFailed as error: print(error)"
+    code = (
+        "try: command.replace(['/nonexistent/k3s', 'a b'], {})\nexcept CommandFailed as error:"
+        " print(error)"
+    )
 
-    assert in_another_process(code).stdout == "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"
+    assert (
+        in_another_process(code).stdout
+        == "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"
+    )
 
 
 def test_what_a_forgotten_thread_runs_is_ended() -> None:
     failures: list[CommandFailed | int] = []
-    thread = threading.Thread(target=lambda: failures.append(command.run(["sleep", "240"], timeout=200).status), daemon=True)
+    thread = threading.Thread(
+        target=lambda: failures.append(command.run(["sleep", "240"], timeout=200).status),
+        daemon=True,
+    )
     thread.start()
     deadline = time.monotonic() + PATIENCE
     while thread.is_alive() and time.monotonic() < deadline:

@@ -9,12 +9,21 @@ import pytest
 from k3s_rootless import errors
 from k3s_rootless.errors import PeerError, RootlessError, SystemdError
 
-CLASSES = [made for _, made in inspect.getmembers(errors, inspect.isclass) if issubclass(made, RootlessError)]
+CLASSES = [
+    made
+    for _, made in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(made, RootlessError)
+]
 
 
 def drawn() -> dict[str, int]:
     """Read the names and exit codes of the tree in the docstring."""
-    return {name: int(code) for name, code in re.findall(r"^[ │├└─]+(\w+) +(\d)(?: |$)", errors.__doc__ or "", re.MULTILINE)}
+    return {
+        name: int(code)
+        for name, code in re.findall(
+            r"^[ │├└─]+(\w+) +(\d)(?: |$)", errors.__doc__ or "", re.MULTILINE
+        )
+    }
 
 
 def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
@@ -23,16 +32,24 @@ def test_the_tree_that_is_drawn_is_the_tree_of_the_classes() -> None:
 
 @pytest.mark.parametrize("made", CLASSES, ids=lambda made: made.__name__)
 def test_every_error_has_its_words_and_apart_from_them_a_hint(made: type[RootlessError]) -> None:
-    name: dict[str, Any] = {"name": "org.freedesktop.systemd1.NoSuchUnit"} if made is SystemdError else {}
+    name: dict[str, Any] = (
+        {"name": "org.freedesktop.systemd1.NoSuchUnit"} if made is SystemdError else {}
+    )
 
     error = made("cannot start: it is late", hint="sleep", **name)
 
-    assert (str(error), error.message, error.hint) == ("cannot start: it is late", "cannot start: it is late", "sleep")
+    assert (str(error), error.message, error.hint) == (
+        "cannot start: it is late",
+        "cannot start: it is late",
+        "sleep",
+    )
     assert made("cannot", **name).hint is None
 
 
 def test_the_codes_say_what_the_documentation_promises() -> None:
-    named = {code: {made.__name__ for made in CLASSES if made.exit_code == code} for code in range(10)}
+    named = {
+        code: {made.__name__ for made in CLASSES if made.exit_code == code} for code in range(10)
+    }
 
     assert named[2] == {"UsageError"}
     assert named[3] == {"NotRunning"}
@@ -45,6 +62,9 @@ def test_the_codes_say_what_the_documentation_promises() -> None:
 
 
 def test_some_errors_say_more_than_words() -> None:
-    assert SystemdError("no", name="org.freedesktop.systemd1.NoSuchUnit").name == "org.freedesktop.systemd1.NoSuchUnit"
+    assert (
+        SystemdError("no", name="org.freedesktop.systemd1.NoSuchUnit").name
+        == "org.freedesktop.systemd1.NoSuchUnit"
+    )
     assert PeerError("no", status=503).status == 503
     assert PeerError("no").status is None

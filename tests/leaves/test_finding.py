@@ -25,7 +25,10 @@ def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expecte
 
 @pytest.mark.parametrize(
     ("check", "anchor"),
-    [("cgroup.delegation.cpuset", "cgroupdelegationcpuset"), ("session.runtime_dir", "sessionruntime_dir")],
+    [
+        ("cgroup.delegation.cpuset", "cgroupdelegationcpuset"),
+        ("session.runtime_dir", "sessionruntime_dir"),
+    ],
 )
 def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
     """The anchor that GitHub makes of a heading drops its dots and keeps its underscores."""

@@ -32,7 +32,9 @@ def rename_into(path: Path) -> None:
     [Path.touch, Path.mkdir, rename_into, lambda path: path.write_text("more")],
     ids=["made", "made a directory", "renamed", "written"],
 )
-def test_what_comes_is_told_at_once(tmp_path: Path, watched: Directories, change: Callable[[Path], object]) -> None:
+def test_what_comes_is_told_at_once(
+    tmp_path: Path, watched: Directories, change: Callable[[Path], object]
+) -> None:
     watched.arm([tmp_path / "api.sock"])
     threading.Timer(0.1, change, [tmp_path / "api.sock"]).start()
     begun = time.monotonic()
@@ -41,7 +43,9 @@ def test_what_comes_is_told_at_once(tmp_path: Path, watched: Directories, change
     assert time.monotonic() - begun < PATIENCE
 
 
-def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(tmp_path: Path, watched: Directories) -> None:
+def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(
+    tmp_path: Path, watched: Directories
+) -> None:
     file = tmp_path / "a" / "b" / "api.sock"
     assert watched.arm([file])
     (tmp_path / "a").mkdir()
@@ -55,7 +59,9 @@ def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(tmp_path: Path
     assert watched.wait(LONG)
 
 
-def test_what_is_watched_already_is_told_from_what_is_new(tmp_path: Path, watched: Directories) -> None:
+def test_what_is_watched_already_is_told_from_what_is_new(
+    tmp_path: Path, watched: Directories
+) -> None:
     """Whoever arms looks once more only where something may have come before the watch."""
     (tmp_path / "a").mkdir()
     assert watched.arm([tmp_path / "a" / "api.sock"])
@@ -66,7 +72,9 @@ def test_what_is_watched_already_is_told_from_what_is_new(tmp_path: Path, watche
     assert watched.arm([tmp_path / "a" / "api.sock"])
 
 
-def test_what_happened_between_arming_and_waiting_is_not_missed(tmp_path: Path, watched: Directories) -> None:
+def test_what_happened_between_arming_and_waiting_is_not_missed(
+    tmp_path: Path, watched: Directories
+) -> None:
     watched.arm([tmp_path / "api.sock"])
     (tmp_path / "api.sock").touch()
 
@@ -74,7 +82,9 @@ def test_what_happened_between_arming_and_waiting_is_not_missed(tmp_path: Path, 
     assert not watched.wait(0)
 
 
-def test_a_wait_without_news_takes_its_time_and_no_more(tmp_path: Path, watched: Directories) -> None:
+def test_a_wait_without_news_takes_its_time_and_no_more(
+    tmp_path: Path, watched: Directories
+) -> None:
     watched.arm([tmp_path / "api.sock"])
     begun = time.monotonic()
 

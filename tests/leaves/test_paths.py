@@ -30,7 +30,9 @@ def test_without_an_environment_the_user_database_decides() -> None:
         (" /srv", "/run/user/1000", "/home/alice/.config"),
     ],
 )
-def test_only_absolute_paths_of_the_environment_count(value: str, runtime: str, config: str) -> None:
+def test_only_absolute_paths_of_the_environment_count(
+    value: str, runtime: str, config: str
+) -> None:
     assert str(paths(XDG_RUNTIME_DIR=value).runtime) == runtime
     assert str(paths(XDG_CONFIG_HOME=value).config) == config
 

@@ -31,7 +31,11 @@ def test_whatever_comes_the_result_prints_and_stays(text: str) -> None:
     assert printable(printable(text)) == printable(text)
 
 
-@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_a_document_prints_and_says_the_same(content: object) -> None:
     shown = json_text(json.dumps(content, indent=2, ensure_ascii=False))
 

@@ -29,14 +29,22 @@ def ask(tmp_path: Path, behave: Behaviour, timeout: float = 5) -> Answer:
     [
         (OK + b"Content-Length: 2\r\n\r\nok", Answer(200, b"ok")),
         (OK + b"Content-Length: 0\r\n\r\n", Answer(200, b"")),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", Answer(200, b"abc")),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+            Answer(200, b"abc"),
+        ),
         (b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nno\n", Answer(500, b"no\n")),
         (b"HTTP/1.1 204 Empty\r\n\r\n", Answer(204, b"")),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nok", Answer(200, b"ok")),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nok",
+            Answer(200, b"ok"),
+        ),
     ],
     ids=["length", "empty", "chunks", "refusal", "no content", "continue"],
 )
-def test_an_answer_is_read_from_a_connection_that_stays_open(tmp_path: Path, sent: bytes, expected: Answer) -> None:
+def test_an_answer_is_read_from_a_connection_that_stays_open(
+    tmp_path: Path, sent: bytes, expected: Answer
+) -> None:
     start = time.monotonic()
 
     assert ask(tmp_path, sending(sent, linger=LATE)) == expected
@@ -83,8 +91,21 @@ def test_the_question_is_a_plain_get(tmp_path: Path) -> None:
         dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
     ids=[
-        *("silence", "half a head", "half a body", "status line drips", "headers drip", "a header drips"),
-        *("body drips", "endless body drips", "chunk size drips", "chunks drip", "endless continue"),
+        *(
+            "silence",
+            "half a head",
+            "half a body",
+            "status line drips",
+            "headers drip",
+            "a header drips",
+        ),
+        *(
+            "body drips",
+            "endless body drips",
+            "chunk size drips",
+            "chunks drip",
+            "endless continue",
+        ),
     ],
 )
 def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behaviour) -> None:
@@ -104,7 +125,10 @@ def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behav
         (OK + b"Content-Length: 9\r\n\r\n", "its answer ended in the middle"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "its answer ended in the middle"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "its answer ended in the middle"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\x1b[2J\r\nab", "its answer ended in the middle"),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\nzz\x1b[2J\r\nab",
+            "its answer ended in the middle",
+        ),
         (b"220 mail.example ESMTP\r\n\r\n", "its answer is no HTTP"),
         (b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", "its answer is no HTTP"),
         (b"\0\xff" * 5000, "its answer is no HTTP"),
@@ -114,11 +138,24 @@ def test_one_deadline_holds_for_the_whole_exchange(tmp_path: Path, behave: Behav
         (OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n", "its answer is no HTTP"),
     ],
     ids=[
-        *("nothing", "half", "head only", "half a chunk", "no last chunk", "no chunk", "mail", "escapes", "bytes", "long line"),
+        *(
+            "nothing",
+            "half",
+            "head only",
+            "half a chunk",
+            "no last chunk",
+            "no chunk",
+            "mail",
+            "escapes",
+            "bytes",
+            "long line",
+        ),
         *("status", "headers", "long header"),
     ],
 )
-def test_what_is_no_whole_answer_is_refused_and_not_repeated(tmp_path: Path, sent: bytes, why: str) -> None:
+def test_what_is_no_whole_answer_is_refused_and_not_repeated(
+    tmp_path: Path, sent: bytes, why: str
+) -> None:
     with pytest.raises(PeerError) as caught:
         ask(tmp_path, sending(sent))
 
@@ -139,7 +176,11 @@ def test_more_than_the_largest_answer_is_not_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("none", "no such file or directory"), ("dead", "connection refused"), ("x" * 120, "path too long")],
+    [
+        ("none", "no such file or directory"),
+        ("dead", "connection refused"),
+        ("x" * 120, "path too long"),
+    ],
     ids=["none", "dead", "too long"],
 )
 def test_a_socket_that_nobody_serves_is_said(tmp_path: Path, name: str, why: str) -> None:
@@ -167,15 +208,22 @@ def served(*names: str) -> ssl.SSLContext:
 
 def test_an_answer_comes_over_tls() -> None:
     with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok"), served("127.0.0.1")) as port:
-        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE) == Answer(200, b"ok")
+        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE) == Answer(
+            200, b"ok"
+        )
 
 
 @pytest.mark.parametrize(
     ("names", "trusted", "why"),
-    [(["127.0.0.1"], trustme.CA, "certificate verify failed"), (["k3s.example"], lambda: CA, "ip address mismatch")],
+    [
+        (["127.0.0.1"], trustme.CA, "certificate verify failed"),
+        (["k3s.example"], lambda: CA, "ip address mismatch"),
+    ],
     ids=["wrong CA", "wrong name"],
 )
-def test_a_stranger_is_not_asked(names: list[str], trusted: Callable[[], trustme.CA], why: str) -> None:
+def test_a_stranger_is_not_asked(
+    names: list[str], trusted: Callable[[], trustme.CA], why: str
+) -> None:
     asked: list[bytes] = []
 
     with on_port(lambda _, question: asked.append(question), served(*names)) as port:
@@ -200,18 +248,28 @@ def test_a_handshake_that_does_not_end_is_given_up(behave: Behaviour) -> None:
     assert time.monotonic() - start < PATIENCE
 
 
-@pytest.mark.parametrize("behave", [sending(b"", linger=LATE), dripping(OK, b"A: b\r\n")], ids=["silence", "headers drip"])
+@pytest.mark.parametrize(
+    "behave",
+    [sending(b"", linger=LATE), dripping(OK, b"A: b\r\n")],
+    ids=["silence", "headers drip"],
+)
 def test_the_deadline_holds_over_tls_as_well(behave: Behaviour) -> None:
     start = time.monotonic()
 
-    with on_port(behave, served("127.0.0.1")) as port, pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"):
+    with (
+        on_port(behave, served("127.0.0.1")) as port,
+        pytest.raises(PeerError, match=r"gave no answer within 0\.3 s$"),
+    ):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=0.3)
 
     assert time.monotonic() - start < PATIENCE
 
 
 def test_who_speaks_no_tls_is_no_peer() -> None:
-    with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok")) as port, pytest.raises(PeerError, match="wrong version number"):
+    with (
+        on_port(sending(OK + b"Content-Length: 2\r\n\r\nok")) as port,
+        pytest.raises(PeerError, match="wrong version number"),
+    ):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)
 
 
@@ -219,5 +277,7 @@ def test_a_port_that_nobody_serves_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
-    with pytest.raises(PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"):
+    with pytest.raises(
+        PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"
+    ):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)

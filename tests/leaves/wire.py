@@ -12,7 +12,10 @@ from pathlib import Path
 from tests.patience import HANGS
 
 LATE = HANGS
-"""Seconds; later than every deadline of these tests. A connection that its client closes ends at once."""
+"""Seconds; later than every deadline of these tests.
+
+A connection that its client closes ends at once.
+"""
 Behaviour = Callable[[socket.socket, bytes], None]
 
 
@@ -57,14 +60,20 @@ def on_port(behave: Behaviour, context: ssl.SSLContext | None = None) -> Iterato
 
 
 @contextlib.contextmanager
-def _serving(server: socket.socket, behave: Behaviour, context: ssl.SSLContext | None) -> Iterator[None]:
+def _serving(
+    server: socket.socket, behave: Behaviour, context: ssl.SSLContext | None
+) -> Iterator[None]:
     server.settimeout(LATE)
 
     def serve() -> None:
         # Clients of these tests hang up early, on purpose.
         with contextlib.suppress(OSError), contextlib.closing(server.accept()[0]) as plain:
             plain.settimeout(LATE)
-            with context.wrap_socket(plain, server_side=True) if context else contextlib.nullcontext(plain) as connection:
+            with (
+                context.wrap_socket(plain, server_side=True)
+                if context
+                else contextlib.nullcontext(plain) as connection
+            ):
                 behave(connection, connection.recv(65536))
 
     thread = threading.Thread(target=serve)

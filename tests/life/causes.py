@@ -23,9 +23,9 @@ def nothing(_: Tool) -> None:
 class Case:
     """What is broken how, what must be said of it, and what the remedy cannot do here.
 
-    `what` says for readers what was done. `undo` takes away all that was broken, whatever has become of it. What the stand-in
-    only plays ends by `relents`, before the remedy is followed as it is printed. `by_hand` says why it is not; then `undo`
-    mends.
+    `what` says for readers what was done. `undo` takes away all that was broken, whatever has
+    become of it. What the stand-in only plays ends by `relents`, before the remedy is followed as
+    it is printed. `by_hand` says why it is not; then `undo` mends.
     """
 
     id: str
@@ -88,7 +88,10 @@ def dies(words: str, **more: object) -> Step:
 
 def sysctl(key: str, value: str) -> Step:
     """Set a switch of the kernel, and forget what a remedy wrote into files."""
-    return root(f"rm -f /etc/sysctl.d/60-k3s-rootless.conf; echo {value} > /proc/sys/{key.replace('.', '/')}")
+    return root(
+        f"rm -f /etc/sysctl.d/60-k3s-rootless.conf; echo {value} >"
+        f" /proc/sys/{key.replace('.', '/')}"
+    )
 
 
 def both(*steps: Step) -> Step:
@@ -114,13 +117,20 @@ def user(*scripts: str) -> Step:
 def mask(tool: Tool) -> None:
     """Mask the unit, for as long as the session lasts."""
     tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
-    tool.machine.user("sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}").check_returncode()
+    tool.machine.user(
+        "sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}"
+    ).check_returncode()
 
 
 def unmask(tool: Tool) -> None:
     """Undo that."""
-    script = f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv -n {UNIT}.away {UNIT}"
-    tool.machine.user("sh", "-c", f"{script}; rm -f {UNIT}.away; systemctl --user daemon-reload").check_returncode()
+    script = (
+        f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv -n"
+        f" {UNIT}.away {UNIT}"
+    )
+    tool.machine.user(
+        "sh", "-c", f"{script}; rm -f {UNIT}.away; systemctl --user daemon-reload"
+    ).check_returncode()
 
 
 AWAY = "mv /usr/bin/{0} /usr/bin/{0}.away"
@@ -137,7 +147,10 @@ SERVER = f"ExecStart=\nExecStart={K3S} server --rootless --snapshotter=fuse-over
 DATA = HOME / ".rancher/k3s"
 STATE = DATA / "server/db/state.db"
 KUBE = HOME / ".kube"
-NO_TASKS = "child died: executing [[ip link set tap0 up]]: fork/exec /usr/sbin/ip: resource temporarily unavailable"
+NO_TASKS = (
+    "child died: executing [[ip link set tap0 up]]: fork/exec /usr/sbin/ip: resource temporarily"
+    " unavailable"
+)
 NO_PACKAGES = "the machine has nowhere to install a package from"
 CASES = (
     Case(
@@ -159,10 +172,14 @@ CASES = (
         machines=VM,
     ),
     Case(
-        # The lab shares this switch with its host, and cannot write it: the words, and a host that was mended since.
+        # The lab shares this switch with its host, and cannot write it: the words, and a host that
+        # was mended since.
         "userns-max",
         "K3s dies with the words of that, and the host was mended since",
-        dies("failed to start the child: fork/exec /proc/self/exe: no space left on device", where="parent"),
+        dies(
+            "failed to start the child: fork/exec /proc/self/exe: no space left on device",
+            where="parent",
+        ),
         order(),
         "user",
         "userns.max",
@@ -256,7 +273,11 @@ CASES = (
     Case(
         "config-unreadable",
         "/etc/rancher/k3s/config.yaml is root's alone",
-        root(f"mkdir -p {CONFIG.rpartition('/')[0]}", f"echo 'debug: true' > {CONFIG}", f"chmod 600 {CONFIG}"),
+        root(
+            f"mkdir -p {CONFIG.rpartition('/')[0]}",
+            f"echo 'debug: true' > {CONFIG}",
+            f"chmod 600 {CONFIG}",
+        ),
         both(root(f"rm -f {CONFIG}"), no_drop_in),
         "user",
         check="config.readable",
@@ -337,7 +358,10 @@ CASES = (
     Case(
         "unit-not-delegating",
         "a drop-in says Delegate=no; K3s is made to die of it",
-        both(drop_in("Delegate=no"), dies("delegated cgroup v2 controllers are required for rootless")),
+        both(
+            drop_in("Delegate=no"),
+            dies("delegated cgroup v2 controllers are required for rootless"),
+        ),
         both(no_drop_in, order()),
         "user",
         "unit.state",
@@ -367,7 +391,9 @@ CASES = (
     Case(
         "supervisor-port",
         "K3s dies with the words of a busy port 6444",
-        dies("Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"),
+        dies(
+            "Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"
+        ),
         order(),
         "user",
         seen="nobody holds port 6444",
@@ -401,7 +427,10 @@ CASES = (
     Case(
         "unit-broken",
         "the unit was edited into what systemd cannot read",
-        user(f"printf '[Service]\\nType=oneshot\\nRestart=always\\nExecStart=\\n' > {UNIT}; systemctl --user daemon-reload"),
+        user(
+            f"printf '[Service]\\nType=oneshot\\nRestart=always\\nExecStart=\\n' > {UNIT};"
+            " systemctl --user daemon-reload"
+        ),
         nothing,
         "user",
         "unit.state",
@@ -457,7 +486,8 @@ CASES = (
         machines=LAB,
     ),
     Case(
-        # The lab's host keeps the controllers on cgroup v1: the limit is systemd's, the kill is played.
+        # The lab's host keeps the controllers on cgroup v1: the limit is systemd's, the kill is
+        # played.
         "unit-memory-limit",
         "a drop-in sets MemoryMax=200M, and K3s is killed",
         both(drop_in("MemoryMax=200M"), order(die={"after": 0.2, "signal": 9})),
@@ -490,7 +520,8 @@ CASES = (
         machines=LAB,
     ),
     Case(
-        # Really lacking where it can be: see test_controllers_that_are_not_delegated_are_told_until_they_are.
+        # Really lacking where it can be: see
+        # test_controllers_that_are_not_delegated_are_told_until_they_are.
         "cgroup-controller",
         "K3s dies with the words of a missing cpuset",
         dies("failed to find cpuset cgroup (v2)"),
@@ -504,9 +535,13 @@ CASES = (
 
 
 def start(tool: Tool, case: Case) -> None:
-    """Start K3s as it is broken, and wait until it is known to have failed, or to wait for what it lacks."""
+    """Start K3s as it is broken, and wait until it is known to have failed, or to wait for what it
+    lacks.
+    """
     machine = tool.machine
-    machine.user("sh", "-c", f"systemctl --user stop {UNIT.name}; systemctl --user reset-failed {UNIT.name}")
+    machine.user(
+        "sh", "-c", f"systemctl --user stop {UNIT.name}; systemctl --user reset-failed {UNIT.name}"
+    )
     case.breaks(tool)
     kill = f"; systemctl --user kill --signal=KILL {UNIT.name}" if case.id == "killed" else ""
     machine.user("sh", "-c", f"systemctl --user start {UNIT.name}{kill}")
@@ -514,10 +549,19 @@ def start(tool: Tool, case: Case) -> None:
     waits = "false"
     invocation = f"systemctl --user show -P InvocationID {UNIT.name}"
     if case.waits_for:
-        waits = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q '{case.waits_for}'"
-    # A unit that is started again has the result of its last start: whatever is no success has died.
-    ended = f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*|*masked*|*bad-setting*) exit 0;; esac'
-    done = machine.user("timeout", "60", "sh", "-c", f"while :; do {ended}; {waits} && exit 0; sleep 0.05; done")
+        waits = (
+            f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q"
+            f" '{case.waits_for}'"
+        )
+    # A unit that is started again has the result of its last start: whatever is no success has
+    # died.
+    ended = (
+        f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*|*masked*|*bad-setting*)'
+        " exit 0;; esac"
+    )
+    done = machine.user(
+        "timeout", "60", "sh", "-c", f"while :; do {ended}; {waits} && exit 0; sleep 0.05; done"
+    )
     assert 0 == done.returncode, f"{case.id}: K3s did not fail"
 
 
@@ -533,7 +577,12 @@ def broken(tool: Tool, case: Case) -> Iterator[Completed]:
 
 def wait(machine: Machine, condition: str) -> bool:
     """Wait for a condition of the shell, for ten seconds at most."""
-    return 0 == machine.user("timeout", "10", "sh", "-c", f"until {condition}; do sleep 0.1; done").returncode
+    return (
+        0
+        == machine.user(
+            "timeout", "10", "sh", "-c", f"until {condition}; do sleep 0.1; done"
+        ).returncode
+    )
 
 
 __all__ = ["CASES", "HOME", "Case", "broken", "dies", "order", "start", "wait"]

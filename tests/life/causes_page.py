@@ -1,4 +1,6 @@
-"""`python -m tests.life.causes_page [lab] [vm] [ID…]` brings causes about there, all or these, and writes the page of them."""
+"""`python -m tests.life.causes_page [lab] [vm] [ID…]` brings causes about there, all or these, and
+writes the page of them.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,15 @@ NOT_RUN = "not run"
 
 
 def main(words: list[str]) -> None:
-    """Try causes on the machines that are named, or on both, and write the page; what it says of others stays."""
+    """Try causes on the machines that are named, or on both, and write the page; what it says of
+    others stays.
+    """
     names = [name for name in ("lab", "vm") if name in words] or ["lab", "vm"]
     ids = set(words) - set(names)
-    before = {(one[0], one[1]): dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True)) for one in rows()}
+    before = {
+        (one[0], one[1]): dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True))
+        for one in rows()
+    }
     told = [before.get((f"`{case.id}`", case.what), {}) for case in CASES]
     for name in names:
         if name == "lab":
@@ -53,7 +60,9 @@ def main(words: list[str]) -> None:
 def rows() -> list[list[str]]:
     """Read the rows of the page as it is."""
     lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")
+    ]
 
 
 def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:

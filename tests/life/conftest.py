@@ -25,14 +25,18 @@ class Tool:
         self.machine = machine
         self.ignore = () if machine.delegates else ("--ignore", "cgroup.delegation")
 
-    def __call__(self, *args: str, timeout: float = 240, env: dict[str, str] | None = None) -> Completed:
+    def __call__(
+        self, *args: str, timeout: float = 240, env: dict[str, str] | None = None
+    ) -> Completed:
         """Run `k3s-rootless args`; no run may ever show a traceback."""
         done = self.machine.user(TOOL, *args, timeout=timeout, env=env)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def up(self, *args: str) -> Completed:
-        """Run `up`; where the host keeps the controllers on cgroup v1, with that check left out by name."""
+        """Run `up`; where the host keeps the controllers on cgroup v1, with that check left out by
+        name.
+        """
         return self("up", *self.ignore, *args)
 
     def json(self, *args: str) -> Any:
@@ -60,7 +64,9 @@ def kept() -> set[str]:
 
 @pytest.fixture
 def delegating_vm(vm: Vm, kept: set[str]) -> Vm:
-    """Give the virtual machine as it is when an administrator has configured delegation and it is effective."""
+    """Give the virtual machine as it is when an administrator has configured delegation and it is
+    effective.
+    """
     return delegating(vm, kept)
 
 
@@ -80,7 +86,9 @@ def delegating(vm: Vm, kept: set[str]) -> Vm:
 
 @pytest.fixture(params=MACHINES)
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """Give each machine in turn, as good as new, with all controllers delegated where that is possible."""
+    """Give each machine in turn, as good as new, with all controllers delegated where that is
+    possible.
+    """
     found: Machine = request.getfixturevalue("delegating_vm" if request.param == "vm" else "lab")
     if request.param == "lab":
         fresh(found)
@@ -102,7 +110,9 @@ def lab_tool(lab: Machine) -> Tool:
 
 @pytest.fixture
 def any_tool(any_systemd: Lab) -> Tool:
-    """Give the tool under each systemd in turn, in a lab whose stand-in starts as fast as it can."""
+    """Give the tool under each systemd in turn, in a lab whose stand-in starts as fast as it
+    can.
+    """
     fresh(any_systemd)
     tool = Tool(any_systemd)
     if any_systemd.plays_k3s:

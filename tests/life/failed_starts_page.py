@@ -1,4 +1,5 @@
-"""`python -m tests.life.failed_starts_page` fails a start in each way, in a lab and a virtual machine, and writes its page.
+"""`python -m tests.life.failed_starts_page` fails a start in each way, in a lab and a virtual
+machine, and writes its page.
 
 With `lab` or `vm`, and ids of ways, only what was found there is renewed.
 """
@@ -29,16 +30,20 @@ Made from a run by `python -m tests.life.failed_starts_page`; a test holds the l
 all of the lab's and some of the virtual machine's, and asserts that the median of the lab stays below 250 ms.
 """
 _SECTIONS = {
-    "lab": """## In the lab
+    "lab": (
+        """## In the lab
 
 A real systemd in private namespaces. Cgroup controllers are those of its host, which may keep them on cgroup v1: the stand-in
 for K3s says K3s's words of a controller that it lacks.
-""",
-    "vm": """## In a virtual machine
+"""
+    ),
+    "vm": (
+        """## In a virtual machine
 
 Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, on a machine that did
 nothing else: what takes `up` 7 ms in the lab takes it 20 times as long here.
-""",
+"""
+    ),
 }
 _TABLE = """
 | way | what is broken | exit code | cause | waiting for | told after |
@@ -47,7 +52,9 @@ _TABLE = """
 
 
 def main(words: list[str]) -> None:
-    """Bring about the ways of these ids on the machines of these names, all where none is named, and write the page."""
+    """Bring about the ways of these ids on the machines of these names, all where none is named,
+    and write the page.
+    """
     names = [name for name in _SECTIONS if name in words] or list(_SECTIONS)
     ids = set(words) - set(names)
     new = {name: found(name, ids) for name in names}
@@ -60,7 +67,12 @@ def table(text: str, name: str) -> dict[str, str]:
     """Give the rows that the page has for a machine, by the ids of their ways."""
     title = _SECTIONS[name].partition("\n")[0]
     found = re.search(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    return {one["id"]: one[0] for one in re.finditer(r"^\| `(?P<id>[^`]+)` \|.*\n", found[0] if found else "", re.MULTILINE)}
+    return {
+        one["id"]: one[0]
+        for one in re.finditer(
+            r"^\| `(?P<id>[^`]+)` \|.*\n", found[0] if found else "", re.MULTILINE
+        )
+    }
 
 
 def found(name: str, ids: Collection[str]) -> dict[str, str]:
@@ -74,7 +86,11 @@ def found(name: str, ids: Collection[str]) -> dict[str, str]:
             if not ids or way.id in ids:
                 one = run(tool, way)
                 rows[way.id] = row(way, one)
-                unlike = "" if one.code == way.code else f"  it should end with {way.code}: {one.error['message']}\n"
+                unlike = (
+                    ""
+                    if one.code == way.code
+                    else f"  it should end with {way.code}: {one.error['message']}\n"
+                )
                 sys.stderr.write(rows[way.id] + unlike)
     return rows
 
@@ -83,7 +99,12 @@ def section(name: str, rows: Mapping[str, str]) -> str:
     """Write a machine's part of the page, the rows in the order of its ways."""
     text = "".join(rows.get(way.id) or not_run(way) for way in ways(name))
     late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
-    median = f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)} deaths.\n" if late else ""
+    median = (
+        f"\nMedian {statistics.median(late):.0f} ms, longest {max(late)} ms, of {len(late)}"
+        " deaths.\n"
+        if late
+        else ""
+    )
     return _SECTIONS[name] + _TABLE + text + median
 
 
@@ -98,7 +119,10 @@ def row(way: Way, found: Run) -> str:
     late = f"{found.late * 1000:.0f} ms" if found.late is not None else ""
     cause = f"`{error['cause']}`" if error.get("cause") else ""
     waits = f"`{error['phase']}`" if error.get("phase") else ""
-    return f"| `{way.id}` | {way.what.replace('|', ' ')} | {found.code} | {cause} | {waits} | {late} |\n"
+    return (
+        f"| `{way.id}` | {way.what.replace('|', ' ')} | {found.code} | {cause} | {waits} |"
+        f" {late} |\n"
+    )
 
 
 if __name__ == "__main__":

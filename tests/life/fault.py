@@ -1,4 +1,6 @@
-"""What a fault of a host is described by, and the steps that bring faults about and take them away."""
+"""What a fault of a host is described by, and the steps that bring faults about and take them
+away.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tests.vm.machine import Vm
 
 Step = Callable[[Tool], None]
 LAB, VMS = frozenset({"lab"}), frozenset({"trixie", "bookworm"})
-"""The machines by the names that the page has for them: a lab, and virtual machines of two Debian releases."""
+"""The machines by the names that the page has for them: a lab, and virtual machines of two Debian
+releases.
+"""
 DATA = HOME / ".rancher/k3s"
 
 
@@ -25,14 +29,18 @@ class Dies:
 
 @dataclass(frozen=True)
 class Waits:
-    """K3s waits without end, or goes on without something, and its journal says so in these words."""
+    """K3s waits without end, or goes on without something, and its journal says so in these
+    words.
+    """
 
     words: str
 
 
 @dataclass(frozen=True)
 class Lacks:
-    """K3s starts, and a command in its namespaces fails, which does not when the fault is mended."""
+    """K3s starts, and a command in its namespaces fails, which does not when the fault is
+    mended.
+    """
 
     command: str
     means: str
@@ -54,10 +62,12 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: `check` names it with `verdict` and `mender`, K3s `shows` it, and `clean` takes away whatever is left.
+    """A fault: `check` names it with `verdict` and `mender`, K3s `shows` it, and `clean` takes away
+    whatever is left.
 
-    An administrator's is mended by the script, the user's by its commands as they are printed; `by_hand` says why not, and
-    then `hand` mends. `before` puts a virtual machine into the state that the fault begins in.
+    An administrator's is mended by the script, the user's by its commands as they are printed;
+    `by_hand` says why not, and then `hand` mends. `before` puts a virtual machine into the state
+    that the fault begins in.
     """
 
     id: str
@@ -79,7 +89,10 @@ class Fault:
 
 def program(name: str) -> tuple[Step, Step]:
     """Give the steps that take a program away and bring it back."""
-    away = f"path=$(readlink -f $(command -v {name})); mv $path /root/{name}; echo $path > /root/{name}.path"
+    away = (
+        f"path=$(readlink -f $(command -v {name})); mv $path /root/{name}; echo $path >"
+        f" /root/{name}.path"
+    )
     return root(away), root(f"test ! -e /root/{name} || mv /root/{name} $(cat /root/{name}.path)")
 
 
@@ -94,12 +107,18 @@ def freed(port: int) -> Step:
 
 def mounted(options: str) -> tuple[Step, Step]:
     """Give the steps that mount a file system of this kind for K3s's data, and take it away."""
-    made = f"runuser -u {USER} -- mkdir -p {DATA}; mount -t tmpfs -o uid={UID},mode=700,{options} tmpfs {DATA}"
-    return root(made), both(root(f"umount {DATA} 2>/dev/null || true; rm -rf /var/tmp/{USER}"), no_drop_in)
+    made = (
+        f"runuser -u {USER} -- mkdir -p {DATA}; mount -t tmpfs -o uid={UID},mode=700,{options}"
+        f" tmpfs {DATA}"
+    )
+    return root(made), both(
+        root(f"umount {DATA} 2>/dev/null || true; rm -rf /var/tmp/{USER}"), no_drop_in
+    )
 
 
 def restored(*controllers: str) -> Step:
-    """Take a virtual machine back to the state in which it was booted, with these controllers configured but not realized.
+    """Take a virtual machine back to the state in which it was booted, with these controllers
+    configured but not realized.
 
     K3s is installed there, as it is wherever a fault is injected.
     """
@@ -116,6 +135,8 @@ def restored(*controllers: str) -> Step:
 
 
 def log_in(tool: Tool) -> None:
-    """Log in once more, which makes systemd realize what is configured, and the running manager does not notice."""
+    """Log in once more, which makes systemd realize what is configured, and the running manager
+    does not notice.
+    """
     assert isinstance(tool.machine, Vm)
     tool.machine.login().check_returncode()

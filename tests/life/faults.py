@@ -1,12 +1,25 @@
-"""Faults of a host, brought about for real: which check names each, what K3s does with it, and what mends it.
+"""Faults of a host, brought about for real: which check names each, what K3s does with it, and what
+mends it.
 
-Each is injected by itself, into a host on which nothing is wrong; `tests.life.injecting` follows it to its end.
+Each is injected by itself, into a host on which nothing is wrong; `tests.life.injecting` follows it
+to its end.
 """
 
 from __future__ import annotations
 
 from tests.life import faults_of_settings
-from tests.life.causes import CONFIG, NO_PACKAGES, both, drop_in, no_drop_in, nothing, order, root, sysctl, user
+from tests.life.causes import (
+    CONFIG,
+    NO_PACKAGES,
+    both,
+    drop_in,
+    no_drop_in,
+    nothing,
+    order,
+    root,
+    sysctl,
+    user,
+)
 from tests.life.conftest import UNIT
 from tests.life.fault import (
     DATA,
@@ -27,9 +40,12 @@ from tests.life.fault import (
 from tests.life.ways import hold
 from tests.machine import UID, USER
 
-SUBIDS = root(f"rm -f /etc/subuid /etc/subgid; echo {USER}:100000:65536 | tee /etc/subuid > /etc/subgid")
+SUBIDS = root(
+    f"rm -f /etc/subuid /etc/subgid; echo {USER}:100000:65536 | tee /etc/subuid > /etc/subgid"
+)
 TUN = root(
-    "rm -f /etc/udev/rules.d/*k3s-rootless*; test -e /dev/net/tun || mknod /dev/net/tun c 10 200; chmod 666 /dev/net/tun"
+    "rm -f /etc/udev/rules.d/*k3s-rootless*; test -e /dev/net/tun || mknod /dev/net/tun c 10 200;"
+    " chmod 666 /dev/net/tun"
 )
 NO_RANGES = "No subuid ranges found"
 NOT_MAPPED = "failed to setup UID/GID map"
@@ -40,7 +56,9 @@ UNMASK = f"systemctl --user unmask {UNIT.name}; rm -f {UNIT}.away; systemctl --u
 ENDED = "which program may be ended, its owner has to say"
 NO_PODS = "no pods are run by the stand-in"
 EDITED = "the flag is put behind the others of the unit in an editor"
-LISTENER = "systemd-run --quiet --unit=far --collect /usr/bin/python3 -m http.server --bind 10.41.7.1 8941"
+LISTENER = (
+    "systemd-run --quiet --unit=far --collect /usr/bin/python3 -m http.server --bind 10.41.7.1 8941"
+)
 FAR = "/usr/bin/python3 -c 'import socket; socket.create_connection((\"10.41.7.1\", 8941), 2)'"
 ALL = ("cpu", "cpuset", "io", "memory", "pids")
 
@@ -48,7 +66,10 @@ ALL = ("cpu", "cpuset", "io", "memory", "pids")
 def _maps() -> tuple[Fault, ...]:
     no_newuidmap, newuidmap = program("newuidmap")
     no_newgidmap, newgidmap = program("newgidmap")
-    nosuid = "mount --bind /usr/bin/newuidmap /usr/bin/newuidmap; mount -o remount,bind,nosuid /usr/bin/newuidmap"
+    nosuid = (
+        "mount --bind /usr/bin/newuidmap /usr/bin/newuidmap; mount -o remount,bind,nosuid"
+        " /usr/bin/newuidmap"
+    )
     suid = "umount /usr/bin/newuidmap 2>/dev/null || true"
     return (
         Fault(
@@ -105,8 +126,14 @@ def _maps() -> tuple[Fault, ...]:
 
 
 def _kernel() -> tuple[Fault, ...]:
-    away = "path=$(modinfo -n vxlan); modprobe -r vxlan; mv $path /root/vxlan.ko; echo $path > /root/vxlan.path; depmod"
-    back = "test ! -e /root/vxlan.ko || { mv /root/vxlan.ko $(cat /root/vxlan.path); depmod; }; modprobe vxlan"
+    away = (
+        "path=$(modinfo -n vxlan); modprobe -r vxlan; mv $path /root/vxlan.ko; echo $path >"
+        " /root/vxlan.path; depmod"
+    )
+    back = (
+        "test ! -e /root/vxlan.ko || { mv /root/vxlan.ko $(cat /root/vxlan.path); depmod; };"
+        " modprobe vxlan"
+    )
     link = "ip link add name trial0 type vxlan id 7 dstport 4789 dev tap0"
     return (
         Fault(

@@ -1,4 +1,6 @@
-"""Faults of K3s's settings: which check names each before the start, what K3s does with it, and what fixes it."""
+"""Faults of K3s's settings: which check names each before the start, what K3s does with it, and
+what fixes it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""`python -m tests.life.faults_page lab trixie bookworm` injects each fault into these machines, and writes the page of faults.
+"""`python -m tests.life.faults_page lab trixie bookworm` injects each fault into these machines,
+and writes the page of faults.
 
-What was found is kept for each machine in `.cache/faults`, so that machines can be run one at a time; the page is made of all
-that is there. `--peers DIRECTORY` runs other projects' checks beside ours, see `tests.life.others`.
+What was found is kept for each machine in `.cache/faults`, so that machines can be run one at a
+time; the page is made of all that is there. `--peers DIRECTORY` runs other projects' checks beside
+ours, see `tests.life.others`.
 """
 
 from __future__ import annotations
@@ -50,15 +52,28 @@ Made from runs by `python -m tests.life.faults_page`; a test holds the table to 
 def main() -> None:
     """Run what was asked for, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.life.faults_page", description=__doc__)
-    parser.add_argument("machines", nargs="*", choices=[*MACHINES], help="where to inject faults now")
+    parser.add_argument(
+        "machines", nargs="*", choices=[*MACHINES], help="where to inject faults now"
+    )
     parser.add_argument("--peers", type=Path, help="a directory of other projects' checks")
-    parser.add_argument("--missing", action="store_true", help="only those of which nothing is kept yet")
-    parser.add_argument("--only", action="append", default=[], help="inject this fault alone; what was found of others stays")
+    parser.add_argument(
+        "--missing", action="store_true", help="only those of which nothing is kept yet"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="inject this fault alone; what was found of others stays",
+    )
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     for name in options.machines:
         run(name, options.peers, options.only, missing=options.missing)
-    found = {name: json.loads(path.read_text()) for name in MACHINES if (path := KEPT / f"{name}.json").exists()}
+    found = {
+        name: json.loads(path.read_text())
+        for name in MACHINES
+        if (path := KEPT / f"{name}.json").exists()
+    }
     PAGE.write_text(page(found, options.peers), "utf-8")
 
 
@@ -68,7 +83,9 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
     kept: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
     with _machine(name) as tool:
         others = Others.of(tool, peers)
-        known = frozenset(check for check, one in injecting.findings(tool).items() if injecting.bad(one))
+        known = frozenset(
+            check for check, one in injecting.findings(tool).items() if injecting.bad(one)
+        )
         # First what no other machine can show, should the campaign not come to its end.
         for fault in sorted(FAULTS, key=lambda one: len(one.machines)):
             done = missing and "named" in kept.get(fault.id, {})
@@ -80,7 +97,9 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
             except Exception as error:  # noqa: BLE001 (a campaign goes on; the page tells)
                 kept[fault.id] = {"error": f"{type(error).__name__}: {error}"}
             outcome = kept[fault.id].get("error", "done")
-            sys.stderr.write(f"{name}: {fault.id}: {time.monotonic() - begun:.0f} s: {outcome[:600]}\n")
+            sys.stderr.write(
+                f"{name}: {fault.id}: {time.monotonic() - begun:.0f} s: {outcome[:600]}\n"
+            )
             kept[fault.id]["healthy"] = sorted(known)
             place.write_text(json.dumps(kept, indent=1))
             if fault.before is not nothing and isinstance(tool.machine, Vm):
@@ -101,7 +120,10 @@ def _machine(name: str) -> Iterator[Tool]:
 
 def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:
     """Write the page of what was found, by machines and faults."""
-    rows = [row(fault, {name: results.get(fault.id, {}) for name, results in found.items()}) for fault in FAULTS]
+    rows = [
+        row(fault, {name: results.get(fault.id, {}) for name, results in found.items()})
+        for fault in FAULTS
+    ]
     return _HEAD + "".join(rows) + foot(found) + Others.page(found, peers)
 
 
@@ -114,9 +136,14 @@ def foot(found: dict[str, dict[str, Any]]) -> str:
         ran = [fault for fault in FAULTS if name in fault.machines and fault.id in results]
         well = [fault for fault in ran if outcome(fault, name, results[fault.id]) == "yes"]
         healthy: list[str] = next((one["healthy"] for one in results.values()), [])
-        wrong = f"nothing but {', '.join(f'`{check}`' for check in healthy)}" if healthy else "nothing"
+        wrong = (
+            f"nothing but {', '.join(f'`{check}`' for check in healthy)}" if healthy else "nothing"
+        )
         if ran:
-            told.append(f"{where}: {len(well)} of {len(ran)} that were injected; without a fault `check` named {wrong}.")
+            told.append(
+                f"{where}: {len(well)} of {len(ran)} that were injected; without a fault `check`"
+                f" named {wrong}."
+            )
     return "\n".join(told) + "\n"
 
 
@@ -147,7 +174,9 @@ def outcome(fault: Fault, machine: str, one: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    words = re.sub(r'(time="[^"]*" level=\w+ msg=|[EWI]\d{4} [\d:.]+ +\d+ \S+ )', "", " ".join(text.split()))
+    words = re.sub(
+        r'(time="[^"]*" level=\w+ msg=|[EWI]\d{4} [\d:.]+ +\d+ \S+ )', "", " ".join(text.split())
+    )
     told = words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
     return told.replace("|", "\\|").replace("<", "&lt;")
 

@@ -1,4 +1,6 @@
-"""Injects a fault: what `check` says before the start, what K3s then does, what mends it, and whether all is well again."""
+"""Injects a fault: what `check` says before the start, what K3s then does, what mends it, and
+whether all is well again.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,20 @@ _STATE = HOME / ".rancher/k3s/rootless"
 _EVENTS = HOME / ".rancher/k3s/standin-events.jsonl"
 # Whose events these are tells the id of the invocation: the file keeps those of earlier starts.
 _READY = (
-    f'grep -s node-ready {_EVENTS} | grep -q "$(systemctl --user show -P InvocationID {UNIT.name})" && {{ echo ready; exit; }}'
+    f'grep -s node-ready {_EVENTS} | grep -q "$(systemctl --user show -P InvocationID {UNIT.name})"'
+    " && { echo ready; exit; }"
 )
 
 
 @dataclass
 class Injected:
-    """What came of a fault: `named` is the finding of its check, `also` the ids of the others that are not well.
+    """What came of a fault: `named` is the finding of its check, `also` the ids of the others that
+    are not well.
 
-    `shown` is what K3s did, in words of its own where it had any, `mended` by what; `passes` and `starts` tell whether the
-    check passes and K3s is ready afterwards, `back` whether the fault is there again when the script has taken its work back;
-    `last_words` are those of an `up` that failed in the end.
+    `shown` is what K3s did, in words of its own where it had any, `mended` by what; `passes` and
+    `starts` tell whether the check passes and K3s is ready afterwards, `back` whether the fault is
+    there again when the script has taken its work back; `last_words` are those of an `up` that
+    failed in the end.
     """
 
     named: dict[str, Any]
@@ -60,9 +65,15 @@ def bad(finding: dict[str, Any]) -> bool:
 
 
 def inject(
-    tool: Tool, fault: Fault, known: frozenset[str] = frozenset(), *, whole: bool = True, others: Others | None = None
+    tool: Tool,
+    fault: Fault,
+    known: frozenset[str] = frozenset(),
+    *,
+    whole: bool = True,
+    others: Others | None = None,
 ) -> Injected:
-    """Inject a fault into a host on which nothing but `known` is wrong, follow it to its end, and take it away.
+    """Inject a fault into a host on which nothing but `known` is wrong, follow it to its end, and
+    take it away.
 
     Without `whole`, K3s is not started once more at the end.
     """
@@ -72,7 +83,9 @@ def inject(
         fault.breaks(tool)
         done = tool("check", "--json", *tool.ignore)
         found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
-        also = sorted(name for name, one in found.items() if bad(one) and name not in {*known, fault.check})
+        also = sorted(
+            name for name, one in found.items() if bad(one) and name not in {*known, fault.check}
+        )
         injected = Injected(found[fault.check], done.returncode, also)
         injected.peers = others.found() if others else {}
         injected.shown = shown(tool, fault)
@@ -88,7 +101,9 @@ def inject(
 
 
 def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
-    """Name what did not come as it has to, in the document of an injection; nothing where all did."""
+    """Name what did not come as it has to, in the document of an injection; nothing where all
+    did.
+    """
     named = one["named"]
     mender = (named["remedy"] or {}).get("mender")
     return [
@@ -101,14 +116,23 @@ def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
 
 def stop(tool: Tool) -> None:
     """Stop K3s, and forget that it failed."""
-    # A rootlesskit whose child ended before it was ready waits for ever, deaf to SIGTERM; what it leaves is not the fault.
-    killed = f"systemctl --user kill --signal=KILL {UNIT.name}; systemctl --user stop {UNIT.name}; rm -rf {_STATE}"
-    script = f"timeout 20 systemctl --user stop {UNIT.name} || {{ {killed}; }}; systemctl --user reset-failed {UNIT.name}"
+    # A rootlesskit whose child ended before it was ready waits for ever, deaf to SIGTERM; what it
+    # leaves is not the fault.
+    killed = (
+        f"systemctl --user kill --signal=KILL {UNIT.name}; systemctl --user stop {UNIT.name}; rm"
+        f" -rf {_STATE}"
+    )
+    script = (
+        f"timeout 20 systemctl --user stop {UNIT.name} || {{ {killed}; }}; systemctl --user"
+        f" reset-failed {UNIT.name}"
+    )
     tool.machine.user("sh", "-c", script)
 
 
 def shown(tool: Tool, fault: Fault) -> str:
-    """Start K3s as somebody would who never asked `check`, and give what became of it; asserts that it is what was foretold."""
+    """Start K3s as somebody would who never asked `check`, and give what became of it; asserts that
+    it is what was foretold.
+    """
     match fault.shows:
         case Unseen(reason):
             return f"not shown: {reason}"
@@ -136,23 +160,40 @@ def shown(tool: Tool, fault: Fault) -> str:
 
 def _started(tool: Tool, words: str = "") -> tuple[str, str]:
     # What came of it first, and since when to look for what was said.
-    said = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID {UNIT.name})"
+    said = (
+        "journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID"
+        f" {UNIT.name})"
+    )
     heard = f"{said} | grep -qF {json.dumps(words)} && {{ echo said; exit; }};" if words else ""
-    script = f"date +@%s.%N; systemctl --user start {UNIT.name}; while :; do {heard} {_ENDED}; {_READY}; sleep 0.1; done"
+    script = (
+        f"date +@%s.%N; systemctl --user start {UNIT.name}; while :; do {heard} {_ENDED}; {_READY};"
+        " sleep 0.1; done"
+    )
     if words:
         script = script.replace(f"{_READY};", "")
-    told = tool.machine.user("timeout", str(_PATIENCE), "sh", "-c", script, timeout=_PATIENCE + 30).stdout.split()
+    told = tool.machine.user(
+        "timeout", str(_PATIENCE), "sh", "-c", script, timeout=_PATIENCE + 30
+    ).stdout.split()
     return (told[1] if len(told) > 1 else "nothing"), told[0]
 
 
 def _said(tool: Tool, since: str, *words: str) -> str:
-    # As root, and of all that it said since: the unit may be in its next start by now. That rootlesskit's parent misses its
-    # child follows from whatever the child said.
-    # Lines of a process that ended at once have no unit; journald may be behind, and the next start says the same.
-    read = f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name} + SYSLOG_IDENTIFIER=k3s"
-    found = (f"{read} | grep -F {json.dumps(one)} | grep -vF 'child died: parsing' | head -n 1" for one in words)
+    # As root, and of all that it said since: the unit may be in its next start by now. That
+    # rootlesskit's parent misses its child follows from whatever the child said. Lines of a process
+    # that ended at once have no unit; journald may be behind, and the next start says the same.
+    read = (
+        f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name} +"
+        " SYSLOG_IDENTIFIER=k3s"
+    )
+    found = (
+        f"{read} | grep -F {json.dumps(one)} | grep -vF 'child died: parsing' | head -n 1"
+        for one in words
+    )
     looks = "; ".join(f'[ -n "$said" ] || said=$({one})' for one in found)
-    script = f'for turn in $(seq 70); do said=; {looks}; [ -z "$said" ] || break; sleep 0.15; done; printf %s "$said"'
+    script = (
+        f'for turn in $(seq 70); do said=; {looks}; [ -z "$said" ] || break; sleep 0.15; done;'
+        ' printf %s "$said"'
+    )
     return tool.machine.root("sh", "-c", script).stdout.strip()
 
 
@@ -184,7 +225,9 @@ def _mend(tool: Tool, fault: Fault, injected: Injected) -> None:
 
 def _start(tool: Tool, fault: Fault, injected: Injected) -> None:
     done = tool.up("--json", "--timeout", f"{_PATIENCE}s")
-    injected.starts = 0 == done.returncode and (not isinstance(fault.shows, Lacks) or _inside(tool, fault.shows.command))
+    injected.starts = 0 == done.returncode and (
+        not isinstance(fault.shows, Lacks) or _inside(tool, fault.shows.command)
+    )
     if not injected.starts:
         injected.last_words = f"exit {done.returncode}: {done.stdout[-1500:]}"
 

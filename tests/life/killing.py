@@ -1,9 +1,10 @@
-"""Kills the tool, lets its system calls fail, and looks whether the next run mends it: `python -m tests.life.killing 500`.
+"""Kills the tool, lets its system calls fail, and looks whether the next run mends it: `python -m
+tests.life.killing 500`.
 
-Each round puts the machine into a known state, runs one command, and ends it: at a random instant with SIGKILL, or at one
-system call on the files of the unit or the bus, with an error or SIGKILL (strace(1), inject=). Then the same command runs
-undisturbed and has to succeed, the state has to be the one that it promises, and whatever others wrote has to be there byte
-for byte.
+Each round puts the machine into a known state, runs one command, and ends it: at a random instant
+with SIGKILL, or at one system call on the files of the unit or the bus, with an error or SIGKILL
+(strace(1), inject=). Then the same command runs undisturbed and has to succeed, the state has to be
+the one that it promises, and whatever others wrote has to be there byte for byte.
 """
 
 from __future__ import annotations
@@ -20,7 +21,17 @@ from dataclasses import dataclass, field
 from tests.lab.driver import Lab
 from tests.lab.fixtures import fresh
 from tests.life.conftest import UNIT
-from tests.life.killing_cases import CASES, CONFIG, DROP_INS, ENVIRONMENT, FOREIGN, LOOK, SAVE, Case, at
+from tests.life.killing_cases import (
+    CASES,
+    CONFIG,
+    DROP_INS,
+    ENVIRONMENT,
+    FOREIGN,
+    LOOK,
+    SAVE,
+    Case,
+    at,
+)
 from tests.machine import HOME, TOOL, Completed
 
 FAULTS = {
@@ -49,7 +60,9 @@ _TRIES = 5
 _CALL = re.compile(r"^(?P<name>\w+)\((?P<rest>.*)")
 _ON_OUR_FILES = re.compile(r"/\.config/systemd/user|k3s-rootless\.lock")
 # Of what is read those calls that ask for a message; the greeting of the bus comes byte by byte.
-_ON_THE_BUS = re.compile(r"^(?:(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)|connect\(.*/bus\"|recvfrom\(\d+<UNIX.*, \d{4,}, )")
+_ON_THE_BUS = re.compile(
+    r"^(?:(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)|connect\(.*/bus\"|recvfrom\(\d+<UNIX.*, \d{4,}, )"
+)
 
 
 @dataclass
@@ -66,9 +79,9 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.rounds} rounds, {self.kills} kills, {self.faults} system calls that failed or were the last, "
-            f"{self.missed} missed; "
-            f"{len(self.wrong)} times something was wrong\n{dict(self.by_command)}\n{dict(self.by_call)}"
+            f"{self.rounds} rounds, {self.kills} kills, {self.faults} system calls that failed or"
+            f" were the last, {self.missed} missed; {len(self.wrong)} times something was"
+            f" wrong\n{dict(self.by_command)}\n{dict(self.by_call)}"
         )
 
 
@@ -88,7 +101,9 @@ class Killer:
         self.took = {name: self._duration(CASES[name]) for name in self.names}
 
     def kill(self, name: str) -> None:
-        """Kill a command at random instants, up to six times in a row, each time from where the last one was left."""
+        """Kill a command at random instants, up to six times in a row, each time from where the
+        last one was left.
+        """
         case = CASES[name]
         self._prepare(case)
         for _ in range(self.random.randint(1, 6)):
@@ -100,18 +115,25 @@ class Killer:
         self._require_well(name, case, "killed")
 
     def faults(self, name: str, most: int | None = None) -> None:
-        """Let each system call on our files and on the bus fail once in every way, or so many of them in one way each."""
+        """Let each system call on our files and on the bus fail once in every way, or so many of
+        them in one way each.
+        """
         count: Counter[str] = Counter()
         calls = []
         for call, _, _ in self._calls(CASES[name]):
             calls.append((call, count[call]))
             count[call] += 1
-        for call, turn in calls if most is None else self.random.sample(calls, min(most, len(calls))):
+        for call, turn in (
+            calls if most is None else self.random.sample(calls, min(most, len(calls)))
+        ):
             for what in FAULTS[call] if most is None else (self.random.choice(FAULTS[call]),):
                 self._fault(name, call, turn, what)
 
     def _fault(self, name: str, call: str, turn: int, what: str) -> None:
-        """Let a call that matters fail, of its kind the how many-th. Calls vary by what else runs on the host."""
+        """Let a call that matters fail, of its kind the how many-th.
+
+        Calls vary by what else runs on the host.
+        """
         case = CASES[name]
         met = False
         for _ in range(_TRIES):
@@ -122,8 +144,13 @@ class Killer:
             told = f"{call}:{'signal' if what == 'KILL' else 'error'}={what}:when={number}"
             self._prepare(case)
             done, trace = self._injected(case, told)
-            met = any("(INJECTED)" in one and _matters(one) for one in trace.splitlines()) or what == "KILL"
-            if "Traceback" in done.stderr or (done.returncode not in {0, -9, 137} and "error: " not in done.stderr):
+            met = (
+                any("(INJECTED)" in one and _matters(one) for one in trace.splitlines())
+                or what == "KILL"
+            )
+            if "Traceback" in done.stderr or (
+                done.returncode not in {0, -9, 137} and "error: " not in done.stderr
+            ):
                 self.tally.wrong.append(f"{name}, {told} ({line}): {done.returncode} {done.stderr}")
             self._require_well(name, case, f"{told} ({line})")
             if met:
@@ -155,7 +182,11 @@ class Killer:
             wrong.append(f"the state is not what was promised: {state}")
         if any(path.endswith(".new") for path in state):
             wrong.append("a temporary file was left")
-        foreign = {path: what for path, what in self.foreign.items() if not (case.alone and _is_drop_in(path))}
+        foreign = {
+            path: what
+            for path, what in self.foreign.items()
+            if not (case.alone and _is_drop_in(path))
+        }
         if self._foreign(state) != foreign:
             wrong.append(f"something of others changed: {state}")
         self.tally.rounds += 1
@@ -182,7 +213,8 @@ class Killer:
         return {
             path: what
             for path, what in state.items()
-            if path.startswith((".config", "dotfiles")) and not path.endswith((*ours, ".new", ".d", ".wants"))
+            if path.startswith((".config", "dotfiles"))
+            and not path.endswith((*ours, ".new", ".d", ".wants"))
         }
 
     def _traced(self, case: Case) -> str:
@@ -198,8 +230,9 @@ class Killer:
         return self._patiently("strace", *options, TOOL, *case.words)
 
     def _patiently(self, *words: str) -> Completed:
-        # A SIGTERM early in a start may be lost: the first process of a pid namespace gets none that it does not handle yet
-        # (pid_namespaces(7)), and K3s's unit sets no limit. The tool says so, and what ends it.
+        # A SIGTERM early in a start may be lost: the first process of a pid namespace gets none
+        # that it does not handle yet (pid_namespaces(7)), and K3s's unit sets no limit. The tool
+        # says so, and what ends it.
         done = self.lab.user(*words, timeout=FAULT_SECONDS)
         if "systemd's job goes on" in done.stderr:
             self._shell(f"systemctl --user kill --signal=SIGKILL {UNIT.name}").check_returncode()
@@ -211,7 +244,9 @@ class Killer:
 
 
 def _calls(trace: str) -> Iterator[tuple[str, int, str]]:
-    """Give the system calls that matter: which one, the how many-th of its kind, and how it looks."""
+    """Give the system calls that matter: which one, the how many-th of its kind, and how it
+    looks.
+    """
     count: Counter[str] = Counter()
     for line in trace.splitlines():
         if found := _CALL.match(line):
@@ -237,7 +272,9 @@ def run(
     seed: int,
     tell: Callable[[Tally], None] | None = None,
 ) -> Tally:
-    """Kill so many times; then let system calls of the commands `faults` fail, all in every way or at `most` so many."""
+    """Kill so many times; then let system calls of the commands `faults` fail, all in every way or
+    at `most` so many.
+    """
     killer = Killer(lab, seed, tell)
     try:
         while killer.tally.kills < kills:
@@ -254,14 +291,24 @@ def _tell(tally: Tally) -> None:
     if tally.rounds % 10 == 0:
         for one in tally.wrong:
             print(one)
-        print(f"{tally.rounds} rounds, {tally.kills} kills, {tally.faults} faults, {len(tally.wrong)} wrong", flush=True)
+        print(
+            f"{tally.rounds} rounds, {tally.kills} kills, {tally.faults} faults, {len(tally.wrong)}"
+            " wrong",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="kill the tool, and let its system calls fail")
     parser.add_argument("kills", type=int)
-    parser.add_argument("--faults", nargs="*", default=(), choices=list(CASES), help="let each system call of these fail")
+    parser.add_argument(
+        "--faults",
+        nargs="*",
+        default=(),
+        choices=list(CASES),
+        help="let each system call of these fail",
+    )
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
     given = parser.parse_args()
     with Lab.up(f"killing-{os.getpid()}") as lab:

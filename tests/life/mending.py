@@ -1,4 +1,6 @@
-"""What is broken is told at the first answer, its remedy is followed as it is printed, and K3s is ready again."""
+"""What is broken is told at the first answer, its remedy is followed as it is printed, and K3s is
+ready again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def installed(machine: Machine) -> Iterator[Tool]:
 
 
 def tried(tool: Tool, case: Case) -> dict[str, Any]:
-    """Break K3s, ask, do what is said, and hold K3s to being ready; give the cause that was told."""
+    """Break K3s, ask, do what is said, and hold K3s to being ready; give the cause that was
+    told.
+    """
     shown = ""
     with broken(tool, case) as done:
         found = json.loads(done.stdout)
@@ -65,17 +69,21 @@ def ready(tool: Tool, shown: str) -> None:
     well = tool("diagnose")
     first, *more = well.stdout.splitlines()
     assert (0, "nothing is wrong: K3s is ready") == (well.returncode, first), (shown, well.stdout)
-    # systemd restarts a K3s that was killed: `diagnose` then shows the kill as the failure of an earlier start.
+    # systemd restarts a K3s that was killed: `diagnose` then shows the kill as the failure of an
+    # earlier start.
     assert not more or more[0].startswith("earlier "), well.stdout
 
 
 def follow(tool: Tool, remedy: dict[str, Any]) -> str:
     """Paste the commands of a remedy into a shell as they are printed; give what was shown.
 
-    What needs an administrator is root's, where `sudo` is a word without meaning; the rest is the user's.
+    What needs an administrator is root's, where `sudo` is a word without meaning; the rest is the
+    user's.
     """
     shown = ""
-    for of_user, lines in groupby(remedy["commands"], lambda line: remedy["mender"] == "user" or _OF_THE_USER.match(line)):
+    for of_user, lines in groupby(
+        remedy["commands"], lambda line: remedy["mender"] == "user" or _OF_THE_USER.match(line)
+    ):
         script = "\n".join(lines)
         if of_user:
             shown += _as_user(tool, script)
@@ -86,8 +94,11 @@ def follow(tool: Tool, remedy: dict[str, Any]) -> str:
 
 
 def _as_user(tool: Tool, script: str) -> str:
-    # `up` of a lab whose host keeps the controllers is told to go on without them; nobody has a key for a login of their own.
-    script = re.sub(r"^k3s-rootless up", " ".join((TOOL, "up", *tool.ignore)), script, flags=re.MULTILINE)
+    # `up` of a lab whose host keeps the controllers is told to go on without them; nobody has a key
+    # for a login of their own.
+    script = re.sub(
+        r"^k3s-rootless up", " ".join((TOOL, "up", *tool.ignore)), script, flags=re.MULTILINE
+    )
     if isinstance(tool.machine, Vm) and "ssh localhost true" in script:
         script = script.replace("ssh localhost true", "true")
         tool.machine.login().check_returncode()

@@ -1,6 +1,8 @@
-"""Other projects' checks beside ours, on the same faults; they are brought in for a measurement, and are no part of this.
+"""Other projects' checks beside ours, on the same faults; they are brought in for a measurement,
+and are no part of this.
 
-A directory holds them under their own names, and `revisions.json`, which says by these names where each is from.
+A directory holds them under their own names, and `revisions.json`, which says by these names where
+each is from.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ from tests.life.faults import FAULTS
 PLACE = "/srv/others"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "dockerd-rootless-setuptool.sh": ("sh", f"{PLACE}/dockerd-rootless-setuptool.sh", "check"),
-    "containerd-rootless-setuptool.sh": ("bash", f"{PLACE}/containerd-rootless-setuptool.sh", "check"),
+    "containerd-rootless-setuptool.sh": (
+        "bash",
+        f"{PLACE}/containerd-rootless-setuptool.sh",
+        "check",
+    ),
     "check-config.sh": ("bash", f"{PLACE}/check-config.sh", f"{PLACE}/kernel-config"),
     "k0s-sysinfo": (f"{PLACE}/k0s-sysinfo",),
 }
-"""What each is called with. The two setup tools want to find the programs that they would set up: they get empty ones."""
+"""What each is called with.
+
+The two setup tools want to find the programs that they would set up: they get empty ones.
+"""
 _EMPTY = ("dockerd-rootless.sh", "containerd-rootless.sh", "dockerd", "containerd")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _VARYING = re.compile(r"[0-9]+|/tmp/\S+")
@@ -32,7 +41,9 @@ _PATIENCE = 120
 
 @dataclass
 class Others:
-    """The programs that are on a machine, and what each says there while nothing is wrong: its exit status and its lines."""
+    """The programs that are on a machine, and what each says there while nothing is wrong: its exit
+    status and its lines.
+    """
 
     tool: Tool
     healthy: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
@@ -44,7 +55,10 @@ class Others:
         if directory is None:
             return others
         there = [name for name in COMMANDS if (directory / name).exists()]
-        empty = f"cd {PLACE}; for name in {' '.join(_EMPTY)}; do printf '#!/bin/sh\\n' > $name; done; chmod 755 *"
+        empty = (
+            f"cd {PLACE}; for name in {' '.join(_EMPTY)}; do printf '#!/bin/sh\\n' > $name; done;"
+            " chmod 755 *"
+        )
         tool.machine.root("mkdir", "-p", PLACE).check_returncode()
         for name in [*there, *(["kernel-config"] if "check-config.sh" in there else [])]:
             packed = f"base64 -d > {PLACE}/{name}"
@@ -55,7 +69,9 @@ class Others:
         return others
 
     def ask(self, name: str) -> tuple[int, frozenset[str]]:
-        """Run one, and give its exit status and what it said, without what differs from run to run."""
+        """Run one, and give its exit status and what it said, without what differs from run to
+        run.
+        """
         path = f"PATH={PLACE}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         command = ("timeout", str(_PATIENCE), "env", path, *COMMANDS[name])
         done = self.tool.machine.user(*command, timeout=_PATIENCE + 30)
@@ -63,16 +79,22 @@ class Others:
         return done.returncode, frozenset(_VARYING.sub("#", line).strip() for line in lines)
 
     def found(self) -> dict[str, list[str]]:
-        """Give by each what it says now and did not say before; nothing where nothing changed for it."""
+        """Give by each what it says now and did not say before; nothing where nothing changed for
+        it.
+        """
         answers = {}
         for name, (code, lines) in self.healthy.items():
             now, said = self.ask(name)
-            answers[name] = sorted(said - lines) + ([f"exit {now}, was {code}"] if now != code else [])
+            answers[name] = sorted(said - lines) + (
+                [f"exit {now}, was {code}"] if now != code else []
+            )
         return answers
 
     @staticmethod
     def page(found: Mapping[str, Mapping[str, Any]], directory: Path | None = None) -> str:
-        """Write what each of them found, of the faults that it was run beside; nothing where none was run."""
+        """Write what each of them found, of the faults that it was run beside; nothing where none
+        was run.
+        """
         asked: dict[str, dict[str, bool]] = {}
         ours: dict[str, bool] = {}
         for fault in FAULTS:
@@ -87,7 +109,8 @@ class Others:
         revisions = json.loads((directory / "revisions.json").read_text()) if directory else {}
         rows = [f"| `k3s-rootless check` | this | {sum(ours.values())} of {len(ours)} |\n"]
         rows += [
-            f"| {name} | {revisions.get(name, '')} | {sum(told.values())} of {len(told)}: {_which(told)} |\n"
+            f"| {name} | {revisions.get(name, '')} | {sum(told.values())} of {len(told)}:"
+            f" {_which(told)} |\n"
             for name, told in asked.items()
         ]
         return _HEAD + "".join(rows)

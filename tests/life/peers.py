@@ -1,4 +1,6 @@
-"""What happens to a cluster and its host behind the tool's back: Services come and go, programs take ports, forwards vanish."""
+"""What happens to a cluster and its host behind the tool's back: Services come and go, programs
+take ports, forwards vanish.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from typing import Any
 from tests.machine import HOME, Machine
 
 SOCKET = HOME / ".rancher/k3s/rootless/api.sock"
-# With nothing of the package under test: the stand-in's own Python, the kubeconfig, and what every Python has.
+# With nothing of the package under test: the stand-in's own Python, the kubeconfig, and what every
+# Python has.
 _ASK = """
 import base64, http.client, json, os, ssl, sys, tempfile, urllib.parse, yaml
 found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
@@ -39,12 +42,24 @@ def asked(machine: Machine, *requests: tuple[str, str, dict[str, Any] | None]) -
 
 
 def service(name: str, *ports: Any, **more: Any) -> dict[str, Any]:
-    """Give a LoadBalancer Service; `more` goes into its spec, but for `annotations` and `ingress`."""
+    """Give a LoadBalancer Service; `more` goes into its spec, but for `annotations` and
+    `ingress`.
+    """
     listed = [{"port": one} if isinstance(one, int) else one for one in ports]
     metadata = {"name": name, "annotations": more.pop("annotations", {})}
     status = {"loadBalancer": {"ingress": more.pop("ingress", [])}}
-    spec = {"type": "LoadBalancer", "ports": [{"nodePort": 0, "name": f"p{one['port']}", **one} for one in listed], **more}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, "status": status}
+    spec = {
+        "type": "LoadBalancer",
+        "ports": [{"nodePort": 0, "name": f"p{one['port']}", **one} for one in listed],
+        **more,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": spec,
+        "status": status,
+    }
 
 
 def create(machine: Machine, *services: dict[str, Any]) -> None:
@@ -54,14 +69,22 @@ def create(machine: Machine, *services: dict[str, Any]) -> None:
 
 def delete(machine: Machine, *names: str) -> None:
     """Remove Services of the namespace `default`."""
-    asked(machine, *(("DELETE", f"/api/v1/namespaces/default/services/{name}", None) for name in names))
+    asked(
+        machine,
+        *(("DELETE", f"/api/v1/namespaces/default/services/{name}", None) for name in names),
+    )
 
 
 def pod(name: str, host_port: int, **labels: str) -> dict[str, Any]:
     """Give a Pod that asks for a port of its node."""
     container = {"name": "c", "image": "c", "ports": [{"containerPort": 80, "hostPort": host_port}]}
     metadata = {"name": name, "namespace": "default", "labels": labels}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [container]},
+    }
 
 
 def server_pid(machine: Machine) -> str:
@@ -78,23 +101,34 @@ def forwards(machine: Machine) -> list[dict[str, Any]]:
 def close_forward(machine: Machine, parent_port: int) -> None:
     """Take a forward away, behind K3s's back."""
     (number,) = [one["id"] for one in forwards(machine) if one["spec"]["parentPort"] == parent_port]
-    machine.user("rootlessctl", "--socket", str(SOCKET), "remove-ports", str(number)).check_returncode()
+    machine.user(
+        "rootlessctl", "--socket", str(SOCKET), "remove-ports", str(number)
+    ).check_returncode()
 
 
 def open_forward(machine: Machine, spec: str) -> None:
-    """Add a forward that K3s knows nothing of; `spec` is rootlessctl's, such as `0.0.0.0:9999:9999/tcp`."""
+    """Add a forward that K3s knows nothing of; `spec` is rootlessctl's, such as
+    `0.0.0.0:9999:9999/tcp`.
+    """
     machine.user("rootlessctl", "--socket", str(SOCKET), "add-ports", spec).check_returncode()
 
 
 @contextlib.contextmanager
 def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> Iterator[None]:
-    """Let a program of the user's, or of root's, listen at ports of the host; its unit is named after the first."""
+    """Let a program of the user's, or of root's, listen at ports of the host; its unit is named
+    after the first.
+    """
     unit = f"holder-{port}.service"
     run = machine.root if as_root else machine.user
     user = [] if as_root else ["--user"]
     ports = [port, *more]
-    listen = f"import socket; held = [socket.create_server(('127.0.0.1', port)) for port in {ports}]; held[0].accept()"
-    run("systemd-run", *user, "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", listen).check_returncode()
+    listen = (
+        f"import socket; held = [socket.create_server(('127.0.0.1', port)) for port in {ports}];"
+        " held[0].accept()"
+    )
+    run(
+        "systemd-run", *user, "--quiet", f"--unit={unit}", "/usr/bin/python3", "-c", listen
+    ).check_returncode()
     try:
         until(lambda: f":{ports[-1]} " in machine.root("ss", "-Htln").stdout)
         yield

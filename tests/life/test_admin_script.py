@@ -1,4 +1,6 @@
-"""The administrator's script on a host where much is missing: it mends, does no harm twice, and takes all of it back."""
+"""The administrator's script on a host where much is missing: it mends, does no harm twice, and
+takes all of it back.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,10 @@ chmod u-s /usr/bin/newuidmap
 chmod 600 /dev/net/tun
 """
 STATE = (
-    "for file in /etc/subuid /etc/subgid /dev/net/tun /usr/bin/newuidmap; do stat -c '%n %F %a %u' $file; readlink $file; done;"
-    "cat /etc/subuid /etc/subgid; find /etc -newer /etc/machine-id -name '*k3s-rootless*';"
-    f"sysctl net.ipv4.ip_forward; ls -d {RECORD} 2>&1; find /etc -name '*.new'"
+    "for file in /etc/subuid /etc/subgid /dev/net/tun /usr/bin/newuidmap; do stat -c '%n %F %a %u'"
+    " $file; readlink $file; done;cat /etc/subuid /etc/subgid; find /etc -newer /etc/machine-id"
+    f" -name '*k3s-rootless*';sysctl net.ipv4.ip_forward; ls -d {RECORD} 2>&1; find /etc -name"
+    " '*.new'"
 )
 REPAIR = f"""
 rm -rf {RECORD} /etc/subgid /etc/subgid.elsewhere /etc/*.new
@@ -65,7 +68,13 @@ def damaged(lab: Machine, lab_tool: Tool) -> Iterator[Tool]:
 
 def test_it_mends_what_was_missing_and_takes_it_back(lab: Machine, damaged: Tool) -> None:
     before = lab.root("sh", "-c", STATE).stdout
-    assert {"sysctl.ip_forward", "subid.subuid", "subid.files", "uidmap.newuidmap", "device.tun"} <= failed(damaged, *MENDED)
+    assert {
+        "sysctl.ip_forward",
+        "subid.subuid",
+        "subid.files",
+        "uidmap.newuidmap",
+        "device.tun",
+    } <= failed(damaged, *MENDED)
 
     text = script(damaged)
     done = run(lab, text)
@@ -84,7 +93,9 @@ def test_it_mends_what_was_missing_and_takes_it_back(lab: Machine, damaged: Tool
     undone = run(lab, text, "--undo")
     assert 0 == undone.returncode, undone.stderr + undone.stdout
     assert before == lab.root("sh", "-c", STATE).stdout
-    assert 0 == run(lab, text, "--undo").returncode, "nothing is left to take back, and that is no failure"
+    assert 0 == run(lab, text, "--undo").returncode, (
+        "nothing is left to take back, and that is no failure"
+    )
 
 
 def test_the_undo_script_needs_no_other(lab: Machine, damaged: Tool) -> None:
@@ -98,11 +109,17 @@ def test_the_undo_script_needs_no_other(lab: Machine, damaged: Tool) -> None:
 
 
 @pytest.mark.parametrize("steps", range(5, 100, 12))
-def test_killed_at_any_command_it_can_be_taken_back(lab: Machine, damaged: Tool, steps: int) -> None:
+def test_killed_at_any_command_it_can_be_taken_back(
+    lab: Machine, damaged: Tool, steps: int
+) -> None:
     before = lab.root("sh", "-c", STATE).stdout
     text = script(damaged)
     # Its own shell is killed at the nth call of a function of the script, as a power cut would.
-    counted = text.replace("say() {", "n=0\ncount() { n=$((n + 1)); [ $n -lt LIMIT ] || kill -9 $$; }\nsay() {\n    count;", 1)
+    counted = text.replace(
+        "say() {",
+        "n=0\ncount() { n=$((n + 1)); [ $n -lt LIMIT ] || kill -9 $$; }\nsay() {\n    count;",
+        1,
+    )
     for name in ("note", "put"):
         counted = counted.replace(f"\n{name}() {{\n", f"\n{name}() {{\n    count\n", 1)
 
@@ -159,7 +176,9 @@ def foreign_user(lab: Machine, request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     tables = "for table in passwd group subuid subgid; do {}; done"
     lab.root("sh", "-c", tables.format("cp -p /etc/$table /etc/$table.kept")).check_returncode()
-    lab.root("tee", "-a", "/etc/passwd", stdin=f"{name}:x:1700:1700::/tmp:/bin/sh\n").check_returncode()
+    lab.root(
+        "tee", "-a", "/etc/passwd", stdin=f"{name}:x:1700:1700::/tmp:/bin/sh\n"
+    ).check_returncode()
     lab.root("tee", "-a", "/etc/group", stdin=f"{name}:x:1700:\n").check_returncode()
     yield name
     lab.root("loginctl", "disable-linger", "1700")
@@ -167,8 +186,14 @@ def foreign_user(lab: Machine, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["lingers before", "does not linger before"])
-def test_such_a_user_gets_ids_once_and_lingers_afterwards_as_before(lab: Machine, foreign_user: str, before: bool) -> None:  # noqa: FBT001
-    """The user manager of this user does not start (PAM does not know the name), so that logind answers no query."""
+def test_such_a_user_gets_ids_once_and_lingers_afterwards_as_before(
+    lab: Machine,
+    foreign_user: str,
+    before: bool,  # noqa: FBT001
+) -> None:
+    """The user manager of this user does not start (PAM does not know the name), so that logind
+    answers no query.
+    """
     host = Host(foreign_user, 1700, "debian", "1")
     text = text_of(measure.SubordinateIds(foreign_user), measure.Linger(foreign_user), host=host)
     flags = ("ls", "--quoting-style=literal", "/var/lib/systemd/linger")

@@ -43,7 +43,11 @@ def test_up_up_status_down(any_tool: Tool) -> None:
 
     assert 0 == second.returncode, second.stderr
     assert "nothing to do: the unit is installed, enabled and running" in second.stderr
-    assert (True, "enabled", 0) == (status["ready"], status["unit"]["file_state"], status["unit"]["restarts"])
+    assert (True, "enabled", 0) == (
+        status["ready"],
+        status["unit"]["file_state"],
+        status["unit"]["restarts"],
+    )
     assert 0 == down.returncode, down.stderr
     assert 3 == any_tool("status").returncode
 
@@ -54,16 +58,22 @@ def test_unit_and_drop_ins_load_without_a_warning_which_would_be_seen(any_tool: 
     any_tool("env", "set", *VARIABLES).check_returncode()
     any_tool("install").check_returncode()
     code, told, said = warnings(any_tool)
-    shown = any_tool.machine.user("systemctl", "--user", "show", "-p", "ExecStart,DropInPaths,CPUQuotaPerSecUSec", UNIT.name)
+    shown = any_tool.machine.user(
+        "systemctl", "--user", "show", "-p", "ExecStart,DropInPaths,CPUQuotaPerSecUSec", UNIT.name
+    )
 
     any_tool.machine.user("mkdir", "-p", str(DROP_IN.parent)).check_returncode()
-    any_tool.machine.user("tee", str(DROP_IN), stdin="[Service]\nNoSuchSetting=1\n").check_returncode()
+    any_tool.machine.user(
+        "tee", str(DROP_IN), stdin="[Service]\nNoSuchSetting=1\n"
+    ).check_returncode()
     any_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
     with_one = warnings(any_tool)
 
     assert (0, []) == (code, told + said)
     assert f"--data-dir={HOME}/100% é; # [Service]" in shown.stdout
-    assert {"config", "environment"} <= set(re.findall(r"50-k3s-rootless-(\w+)\.conf", shown.stdout))
+    assert {"config", "environment"} <= set(
+        re.findall(r"50-k3s-rootless-(\w+)\.conf", shown.stdout)
+    )
     assert "CPUQuotaPerSecUSec=125ms" in shown.stdout
     assert with_one[1]
     assert with_one[2]
@@ -71,12 +81,19 @@ def test_unit_and_drop_ins_load_without_a_warning_which_would_be_seen(any_tool: 
 
 
 def warnings(tool: Tool) -> tuple[int, list[str], list[str]]:
-    """Give the exit status of `systemd-analyze verify`, and the lines about our unit's files from it and from the manager."""
+    """Give the exit status of `systemd-analyze verify`, and the lines about our unit's files from
+    it and from the manager.
+    """
     strict = ["--recursive-errors=yes"] if tool.machine.systemd >= FAILS_FOR_WARNINGS else []
     verified = tool.machine.user("systemd-analyze", "--user", "verify", *strict, str(UNIT))
     tool.machine.root("journalctl", "--sync").check_returncode()
-    journal = tool.machine.user("journalctl", "--user", "--output=cat", "--identifier=systemd").stdout
-    told, said = ([line for line in text.splitlines() if str(UNIT) in line] for text in (verified.stderr, journal))
+    journal = tool.machine.user(
+        "journalctl", "--user", "--output=cat", "--identifier=systemd"
+    ).stdout
+    told, said = (
+        [line for line in text.splitlines() if str(UNIT) in line]
+        for text in (verified.stderr, journal)
+    )
     return verified.returncode, told, said
 
 
@@ -87,7 +104,11 @@ def test_k3s_lives_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> 
     any_tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
 
     after = any_tool.json("status")
-    assert (before["invocation"], 0, True) == (after["unit"]["invocation"], after["unit"]["restarts"], after["ready"])
+    assert (before["invocation"], 0, True) == (
+        after["unit"]["invocation"],
+        after["unit"]["restarts"],
+        after["ready"],
+    )
     again = any_tool.up()
     assert 0 == again.returncode, again.stderr
     assert "nothing to do" in again.stderr

@@ -18,8 +18,14 @@ SCRIPTS = {
     "failure": ("#!/bin/sh\nexit 9\n", "exit status 9"),
     "hang": ("#!/bin/sh\nsleep 600\n", "gave no answer within"),
     "another program": ("#!/bin/sh\necho kubectl version v1.30.0\n", "did not answer like K3s"),
-    "too old": ("#!/bin/sh\necho 'k3s version v1.19.4+k3s1 (2532c10f)'\n", "has a unit from v1.21 on"),
-    "known to be broken": ("#!/bin/sh\necho 'k3s version v1.34.4+k3s1 (2532c10f)'\n", "cannot start in this release"),
+    "too old": (
+        "#!/bin/sh\necho 'k3s version v1.19.4+k3s1 (2532c10f)'\n",
+        "has a unit from v1.21 on",
+    ),
+    "known to be broken": (
+        "#!/bin/sh\necho 'k3s version v1.34.4+k3s1 (2532c10f)'\n",
+        "cannot start in this release",
+    ),
 }
 
 
@@ -83,7 +89,9 @@ def test_the_runtime_directory_of_another_user(lab: Machine, lab_tool: Tool) -> 
     assert f"export XDG_RUNTIME_DIR={RUNTIME_DIR}" in refused.stderr
 
 
-def test_without_a_session_in_the_environment_the_uid_leads_to_the_manager(lab: Machine, lab_tool: Tool) -> None:
+def test_without_a_session_in_the_environment_the_uid_leads_to_the_manager(
+    lab: Machine, lab_tool: Tool
+) -> None:
     """As under cron, su and ssh with a command: the user lingers, so the manager runs."""
     bare = lab.user("env", "-i", TOOL, "up", *lab_tool.ignore)
 
@@ -94,7 +102,9 @@ def test_without_any_session_the_user_is_told(lab: Machine) -> None:
     """Another user, who is not logged in and does not linger."""
     lab.root("useradd", "--no-create-home", "--uid", "1600", "bob")
     lab.root("rm", "-rf", "/run/user/1600")
-    refused = lab.root("setpriv", "--reuid", "1600", "--regid", "1600", "--clear-groups", "env", "-i", TOOL, "up")
+    refused = lab.root(
+        "setpriv", "--reuid", "1600", "--regid", "1600", "--clear-groups", "env", "-i", TOOL, "up"
+    )
 
     assert 5 == refused.returncode
     assert "/run/user/1600 does not exist" in refused.stderr
@@ -145,7 +155,9 @@ def test_an_address_in_use_shows_in_ports(lab: Machine, lab_tool: Tool) -> None:
     assert "holds port 10080" in rows[10080]["reason"]
 
 
-@pytest.mark.parametrize("version", ["v1.21.14+k3s1", "v1.24.17+k3s1", "v1.28.5+k3s1", "v1.30.4+k3s1", "v1.36.0+k3s1"])
+@pytest.mark.parametrize(
+    "version", ["v1.21.14+k3s1", "v1.24.17+k3s1", "v1.28.5+k3s1", "v1.30.4+k3s1", "v1.36.0+k3s1"]
+)
 def test_every_release_line_comes_up(lab_tool: Tool, version: str) -> None:
     lab_tool.order(version=version)
 
@@ -153,4 +165,6 @@ def test_every_release_line_comes_up(lab_tool: Tool, version: str) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert version == lab_tool.json("status")["release"]
-    assert {6443, 10080, 10443} <= {row["parent_port"] for row in lab_tool.json("ports")["ports"] if row["verdict"] == "pass"}
+    assert {6443, 10080, 10443} <= {
+        row["parent_port"] for row in lab_tool.json("ports")["ports"] if row["verdict"] == "pass"
+    }

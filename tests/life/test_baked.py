@@ -1,4 +1,6 @@
-"""Settings that K3s bakes into files of its data directory: another one kills it, or is refused, or is made to work."""
+"""Settings that K3s bakes into files of its data directory: another one kills it, or is refused, or
+is made to work.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, K3S
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
-QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05, "refusal_delay": 0.3}
+QUICK = {
+    "delay": 0.1,
+    "ready_delay": 0.05,
+    "node_delay": 0.05,
+    "deployments_delay": 0.05,
+    "refusal_delay": 0.3,
+}
 DATA = HOME / ".rancher/k3s"
 DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-mine.conf"
 SERVER = f"{K3S} server --rootless --snapshotter=fuse-overlayfs"
@@ -149,7 +157,9 @@ def test_another_pod_network_is_refused_and_named(running: Tool) -> None:
     assert 0 == running.up().returncode
 
 
-def test_another_service_network_is_refused_and_another_node_name_is_warned_about(running: Tool) -> None:
+def test_another_service_network_is_refused_and_another_node_name_is_warned_about(
+    running: Tool,
+) -> None:
     running("down").check_returncode()
     start(running, "--service-cidr=10.53.0.0/16", "--node-name=other")
 

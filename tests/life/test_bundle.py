@@ -1,4 +1,6 @@
-"""A bundle of a host that is well, of one that is not, and of one that gives all its secrets away."""
+"""A bundle of a host that is well, of one that is not, and of one that gives all its secrets
+away.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_a_cluster_that_is_well(lab_tool: Tool) -> None:
     assert "k3s is up and running" in files["journal/start-1.txt"]
     assert [] == of(files, "manifest.json")["missing"]
     listed = {one["name"]: one["size"] for one in of(files, "manifest.json")["files"]}
-    assert listed == {name: len(text.encode()) for name, text in files.items() if name != "manifest.json"}
+    assert listed == {
+        name: len(text.encode()) for name, text in files.items() if name != "manifest.json"
+    }
     token = lab_tool.machine.user("cat", str(HOME / ".rancher/k3s/server/token")).stdout.strip()
     assert not token or token not in "".join(files.values())
 
@@ -87,7 +91,9 @@ def test_the_list_is_what_goes_in_and_nothing_is_written(lab: Machine, lab_tool:
 
 
 def test_k3s_down_and_a_start_that_died(lab_tool: Tool) -> None:
-    lab_tool.order(die={"after": 0.5, "message": "failed to find memory cgroup (v2)", "level": "fatal"})
+    lab_tool.order(
+        die={"after": 0.5, "message": "failed to find memory cgroup (v2)", "level": "fatal"}
+    )
     lab_tool.up()
     lab_tool.machine.user("systemctl", "--user", "stop", UNIT.name)
 
@@ -115,7 +121,11 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
     lab.user("chmod", "700", "/tmp/empty-runtime")
 
     files = bundle(
-        lab_tool, env={"XDG_RUNTIME_DIR": "/tmp/empty-runtime", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+        lab_tool,
+        env={
+            "XDG_RUNTIME_DIR": "/tmp/empty-runtime",
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+        },
     )
 
     assert "cannot talk to the user manager" in of(files, "status.json")["errors"][0]["message"]
@@ -123,14 +133,23 @@ def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
     assert "got negative mtu" in files["journal/start-1.txt"]
     assert "died" == of(files, "phases.json")["phases"][-1]["phase"]
     diagnosis = of(files, "diagnosis.json")
-    assert ("mtu-invalid", None, None) == (diagnosis["cause"]["id"], diagnosis["ready"], diagnosis["unit"])
+    assert ("mtu-invalid", None, None) == (
+        diagnosis["cause"]["id"],
+        diagnosis["ready"],
+        diagnosis["unit"],
+    )
     assert "cannot talk to the user manager" in diagnosis["errors"][0]["message"]
     assert "cannot talk to the user manager" in files["index.html"]
-    assert {"status.json", "ports.json"} <= {one["name"] for one in of(files, "manifest.json")["files"] if one["problem"]}
+    assert {"status.json", "ports.json"} <= {
+        one["name"] for one in of(files, "manifest.json")["files"] if one["problem"]
+    }
 
 
 def test_a_journal_that_may_not_be_read_on_a_host_without_k3s(lab: Machine, lab_tool: Tool) -> None:
-    refusal = "#!/bin/sh\necho No journal files were opened due to insufficient permissions. >&2\nexit 1\n"
+    refusal = (
+        "#!/bin/sh\necho No journal files were opened due to insufficient permissions."
+        " >&2\nexit 1\n"
+    )
     plant(lab, "/tmp/silent/journalctl", refusal)
     lab.user("chmod", "755", "/tmp/silent/journalctl").check_returncode()
 
@@ -146,7 +165,9 @@ def test_a_journal_that_may_not_be_read_on_a_host_without_k3s(lab: Machine, lab_
 def test_an_api_server_that_does_not_answer_costs_no_more_than_its_time(lab_tool: Tool) -> None:
     lab_tool.order(hang_api=True)
     lab_tool.up("--no-wait").check_returncode()
-    lab_tool.machine.user("timeout", "20", "sh", "-c", "until test -e ~/.kube/k3s.yaml; do sleep 0.1; done").check_returncode()
+    lab_tool.machine.user(
+        "timeout", "20", "sh", "-c", "until test -e ~/.kube/k3s.yaml; do sleep 0.1; done"
+    ).check_returncode()
 
     files = bundle(lab_tool)
 
@@ -159,7 +180,11 @@ def test_a_k3s_that_hangs_is_not_left_behind(lab: Machine, lab_tool: Tool) -> No
     (socket := lab.popen("python3", "-c", MUTE)).stdout.readline()  # type: ignore[union-attr]
     try:
         files = bundle(
-            lab_tool, env={"XDG_RUNTIME_DIR": "/tmp/mute-runtime", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/tmp/mute-bus"}
+            lab_tool,
+            env={
+                "XDG_RUNTIME_DIR": "/tmp/mute-runtime",
+                "DBUS_SESSION_BUS_ADDRESS": "unix:path=/tmp/mute-bus",
+            },
         )
     finally:
         socket.kill()
@@ -176,7 +201,9 @@ def test_a_k3s_that_hangs_is_not_left_behind(lab: Machine, lab_tool: Tool) -> No
 def test_a_full_disk_leaves_nothing_behind(lab: Machine, lab_tool: Tool) -> None:
     place = "/tmp/tiny"
     lab.root("mkdir", "-p", place).check_returncode()
-    lab.root("mount", "-t", "tmpfs", "-o", f"size=8k,uid={UID},gid={UID}", "tmpfs", place).check_returncode()
+    lab.root(
+        "mount", "-t", "tmpfs", "-o", f"size=8k,uid={UID},gid={UID}", "tmpfs", place
+    ).check_returncode()
     try:
         refused = lab_tool("bundle", "-o", f"{place}/support.tar.gz")
         left = lab.user("ls", "-A", place).stdout
@@ -193,7 +220,9 @@ def test_a_disk_that_is_nearly_full_takes_it(lab: Machine, lab_tool: Tool) -> No
     """It needs room for itself alone, once."""
     place = "/tmp/narrow"
     room = f"size=256k,uid={UID},gid={UID}"
-    lab.root("sh", "-c", f"mkdir -p {place} && mount -t tmpfs -o {room} tmpfs {place}").check_returncode()
+    lab.root(
+        "sh", "-c", f"mkdir -p {place} && mount -t tmpfs -o {room} tmpfs {place}"
+    ).check_returncode()
     try:
         lab.user("dd", "if=/dev/zero", f"of={place}/fill", "bs=1k", "count=160").check_returncode()
         written = lab_tool("bundle", "-o", f"{place}/support.tar.gz")
@@ -205,7 +234,9 @@ def test_a_disk_that_is_nearly_full_takes_it(lab: Machine, lab_tool: Tool) -> No
     assert ["fill", "support.tar.gz"] == left
 
 
-def test_a_file_that_is_there_is_kept_and_a_link_is_not_followed(lab: Machine, lab_tool: Tool) -> None:
+def test_a_file_that_is_there_is_kept_and_a_link_is_not_followed(
+    lab: Machine, lab_tool: Tool
+) -> None:
     lab.user("sh", "-c", f"echo mine > ~/victim; ln -s ~/victim {FILE}").check_returncode()
 
     refused = lab_tool("bundle", "-o", FILE)
@@ -218,11 +249,21 @@ def test_a_file_that_is_there_is_kept_and_a_link_is_not_followed(lab: Machine, l
 
 
 def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) -> None:
-    service = {"namespace": "default", "type": "LoadBalancer", "ports": [{"port": 8081, "name": "x"}]}
+    service = {
+        "namespace": "default",
+        "type": "LoadBalancer",
+        "ports": [{"port": 8081, "name": "x"}],
+    }
     noted = {"name": "noted", "annotations": {"note": SECRETS[0][1]}}
-    lab_tool.order(services=[service | noted, service | {"name": "psk-71fe0a93bb", "ports": [8082]}])
+    lab_tool.order(
+        services=[service | noted, service | {"name": "psk-71fe0a93bb", "ports": [8082]}]
+    )
     lab_tool.up().check_returncode()
-    drop_in = ["[Service]", "ExecStartPre=/bin/cat %h/seeds.txt", *(line for seed in SEEDS for line in seed.drop_in)]
+    drop_in = [
+        "[Service]",
+        "ExecStartPre=/bin/cat %h/seeds.txt",
+        *(line for seed in SEEDS for line in seed.drop_in),
+    ]
     plant(
         lab,
         f"{HOME}/.config/systemd/user/{UNIT.name}.d/50-secrets.conf",
@@ -233,12 +274,20 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
         for path, text in seed.files.items():
             plant(lab, path.replace("{home}", str(HOME)), text)
     variables = {name: value for seed in SEEDS for name, value in seed.manager.items()}
-    lab.user("systemctl", "--user", "set-environment", *(f"{name}={value}" for name, value in variables.items()))
+    lab.user(
+        "systemctl",
+        "--user",
+        "set-environment",
+        *(f"{name}={value}" for name, value in variables.items()),
+    )
     try:
         lab.user("systemctl", "--user", "daemon-reload").check_returncode()
         lab.user("systemctl", "--user", "restart", UNIT.name).check_returncode()
         files = bundle(lab_tool, "--anonymous")
-        blind = bundle(lab_tool, env={"XDG_RUNTIME_DIR": "/tmp/none", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/none"})
+        blind = bundle(
+            lab_tool,
+            env={"XDG_RUNTIME_DIR": "/tmp/none", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/none"},
+        )
     finally:
         lab.user("systemctl", "--user", "unset-environment", *variables)
         lab.user("sh", "-c", "rm -rf ~/seeds.txt ~/k3s.env")
@@ -248,9 +297,14 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
         # Proof that the seeds were where they could have been taken along.
         assert "[redacted:" in found["journal/start-1.txt"]
         assert "and then something else" in found["journal/start-1.txt"]
-        # Without a user manager nobody can know what it holds; what has the look of a secret is found all the same.
+        # Without a user manager nobody can know what it holds; what has the look of a secret is
+        # found all the same.
         unknowable = {"variable of the manager"} if found is blind else set()
-        assert [] == [(kind, secret) for kind, secret in SECRETS if kind not in unknowable and everything.holds(secret)]
+        assert [] == [
+            (kind, secret)
+            for kind, secret in SECRETS
+            if kind not in unknowable and everything.holds(secret)
+        ]
     plain = "\n".join((*files, *files.values()))
     assert "alice" not in plain.lower()
     assert str(HOME) not in plain

@@ -1,4 +1,6 @@
-"""`check` on a real machine: a healthy one has no fault, and nothing is changed; for faults see test_faults."""
+"""`check` on a real machine: a healthy one has no fault, and nothing is changed; for faults see
+test_faults.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tests.life.conftest import Tool
 from tests.machine import HOME, RUNTIME_DIR, USER, Machine
 from tests.patience import PATIENCE
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/schemas/check-v1.json").read_text("utf-8"))
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs/reference/schemas/check-v1.json").read_text("utf-8")
+)
 DATA = HOME / ".rancher/k3s"
 PLACES = f"{HOME} {RUNTIME_DIR} /tmp /var/tmp /etc"
 LOOK = f"""
@@ -42,7 +46,11 @@ def administer(machine: Machine, script: str) -> None:
 
 
 def not_well(found: dict[str, Any]) -> dict[str, str]:
-    return {name: f"{one['verdict']}: {one['observed']}: {one['reason']}" for name, one in found.items() if bad(one)}
+    return {
+        name: f"{one['verdict']}: {one['observed']}: {one['reason']}"
+        for name, one in found.items()
+        if bad(one)
+    }
 
 
 def bad(finding: dict[str, Any]) -> bool:
@@ -52,7 +60,9 @@ def bad(finding: dict[str, Any]) -> bool:
 def test_nothing_is_wrong_with_a_healthy_machine(tool: Tool) -> None:
     wrong = not_well(findings(tool))
 
-    bound_elsewhere = {f"cgroup.delegation.{name}" for name in ("cpu", "cpuset", "io", "memory", "pids")}
+    bound_elsewhere = {
+        f"cgroup.delegation.{name}" for name in ("cpu", "cpuset", "io", "memory", "pids")
+    }
     assert set(wrong) == (set() if tool.machine.delegates else bound_elsewhere), wrong
 
 
@@ -64,7 +74,9 @@ def state(machine: Machine) -> tuple[list[str], list[str]]:
 @pytest.mark.lab
 @pytest.mark.parametrize("installed", [False, True], ids=["not installed", "installed"])
 def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> None:
-    """Files, mounts, processes, cgroups, modules and units are as before, whether K3s is installed or not."""
+    """Files, mounts, processes, cgroups, modules and units are as before, whether K3s is installed
+    or not.
+    """
     if installed:
         lab_tool("install").check_returncode()
     lab_tool("check")
@@ -108,7 +120,9 @@ def listening(lab: Machine) -> Iterator[Any]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
-def test_who_holds_a_port_is_told_on_either_family(lab_tool: Tool, listening: Any, family: str) -> None:
+def test_who_holds_a_port_is_told_on_either_family(
+    lab_tool: Tool, listening: Any, family: str
+) -> None:
     for port in (6443, 10080, 10443):
         listening(port, family=family)
 
@@ -117,14 +131,20 @@ def test_who_holds_a_port_is_told_on_either_family(lab_tool: Tool, listening: An
     assert {"net.port.api": "fail", "net.port.http": "warn", "net.port.https": "warn"} == {
         name: one["verdict"] for name, one in found.items()
     }
-    assert all("python3 (pid " in one["observed"] and one["observed"].endswith("of alice") for one in found.values())
+    assert all(
+        "python3 (pid " in one["observed"] and one["observed"].endswith("of alice")
+        for one in found.values()
+    )
 
 
 @pytest.mark.lab
 def test_of_somebody_elses_port_only_the_user_is_told(lab_tool: Tool, listening: Any) -> None:
     listening(6443, who="root")
 
-    assert "6443 is held by a program of root" == findings(lab_tool, "net.port.api")["net.port.api"]["observed"]
+    assert (
+        "6443 is held by a program of root"
+        == findings(lab_tool, "net.port.api")["net.port.api"]["observed"]
+    )
 
 
 @pytest.mark.lab
@@ -154,7 +174,9 @@ time.sleep(60)
 
 
 @pytest.mark.lab
-def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(lab: Machine, lab_tool: Tool) -> None:
+def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(
+    lab: Machine, lab_tool: Tool
+) -> None:
     """As a server that is gone: every call on it waits, and nobody ever answers."""
     lab.user("mkdir", "-p", str(DATA))
     lab.root("sh", "-c", f"/usr/bin/python3 -c '{HANGING}' {DATA} >/tmp/hanging 2>&1 & sleep 0.5")
@@ -170,5 +192,9 @@ def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(lab: Mach
     assert took < PATIENCE, done.stderr
     assert {name for name in found if name.startswith("storage.")} <= unknown
     in_data = {"config.token", "config.certificates", "config.networks", "config.node"}
-    assert unknown <= {*(name for name in found if name.startswith("storage.")), "snapshotter.overlayfs", *in_data}
+    assert unknown <= {
+        *(name for name in found if name.startswith("storage.")),
+        "snapshotter.overlayfs",
+        *in_data,
+    }
     assert "there was no answer in time" in found["storage.space"]["reason"]

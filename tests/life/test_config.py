@@ -1,4 +1,6 @@
-"""Settings through the whole tool: set, taken by systemd, applied by a restart, and never at the cost of what others wrote."""
+"""Settings through the whole tool: set, taken by systemd, applied by a restart, and never at the
+cost of what others wrote.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def setting(tool: Tool, name: str) -> tuple[list[str], str]:
 
 
 def show(tool: Tool, name: str) -> str:
-    return tool.machine.user("systemctl", "--user", "show", "--value", "-p", name, UNIT.name).stdout.strip()
+    return tool.machine.user(
+        "systemctl", "--user", "show", "--value", "-p", name, UNIT.name
+    ).stdout.strip()
 
 
 def invocation(tool: Tool) -> str:
@@ -58,7 +62,10 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
     assert 0 == done.returncode, done.stderr
     assert "a restart is needed" in done.stdout
     status = lab_tool.json("status")
-    assert (True, before) == (status["ready"], status["unit"]["invocation"]), "it runs as it was started"
+    assert (True, before) == (
+        status["ready"],
+        status["unit"]["invocation"],
+    ), "it runs as it was started"
     assert "was written" in status["restart_needed"]
     assert {7443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
     again = lab_tool.up()
@@ -70,7 +77,9 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
 
     assert lab_tool.json("status")["restart_needed"] is None
     assert {8443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
-    assert 0 == lab_tool.machine.user("test", "-S", str(HOME / "my data/rootless/api.sock")).returncode
+    assert (
+        0 == lab_tool.machine.user("test", "-S", str(HOME / "my data/rootless/api.sock")).returncode
+    )
     assert ([f"{HOME}/my data"], "config") == setting(lab_tool, "data-dir")
     lab_tool("down").check_returncode()
     lab_tool.machine.root("rm", "-rf", str(HOME / "my data"))
@@ -78,15 +87,24 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
 
 def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
-    for name, value in (("CPUQuota", "150%"), ("CPUWeight", "50"), ("MemoryMax", "4G"), ("MemoryHigh", "1073741825")):
+    for name, value in (
+        ("CPUQuota", "150%"),
+        ("CPUWeight", "50"),
+        ("MemoryMax", "4G"),
+        ("MemoryHigh", "1073741825"),
+    ):
         lab_tool("config", "set", name, value).check_returncode()
 
     assert ["1.500000s", "50", str(4 * 2**30), "1073741825"] == [
-        show(lab_tool, name) for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+        show(lab_tool, name)
+        for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
     ]
-    lab_tool("config", "unset", "CPUQuota", "CPUWeight", "MemoryMax", "MemoryHigh").check_returncode()
+    lab_tool(
+        "config", "unset", "CPUQuota", "CPUWeight", "MemoryMax", "MemoryHigh"
+    ).check_returncode()
     assert ["infinity", "[not set]", "infinity", "infinity"] == [
-        show(lab_tool, name) for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+        show(lab_tool, name)
+        for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
     ]
     assert text(lab_tool, CONFIG) is None
     assert 1 == lab_tool("config", "get", "MemoryMax").returncode
@@ -111,7 +129,10 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
             lab_tool(*words).check_returncode()
         changed = (lab_tool.json("status")["restart_needed"], lab_tool.up().stderr)
         *_, last = [lab_tool(*words) for words in back]
-        shown = (lab_tool.json("status")["restart_needed"], lab_tool.json("config", "list")["restart_needed"])
+        shown = (
+            lab_tool.json("status")["restart_needed"],
+            lab_tool.json("config", "list")["restart_needed"],
+        )
         up = lab_tool.up()
 
         assert changed[0] is not None, change
@@ -123,7 +144,9 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
 
     put(lab_tool, OVERRIDE, "[Service]\nLimitNOFILE=4096\n")
     lab_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
-    assert "was written" in lab_tool.json("status")["restart_needed"], "a change of the user's is seen beside the record"
+    assert "was written" in lab_tool.json("status")["restart_needed"], (
+        "a change of the user's is seen beside the record"
+    )
 
 
 def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_tool: Tool) -> None:
@@ -133,7 +156,10 @@ def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_t
     enough = lab_tool("config", "set", "MemoryMax", "800M")
 
     assert 2 == refused.returncode
-    assert "cannot set MemoryMax to `1M`: with 200M or less the kernel kills K3s at each start" in refused.stderr
+    assert (
+        "cannot set MemoryMax to `1M`: with 200M or less the kernel kills K3s at each start"
+        in refused.stderr
+    )
     assert (0, 0, 0) == (low.returncode, slow.returncode, enough.returncode)
     assert "warning: MemoryMax=600M may be too low: an idle K3s takes 500 to 800 MiB" in low.stderr
     assert "warning: MemoryHigh=1M may be too low" in slow.stderr
@@ -144,7 +170,10 @@ def test_what_systemd_does_not_take_is_undone(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     before = text(lab_tool, CONFIG)
-    override = "[Service]\nExecStart=\nExecStart=/usr/local/bin/k3s server --rootless --snapshotter=overlayfs\n"
+    override = (
+        "[Service]\nExecStart=\nExecStart=/usr/local/bin/k3s server --rootless"
+        " --snapshotter=overlayfs\n"
+    )
     put(lab_tool, OVERRIDE, override)
 
     done = lab_tool("config", "set", "snapshotter", "native")
@@ -185,7 +214,9 @@ def test_a_drop_in_of_somebody_else_is_listed_and_never_restarts_k3s(lab_tool: T
     lab_tool.up().check_returncode()
     before = invocation(lab_tool)
     time.sleep(1.2)
-    theirs = "[Service]\nCPUWeight=20\nEnvironment=HTTPS_PROXY=http://alice:s3cr3t-Pa55@proxy:3128\n"
+    theirs = (
+        "[Service]\nCPUWeight=20\nEnvironment=HTTPS_PROXY=http://alice:s3cr3t-Pa55@proxy:3128\n"
+    )
     put(lab_tool, OVERRIDE, theirs)
     lab_tool.machine.root("mkdir", "-p", f"/etc/systemd/user/{UNIT.name}.d").check_returncode()
     lab_tool.machine.root(
@@ -218,7 +249,10 @@ def test_an_upgrade_builds_unit_and_drop_in_anew_and_says_so(lab_tool: Tool) -> 
     up = lab_tool.up()
 
     assert 0 == up.returncode, up.stderr
-    assert f"write {UNIT}: it was written for K3s v1.21.14+k3s1, and v1.33.4+k3s1 is installed" in up.stderr
+    assert (
+        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, and v1.33.4+k3s1 is installed"
+        in up.stderr
+    )
     assert f"write {CONFIG}: it builds on the unit, which is another now" in up.stderr
     assert "--snapshotter=fuse-overlayfs --node-label=a=b" in show(lab_tool, "ExecStart")
 
@@ -251,7 +285,9 @@ def test_k3ss_own_file_is_taken_where_it_is_one(lab_tool: Tool) -> None:
     ],
     ids=["without a unit", "known to be broken", "of the future"],
 )
-def test_releases_that_need_a_word_get_one(lab_tool: Tool, release: str, code: int, told: str) -> None:
+def test_releases_that_need_a_word_get_one(
+    lab_tool: Tool, release: str, code: int, told: str
+) -> None:
     lab_tool.order(version=release)
 
     done = lab_tool("install")
@@ -265,13 +301,25 @@ def test_two_settings_at_once_are_both_kept(lab_tool: Tool) -> None:
     lab_tool("install").check_returncode()
     running = [
         lab_tool.machine.popen("k3s-rootless", "config", "set", name, value)
-        for name, value in (("CPUWeight", "50"), ("MemoryMax", "4G"), ("snapshotter", "native"), ("disable", "traefik"))
+        for name, value in (
+            ("CPUWeight", "50"),
+            ("MemoryMax", "4G"),
+            ("snapshotter", "native"),
+            ("disable", "traefik"),
+        )
     ]
     ends = [(one.wait(PATIENCE), one.stderr.read() if one.stderr else "") for one in running]
     for one in running:
         one.communicate()
 
     assert [0] * 4 == [code for code, _ in ends], ends
-    assert {"CPUWeight": ["50"], "MemoryMax": ["4G"], "snapshotter": ["native"], "disable": ["traefik"]} == {
-        one["name"]: one["set_to"] for one in lab_tool.json("config", "list")["settings"] if one["set_to"]
+    assert {
+        "CPUWeight": ["50"],
+        "MemoryMax": ["4G"],
+        "snapshotter": ["native"],
+        "disable": ["traefik"],
+    } == {
+        one["name"]: one["set_to"]
+        for one in lab_tool.json("config", "list")["settings"]
+        if one["set_to"]
     }

@@ -1,4 +1,6 @@
-"""The four states of delegation on a real host with pure cgroup v2, each told from the others, and the way through them."""
+"""The four states of delegation on a real host with pure cgroup v2, each told from the others, and
+the way through them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,16 @@ from tests.vm.machine import Vm
 
 pytestmark = pytest.mark.vm
 REALIZES_AT_LOGIN = 257
-"""systemd 252 gives the cgroup of a running user manager its new controllers at the reload already, 257 at the next login."""
-PROPERTIES = ("systemctl", "show", f"user@{UID}.service", "--property=DelegateControllers", "--value")
+"""systemd 252 gives the cgroup of a running user manager its new controllers at the reload already,
+257 at the next login.
+"""
+PROPERTIES = (
+    "systemctl",
+    "show",
+    f"user@{UID}.service",
+    "--property=DelegateControllers",
+    "--value",
+)
 
 
 def cpuset(tool: Tool) -> tuple[int, dict[str, object]]:
@@ -46,12 +56,15 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     assert 6 == refused.returncode, refused.stderr
     assert tool.unit_text() is None
     assert (6, "fail", "not delegated") == (code, finding["verdict"], finding["observed"])
-    assert ["cgroup.delegation.cpuset"] == [one["check"] for one in whole["checks"] if one["verdict"] == "fail"]
+    assert ["cgroup.delegation.cpuset"] == [
+        one["check"] for one in whole["checks"] if one["verdict"] == "fail"
+    ]
     remedy = finding["remedy"]
     assert isinstance(remedy, dict)
     assert "administrator" == remedy["mender"]
 
-    # Configured: nothing has changed for the running manager, and a new login is the user's own affair.
+    # Configured: nothing has changed for the running manager, and a new login is the user's own
+    # affair.
     administer(vm, remedy["commands"])
     assert "cpuset" in vm.root(*PROPERTIES).stdout
     code, finding = cpuset(tool)

@@ -1,4 +1,6 @@
-"""What `diagnose` and `logs` say beside the causes of test_causes.py: busy ports, loops, files, lines as they come."""
+"""What `diagnose` and `logs` say beside the causes of test_causes.py: busy ports, loops, files,
+lines as they come.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 LOG = f"{HOME}/.rancher/k3s/agent/containerd/containerd.log"
-LINES = f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID {UNIT.name})"
+LINES = (
+    "journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID"
+    f" {UNIT.name})"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +36,18 @@ def installed(lab: Machine) -> Iterator[Tool]:
 
 @pytest.mark.parametrize("port", [10080, 6443])
 def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> None:
-    """K3s runs on without the forward; `diagnose` says so although the unit is well, and is content when it was made."""
+    """K3s runs on without the forward; `diagnose` says so although the unit is well, and is content
+    when it was made.
+    """
     machine = installed.machine
     machine.user("systemctl", "--user", "stop", UNIT.name)
     with machine.popen("python3", "-m", "http.server", str(port)) as holder:
         try:
             assert wait(machine, f"ss -Htln sport = :{port} | grep -q .")
             machine.user("systemctl", "--user", "start", UNIT.name)
-            assert wait(machine, f"{LINES} | grep -q 'listen tcp :{port}: bind: address already in use'")
+            assert wait(
+                machine, f"{LINES} | grep -q 'listen tcp :{port}: bind: address already in use'"
+            )
             done = installed("diagnose", "--json")
         finally:
             holder.kill()
@@ -47,7 +56,8 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
     assert 1 == done.returncode
     assert ("forward-failed", False) == (found["cause"]["id"], found["cause"]["fatal"])
     seen, *more = found["cause"]["seen"]
-    # Without its API K3s is no use to anybody: there `check` names the holder too, and its remedy is the one that is told.
+    # Without its API K3s is no use to anybody: there `check` names the holder too, and its remedy
+    # is the one that is told.
     assert ("net.port.api" if port == 6443 else "net.port") == found["cause"]["check"]
     assert (port == 6443) == any("held by python3 (pid " in one for one in more)
     assert seen.startswith(f"port {port} is held by your program `python3` (pid ")
@@ -59,14 +69,22 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
 
 def test_a_masked_unit_is_told(installed: Tool) -> None:
     machine = installed.machine
-    machine.user("sh", "-c", f"systemctl --user disable --now {UNIT.name}; rm -f {UNIT}; systemctl --user mask {UNIT.name}")
+    machine.user(
+        "sh",
+        "-c",
+        f"systemctl --user disable --now {UNIT.name}; rm -f {UNIT}; systemctl --user mask"
+        f" {UNIT.name}",
+    )
     try:
         done = installed("diagnose")
     finally:
         machine.user("systemctl", "--user", "unmask", UNIT.name).check_returncode()
 
     assert 1 == done.returncode
-    assert "cause      the unit is masked, so nothing can start it (unit-masked, check unit.state)" in done.stdout
+    assert (
+        "cause      the unit is masked, so nothing can start it (unit-masked, check unit.state)"
+        in done.stdout
+    )
     assert f"$ systemctl --user unmask {UNIT.name}" in done.stdout
     absent = installed("diagnose")
     assert 3 == absent.returncode
@@ -88,7 +106,13 @@ def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
 
 def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
     """Deaths that are too slow for the start limit go on for ever."""
-    case = Case("unknown", "", dies("failed to find memory cgroup (v2)", after=0.1), order(), "administrator")
+    case = Case(
+        "unknown",
+        "",
+        dies("failed to find memory cgroup (v2)", after=0.1),
+        order(),
+        "administrator",
+    )
     machine = installed.machine
     with broken(installed, case):
         assert wait(machine, f'test "$(systemctl --user show -P NRestarts {UNIT.name})" -ge 2')
@@ -103,7 +127,9 @@ def test_the_journal_of_another_machine_is_judged_from_a_file(installed: Tool) -
     with broken(installed, Case("unknown", "", dies("got negative mtu"), order(), "user")):
         pass
     for form in ("export", "json"):
-        machine.user("sh", "-c", f"journalctl --user-unit={UNIT.name} -o {form} > /tmp/start.{form}").check_returncode()
+        machine.user(
+            "sh", "-c", f"journalctl --user-unit={UNIT.name} -o {form} > /tmp/start.{form}"
+        ).check_returncode()
         done = installed("diagnose", "--file", f"/tmp/start.{form}", "--json")
         found = json.loads(done.stdout)
         assert (1, "mtu-invalid", None) == (done.returncode, found["cause"]["id"], found["unit"])
@@ -120,11 +146,15 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
     same = machine.user(
         "sh",
         "-c",
-        f"i=$(systemctl --user show -P InvocationID {UNIT.name}); journalctl --no-pager --user-unit={UNIT.name} "
-        "_UID=1500 _SYSTEMD_INVOCATION_ID=$i + _UID=1500 USER_INVOCATION_ID=$i",
+        f"i=$(systemctl --user show -P InvocationID {UNIT.name}); journalctl --no-pager"
+        f" --user-unit={UNIT.name} _UID=1500 _SYSTEMD_INVOCATION_ID=$i + _UID=1500"
+        " USER_INVOCATION_ID=$i",
     )
     assert same.stdout == raw.stdout
-    objects = [json.loads(line) for line in installed("logs", "--json", "--level", "warning").stdout.splitlines()]
+    objects = [
+        json.loads(line)
+        for line in installed("logs", "--json", "--level", "warning").stdout.splitlines()
+    ]
     assert objects
     assert {"warning", "error", "fatal"} >= {one["level"] for one in objects}
     assert "Started" in installed("logs", "--component", "systemd").stdout
@@ -133,41 +163,69 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
     assert raw.stdout.splitlines()[-1].partition("]: ")[2] in installed("logs", "--previous").stdout
     said = 'echo "time=\\"$(date -u +%FT%TZ)\\" level=error msg=\\"no snapshot\\""'
     machine.user("sh", "-c", f"mkdir -p {LOG.rpartition('/')[0]}; {said} >> {LOG}")
-    assert "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
+    assert (
+        "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
+    )
     assert "" == installed("logs", "--component", "containerd", "--grep", "overlay").stdout
     # journalctl gives the last lines that match in reverse.
     assert wait(machine, f"test $({TOOL} logs --grep 'Bound parent port' | wc -l) -gt 2")
     bound = installed("logs", "--grep", "Bound parent port").stdout.splitlines()
-    assert bound[-2:] == installed("logs", "--grep", "Bound parent port", "-n", "2").stdout.splitlines()
+    assert (
+        bound[-2:]
+        == installed("logs", "--grep", "Bound parent port", "-n", "2").stdout.splitlines()
+    )
     closed = machine.user("sh", "-c", f"{TOOL} logs --boot | head -1")
     assert (1, "") == (len(closed.stdout.splitlines()), closed.stderr)
 
 
 @pytest.fixture
 def volatile(installed: Tool) -> Iterator[Tool]:
-    """Give a K3s whose host keeps its journal in memory, where journald makes no files of each user's own."""
+    """Give a K3s whose host keeps its journal in memory, where journald makes no files of each
+    user's own.
+    """
     root = installed.machine.root
     configuration = "/run/systemd/journald.conf.d/volatile.conf"
-    script = f"mkdir -p {configuration.rpartition('/')[0]}; printf '[Journal]\\nStorage=volatile\\n' > {configuration}"
-    root("sh", "-c", f"{script}; mount -t tmpfs tmpfs /var/log/journal; systemctl restart systemd-journald").check_returncode()
+    script = (
+        f"mkdir -p {configuration.rpartition('/')[0]}; printf '[Journal]\\nStorage=volatile\\n' >"
+        f" {configuration}"
+    )
+    root(
+        "sh",
+        "-c",
+        f"{script}; mount -t tmpfs tmpfs /var/log/journal; systemctl restart systemd-journald",
+    ).check_returncode()
     try:
         assert 0 == installed("restart").returncode
         yield installed
     finally:
         root("gpasswd", "--delete", USER, "systemd-journal")
-        restored = f"umount /var/log/journal; rm {configuration}; systemctl restart systemd-journald"
+        restored = (
+            f"umount /var/log/journal; rm {configuration}; systemctl restart systemd-journald"
+        )
         root("sh", "-c", f"{restored}; journalctl --flush").check_returncode()
         # What was in memory is system's now: of a start of before, its user can read nothing.
         assert 0 == installed("restart").returncode
 
 
 def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> None:
-    """There `journalctl --user` shows nothing, whoever asks; the tool says what would allow it, and shows all once it is."""
+    """There `journalctl --user` shows nothing, whoever asks; the tool says what would allow it, and
+    shows all once it is.
+    """
     machine = volatile.machine
     refused, diagnosed = volatile("logs"), volatile("diagnose")
     machine.root("usermod", "--append", "--groups", "systemd-journal", USER).check_returncode()
     asked = f"journalctl --quiet --user --unit={UNIT.name}; echo; {TOOL} logs"
-    as_member = ("runuser", "--user", USER, "--", "env", f"XDG_RUNTIME_DIR={RUNTIME_DIR}", "sh", "-c", asked)
+    as_member = (
+        "runuser",
+        "--user",
+        USER,
+        "--",
+        "env",
+        f"XDG_RUNTIME_DIR={RUNTIME_DIR}",
+        "sh",
+        "-c",
+        asked,
+    )
     plain, ours = machine.root(*as_member).stdout.split("\n", 1)
 
     assert (1, "") == (refused.returncode, refused.stdout)
@@ -195,7 +253,8 @@ def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -
         assert 130 == following.wait(PATIENCE)
 
 
-# Follows the unit's journal with journalctl and with our command, writes marks into it, and prints the marks that each had.
+# Follows the unit's journal with journalctl and with our command, writes marks into it, and prints
+# the marks that each had.
 FOLLOWED = """
 import json, os, subprocess, sys, threading, time
 seen = {"journalctl": [], "ours": []}

@@ -1,4 +1,6 @@
-"""What `diagnose`, `status` and `up` say of a K3s that starts, stops, or runs and never becomes ready."""
+"""What `diagnose`, `status` and `up` say of a K3s that starts, stops, or runs and never becomes
+ready.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def kill(tool: Tool) -> None:
     assert wait(tool.machine, RUNS)
 
 
-def test_a_damaged_datastore_is_named_by_up_status_and_diagnose_while_the_unit_is_active(ready: Tool) -> None:
+def test_a_damaged_datastore_is_named_by_up_status_and_diagnose_while_the_unit_is_active(
+    ready: Tool,
+) -> None:
     ready.machine.user("systemctl", "--user", "stop", UNIT.name)
     DAMAGED.breaks(ready)
     try:
@@ -50,7 +54,10 @@ def test_a_damaged_datastore_is_named_by_up_status_and_diagnose_while_the_unit_i
         DAMAGED.undo(ready)
 
     assert 4 == refused.returncode
-    assert "K3s runs, and cannot become ready: K3s cannot read its datastore: file is not a database" in refused.stderr
+    assert (
+        "K3s runs, and cannot become ready: K3s cannot read its datastore: file is not a database"
+        in refused.stderr
+    )
     assert f"mv ~/{STATE.parent.relative_to('/home/alice')} " in refused.stderr
     assert ("active", "datastore-damaged") == (seen["unit"]["active_state"], seen["cause"]["id"])
     assert ("datastore-damaged", False) == (diagnosed["cause"]["id"], diagnosed["cause"]["earlier"])
@@ -74,7 +81,9 @@ def test_what_an_earlier_start_died_of_is_marked_while_the_next_one_starts(ready
 def test_a_k3s_that_came_back_is_ready_and_its_death_is_told_as_past(ready: Tool) -> None:
     order(panic=300, panic_after=0.1)(ready)
     ready.machine.user("systemctl", "--user", "restart", UNIT.name).check_returncode()
-    assert wait(ready.machine, f"test $(systemctl --user show -P SubState {UNIT.name}) = auto-restart")
+    assert wait(
+        ready.machine, f"test $(systemctl --user show -P SubState {UNIT.name}) = auto-restart"
+    )
     order()(ready)
     assert wait(ready.machine, RUNS)
     ready.up().check_returncode()
@@ -83,12 +92,19 @@ def test_a_k3s_that_came_back_is_ready_and_its_death_is_told_as_past(ready: Tool
 
     assert 0 == told.returncode
     assert told.stdout.startswith(
-        "nothing is wrong: K3s is ready\nearlier    the start before this one failed: K3s crashed: panic"
+        "nothing is wrong: K3s is ready\nearlier    the start before this one failed: K3s crashed:"
+        " panic"
     )
-    assert "frame      k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get (/go/pkg/mod/" in told.stdout
+    assert (
+        "frame      k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get (/go/pkg/mod/" in told.stdout
+    )
     assert (None, "panic") == (document["cause"], document["earlier"]["id"])
     since = ready.json("diagnose", "--since", "-10min")
-    assert ("panic", True, True) == (since["cause"]["id"], since["cause"]["earlier"], since["next_start_came_up"])
+    assert ("panic", True, True) == (
+        since["cause"]["id"],
+        since["cause"]["earlier"],
+        since["next_start_came_up"],
+    )
 
 
 def test_of_a_k3s_that_takes_long_to_stop_the_present_state_is_told_first(ready: Tool) -> None:
@@ -96,7 +112,10 @@ def test_of_a_k3s_that_takes_long_to_stop_the_present_state_is_told_first(ready:
     ready("restart").check_returncode()
     ready.machine.user("systemctl", "--user", "stop", "--no-block", UNIT.name).check_returncode()
     try:
-        assert wait(ready.machine, f"test $(systemctl --user show -P ActiveState {UNIT.name}) = deactivating")
+        assert wait(
+            ready.machine,
+            f"test $(systemctl --user show -P ActiveState {UNIT.name}) = deactivating",
+        )
         told, document = ready("diagnose"), ready.json("diagnose")
     finally:
         ready.machine.user("systemctl", "--user", "kill", "--signal=KILL", UNIT.name)

@@ -1,4 +1,6 @@
-"""The environment against a real user manager: each value comes through, and a process finds what was said that it would."""
+"""The environment against a real user manager: each value comes through, and a process finds what
+was said that it would.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,24 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 DROP_INS = UNIT.with_name(f"{UNIT.name}.d")
 OURS = DROP_INS / "50-k3s-rootless-environment.conf"
 SEEN = RUNTIME_DIR / "seen"
-RELEASE = "# K3s for this user, without root. Written by k3s-rootless for K3s v1.33.4+k3s1; for a test.\n"
-PRINTER = f"{RELEASE}[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /proc/self/environ > {SEEN}'\n"
+RELEASE = (
+    "# K3s for this user, without root. Written by k3s-rootless for K3s v1.33.4+k3s1; for a test.\n"
+)
+PRINTER = (
+    f"{RELEASE}[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /proc/self/environ > {SEEN}'\n"
+)
 SLEEPER = f"{RELEASE}[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\n"
 # These take any value: what K3s cannot read it only ignores.
-NAMES = sorted(name for name in VARIABLES if name not in {"K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_COPYUPDIRS", "K3S_ROOTLESS_MTU"})
+NAMES = sorted(
+    name
+    for name in VARIABLES
+    if name not in {"K3S_ROOTLESS_CIDR", "K3S_ROOTLESS_COPYUPDIRS", "K3S_ROOTLESS_MTU"}
+)
 VALUES = 2250
 EVERY = 15
 """Each so many changes, a process is started and looked into."""
-# One interpreter for all of them; each change goes through the command, and is judged by other programs.
+# One interpreter for all of them; each change goes through the command, and is judged by other
+# programs.
 SETTER = f"""
 import contextlib, io, json, os, subprocess, sys
 from k3s_rootless.cli import shell
@@ -60,8 +71,35 @@ print(json.dumps([wrong, seen]))
 """
 ALPHABET = [
     *"ab $%\"'\\\n\t;#={}()*?~^&|<>`!-:/,.@0",
-    *("\u00e9", "\u65e5", "\x01", "\x1b", "\x7f", "\r", "\u00a0", "\u200b", "\U0001f600", "\ue000", "\U0010fffd"),
-    *("%h", "%%", "$HOME", "${HOME}", "$$", "\\n", "\\x41", "\\", "  ", "\n\n", "\\\n", '"\n', "[Service]\n", "\nEnvironment="),
+    *(
+        "\u00e9",
+        "\u65e5",
+        "\x01",
+        "\x1b",
+        "\x7f",
+        "\r",
+        "\u00a0",
+        "\u200b",
+        "\U0001f600",
+        "\ue000",
+        "\U0010fffd",
+    ),
+    *(
+        "%h",
+        "%%",
+        "$HOME",
+        "${HOME}",
+        "$$",
+        "\\n",
+        "\\x41",
+        "\\",
+        "  ",
+        "\n\n",
+        "\\\n",
+        '"\n',
+        "[Service]\n",
+        "\nEnvironment=",
+    ),
 ]
 CHOSEN = [
     "",
@@ -89,7 +127,13 @@ CHOSEN = [
 def values() -> list[str]:
     """Give values of all kinds, the same ones at each run."""
     drawn = random.Random(4)  # noqa: S311 (a test)
-    return [*CHOSEN, *("".join(drawn.choices(ALPHABET, k=drawn.randint(1, 14))) for _ in range(VALUES - len(CHOSEN)))]
+    return [
+        *CHOSEN,
+        *(
+            "".join(drawn.choices(ALPHABET, k=drawn.randint(1, 14)))
+            for _ in range(VALUES - len(CHOSEN))
+        ),
+    ]
 
 
 def write(tool: Tool, path: Path, text: str, *, reload: bool = True) -> None:
@@ -102,9 +146,13 @@ def write(tool: Tool, path: Path, text: str, *, reload: bool = True) -> None:
 def test_each_value_comes_through(any_tool: Tool) -> None:
     write(any_tool, UNIT, PRINTER)
     texts = values()
-    batches = [dict(zip(NAMES, texts[at:], strict=False)) for at in range(0, len(texts), len(NAMES))]
+    batches = [
+        dict(zip(NAMES, texts[at:], strict=False)) for at in range(0, len(texts), len(NAMES))
+    ]
 
-    done = any_tool.machine.user("/opt/k3s-rootless/bin/python", "-I", "-c", SETTER, stdin=json.dumps(batches), timeout=300)
+    done = any_tool.machine.user(
+        "/opt/k3s-rootless/bin/python", "-I", "-c", SETTER, stdin=json.dumps(batches), timeout=300
+    )
 
     assert 0 == done.returncode, done.stderr[-2000:]
     wrong, seen = json.loads(done.stdout)
@@ -121,7 +169,9 @@ def environ(tool: Tool, name: str = "K3S_ROOTLESS_MTU") -> str | None:
     """Start the unit anew, and give what its process finds."""
     tool.machine.user("systemctl", "--user", "reset-failed")
     tool.machine.user("systemctl", "--user", "restart", UNIT.name).check_returncode()
-    pid = tool.machine.user("systemctl", "--user", "show", "-P", "MainPID", UNIT.name).stdout.strip()
+    pid = tool.machine.user(
+        "systemctl", "--user", "show", "-P", "MainPID", UNIT.name
+    ).stdout.strip()
     pairs = tool.machine.user("cat", f"/proc/{pid}/environ").stdout.split("\0")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair).get(name)
 
@@ -143,19 +193,35 @@ ENVIRONMENT_D = HOME / ".config/environment.d/60-test.conf"
 PROXY_FILE = HOME / "proxy.env"
 RUNTIME = RUNTIME_DIR / "systemd/user" / DROP_INS.name / "zz-runtime.conf"
 MTU = "K3S_ROOTLESS_MTU"
-# From the weakest to the strongest: what is done, and the value, the origin and the file that follow from it.
+# From the weakest to the strongest: what is done, and the value, the origin and the file that
+# follow from it.
 LADDER = (
     (shell("true"), None, "default", None),
     (file(ENVIRONMENT_D, f"TENS=10\n{MTU}=${{TENS}}01\n"), "1001", "environment.d", ENVIRONMENT_D),
     (shell(TOOL, "env", "set", "--runtime", f"{MTU}=1002"), "1002", "manager", None),
     (file(UNIT, f"{SLEEPER}Environment={MTU}=1003\n"), "1003", "unit", UNIT),
     (shell(TOOL, "env", "set", f"{MTU}=1004"), "1004", "drop-in", OURS),
-    (file(DROP_INS / "override.conf", f"[Service]\nEnvironment='{MTU}=1005'\n"), "1005", "drop-in", DROP_INS / "override.conf"),
+    (
+        file(DROP_INS / "override.conf", f"[Service]\nEnvironment='{MTU}=1005'\n"),
+        "1005",
+        "drop-in",
+        DROP_INS / "override.conf",
+    ),
     (file(DROP_INS / "override.conf", "[Service]\nEnvironment=\n"), "1002", "manager", None),
     (file(RUNTIME, f"[Service]\nEnvironment={MTU}=10%%\n"), "10%", "drop-in", RUNTIME),
     (read_from_a_file, '10"07', "EnvironmentFile", PROXY_FILE),
-    (file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}=no\n"), '10"07', "EnvironmentFile", PROXY_FILE),
-    (file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}\n"), None, "UnsetEnvironment", DROP_INS / "10-x.conf"),
+    (
+        file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}=no\n"),
+        '10"07',
+        "EnvironmentFile",
+        PROXY_FILE,
+    ),
+    (
+        file(DROP_INS / "10-x.conf", f"[Service]\nUnsetEnvironment={MTU}\n"),
+        None,
+        "UnsetEnvironment",
+        DROP_INS / "10-x.conf",
+    ),
 )
 
 
@@ -179,15 +245,22 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     assert lab_tool.json("status")["restart_needed"] is None
 
-    done = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400", "HTTP_PROXY=http://user:sesame@127.0.0.1:3128")
-    assert "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started: k3s-rootless restart applies it" in done.stdout
+    done = lab_tool(
+        "env", "set", "K3S_ROOTLESS_MTU=1400", "HTTP_PROXY=http://user:sesame@127.0.0.1:3128"
+    )
+    assert (
+        "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started: k3s-rootless restart"
+        " applies it" in done.stdout
+    )
 
     status = lab_tool("status")
     owed = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
     assert f"pending      restart: {owed}: k3s-rootless restart" in status.stdout
     assert 1 == status.stdout.count("pending")
     assert owed == lab_tool.json("status")["restart_needed"]
-    assert f"a restart is needed: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
+    assert (
+        f"a restart is needed: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
+    )
     listed = lab_tool("env", "list")
     assert "sesame" not in status.stdout + listed.stdout + listed.stderr
     lab_tool("restart").check_returncode()
@@ -200,7 +273,10 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
 
     runtime = "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"
     assert "PORT_DRIVER changed after" in lab_tool("env", "set", "--runtime", runtime).stdout
-    assert "K3S_ROOTLESS_PORT_DRIVER changed after K3s was started" == lab_tool.json("status")["restart_needed"]
+    assert (
+        "K3S_ROOTLESS_PORT_DRIVER changed after K3s was started"
+        == lab_tool.json("status")["restart_needed"]
+    )
 
 
 def test_what_was_set_is_undone_whole(lab_tool: Tool) -> None:
@@ -212,7 +288,9 @@ def test_what_was_set_is_undone_whole(lab_tool: Tool) -> None:
         assert "Environment=" in lab_tool("unit", "show").stdout
         lab_tool("env", "unset", "K3S_ROOTLESS_MTU").check_returncode()
 
-        assert before == lab_tool.machine.user("find", str(UNIT.parent), "-ls").stdout.splitlines()[1:]
+        assert (
+            before == lab_tool.machine.user("find", str(UNIT.parent), "-ls").stdout.splitlines()[1:]
+        )
 
 
 def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool) -> None:
@@ -222,7 +300,9 @@ def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool
     late = lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400")
     unset = lab_tool("env", "unset", "K3S_ROOTLESS_MTU")
     lab_tool.machine.user("ln", "-s", "/nowhere", str(OURS)).check_returncode()
-    refused = [lab_tool("env", *words) for words in (("unset", "K3S_ROOTLESS_MTU"), ("set", "NO_PROXY=a"))]
+    refused = [
+        lab_tool("env", *words) for words in (("unset", "K3S_ROOTLESS_MTU"), ("set", "NO_PROXY=a"))
+    ]
 
     told = f"K3S_ROOTLESS_MTU is shadowed by drop-in {DROP_INS}/override.conf"
     assert (0, True) == (early.returncode, told in early.stderr)
@@ -233,7 +313,9 @@ def test_what_shadows_is_told_and_a_link_is_never_removed_unasked(lab_tool: Tool
 
 
 def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: Tool) -> None:
-    lab_tool("env", "set", "K3S_ROOTLESS_MTU=1400", "HTTPS_PROXY=http://user:sesame@proxy:3128").check_returncode()
+    lab_tool(
+        "env", "set", "K3S_ROOTLESS_MTU=1400", "HTTPS_PROXY=http://user:sesame@proxy:3128"
+    ).check_returncode()
     lab_tool.up().check_returncode()
     edited = lab_tool.machine.user("cat", str(OURS)).stdout.replace("1400", "1300") + "Nice=5\n"
     lab_tool.machine.user("tee", str(OURS), stdin=edited).check_returncode()
@@ -244,14 +326,21 @@ def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: To
     assert "a restart is needed: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
     assert "-Nice=5" == diff.stdout.splitlines()[-1]
     assert "sesame" not in diff.stdout + lab_tool("unit", "diff", "--json").stdout
-    assert [7, 7] == [lab_tool("env", *words).returncode for words in (("set", "NO_PROXY=a"), ("unset", "HTTPS_PROXY"))]
+    assert [7, 7] == [
+        lab_tool("env", *words).returncode
+        for words in (("set", "NO_PROXY=a"), ("unset", "HTTPS_PROXY"))
+    ]
     assert edited == lab_tool.machine.user("cat", str(OURS)).stdout
 
     forced = lab_tool.up("--force", "--restart")
     assert 0 == forced.returncode, forced.stderr
     assert 0 == lab_tool("unit", "diff").returncode
-    assert ("1300", "1300", False) == tuple(row(lab_tool)[key] for key in ("value", "started_with", "restart_needed"))
-    kept = lab_tool.machine.user("sh", "-c", f"stat -c %a {DROP_INS}/*.bak && cat {DROP_INS}/*.bak").stdout
+    assert ("1300", "1300", False) == tuple(
+        row(lab_tool)[key] for key in ("value", "started_with", "restart_needed")
+    )
+    kept = lab_tool.machine.user(
+        "sh", "-c", f"stat -c %a {DROP_INS}/*.bak && cat {DROP_INS}/*.bak"
+    ).stdout
     assert f"600\n{edited}" == kept
 
 
@@ -271,14 +360,27 @@ def test_a_drop_in_that_others_can_read_is_taken_from_them_and_k3s_runs_on(lab_t
 
 def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None:
     write(lab_tool, UNIT, SLEEPER)
-    lab_tool.machine.user("systemctl", "--user", "set-environment", "_K3S_ROOTLESS_SOCK=/x", "K3S_ROOTLESS_PORTDRIVER=x")
+    lab_tool.machine.user(
+        "systemctl",
+        "--user",
+        "set-environment",
+        "_K3S_ROOTLESS_SOCK=/x",
+        "K3S_ROOTLESS_PORTDRIVER=x",
+    )
 
-    assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")["strange"]
+    assert ["K3S_ROOTLESS_PORTDRIVER", "_K3S_ROOTLESS_SOCK"] == lab_tool.json("env", "list")[
+        "strange"
+    ]
     (found,) = lab_tool.json("check", "env.valid")["checks"]
-    assert ("fail", "_K3S_ROOTLESS_SOCK, K3S_ROOTLESS_PORTDRIVER") == (found["verdict"], found["observed"])
+    assert ("fail", "_K3S_ROOTLESS_SOCK, K3S_ROOTLESS_PORTDRIVER") == (
+        found["verdict"],
+        found["observed"],
+    )
     up = lab_tool.up()
     assert (5, True) == (up.returncode, "env.valid" in up.stderr), up.stderr
-    lab_tool("env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER").check_returncode()
+    lab_tool(
+        "env", "unset", "--runtime", "_K3S_ROOTLESS_SOCK", "K3S_ROOTLESS_PORTDRIVER"
+    ).check_returncode()
     assert [] == lab_tool.json("env", "list")["strange"]
     lab_tool("env", "set", "--runtime", "K3S_ROOTLESS_PORT_DRIVER=bultin").check_returncode()
     (found,) = lab_tool.json("check", "env.valid")["checks"]
@@ -288,7 +390,11 @@ def test_an_internal_variable_in_the_manager_is_reported(lab_tool: Tool) -> None
 def test_a_network_of_this_host_is_known(lab_tool: Tool) -> None:
     write(lab_tool, UNIT, SLEEPER)
     root = lab_tool.machine.root
-    root("sh", "-c", "ip tuntap add d0 mode tap && ip address add 172.29.0.1/24 dev d0 && ip link set d0 up").check_returncode()
+    root(
+        "sh",
+        "-c",
+        "ip tuntap add d0 mode tap && ip address add 172.29.0.1/24 dev d0 && ip link set d0 up",
+    ).check_returncode()
     try:
         done = lab_tool("env", "set", "K3S_ROOTLESS_CIDR=172.29.0.0/16")
     finally:

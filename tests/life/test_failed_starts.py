@@ -1,4 +1,6 @@
-"""A start that fails is reported with its first cause and its exit code, in each way that there is."""
+"""A start that fails is reported with its first cause and its exit code, in each way that there
+is.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
-"""Of the virtual machine's, which may be emulated; `python -m tests.life.failed_starts_page vm` brings about all of them."""
+"""Of the virtual machine's, which may be emulated; `python -m tests.life.failed_starts_page vm`
+brings about all of them.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +44,21 @@ def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> Non
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize("way", [way for way in ways("vm") if way.id in SAMPLE], ids=lambda way: way.id)
+@pytest.mark.parametrize(
+    "way", [way for way in ways("vm") if way.id in SAMPLE], ids=lambda way: way.id
+)
 def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -> None:
     assert (told(installed_vm, way) is not None) == (way.truth is not None)
 
 
 @pytest.mark.vm
 def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
-    """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too slowly for the start limit."""
+    """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too
+    slowly for the start limit.
+    """
     tool = Tool(stock_vm)
-    # As K3s itself, which takes longer until it looks for its controllers than three deaths may take.
+    # As K3s itself, which takes longer until it looks for its controllers than three deaths may
+    # take.
     tool.order(delay=20.0)
     died = tool("up", "--ignore", "cgroup.delegation", "--json")
     count = f"systemctl --user show -P NRestarts {UNIT.name}"
@@ -58,7 +67,10 @@ def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm
     found = tool.json("status")
 
     assert 1 == died.returncode, died.stdout
-    assert ("cgroup-controller", "cgroup.delegation.cpuset") == (found["cause"]["id"], found["cause"]["check"])
+    assert ("cgroup-controller", "cgroup.delegation.cpuset") == (
+        found["cause"]["id"],
+        found["cause"]["check"],
+    )
     assert (False, True) == (found["loop"]["over"], found["loop"]["restarts"] >= 3)
     assert 5 < found["loop"]["seconds_between_restarts"] < 60
     assert "failed" != found["unit"]["active_state"], "the start limit of the unit does not end it"

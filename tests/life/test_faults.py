@@ -1,6 +1,8 @@
-"""Each fault of a host is named before the start, K3s really shows it, and it is mended and gone; see the page of faults.
+"""Each fault of a host is named before the start, K3s really shows it, and it is mended and gone;
+see the page of faults.
 
-All of them in a lab, and in the virtual machines those that a lab cannot have; the page is of a run of all on all.
+All of them in a lab, and in the virtual machines those that a lab cannot have; the page is of a run
+of all on all.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 IN_LAB = [one for one in FAULTS if "lab" in one.machines]
-IN_VM = [one for one in FAULTS if one.id in {"userns-max", "br-netfilter", "not-delegated", "not-effective"}]
+IN_VM = [
+    one
+    for one in FAULTS
+    if one.id in {"userns-max", "br-netfilter", "not-delegated", "not-effective"}
+]
 IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated", "home-noexec"}]
 
 
@@ -26,12 +32,17 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
     found = inject(tool, fault, known, whole=not fault.by_hand).document()
 
     assert wrong(fault, found) == [], found
-    assert found["code"] == {"fail": {"administrator": 6, "user": 5}[fault.mender], "warn": 0}[fault.verdict], found
+    assert (
+        found["code"]
+        == {"fail": {"administrator": 6, "user": 5}[fault.mender], "warn": 0}[fault.verdict]
+    ), found
 
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
-    """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot have."""
+    """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot
+    have.
+    """
     with mending.installed(lab) as tool:
         stop(tool)
         yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
@@ -39,7 +50,9 @@ def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("fault", IN_LAB, ids=str)
-def test_a_fault_is_named_shown_mended_and_gone(installed: tuple[Tool, frozenset[str]], fault: Fault) -> None:
+def test_a_fault_is_named_shown_mended_and_gone(
+    installed: tuple[Tool, frozenset[str]], fault: Fault
+) -> None:
     follow_to_its_end(installed[0], fault, installed[1])
 
 

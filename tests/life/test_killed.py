@@ -27,21 +27,29 @@ def test_killed_at_random_instants_the_next_run_finishes(lab: Lab) -> None:
 
 
 def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) -> None:
-    """Some calls on our files and on the bus, in one way each; `python -m tests.life.killing` takes all, in every way."""
-    tally = killing.run(lab, 0, ("config set", "env set, the first", "env unset", "uninstall"), most=10, seed=SEED)
+    """Some calls on our files and on the bus, in one way each; `python -m tests.life.killing` takes
+    all, in every way.
+    """
+    tally = killing.run(
+        lab, 0, ("config set", "env set, the first", "env unset", "uninstall"), most=10, seed=SEED
+    )
 
     assert [] == tally.wrong, f"seed {SEED}"
     assert tally.faults >= 20
 
 
 def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
-    """The unit file is there, and nobody told systemd: as after a kill between the write and the reload."""
+    """The unit file is there, and nobody told systemd: as after a kill between the write and the
+    reload.
+    """
     lab_tool.up().check_returncode()
     text = lab_tool.unit_text()
     fresh(lab_tool.machine)
     lab_tool.machine.user("mkdir", "-p", str(UNIT.parent)).check_returncode()
     lab_tool.machine.user("tee", str(UNIT), stdin=text).check_returncode()
-    lab_tool.machine.user("touch", str(UNIT.parent / f".{UNIT.name}.abcdefgh.new")).check_returncode()
+    lab_tool.machine.user(
+        "touch", str(UNIT.parent / f".{UNIT.name}.abcdefgh.new")
+    ).check_returncode()
 
     done = lab_tool.up()
 
@@ -64,7 +72,10 @@ def test_k3s_from_before_the_unit_was_written_is_restarted(lab_tool: Tool) -> No
 
 
 def test_two_at_once_end_in_one_k3s(lab: Machine, lab_tool: Tool) -> None:
-    with lab.popen(TOOL, "up", *lab_tool.ignore) as first, lab.popen(TOOL, "up", *lab_tool.ignore) as second:
+    with (
+        lab.popen(TOOL, "up", *lab_tool.ignore) as first,
+        lab.popen(TOOL, "up", *lab_tool.ignore) as second,
+    ):
         ends = [one.wait(PATIENCE) for one in (first, second)]
         stories = [one.stderr.read() for one in (first, second) if one.stderr]
 

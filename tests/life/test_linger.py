@@ -1,4 +1,6 @@
-"""Lingering without root: where polkit runs logind allows it, and where it does not an administrator is named."""
+"""Lingering without root: where polkit runs logind allows it, and where it does not an
+administrator is named.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def test_without_polkit_an_administrator_is_named(lab: Machine, lab_tool: Tool) 
     assert "lingering is off: K3s stops when your last session ends" in told.stdout
     assert 6 == refused.returncode, refused.stderr
     assert f"sudo loginctl enable-linger {USER}" in refused.stderr
-    assert "K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on" in up.stderr
+    assert (
+        "K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on"
+        in up.stderr
+    )
     assert lab_tool.json("linger")["lingers"]
 
 

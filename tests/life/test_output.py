@@ -1,4 +1,6 @@
-"""The work of a command does not depend on its output, and a terminal of any width shows all that is copied."""
+"""The work of a command does not depend on its output, and a terminal of any width shows all that
+is copied.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ def test_output_that_nobody_takes_stops_no_work(lab_tool: Tool) -> None:
     assert ["K3s          ready", "ended 0"] == status.stdout.splitlines()
 
     lost = in_shell(lab_tool, "{tool} down >/dev/full")
-    assert (1, True) == (lost.returncode, lost.stderr.endswith("error: cannot write the answer: no space left on device\n"))
+    assert (1, True) == (
+        lost.returncode,
+        lost.stderr.endswith("error: cannot write the answer: no space left on device\n"),
+    )
     assert lab_tool.json("status")["running"] is False
 
     removed = in_shell(lab_tool, "{tool} uninstall 2>/dev/full")
@@ -56,7 +61,10 @@ def test_a_running_k3s_is_not_started_and_is_ready_at_once(lab_tool: Tool) -> No
     unwaited = lab_tool.up("--no-wait")
     at_once = lab_tool.up("--timeout", "0")
 
-    assert "K3s was already running; check whether it is ready with `k3s-rootless status`\n" == unwaited.stdout
+    assert (
+        "K3s was already running; check whether it is ready with `k3s-rootless status`\n"
+        == unwaited.stdout
+    )
     assert (0, True) == (at_once.returncode, at_once.stdout.startswith("K3s is ready ("))
     assert [2, 2] == [lab_tool("ports", number).returncode for number in ("0", "99999")]
 
@@ -68,12 +76,29 @@ def test_no_width_cuts_what_is_copied(lab_tool: Tool) -> None:
     targets = {row["target"] for row in found}
     assert urls
     for columns in (80, 50, 40):
-        for words in (("ports",), ("ports", "--probe"), ("status",), ("check",), ("config", "list"), ("env", "list")):
+        for words in (
+            ("ports",),
+            ("ports", "--probe"),
+            ("status",),
+            ("check",),
+            ("config", "list"),
+            ("env", "list"),
+        ):
             done = typed(lab_tool, columns, *words)
-            lines = [re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", line.rstrip("\r")) for line in done.stdout.split("\n")]
-            # A wider line is a single word behind its label, or a command: the terminal breaks it, and copies it whole.
-            wide = [line for line in lines if len(line) > columns and not re.match(r"\s*(\$|sudo) ", line)]
-            assert all(len(re.split(r"\s{2,}|: ", line.strip())[-1].split()) == 1 for line in wide), (columns, words, wide)
+            lines = [
+                re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", line.rstrip("\r"))
+                for line in done.stdout.split("\n")
+            ]
+            # A wider line is a single word behind its label, or a command: the terminal breaks it,
+            # and copies it whole.
+            wide = [
+                line
+                for line in lines
+                if len(line) > columns and not re.match(r"\s*(\$|sudo) ", line)
+            ]
+            assert all(
+                len(re.split(r"\s{2,}|: ", line.strip())[-1].split()) == 1 for line in wide
+            ), (columns, words, wide)
             if words[0] == "ports":
                 shown = set(" ".join(lines).split())
                 assert urls <= shown, (columns, words)

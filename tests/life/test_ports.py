@@ -1,4 +1,6 @@
-"""Each status of `ports`, brought about on a machine with real rootlesskit; and what --watch, --probe and `plan` say then."""
+"""Each status of `ports`, brought about on a machine with real rootlesskit; and what --watch,
+--probe and `plan` say then.
+"""
 
 from __future__ import annotations
 
@@ -78,10 +80,17 @@ def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
     done = running.machine.user(python, "-I", "-c", _BOTH)
     loaded = running.machine.user(python, "-I", "-X", "importtime", TOOL, "ports", "--json").stderr
 
-    assert "k3s-rootless.service loaded\ndbus.socket loaded\nnone@x-y.service not-found\n" == done.stdout, done.stderr
+    assert (
+        "k3s-rootless.service loaded\ndbus.socket loaded\nnone@x-y.service not-found\n"
+        == done.stdout
+    ), done.stderr
     assert "http.client" in loaded
     # So it was busctl that answered, and nothing was loaded for the adapter.
-    assert not [name for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich", "yaml") if f" {name}\n" in loaded]
+    assert not [
+        name
+        for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich", "yaml")
+        if f" {name}\n" in loaded
+    ]
 
 
 def test_the_table_is_for_people_and_warns(running: Tool) -> None:
@@ -96,7 +105,9 @@ def test_the_table_is_for_people_and_warns(running: Tool) -> None:
 
 def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None:
     on_terminal = "import pty, sys; sys.exit(pty.spawn(['k3s-rootless', 'ports']) >> 8)"
-    typed = running.machine.user("python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"})
+    typed = running.machine.user(
+        "python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
+    )
     # Bold is no colour.
     shown = re.sub("\x1b\\[[01]m", "", typed.stdout)
     lines = [line.rstrip() for line in shown.splitlines()]
@@ -120,7 +131,12 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
         service("inner", 8102, type="ClusterIP"),
         service("node", {"port": 8103, "nodePort": 31103}, type="NodePort"),
     )
-    named = service("named", 8101, annotations={"k3s-standin/pending": "true"}, ingress=[{"hostname": "lb.example"}])
+    named = service(
+        "named",
+        8101,
+        annotations={"k3s-standin/pending": "true"},
+        ingress=[{"hostname": "lb.example"}],
+    )
     peers.asked(running.machine, ("PUT", "/api/v1/namespaces/default/services/named/status", named))
     try:
         late = until(running, "default/late:8100/tcp", "pending")
@@ -141,15 +157,22 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
         assert found[key]["forwarded"] is False
 
 
-def test_a_pods_host_port_is_no_forward_and_servicelbs_own_pods_are_nobodys_news(running: Tool) -> None:
+def test_a_pods_host_port_is_no_forward_and_servicelbs_own_pods_are_nobodys_news(
+    running: Tool,
+) -> None:
     path = "/api/v1/namespaces/default/pods"
     own = peers.pod("svclb-traefik-x", 80, **{"svccontroller.k3s.cattle.io/svcname": "traefik"})
-    peers.asked(running.machine, ("POST", path, peers.pod("node-exporter", 9100)), ("POST", path, own))
+    peers.asked(
+        running.machine, ("POST", path, peers.pod("node-exporter", 9100)), ("POST", path, own)
+    )
     try:
         document = running.json("ports", "--all")
         (asked,) = running.json("ports", "9100")["ports"]
     finally:
-        peers.asked(running.machine, *(("DELETE", f"{path}/{one}", None) for one in ("node-exporter", "svclb-traefik-x")))
+        peers.asked(
+            running.machine,
+            *(("DELETE", f"{path}/{one}", None) for one in ("node-exporter", "svclb-traefik-x")),
+        )
 
     (found,) = [row for row in document["ports"] if row["kind"] == "host-port"]
     assert found == asked
@@ -172,7 +195,12 @@ def test_without_anyone_inside_it_is_forwarded_and_a_probe_tells(running: Tool) 
     finally:
         peers.delete(running.machine, "deaf")
 
-    assert ("pass", True, True, False) == (row["verdict"], row["forwarded"], row["listening"], row["inside"])
+    assert ("pass", True, True, False) == (
+        row["verdict"],
+        row["forwarded"],
+        row["listening"],
+        row["inside"],
+    )
     assert "tcp://localhost:8600" == row["url"]
     assert "a real connection tells: --probe" in shown.stdout
     assert ("silent", "fail", None) == (probed["status"], probed["verdict"], probed["url"])
@@ -190,31 +218,52 @@ def test_a_forward_that_vanished_is_missed_without_a_culprit(running: Tool) -> N
         peers.delete(running.machine, "nudge")
         until(running, "kube-system/traefik:443/tcp", "answering")
 
-    assert ("not-forwarded", "fail", False, False) == (row["status"], row["verdict"], row["forwarded"], row["listening"])
-    assert "nothing holds port 10443 of the host: K3s has not come to it yet, or could not" == row["reason"]
+    assert ("not-forwarded", "fail", False, False) == (
+        row["status"],
+        row["verdict"],
+        row["forwarded"],
+        row["listening"],
+    )
+    assert (
+        "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
+        == row["reason"]
+    )
 
 
 def test_a_forward_whose_socket_was_taken_away_is_silent(running: Tool) -> None:
     peers.create(running.machine, service("cut", 8602))
     try:
         until(running, "default/cut:8602/tcp", "answering")
-        # The kernel takes the socket from rootlesskit, which goes on to list the forward (ss -K, SOCK_DESTROY).
+        # The kernel takes the socket from rootlesskit, which goes on to list the forward (ss -K,
+        # SOCK_DESTROY).
         running.machine.root("ss", "-K", "-tln", "sport", "=", ":8602").check_returncode()
         if ":8602 " in running.machine.root("ss", "-Htln").stdout:
-            pytest.skip("this kernel takes no socket away: it is built without CONFIG_INET_DIAG_DESTROY")
+            pytest.skip(
+                "this kernel takes no socket away: it is built without CONFIG_INET_DIAG_DESTROY"
+            )
         row = rows(running)["default/cut:8602/tcp"]
     finally:
         peers.delete(running.machine, "cut")
 
-    assert ("silent", "fail", True, False) == (row["status"], row["verdict"], row["forwarded"], row["listening"])
-    assert "rootlesskit lists the forward, but nothing listens on port 8602 of the host" == row["reason"]
+    assert ("silent", "fail", True, False) == (
+        row["status"],
+        row["verdict"],
+        row["forwarded"],
+        row["listening"],
+    )
+    assert (
+        "rootlesskit lists the forward, but nothing listens on port 8602 of the host"
+        == row["reason"]
+    )
 
 
 def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool) -> None:
-    # K3s makes forwards in no order, stops at the first that it cannot make, and soon tries again: with one in the way all
-    # others get through in the end; with many, some wait for a while.
+    # K3s makes forwards in no order, stops at the first that it cannot make, and soon tries again:
+    # with one in the way all others get through in the end; with many, some wait for a while.
     held = range(8200, 8216)
-    services = [service(f"held-{port}", port) for port in held] + [service(f"free-{port}", port) for port in range(8300, 8310)]
+    services = [service(f"held-{port}", port) for port in held] + [
+        service(f"free-{port}", port) for port in range(8300, 8310)
+    ]
     stalled: list[dict[str, Any]] = []
 
     def some_wait() -> bool:
@@ -233,25 +282,49 @@ def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool)
             peers.delete(running.machine, "roots", *(one["metadata"]["name"] for one in services))
 
     holder = mine["holder"]
-    assert ("alice", "holder-8200.service", "127.0.0.1") == (holder["user"], holder["unit"], holder["address"])
+    assert ("alice", "holder-8200.service", "127.0.0.1") == (
+        holder["user"],
+        holder["unit"],
+        holder["address"],
+    )
     assert holder["program"].startswith("python3")
-    assert f"your program `{holder['program']}` (pid {holder['pid']}) of holder-8200.service" in mine["reason"]
-    assert (0, "root", None) == (roots["holder"]["uid"], roots["holder"]["user"], roots["holder"]["pid"])
-    behind = "K3s waits behind port 8200 of the host (default/held-8200:8200), which your program `python3"
+    assert (
+        f"your program `{holder['program']}` (pid {holder['pid']}) of holder-8200.service"
+        in mine["reason"]
+    )
+    assert (0, "root", None) == (
+        roots["holder"]["uid"],
+        roots["holder"]["user"],
+        roots["holder"]["pid"],
+    )
+    behind = (
+        "K3s waits behind port 8200 of the host (default/held-8200:8200), which your program"
+        " `python3"
+    )
     assert all(row["reason"].startswith(behind) for row in stalled), stalled
     assert "verdict           blocked: your program `python3" in explained.stdout
 
 
 def test_a_process_of_k3ss_own_unit_does_not_block_a_forward(running: Tool) -> None:
-    """A process of the unit that only listens stands for a rootlesskit that has not listed the forward yet."""
-    being_made = "K3s already listens on port 8220, but its rootlesskit does not list the forward yet"
+    """A process of the unit that only listens stands for a rootlesskit that has not listed the
+    forward yet.
+    """
+    being_made = (
+        "K3s already listens on port 8220, but its rootlesskit does not list the forward yet"
+    )
     with peers.holding(running.machine, 8220):
         show = ("systemctl", "--user", "show", "--value", "-p")
         holder = running.machine.user(*show, "MainPID", "holder-8220").stdout.strip()
         unit = running.machine.user(*show, "ControlGroup", "k3s-rootless").stdout.strip()
         mount = running.machine.root("findmnt", "-nro", "TARGET", "-t", "cgroup2").stdout.split()[0]
-        leaf = "/k3s_evac" if running.machine.root("test", "-d", f"{mount}{unit}/k3s_evac").returncode == 0 else ""
-        moved = running.machine.root("sh", "-c", f"echo {holder} > {mount}{unit}{leaf}/cgroup.procs")
+        leaf = (
+            "/k3s_evac"
+            if running.machine.root("test", "-d", f"{mount}{unit}/k3s_evac").returncode == 0
+            else ""
+        )
+        moved = running.machine.root(
+            "sh", "-c", f"echo {holder} > {mount}{unit}{leaf}/cgroup.procs"
+        )
         assert 0 == moved.returncode, moved.stderr
         peers.create(running.machine, service("busy", 8220))
         try:
@@ -268,7 +341,15 @@ def test_a_collision_names_both_services(running: Tool) -> None:
     peers.create(running.machine, service("low", 81), service("high", 10081), service("second", 80))
     try:
         second = until(running, "default/second:80/tcp", "collision")
-        peers.until(lambda: "collision" in {rows(running)[f"default/{one}/tcp"]["status"] for one in ("low:81", "high:10081")})
+        peers.until(
+            lambda: (
+                "collision"
+                in {
+                    rows(running)[f"default/{one}/tcp"]["status"]
+                    for one in ("low:81", "high:10081")
+                }
+            )
+        )
         found = rows(running)
     finally:
         peers.delete(running.machine, "low", "high", "second")
@@ -278,7 +359,9 @@ def test_a_collision_names_both_services(running: Tool) -> None:
     (won,) = (row for row in pair if row["status"] == "answering")
     assert [won["target"]] == lost["rivals"]
     assert [lost["target"]] == won["rivals"]
-    assert f"{lost['target']} and {won['target']} want one port of the host, 10081" in lost["reason"]
+    assert (
+        f"{lost['target']} and {won['target']} want one port of the host, 10081" in lost["reason"]
+    )
     assert "kube-system/traefik:80 wants port 10080 of the host as well" in second["reason"]
 
 
@@ -292,7 +375,10 @@ def test_a_forward_that_nobody_asked_for_is_a_stray(running: Tool) -> None:
     assert ["127.0.0.1"] == row["reachable_at"]
     assert 1 == probed.returncode
     (stray,) = json.loads(probed.stdout)["ports"]
-    assert (False, True) == (stray["probe"]["answered"], "nobody answers inside" in stray["probe"]["said"])
+    assert (False, True) == (
+        stray["probe"]["answered"],
+        "nobody answers inside" in stray["probe"]["said"],
+    )
     peers.close_forward(running.machine, 9999)
 
 
@@ -304,7 +390,11 @@ def test_udp_is_forwarded_and_probed_honestly(running: Tool) -> None:
     finally:
         peers.delete(running.machine, "dns")
 
-    assert (10053, 10000, "udp://localhost:10053") == (row["parent_port"], row["offset"], row["url"])
+    assert (10053, 10000, "udp://localhost:10053") == (
+        row["parent_port"],
+        row["offset"],
+        row["url"],
+    )
     assert probed["probe"]["said"] in {"answered", "sent; UDP does not tell whether it arrived"}
 
 
@@ -339,7 +429,10 @@ def test_one_thing_is_explained_in_both_directions(running: Tool) -> None:
     assert "K3s adds 10000 all the same" in back
     assert "To have port 80 itself" not in inwards
     assert (1, True) == (nothing.returncode, "no Service has it" in nothing.stdout)
-    assert (1, True) == (unknown.returncode, "no Service and no port is called `nosuch`" in unknown.stderr)
+    assert (1, True) == (
+        unknown.returncode,
+        "no Service and no port is called `nosuch`" in unknown.stderr,
+    )
     assert "http://localhost:10080\n" == running("ports", "kube-system/traefik:80", "--url").stdout
 
 
@@ -354,7 +447,9 @@ def test_the_api_server_may_be_silent_and_the_rest_answers(running: Tool) -> Non
     document = json.loads(shown.stdout)
     assert "services" in blind(document)
     unknown = [row for row in document["ports"] if row["parent_port"] == 10080]
-    assert [("unknown", True, True)] == [(row["status"], row["forwarded"], row["listening"]) for row in unknown]
+    assert [("unknown", True, True)] == [
+        (row["status"], row["forwarded"], row["listening"]) for row in unknown
+    ]
 
 
 MANIFEST = """\
@@ -383,10 +478,15 @@ def test_a_plan_names_every_conflict_before_anything_is_applied(running: Tool) -
         done = running.machine.user("k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST)
         text = running.machine.user("k3s-rootless", "ports", "plan", "-", stdin=MANIFEST)
 
-    found = {row["target"]: (row["status"], row["reason"]) for row in json.loads(done.stdout)["ports"]}
+    found = {
+        row["target"]: (row["status"], row["reason"]) for row in json.loads(done.stdout)["ports"]
+    }
     assert (1, 1) == (done.returncode, text.returncode)
     assert "collision" == found["default/a:80"][0]
-    assert "port 10080 of the host is wanted by kube-system/traefik:80 as well" in found["default/a:80"][1]
+    assert (
+        "port 10080 of the host is wanted by kube-system/traefik:80 as well"
+        in found["default/a:80"][1]
+    )
     assert "wanted by default/c:90" in found["default/b:10090"][1]
     assert "wanted by default/b:10090" in found["default/c:90"][1]
     assert "blocked" == found["default/d:8500"][0]
@@ -406,7 +506,9 @@ def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
             running("ports", "nosuch", "--json").stdout,
         ],
         "ports-plan-v1.json": [
-            running.machine.user("k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST).stdout,
+            running.machine.user(
+                "k3s-rootless", "ports", "plan", "-", "--json", stdin=MANIFEST
+            ).stdout,
             running("ports", "plan", "none.yaml", "--json").stdout,
         ],
     }.items():
@@ -419,7 +521,12 @@ def test_the_schema_is_that_of_the_real_answer(running: Tool) -> None:
 def test_an_older_release_forwards_less_and_says_so(lab_tool: Tool) -> None:
     lab_tool.order(
         version="v1.28.5+k3s1",
-        services=[{"name": "dns", "ports": [{"port": 53, "protocol": "UDP"}, {"port": 8080, "nodePort": 31180}]}],
+        services=[
+            {
+                "name": "dns",
+                "ports": [{"port": 53, "protocol": "UDP"}, {"port": 8080, "nodePort": 31180}],
+            }
+        ],
     )
     lab_tool.up().check_returncode()
 
@@ -427,13 +534,24 @@ def test_an_older_release_forwards_less_and_says_so(lab_tool: Tool) -> None:
     found = rows(lab_tool, "--all")
 
     assert "K3s v1.28.5+k3s1 forwards TCP only" == found["default/dns:53/udp"]["reason"]
-    assert "K3s v1.28.5+k3s1 forwards no nodePorts; v1.29.3 and later do" == found["default/dns:31180 (nodePort)/tcp"]["reason"]
+    assert (
+        "K3s v1.28.5+k3s1 forwards no nodePorts; v1.29.3 and later do"
+        == found["default/dns:31180 (nodePort)/tcp"]["reason"]
+    )
 
 
 WATCHED: tuple[tuple[str, Callable[[Machine], None], str], ...] = (
-    ("a forward that appears", lambda lab: peers.open_forward(lab, "0.0.0.0:9998:9998/tcp"), "+ 0.0.0.0:9998 tcp"),
+    (
+        "a forward that appears",
+        lambda lab: peers.open_forward(lab, "0.0.0.0:9998:9998/tcp"),
+        "+ 0.0.0.0:9998 tcp",
+    ),
     ("a forward that vanishes", lambda lab: peers.close_forward(lab, 9998), "- 0.0.0.0:9998 tcp"),
-    ("a Service that comes", lambda lab: peers.create(lab, service("seen", 8400)), "default/seen:8400"),
+    (
+        "a Service that comes",
+        lambda lab: peers.create(lab, service("seen", 8400)),
+        "default/seen:8400",
+    ),
     ("a Service that goes", lambda lab: peers.delete(lab, "seen"), "default/seen:8400"),
 )
 
@@ -470,12 +588,16 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
             lines.wait_for(shows)
             lines.wait_for("Ctrl-C ends")
             drawn = "".join(lines.seen[before:])
-            # Up to where the table began, line by line, each of them erased; and the row itself is marked.
+            # Up to where the table began, line by line, each of them erased; and the row itself is
+            # marked.
             assert drawn.count("\x1b[1A\x1b[2K") >= 8, what
             assert 1 == drawn.count("REACHES"), what
             assert re.search(rf"\x1b\[[0-9;]*m\{shows[0]}.*0\.0\.0\.0:9998", drawn), (what, drawn)
         lines.wait_for("Ctrl-C ends")
-        assert "0.0.0.0:9998 " not in "".join(lines.seen[-20:]).partition("REACHES")[2].partition("\n\n")[0]
+        assert (
+            "0.0.0.0:9998 "
+            not in "".join(lines.seen[-20:]).partition("REACHES")[2].partition("\n\n")[0]
+        )
         process.stdin.write("\x03")
         process.stdin.flush()
         assert 130 == process.wait(PATIENCE)
@@ -484,7 +606,10 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
 
 def test_watch_outlives_a_restart_and_speaks_json_by_the_line(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
-    with lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process, reading(process) as lines:
+    with (
+        lab_tool.machine.popen("k3s-rootless", "ports", "--watch", "--json") as process,
+        reading(process) as lines,
+    ):
         lines.wait_for('"target": "kube-system/traefik:80"')
         lab_tool.machine.user("systemctl", "--user", "restart", "k3s-rootless").check_returncode()
         lines.wait_for('"status": "unknown"')

@@ -1,4 +1,6 @@
-"""What `ports` says of a K3s that was started in another way, or stands half: each in a start of its own."""
+"""What `ports` says of a K3s that was started in another way, or stands half: each in a start of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,18 @@ from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.lab
 KUBECONFIG = HOME / ".kube/k3s.yaml"
-WEB = {"name": "web", "ports": [{"port": 8080, "nodePort": 31180}, {"port": 53, "protocol": "UDP", "name": "dns"}]}
+WEB = {
+    "name": "web",
+    "ports": [{"port": 8080, "nodePort": 31180}, {"port": 53, "protocol": "UDP", "name": "dns"}],
+}
 
 
 def start_with(tool: Tool, *flags: str) -> None:
     """Bring K3s up, and start it anew with more flags, as a user does: by a drop-in."""
     tool.up().check_returncode()
-    (command,) = [line for line in (tool.unit_text() or "").splitlines() if line.startswith("ExecStart=")]
+    (command,) = [
+        line for line in (tool.unit_text() or "").splitlines() if line.startswith("ExecStart=")
+    ]
     drop_in = f"{UNIT}.d/flags.conf"
     tool.machine.user("mkdir", "-p", f"{UNIT}.d").check_returncode()
     text = f"[Service]\nExecStart=\n{command} {' '.join(flags)}\n"
@@ -42,9 +49,18 @@ def test_with_servicelb_disabled_the_api_alone_is_forwarded(lab_tool: Tool) -> N
     shown = lab_tool("ports").stdout
 
     assert [6443] == [row["parent_port"] for row in found.values() if row["forwarded"]]
-    for key in ("default/web:8080/tcp", "default/web:53/udp", "kube-system/traefik:80/tcp", "kube-system/traefik:443/tcp"):
+    for key in (
+        "default/web:8080/tcp",
+        "default/web:53/udp",
+        "kube-system/traefik:80/tcp",
+        "kube-system/traefik:443/tcp",
+    ):
         row = found[key]
-        assert ("not-forwarded", "warn", False) == (row["status"], row["verdict"], row["forwarded"]), row
+        assert ("not-forwarded", "warn", False) == (
+            row["status"],
+            row["verdict"],
+            row["forwarded"],
+        ), row
         assert "servicelb is disabled, and without it K3s forwards its API only" == row["reason"]
         assert f"  {key}: servicelb is disabled" in shown
 
@@ -54,9 +70,16 @@ def test_a_port_that_is_an_administrators_is_blocked_by_the_kernel(lab_tool: Too
 
     row = until(lab_tool, "Kubernetes API/tcp", "blocked")
 
-    assert (443, 443, 0, "fail", None) == (row["parent_port"], row["child_port"], row["offset"], row["verdict"], row["holder"])
+    assert (443, 443, 0, "fail", None) == (
+        row["parent_port"],
+        row["child_port"],
+        row["offset"],
+        row["verdict"],
+        row["holder"],
+    )
     assert (
-        "port 443 is an administrator's; users may listen from 1024 on (net.ipv4.ip_unprivileged_port_start)" == row["reason"]
+        "port 443 is an administrator's; users may listen from 1024 on"
+        " (net.ipv4.ip_unprivileged_port_start)" == row["reason"]
     )
 
 
@@ -71,8 +94,15 @@ def test_with_the_api_server_down_inside_forwards_and_sockets_still_answer(lab_t
     shown = lab_tool("ports")
     asked = lab_tool("ports", "web")
 
-    assert ("fail", True, True, False) == (row["verdict"], row["forwarded"], row["listening"], row["inside"])
-    assert "nothing listens at port 6443 of K3s's namespace: the API server is down" in row["reason"]
+    assert ("fail", True, True, False) == (
+        row["verdict"],
+        row["forwarded"],
+        row["listening"],
+        row["inside"],
+    )
+    assert (
+        "nothing listens at port 6443 of K3s's namespace: the API server is down" in row["reason"]
+    )
     assert row["url"] is None
     assert ["services"] == list(blind(document))
     found = {one["parent_port"]: one for one in document["ports"]}
@@ -96,7 +126,9 @@ def test_without_rootlesskits_socket_services_and_sockets_still_answer(lab_tool:
     assert {"rootlesskit", "child"} == set(blind(document))
     assert "no such file" in blind(document)["rootlesskit"]
     (row,) = [one for one in document["ports"] if one["target"] == "kube-system/traefik:80"]
-    assert ("unknown", "unknown", None, True) == tuple(row[key] for key in ("status", "verdict", "forwarded", "listening"))
+    assert ("unknown", "unknown", None, True) == tuple(
+        row[key] for key in ("status", "verdict", "forwarded", "listening")
+    )
     assert "nobody could see whether it is forwarded" in row["reason"]
     assert "could not ask rootlesskit: " in watched.stderr
 
@@ -130,7 +162,11 @@ EVIL = "ev\x1b[2J\x1b]0;owned\x07\u202eil\r\n\u2028"
 
 
 def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> None:
-    ports = [{"port": 8700, "name": EVIL, "appProtocol": EVIL}, {"port": 8701, "protocol": EVIL}, {"port": 8702, "nodePort": 0}]
+    ports = [
+        {"port": 8700, "name": EVIL, "appProtocol": EVIL},
+        {"port": 8701, "protocol": EVIL},
+        {"port": 8702, "nodePort": 0},
+    ]
     evil = {"name": EVIL, "namespace": "default", "ports": ports}
     hosts = [{"hostname": EVIL, "ip": "127.0.0.1"}]
     lab_tool.order(services=[{**evil, "ingress": hosts}, {"name": "good", "ports": [8800]}])
@@ -141,10 +177,16 @@ def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> No
         words = ("ports", *options)
         on_terminal = f"import pty, sys; sys.exit(pty.spawn({['k3s-rootless', *words]!r}) >> 8)"
         piped = lab_tool(*words)
-        typed = lab_tool.machine.user("python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "200"})
+        typed = lab_tool.machine.user(
+            "python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "200"}
+        )
         # Our own colours are no others' sequences.
         for text in (piped.stdout, re.sub("\x1b\\[[0-9;]*m", "", typed.stdout)):
-            bad = {char for char in text.replace("\r\n", "\n") if char != "\n" and not char.isprintable()}
+            bad = {
+                char
+                for char in text.replace("\r\n", "\n")
+                if char != "\n" and not char.isprintable()
+            }
             assert not bad, (words, bad, text)
             assert "8700" in text
     watched = lab_tool.machine.user("timeout", "2", "k3s-rootless", "ports", "--watch")
@@ -152,7 +194,8 @@ def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> No
     assert all(line.isprintable() for line in watched.stdout.split("\n"))
 
 
-# As many ways to be no rootlesskit as were thought of, with nothing of the package; each for as long as somebody asks.
+# As many ways to be no rootlesskit as were thought of, with nothing of the package; each for as
+# long as somebody asks.
 _HOSTILE = """
 import socketserver, sys, time
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
@@ -197,11 +240,16 @@ def test_a_hostile_rootlesskit_costs_a_moment_and_its_own_column(lab_tool: Tool)
         machine.user("rm", "-f", str(peers.SOCKET)).check_returncode()
         with machine.popen("python3", "-c", _HOSTILE, str(peers.SOCKET), how) as hostile:
             peers.until(lambda: machine.user("test", "-S", str(peers.SOCKET)).returncode == 0)
-            measured = json.loads(machine.user("python3", "-c", _MEASURED, "k3s-rootless", "ports", "--json").stdout)
+            measured = json.loads(
+                machine.user("python3", "-c", _MEASURED, "k3s-rootless", "ports", "--json").stdout
+            )
             hostile.kill()
 
         assert 0 == measured["code"], (how, measured["err"])
-        assert all(line.startswith("could not ask ") and line.isprintable() for line in measured["err"].splitlines()), how
+        assert all(
+            line.startswith("could not ask ") and line.isprintable()
+            for line in measured["err"].splitlines()
+        ), how
         assert measured["seconds"] < 13, (how, measured["seconds"])
         assert measured["mib"] < 150, (how, measured["mib"])
         document = json.loads(measured["out"])
@@ -212,7 +260,8 @@ def test_a_hostile_rootlesskit_costs_a_moment_and_its_own_column(lab_tool: Tool)
         assert ("unknown", None, True) == (row["status"], row["forwarded"], row["listening"]), how
 
 
-# Another API server in the kubeconfig's place: it has a certificate of the cluster's own authority, and misbehaves.
+# Another API server in the kubeconfig's place: it has a certificate of the cluster's own authority,
+# and misbehaves.
 _API = """
 import pathlib, re, socketserver, ssl, sys, time, trustme
 tls = pathlib.Path("~/.rancher/k3s/server/tls").expanduser()
@@ -253,24 +302,35 @@ def test_a_hostile_api_server_costs_a_moment_and_its_own_column(lab_tool: Tool) 
     until(lab_tool, "kube-system/traefik:80/tcp", "answering")
     machine = lab_tool.machine
     for how in ("mute", "no TLS", "silent", "rubbish", "half", "flood"):
-        with machine.popen("/opt/k3s-standin/bin/python", "-I", "-c", _API, how) as hostile, reading(hostile) as lines:
+        with (
+            machine.popen("/opt/k3s-standin/bin/python", "-I", "-c", _API, how) as hostile,
+            reading(hostile) as lines,
+        ):
             lines.wait_for("listening")
-            measured = json.loads(machine.user("python3", "-c", _MEASURED, "k3s-rootless", "ports", "--json").stdout)
+            measured = json.loads(
+                machine.user("python3", "-c", _MEASURED, "k3s-rootless", "ports", "--json").stdout
+            )
 
         assert 0 == measured["code"], (how, measured["err"])
-        assert all(line.startswith("could not ask ") and line.isprintable() for line in measured["err"].splitlines()), how
+        assert all(
+            line.startswith("could not ask ") and line.isprintable()
+            for line in measured["err"].splitlines()
+        ), how
         assert measured["seconds"] < 13, (how, measured["seconds"])
         assert measured["mib"] < 150, (how, measured["mib"])
         document = json.loads(measured["out"])
         assert ["services"] == list(blind(document)), how
         assert blind(document)["services"].isprintable(), how
-        found = {row["parent_port"]: (row["status"], row["forwarded"], row["listening"]) for row in document["ports"]}
+        found = {
+            row["parent_port"]: (row["status"], row["forwarded"], row["listening"])
+            for row in document["ports"]
+        }
         assert ("unknown", True, True) == found[10080], how
         assert ("answering", True, True) == found[6443], how
 
 
-# With nothing of the package: another cluster's authority in place of this one's, or a certificate whose time is over, signed
-# by this cluster's own.
+# With nothing of the package: another cluster's authority in place of this one's, or a certificate
+# whose time is over, signed by this cluster's own.
 _OTHER = """
 import base64, datetime, pathlib, sys, trustme, yaml
 path = pathlib.Path("~/.kube/k3s.yaml").expanduser()
@@ -320,7 +380,9 @@ def test_without_a_usable_kubeconfig_services_come_by_k3s_own_credentials(lab_to
             machine.user("mv", str(TLS), f"{TLS}.aside").check_returncode()
             expect_no_services(lab_tool, how, reason)
             machine.user("mv", f"{TLS}.aside", str(TLS)).check_returncode()
-        machine.user("sh", "-c", f"rm -f {KUBECONFIG}; cp -a {KUBECONFIG}.kept {KUBECONFIG}").check_returncode()
+        machine.user(
+            "sh", "-c", f"rm -f {KUBECONFIG}; cp -a {KUBECONFIG}.kept {KUBECONFIG}"
+        ).check_returncode()
 
 
 def expect_services(tool: Tool, how: str) -> None:
@@ -339,6 +401,8 @@ def expect_no_services(tool: Tool, how: str, reason: str) -> None:
     assert reason in why, (how, why)
     assert why.isprintable(), how
     rows = document["ports"]
-    found = {row["parent_port"]: (row["status"], row["forwarded"], row["listening"]) for row in rows}
+    found = {
+        row["parent_port"]: (row["status"], row["forwarded"], row["listening"]) for row in rows
+    }
     assert ("unknown", True, True) == found[10080], how
     assert ("answering", True, True) == found[6443], how

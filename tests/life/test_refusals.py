@@ -1,4 +1,6 @@
-"""What somebody edited is never overwritten, and what cannot be written leaves things as they were."""
+"""What somebody edited is never overwritten, and what cannot be written leaves things as they
+were.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn
 
 
 def typed(tool: Tool, answer: str, *words: str) -> tuple[int, str]:
-    """Run a command on a terminal, and type an answer; returns the exit code and what the terminal shows."""
+    """Run a command on a terminal, and type an answer; returns the exit code and what the terminal
+    shows.
+    """
     command = ("python3", "-c", ON_TERMINAL, TOOL, *words)
     done = tool.machine.user(*command, stdin=f"{answer}\n", env={"TERM": "dumb"})
     return done.returncode, done.stdout
@@ -79,7 +83,11 @@ def test_a_running_k3s_is_not_restarted_without_a_yes(lab_tool: Tool) -> None:
     )
     assert 0 == shown.returncode
     assert told in shown.stdout
-    assert ("v1.33.4+k3s1", "v1.32.3+k3s1", True) == (planned["from"], planned["to"], planned["downgrade"])
+    assert ("v1.33.4+k3s1", "v1.32.3+k3s1", True) == (
+        planned["from"],
+        planned["to"],
+        planned["downgrade"],
+    )
     assert 2 == refused.returncode
     assert f"error: cannot apply the changes: {told}" in refused.stderr
     assert "k3s-rootless up --restart" in refused.stderr
@@ -114,14 +122,24 @@ def test_a_masked_unit_is_told(lab_tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("how", ["read-only", "full", "foreign"])
-def test_a_directory_that_cannot_be_written_leaves_things_as_they_were(lab: Machine, lab_tool: Tool, how: str) -> None:
+def test_a_directory_that_cannot_be_written_leaves_things_as_they_were(
+    lab: Machine, lab_tool: Tool, how: str
+) -> None:
     directory = str(UNIT.parent)
     lab.user("mkdir", "-p", directory).check_returncode()
     if how == "read-only":
-        lab.root("mount", "-t", "tmpfs", "-o", f"ro,uid={UID},gid={UID}", "tmpfs", directory).check_returncode()
+        lab.root(
+            "mount", "-t", "tmpfs", "-o", f"ro,uid={UID},gid={UID}", "tmpfs", directory
+        ).check_returncode()
     elif how == "full":
         lab.root(
-            "mount", "-t", "tmpfs", "-o", f"size=4k,nr_inodes=3,uid={UID},gid={UID}", "tmpfs", directory
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"size=4k,nr_inodes=3,uid={UID},gid={UID}",
+            "tmpfs",
+            directory,
         ).check_returncode()
         lab.user("sh", "-c", f"yes | head -c 4096 > {directory}/ballast")
     else:
@@ -131,7 +149,10 @@ def test_a_directory_that_cannot_be_written_leaves_things_as_they_were(lab: Mach
         refused = lab_tool.up()
 
         assert 1 == refused.returncode, refused.stderr
-        assert f"error: cannot write `{UNIT}`" in refused.stderr or f"error: cannot write into `{directory}`" in refused.stderr
+        assert (
+            f"error: cannot write `{UNIT}`" in refused.stderr
+            or f"error: cannot write into `{directory}`" in refused.stderr
+        )
         assert "hint:" in refused.stderr
         assert before == lab.user("ls", "-a", directory).stdout
     finally:

@@ -1,4 +1,6 @@
-"""Settings that come from K3s's configuration files and from its environment, through the whole tool."""
+"""Settings that come from K3s's configuration files and from its environment, through the whole
+tool.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,14 @@ _CLOCK_GRAIN = 1.2
 
 @pytest.fixture
 def tool(lab_tool: Tool) -> Iterator[Tool]:
-    """The tool in the lab, whose host has a configuration file of K3s only as long as the test lasts."""
+    """The tool in the lab, whose host has a configuration file of K3s only as long as the test
+    lasts.
+    """
     yield lab_tool
     lab_tool("down")
-    lab_tool.machine.root("rm", "-rf", str(CONFIG), f"{CONFIG}.d", str(DATA), str(ENVIRONMENT)).check_returncode()
+    lab_tool.machine.root(
+        "rm", "-rf", str(CONFIG), f"{CONFIG}.d", str(DATA), str(ENVIRONMENT)
+    ).check_returncode()
 
 
 def configure(tool: Tool, text: str, path: Path = CONFIG) -> None:
@@ -64,7 +70,13 @@ def test_the_port_of_a_configuration_file_is_the_port_everywhere(tool: Tool) -> 
     assert (7443, "answering") == api_row(tool)
     found = setting(tool, "https-listen-port")
     assert (["7443"], "configuration file") == (found["values"], found["origin"])
-    source = {"value": "7443", "origin": "configuration file", "path": str(CONFIG), "line": 2, "variable": None}
+    source = {
+        "value": "7443",
+        "origin": "configuration file",
+        "path": str(CONFIG),
+        "line": 2,
+        "variable": None,
+    }
     assert [source] == found["sources"]
     assert ["metrics-server"] == setting(tool, "disable")["values"]
     shown = tool("config", "list").stdout
@@ -81,7 +93,10 @@ def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> 
     configure(tool, "https-listen-port: 8443\n")
 
     status = tool.json("status")
-    assert (True, f"`{CONFIG}` changed after K3s was started") == (status["ready"], status["restart_needed"])
+    assert (True, f"`{CONFIG}` changed after K3s was started") == (
+        status["ready"],
+        status["restart_needed"],
+    )
     assert (7443, "answering") == api_row(tool)
     assert ["8443"] == setting(tool, "https-listen-port")["values"]
     again = tool.up()
@@ -94,7 +109,9 @@ def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> 
 
 
 def assert_purged(tool: Tool, purge: Completed) -> None:
-    """Nothing is left but what K3s did not make: the stand-in's own notes, which a real K3s does not write."""
+    """Nothing is left but what K3s did not make: the stand-in's own notes, which a real K3s does
+    not write.
+    """
     found = tool.machine.root("find", str(DATA), "-not", "-type", "d").stdout.split()
     assert set(found) <= {str(DATA / "standin-events.jsonl")}, purge.stderr
     assert (1 if found else 0) == purge.returncode, purge.stderr
@@ -110,12 +127,16 @@ def in_environment_file(tool: Tool) -> None:
 
 
 def in_manager(tool: Tool) -> None:
-    tool.machine.user("systemctl", "--user", "set-environment", f"K3S_DATA_DIR={DATA}").check_returncode()
+    tool.machine.user(
+        "systemctl", "--user", "set-environment", f"K3S_DATA_DIR={DATA}"
+    ).check_returncode()
 
 
 def in_command_by_variable(tool: Tool) -> None:
     tool.machine.user("tee", str(ENVIRONMENT), stdin=f"WHERE={DATA}\n").check_returncode()
-    command = "/usr/local/bin/k3s server --rootless --snapshotter=fuse-overlayfs --data-dir=${WHERE}"
+    command = (
+        "/usr/local/bin/k3s server --rootless --snapshotter=fuse-overlayfs --data-dir=${WHERE}"
+    )
     drop_in(tool, f"EnvironmentFile={ENVIRONMENT}\nExecStart=\nExecStart={command}")
 
 
@@ -124,7 +145,9 @@ WAYS = [in_configuration_file, in_environment_file, in_manager, in_command_by_va
 
 @pytest.mark.parametrize("say", WAYS, ids=lambda say: say.__name__)
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-def test_the_data_directory_is_known_wherever_it_is_said(tool: Tool, say: object, *, running: bool) -> None:
+def test_the_data_directory_is_known_wherever_it_is_said(
+    tool: Tool, say: object, *, running: bool
+) -> None:
     assert callable(say)
     tool.order(version="v1.34.3+k3s1")
     say(tool)
@@ -152,7 +175,10 @@ def test_no_purge_without_knowing_where_the_data_are(tool: Tool) -> None:
     refused = tool("uninstall", "--purge", "--yes")
 
     assert 2 == refused.returncode
-    assert f"the data directory of K3s is not known: {CONFIG}: line 1: it is not a mapping" in refused.stderr
+    assert (
+        f"the data directory of K3s is not known: {CONFIG}: line 1: it is not a mapping"
+        in refused.stderr
+    )
     assert exists(tool, DATA / "server")
     assert exists(tool, UNIT)
     assert_purged(tool, tool("uninstall", "--purge", "--data-dir", str(DATA), "--yes"))

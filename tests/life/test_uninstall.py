@@ -1,4 +1,6 @@
-"""The way out: everything away that the tool wrote, nothing that anybody else did; and the data, whosever it is."""
+"""The way out: everything away that the tool wrote, nothing that anybody else did; and the data,
+whosever it is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ DROP_INS = UNIT.parent / f"{UNIT.name}.d"
 
 
 def files(tool: Tool, *below: Path) -> list[str]:
-    return sorted(tool.machine.root("find", *map(str, below), "-not", "-type", "d", "-printf", "%p\\n").stdout.split("\n")[:-1])
+    return sorted(
+        tool.machine.root(
+            "find", *map(str, below), "-not", "-type", "d", "-printf", "%p\\n"
+        ).stdout.split("\n")[:-1]
+    )
 
 
 def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
@@ -27,7 +33,9 @@ def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     left = DROP_INS / ".50-k3s-rootless-environment.conf.abcdefgh.new"
     lab_tool.machine.user("tee", str(left), stdin="as a killed run leaves it").check_returncode()
-    lab_tool.machine.user("tee", str(DROP_INS / "override.conf"), stdin="[Service]\nNice=1\n").check_returncode()
+    lab_tool.machine.user(
+        "tee", str(DROP_INS / "override.conf"), stdin="[Service]\nNice=1\n"
+    ).check_returncode()
     lab_tool.machine.user(
         "tee", str(UNIT.parent / "other.service"), stdin="[Service]\nExecStart=/bin/true\n"
     ).check_returncode()
@@ -35,10 +43,14 @@ def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
     done = lab_tool("uninstall")
 
     assert 0 == done.returncode, done.stderr
-    assert [str(DROP_INS / "override.conf"), str(UNIT.parent / "other.service")] == files(lab_tool, HOME / ".config")
+    assert [str(DROP_INS / "override.conf"), str(UNIT.parent / "other.service")] == files(
+        lab_tool, HOME / ".config"
+    )
     assert f"kept: {DROP_INS}/override.conf" in done.stdout
     assert f"K3s's data stays in {DATA}" in done.stdout
-    state = lab_tool.machine.user("systemctl", "--user", "show", "-p", "LoadState,ActiveState", UNIT.name).stdout
+    state = lab_tool.machine.user(
+        "systemctl", "--user", "show", "-p", "LoadState,ActiveState", UNIT.name
+    ).stdout
     assert "LoadState=not-found\nActiveState=inactive\n" == state
     again = lab_tool("uninstall")
     assert (0, "") == (again.returncode, again.stderr)
@@ -46,7 +58,9 @@ def test_what_the_tool_wrote_goes_and_nothing_else(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
 
 
-def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_mounts(lab_tool: Tool) -> None:
+def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_mounts(
+    lab_tool: Tool,
+) -> None:
     lab_tool.up().check_returncode()
     machine, outside = lab_tool.machine, HOME / "outside"
     machine.user("mkdir", "-p", str(outside / "d")).check_returncode()
@@ -70,7 +84,9 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
 
     first = lab_tool("uninstall", "--purge", "--yes")
     left = files(lab_tool, DATA)
-    machine.root("sh", "-c", f"cd {DATA}/storage; umount bound bound-file; chattr -i kept || true").check_returncode()
+    machine.root(
+        "sh", "-c", f"cd {DATA}/storage; umount bound bound-file; chattr -i kept || true"
+    ).check_returncode()
     second = lab_tool("uninstall", "--purge", "--yes", "--json")
 
     assert 1 == first.returncode
@@ -78,7 +94,12 @@ def test_the_purge_takes_files_of_subordinate_ids_and_nothing_through_links_or_m
     assert f"'{DATA}/storage/bound-file': something is mounted there" in first.stderr
     kept = [str(DATA / "storage/kept")] if immutable else []
     mark = str(DATA / ".k3s-rootless-purge")
-    assert [mark, str(DATA / "storage/bound-file"), str(DATA / "storage/bound/d/precious"), *kept] == sorted(left)
+    assert [
+        mark,
+        str(DATA / "storage/bound-file"),
+        str(DATA / "storage/bound/d/precious"),
+        *kept,
+    ] == sorted(left)
     assert 0 == second.returncode, second.stderr
     assert 0 != machine.user("test", "-e", str(HOME / ".rancher")).returncode
     assert "precious" == machine.user("cat", str(outside / "d" / "precious")).stdout
@@ -89,7 +110,10 @@ def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) ->
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool.up().check_returncode()
     lab_tool.machine.user("mkdir", "-p", str(HOME / "no-bus")).check_returncode()
-    alone = {"XDG_RUNTIME_DIR": str(HOME / "no-bus"), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
+    alone = {
+        "XDG_RUNTIME_DIR": str(HOME / "no-bus"),
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere",
+    }
 
     done = lab_tool("uninstall", "--purge", "--yes", env=alone)
 
@@ -100,7 +124,10 @@ def test_without_a_user_manager_files_go_and_the_rest_is_told(lab_tool: Tool) ->
     after = lab_tool("uninstall")
     assert 0 == after.returncode, after.stderr
     assert f"stop {UNIT.name}" in after.stderr
-    assert "inactive" == lab_tool.machine.user("systemctl", "--user", "is-active", UNIT.name).stdout.strip()
+    assert (
+        "inactive"
+        == lab_tool.machine.user("systemctl", "--user", "is-active", UNIT.name).stdout.strip()
+    )
     lab_tool.machine.user("rm", "-r", str(HOME / "no-bus"))
 
 
@@ -139,15 +166,24 @@ def test_no_other_path_to_the_home_directory_is_a_data_directory(lab_tool: Tool)
     machine, home = lab_tool.machine, f"/h/{HOME.name}"
     machine.root("ln", "-sfn", str(HOME.parent), "/h").check_returncode()
     machine.user("mkdir", "-p", str(HOME / "data"), str(HOME / "mine")).check_returncode()
-    machine.user("tee", str(HOME / "data/precious"), str(HOME / "mine/precious"), stdin="precious").check_returncode()
+    machine.user(
+        "tee", str(HOME / "data/precious"), str(HOME / "mine/precious"), stdin="precious"
+    ).check_returncode()
     try:
-        moved, mine = (lab_tool("config", "set", "data-dir", path) for path in (home, f"{home}/mine"))
+        moved, mine = (
+            lab_tool("config", "set", "data-dir", path) for path in (home, f"{home}/mine")
+        )
         purged = lab_tool("uninstall", "--purge", "--yes", "--data-dir", home)
         refused = lab_tool("uninstall", "--purge", "--yes", "--data-dir", f"{home}/mine")
     finally:
         machine.root("rm", "/h").check_returncode()
 
-    assert (2, 2, 2, 2) == (moved.returncode, mine.returncode, purged.returncode, refused.returncode)
+    assert (2, 2, 2, 2) == (
+        moved.returncode,
+        mine.returncode,
+        purged.returncode,
+        refused.returncode,
+    )
     assert "it is your home directory, or holds it" in moved.stderr
     assert "it is neither empty nor a data directory of K3s" in mine.stderr
     assert "it holds more than K3s's data" in purged.stderr
@@ -163,7 +199,10 @@ def test_at_a_terminal_it_asks_first(lab: Lab, lab_tool: Tool, reply: str) -> No
     assert 2 == lab_tool("uninstall", "--purge").returncode
     assert 2 == lab_tool("uninstall", "--purge", "--yes", "--data-dir", str(HOME)).returncode
     lab_tool.machine.user("ln", "-sfn", str(DATA), str(HOME / "link")).check_returncode()
-    assert "it is a link" in lab_tool("uninstall", "--purge", "--yes", "--data-dir", str(HOME / "link")).stderr
+    assert (
+        "it is a link"
+        in lab_tool("uninstall", "--purge", "--yes", "--data-dir", str(HOME / "link")).stderr
+    )
 
     ours, theirs = pty.openpty()
     with lab.at_terminal(theirs, TOOL, "uninstall", "--purge") as asking:

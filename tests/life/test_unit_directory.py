@@ -1,4 +1,6 @@
-"""Where the user's units lie is the user manager's word: it may have another XDG_CONFIG_HOME than the shell."""
+"""Where the user's units lie is the user manager's word: it may have another XDG_CONFIG_HOME than
+the shell.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,15 @@ def test_up_up_ports_down(tool: Tool) -> None:
     assert "nothing to do: the unit is installed, enabled and running" in second.stderr
 
     answer = tool.machine.user(
-        "curl", "-s", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:10080/"
+        "curl",
+        "-s",
+        "--max-time",
+        "20",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "http://localhost:10080/",
     )
     assert "404" == answer.stdout, "traefik answers for a host that it does not know"
 
@@ -54,7 +62,10 @@ def test_down_says_when_k3s_starts_again(lab_tool: Tool) -> None:
     disabled = lab_tool("down", "--disable")
 
     assert "K3s is stopped. It starts again at your next login.\n" == at_login.stdout
-    assert "K3s is stopped. It starts again at the next boot, since lingering is on.\n" == at_boot.stdout
+    assert (
+        "K3s is stopped. It starts again at the next boot, since lingering is on.\n"
+        == at_boot.stdout
+    )
     assert "K3s is stopped.\n" == disabled.stdout
 
 

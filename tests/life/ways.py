@@ -1,7 +1,8 @@
-"""Ways to fail a start, brought about for real, and what `up` must make of each: exit code, phase, first cause, and how soon.
+"""Ways to fail a start, brought about for real, and what `up` must make of each: exit code, phase,
+first cause, and how soon.
 
-The moment of truth is systemd's own line in the journal; what it is compared with is the time of the event by which `up` tells
-of the death, both by the clock of the same machine.
+The moment of truth is systemd's own line in the journal; what it is compared with is the time of
+the event by which `up` tells of the death, both by the clock of the same machine.
 """
 
 from __future__ import annotations
@@ -17,18 +18,36 @@ from typing import Any
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
 from k3s_rootless.preflight.checks import CHECKS
-from tests.life.causes import CASES, LAB, SERVER, VM, Case, both, dies, drop_in, mask, no_drop_in, nothing, order, unmask
+from tests.life.causes import (
+    CASES,
+    LAB,
+    SERVER,
+    VM,
+    Case,
+    both,
+    dies,
+    drop_in,
+    mask,
+    no_drop_in,
+    nothing,
+    order,
+    unmask,
+)
 from tests.life.conftest import DELEGATING, UNIT, Tool
 from tests.machine import TOOL
 from tests.vm.machine import Vm
 
 Step = Callable[[Tool], None]
 _PATIENCE = {"lab": 1, "vm": 5}
-"""How much slower a machine may be, for starts that are to run out of time: the virtual one may be emulated."""
+"""How much slower a machine may be, for starts that are to run out of time: the virtual one may be
+emulated.
+"""
 _EXITED = "Main process exited"
 _STOPS = "Stopping "
 _WAITS = {"snapshotter-fuse": "node", "datastore-damaged": "port"}
-"""What K3s waits for without end, and the phase that is never reached: its journal says so long before the time is up."""
+"""What K3s waits for without end, and the phase that is never reached: its journal says so long
+before the time is up.
+"""
 
 
 _BY_CHECK = {"data-readonly": "user"}
@@ -38,15 +57,18 @@ GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
 
 
 # Of a unit, `up` is the judge; a program that is elsewhere now it finds.
-_FATAL = {check.id for check in CHECKS if not check.id.startswith("unit.") and check.id != "k3s.binary"}
+_FATAL = {
+    check.id for check in CHECKS if not check.id.startswith("unit.") and check.id != "k3s.binary"
+}
 
 
 @dataclass(frozen=True)
 class Way:
     """How a start is made to fail, and what must come of it.
 
-    `during` happens when the phase `at` was reached. `truth` is in systemd's line that tells of the end; without one there is
-    none to tell of: the start is refused before it begins, or goes on. `cause` is the id of the cause, None where none is told.
+    `during` happens when the phase `at` was reached. `truth` is in systemd's line that tells of the
+    end; without one there is none to tell of: the start is refused before it begins, or goes on.
+    `cause` is the id of the cause, None where none is told.
     """
 
     id: str
@@ -67,7 +89,9 @@ class Way:
 
 @dataclass
 class Run:
-    """What `up` said and did, and how long after systemd's word it told of the death, in seconds."""
+    """What `up` said and did, and how long after systemd's word it told of the death, in
+    seconds.
+    """
 
     code: int
     document: dict[str, Any]
@@ -83,7 +107,9 @@ class Run:
 
 def systemctl(*args: str) -> Step:
     """Let the user ask systemd for something."""
-    return lambda tool: tool.machine.user("systemctl", "--user", *args, UNIT.name).check_returncode()
+    return lambda tool: tool.machine.user(
+        "systemctl", "--user", *args, UNIT.name
+    ).check_returncode()
 
 
 def reexecute(tool: Tool) -> None:
@@ -96,9 +122,20 @@ def hold(port: int) -> Step:
     listen = f"import socket, signal; held = socket.create_server(('', {port})); signal.pause()"
 
     def step(tool: Tool) -> None:
-        run = ("systemd-run", "--user", "--quiet", f"--unit=holder-{port}", "/usr/bin/python3", "-c", listen)
+        run = (
+            "systemd-run",
+            "--user",
+            "--quiet",
+            f"--unit=holder-{port}",
+            "/usr/bin/python3",
+            "-c",
+            listen,
+        )
         tool.machine.user(*run).check_returncode()
-        until = f"for turn in $(seq 100); do ss -Htln sport = :{port} | grep -q . && exit 0; sleep 0.05; done; exit 1"
+        until = (
+            f"for turn in $(seq 100); do ss -Htln sport = :{port} | grep -q . && exit 0; sleep"
+            " 0.05; done; exit 1"
+        )
         tool.machine.user("sh", "-c", until).check_returncode()
 
     return step
@@ -106,7 +143,9 @@ def hold(port: int) -> Step:
 
 def free(port: int) -> Step:
     """End it."""
-    return lambda tool: tool.machine.user("systemctl", "--user", "stop", f"holder-{port}").check_returncode()
+    return lambda tool: tool.machine.user(
+        "systemctl", "--user", "stop", f"holder-{port}"
+    ).check_returncode()
 
 
 def slowly(**orders: object) -> Step:
@@ -115,7 +154,9 @@ def slowly(**orders: object) -> Step:
 
 
 def undelegated(tool: Tool) -> None:
-    """Take the virtual machine back to what it was as it was booted: a stock Debian, which delegates no cpuset."""
+    """Take the virtual machine back to what it was as it was booted: a stock Debian, which
+    delegates no cpuset.
+    """
     assert isinstance(tool.machine, Vm)
     tool.machine.restore()
 
@@ -130,11 +171,19 @@ def _known() -> Iterator[Way]:
     # Each cause that `diagnose` is tried with.
     titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
     titles |= {identifier(status): title(status) for status in STEPS if status != 203}
-    several = {case.id for case in CASES if [one.id for one in CASES if one.machines & case.machines].count(case.id) > 1}
+    several = {
+        case.id
+        for case in CASES
+        if [one.id for one in CASES if one.machines & case.machines].count(case.id) > 1
+    }
     count: Counter[str] = Counter()
     for case in CASES:
         # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
-        if case.apart or case.breaks is nothing or (case.id == "exec-failed" and not case.seen.endswith(".conf")):
+        if (
+            case.apart
+            or case.breaks is nothing
+            or (case.id == "exec-failed" and not case.seen.endswith(".conf"))
+        ):
             continue
         count[case.id] += 1
         waits = _WAITS.get(case.id)
@@ -183,7 +232,16 @@ _OWN = (
         "killed",
         during=both(reexecute, systemctl("kill", "--signal=KILL")),
     ),
-    Way("stopped", "somebody stops it while it starts", order(), nothing, 1, "stopped", truth=_STOPS, during=systemctl("stop")),
+    Way(
+        "stopped",
+        "somebody stops it while it starts",
+        order(),
+        nothing,
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("stop"),
+    ),
     Way(
         "restarted",
         "somebody restarts it while it starts",
@@ -197,7 +255,14 @@ _OWN = (
     Way(
         "dies-late",
         "it dies when its API is there",
-        slowly(node_delay=5.0, die={"after": 1.6, "message": "failed to start networking: the moon is full", "level": "fatal"}),
+        slowly(
+            node_delay=5.0,
+            die={
+                "after": 1.6,
+                "message": "failed to start networking: the moon is full",
+                "level": "fatal",
+            },
+        ),
         order(),
         1,
         "unknown",
@@ -225,8 +290,28 @@ _OWN = (
         during=systemctl("kill", "--signal=KILL"),
         at="kubeconfig",
     ),
-    Way("node-never", "the node stays NotReady", order(node_ready=False), order(), 4, None, "node", None, timeout="4s"),
-    Way("slow", "it takes longer than the time limit", slowly(delay=30.0), order(), 4, None, None, None, timeout="2s"),
+    Way(
+        "node-never",
+        "the node stays NotReady",
+        order(node_ready=False),
+        order(),
+        4,
+        None,
+        "node",
+        None,
+        timeout="4s",
+    ),
+    Way(
+        "slow",
+        "it takes longer than the time limit",
+        slowly(delay=30.0),
+        order(),
+        4,
+        None,
+        None,
+        None,
+        timeout="2s",
+    ),
     Way(
         "cgroup-controller",
         "the controller cpuset is not delegated: a stock Debian",
@@ -263,16 +348,40 @@ _OWN = (
 def _refused() -> Iterator[Way]:
     # What `check` sees before the start, when nobody asks to ignore it.
     for case in CASES:
-        if not case.apart and case.check in _FATAL and case.relents is nothing and not _played(case):
+        if (
+            not case.apart
+            and case.check in _FATAL
+            and case.relents is nothing
+            and not _played(case)
+        ):
             code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.mender)]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
-            yield Way(f"before-{case.id}", what, case.breaks, case.undo, code, truth=None, ignore=(), machines=case.machines)
+            yield Way(
+                f"before-{case.id}",
+                what,
+                case.breaks,
+                case.undo,
+                code,
+                truth=None,
+                ignore=(),
+                machines=case.machines,
+            )
     what = "the same, and nobody asks to ignore what `check` sees: cgroup-controller"
-    yield Way("before-cgroup-controller", what, undelegated, delegated, 6, truth=None, ignore=(), machines=VM)
+    yield Way(
+        "before-cgroup-controller",
+        what,
+        undelegated,
+        delegated,
+        6,
+        truth=None,
+        ignore=(),
+        machines=VM,
+    )
 
 
 def _played(case: Case) -> bool:
-    # Controllers of the lab are those of its host: the stand-in plays that one is lacking, and `check` cannot see it.
+    # Controllers of the lab are those of its host: the stand-in plays that one is lacking, and
+    # `check` cannot see it.
     return case.id == "cgroup-controller"
 
 
@@ -315,7 +424,11 @@ def _up(tool: Tool, way: Way, args: list[str]) -> Run:
             told += line
             with contextlib.suppress(ValueError):
                 events.append(json.loads(line))
-                if way.during and events[-1].get("phase") == way.at and events[-1]["event"] == "phase":
+                if (
+                    way.during
+                    and events[-1].get("phase") == way.at
+                    and events[-1]["event"] == "phase"
+                ):
                     way.during(tool)
         said = process.stdout.read()
         code = process.wait()

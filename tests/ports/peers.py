@@ -1,4 +1,6 @@
-"""Real HTTP servers for the other side of the wire, on a unix socket or over TLS, well-behaved and hostile."""
+"""Real HTTP servers for the other side of the wire, on a unix socket or over TLS, well-behaved and
+hostile.
+"""
 
 from __future__ import annotations
 
@@ -83,13 +85,17 @@ def on_socket(path: Path, behaviour: Behaviour) -> Iterator[Server]:
 def over_tls(context: ssl.SSLContext, behaviour: Behaviour) -> Iterator[Server]:
     """Serve on a free port of 127.0.0.1; `server.server_address[1]` is the port."""
     server = Server(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     with _running(server, behaviour):
         yield server
 
 
 def answering(routes: Mapping[str, Any], content_type: str = "application/json") -> Behaviour:
-    """Answer each path with its document, `(status, document)`, or 404 as Go's mux does; bytes are sent as they are."""
+    """Answer each path with its document, `(status, document)`, or 404 as Go's mux does; bytes are
+    sent as they are.
+    """
 
     def behave(handler: Handler) -> None:
         answer = routes.get(handler.path)
@@ -97,7 +103,11 @@ def answering(routes: Mapping[str, Any], content_type: str = "application/json")
             handler.send(404, b"404 page not found\n", "text/plain; charset=utf-8")
             return
         status, document = answer if isinstance(answer, tuple) else (200, answer)
-        handler.send(status, document if isinstance(document, bytes) else json.dumps(document).encode(), content_type)
+        handler.send(
+            status,
+            document if isinstance(document, bytes) else json.dumps(document).encode(),
+            content_type,
+        )
 
     return behave
 
@@ -121,7 +131,9 @@ def rubbish(handler: Handler) -> None:
 
 def flood(handler: Handler) -> None:
     """Send 100 MB of numbers."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")
+    handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n["
+    )
     for _ in range(100):
         handler.wfile.write(b"0," * 500_000)
     handler.close_connection = True
@@ -129,7 +141,9 @@ def flood(handler: Handler) -> None:
 
 def drip(handler: Handler) -> None:
     """Send a byte now and then, each soon enough for a timeout that starts anew."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+    handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    )
     while not handler.server.stopped.wait(0.05):
         handler.wfile.write(b" ")
     handler.close_connection = True

@@ -1,6 +1,8 @@
-"""A big cluster on one socket: what rootlesskit and the API server of 10,000 Services with 20,000 ports would say.
+"""A big cluster on one socket: what rootlesskit and the API server of 10,000 Services with 20,000
+ports would say.
 
-`python -m tests.ports.scale DIRECTORY SERVICES` reads and joins it in a process of its own, and prints what that took.
+`python -m tests.ports.scale DIRECTORY SERVICES` reads and joins it in a process of its own, and
+prints what that took.
 """
 
 from __future__ import annotations
@@ -19,31 +21,55 @@ FIRST_PORT = 20_000
 
 
 def routes(count: int) -> dict[str, Any]:
-    """Give the answers by path; each Service has a TCP port and a UDP port of one number, so that 20,000 fit."""
+    """Give the answers by path; each Service has a TCP port and a UDP port of one number, so that
+    20,000 fit.
+    """
     services = [_service(number) for number in range(count)]
     found: dict[str, Any] = {"/v1/ports": _forwards(count), "/v1/info": {}}
     for start in range(0, max(count, 1), PAGE):
         path = f"/api/v1/services?limit={PAGE}" + (f"&continue={start}" if start else "")
         proceed = str(start + PAGE) if start + PAGE < count else ""
-        page = {"metadata": {"continue": proceed, "resourceVersion": "1"}, "items": services[start : start + PAGE]}
+        page = {
+            "metadata": {"continue": proceed, "resourceVersion": "1"},
+            "items": services[start : start + PAGE],
+        }
         found[path] = json.dumps(page).encode()
     return found
 
 
 def _service(number: int) -> dict[str, Any]:
-    ports = [{"name": f"p{proto}", "protocol": proto, "port": FIRST_PORT + number} for proto in ("TCP", "UDP")]
+    ports = [
+        {"name": f"p{proto}", "protocol": proto, "port": FIRST_PORT + number}
+        for proto in ("TCP", "UDP")
+    ]
     # What kubectl and controllers put beside: half of a real Service is this.
-    padding = {"labels": {"app": f"service-{number}"}, "annotations": {"last-applied": "x" * 400}, "uid": f"{number:036}"}
+    padding = {
+        "labels": {"app": f"service-{number}"},
+        "annotations": {"last-applied": "x" * 400},
+        "uid": f"{number:036}",
+    }
     return {
         "metadata": {"namespace": f"n{number % 50}", "name": f"service-{number}", **padding},
-        "spec": {"type": "LoadBalancer", "clusterIP": "10.43.0.1", "ports": ports, "selector": {"app": "x"}},
+        "spec": {
+            "type": "LoadBalancer",
+            "clusterIP": "10.43.0.1",
+            "ports": ports,
+            "selector": {"app": "x"},
+        },
         "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
     }
 
 
 def _forwards(count: int) -> bytes:
     specs = [
-        {"id": number, "spec": {"proto": proto, "parentPort": FIRST_PORT + number, "childPort": FIRST_PORT + number}}
+        {
+            "id": number,
+            "spec": {
+                "proto": proto,
+                "parentPort": FIRST_PORT + number,
+                "childPort": FIRST_PORT + number,
+            },
+        }
         for number in range(count)
         for proto in ("tcp", "udp")
     ]
@@ -53,12 +79,23 @@ def _forwards(count: int) -> bytes:
 def table(count: int, proto: str) -> str:
     """Give the text of /proc/net/tcp6 (or udp6) with the host's sockets."""
     state = "0A" if proto == "tcp" else "07"
-    head = "  sl  local_address                         remote_address                        st tx_queue rx_queue\n"
+    head = (
+        "  sl  local_address                         remote_address                        st"
+        " tx_queue rx_queue\n"
+    )
     wild = "0" * 32
     line = (
-        " {n}: " + wild + ":{port:04X} " + wild + ":0000 " + state + " 00000000:00000000 00:00000000 00000000 1000 0 {n} 1 0\n"
+        " {n}: "
+        + wild
+        + ":{port:04X} "
+        + wild
+        + ":0000 "
+        + state
+        + " 00000000:00000000 00:00000000 00000000 1000 0 {n} 1 0\n"
     )
-    return head + "".join(line.format(n=number + 1, port=FIRST_PORT + number) for number in range(count))
+    return head + "".join(
+        line.format(n=number + 1, port=FIRST_PORT + number) for number in range(count)
+    )
 
 
 def main(directory: Path) -> None:
@@ -87,8 +124,16 @@ def main(directory: Path) -> None:
     taken = time.process_time() - begun
     answering = sum(row.status.value == "answering" for row in found.rows)
     # Not getrusage(2), which after exec(2) still remembers how large the parent was.
-    (peak,) = (int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
-    sys.stderr.write(json.dumps({"rows": len(found.rows), "answering": answering, "seconds": taken, "peak_mib": peak}))
+    (peak,) = (
+        int(line.split()[1]) / 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if "VmHWM" in line
+    )
+    sys.stderr.write(
+        json.dumps(
+            {"rows": len(found.rows), "answering": answering, "seconds": taken, "peak_mib": peak}
+        )
+    )
 
 
 def write(directory: Path, count: int) -> peers.Behaviour:

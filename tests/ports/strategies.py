@@ -11,12 +11,24 @@ from k3s_rootless.release.version import Version, parse
 from tests import server
 
 UID = 1000
-PORTS = st.sampled_from([1, 53, 80, 443, 1024, 1025, 6443, 8080, 10053, 10080, 10443, 11024, 30080, 65535])
+PORTS = st.sampled_from(
+    [1, 53, 80, 443, 1024, 1025, 6443, 8080, 10053, 10080, 10443, 11024, 30080, 65535]
+)
 WILD = "0.0.0.0"  # noqa: S104 (compared with, not bound to)
 ADDRESSES = st.sampled_from(["", "127.0.0.1", WILD, "::", "::1"])
 NAMES = st.sampled_from(["web", "dns", "traefik", "evil\x1b[2J\u202e"]) | st.text(max_size=4)
 VERSIONS = st.sampled_from(
-    [parse(text) for text in ("v1.21.2+k3s1", "v1.29.3+k3s1", "v1.34.3+k3s3", "v1.36.0+k3s1", "v1.30.5+k3s-74ce150e")] + [None]
+    [
+        parse(text)
+        for text in (
+            "v1.21.2+k3s1",
+            "v1.29.3+k3s1",
+            "v1.34.3+k3s3",
+            "v1.36.0+k3s1",
+            "v1.30.5+k3s-74ce150e",
+        )
+    ]
+    + [None]
 )
 
 
@@ -42,7 +54,13 @@ def service_ports() -> st.SearchStrategy[ServicePort]:
 
 def listeners() -> st.SearchStrategy[Listener]:
     addresses = st.sampled_from(["127.0.0.1", WILD, "::", "::1"])
-    return st.builds(Listener, st.sampled_from(["tcp", "udp"]), addresses, PORTS, st.sampled_from([UID, 0, 65534]))
+    return st.builds(
+        Listener,
+        st.sampled_from(["tcp", "udp"]),
+        addresses,
+        PORTS,
+        st.sampled_from([UID, 0, 65534]),
+    )
 
 
 def settings() -> st.SearchStrategy[Settings]:
@@ -50,7 +68,9 @@ def settings() -> st.SearchStrategy[Settings]:
     return st.builds(server.settings, port=ports, servicelb=st.booleans())
 
 
-def observed(records: st.SearchStrategy[tuple[object, ...]]) -> st.SearchStrategy[Observed[tuple[object, ...]]]:
+def observed(
+    records: st.SearchStrategy[tuple[object, ...]],
+) -> st.SearchStrategy[Observed[tuple[object, ...]]]:
     return st.builds(Known, records) | st.builds(Unknown, st.just("nobody answered"))
 
 

@@ -11,8 +11,15 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.ports import child
 
 UID = os.getuid()
-GROUP = next(line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.count(":") >= 2)
-PROGRAM = "import socket; s = socket.create_server(('0.0.0.0', 8080)); print('ready', flush=True); input()"
+GROUP = next(
+    line.split(":", 2)[2]
+    for line in Path("/proc/self/cgroup").read_text().splitlines()
+    if line.count(":") >= 2
+)
+PROGRAM = (
+    "import socket; s = socket.create_server(('0.0.0.0', 8080)); print('ready', flush=True);"
+    " input()"
+)
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ API_INSIDE = Listener("tcp", "::", 6443, 0)
 NOBODY = Unknown("nobody answered")
 
 
-def balancer(port: int, node_port: int = 0, *, proto: str = "tcp", name: str = "web", **more: Any) -> ServicePort:
+def balancer(
+    port: int, node_port: int = 0, *, proto: str = "tcp", name: str = "web", **more: Any
+) -> ServicePort:
     given_ = {"type": "LoadBalancer", "addresses": ("127.0.0.1",), **more}
     return ServicePort("default", name, "http", proto, port, node_port, **given_)
 
@@ -64,8 +66,15 @@ def join(
 ) -> PortMap:
     """Join, with the API server's own forward in its place."""
     sources: list[Any] = []
-    for given_, api in ((forwards, API_FORWARD), (services, None), (listeners, API_LISTENER), (inside, API_INSIDE)):
-        sources.append(given_ if isinstance(given_, Unknown) else Known((*given_, *([api] if api else []))))
+    for given_, api in (
+        (forwards, API_FORWARD),
+        (services, None),
+        (listeners, API_LISTENER),
+        (inside, API_INSIDE),
+    ):
+        sources.append(
+            given_ if isinstance(given_, Unknown) else Known((*given_, *([api] if api else [])))
+        )
     seen = Sources(*sources, **more)
     return exposure.join(seen, Running(settings, version, UID), everything=everything)
 
@@ -73,15 +82,21 @@ def join(
 def told(rows: PortMap) -> list[str]:
     """Give the rows as text, without the API server's."""
     return [
-        f"{row.proto}/{row.parent_port}->{row.child_port} {row.target or '-'} +{row.offset} {row.status.value}: {row.reason}"
+        f"{row.proto}/{row.parent_port}->{row.child_port} {row.target or '-'} +{row.offset}"
+        f" {row.status.value}: {row.reason}"
         for row in rows.rows
         if row.kind is not Kind.API
     ]
 
 
 def test_a_running_k3s_as_it_was_seen() -> None:
-    """K3s v1.21.2 with one Service of the ports 80, 443, 8080 and 1024; 1024 is offset, nodePorts are not forwarded yet."""
-    web = tuple(balancer(port, node) for port, node in ((80, 32616), (443, 32386), (8080, 30712), (1024, 30903)))
+    """K3s v1.21.2 with one Service of the ports 80, 443, 8080 and 1024; 1024 is offset, nodePorts
+    are not forwarded yet.
+    """
+    web = tuple(
+        balancer(port, node)
+        for port, node in ((80, 32616), (443, 32386), (8080, 30712), (1024, 30903))
+    )
     internal = (ServicePort("kube-system", "kube-dns", "dns", "udp", 53, 0, "ClusterIP"),) * 2
     forwards = (forward(10080, 80), forward(10443, 443), forward(8080, 8080), forward(11024, 1024))
     listeners = tuple(Listener("tcp", "::", one.parent_port, UID) for one in forwards)
@@ -101,7 +116,10 @@ def test_a_running_k3s_as_it_was_seen() -> None:
     assert [row.explanation for row in found.rows[:3]] == [
         "port 6443 of all addresses of the host is the Kubernetes API, which K3s never offsets",
         "port 8080 of all addresses of the host stands for default/web:8080, without an offset",
-        "port 10080 of all addresses of the host stands for default/web:80: K3s adds 10000 to ports up to and including 1024",
+        (
+            "port 10080 of all addresses of the host stands for default/web:80: K3s adds 10000 to"
+            " ports up to and including 1024"
+        ),
     ]
 
 
@@ -117,7 +135,8 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (forward(10080, 80),),
             WEB,
             (),
-            f"{ROW} silent: rootlesskit lists the forward, but nothing listens on port 10080 of the host",
+            f"{ROW} silent: rootlesskit lists the forward, but nothing listens on port 10080 of the"
+            " host",
             id="listed, not listening",
         ),
         pytest.param(
@@ -152,14 +171,16 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (),
             WEB,
             (),
-            f"{ROW} not-forwarded: nothing holds port 10080 of the host: K3s has not come to it yet, or could not",
+            f"{ROW} not-forwarded: nothing holds port 10080 of the host: K3s has not come to it"
+            " yet, or could not",
             id="missing",
         ),
         pytest.param(
             (),
             WEB,
             NOBODY,
-            f"{ROW} not-forwarded: nobody could see who holds port 10080 of the host: nobody answered",
+            f"{ROW} not-forwarded: nobody could see who holds port 10080 of the host: nobody"
+            " answered",
             id="missing, nobody could look",
         ),
         pytest.param(
@@ -180,7 +201,8 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (forward(9000, 9000),),
             (),
             (Listener("tcp", "::", 9000, UID),),
-            "tcp/9000->9000 - +0 stray: no Service asks for this forward; K3s removes such at its next pass",
+            "tcp/9000->9000 - +0 stray: no Service asks for this forward; K3s removes such at its"
+            " next pass",
             id="stray",
         ),
         pytest.param(
@@ -194,14 +216,16 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (),
             (balancer(80, addresses=(), hostnames=("lb.example.org",)),),
             (),
-            f"{ROW} not-forwarded: its load balancer has a host name only, and K3s forwards Services with an IP",
+            f"{ROW} not-forwarded: its load balancer has a host name only, and K3s forwards"
+            " Services with an IP",
             id="host name only",
         ),
         pytest.param(
             (),
             (balancer(132, proto="sctp"),),
             (),
-            "sctp/10132->132 default/web:132 +10000 not-forwarded: K3s forwards TCP and UDP, never SCTP",
+            "sctp/10132->132 default/web:132 +10000 not-forwarded: K3s forwards TCP and UDP, never"
+            " SCTP",
             id="SCTP",
         ),
         pytest.param(
@@ -215,7 +239,8 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (forward(10080, 80),),
             WEB,
             (Listener("tcp", "127.0.0.1", 10080, UID),),
-            f"{ROW} silent: rootlesskit lists the forward, but another program of yours, on 127.0.0.1, holds the port",
+            f"{ROW} silent: rootlesskit lists the forward, but another program of yours, on"
+            " 127.0.0.1, holds the port",
             id="listens elsewhere",
         ),
         pytest.param(
@@ -227,17 +252,24 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
         ),
     ],
 )
-def test_each_row_says_what_was_seen(forwards: Any, services: Any, listeners: Any, expected: str) -> None:
+def test_each_row_says_what_was_seen(
+    forwards: Any, services: Any, listeners: Any, expected: str
+) -> None:
     assert told(join(forwards, services, listeners)) == [expected]
 
 
 def test_what_waits_behind_a_conflict_is_told_apart_from_the_conflict() -> None:
-    """With port 10080 held by another program, K3s left 10443 and 8080 unbound as well (seen in v1.21.2)."""
+    """With port 10080 held by another program, K3s left 10443 and 8080 unbound as well (seen in
+    v1.21.2).
+    """
     services = (balancer(80), balancer(443), balancer(8080))
 
     found = told(join((), services, (HELD_BY_ROOT,)))
 
-    behind = "stalled: K3s waits behind port 10080 of the host (default/web:80), which a program of uid 0, on 127.0.0.1, holds"
+    behind = (
+        "stalled: K3s waits behind port 10080 of the host (default/web:80), which a program of uid"
+        " 0, on 127.0.0.1, holds"
+    )
     assert [line.partition(" +")[2].partition(" ")[2] for line in found] == [
         behind,
         "blocked: a program of uid 0, on 127.0.0.1, holds port 10080 of the host",
@@ -252,8 +284,8 @@ def test_two_ports_of_a_cluster_can_want_the_same_port_of_the_host() -> None:
 
     assert found == [
         (
-            "tcp/10080->80 default/a:80 +10000 collision: "
-            "default/a:80 and default/b:10080 want one port of the host, 10080; it leads to child port 10080"
+            "tcp/10080->80 default/a:80 +10000 collision: default/a:80 and default/b:10080 want one"
+            " port of the host, 10080; it leads to child port 10080"
         ),
         "tcp/10080->10080 default/b:10080 +0 forwarded: ",
     ]
@@ -275,13 +307,15 @@ def test_of_two_services_with_one_port_only_one_has_the_forward() -> None:
 
 
 def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() -> None:
-    """K3s's servicelb is a Pod with hostPorts: a second with the same port is never scheduled, and stays pending for ever."""
+    """K3s's servicelb is a Pod with hostPorts: a second with the same port is never scheduled, and
+    stays pending for ever.
+    """
     services = (balancer(80, name="a"), balancer(80, name="b", addresses=()))
 
     found = join((forward(10080, 80),), services, (Listener("tcp", "::", 10080, UID),))
 
-    assert told(found)[1] == (
-        "tcp/10080->80 default/b:80 +10000 collision: "
+    assert (
+        told(found)[1] == "tcp/10080->80 default/b:80 +10000 collision: "
         "default/b:80 has no address, and default/a:80 wants port 10080 of the host as well"
     )
     assert found.rows[2].rivals == ("default/a:80",)
@@ -296,13 +330,24 @@ def test_a_row_answers_when_somebody_takes_it_inside() -> None:
 
     for status, sockets in inside.items():
         assert told(join((forward(10080, 80),), WEB, host, sockets)) == [f"{ROW} {status}: "]
-    (row,) = (one for one in join((forward(10080, 80),), WEB, host, NOBODY).rows if one.kind is not Kind.API)
+    (row,) = (
+        one
+        for one in join((forward(10080, 80),), WEB, host, NOBODY).rows
+        if one.kind is not Kind.API
+    )
     assert (row.status, row.inside) == (Status.FORWARDED, None)
 
 
 def test_the_port_driver_decides_which_socket_inside_counts() -> None:
-    """Rootlesskit's builtin driver connects to 127.0.0.1, slirp4netns's to the address of the tap device."""
-    found = join((forward(10080, 80),), WEB, (Listener("tcp", "::", 10080, UID),), (Listener("tcp", "10.41.0.100", 80, 0),))
+    """Rootlesskit's builtin driver connects to 127.0.0.1, slirp4netns's to the address of the tap
+    device.
+    """
+    found = join(
+        (forward(10080, 80),),
+        WEB,
+        (Listener("tcp", "::", 10080, UID),),
+        (Listener("tcp", "10.41.0.100", 80, 0),),
+    )
     other = join(
         (forward(10080, 80),),
         WEB,
@@ -321,11 +366,16 @@ def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> N
     (row,) = exposure.join(sources, Running(SETTINGS, NEW, UID)).rows
 
     assert (row.status, row.verdict) == (Status.SILENT, Verdict.FAIL)
-    assert row.reason == "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
+    assert (
+        row.reason
+        == "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
+    )
 
 
 def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
-    """The listener comes first, the entry in the list afterwards; with one port driver slirp4netns listens."""
+    """The listener comes first, the entry in the list afterwards; with one port driver slirp4netns
+    listens.
+    """
     services = (balancer(80), balancer(443))
     own = Listener("tcp", WILD, 10080, UID, 77)
     holder = Holder(UID, "me", 4711, "slirp4netns", "k3s-rootless.service", of_unit=True)
@@ -333,7 +383,10 @@ def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
     found = told(join((), services, (own,), holders={own: holder}))
 
     assert found == [
-        f"{ROW} pending: K3s already listens on port 10080, but its rootlesskit does not list the forward yet",
+        (
+            f"{ROW} pending: K3s already listens on port 10080, but its rootlesskit does not list"
+            " the forward yet"
+        ),
         (
             "tcp/10443->443 default/web:443 +10000 not-forwarded: "
             "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
@@ -347,7 +400,8 @@ def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
 
     found = join((), WEB, (held,), holders={held: holder})
 
-    assert told(found) == [f"{ROW} blocked: your program `nginx` (pid 4711) of nginx.service holds port 10080 of the host"]
+    reason = "your program `nginx` (pid 4711) of nginx.service holds port 10080 of the host"
+    assert told(found) == [f"{ROW} blocked: {reason}"]
     assert found.rows[1].holder == dataclasses.replace(holder, address=WILD)
 
 
@@ -360,11 +414,17 @@ def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
     assert [(row.status, row.reason) for row in found.rows] == [
         (
             Status.BLOCKED,
-            "port 443 is an administrator's; users may listen from 1024 on (net.ipv4.ip_unprivileged_port_start)",
+            (
+                "port 443 is an administrator's; users may listen from 1024 on"
+                " (net.ipv4.ip_unprivileged_port_start)"
+            ),
         ),
         (
             Status.STALLED,
-            "K3s waits behind port 443 of the host (Kubernetes API), which only an administrator may give",
+            (
+                "K3s waits behind port 443 of the host (Kubernetes API), which only an"
+                " administrator may give"
+            ),
         ),
     ]
 
@@ -379,14 +439,33 @@ def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
 
     rows = join((), services, (), version=OLD, everything=True, pods=pods).rows
 
-    assert {(row.target, row.reason) for row in rows if row.status is Status.NOT_FORWARDED and row.verdict is Verdict.WARN} == {
-        ("default/web:30080 (nodePort)", "K3s v1.21.2+k3s1 forwards no nodePorts; v1.29.3 and later do"),
-        ("default/dns:53", "a ClusterIP Service stays inside the cluster: K3s forwards those of type LoadBalancer"),
-        ("default/np:80", "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"),
-        ("default/np:30081 (nodePort)", "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service"),
+    assert {
+        (row.target, row.reason)
+        for row in rows
+        if row.status is Status.NOT_FORWARDED and row.verdict is Verdict.WARN
+    } == {
+        (
+            "default/web:30080 (nodePort)",
+            "K3s v1.21.2+k3s1 forwards no nodePorts; v1.29.3 and later do",
+        ),
+        (
+            "default/dns:53",
+            "a ClusterIP Service stays inside the cluster: K3s forwards those of type LoadBalancer",
+        ),
+        (
+            "default/np:80",
+            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service",
+        ),
+        (
+            "default/np:30081 (nodePort)",
+            "K3s forwards nodePorts of LoadBalancer Services only, and this is a NodePort Service",
+        ),
         (
             "default/pod:9100 (hostPort)",
-            "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of type LoadBalancer",
+            (
+                "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of"
+                " type LoadBalancer"
+            ),
         ),
     }
 
@@ -410,13 +489,27 @@ def test_a_real_connection_decides(probe: Probe, expected: str) -> None:
 
 def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
     settings = server.settings(port=443, servicelb=False)
-    sources = Sources(Known((forward(443, 443),)), Known((balancer(80),)), Known((Listener("tcp", "::", 443, UID),)), NOBODY)
+    sources = Sources(
+        Known((forward(443, 443),)),
+        Known((balancer(80),)),
+        Known((Listener("tcp", "::", 443, UID),)),
+        NOBODY,
+    )
 
     found = exposure.join(sources, Running(settings, NEW, UID))
 
-    assert [(row.target, row.parent_port, row.offset, row.verdict.value, row.reason) for row in found.rows] == [
+    assert [
+        (row.target, row.parent_port, row.offset, row.verdict.value, row.reason)
+        for row in found.rows
+    ] == [
         ("Kubernetes API", 443, 0, "pass", ""),
-        ("default/web:80", 10080, 10000, "warn", "servicelb is disabled, and without it K3s forwards its API only"),
+        (
+            "default/web:80",
+            10080,
+            10000,
+            "warn",
+            "servicelb is disabled, and without it K3s forwards its API only",
+        ),
     ]
 
 
@@ -427,20 +520,33 @@ def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
         (parse("v1.29.3+k3s1"), ["tcp/8080 fail", "tcp/30080 fail", "udp/10053 warn"]),
         (NEW, ["tcp/8080 fail", "tcp/30080 fail", "udp/10053 fail", "udp/30053 fail"]),
         (None, ["tcp/8080 fail", "tcp/30080 unknown", "udp/10053 unknown", "udp/30053 unknown"]),
-        (parse("v1.28.14+k3s-914f1d91"), ["tcp/8080 fail", "tcp/30080 unknown", "udp/10053 unknown", "udp/30053 unknown"]),
+        (
+            parse("v1.28.14+k3s-914f1d91"),
+            ["tcp/8080 fail", "tcp/30080 unknown", "udp/10053 unknown", "udp/30053 unknown"],
+        ),
     ],
     ids=["TCP ports", "and nodePorts", "and UDP", "unknown", "between releases"],
 )
-def test_what_is_expected_depends_on_the_release(release: Version | None, expected: list[str]) -> None:
+def test_what_is_expected_depends_on_the_release(
+    release: Version | None, expected: list[str]
+) -> None:
     services = (balancer(8080, 30080), balancer(53, 30053, proto="udp", name="dns"))
 
     rows = join((), services, (), version=release).rows
 
-    assert [f"{row.proto}/{row.parent_port} {row.verdict.value}" for row in rows if row.kind is not Kind.API] == expected
+    assert [
+        f"{row.proto}/{row.parent_port} {row.verdict.value}"
+        for row in rows
+        if row.kind is not Kind.API
+    ] == expected
 
 
 def test_names_of_others_are_shown_and_not_obeyed() -> None:
-    found = join((), (ServicePort("a\x1b[2J", "b\u202e", "\r", "tcp", 80, 0, "LoadBalancer", ("127.0.0.1",)),), ()).rows[1]
+    found = join(
+        (),
+        (ServicePort("a\x1b[2J", "b\u202e", "\r", "tcp", 80, 0, "LoadBalancer", ("127.0.0.1",)),),
+        (),
+    ).rows[1]
 
     assert found.target == "a\ufffd[2J/b\ufffd:80"
     assert found.port_name == "\ufffd"
@@ -449,7 +555,9 @@ def test_names_of_others_are_shown_and_not_obeyed() -> None:
 SOON = "its Services are not known yet"
 NO_PORT_API = f"unknown: K3s is starting: its port API is not available yet, and {SOON}"
 NO_API_SERVER = f"pending: K3s is starting: it forwards this port once its API server runs; {SOON}"
-NOT_YET = "not-forwarded: nothing holds port 6443 of the host: K3s has not come to it yet, or could not"
+NOT_YET = (
+    "not-forwarded: nothing holds port 6443 of the host: K3s has not come to it yet, or could not"
+)
 NOT_READ = "unknown: nobody could see whether it is forwarded: nobody answered"
 ROOTS = Listener("tcp", WILD, 6443, 0)
 
@@ -468,7 +576,9 @@ ROOTS = Listener("tcp", WILD, 6443, 0)
             id="another program has the port",
         ),
         pytest.param(NOBODY, NOBODY, (), 300.0, NOT_READ, id="it runs for 5 minutes"),
-        pytest.param(Known(()), NOBODY, (), 300.0, NOT_YET, id="it runs for 5 minutes, with a port API"),
+        pytest.param(
+            Known(()), NOBODY, (), 300.0, NOT_YET, id="it runs for 5 minutes, with a port API"
+        ),
         pytest.param(NOBODY, NOBODY, (), None, NOT_READ, id="systemd does not say for how long"),
         pytest.param(NOBODY, Known(()), (), 2.0, NOT_READ, id="the API server answers"),
     ],
@@ -495,9 +605,17 @@ def test_once_the_api_servers_port_is_forwarded_k3s_is_not_starting_any_more() -
 
 
 def test_a_blind_source_is_named() -> None:
-    found = exposure.join(Sources(Unknown("a"), Unknown("b"), Unknown("c"), Unknown("d")), Running(SETTINGS, None, UID))
+    found = exposure.join(
+        Sources(Unknown("a"), Unknown("b"), Unknown("c"), Unknown("d")),
+        Running(SETTINGS, None, UID),
+    )
 
-    assert found.blind == (("rootlesskit", "a"), ("services", "b"), ("sockets", "c"), ("child", "d"))
+    assert found.blind == (
+        ("rootlesskit", "a"),
+        ("services", "b"),
+        ("sockets", "c"),
+        ("child", "d"),
+    )
     assert found.internal is None
     assert [(row.target, row.verdict, row.forwarded, row.listening) for row in found.rows] == [
         ("Kubernetes API", Verdict.UNKNOWN, None, None)
@@ -515,29 +633,43 @@ SOURCES: st.SearchStrategy[Sources] = st.builds(
     some(strategies.listeners()),
     some(strategies.listeners()),
 )
-RUNNING: st.SearchStrategy[Running] = st.builds(Running, strategies.settings(), strategies.versions(), st.just(UID))
+RUNNING: st.SearchStrategy[Running] = st.builds(
+    Running, strategies.settings(), strategies.versions(), st.just(UID)
+)
 SIDES = ("forwards", "services", "listeners", "inside")
 
 
 def shuffled(sources: Sources, data: st.DataObject) -> Sources:
-    known = {side: getattr(sources, side) for side in SIDES if isinstance(getattr(sources, side), Known)}
-    mixed: dict[str, Any] = {side: Known(tuple(data.draw(st.permutations(one.value)))) for side, one in known.items()}
+    known = {
+        side: getattr(sources, side) for side in SIDES if isinstance(getattr(sources, side), Known)
+    }
+    mixed: dict[str, Any] = {
+        side: Known(tuple(data.draw(st.permutations(one.value)))) for side, one in known.items()
+    }
     return dataclasses.replace(sources, **mixed)
 
 
 @given(SOURCES, RUNNING, st.booleans())
-def test_each_forward_is_in_exactly_one_row(sources: Sources, running: Running, everything: bool) -> None:  # noqa: FBT001
+def test_each_forward_is_in_exactly_one_row(
+    sources: Sources,
+    running: Running,
+    everything: bool,  # noqa: FBT001
+) -> None:
     rows = exposure.join(sources, running, everything=everything).rows
 
     listed = sources.forwards.value if isinstance(sources.forwards, Known) else ()
-    assert Counter((row.parent_ip, row.parent_port, row.child_port) for row in rows if row.forwarded) == Counter(
-        (one.parent_ip, one.parent_port, one.child_port) for one in listed
-    )
+    assert Counter(
+        (row.parent_ip, row.parent_port, row.child_port) for row in rows if row.forwarded
+    ) == Counter((one.parent_ip, one.parent_port, one.child_port) for one in listed)
 
 
 @given(SOURCES, RUNNING, st.data())
-def test_the_order_of_the_input_never_matters(sources: Sources, running: Running, data: st.DataObject) -> None:
-    assert exposure.join(shuffled(sources, data), running, everything=True) == exposure.join(sources, running, everything=True)
+def test_the_order_of_the_input_never_matters(
+    sources: Sources, running: Running, data: st.DataObject
+) -> None:
+    assert exposure.join(shuffled(sources, data), running, everything=True) == exposure.join(
+        sources, running, everything=True
+    )
 
 
 @given(SOURCES, RUNNING)
@@ -550,8 +682,14 @@ def test_a_row_passes_only_where_all_sources_agree(sources: Sources, running: Ru
             continue
         assert isinstance(forwards, Known)
         assert isinstance(listeners, Known)
-        assert any((one.parent_port, one.child_port) == (row.parent_port, row.child_port) for one in forwards.value)
-        assert any((one.proto, one.port, one.uid) == (row.proto, row.parent_port, UID) for one in listeners.value)
+        assert any(
+            (one.parent_port, one.child_port) == (row.parent_port, row.child_port)
+            for one in forwards.value
+        )
+        assert any(
+            (one.proto, one.port, one.uid) == (row.proto, row.parent_port, UID)
+            for one in listeners.value
+        )
         if row.status is Status.ANSWERING:
             assert isinstance(inside, Known)
             assert any((one.proto, one.port) == (row.proto, row.child_port) for one in inside.value)
@@ -559,13 +697,18 @@ def test_a_row_passes_only_where_all_sources_agree(sources: Sources, running: Ru
             assert row.parent_port == running.settings.https_port
         else:
             assert isinstance(services, Known)
-            assert any(row.child_port in {one.port, one.node_port} and one.addresses for one in services.value)
+            assert any(
+                row.child_port in {one.port, one.node_port} and one.addresses
+                for one in services.value
+            )
 
 
 @given(SOURCES, RUNNING)
 def test_another_listener_elsewhere_changes_nothing(sources: Sources, running: Running) -> None:
     if isinstance(sources.listeners, Known):
-        more = dataclasses.replace(sources, listeners=Known((*sources.listeners.value, Listener("tcp", WILD, 2, 0))))
+        more = dataclasses.replace(
+            sources, listeners=Known((*sources.listeners.value, Listener("tcp", WILD, 2, 0)))
+        )
 
         assert exposure.join(more, running) == exposure.join(sources, running)
 
@@ -580,7 +723,9 @@ def test_everything_adds_rows_and_changes_none(sources: Sources, running: Runnin
 
 
 @given(SOURCES, RUNNING)
-def test_rows_print_and_serialise_and_no_source_blanks_another(sources: Sources, running: Running) -> None:
+def test_rows_print_and_serialise_and_no_source_blanks_another(
+    sources: Sources, running: Running
+) -> None:
     found = exposure.join(sources, running, everything=True)
 
     for row in found.rows:
@@ -593,7 +738,8 @@ def test_rows_print_and_serialise_and_no_source_blanks_another(sources: Sources,
 
 def test_ten_thousand_services_are_joined_in_linear_time() -> None:
     ports = tuple(
-        ServicePort("n", f"s{one}", "", "tcp", 20_000 + one, 0, "LoadBalancer", ("127.0.0.1",)) for one in range(10_000)
+        ServicePort("n", f"s{one}", "", "tcp", 20_000 + one, 0, "LoadBalancer", ("127.0.0.1",))
+        for one in range(10_000)
     )
     forwards = tuple(forward(one.port, one.port) for one in ports)
     listeners = tuple(Listener("tcp", "::", one.port, UID) for one in ports)

@@ -35,7 +35,9 @@ def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
     (process / "fd").mkdir(parents=True)
     (process / "fd" / "3").symlink_to("socket:[77]")
     (process / "comm").write_text("ev\x1b[2Jil\n")
-    (process / "cgroup").write_text("0::/user.slice/user-1.slice/user@1.service/app.slice/web.service/inner\n")
+    (process / "cgroup").write_text(
+        "0::/user.slice/user-1.slice/user@1.service/app.slice/web.service/inner\n"
+    )
     (tmp_path / "43").mkdir()
     held = Listener("tcp", "::", 80, UID, 77)
 

@@ -39,13 +39,23 @@ def read(text: str, namespace: str = "default") -> Manifests:
 
 
 def test_documents_lists_and_templates_are_read() -> None:
-    nested = "kind: List\nitems:\n- " + WEB.replace("\n", "\n  ").rstrip() + "\n- {kind: ConfigMap, metadata: {name: c}}\n"
-    typed = "kind: ServiceList\nitems: [{metadata: {name: inner, namespace: n}, spec: {ports: [{port: 1}]}}]\n"
+    nested = (
+        "kind: List\nitems:\n- "
+        + WEB.replace("\n", "\n  ").rstrip()
+        + "\n- {kind: ConfigMap, metadata: {name: c}}\n"
+    )
+    typed = (
+        "kind: ServiceList\nitems: [{metadata: {name: inner, namespace: n}, spec: {ports: [{port:"
+        " 1}]}}]\n"
+    )
 
     documents = [WEB, nested, typed, DEPLOYMENT, CRON]
     found = read("---\n# nothing\n---\n".join(documents), namespace="apps")
 
-    assert [(one.namespace, one.service, one.proto, one.port, one.node_port, one.type) for one in found.services] == [
+    assert [
+        (one.namespace, one.service, one.proto, one.port, one.node_port, one.type)
+        for one in found.services
+    ] == [
         ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
         ("apps", "web", "udp", 53, 0, "LoadBalancer"),
         ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
@@ -61,7 +71,15 @@ def test_documents_lists_and_templates_are_read() -> None:
 
 
 def test_json_is_yaml() -> None:
-    assert len(read('{"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}').services) == 1
+    assert (
+        len(
+            read(
+                '{"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port":'
+                " 80}]}}"
+            ).services
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +112,9 @@ def test_what_is_no_manifest_is_refused_with_its_place(text: str, expected: str)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RootlessError, match=r"cannot read `.*none.yaml`: no such file or directory"):
+    with pytest.raises(
+        RootlessError, match=r"cannot read `.*none.yaml`: no such file or directory"
+    ):
         Manifests().read(str(tmp_path / "none.yaml"), io.BytesIO())
     with pytest.raises(RootlessError, match="larger than 16 MiB"):
         read("#" * (16 * 1024 * 1024 + 1))

@@ -81,9 +81,24 @@ def said(behave: Callable[[socket.socket], None], speaks: str) -> tuple[bool | N
         (rubbish, "tcp", True, "connected, and it spoke first"),
         (mute, "tcp", True, "connected"),
         (mute, "http", False, "no answer within 2 s"),
-        (hang_up, "tcp", False, "the connection was taken and closed at once: nobody answers inside"),
-        (hang_up, "http", False, "the connection was taken and closed at once: nobody answers inside"),
-        (hang_up, "https", False, "the connection was taken and closed at once: nobody answers inside"),
+        (
+            hang_up,
+            "tcp",
+            False,
+            "the connection was taken and closed at once: nobody answers inside",
+        ),
+        (
+            hang_up,
+            "http",
+            False,
+            "the connection was taken and closed at once: nobody answers inside",
+        ),
+        (
+            hang_up,
+            "https",
+            False,
+            "the connection was taken and closed at once: nobody answers inside",
+        ),
     ],
 )
 def test_a_connection_tells_who_is_there(
@@ -121,12 +136,18 @@ def test_udp_is_sent_and_no_more_is_claimed() -> None:
         found = probe.probe([target])[target]
 
         assert mute_socket.recv(10) == b""
-    assert (found.well, found.said, found.milliseconds) == (None, "sent; UDP does not tell whether it arrived", None)
+    assert (found.well, found.said, found.milliseconds) == (
+        None,
+        "sent; UDP does not tell whether it arrived",
+        None,
+    )
 
 
 def test_many_are_asked_at_once_and_within_a_limit() -> None:
     with serving(mute) as port:
-        targets = [Target("127.0.0.1", port, "http")] + [Target(f"127.0.0.{one}", port, "http") for one in range(1, 2)]
+        targets = [Target("127.0.0.1", port, "http")] + [
+            Target(f"127.0.0.{one}", port, "http") for one in range(1, 2)
+        ]
         others = [Target("127.0.0.1", port, f"tcp{number}") for number in range(500)]
         begun = time.monotonic()
 

@@ -53,8 +53,10 @@ def test_a_row_is_explained_inwards_and_back() -> None:
 
     assert told["from the network"] == "192.0.2.7:10080 (eth0)"
     assert told["from this host"] == "http://localhost:10080 (a guess, by the port's name, http)"
-    assert told["the way back"] == (
-        "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is not K3s's (asked for here)"
+    assert (
+        told["the way back"]
+        == "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is"
+        " not K3s's (asked for here)"
     )
 
 
@@ -73,8 +75,14 @@ def test_a_number_that_is_no_port_is_a_usage_error(text: str) -> None:
         Question.of(text)
 
 
-@given(SOURCES, RUNNING, st.integers(1, 65535).map(str) | st.text(max_size=8).filter(lambda text: not text.isdecimal()))
-def test_each_question_has_an_answer_that_prints(sources: Sources, running: Running, text: str) -> None:
+@given(
+    SOURCES,
+    RUNNING,
+    st.integers(1, 65535).map(str) | st.text(max_size=8).filter(lambda text: not text.isdecimal()),
+)
+def test_each_question_has_an_answer_that_prints(
+    sources: Sources, running: Running, text: str
+) -> None:
     rows = exposure.join(sources, running, everything=True).rows
     question = Question.of(text)
 
@@ -85,14 +93,23 @@ def test_each_question_has_an_answer_that_prints(sources: Sources, running: Runn
 
 
 def planned(*ports: ServicePort, there: Sources) -> dict[str, tuple[Status, str]]:
-    return {row.target: (row.status, row.reason) for row in prediction.predict(ports, (), there, Running(SETTINGS, NEW, UID))}
+    return {
+        row.target: (row.status, row.reason)
+        for row in prediction.predict(ports, (), there, Running(SETTINGS, NEW, UID))
+    }
 
 
 def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
     there = Sources(
         forwards=Known((forward(6443, 6443), forward(8080, 8080))),
         services=Known((balancer(8080, name="old"), balancer(9090, name="same"))),
-        listeners=Known((Listener("tcp", "::", 8080, UID), Listener("tcp", "::", 5432, 0), Listener("tcp", "::", 9090, UID))),
+        listeners=Known(
+            (
+                Listener("tcp", "::", 8080, UID),
+                Listener("tcp", "::", 5432, 0),
+                Listener("tcp", "::", 9090, UID),
+            )
+        ),
         inside=Known((Listener("tcp", "::", 10250, 0), Listener("tcp", "::", 9090, 0))),
     )
 
@@ -107,9 +124,15 @@ def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
 
     assert found["default/new:8080"] == (
         Status.COLLISION,
-        "port 8080 of the host is wanted by default/old:8080 as well: K3s would give it to one of them",
+        (
+            "port 8080 of the host is wanted by default/old:8080 as well: K3s would give it to one"
+            " of them"
+        ),
     )
-    assert found["default/db:5432"] == (Status.BLOCKED, "a program of uid 0 holds port 5432 of the host")
+    assert found["default/db:5432"] == (
+        Status.BLOCKED,
+        "a program of uid 0 holds port 5432 of the host",
+    )
     assert found["default/kubelet:10250"][0] is Status.COLLISION
     assert found["default/same:9091"] == (Status.FORWARDED, "")
     assert found["default/late:53"][0] is Status.NOT_FORWARDED

@@ -34,7 +34,11 @@ def at(*ports: int, uid: int = 1001, proto: str = "tcp") -> list[Listener]:
         (("--https-listen-port=7443",), True, (7443, 10080, 10443)),
     ],
 )
-def test_what_k3s_wants(arguments: tuple[str, ...], traefik: bool, expected: tuple[int, ...]) -> None:  # noqa: FBT001
+def test_what_k3s_wants(
+    arguments: tuple[str, ...],
+    traefik: bool,  # noqa: FBT001
+    expected: tuple[int, ...],
+) -> None:
     assert expected == rivals.wanted(of_command(arguments, {}, HOME), traefik=traefik)
 
 
@@ -45,9 +49,14 @@ def test_only_what_is_wanted_and_of_tcp_is_in_the_way() -> None:
 
 
 def test_free_ports_are_given_instead() -> None:
-    assert {6443: 6543, 10080: 8080, 10443: 8443} == rivals.instead((6443, 10080, 10443), at(6443, 10080, 10443), SETTINGS)
-    # 6544 is taken, and K3s has the port beside its own for itself; 8080 is taken, and 8180 is next.
-    assert {6443: 6643, 10080: 8180} == rivals.instead((6443, 10080), at(6443, 6544, 10080, 8080), SETTINGS)
+    assert {6443: 6543, 10080: 8080, 10443: 8443} == rivals.instead(
+        (6443, 10080, 10443), at(6443, 10080, 10443), SETTINGS
+    )
+    # 6544 is taken, and K3s has the port beside its own for itself; 8080 is taken, and 8180 is
+    # next.
+    assert {6443: 6643, 10080: 8180} == rivals.instead(
+        (6443, 10080), at(6443, 6544, 10080, 8080), SETTINGS
+    )
 
 
 @given(st.sets(st.integers(1, 65535), max_size=200))
@@ -65,11 +74,17 @@ def test_what_is_given_is_free_and_given_once(busy: set[int]) -> None:
     [
         (Holder(0, "root"), "a program of uid 0 (root), who runs a K3s (k3s.service, pid 9)"),
         (Holder(1002, "bob"), "a program of uid 1002 (bob)"),
-        (Holder(1500, "alice", 7, "python3", "web.service"), "your program `python3` (pid 7) of web.service"),
+        (
+            Holder(1500, "alice", 7, "python3", "web.service"),
+            "your program `python3` (pid 7) of web.service",
+        ),
     ],
 )
 def test_a_holder_is_named_with_the_k3s_of_theirs(holder: Holder, expected: str) -> None:
-    others = [Holder(0, "root", 9, "k3s-server", "k3s.service"), Holder(1002, "bob", 5, "k3s-server", "")]
+    others = [
+        Holder(0, "root", 9, "k3s-server", "k3s.service"),
+        Holder(1002, "bob", 5, "k3s-server", ""),
+    ]
 
     assert expected == rivals.owner(holder, others, 1500, described)
 
@@ -100,9 +115,14 @@ def test_each_k3s_of_the_host_is_seen_once_and_nothing_else(tmp_path: Path) -> N
 def test_who_holds_a_lock_is_named(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     lock.touch()
-    hold = f"import fcntl; held = open({str(lock)!r}); fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); input()"
+    hold = (
+        f"import fcntl; held = open({str(lock)!r}); fcntl.flock(held, fcntl.LOCK_EX);"
+        " print(flush=True); input()"
+    )
     assert holders.of_lock(lock, uid=os.getuid()) is None
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout
         other.stdout.readline()
         found = holders.of_lock(lock, uid=os.getuid())

@@ -57,7 +57,13 @@ def test_the_forwards_of_a_running_k3s_are_read(tmp_path: Path) -> None:
 
 
 def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
-    spec = {"proto": "udp4", "parentIP": "127.0.0.1", "parentPort": 53, "childPort": 5353, "childIP": "10.41.0.100"}
+    spec = {
+        "proto": "udp4",
+        "parentIP": "127.0.0.1",
+        "parentPort": 53,
+        "childPort": 5353,
+        "childIP": "10.41.0.100",
+    }
 
     found = forwards_of(tmp_path / "api.sock", [{"id": 7, "spec": spec, "unheard": "of"}])
 
@@ -77,18 +83,38 @@ def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, documen
         pytest.param({"ports": []}, "list", id="no list"),
         pytest.param([0], "0: ", id="a number"),
         pytest.param([True, 0], "0: an object is wanted", id="a truth value"),
-        pytest.param(b'[{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}', "the list does not end", id="half"),
+        pytest.param(
+            b'[{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}',
+            "the list does not end",
+            id="half",
+        ),
         pytest.param(b"[] []", "something follows the list", id="two lists"),
         pytest.param(b"[\xff]", "no UTF-8", id="no UTF-8"),
         pytest.param([{"id": 1}], "0.spec: it is missing", id="no spec"),
-        pytest.param([{"spec": {"proto": "t", "parentPort": "80", "childPort": 1}}], "0.parentPort: a whole", id="a text"),
-        pytest.param([{"spec": {"proto": "tcp", "parentPort": 70000, "childPort": 80}}], "65535", id="no port"),
+        pytest.param(
+            [{"spec": {"proto": "t", "parentPort": "80", "childPort": 1}}],
+            "0.parentPort: a whole",
+            id="a text",
+        ),
+        pytest.param(
+            [{"spec": {"proto": "tcp", "parentPort": 70000, "childPort": 80}}],
+            "65535",
+            id="no port",
+        ),
         pytest.param(b"[" * 100_000, "nested too deep", id="deep"),
-        pytest.param([{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000, "131070", id="too many"),
+        pytest.param(
+            [{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000,
+            "131070",
+            id="too many",
+        ),
     ],
 )
-def test_what_is_no_list_of_forwards_is_refused_with_the_first_reason(tmp_path: Path, document: Any, complaint: str) -> None:
-    with pytest.raises(PeerError, match=r"^cannot understand rootlesskit's list of forwards: ") as caught:
+def test_what_is_no_list_of_forwards_is_refused_with_the_first_reason(
+    tmp_path: Path, document: Any, complaint: str
+) -> None:
+    with pytest.raises(
+        PeerError, match=r"^cannot understand rootlesskit's list of forwards: "
+    ) as caught:
         forwards_of(tmp_path / "api.sock", document)
 
     assert complaint.lower() in caught.value.message.lower()
@@ -119,10 +145,16 @@ def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> No
     path = tmp_path / "api.sock"
     refusal = {"/v1/ports": (500, {"message": "the driver \x1b[31mdied"})}
 
-    with peers.on_socket(path, peers.answering(refusal, "text/plain")), pytest.raises(PeerError) as caught:
+    with (
+        peers.on_socket(path, peers.answering(refusal, "text/plain")),
+        pytest.raises(PeerError) as caught,
+    ):
         rootlesskit.forwards(UnixPeer(path), 5)
 
-    assert caught.value.message == "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+    assert (
+        caught.value.message
+        == "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+    )
     assert caught.value.status == 500
 
 
@@ -132,10 +164,14 @@ def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
     with peers.on_socket(path, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
         found = rootlesskit.info(UnixPeer(path), 5)
 
-    assert found == RootlessKit("0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None)
+    assert found == RootlessKit(
+        "0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None
+    )
 
 
-@pytest.mark.parametrize(("routes", "expected"), [({}, None), ({"/v1/info": {}}, RootlessKit(*[None] * 6))])
+@pytest.mark.parametrize(
+    ("routes", "expected"), [({}, None), ({"/v1/info": {}}, RootlessKit(*[None] * 6))]
+)
 def test_older_releases_say_less(tmp_path: Path, routes: Any, expected: RootlessKit | None) -> None:
     path = tmp_path / "api.sock"
 
@@ -156,7 +192,10 @@ def listen(path: Path) -> socket.socket:
         ("v1.29.2+k3s1", ["data/rootless/api.sock"]),
         ("v1.29.1+k3s1", ["tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
         (None, ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
-        ("v1.28.14+k3s-914f1d91", ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
+        (
+            "v1.28.14+k3s-914f1d91",
+            ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"],
+        ),
     ],
 )
 def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
@@ -173,7 +212,9 @@ def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
     found = rootlesskit.state_candidates(settings(tmp_path / "data", temporary), known, uid=UID)
 
     assert [str(path.relative_to(tmp_path)) for path in found] == expected
-    others = rootlesskit.state_candidates(settings(tmp_path / "data", temporary), version("v1.22.2+k3s1"), uid=UID + 1)
+    others = rootlesskit.state_candidates(
+        settings(tmp_path / "data", temporary), version("v1.22.2+k3s1"), uid=UID + 1
+    )
     assert others == ()
 
 
@@ -184,7 +225,9 @@ def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
     live.parent.mkdir()
 
     with peers.on_socket(live, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
-        found = rootlesskit.live_peer([tmp_path / "rootless0" / "api.sock", dead, live], uid=UID, timeout=PATIENCE)
+        found = rootlesskit.live_peer(
+            [tmp_path / "rootless0" / "api.sock", dead, live], uid=UID, timeout=PATIENCE
+        )
 
     assert found == UnixPeer(live)
 
@@ -202,13 +245,21 @@ def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("dead")
     start = time.monotonic()
 
-    with peers.on_socket(tmp_path / "other", peers.answering({})), peers.on_socket(tmp_path / "mute", peers.silent):
+    with (
+        peers.on_socket(tmp_path / "other", peers.answering({})),
+        peers.on_socket(tmp_path / "mute", peers.silent),
+    ):
         candidates = [tmp_path / name for name in ("none", "dead", "file", "link", "other", "mute")]
         with pytest.raises(PeerError) as caught:
             rootlesskit.live_peer(candidates, uid=UID, timeout=0.5)
 
     message = caught.value.message
-    for reason in ("none: no such file", "dead: connection refused", "file: it is no socket", "link: it is no socket"):
+    for reason in (
+        "none: no such file",
+        "dead: connection refused",
+        "file: it is no socket",
+        "link: it is no socket",
+    ):
         assert reason in message
     assert "other: HTTP status 404" in message
     assert "mute gave no answer" in message
@@ -232,18 +283,28 @@ def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) ->
 
 
 def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
-    candidates = rootlesskit.state_candidates(settings(tmp_path, tmp_path), version("v1.22.2+k3s1"), uid=UID)
+    candidates = rootlesskit.state_candidates(
+        settings(tmp_path, tmp_path), version("v1.22.2+k3s1"), uid=UID
+    )
 
     with pytest.raises(PeerError, match="no state directory was found"):
         rootlesskit.live_peer(candidates, uid=UID, timeout=1)
 
 
 def test_importing_the_reader_loads_nothing_heavy() -> None:
-    readers = "ports.rootlesskit ports.services ports.sockets ports.exposure cluster.api cluster.kubeconfig journal.reader"
+    readers = (
+        "ports.rootlesskit ports.services ports.sockets ports.exposure cluster.api"
+        " cluster.kubeconfig journal.reader"
+    )
     imports = "; ".join(f"import k3s_rootless.{name}" for name in readers.split())
-    program = f"{imports}; import sys; print([name for name in ('pydantic', 'pyroute2', 'yaml') if name in sys.modules])"
+    program = (
+        f"{imports}; import sys; print([name for name in ('pydantic', 'pyroute2', 'yaml') if name"
+        " in sys.modules])"
+    )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.strip() == "[]"
 
@@ -251,7 +312,9 @@ def test_importing_the_reader_loads_nothing_heavy() -> None:
 def test_the_state_directory_of_a_process_is_where_its_lock_is(tmp_path: Path) -> None:
     descriptors = tmp_path / "proc" / "42" / "fd"
     descriptors.mkdir(parents=True)
-    for number, target in enumerate(("/dev/null", "socket:[1]", "/home/alice/my data/rootless/lock")):
+    for number, target in enumerate(
+        ("/dev/null", "socket:[1]", "/home/alice/my data/rootless/lock")
+    ):
         (descriptors / str(number)).symlink_to(target)
 
     assert Path("/home/alice/my data/rootless") == rootlesskit.state_of(42, tmp_path)

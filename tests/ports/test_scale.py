@@ -17,7 +17,11 @@ def taken(directory: Path, count: int) -> dict[str, Any]:
     directory.mkdir()
     with peers.on_socket(directory / "socket", scale.write(directory, count)):
         done = subprocess.run(
-            [sys.executable, "-m", "tests.ports.scale", str(directory)], cwd=ROOT, capture_output=True, check=True, timeout=120
+            [sys.executable, "-m", "tests.ports.scale", str(directory)],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            timeout=120,
         )
     assert len(json.loads(done.stdout)["ports"]) == 2 * count + 1
     found: dict[str, Any] = json.loads(done.stderr)
@@ -25,7 +29,10 @@ def taken(directory: Path, count: int) -> dict[str, Any]:
 
 
 def test_ten_thousand_services_take_ten_times_as_long_as_a_thousand(tmp_path: Path) -> None:
-    small = min((taken(tmp_path / f"small{one}", 1000) for one in range(2)), key=lambda one: float(one["seconds"]))
+    small = min(
+        (taken(tmp_path / f"small{one}", 1000) for one in range(2)),
+        key=lambda one: float(one["seconds"]),
+    )
     large = taken(tmp_path / "large", 10_000)
 
     assert (large["rows"], large["answering"]) == (20_001, 20_000)

@@ -25,7 +25,11 @@ def read(tmp_path: Path, routes: Any, *, timeout: float = 5) -> tuple[ServicePor
 
 
 def service(name: str, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"namespace": "default", "name": name}, "spec": spec, "status": {"loadBalancer": {}}}
+    return {
+        "metadata": {"namespace": "default", "name": name},
+        "spec": spec,
+        "status": {"loadBalancer": {}},
+    }
 
 
 def test_the_services_of_a_running_k3s_are_read(tmp_path: Path) -> None:
@@ -34,7 +38,9 @@ def test_the_services_of_a_running_k3s_are_read(tmp_path: Path) -> None:
     assert len(found) == 9
     assert found[0] == ServicePort("default", "kubernetes", "https", "tcp", 443, 0, "ClusterIP")
     assert found[1] == ServicePort("kube-system", "kube-dns", "dns", "udp", 53, 0, "ClusterIP")
-    assert found[-1] == ServicePort("default", "web", "edge", "tcp", 1024, 30903, "LoadBalancer", ("127.0.0.1",))
+    assert found[-1] == ServicePort(
+        "default", "web", "edge", "tcp", 1024, 30903, "LoadBalancer", ("127.0.0.1",)
+    )
 
 
 def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
@@ -42,18 +48,28 @@ def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
     routes = {
         FIRST: {"metadata": {"continue": "a b&c=="}, "items": [service("one", ports=port)]},
         f"{FIRST}&continue=a%20b%26c%3D%3D": {"metadata": {"continue": "d"}, "items": None},
-        f"{FIRST}&continue=d": {"metadata": {"continue": ""}, "items": [service("two", ports=port)]},
+        f"{FIRST}&continue=d": {
+            "metadata": {"continue": ""},
+            "items": [service("two", ports=port)],
+        },
     }
 
     assert [port.service for port in read(tmp_path, routes)] == ["one", "two"]
 
 
 def test_a_page_that_came_too_late_is_asked_for_with_all_others(tmp_path: Path) -> None:
-    expired = {"kind": "Status", "code": 410, "reason": "Expired", "message": "The provided continue parameter is too old"}
+    expired = {
+        "kind": "Status",
+        "code": 410,
+        "reason": "Expired",
+        "message": "The provided continue parameter is too old",
+    }
     routes = {
         FIRST: {"metadata": {"continue": "a"}, "items": [service("one", ports=[{"port": 80}])]},
         f"{FIRST}&continue=a": (410, expired),
-        "/api/v1/services": {"items": [service("one", ports=[{"port": 80}]), service("two", ports=[{"port": 81}])]},
+        "/api/v1/services": {
+            "items": [service("one", ports=[{"port": 80}]), service("two", ports=[{"port": 81}])]
+        },
     }
 
     assert [port.service for port in read(tmp_path, routes)] == ["one", "two"]
@@ -72,22 +88,38 @@ def test_what_a_service_leaves_out_has_its_default(tmp_path: Path) -> None:
         service("external", type="ExternalName", externalName="example.org"),
         {
             "metadata": {"namespace": "n", "name": "lb"},
-            "spec": {"type": "LoadBalancer", "ports": [{"name": "p", "port": 5, "nodePort": 30005, "protocol": "SCTP"}]},
-            "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.org"}, {"ip": "::1"}]}},
+            "spec": {
+                "type": "LoadBalancer",
+                "ports": [{"name": "p", "port": 5, "nodePort": 30005, "protocol": "SCTP"}],
+            },
+            "status": {
+                "loadBalancer": {"ingress": [{"hostname": "lb.example.org"}, {"ip": "::1"}]}
+            },
         },
     ]
 
     assert read(tmp_path, {FIRST: {"items": items}}) == (
         ServicePort("", "bare", "", "tcp", 1, 0, "ClusterIP"),
-        ServicePort("n", "lb", "p", "sctp", 5, 30005, "LoadBalancer", ("::1",), ("lb.example.org",)),
+        ServicePort(
+            "n", "lb", "p", "sctp", 5, 30005, "LoadBalancer", ("::1",), ("lb.example.org",)
+        ),
     )
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "Unauthorized"), (403, "services is forbidden"), (500, "etcdserver: request timed out")]
+    ("status", "message"),
+    [(401, "Unauthorized"), (403, "services is forbidden"), (500, "etcdserver: request timed out")],
 )
-def test_a_refusal_comes_with_the_message_of_its_status(tmp_path: Path, status: int, message: str) -> None:
-    refusal = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
+def test_a_refusal_comes_with_the_message_of_its_status(
+    tmp_path: Path, status: int, message: str
+) -> None:
+    refusal = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "code": status,
+    }
 
     with pytest.raises(PeerError) as caught:
         read(tmp_path, {FIRST: (status, refusal)})
@@ -97,7 +129,16 @@ def test_a_refusal_comes_with_the_message_of_its_status(tmp_path: Path, status: 
 
 
 @pytest.mark.parametrize(
-    "document", [{}, [], {"items": [{}]}, {"items": [service("x", ports=[{"port": 0}])]}, b"\xff", {"items": "x"}, (502, b"")]
+    "document",
+    [
+        {},
+        [],
+        {"items": [{}]},
+        {"items": [service("x", ports=[{"port": 0}])]},
+        b"\xff",
+        {"items": "x"},
+        (502, b""),
+    ],
 )
 def test_rubbish_is_refused(tmp_path: Path, document: Any) -> None:
     with pytest.raises(PeerError, match=r"^cannot (understand the API server's list|list the) "):
@@ -120,8 +161,14 @@ def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
     routes: dict[str, Any] = {}
     for number in range(20):
         path = FIRST + (f"&continue={number}" if number else "")
-        items = [service(f"s{number}-{one}", ports=[{"port": 80, "nodePort": 30000 + one}]) for one in range(500)]
-        routes[path] = {"metadata": {"continue": str(number + 1) if number < 19 else ""}, "items": items}
+        items = [
+            service(f"s{number}-{one}", ports=[{"port": 80, "nodePort": 30000 + one}])
+            for one in range(500)
+        ]
+        routes[path] = {
+            "metadata": {"continue": str(number + 1) if number < 19 else ""},
+            "items": items,
+        }
 
     assert len(read(tmp_path, routes, timeout=PATIENCE)) == 10_000
 
@@ -155,7 +202,8 @@ def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) ->
         line("ADDED", "a", "8", ports=[{"port": 1}]),
         line("MODIFIED", "a", "9", ports=[{"port": 2}]),
         line("DELETED", "a", "10"),
-        json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}).encode() + b"\n",
+        json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}).encode()
+        + b"\n",
     )
 
     assert version == "20"
@@ -167,12 +215,16 @@ def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) ->
 
 
 def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
-    expired = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).encode() + b"\n"
+    expired = (
+        json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).encode() + b"\n"
+    )
 
     assert followed(tmp_path, expired) == ("", [])
 
 
-@pytest.mark.parametrize("bad", [b"rubbish\n", b"[]\n", b'{"type": "ADDED"}\n', b"x" * (5 * 1024 * 1024)])
+@pytest.mark.parametrize(
+    "bad", [b"rubbish\n", b"[]\n", b'{"type": "ADDED"}\n', b"x" * (5 * 1024 * 1024)]
+)
 def test_a_watch_of_rubbish_is_given_up(tmp_path: Path, bad: bytes) -> None:
     with pytest.raises(PeerError):
         followed(tmp_path, bad)

@@ -15,12 +15,17 @@ from k3s_rootless.ports import sockets
 from k3s_rootless.ports.facts import Listener
 
 UID = os.getuid()
-HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+HEAD = (
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
+    " inode\n"
+)
 
 
 @pytest.fixture
 def bound() -> Iterator[dict[str, socket.socket]]:
-    """Real sockets, one of each kind; `busy` is bound and does not listen, `talking` is connected."""
+    """Real sockets, one of each kind; `busy` is bound and does not listen, `talking` is
+    connected.
+    """
     with ExitStack() as stack:
 
         def make(family: int, kind: int, address: str) -> socket.socket:
@@ -44,7 +49,9 @@ def bound() -> Iterator[dict[str, socket.socket]]:
 
 def expected(bound: dict[str, socket.socket]) -> set[Listener]:
     return {
-        Listener(name[:3], one.getsockname()[0], one.getsockname()[1], UID, os.fstat(one.fileno()).st_ino)
+        Listener(
+            name[:3], one.getsockname()[0], one.getsockname()[1], UID, os.fstat(one.fileno()).st_ino
+        )
         for name, one in bound.items()
         if name in {"tcp4", "tcp6", "udp4", "udp6"}
     }
@@ -54,7 +61,9 @@ def test_real_sockets_are_found_with_owner_and_inode(bound: dict[str, socket.soc
     found = sockets.listeners()
 
     assert expected(bound) <= set(found)
-    assert not {bound["busy"].getsockname()[1], bound["talking"].getsockname()[1]} & {one.port for one in found}
+    assert not {bound["busy"].getsockname()[1], bound["talking"].getsockname()[1]} & {
+        one.port for one in found
+    }
     assert list(found) == sorted(found, key=lambda one: (one.proto, one.port, one.address))
 
 
@@ -70,11 +79,15 @@ def test_both_ways_tell_the_same(bound: dict[str, socket.socket], crowded: int) 
     assert expected(bound) <= set(sockets.listeners(crowded=crowded))
 
 
-def test_without_an_answer_of_the_kernel_proc_tells_the_same(bound: dict[str, socket.socket]) -> None:
+def test_without_an_answer_of_the_kernel_proc_tells_the_same(
+    bound: dict[str, socket.socket],
+) -> None:
     assert expected(bound) <= set(sockets.listeners(timeout=0, crowded=0))
 
 
-def test_the_sockets_of_a_process_are_those_of_its_namespace(bound: dict[str, socket.socket]) -> None:
+def test_the_sockets_of_a_process_are_those_of_its_namespace(
+    bound: dict[str, socket.socket],
+) -> None:
     directory = sockets.open_process(os.getpid())
     try:
         assert expected(bound) <= set(sockets.of_process(directory))
@@ -95,14 +108,19 @@ def test_a_process_that_is_gone_cannot_be_looked_at() -> None:
 
 
 def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
-    row = "   0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0\n"
+    row = (
+        "   0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0"
+        " 4711 1 0 100 0 0 10 0\n"
+    )
     (tmp_path / "tcp").write_text(HEAD + row)
     (tmp_path / "udp").write_text(HEAD)
 
     assert sockets.listeners(proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
 
 
-@pytest.mark.parametrize("content", [None, "rubbish\n", f"{HEAD} 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "\x00\xff"])
+@pytest.mark.parametrize(
+    "content", [None, "rubbish\n", f"{HEAD} 0: 0100007F:ZZZZ 0:0 0A 0 0 0 1 0 1\n", "\x00\xff"]
+)
 def test_when_nobody_could_look_that_is_said(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "tcp").write_text(content, "latin-1")

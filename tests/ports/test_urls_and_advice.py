@@ -15,7 +15,13 @@ ETH6 = Address("2001:db8::7", "eth0", loopback=False)
 LOOP = Address("127.0.0.1", "lo", loopback=True)
 
 
-def wanted(name: str = "", port: int = 7777, proto: str = "tcp", app: str = "", kind: Kind = Kind.SERVICE_PORT) -> Wanted:
+def wanted(
+    name: str = "",
+    port: int = 7777,
+    proto: str = "tcp",
+    app: str = "",
+    kind: Kind = Kind.SERVICE_PORT,
+) -> Wanted:
     return Wanted(proto, port, port, kind, "n", "s", name, app_protocol=app)
 
 
@@ -39,11 +45,18 @@ def wanted(name: str = "", port: int = 7777, proto: str = "tcp", app: str = "", 
         (wanted("web"), "::", ("http://localhost:7777", "by the port's name, web")),
     ],
 )
-def test_a_url_says_what_is_known_and_what_is_guessed(want: Wanted, address: str, expected: tuple[str, str]) -> None:
+def test_a_url_says_what_is_known_and_what_is_guessed(
+    want: Wanted, address: str, expected: tuple[str, str]
+) -> None:
     assert urls.guess(want, address) == expected
 
 
-def row(parent_port: int = 10080, parent_ip: str = "", listens: tuple[str, ...] = ("::",), proto: str = "tcp") -> Exposure:
+def row(
+    parent_port: int = 10080,
+    parent_ip: str = "",
+    listens: tuple[str, ...] = ("::",),
+    proto: str = "tcp",
+) -> Exposure:
     return Exposure(
         proto,
         parent_ip,
@@ -72,7 +85,9 @@ def row(parent_port: int = 10080, parent_ip: str = "", listens: tuple[str, ...] 
 def test_a_forward_is_reached_at_the_addresses_that_it_listens_at(
     listens: tuple[str, ...], parent_ip: str, expected: tuple[Address, ...]
 ) -> None:
-    assert advice.reachable(row(parent_ip=parent_ip, listens=listens), (ETH, ETH6, LOOP)) == expected
+    assert (
+        advice.reachable(row(parent_ip=parent_ip, listens=listens), (ETH, ETH6, LOOP)) == expected
+    )
 
 
 def test_what_listens_on_loopback_only_faces_no_network() -> None:
@@ -83,11 +98,16 @@ def test_what_listens_on_loopback_only_faces_no_network() -> None:
 
 
 def test_a_rule_names_thousands_of_ports_as_an_interval() -> None:
-    counsel = advice.keep_the_network_out([row(one) for one in (*range(20_000, 30_000), 6443)] + [row(53, proto="udp")])
+    counsel = advice.keep_the_network_out(
+        [row(one) for one in (*range(20_000, 30_000), 6443)] + [row(53, proto="udp")]
+    )
 
     assert counsel is not None
     assert counsel.commands[2:] == (
-        "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport '{ 6443, 20000-29999 }' drop",
+        (
+            "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport '{ 6443, 20000-29999"
+            " }' drop"
+        ),
         "sudo nft add rule inet k3s_rootless input iifname != lo udp dport '{ 53 }' drop",
     )
 

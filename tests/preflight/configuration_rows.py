@@ -1,4 +1,6 @@
-"""Rows for K3s's settings: files, options, token, kubeconfig, certificates, networks, and the limits of the unit."""
+"""Rows for K3s's settings: files, options, token, kubeconfig, certificates, networks, and the
+limits of the unit.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,22 @@ _UNIT = _UNITS / "k3s-rootless.service"
 _BASE = ("/usr/local/bin/k3s", "server", "--rootless")
 
 
-def start(*argv: str, text: str = "", path: Path = _OWN, command: Path = _UNIT, **environ: str) -> Settings:
-    """Resolve the settings of a unit with these arguments, one configuration file, and an environment."""
+def start(
+    *argv: str, text: str = "", path: Path = _OWN, command: Path = _UNIT, **environ: str
+) -> Settings:
+    """Resolve the settings of a unit with these arguments, one configuration file, and an
+    environment.
+    """
     files = (ConfigFile(path, config_yaml.parse(text)),) if text else ()
     variables = {name: Variable(value, "drop-in", _DROP_IN) for name, value in environ.items()}
-    return settings.resolve(Inputs(HOME, (*_BASE, *argv), files, variables, HOME, version("v1.33.4+k3s1"), command))
+    return settings.resolve(
+        Inputs(HOME, (*_BASE, *argv), files, variables, HOME, version("v1.33.4+k3s1"), command)
+    )
 
 
-def _set(check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **given: Any) -> Row:
+def _set(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **given: Any
+) -> Row:
     found = start(*argv, **given)
     unit = Unit("loaded", delegate=True, argv=(*_BASE, *argv))
     return row(check, verdict, said, mender, server=found, unit=Known(unit, "systemd"))
@@ -72,12 +82,34 @@ FILES = (
     _set("config.options", FAIL, "it takes a number", USER, text="https-listen-port: http"),
     _set("config.options", FAIL, "true or false", USER, K3S_SELINUX="yes"),
     _set("config.options", FAIL, "true or false", USER, text='debug: "yes"', path=_HOST),
-    _set("config.options", FAIL, "two forms of one option", USER, "-d", "/srv/a", text="data-dir: /srv/b"),
+    _set(
+        "config.options",
+        FAIL,
+        "two forms of one option",
+        USER,
+        "-d",
+        "/srv/a",
+        text="data-dir: /srv/b",
+    ),
 )
 
 
-def _token(verdict: Verdict, said: str, mender: Mender | None, origin: Origin, *, fits: bool | None, reason: str = "") -> Row:
-    return row("config.token", verdict, said, mender, token=Known(Token(origin, fits, reason), "server/token"))
+def _token(
+    verdict: Verdict,
+    said: str,
+    mender: Mender | None,
+    origin: Origin,
+    *,
+    fits: bool | None,
+    reason: str = "",
+) -> Row:
+    return row(
+        "config.token",
+        verdict,
+        said,
+        mender,
+        token=Known(Token(origin, fits, reason), "server/token"),
+    )
 
 
 _VARIABLE = Origin(Source.ENVIRONMENT, _DROP_IN, variable="K3S_TOKEN", place="drop-in")
@@ -93,8 +125,21 @@ TOKEN = (
     ),
     _token(FAIL, "another token, from K3S_TOKEN", USER, _VARIABLE, fits=False),
     _token(FAIL, "config.yaml:3", USER, Origin(Source.CONFIG_FILE, _OWN, 3), fits=False),
-    _token(FAIL, "encrypted with another token", USER, Origin(Source.COMMAND_LINE, _DROP_IN), fits=False),
-    _token(UNKNOWN, "not a server token", None, _VARIABLE, fits=None, reason="one of the two is not a server token"),
+    _token(
+        FAIL,
+        "encrypted with another token",
+        USER,
+        Origin(Source.COMMAND_LINE, _DROP_IN),
+        fits=False,
+    ),
+    _token(
+        UNKNOWN,
+        "not a server token",
+        None,
+        _VARIABLE,
+        fits=None,
+        reason="one of the two is not a server token",
+    ),
     row("config.token", UNKNOWN, "locked", None, token=Unknown("it is locked")),
 )
 
@@ -116,7 +161,9 @@ KUBECONFIGS = (
 )
 
 
-def _baked(verdict: Verdict, said: str, mender: Mender | None, found: Baked, *argv: str, **unit: Any) -> Row:
+def _baked(
+    verdict: Verdict, said: str, mender: Mender | None, found: Baked, *argv: str, **unit: Any
+) -> Row:
     return row(
         "config.certificates",
         verdict,
@@ -128,22 +175,40 @@ def _baked(verdict: Verdict, said: str, mender: Mender | None, found: Baked, *ar
     )
 
 
-_CONTROLLER = Baked("controller.kubeconfig", 6444, "/home/alice/.rancher/k3s/server/tls/client-controller.crt", elsewhere=False)
+_CONTROLLER = Baked(
+    "controller.kubeconfig",
+    6444,
+    "/home/alice/.rancher/k3s/server/tls/client-controller.crt",
+    elsewhere=False,
+)
 _OTHER_PORT = "--https-listen-port=7443"
 CERTIFICATES = (
     row("config.certificates", PASS, "not issued yet", None),
     _baked(PASS, "port 6444", None, _CONTROLLER),
     _baked(PASS, "port 6444", None, _CONTROLLER, _OTHER_PORT, "--apiserver-port=6444"),
-    _baked(FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT),
-    _baked(FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"),
+    _baked(
+        FAIL, "names port 6444, and K3s's internal port is 7444 now", USER, _CONTROLLER, _OTHER_PORT
+    ),
+    _baked(
+        FAIL, "K3s dies at its next start", USER, _CONTROLLER, _OTHER_PORT, active_state="active"
+    ),
     _baked(FAIL, "not in this data directory", USER, replace(_CONTROLLER, elsewhere=True)),
     row("config.certificates", UNKNOWN, "dark", None, kubeconfigs=Unknown("dark")),
 )
 
 
-def _cluster(check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **environ: Any) -> Row:
+def _cluster(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **environ: Any
+) -> Row:
     found = Cluster((Registered(HOST.hostname, ("10.42.0.0/24",)),), ("10.43.0.1",))
-    return row(check, verdict, said, mender, cluster=Known(found, "state.db"), server=start(*argv, **environ))
+    return row(
+        check,
+        verdict,
+        said,
+        mender,
+        cluster=Known(found, "state.db"),
+        server=start(*argv, **environ),
+    )
 
 
 _NAMED = "the cluster has "
@@ -151,7 +216,9 @@ CLUSTER = (
     row("config.networks", PASS, "10.42.0.0/16", None),
     _cluster("config.networks", PASS, "10.42.0.0/15", None, "--cluster-cidr=10.42.0.0/15"),
     _cluster("config.networks", PASS, "fd00::/56", None, "--cluster-cidr=10.42.0.0/16,fd00::/56"),
-    _cluster("config.networks", FAIL, "controller manager dies", USER, "--cluster-cidr=10.50.0.0/16"),
+    _cluster(
+        "config.networks", FAIL, "controller manager dies", USER, "--cluster-cidr=10.50.0.0/16"
+    ),
     _cluster("config.networks", FAIL, "pods lose their DNS", USER, "--service-cidr=10.53.0.0/16"),
     row(
         "config.networks",
@@ -160,7 +227,13 @@ CLUSTER = (
         USER,
         cluster=Known(Cluster((Registered(HOST.hostname, ("10.50.0.0/24",)),), ()), "state.db"),
     ),
-    row("config.networks", UNKNOWN, "etcd", None, cluster=Unknown("the cluster is in etcd, which is not read")),
+    row(
+        "config.networks",
+        UNKNOWN,
+        "etcd",
+        None,
+        cluster=Unknown("the cluster is in etcd, which is not read"),
+    ),
     _cluster("config.node", PASS, HOST.hostname, None, f"--node-name={HOST.hostname.upper()}"),
     _cluster("config.node", PASS, "not compared", None, "--with-node-id"),
     _cluster("config.node", WARN, _NAMED, USER, "--node-name=other"),
@@ -176,8 +249,16 @@ CLUSTER = (
 )
 
 
-def _limited(check: str, verdict: Verdict, said: str, mender: Mender | None, limits: Mapping[str, int | None]) -> Row:
-    return row(check, verdict, said, mender, unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"))
+def _limited(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, limits: Mapping[str, int | None]
+) -> Row:
+    return row(
+        check,
+        verdict,
+        said,
+        mender,
+        unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"),
+    )
 
 
 _MIB = 2**20

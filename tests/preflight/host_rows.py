@@ -1,4 +1,6 @@
-"""Rows for what surrounds K3s: session, unit, namespaces, kernel, network, storage and neighbours."""
+"""Rows for what surrounds K3s: session, unit, namespaces, kernel, network, storage and
+neighbours.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def _of(field: str) -> Any:
     return found.value
 
 
-def _changed(check: str, verdict: Verdict, said: str, mender: Mender | None, field: str, **changes: Any) -> Row:
+def _changed(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, field: str, **changes: Any
+) -> Row:
     found = Known(replace(_of(field), **changes), "seen")
     return row(check, verdict, said, mender, **{field: found})
 
@@ -32,7 +36,9 @@ def _host(check: str, verdict: Verdict, said: str, mender: Mender | None, **chan
     return _changed(check, verdict, said, mender, "host", **changes)
 
 
-def _unit(check: str, verdict: Verdict, said: str, mender: Mender | None, *args: Any, **changes: Any) -> Row:
+def _unit(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *args: Any, **changes: Any
+) -> Row:
     return row(check, verdict, said, mender, unit=Known(Unit(*args, **changes), "systemd"))
 
 
@@ -42,12 +48,33 @@ def _argv(*argv: str, **environ: str) -> Settings:
 
 SESSION = (
     row("systemd.version", PASS, "257", None),
-    row("systemd.version", PASS, "252", None, user_manager=Known("252.39-1~deb12u1", "the user bus")),
+    row(
+        "systemd.version", PASS, "252", None, user_manager=Known("252.39-1~deb12u1", "the user bus")
+    ),
     row("systemd.version", PASS, "260", None, user_manager=Known("260~rc2-1", "the user bus")),
-    row("systemd.version", FAIL, "before 244 cannot delegate", ADMIN, user_manager=Known("239 (239-82.el8)", "the user bus")),
-    row("systemd.version", UNKNOWN, "names no number", None, user_manager=Known("v25x", "the user bus")),
+    row(
+        "systemd.version",
+        FAIL,
+        "before 244 cannot delegate",
+        ADMIN,
+        user_manager=Known("239 (239-82.el8)", "the user bus"),
+    ),
+    row(
+        "systemd.version",
+        UNKNOWN,
+        "names no number",
+        None,
+        user_manager=Known("v25x", "the user bus"),
+    ),
     _changed("session.caller", INFO, "through sudo, by bob", None, "caller", sudo="bob"),
-    _changed("session.caller", INFO, "belongs to no session", None, "caller", cgroup="/system.slice/cron.service"),
+    _changed(
+        "session.caller",
+        INFO,
+        "belongs to no session",
+        None,
+        "caller",
+        cgroup="/system.slice/cron.service",
+    ),
     _changed("session.caller", INFO, "belongs to no session", None, "caller", cgroup="/"),
     row("session.linger", WARN, "ends with your last session", USER, lingers=Known(value=False)),
     row("session.linger", UNKNOWN, "locked", None, lingers=Unknown("it is locked")),
@@ -58,7 +85,9 @@ SESSION = (
     _unit("unit.state", FAIL, "no ExecStart=", USER, "bad-setting", "Service has no ExecStart=."),
     _unit("unit.state", FAIL, "it does not say why", USER, "error"),
     _unit("unit.state", FAIL, "Delegate=no", USER, "loaded", delegate=False, drop_ins=("/x.conf",)),
-    _unit("unit.state", INFO, "diagnose", None, "loaded", active_state="failed", result="exit-code"),
+    _unit(
+        "unit.state", INFO, "diagnose", None, "loaded", active_state="failed", result="exit-code"
+    ),
     _unit("unit.state", INFO, "has not read it", None, "loaded", needs_reload=True),
     _unit("unit.state", INFO, "/x/50.conf", None, "loaded", drop_ins=("/x/50.conf",)),
     row("env.valid", PASS, "no bad value", None),
@@ -67,17 +96,31 @@ SESSION = (
         FAIL,
         "of it",
         USER,
-        problems=Known((Problem("A", "it warns", fatal=False), Problem("B", "dies of it", fatal=True))),
+        problems=Known(
+            (Problem("A", "it warns", fatal=False), Problem("B", "dies of it", fatal=True))
+        ),
     ),
-    row("env.valid", WARN, "it warns", USER, problems=Known((Problem("A", "it warns", fatal=False),))),
+    row(
+        "env.valid",
+        WARN,
+        "it warns",
+        USER,
+        problems=Known((Problem("A", "it warns", fatal=False),)),
+    ),
 )
 
 
-def _setting(check: str, verdict: Verdict, said: str, mender: Mender | None, key: str, value: str | None) -> Row:
+def _setting(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, key: str, value: str | None
+) -> Row:
     return Row(check, verdict, sysctl(key, Known(value, f"/proc/sys/{key}")), said, mender)
 
 
-_INSTANCES, _WATCHES, _KEYS = "fs.inotify.max_user_instances", "fs.inotify.max_user_watches", "kernel.keys.maxkeys"
+_INSTANCES, _WATCHES, _KEYS = (
+    "fs.inotify.max_user_instances",
+    "fs.inotify.max_user_watches",
+    "kernel.keys.maxkeys",
+)
 _START, _PING = "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"
 SYSCTLS = (
     _setting("sysctl.inotify_instances", WARN, "too many open files", ADMIN, _INSTANCES, "127"),
@@ -92,7 +135,9 @@ SYSCTLS = (
     _setting("sysctl.port_start", INFO, "adds 10000", None, _START, "80"),
     _setting("sysctl.ping", INFO, "NET_RAW", ADMIN, _PING, "1\t0"),
     _setting("sysctl.ping", INFO, "NET_RAW", ADMIN, _PING, None),
-    _setting("userns.limits", FAIL, "user.max_net_namespaces = 0", ADMIN, "user.max_net_namespaces", "0"),
+    _setting(
+        "userns.limits", FAIL, "user.max_net_namespaces = 0", ADMIN, "user.max_net_namespaces", "0"
+    ),
     _setting("userns.limits", WARN, "too few", ADMIN, "user.max_pid_namespaces", "255"),
     *(
         Row(check, UNKNOWN, sysctl(key, Unknown("it is locked")), "locked")
@@ -106,10 +151,22 @@ SYSCTLS = (
 )
 
 
-def _restricted(check: str, verdict: Verdict, said: str, mender: Mender | None, label: str | Unknown, **changes: Any) -> Row:
+def _restricted(
+    check: str,
+    verdict: Verdict,
+    said: str,
+    mender: Mender | None,
+    label: str | Unknown,
+    **changes: Any,
+) -> Row:
     known = label if isinstance(label, Unknown) else Known(label, "the label of k3s")
     return row(
-        check, verdict, said, mender, confinement=Known(Confinement(restricted=True, label=known), "the switch"), **changes
+        check,
+        verdict,
+        said,
+        mender,
+        confinement=Known(Confinement(restricted=True, label=known), "the switch"),
+        **changes,
     )
 
 
@@ -117,9 +174,15 @@ _FIVE_REFUSED = {**dict.fromkeys(SPACES, 0), "mnt": errno.EPERM}
 _CONTAINER = ((0, 100000, 65536),)
 IDENTITY = (
     row("userns.apparmor", PASS, "not restricted", None),
-    _restricted("userns.apparmor", PASS, "k3s has the profile k3s (unconfined)", None, "k3s (unconfined)"),
-    _restricted("userns.apparmor", FAIL, "no profile attaches to the path of k3s", ADMIN, "unconfined"),
-    _restricted("userns.apparmor", UNKNOWN, "and there is no k3s", None, Unknown("there is no k3s")),
+    _restricted(
+        "userns.apparmor", PASS, "k3s has the profile k3s (unconfined)", None, "k3s (unconfined)"
+    ),
+    _restricted(
+        "userns.apparmor", FAIL, "no profile attaches to the path of k3s", ADMIN, "unconfined"
+    ),
+    _restricted(
+        "userns.apparmor", UNKNOWN, "and there is no k3s", None, Unknown("there is no k3s")
+    ),
     *(
         made
         for code in (errno.EPERM, errno.EACCES)
@@ -143,10 +206,18 @@ IDENTITY = (
             ),
         )
     ),
-    _changed("userns.spaces", FAIL, "EPERM for the mnt namespace", ADMIN, "trial", spaces=_FIVE_REFUSED),
-    _changed("userns.spaces", FAIL, "the limit of these", ADMIN, "trial", spaces={"net": errno.ENOSPC}),
-    _changed("userns.spaces", FAIL, "no ipc namespaces", ADMIN, "trial", spaces={"ipc": errno.EINVAL}),
-    _changed("userns.spaces", UNKNOWN, "see userns.create", None, "trial", user=errno.EPERM, spaces={}),
+    _changed(
+        "userns.spaces", FAIL, "EPERM for the mnt namespace", ADMIN, "trial", spaces=_FIVE_REFUSED
+    ),
+    _changed(
+        "userns.spaces", FAIL, "the limit of these", ADMIN, "trial", spaces={"net": errno.ENOSPC}
+    ),
+    _changed(
+        "userns.spaces", FAIL, "no ipc namespaces", ADMIN, "trial", spaces={"ipc": errno.EINVAL}
+    ),
+    _changed(
+        "userns.spaces", UNKNOWN, "see userns.create", None, "trial", user=errno.EPERM, spaces={}
+    ),
     *(
         _restricted(
             check,
@@ -154,23 +225,52 @@ IDENTITY = (
             "AppArmor refused this program",
             None,
             "k3s",
-            trial=Known(replace(TRIED, user=errno.EACCES, spaces={}, mapped={"newuidmap": None, "newgidmap": None})),
+            trial=Known(
+                replace(
+                    TRIED,
+                    user=errno.EACCES,
+                    spaces={},
+                    mapped={"newuidmap": None, "newgidmap": None},
+                )
+            ),
         )
         for check in ("userns.spaces", "uidmap.mapping")
     ),
     _changed("uidmap.privileges", FAIL, "no_new_privs", ADMIN, "process", no_new_privileges=True),
     *(
-        _changed("uidmap.mapping", FAIL, reason, ADMIN, "trial", mapped={"newuidmap": "", "newgidmap": said})
+        _changed(
+            "uidmap.mapping",
+            FAIL,
+            reason,
+            ADMIN,
+            "trial",
+            mapped={"newuidmap": "", "newgidmap": said},
+        )
         for said, reason in (
-            ("newgidmap: gid range [1-65537) -> [100000-165536) not allowed", "/etc/subgid does not give alice"),
+            (
+                "newgidmap: gid range [1-65537) -> [100000-165536) not allowed",
+                "/etc/subgid does not give alice",
+            ),
             ("newgidmap: write to gid_map failed: Invalid argument", "no id twice"),
-            ("newgidmap: write to gid_map failed: Operation not permitted", "refused by the kernel"),
+            (
+                "newgidmap: write to gid_map failed: Operation not permitted",
+                "refused by the kernel",
+            ),
             ("newgidmap: Could not set caps", "refused by the kernel"),
         )
     ),
-    _changed("uidmap.mapping", UNKNOWN, "could not be tried", None, "trial", mapped={"newuidmap": None, "newgidmap": None}),
+    _changed(
+        "uidmap.mapping",
+        UNKNOWN,
+        "could not be tried",
+        None,
+        "trial",
+        mapped={"newuidmap": None, "newgidmap": None},
+    ),
     _changed("uidmap.nested", FAIL, "do not exist in it", ADMIN, "process", id_map=_CONTAINER),
-    _changed("uidmap.nested", INFO, "has the ids", None, "process", id_map=((0, 1000000, 1000000),)),
+    _changed(
+        "uidmap.nested", INFO, "has the ids", None, "process", id_map=((0, 1000000, 1000000),)
+    ),
     _changed("subid.files", FAIL, "follow no links", ADMIN, "subid_files", links=("/etc/subuid",)),
     *(
         row("subid.overlap", WARN, said, ADMIN, subid_files=Known(SubidFiles((), others, users)))
@@ -181,12 +281,18 @@ IDENTITY = (
         )
     ),
     row(
-        "subid.overlap", PASS, "nobody", None, subid_files=Known(SubidFiles((), (("subuid", "bob", SubidRange(1, 99999)),), ()))
+        "subid.overlap",
+        PASS,
+        "nobody",
+        None,
+        subid_files=Known(SubidFiles((), (("subuid", "bob", SubidRange(1, 99999)),), ())),
     ),
 )
 
 
-def _modules(check: str, verdict: Verdict, said: str, mender: Mender | None, *gone: str, **changes: Any) -> Row:
+def _modules(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *gone: str, **changes: Any
+) -> Row:
     loadable = frozenset(gone) if changes.pop("loadable", False) else frozenset()
     found = Modules(ALL_MODULES - set(gone), loadable, changes.pop("complete", True))
     return row(check, verdict, said, mender, modules=Known(found, "/proc/modules"), **changes)
@@ -196,41 +302,122 @@ _LOCKED = {**HEALTHY.sysctls, "kernel.modules_disabled": Known("1", "/proc/sys")
 _NFT = ("nf_tables", "nft_compat")
 _OVERLAY = {"k3s": k3s("v1.21.2+k3s1")}
 KERNEL = (
-    row("kernel.release", FAIL, "fuse-overlayfs in a user namespace needs Linux 4.18", ADMIN, kernel=Known((4, 15), "4.15.0")),
-    row("kernel.release", FAIL, "overlayfs in a user namespace needs Linux 5.11", ADMIN, kernel=Known((5, 10)), **_OVERLAY),
+    row(
+        "kernel.release",
+        FAIL,
+        "fuse-overlayfs in a user namespace needs Linux 4.18",
+        ADMIN,
+        kernel=Known((4, 15), "4.15.0"),
+    ),
+    row(
+        "kernel.release",
+        FAIL,
+        "overlayfs in a user namespace needs Linux 5.11",
+        ADMIN,
+        kernel=Known((5, 10)),
+        **_OVERLAY,
+    ),
     row("kernel.release", WARN, "from Linux 5.2", ADMIN, kernel=Known((5, 1))),
     row("kernel.release", PASS, "5.2", None, kernel=Known((5, 2))),
     _modules("kernel.br_netfilter", WARN, "may not load it", ADMIN, "br_netfilter", loadable=True),
     _modules("kernel.br_netfilter", WARN, "not in this kernel", ADMIN, "br_netfilter"),
-    _modules("kernel.br_netfilter", UNKNOWN, "nothing here tells", None, "br_netfilter", complete=False),
+    _modules(
+        "kernel.br_netfilter", UNKNOWN, "nothing here tells", None, "br_netfilter", complete=False
+    ),
     _modules("kernel.bridge", PASS, "loaded on demand", None, "bridge", loadable=True),
-    _modules("kernel.bridge", WARN, "no longer be loaded", ADMIN, "bridge", loadable=True, sysctls=_LOCKED),
+    _modules(
+        "kernel.bridge",
+        WARN,
+        "no longer be loaded",
+        ADMIN,
+        "bridge",
+        loadable=True,
+        sysctls=_LOCKED,
+    ),
     _modules("kernel.veth", WARN, "no pod gets a network", ADMIN, "veth"),
     _modules("kernel.vxlan", FAIL, "flannel exited", ADMIN, "vxlan"),
     _modules("kernel.nf_conntrack", FAIL, "kube-proxy", ADMIN, "nf_conntrack"),
     _modules("kernel.iptables", PASS, "ip_tables", None, *_NFT),
     _modules("kernel.iptables", PASS, "nf_tables", None, *_NFT, loadable=True),
     _modules("kernel.iptables", FAIL, "not in this kernel", ADMIN, *_NFT, "ip_tables"),
-    _modules("kernel.iptables", UNKNOWN, "nothing here tells", None, *_NFT, "ip_tables", complete=False),
+    _modules(
+        "kernel.iptables", UNKNOWN, "nothing here tells", None, *_NFT, "ip_tables", complete=False
+    ),
     row(
         "kernel.iptables",
         FAIL,
         "not loaded",
         ADMIN,
-        modules=Known(Modules(frozenset(), frozenset({"ip_tables", "iptable_nat", "iptable_filter"}), complete=True)),
+        modules=Known(
+            Modules(
+                frozenset(),
+                frozenset({"ip_tables", "iptable_nat", "iptable_filter"}),
+                complete=True,
+            )
+        ),
     ),
     *(
         row("device.tun", FAIL, said, ADMIN, devices=Known({"tun": code, "fuse": 0, "kmsg": 0}))
-        for code, said in ((errno.ENOENT, "ENOENT: not there"), (errno.ENODEV, "ENODEV: not"), (errno.EACCES, "EACCES: closed"))
+        for code, said in (
+            (errno.ENOENT, "ENOENT: not there"),
+            (errno.ENODEV, "ENODEV: not"),
+            (errno.EACCES, "EACCES: closed"),
+        )
     ),
-    row("device.fuse", FAIL, "cannot be mounted", ADMIN, devices=Known({"tun": 0, "fuse": errno.EPERM, "kmsg": 0})),
-    row("device.fuse", PASS, "not needed", None, devices=Known({"tun": 0, "fuse": errno.ENOENT, "kmsg": 0}), **_OVERLAY),
-    row("device.kmsg", FAIL, "nothing is there to cover", ADMIN, devices=Known({"tun": 0, "fuse": 0, "kmsg": errno.ENOENT})),
-    row("snapshotter.mount_fuse3", FAIL, "never registers", ADMIN, programs=Known({"mount.fuse3": None}, "/usr/bin")),
-    row("snapshotter.mount_fuse3", PASS, "not needed", None, programs=Known({"mount.fuse3": None}), **_OVERLAY),
+    row(
+        "device.fuse",
+        FAIL,
+        "cannot be mounted",
+        ADMIN,
+        devices=Known({"tun": 0, "fuse": errno.EPERM, "kmsg": 0}),
+    ),
+    row(
+        "device.fuse",
+        PASS,
+        "not needed",
+        None,
+        devices=Known({"tun": 0, "fuse": errno.ENOENT, "kmsg": 0}),
+        **_OVERLAY,
+    ),
+    row(
+        "device.kmsg",
+        FAIL,
+        "nothing is there to cover",
+        ADMIN,
+        devices=Known({"tun": 0, "fuse": 0, "kmsg": errno.ENOENT}),
+    ),
+    row(
+        "snapshotter.mount_fuse3",
+        FAIL,
+        "never registers",
+        ADMIN,
+        programs=Known({"mount.fuse3": None}, "/usr/bin"),
+    ),
+    row(
+        "snapshotter.mount_fuse3",
+        PASS,
+        "not needed",
+        None,
+        programs=Known({"mount.fuse3": None}),
+        **_OVERLAY,
+    ),
     row("snapshotter.overlayfs", PASS, "mounted", None, **_OVERLAY),
-    row("snapshotter.overlayfs", FAIL, "EPERM", USER, trial=Known(replace(TRIED, overlay=errno.EPERM)), **_OVERLAY),
-    row("snapshotter.overlayfs", INFO, "not tried", None, trial=Known(replace(TRIED, overlay=None)), **_OVERLAY),
+    row(
+        "snapshotter.overlayfs",
+        FAIL,
+        "EPERM",
+        USER,
+        trial=Known(replace(TRIED, overlay=errno.EPERM)),
+        **_OVERLAY,
+    ),
+    row(
+        "snapshotter.overlayfs",
+        INFO,
+        "not tried",
+        None,
+        trial=Known(replace(TRIED, overlay=None)),
+        **_OVERLAY,
+    ),
     row(
         "snapshotter.overlayfs",
         FAIL,
@@ -242,43 +429,100 @@ KERNEL = (
 )
 
 
-def _busy(check: str, verdict: Verdict, said: str, mender: Mender | None, *held: Held, **changes: Any) -> Row:
+def _busy(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *held: Held, **changes: Any
+) -> Row:
     return row(check, verdict, said, mender, sockets=Known(held), **changes)
 
 
-def _network(check: str, verdict: Verdict, said: str, mender: Mender | None, *networks: tuple[str, str]) -> Row:
+def _network(
+    check: str, verdict: Verdict, said: str, mender: Mender | None, *networks: tuple[str, str]
+) -> Row:
     return _changed(check, verdict, said, mender, "network", networks=networks)
 
 
-_OURS = {"unit": Known(Unit("loaded", active_state="active", environment={"K3S_ROOTLESS_CIDR": "10.42.8.0/24"}))}
+_OURS = {
+    "unit": Known(
+        Unit("loaded", active_state="active", environment={"K3S_ROOTLESS_CIDR": "10.42.8.0/24"})
+    )
+}
 NETWORK = (
-    _busy("net.port.api", FAIL, "held by kind (pid 7) of alice", USER, Held(6443, "alice", "kind", 7)),
+    _busy(
+        "net.port.api", FAIL, "held by kind (pid 7) of alice", USER, Held(6443, "alice", "kind", 7)
+    ),
     _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob")),
     _busy("net.port.api", PASS, "K3s's own", None, Held(6443, "alice", "k3s-server", 7, ours=True)),
-    _busy("net.port.api", PASS, "7443 is free", None, Held(6443, "bob"), server=_argv("--https-listen-port=7443")),
+    _busy(
+        "net.port.api",
+        PASS,
+        "7443 is free",
+        None,
+        Held(6443, "bob"),
+        server=_argv("--https-listen-port=7443"),
+    ),
     _busy("net.port.api", FAIL, "held by a program of bob", USER, Held(6443, "bob", foreign=True)),
-    _busy("net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "root", foreign=True)),
+    _busy(
+        "net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "root", foreign=True)
+    ),
     _busy("net.port.http", WARN, "port 80 is not forwarded", USER, Held(10080, "bob")),
-    _busy("net.port.http", PASS, "no traefik", None, Held(10080, "bob"), server=_argv("--disable", "traefik")),
-    _busy("net.port.http", PASS, "no traefik", None, Held(10080, "bob"), server=_argv("--disable=servicelb")),
+    _busy(
+        "net.port.http",
+        PASS,
+        "no traefik",
+        None,
+        Held(10080, "bob"),
+        server=_argv("--disable", "traefik"),
+    ),
+    _busy(
+        "net.port.http",
+        PASS,
+        "no traefik",
+        None,
+        Held(10080, "bob"),
+        server=_argv("--disable=servicelb"),
+    ),
     _busy("net.port.https", WARN, "port 443 is not forwarded", USER, Held(10443, "bob")),
     _network("net.cidr.rootless", WARN, "10.41.7.0/24 (wg0)", USER, ("10.41.7.0/24", "wg0")),
     _network("net.cidr.pods", WARN, "10.32.0.0/11 (tun1)", USER, ("10.32.0.0/11", "tun1")),
     _network("net.cidr.services", WARN, "10.43.0.1/32", USER, ("10.43.0.1/32", "")),
-    _network("net.cidr.services", PASS, "is free", None, ("10.44.0.0/16", "eth0"), ("fd00::/8", "eth0")),
-    _changed("net.cidr.pods", WARN, "name server 10.42.0.53", USER, "resolver", nameservers=("10.42.0.53",)),
+    _network(
+        "net.cidr.services", PASS, "is free", None, ("10.44.0.0/16", "eth0"), ("fd00::/8", "eth0")
+    ),
+    _changed(
+        "net.cidr.pods",
+        WARN,
+        "name server 10.42.0.53",
+        USER,
+        "resolver",
+        nameservers=("10.42.0.53",),
+    ),
     row("net.cidr.rootless", WARN, "also the range of pods", USER, **_OURS),
-    row("net.cidr.pods", UNKNOWN, "no range of addresses", None, server=_argv("--cluster-cidr=ten")),
-    _changed("net.mtu", INFO, "65520 inside, 1420 at wg0", USER, "network", mtu=1420, interface="wg0"),
-    _changed("net.mtu", PASS, "unknown at no default route", None, "network", mtu=None, interface=""),
+    row(
+        "net.cidr.pods", UNKNOWN, "no range of addresses", None, server=_argv("--cluster-cidr=ten")
+    ),
+    _changed(
+        "net.mtu", INFO, "65520 inside, 1420 at wg0", USER, "network", mtu=1420, interface="wg0"
+    ),
+    _changed(
+        "net.mtu", PASS, "unknown at no default route", None, "network", mtu=None, interface=""
+    ),
     _unit("net.mtu", PASS, "1400 inside", None, "loaded", environment={"K3S_ROOTLESS_MTU": "1400"}),
     _changed("net.resolver", WARN, "no name server", ADMIN, "resolver", nameservers=()),
-    _changed("net.resolver", INFO, "search corp.example", None, "resolver", search=("corp.example",)),
+    _changed(
+        "net.resolver", INFO, "search corp.example", None, "resolver", search=("corp.example",)
+    ),
     _changed("net.localhost", WARN, "port-forward", ADMIN, "resolver", localhost=False),
     _changed("net.route", INFO, "no default route", None, "network", interface=""),
     _changed("net.firewall", INFO, "firewalld", None, "beside", services=frozenset({"firewalld"})),
     _changed("net.firewall", INFO, "ufw", None, "beside", ufw=True),
-    _changed("net.nm_cloud_setup", INFO, "it may stay", None, "beside", services=frozenset({"nm-cloud-setup"})),
+    _changed(
+        "net.nm_cloud_setup",
+        INFO,
+        "it may stay",
+        None,
+        "beside",
+        services=frozenset({"nm-cloud-setup"}),
+    ),
     *(
         row("net.iptables", verdict, said, mender, iptables=Known(text, "iptables --version"))
         for text, verdict, said, mender in (
@@ -298,11 +542,19 @@ def _data(check: str, verdict: Verdict, said: str, mender: Mender | None, **chan
 
 def _home(verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
     home = place("/home/alice", **{"exists": True, **changes})
-    return row("storage.home", verdict, said, mender, storage=Known(replace(_of("storage"), home=home)))
+    return row(
+        "storage.home", verdict, said, mender, storage=Known(replace(_of("storage"), home=home))
+    )
 
 
 def _tmp(verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return row("storage.tmp", verdict, said, mender, storage=Known(replace(_of("storage"), temporary=place("/tmp", **changes))))
+    return row(
+        "storage.tmp",
+        verdict,
+        said,
+        mender,
+        storage=Known(replace(_of("storage"), temporary=place("/tmp", **changes))),
+    )
 
 
 _GIB = 2**30
@@ -313,15 +565,42 @@ STORAGE = (
     _home(FAIL, "not writable", USER, writable=False),
     _home(FAIL, "not writable", ADMIN, writable=False, owner=0),
     _home(FAIL, "mounted read-only", ADMIN, writable=False, flags=frozenset({"ro"})),
-    _data("storage.data", FAIL, "belongs to uid 0", ADMIN, found="/home/alice/.rancher", owner=0, writable=False),
+    _data(
+        "storage.data",
+        FAIL,
+        "belongs to uid 0",
+        ADMIN,
+        found="/home/alice/.rancher",
+        owner=0,
+        writable=False,
+    ),
     _data("storage.data", FAIL, "cannot make", USER, found="/srv", owner=0, writable=False),
-    *(_data("storage.type", FAIL, "file server", USER, type=type_) for type_ in ("nfs", "nfs4", "cifs", "9p", "fuse.sshfs")),
+    *(
+        _data("storage.type", FAIL, "file server", USER, type=type_)
+        for type_ in ("nfs", "nfs4", "cifs", "9p", "fuse.sshfs")
+    ),
     _data("storage.type", FAIL, "keeps no owners", USER, type="vfat"),
     _data("storage.type", WARN, "known to fail", USER, type="ecryptfs"),
     _data("storage.type", INFO, "after a reboot", None, type="tmpfs"),
-    *(_data("storage.type", PASS, type_, None, type=type_) for type_ in ("ext4", "xfs", "btrfs", "zfs", "overlay")),
-    _data("storage.mount", FAIL, "runs programs that it unpacks", USER, flags=frozenset({"noexec", "nosuid"})),
-    _data("storage.mount", FAIL, "cannot write its data", USER, flags=frozenset({"ro"}), writable=False),
+    *(
+        _data("storage.type", PASS, type_, None, type=type_)
+        for type_ in ("ext4", "xfs", "btrfs", "zfs", "overlay")
+    ),
+    _data(
+        "storage.mount",
+        FAIL,
+        "runs programs that it unpacks",
+        USER,
+        flags=frozenset({"noexec", "nosuid"}),
+    ),
+    _data(
+        "storage.mount",
+        FAIL,
+        "cannot write its data",
+        USER,
+        flags=frozenset({"ro"}),
+        writable=False,
+    ),
     _data("storage.mount", INFO, "nodev, nosuid", None, flags=frozenset({"nosuid", "nodev"})),
     _data("storage.space", FAIL, "cannot even unpack", USER, free=_GIB // 2 - 1),
     _data("storage.space", FAIL, "9999 inodes", USER, inodes=9999),
@@ -337,16 +616,30 @@ STORAGE = (
     _tmp(FAIL, "full", USER, free=0),
     _tmp(FAIL, "full", USER, inodes=0),
     _data("storage.socket", PASS, "48 bytes", None),
-    row("storage.socket", FAIL, "107 bytes", USER, storage=Known(replace(_of("storage"), data=place(str(_LONG))))),
+    row(
+        "storage.socket",
+        FAIL,
+        "107 bytes",
+        USER,
+        storage=Known(replace(_of("storage"), data=place(str(_LONG)))),
+    ),
     row("storage.unpacking", PASS, "none", None),
     row(
         "storage.unpacking",
         WARN,
         "200 MiB in /home/alice/it's/data/ab-tmp",
         USER,
-        storage=Known(replace(_of("storage"), unfinished=(("/home/alice/it's/data/ab-tmp", 200 * 2**20),))),
+        storage=Known(
+            replace(_of("storage"), unfinished=(("/home/alice/it's/data/ab-tmp", 200 * 2**20),))
+        ),
     ),
-    row("storage.leftovers", WARN, "fail once", USER, storage=Known(replace(_of("storage"), left_over=_LEFT))),
+    row(
+        "storage.leftovers",
+        WARN,
+        "fail once",
+        USER,
+        storage=Known(replace(_of("storage"), left_over=_LEFT)),
+    ),
     row(
         "storage.leftovers",
         PASS,
@@ -366,14 +659,47 @@ STORAGE = (
 )
 _CONFIG = "/etc/rancher/k3s/config.yaml"
 AROUND = (
-    _changed("config.readable", FAIL, "EACCES", USER, "beside", configuration={_CONFIG: errno.EACCES}),
-    _changed("config.readable", INFO, "applies to yours as well", None, "beside", configuration={_CONFIG: 0}),
-    _changed("config.rootful", WARN, "k3s.service runs", ADMIN, "beside", services=frozenset({"k3s"})),
-    _changed("config.rootful", INFO, "KUBECONFIG", None, "beside", files=frozenset({"/etc/rancher/k3s/k3s.yaml"})),
+    _changed(
+        "config.readable", FAIL, "EACCES", USER, "beside", configuration={_CONFIG: errno.EACCES}
+    ),
+    _changed(
+        "config.readable",
+        INFO,
+        "applies to yours as well",
+        None,
+        "beside",
+        configuration={_CONFIG: 0},
+    ),
+    _changed(
+        "config.rootful", WARN, "k3s.service runs", ADMIN, "beside", services=frozenset({"k3s"})
+    ),
+    _changed(
+        "config.rootful",
+        INFO,
+        "KUBECONFIG",
+        None,
+        "beside",
+        files=frozenset({"/etc/rancher/k3s/k3s.yaml"}),
+    ),
     _host("security.selinux", INFO, "ausearch", None, selinux=True),
     _host("security.selinux", PASS, "permissive", None, selinux=False),
-    row("security.selinux", WARN, "--selinux", USER, host=Known(replace(HOST, selinux=True)), server=_argv("--selinux")),
-    row("security.selinux", WARN, "5.19", USER, host=Known(replace(HOST, selinux=True)), kernel=Known((5, 14)), **_OVERLAY),
+    row(
+        "security.selinux",
+        WARN,
+        "--selinux",
+        USER,
+        host=Known(replace(HOST, selinux=True)),
+        server=_argv("--selinux"),
+    ),
+    row(
+        "security.selinux",
+        WARN,
+        "5.19",
+        USER,
+        host=Known(replace(HOST, selinux=True)),
+        kernel=Known((5, 14)),
+        **_OVERLAY,
+    ),
     _host("host.container", INFO, "nesting=1", None, container="lxc"),
     _host("host.container", INFO, "systemd=true", None, wsl=True),
     _host("host.memory", WARN, "300 MiB available", USER, available=300 * 2**20),
@@ -386,8 +712,18 @@ AROUND = (
         _host("host.hostname", FAIL, "never registers", ADMIN, hostname=name)
         for name in ("my_host", "x" * 64, "-a", "", "a..b")
     ),
-    *(_host("host.hostname", PASS, name, None, hostname=name) for name in ("Node-1", "a.example.org", "1")),
-    row("host.hostname", PASS, "node", None, host=Known(replace(HOST, hostname="a_b")), server=_argv("--node-name", "node")),
+    *(
+        _host("host.hostname", PASS, name, None, hostname=name)
+        for name in ("Node-1", "a.example.org", "1")
+    ),
+    row(
+        "host.hostname",
+        PASS,
+        "node",
+        None,
+        host=Known(replace(HOST, hostname="a_b")),
+        server=_argv("--node-name", "node"),
+    ),
     _host("host.hidepid", WARN, "hidepid=2", ADMIN, hidepid="2"),
     _changed("host.files", WARN, "too many open files", ADMIN, "process", open_files=1024),
     _changed("host.files", INFO, "enough to begin with", None, "process", open_files=4096),
@@ -395,4 +731,13 @@ AROUND = (
     _changed("host.tasks", WARN, "temporarily unavailable", ADMIN, "process", tasks=2047),
     _changed("host.tasks", PASS, "no limit", None, "process", tasks=None),
 )
-ROWS = (*SESSION, *SYSCTLS, *IDENTITY, *KERNEL, *NETWORK, *STORAGE, *AROUND, *configuration_rows.ROWS)
+ROWS = (
+    *SESSION,
+    *SYSCTLS,
+    *IDENTITY,
+    *KERNEL,
+    *NETWORK,
+    *STORAGE,
+    *AROUND,
+    *configuration_rows.ROWS,
+)

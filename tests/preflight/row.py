@@ -9,13 +9,21 @@ from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.preflight.facts import Facts
 from tests.strategies import facts
 
-PASS, INFO, WARN, FAIL, UNKNOWN = Verdict.PASS, Verdict.INFO, Verdict.WARN, Verdict.FAIL, Verdict.UNKNOWN
+PASS, INFO, WARN, FAIL, UNKNOWN = (
+    Verdict.PASS,
+    Verdict.INFO,
+    Verdict.WARN,
+    Verdict.FAIL,
+    Verdict.UNKNOWN,
+)
 USER, ADMIN, NOBODY = Mender.USER, Mender.ADMINISTRATOR, Mender.NOBODY
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is changed of a healthy host, and what is then said; `mender` is that of the remedy, None where there is none."""
+    """What is changed of a healthy host, and what is then said; `mender` is that of the remedy,
+    None where there is none.
+    """
 
     check: str
     verdict: Verdict

@@ -1,4 +1,6 @@
-"""Every check with every verdict that it can give: what is changed of a healthy host, and what is then said."""
+"""Every check with every verdict that it can give: what is changed of a healthy host, and what is
+then said.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,17 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
 from tests.preflight import host_rows
 from tests.preflight.row import ADMIN, FAIL, NOBODY, PASS, UNKNOWN, USER, WARN, Row, row
-from tests.strategies import DEFAULT, FIVE, HEALTHY, TRIED, delegation, k3s, map_program, runtime, sysctl
+from tests.strategies import (
+    DEFAULT,
+    FIVE,
+    HEALTHY,
+    TRIED,
+    delegation,
+    k3s,
+    map_program,
+    runtime,
+    sysctl,
+)
 
 FORWARD, CLONE, LIMIT = tuple(HEALTHY.sysctls)[:3]
 
@@ -36,11 +48,29 @@ _SESSION = (
     row("systemd.booted", PASS, "yes", None),
     row("systemd.booted", FAIL, "this host has none", NOBODY, systemd_booted=False),
     row("session.runtime_dir", PASS, "/run/user/1000", None, runtime=runtime(given=False)),
-    row("session.runtime_dir", FAIL, "/run/user/1000 does not exist", USER, runtime=runtime(exists=False, owner=-1, mode=0)),
-    row("session.runtime_dir", FAIL, "belongs to uid 0", USER, runtime=runtime("/run/user/0", owner=0)),
+    row(
+        "session.runtime_dir",
+        FAIL,
+        "/run/user/1000 does not exist",
+        USER,
+        runtime=runtime(exists=False, owner=-1, mode=0),
+    ),
+    row(
+        "session.runtime_dir",
+        FAIL,
+        "belongs to uid 0",
+        USER,
+        runtime=runtime("/run/user/0", owner=0),
+    ),
     row("session.runtime_dir", WARN, "mode 0755", USER, runtime=runtime("/tmp/it's", mode=0o755)),
     row("systemd.user", PASS, "systemd 257", None),
-    row("systemd.user", FAIL, "connection refused", ADMIN, user_manager=Unknown("connection refused")),
+    row(
+        "systemd.user",
+        FAIL,
+        "connection refused",
+        ADMIN,
+        user_manager=Unknown("connection refused"),
+    ),
 )
 _CGROUPS = (
     row("cgroup.v2", PASS, "unified (cgroup v2)", None),
@@ -57,7 +87,9 @@ _CGROUPS = (
         WARN,
         "runs its pods without limits",
         ADMIN,
-        delegation=delegation(FIVE - {"pids"}, realized=FIVE - {"pids"}, configured=FIVE - {"pids"}),
+        delegation=delegation(
+            FIVE - {"pids"}, realized=FIVE - {"pids"}, configured=FIVE - {"pids"}
+        ),
         k3s=k3s("v1.21.14+k3s1"),
     ),
     row(
@@ -65,7 +97,9 @@ _CGROUPS = (
         FAIL,
         "not offered by the kernel",
         ADMIN,
-        delegation=delegation(FIVE - {"memory"}, realized=FIVE - {"memory"}, kernel=FIVE - {"memory"}),
+        delegation=delegation(
+            FIVE - {"memory"}, realized=FIVE - {"memory"}, kernel=FIVE - {"memory"}
+        ),
     ),
     row(
         "cgroup.delegation.cpu",
@@ -74,25 +108,68 @@ _CGROUPS = (
         ADMIN,
         delegation=delegation(frozenset(), realized=frozenset(), kernel=frozenset()),
     ),
-    row("cgroup.delegation.cpuset", FAIL, "configured, not realized", USER, delegation=delegation(DEFAULT, realized=DEFAULT)),
-    row("cgroup.delegation.cpuset", FAIL, "realized, not effective", USER, delegation=delegation(DEFAULT)),
-    row("cgroup.delegation.io", WARN, "realized, not effective", USER, delegation=delegation(FIVE - {"io"})),
+    row(
+        "cgroup.delegation.cpuset",
+        FAIL,
+        "configured, not realized",
+        USER,
+        delegation=delegation(DEFAULT, realized=DEFAULT),
+    ),
+    row(
+        "cgroup.delegation.cpuset",
+        FAIL,
+        "realized, not effective",
+        USER,
+        delegation=delegation(DEFAULT),
+    ),
+    row(
+        "cgroup.delegation.io",
+        WARN,
+        "realized, not effective",
+        USER,
+        delegation=delegation(FIVE - {"io"}),
+    ),
 )
 _KERNEL = (
     _sysctl("sysctl.ip_forward", PASS, "1", None, FORWARD, Known("1")),
     _sysctl("sysctl.ip_forward", PASS, "no such switch", None, FORWARD, Known(None)),
-    _sysctl("sysctl.ip_forward", FAIL, "unless net.ipv4.ip_forward is 1", ADMIN, FORWARD, Known("0")),
+    _sysctl(
+        "sysctl.ip_forward", FAIL, "unless net.ipv4.ip_forward is 1", ADMIN, FORWARD, Known("0")
+    ),
     _sysctl("sysctl.ip_forward", FAIL, "2", ADMIN, FORWARD, Known("2")),
-    _sysctl("sysctl.ip_forward", UNKNOWN, "permission denied", None, FORWARD, Unknown("permission denied")),
+    _sysctl(
+        "sysctl.ip_forward",
+        UNKNOWN,
+        "permission denied",
+        None,
+        FORWARD,
+        Unknown("permission denied"),
+    ),
     _sysctl("userns.sysctl", PASS, "1", None, CLONE, Known("1")),
-    _sysctl("userns.sysctl", FAIL, "unless kernel.unprivileged_userns_clone is 1", ADMIN, CLONE, Known("0")),
-    _sysctl("userns.sysctl", UNKNOWN, "permission denied", None, CLONE, Unknown("permission denied")),
+    _sysctl(
+        "userns.sysctl",
+        FAIL,
+        "unless kernel.unprivileged_userns_clone is 1",
+        ADMIN,
+        CLONE,
+        Known("0"),
+    ),
+    _sysctl(
+        "userns.sysctl", UNKNOWN, "permission denied", None, CLONE, Unknown("permission denied")
+    ),
     _sysctl("userns.max", PASS, "1024", None, LIMIT, Known("1024")),
     _sysctl("userns.max", WARN, "too few", ADMIN, LIMIT, Known("1023")),
     _sysctl("userns.max", FAIL, "no user namespace can be made", ADMIN, LIMIT, Known("0")),
     _sysctl("userns.max", FAIL, "no user namespace can be made", ADMIN, LIMIT, Known("00")),
     *(
-        _sysctl("userns.max", UNKNOWN, "does not hold a number", None, LIMIT, Known(value, f"here, {ascii(value)[:9]},"))
+        _sysctl(
+            "userns.max",
+            UNKNOWN,
+            "does not hold a number",
+            None,
+            LIMIT,
+            Known(value, f"here, {ascii(value)[:9]},"),
+        )
         for value in (None, "", "-1", "many", "\u0660", "9" * 5000)
     ),
     row("userns.create", PASS, "made one", None),
@@ -114,7 +191,9 @@ def _uidmap(name: str, verdict: Verdict, said: str, mender: Mender | None, **cha
     return row(f"uidmap.{name}", verdict, said, mender, **{name: map_program(name, **changes)})
 
 
-def _subid(kind: str, verdict: Verdict, said: str, mender: Mender | None, *ranges: tuple[int, int]) -> Row:
+def _subid(
+    kind: str, verdict: Verdict, said: str, mender: Mender | None, *ranges: tuple[int, int]
+) -> Row:
     found = Known(tuple(SubidRange(*one) for one in ranges))
     return row(f"subid.{kind}", verdict, said, mender, **{kind: found})
 
@@ -127,14 +206,30 @@ _IDS = (
             _uidmap(name, PASS, "setuid root", None),
             _uidmap(name, PASS, "with file capabilities", None, setuid=False, capable=True),
             _uidmap(name, FAIL, "neither the setuid bit", ADMIN, setuid=False),
-            _uidmap(name, FAIL, "neither the setuid bit", ADMIN, owner=1000, path="/opt/my own/newuidmap"),
+            _uidmap(
+                name,
+                FAIL,
+                "neither the setuid bit",
+                ADMIN,
+                owner=1000,
+                path="/opt/my own/newuidmap",
+            ),
             _uidmap(name, FAIL, "on a nosuid mount", ADMIN, nosuid=True),
-            _uidmap(name, FAIL, "on a nosuid mount", ADMIN, setuid=False, capable=True, nosuid=True),
+            _uidmap(
+                name, FAIL, "on a nosuid mount", ADMIN, setuid=False, capable=True, nosuid=True
+            ),
             row(f"uidmap.{name}", UNKNOWN, "locked", None, **{name: Unknown("it is locked")}),
         )
     ),
     *(
-        row("uidmap.newuidmap", FAIL, "not on the unit's PATH", ADMIN, newuidmap=Known(MapProgram(None)), distribution=words)
+        row(
+            "uidmap.newuidmap",
+            FAIL,
+            "not on the unit's PATH",
+            ADMIN,
+            newuidmap=Known(MapProgram(None)),
+            distribution=words,
+        )
         for words in (
             "debian",
             "ubuntu debian",
@@ -164,7 +259,14 @@ _IDS = (
 )
 
 
-def _binary(check: str, verdict: Verdict, said: str, mender: Mender | None, binary: K3sBinary, machine: str = "x86_64") -> Row:
+def _binary(
+    check: str,
+    verdict: Verdict,
+    said: str,
+    mender: Mender | None,
+    binary: K3sBinary,
+    machine: str = "x86_64",
+) -> Row:
     return row(check, verdict, said, mender, k3s=binary, machine=machine)
 
 
@@ -175,9 +277,17 @@ _K3S = (
         for machine in ("x86_64", "aarch64", "armv7l", "riscv64")
     ),
     _binary("k3s.binary", FAIL, "cannot be run", USER, K3sBinary("/home/o'brien/k3s")),
-    _binary("k3s.binary", FAIL, "/opt belongs to uid 1001", USER, k3s(risk="/opt belongs to uid 1001")),
-    *(_binary("k3s.version", PASS, text, None, k3s(text)) for text in ("v1.21.2+k3s1", "v1.36.0+k3s1", "v1.37.1+k3s1")),
-    *(_binary("k3s.version", FAIL, "has a unit from v1.21 on", USER, k3s(text)) for text in ("v0.9.1", "v1.20.15+k3s1")),
+    _binary(
+        "k3s.binary", FAIL, "/opt belongs to uid 1001", USER, k3s(risk="/opt belongs to uid 1001")
+    ),
+    *(
+        _binary("k3s.version", PASS, text, None, k3s(text))
+        for text in ("v1.21.2+k3s1", "v1.36.0+k3s1", "v1.37.1+k3s1")
+    ),
+    *(
+        _binary("k3s.version", FAIL, "has a unit from v1.21 on", USER, k3s(text))
+        for text in ("v0.9.1", "v1.20.15+k3s1")
+    ),
     _binary("k3s.version", FAIL, "cannot start in this release", USER, k3s("v1.35.1+k3s1")),
     _binary("k3s.version", WARN, "newer than v1.37", USER, k3s("v1.38.0+k3s1")),
     _binary("k3s.version", FAIL, "gave no answer", USER, k3s(version=Unknown("it gave no answer"))),

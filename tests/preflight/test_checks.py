@@ -34,7 +34,9 @@ host.memory host.processors host.clock host.hostname host.hidepid host.files hos
 config.syntax config.options config.token config.kubeconfig config.certificates config.networks config.node
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
-"""These two ask for an answer: a manager that gives none and a k3s that names no release are what they look for."""
+"""These two ask for an answer: a manager that gives none and a k3s that names no release are what
+they look for.
+"""
 
 
 def answer(host: Facts, check: str) -> Finding:
@@ -56,13 +58,25 @@ def test_each_check_says_what_is_wrong_and_who_mends_it(row: Row) -> None:
 
 @pytest.mark.parametrize("check", IDS)
 def test_every_check_has_a_row_for_its_no(check: str) -> None:
-    assert {row.verdict for row in ROWS if row.check == check} & {Verdict.FAIL, Verdict.WARN, Verdict.INFO}
+    assert {row.verdict for row in ROWS if row.check == check} & {
+        Verdict.FAIL,
+        Verdict.WARN,
+        Verdict.INFO,
+    }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_each_check_has_a_row_for_its_worst_and_never_goes_beyond(check: Check) -> None:
-    worst = {Severity.FATAL: Verdict.FAIL, Severity.DEGRADED: Verdict.WARN, Severity.INFORMATIVE: Verdict.INFO}[check.severity]
-    beyond = {Severity.FATAL: set(), Severity.DEGRADED: {Verdict.FAIL}, Severity.INFORMATIVE: {Verdict.FAIL, Verdict.WARN}}
+    worst = {
+        Severity.FATAL: Verdict.FAIL,
+        Severity.DEGRADED: Verdict.WARN,
+        Severity.INFORMATIVE: Verdict.INFO,
+    }[check.severity]
+    beyond = {
+        Severity.FATAL: set(),
+        Severity.DEGRADED: {Verdict.FAIL},
+        Severity.INFORMATIVE: {Verdict.FAIL, Verdict.WARN},
+    }
     found = {row.verdict for row in ROWS if row.check == check.id}
 
     assert worst in found
@@ -72,7 +86,9 @@ def test_each_check_has_a_row_for_its_worst_and_never_goes_beyond(check: Check) 
 class OnlyNeeded:
     """Facts of which nothing can be read but what a check says it needs, and what costs nothing."""
 
-    FREE = frozenset({"uid", "gid", "user", "machine", "systemd_booted", "runtime", "server", "distribution"})
+    FREE = frozenset(
+        {"uid", "gid", "user", "machine", "systemd_booted", "runtime", "server", "distribution"}
+    )
 
     def __init__(self, host: Facts, check: Check) -> None:
         self._facts, self._allowed = host, check.needs | self.FREE
@@ -91,21 +107,34 @@ def test_a_check_reads_only_what_it_says_it_needs(check: Check) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.verdict is not Verdict.PASS], ids=str)
 def test_what_is_wrong_with_one_thing_leaves_the_other_checks_alone(row: Row) -> None:
-    others = {finding.check for finding in judge(row.host) if finding.verdict in {Verdict.FAIL, Verdict.WARN}}
+    others = {
+        finding.check
+        for finding in judge(row.host)
+        if finding.verdict in {Verdict.FAIL, Verdict.WARN}
+    }
     together = {
         "user.nonroot": {"session.runtime_dir", "k3s.binary"},
         "cgroup.delegation": {"cgroup.delegation"},
         **{group: {group} for group in ("userns", "kernel", "net.cidr")},
     }
-    allowed = {row.check, *(name for group, names in together.items() if matches(row.check, group) for name in names)}
+    allowed = {
+        row.check,
+        *(name for group, names in together.items() if matches(row.check, group) for name in names),
+    }
 
     assert all(any(matches(other, one) for one in allowed) for other in others)
 
 
 def test_the_ids_are_unique_and_spelled_alike() -> None:
     assert len(set(IDS)) == len(IDS)
-    assert [identifier for identifier in IDS if not re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", identifier)] == []
-    assert [check.title for check in CHECKS if not check.title or check.title != check.title.strip()] == []
+    assert [
+        identifier
+        for identifier in IDS
+        if not re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", identifier)
+    ] == []
+    assert [
+        check.title for check in CHECKS if not check.title or check.title != check.title.strip()
+    ] == []
 
 
 def test_the_ids_stay_what_scripts_know_them_as() -> None:
@@ -113,7 +142,11 @@ def test_the_ids_stay_what_scripts_know_them_as() -> None:
 
 
 STATES = {
-    "not configured": (delegation(DEFAULT, realized=DEFAULT, configured=DEFAULT), Mender.ADMINISTRATOR, "daemon-reload"),
+    "not configured": (
+        delegation(DEFAULT, realized=DEFAULT, configured=DEFAULT),
+        Mender.ADMINISTRATOR,
+        "daemon-reload",
+    ),
     "configured": (delegation(DEFAULT, realized=DEFAULT), Mender.USER, "k3s-rootless up"),
     "realized": (delegation(DEFAULT), Mender.USER, "systemctl --user daemon-reexec"),
     "effective": (delegation(), None, ""),
@@ -133,16 +166,27 @@ def test_the_four_states_of_delegation_are_told_apart(state: str) -> None:
 
 
 def test_the_four_states_are_described_in_four_ways() -> None:
-    said = {answer(facts(delegation=reach), "cgroup.delegation.cpuset").observed for reach, _, _ in STATES.values()}
+    said = {
+        answer(facts(delegation=reach), "cgroup.delegation.cpuset").observed
+        for reach, _, _ in STATES.values()
+    }
 
-    assert said == {"not delegated", "configured, not realized", "realized, not effective", "delegated"}
+    assert said == {
+        "not delegated",
+        "configured, not realized",
+        "realized, not effective",
+        "delegated",
+    }
 
 
 def test_what_a_unit_was_given_decides_whatever_lies_above_it() -> None:
     none: frozenset[str] = frozenset()
 
     assert (
-        answer(facts(delegation=delegation(FIVE, realized=none, configured=none)), "cgroup.delegation.cpu").verdict
+        answer(
+            facts(delegation=delegation(FIVE, realized=none, configured=none)),
+            "cgroup.delegation.cpu",
+        ).verdict
         is Verdict.PASS
     )
     looked = Delegation(Known(FIVE), Known(FIVE), Known(FIVE), Unknown("there is no user manager"))
@@ -169,13 +213,17 @@ def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None
 
     changed = [
         finding
-        for finding, before in zip(judge(facts(**{field: unseen.get(field, dark)})), judge(HEALTHY), strict=True)
+        for finding, before in zip(
+            judge(facts(**{field: unseen.get(field, dark)})), judge(HEALTHY), strict=True
+        )
         if finding != before
     ]
 
     assert changed
     for finding in changed:
-        assert finding.verdict is (Verdict.FAIL if finding.check in UNKNOWN_FAILS else Verdict.UNKNOWN)
+        assert finding.verdict is (
+            Verdict.FAIL if finding.check in UNKNOWN_FAILS else Verdict.UNKNOWN
+        )
         assert "it is dark" in finding.reason
 
 
@@ -197,12 +245,22 @@ def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) 
 def test_every_command_of_every_remedy_is_one_that_a_shell_can_read() -> None:
     strange = facts(user="o'brien $(reboot)", subuid=Known(()), subgid=Known((SubidRange(1, 1),)))
     hosts = [*(row.host for row in ROWS), strange]
-    commands = {c for host in hosts for finding in judge(host) if finding.remedy for c in finding.remedy.commands}
+    commands = {
+        c
+        for host in hosts
+        for finding in judge(host)
+        if finding.remedy
+        for c in finding.remedy.commands
+    }
 
     assert len(commands) > 15
-    assert [command for command in commands if not command.isprintable() or command != command.strip()] == []
+    assert [
+        command for command in commands if not command.isprintable() or command != command.strip()
+    ] == []
     for command in commands:
-        checked = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+        checked = subprocess.run(
+            ["bash", "-n", "-c", command], capture_output=True, text=True, check=False
+        )
         assert (checked.returncode, checked.stderr) == (0, ""), command
 
 
@@ -210,7 +268,10 @@ def test_the_limit_of_user_namespaces_is_told_from_a_ban() -> None:
     limit = answer(facts(trial=Known(replace(TRIED, user=errno.ENOSPC))), "userns.create")
     ban = answer(facts(trial=Known(replace(TRIED, user=errno.EPERM))), "userns.create")
 
-    assert (limit.observed, ban.observed) == ("ENOSPC for the user namespace", "EPERM for the user namespace")
+    assert (limit.observed, ban.observed) == (
+        "ENOSPC for the user namespace",
+        "EPERM for the user namespace",
+    )
     assert limit.remedy != ban.remedy
 
 
@@ -224,7 +285,9 @@ def test_a_hybrid_host_is_told_to_boot_with_version_2_alone() -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.check.startswith("net.port.")], ids=str)
 def test_nobody_is_told_to_end_another_users_program(row: Row) -> None:
     (finding,) = (one for one in judge(row.host) if one.check == row.check)
-    foreign = isinstance(row.host.sockets, Known) and any(held.foreign for held in row.host.sockets.value)
+    foreign = isinstance(row.host.sockets, Known) and any(
+        held.foreign for held in row.host.sockets.value
+    )
 
     if finding.remedy is not None:
         words = f"{finding.remedy.text} {' '.join(finding.remedy.commands)}"

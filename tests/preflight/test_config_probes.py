@@ -1,4 +1,6 @@
-"""What K3s's settings meet on a real file system: the token of the datastore, and the place of the kubeconfig."""
+"""What K3s's settings meet on a real file system: the token of the datastore, and the place of the
+kubeconfig.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def token(data: Path, text: str, name: str = "token") -> Token:
     return found.value
 
 
-@pytest.mark.parametrize(("text", "fits"), [("right", True), (FULL, True), ("wrong", False), (f"{FULL}x", False), ("", True)])
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("right", True), (FULL, True), ("wrong", False), (f"{FULL}x", False), ("", True)],
+)
 def test_the_token_is_compared_by_its_password(tmp_path: Path, text: str, *, fits: bool) -> None:
     assert fits is token(cluster(tmp_path), text).fits
 
@@ -47,7 +52,10 @@ def test_a_token_file_is_read_and_one_that_is_missing_is_no_answer(tmp_path: Pat
     assert token(tmp_path, "good", "token-file").fits
     assert False is token(tmp_path, "wrong", "token-file").fits
     missing = token(tmp_path, "missing", "token-file")
-    assert (None, f"{tmp_path}/missing: no such file or directory") == (missing.fits, missing.reason)
+    assert (None, f"{tmp_path}/missing: no such file or directory") == (
+        missing.fits,
+        missing.reason,
+    )
 
 
 def test_a_new_cluster_takes_any_token(tmp_path: Path) -> None:
@@ -80,7 +88,9 @@ def test_a_kubeconfig_that_is_there_or_not_can_be_written(tmp_path: Path) -> Non
     assert "" == target(tmp_path / "link/k3s.yaml").obstacle
 
 
-def test_a_mode_of_ones_own_stops_nothing_since_k3s_is_root_of_its_namespace(tmp_path: Path) -> None:
+def test_a_mode_of_ones_own_stops_nothing_since_k3s_is_root_of_its_namespace(
+    tmp_path: Path,
+) -> None:
     closed = tmp_path / ".kube"
     closed.mkdir(mode=0o500)
     assert "" == target(closed / "k3s.yaml").obstacle
@@ -99,7 +109,11 @@ print(found.obstacle, found.own, sep="|")
 def of_nobody(path: Path) -> str:
     root = Path(__file__).parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", _AS_NOBODY, str(path)], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(root)}
+        [sys.executable, "-c", _AS_NOBODY, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(root)},
     )
     return run.stdout.strip()
 

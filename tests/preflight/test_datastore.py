@@ -1,4 +1,6 @@
-"""What a cluster keeps in its SQLite datastore, read from one that the stand-in wrote and from one of a real K3s."""
+"""What a cluster keeps in its SQLite datastore, read from one that the stand-in wrote and from one
+of a real K3s.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,14 @@ def test_an_object_of_a_real_k3s_is_read(tmp_path: Path) -> None:
 def test_only_the_newest_row_of_an_object_counts(tmp_path: Path) -> None:
     standin.keep_node(database(tmp_path), "node-1", "10.42.0.0/24")
     with closing(sqlite3.connect(database(tmp_path))) as store, store:
-        store.execute("INSERT INTO kine (name, created, deleted, value) VALUES ('/registry/minions/node-1', 0, 1, x'')")
-        store.execute("INSERT INTO kine (name, created, deleted, value) VALUES ('/registry/minionsx', 1, 0, x'00')")
+        store.execute(
+            "INSERT INTO kine (name, created, deleted, value) VALUES ('/registry/minions/node-1',"
+            " 0, 1, x'')"
+        )
+        store.execute(
+            "INSERT INTO kine (name, created, deleted, value) VALUES ('/registry/minionsx', 1, 0,"
+            " x'00')"
+        )
 
     assert Cluster((), ()) == known(tmp_path)
 
@@ -93,7 +101,9 @@ def test_etcd_and_a_damaged_file_are_unknown(tmp_path: Path) -> None:
     assert "cannot be read" in reason(datastore.cluster(tmp_path))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 @given(st.binary(max_size=60).map(lambda rest: b"k8s\x00" + rest) | st.binary(max_size=20))
 def test_no_value_can_upset_the_reader(tmp_path: Path, value: bytes) -> None:
     path = database(tmp_path)
@@ -109,6 +119,8 @@ def test_no_value_can_upset_the_reader(tmp_path: Path, value: bytes) -> None:
 def test_a_value_that_is_cut_off_is_unknown(tmp_path: Path, length: int) -> None:
     standin.keep_node(database(tmp_path), "node-1", "10.42.0.0/24")
     with closing(sqlite3.connect(database(tmp_path))) as store, store:
-        store.execute("UPDATE kine SET value = substr(value, 1, length(value) - ?)", (min(length, 30),))
+        store.execute(
+            "UPDATE kine SET value = substr(value, 1, length(value) - ?)", (min(length, 30),)
+        )
 
     assert reason(datastore.cluster(tmp_path))

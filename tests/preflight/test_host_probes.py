@@ -1,4 +1,6 @@
-"""The readers of network, kernel, storage and neighbours, each on a small tree and on this machine."""
+"""The readers of network, kernel, storage and neighbours, each on a small tree and on this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from tests.preflight.trees import write
 
 ROOT = Path("/")
 ANYWHERE = ".".join("0000")
-# As Linux 6.12 prints it: a VPN in table 51, the main and the local table, a broadcast address, a default route.
+# As Linux 6.12 prints it: a VPN in table 51, the main and the local table, a broadcast address, a
+# default route.
 TRIE = """Id 51:
   +-- 10.43.0.0/16 2 0 2
      |-- 10.43.0.0
@@ -55,7 +58,8 @@ def hexed(address: str) -> str:
 def routes(*rows: tuple[str, str, str, int]) -> str:
     head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
     lines = (
-        f"{name}\t{hexed(to)}\t00000000\t0001\t0\t0\t{metric}\t{hexed(mask)}\t0\t0\t0\n" for name, to, mask, metric in rows
+        f"{name}\t{hexed(to)}\t00000000\t0001\t0\t0\t{metric}\t{hexed(mask)}\t0\t0\t0\n"
+        for name, to, mask, metric in rows
     )
     return head + "".join(lines)
 
@@ -63,21 +67,36 @@ def routes(*rows: tuple[str, str, str, int]) -> str:
 def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
     write(tmp_path / "proc/net/fib_trie", TRIE)
     way_out = (("eth0", ANYWHERE, ANYWHERE, 100), ("wlan0", ANYWHERE, ANYWHERE, 20))
-    write(tmp_path / "proc/net/route", routes(*way_out, ("eth0", "192.0.2.0", "255.255.255.0", 100)))
-    six = f"{'fd00' + 28 * '0'} 40 {32 * '0'} 00 {32 * '0'} 00000100 00000001 00000000 00000001 eth0\n"
-    write(tmp_path / "proc/net/ipv6_route", six + six.replace(" 40 ", " 00 ", 1).replace("fd00", "0000", 1))
+    write(
+        tmp_path / "proc/net/route", routes(*way_out, ("eth0", "192.0.2.0", "255.255.255.0", 100))
+    )
+    six = (
+        f"{'fd00' + 28 * '0'} 40 {32 * '0'} 00 {32 * '0'} 00000100 00000001 00000000 00000001"
+        " eth0\n"
+    )
+    write(
+        tmp_path / "proc/net/ipv6_route",
+        six + six.replace(" 40 ", " 00 ", 1).replace("fd00", "0000", 1),
+    )
     write(tmp_path / "sys/class/net/wlan0/mtu", "1420\n")
 
     found = network_probes.network(tmp_path)
 
     assert isinstance(found, Known)
-    assert found.value.networks == (("10.43.0.0/16", ""), ("192.0.2.0/24", "eth0"), ("192.0.2.7/32", ""), ("fd00::/64", "eth0"))
+    assert found.value.networks == (
+        ("10.43.0.0/16", ""),
+        ("192.0.2.0/24", "eth0"),
+        ("192.0.2.7/32", ""),
+        ("fd00::/64", "eth0"),
+    )
     assert (found.value.interface, found.value.mtu) == ("wlan0", 1420)
 
 
 def test_the_addresses_of_this_machine_are_among_them() -> None:
     found = network_probes.network(ROOT)
-    own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False).stdout.split()
+    own = subprocess.run(
+        ["hostname", "-I"], capture_output=True, text=True, check=False
+    ).stdout.split()
 
     assert isinstance(found, Known)
     networks = {network for network, _ in found.value.networks}
@@ -87,8 +106,17 @@ def test_the_addresses_of_this_machine_are_among_them() -> None:
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_no_content_stops_a_reader(tmp_path: Path, junk: bytes) -> None:
-    """Whatever stands there, each answers Known or Unknown; what is left is caught where probes are asked."""
-    for name in ("proc/net/fib_trie", "proc/net/route", "proc/net/ipv6_route", "etc/resolv.conf", "etc/hosts", "proc/modules"):
+    """Whatever stands there, each answers Known or Unknown; what is left is caught where probes are
+    asked.
+    """
+    for name in (
+        "proc/net/fib_trie",
+        "proc/net/route",
+        "proc/net/ipv6_route",
+        "etc/resolv.conf",
+        "etc/hosts",
+        "proc/modules",
+    ):
         write(tmp_path / name, junk)
     write(tmp_path / "proc/sys/kernel/osrelease", junk)
     write(tmp_path / "proc/config.gz", junk)
@@ -112,17 +140,27 @@ def test_no_content_stops_a_reader(tmp_path: Path, junk: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("nameserver 127.0.0.53\noptions edns0\nsearch a.example b.example\n", (("127.0.0.53",), ("a.example", "b.example"))),
-        ("# nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver ::1\ndomain x\n", (("192.0.2.2", "::1"), ("x",))),
+        (
+            "nameserver 127.0.0.53\noptions edns0\nsearch a.example b.example\n",
+            (("127.0.0.53",), ("a.example", "b.example")),
+        ),
+        (
+            "# nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver ::1\ndomain x\n",
+            (("192.0.2.2", "::1"), ("x",)),
+        ),
         ("nameserver\n", ((), ())),
         ("", ((), ())),
     ],
 )
-def test_the_resolver_is_read(tmp_path: Path, text: str, expected: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+def test_the_resolver_is_read(
+    tmp_path: Path, text: str, expected: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
     write(tmp_path / "etc/resolv.conf", text)
     write(tmp_path / "etc/hosts", "# localhost\n127.0.0.1 node localhost # here\n")
 
-    assert network_probes.resolver(tmp_path) == Known(Resolver(*expected, localhost=True), str(tmp_path / "etc/resolv.conf"))
+    assert network_probes.resolver(tmp_path) == Known(
+        Resolver(*expected, localhost=True), str(tmp_path / "etc/resolv.conf")
+    )
 
 
 def test_a_dangling_resolv_conf_names_no_server(tmp_path: Path) -> None:
@@ -144,17 +182,25 @@ def modules(root: Path) -> tuple[set[str], set[str], bool]:
 
 def test_modules_count_wherever_they_are(tmp_path: Path) -> None:
     write(tmp_path / "proc/sys/kernel/osrelease", "6.1.0-9\n")
-    write(tmp_path / "proc/modules", "br_netfilter 32768 0 - Live 0x0\nbridge 311296 1 br_netfilter, Live 0x0\n")
+    write(
+        tmp_path / "proc/modules",
+        "br_netfilter 32768 0 - Live 0x0\nbridge 311296 1 br_netfilter, Live 0x0\n",
+    )
     (tmp_path / "sys/module/fuse").mkdir(parents=True)
     tree = tmp_path / "lib/modules/6.1.0-9"
     write(tree / "modules.builtin", "kernel/drivers/net/tun.ko\n")
-    write(tree / "modules.dep", "kernel/drivers/net/vxlan.ko.zst: kernel/net/ipv4/udp_tunnel.ko.zst\nkernel/net/veth.ko:\n")
+    write(
+        tree / "modules.dep",
+        "kernel/drivers/net/vxlan.ko.zst: kernel/net/ipv4/udp_tunnel.ko.zst\nkernel/net/veth.ko:\n",
+    )
 
     assert modules(tmp_path) == ({"br_netfilter", "bridge", "fuse", "tun"}, {"vxlan", "veth"}, True)
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(tmp_path: Path, *, packed: bool) -> None:
+def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
+    tmp_path: Path, *, packed: bool
+) -> None:
     lines = (
         "# x",
         "CONFIG_VXLAN=y",
@@ -200,7 +246,12 @@ def test_a_place_that_does_not_exist_is_told_by_its_next_parent(tmp_path: Path) 
     assert isinstance(found, Known)
     data = found.value.data
     room = os.statvfs(tmp_path)
-    assert (data.exists, data.found, data.writable, data.owner) == (False, str(tmp_path.resolve()), True, os.getuid())
+    assert (data.exists, data.found, data.writable, data.owner) == (
+        False,
+        str(tmp_path.resolve()),
+        True,
+        os.getuid(),
+    )
     assert data.size == room.f_blocks * room.f_frsize
     assert data.type == subprocess.run(
         ["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True
@@ -221,7 +272,9 @@ def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
     found = mountinfo.mounts(tmp_path)
 
     assert [one.point for one in found] == ["/", "/my disk", "/my"]
-    held = [mountinfo.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
+    held = [
+        mountinfo.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")
+    ]
     assert [one.type if one else None for one in held] == ["nfs4", "xfs", "ext4", "ext4"]
 
 
@@ -233,7 +286,8 @@ def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: 
     write(tmp_path / "proc/700/status", "Name:\tsystemd\nNoNewPrivs:\t1\n")
     write(
         tmp_path / "proc/700/limits",
-        f"Limit                     Soft Limit           Hard Limit\n{'Max open files':<26}{'1024':<21}{'524288':<21}files\n",
+        "Limit                     Soft Limit           Hard"
+        f" Limit\n{'Max open files':<26}{'1024':<21}{'524288':<21}files\n",
     )
 
     found = session_probes.process(tmp_path, (tmp_path / "sys/fs/cgroup",), group)
@@ -247,13 +301,18 @@ def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("0::/user.slice/user-1000.slice/session-3.scope\n", "/user.slice/user-1000.slice/session-3.scope"),
+        (
+            "0::/user.slice/user-1000.slice/session-3.scope\n",
+            "/user.slice/user-1000.slice/session-3.scope",
+        ),
         ("1:name=systemd:/user.slice/a.scope\n0::/\n", "/user.slice/a.scope"),
         ("4:memory:/docker/x\n0::/\n", "/"),
         ("", ""),
     ],
 )
-def test_the_cgroup_of_this_process_is_read_under_both_versions(tmp_path: Path, text: str, expected: str) -> None:
+def test_the_cgroup_of_this_process_is_read_under_both_versions(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     write(tmp_path / "proc/self/cgroup", text)
 
     found = session_probes.caller(tmp_path, {"SUDO_USER": "bob"})
@@ -284,7 +343,11 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
 
 def test_an_unfinished_copy_of_k3s_is_found_with_its_size(tmp_path: Path) -> None:
     unfinished = tmp_path / "data/data" / f"{'ab' * 32}-tmp"
-    for other in (unfinished, tmp_path / "data/data" / ("ab" * 32), tmp_path / "data/data/mine-tmp"):
+    for other in (
+        unfinished,
+        tmp_path / "data/data" / ("ab" * 32),
+        tmp_path / "data/data/mine-tmp",
+    ):
         write(other / "bin/k3s", b"x" * 2**20)
     (tmp_path / "data/data" / f"{'cd' * 32}-tmp").symlink_to(unfinished)
 

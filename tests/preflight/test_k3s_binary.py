@@ -26,14 +26,18 @@ def script(path: Path, body: str = ANSWER, mode: int = 0o755) -> Path:
 
 
 def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
-    return probes.k3s_binary({"PATH": f"{tmp_path}/path", **environ}, search, tmp_path / "home", seconds=5)
+    return probes.k3s_binary(
+        {"PATH": f"{tmp_path}/path", **environ}, search, tmp_path / "home", seconds=5
+    )
 
 
 def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
     asked = Known(version(RELEASE), f"{path} --version")
-    assert probe(tmp_path) == K3sBinary(str(path), executable=True, owner=os.getuid(), version=asked)
+    assert probe(tmp_path) == K3sBinary(
+        str(path), executable=True, owner=os.getuid(), version=asked
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,9 @@ def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
         (["home/bin"], "home/bin"),
     ],
 )
-def test_the_k3s_that_the_user_means_comes_first(tmp_path: Path, places: list[str], expected: str) -> None:
+def test_the_k3s_that_the_user_means_comes_first(
+    tmp_path: Path, places: list[str], expected: str
+) -> None:
     for place in places:
         script(tmp_path / place / "k3s")
 
@@ -131,9 +137,21 @@ def test_a_trusted_k3s_beats_an_earlier_one_that_others_can_write(tmp_path: Path
         ("head -c 10000000 /dev/zero", r"\x00\x00"),
         ("head -c 10000000 /dev/zero | tr '\\0' '\\n'", "''"),
     ],
-    ids=["nothing", "garbage", "dev", "failure", "killed", "stderr only", "escapes", "10 MB", "10 MB of lines"],
+    ids=[
+        "nothing",
+        "garbage",
+        "dev",
+        "failure",
+        "killed",
+        "stderr only",
+        "escapes",
+        "10 MB",
+        "10 MB of lines",
+    ],
 )
-def test_what_does_not_answer_like_k3s_has_no_release(tmp_path: Path, body: str, reason: str) -> None:
+def test_what_does_not_answer_like_k3s_has_no_release(
+    tmp_path: Path, body: str, reason: str
+) -> None:
     script(tmp_path / "path/k3s", body)
 
     found = probe(tmp_path).version
@@ -145,7 +163,9 @@ def test_what_does_not_answer_like_k3s_has_no_release(tmp_path: Path, body: str,
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x7fELF garbage", b"#!/nonexistent/sh\n"], ids=["empty", "broken ELF", "no interpreter"]
+    "content",
+    [b"", b"\x7fELF garbage", b"#!/nonexistent/sh\n"],
+    ids=["empty", "broken ELF", "no interpreter"],
 )
 def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: bytes) -> None:
     path = script(tmp_path / "path/k3s")
@@ -158,7 +178,9 @@ def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(
-    "body", ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"], ids=["hangs", "forks", "lets go"]
+    "body",
+    ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"],
+    ids=["hangs", "forks", "lets go"],
 )
 def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
     path = script(tmp_path / "path/k3s", body)
@@ -171,9 +193,14 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
 
 
 def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
-    """A k3s before 2023-06 dies on a config file that it may not read, and on one that it is told of and does not find."""
+    """A k3s before 2023-06 dies on a config file that it may not read, and on one that it is told
+    of and does not find.
+    """
     reads = 'cat "$K3S_CONFIG_FILE" || exit 1'
-    script(tmp_path / "path/k3s", f'{reads}; env > {tmp_path}/environ; echo "k3s version ${{K3S_DEBUG}}{RELEASE} (148243c4)"')
+    script(
+        tmp_path / "path/k3s",
+        f'{reads}; env > {tmp_path}/environ; echo "k3s version ${{K3S_DEBUG}}{RELEASE} (148243c4)"',
+    )
 
     found = probe(tmp_path, K3S_DEBUG="1", K3S_CONFIG_FILE="/etc/rancher/k3s/config.yaml")
 
@@ -200,9 +227,13 @@ def test_a_path_too_long_for_the_kernel_holds_no_k3s(tmp_path: Path) -> None:
     assert found.path == str(tmp_path / "home/bin/k3s")
 
 
-@pytest.mark.parametrize("owner", [os.getuid(), os.getuid() + 1], ids=["the user's own", "another user's"])
+@pytest.mark.parametrize(
+    "owner", [os.getuid(), os.getuid() + 1], ids=["the user's own", "another user's"]
+)
 def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, owner: int) -> None:
-    """The commands run in a shell whose `curl` writes the new k3s; the probe then sees what that shell's PATH finds."""
+    """The commands run in a shell whose `curl` writes the new k3s; the probe then sees what that
+    shell's PATH finds.
+    """
     old = script(tmp_path / "path/k3s", "echo 'k3s version v1.20.15+k3s1 (148243c4)'")
     new = script(tmp_path / "download")
     script(tmp_path / "tools/curl", f'cp {new} "$2"')
@@ -211,7 +242,9 @@ def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, ow
 
     commands = "\n".join([*remedy.commands, 'echo "$PATH"'])
     environ = {"HOME": f"{tmp_path}/home", "PATH": f"{tmp_path}/path:{tmp_path}/tools:{os.defpath}"}
-    done = subprocess.run(["sh", "-euc", commands], env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-euc", commands], env=environ, capture_output=True, text=True, check=True
+    )
     found = probe(tmp_path, PATH=done.stdout.strip())
 
     assert str(old) in remedy.text

@@ -28,7 +28,9 @@ def test_newuidmap_is_found_on_the_path_of_the_unit(tmp_path: Path) -> None:
 def test_a_program_without_the_setuid_bit_has_no_privilege(tmp_path: Path, mode: int) -> None:
     path = program(tmp_path / "usr/bin/newgidmap", mode)
 
-    assert probes.map_program("newgidmap", "/usr/bin", tmp_path) == Known(MapProgram(str(path), owner=os.getuid()), str(path))
+    assert probes.map_program("newgidmap", "/usr/bin", tmp_path) == Known(
+        MapProgram(str(path), owner=os.getuid()), str(path)
+    )
 
 
 @needs_root
@@ -43,7 +45,12 @@ def test_the_file_capability_must_be_the_right_one(tmp_path: Path, name: str, bi
         return isinstance(found, Known) and found.value.capable
 
     try:
-        assert [capable(bit), capable(6, 7), capable(13 - bit), capable(21)] == [True, True, False, False]
+        assert [capable(bit), capable(6, 7), capable(13 - bit), capable(21)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
     except OSError as error:
         pytest.skip(f"the file system of {tmp_path} keeps no file capabilities: {error.strerror}")
 
@@ -59,7 +66,9 @@ def test_what_cannot_be_run_is_missing(tmp_path: Path, kind: str) -> None:
     elif kind in {"dangling", "loop"}:
         path.symlink_to("nowhere" if kind == "dangling" else path.name)
 
-    assert probes.map_program("newuidmap", "/usr/bin", tmp_path) == Known(MapProgram(None), "/usr/bin")
+    assert probes.map_program("newuidmap", "/usr/bin", tmp_path) == Known(
+        MapProgram(None), "/usr/bin"
+    )
 
 
 @needs_root
@@ -69,7 +78,10 @@ def test_a_nosuid_mount_is_noticed(tmp_path: Path) -> None:
         f"print(probes.map_program('newuidmap', '/usr/bin', Path({str(tmp_path)!r})).value.nosuid)"
     )
     (tmp_path / "usr/bin").mkdir(parents=True)
-    script = f"mount -t tmpfs -o nosuid x {tmp_path}/usr/bin && install -m 4755 /bin/true {tmp_path}/usr/bin/newuidmap && exec "
+    script = (
+        f"mount -t tmpfs -o nosuid x {tmp_path}/usr/bin && install -m 4755 /bin/true"
+        f" {tmp_path}/usr/bin/newuidmap && exec "
+    )
     shell = ["unshare", "--mount", "sh", "-c", f'{script} "$@"', "sh", sys.executable, "-c", code]
 
     done = subprocess.run(shell, capture_output=True, text=True, check=False)
@@ -79,7 +91,9 @@ def test_a_nosuid_mount_is_noticed(tmp_path: Path) -> None:
     assert done.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("search", ["", ":", ".", "bin", ":/nowhere", "/nowhere:", "/nowhere::/nowhere", "./bin:../bin"])
+@pytest.mark.parametrize(
+    "search", ["", ":", ".", "bin", ":/nowhere", "/nowhere:", "/nowhere::/nowhere", "./bin:../bin"]
+)
 def test_the_current_directory_is_not_searched_for_newuidmap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: str
 ) -> None:

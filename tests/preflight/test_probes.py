@@ -22,7 +22,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set thi
 
 def run_python(code: str) -> str:
     """Run code in an interpreter of its own, for what would change this one."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 
@@ -99,9 +101,22 @@ def test_no_content_stops_the_readers(tmp_path: Path, content: bytes) -> None:
         ("", ""),
         (b"ID=debian\nNAME=\xff\n", "debian"),
     ],
-    ids=["plain", "like", "quoted", "single quotes", "blanks", "like only", "no id", "junk", "empty", "no UTF-8"],
+    ids=[
+        "plain",
+        "like",
+        "quoted",
+        "single quotes",
+        "blanks",
+        "like only",
+        "no id",
+        "junk",
+        "empty",
+        "no UTF-8",
+    ],
 )
-def test_the_distribution_is_what_os_release_says(tmp_path: Path, content: str | bytes, expected: str) -> None:
+def test_the_distribution_is_what_os_release_says(
+    tmp_path: Path, content: str | bytes, expected: str
+) -> None:
     write(tmp_path / "etc/os-release", content)
 
     assert probes.distribution(tmp_path) == expected
@@ -146,7 +161,9 @@ def test_version_1_alone_is_a_tmpfs_without_version_2(tmp_path: Path) -> None:
     (tmp_path / "sys/fs").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup").symlink_to("/dev/shm")
 
-    assert probes.cgroup_mode(tmp_path) == Known(CgroupMode.LEGACY, f"statfs {tmp_path}/sys/fs/cgroup")
+    assert probes.cgroup_mode(tmp_path) == Known(
+        CgroupMode.LEGACY, f"statfs {tmp_path}/sys/fs/cgroup"
+    )
 
 
 def test_another_file_system_in_their_place_is_unknown(tmp_path: Path) -> None:
@@ -169,9 +186,13 @@ def test_the_runtime_directory_is_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "run"}], ids=["unset", "empty", "relative"]
+    "environ",
+    [{}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "run"}],
+    ids=["unset", "empty", "relative"],
 )
-def test_a_directory_that_the_environment_does_not_name_was_derived(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_a_directory_that_the_environment_does_not_name_was_derived(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
     assert not probes.runtime_directory(environ, tmp_path).given
 
 

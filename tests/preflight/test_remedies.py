@@ -13,8 +13,12 @@ from tests.strategies import FIVE
 
 def performed(remedy: Remedy, etc: Path) -> str:
     """Perform a remedy on files below `etc`, with a `sudo` that only says what it was asked for."""
-    script = "\n".join(["sudo() { printf '%s\\n' \"$*\"; }", *remedy.commands]).replace("/etc/", f"{etc}/")
-    return subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True).stdout.strip()
+    script = "\n".join(["sudo() { printf '%s\\n' \"$*\"; }", *remedy.commands]).replace(
+        "/etc/", f"{etc}/"
+    )
+    return subprocess.run(
+        ["sh", "-euc", script], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -30,19 +34,26 @@ def performed(remedy: Remedy, etc: Path) -> str:
     ],
     ids=["none", "no ranges", "one", "two", "further in subgid", "low", "huge"],
 )
-def test_new_subordinate_ids_lie_behind_those_of_everybody_else(tmp_path: Path, subuid: str, subgid: str, span: str) -> None:
+def test_new_subordinate_ids_lie_behind_those_of_everybody_else(
+    tmp_path: Path, subuid: str, subgid: str, span: str
+) -> None:
     """Two users with the same ids could write each other's files."""
     (tmp_path / "subuid").write_text(subuid)
     (tmp_path / "subgid").write_text(subgid)
 
-    assert performed(remedies.subids("alice"), tmp_path) == f"usermod --add-subuids {span} --add-subgids {span} alice"
+    assert (
+        performed(remedies.subids("alice"), tmp_path)
+        == f"usermod --add-subuids {span} --add-subgids {span} alice"
+    )
 
 
 def test_the_names_of_users_are_not_commands(tmp_path: Path) -> None:
     for name in ("subuid", "subgid"):
         (tmp_path / name).write_text("")
 
-    assert performed(remedies.subids("AD\\o'brien; echo pwned"), tmp_path).endswith(" AD\\o'brien; echo pwned")
+    assert performed(remedies.subids("AD\\o'brien; echo pwned"), tmp_path).endswith(
+        " AD\\o'brien; echo pwned"
+    )
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/newuidmap", "/usr/local/bin/newgidmap"])
@@ -51,9 +62,13 @@ def test_a_system_path_gets_its_setuid_bit_back(tmp_path: Path, path: str) -> No
     assert remedies.setuid(path).measures == (measure.Mode(path),)
 
 
-@pytest.mark.parametrize("path", ["/home/alice/bin/newuidmap", "/opt/it's mine/$(x)", "/usr/bin/../../tmp/newuidmap", ""])
+@pytest.mark.parametrize(
+    "path", ["/home/alice/bin/newuidmap", "/opt/it's mine/$(x)", "/usr/bin/../../tmp/newuidmap", ""]
+)
 def test_no_other_path_gets_a_setuid_bit(path: str) -> None:
-    """The unit's PATH may name a directory of the user: a setuid bit there would make the user root."""
+    """The unit's PATH may name a directory of the user: a setuid bit there would make the user
+    root.
+    """
     assert ((), ()) == (remedies.setuid(path).commands, remedies.setuid(path).measures)
 
 
@@ -63,16 +78,22 @@ def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) 
     subprocess.run(["sh", "-euc", script], check=True)
 
     (written,) = tmp_path.rglob("*.conf")
-    assert written.relative_to(tmp_path) == Path(".config/systemd/user/k3s-rootless.service.d/60-k3s-config-file.conf")
+    assert written.relative_to(tmp_path) == Path(
+        ".config/systemd/user/k3s-rootless.service.d/60-k3s-config-file.conf"
+    )
     assert written.read_text() == '[Service]\nEnvironment="K3S_CONFIG_FILE=%h/my own.yaml"\n'
 
 
 def test_the_profile_is_for_one_path_and_takes_its_letters_as_they_are(tmp_path: Path) -> None:
     text = performed(remedies.apparmor("/opt/it's {mine}/k3s*"), tmp_path)
     script = remedies.apparmor("/opt/it's {mine}/k3s*").commands[0].partition(" | sudo tee")[0]
-    profile = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    profile = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=True
+    ).stdout
 
-    assert text.splitlines()[-1].startswith(f"apparmor_parser -r {tmp_path}/apparmor.d/k3s-rootless")
+    assert text.splitlines()[-1].startswith(
+        f"apparmor_parser -r {tmp_path}/apparmor.d/k3s-rootless"
+    )
     assert ' "/opt/it\'s \\{mine\\}/k3s\\*" flags=(unconfined) {' in profile
     assert "  userns,\n" in profile
 
@@ -104,7 +125,8 @@ def test_an_unknown_distribution_gets_words_and_no_command(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "file"), [("x86_64", "k3s"), ("aarch64", "k3s-arm64"), ("armv7l", "k3s-armhf"), ("s390x", "k3s-s390x")]
+    ("machine", "file"),
+    [("x86_64", "k3s"), ("aarch64", "k3s-arm64"), ("armv7l", "k3s-armhf"), ("s390x", "k3s-s390x")],
 )
 def test_each_machine_gets_the_k3s_that_is_built_for_it(machine: str, file: str) -> None:
     assert k3s_remedies.missing(machine).commands[1].endswith(f"/download/{file}")
@@ -124,7 +146,9 @@ def test_no_machine_gets_a_k3s_that_it_cannot_run(machine: str) -> None:
     ],
     ids=["Raspberry Pi", "hybrid host", "bound to version 1"],
 )
-def test_a_controller_that_the_kernel_lacks_is_mended_at_boot(controller: str, offered: frozenset[str], expected: str) -> None:
+def test_a_controller_that_the_kernel_lacks_is_mended_at_boot(
+    controller: str, offered: frozenset[str], expected: str
+) -> None:
     found = remedies.kernel_controller(controller, offered)
 
     assert (found.mender, expected in found.text) == (Mender.ADMINISTRATOR, True)

@@ -1,4 +1,6 @@
-"""The administrator's script: sound shell whatever the values are, and nothing in it that was not asked for."""
+"""The administrator's script: sound shell whatever the values are, and nothing in it that was not
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ from k3s_rootless.preflight import nixos, script
 
 HOST = script.Host("alice", 1500, "debian", "1.2.3")
 EVERY_KIND: tuple[Measure, ...] = (
-    measure.File("/etc/systemd/system/user@.service.d/60-k3s-rootless.conf", "[Service]\nDelegate=cpu\n", Then.SYSTEMD),
+    measure.File(
+        "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf",
+        "[Service]\nDelegate=cpu\n",
+        Then.SYSTEMD,
+    ),
     measure.File("/etc/apparmor.d/k3s-rootless", "END\nprofile\n", Then.APPARMOR),
     measure.File("/etc/udev/rules.d/60-k3s-rootless.rules", "#\n", Then.UDEV),
     measure.Sysctl("net.ipv4.ip_forward", "1"),
@@ -33,17 +39,27 @@ EVERY_KIND: tuple[Measure, ...] = (
 )
 
 
-def finding(*measures: Measure, text: str = "mend it", observed: str = "seen", commands: tuple[str, ...] = ()) -> Finding:
+def finding(
+    *measures: Measure,
+    text: str = "mend it",
+    observed: str = "seen",
+    commands: tuple[str, ...] = (),
+) -> Finding:
     remedy = Remedy(Mender.ADMINISTRATOR, text, commands, measures)
     return Finding("a.check", "title", Verdict.FAIL, observed, "source", "reason", remedy)
 
 
 def shellcheck(text: str) -> str:
-    done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False
+    )
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("distribution", ["debian", "ubuntu debian", "fedora", "rhel", "opensuse-tumbleweed suse", "arch", ""])
+@pytest.mark.parametrize(
+    "distribution",
+    ["debian", "ubuntu debian", "fedora", "rhel", "opensuse-tumbleweed suse", "arch", ""],
+)
 def test_shellcheck_has_nothing_to_say(distribution: str) -> None:
     host = script.Host("alice", 1500, distribution, "1.2.3")
 
@@ -57,40 +73,61 @@ def test_a_script_for_one_thing_is_whole(kind: Measure) -> None:
 
 def test_the_one_that_takes_back_is_sound() -> None:
     assert "" == shellcheck(script.render_undo(HOST))
-    assert "" == shellcheck(nixos.declared(script.wanted([finding(one) for one in EVERY_KIND]), "alice"))
+    assert "" == shellcheck(
+        nixos.declared(script.wanted([finding(one) for one in EVERY_KIND]), "alice")
+    )
 
 
 def test_what_no_script_can_do_is_said_by_it() -> None:
-    text = script.render([finding(text="mount it without nosuid", commands=("echo $HOME `id`",))], HOST)
+    text = script.render(
+        [finding(text="mount it without nosuid", commands=("echo $HOME `id`",))], HOST
+    )
 
-    said = subprocess.run(["sh", "-c", text.replace('"$(id -u)"', "0")], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["sh", "-c", text.replace('"$(id -u)"', "0")], capture_output=True, text=True, check=False
+    )
 
     assert 1 == said.returncode
     assert "by hand: mount it without nosuid\n    echo $HOME `id`\n" in said.stderr
     assert "" == shellcheck(text)
 
 
-PRINTABLE = st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co", "Cn", "Zl", "Zp", "Zs"]) | st.just(" ")
+PRINTABLE = st.characters(
+    exclude_categories=["Cs", "Cc", "Cf", "Co", "Cn", "Zl", "Zp", "Zs"]
+) | st.just(" ")
 ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(PRINTABLE, min_size=1, max_size=30), st.text(PRINTABLE, max_size=30), st.text(ANYTHING, max_size=30))
+@given(
+    st.text(PRINTABLE, min_size=1, max_size=30),
+    st.text(PRINTABLE, max_size=30),
+    st.text(ANYTHING, max_size=30),
+)
 def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> None:
-    """What a hostile name, path or observation holds is never executed: the shell parses it, and nothing runs."""
+    """What a hostile name, path or observation holds is never executed: the shell parses it, and
+    nothing runs.
+    """
     hostile = [
-        finding(measure.SubordinateIds(value), text=f"{words}; exit 77", observed=f"\n exit 77 {words}"),
-        finding(measure.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"),
+        finding(
+            measure.SubordinateIds(value), text=f"{words}; exit 77", observed=f"\n exit 77 {words}"
+        ),
+        finding(
+            measure.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"
+        ),
         finding(measure.Mode("/tmp"), text=words, observed=words),
         finding(text=f"END\nexit 77\n{words}", commands=(f"{words}; exit 77",)),
     ]
     text = script.render(hostile, script.Host(value, 1500, "debian", "1.2.3"))
 
-    # Every function that would change something is replaced by one that only shows what it was given.
+    # Every function that would change something is replaced by one that only shows what it was
+    # given.
     shown = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode", "say"))
     body = text[text.index("do_steps() {") : text.index("main() {")]
     done = subprocess.run(
-        ["sh", "-eu", "-c", f"{shown}\nput() {{ cat; }}\n{body}\ndo_steps; exit $trouble"], capture_output=True, check=False
+        ["sh", "-eu", "-c", f"{shown}\nput() {{ cat; }}\n{body}\ndo_steps; exit $trouble"],
+        capture_output=True,
+        check=False,
     )
 
     assert 1 == done.returncode, done.stderr
@@ -116,10 +153,16 @@ def test_the_free_range_touches_no_id_that_somebody_has(
     for name, content in (("subuid", subuid), ("subgid", subgid), ("passwd", passwd)):
         (tmp_path / name).write_text(content)
     text = script.render([finding(measure.SubordinateIds("alice"))], HOST)
-    function = text[text.index("free_ids() {") : text.index("# count_ids")].replace("/etc/", f"{tmp_path}/")
-    function = function.replace("getent passwd", f"cat {tmp_path}/passwd").replace("getent group", "true")
+    function = text[text.index("free_ids() {") : text.index("# count_ids")].replace(
+        "/etc/", f"{tmp_path}/"
+    )
+    function = function.replace("getent passwd", f"cat {tmp_path}/passwd").replace(
+        "getent group", "true"
+    )
 
-    said = subprocess.run(["sh", "-eu", "-c", f"{function}\nfree_ids"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["sh", "-eu", "-c", f"{function}\nfree_ids"], capture_output=True, text=True, check=True
+    )
 
     assert f"{free}\n" == said.stdout
 
@@ -142,7 +185,11 @@ def test_nixos_gets_each_attribute_once() -> None:
         measure.Sysctl("net.ipv4.ip_forward", "1"),
         measure.Sysctl("net.ipv4.ping_group_range", "0 2147483647"),
         measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",)),
-        measure.File("/etc/systemd/system/user@.service.d/60-files.conf", "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),
+        measure.File(
+            "/etc/systemd/system/user@.service.d/60-files.conf",
+            "[Service]\nLimitNOFILE=524288\n",
+            Then.SYSTEMD,
+        ),
     )
 
     text = nixos.declared(script.wanted([finding(one) for one in measures]), "alice")
@@ -151,7 +198,10 @@ def test_nixos_gets_each_attribute_once() -> None:
     names = [line.partition(" = ")[0] for line in lines]
     assert sorted(set(names)) == sorted(names)
     assert 'boot.kernelModules = [ "tun" "br_netfilter" ];' in lines
-    assert 'boot.kernelParams = [ "cgroup_enable=memory" "cgroup_memory=1" "systemd.unified_cgroup_hierarchy=1" ];' in lines
+    assert (
+        'boot.kernelParams = [ "cgroup_enable=memory" "cgroup_memory=1"'
+        ' "systemd.unified_cgroup_hierarchy=1" ];' in lines
+    )
     assert 'boot.kernel.sysctl."net.ipv4.ping_group_range" = "0 2147483647";' in lines
     assert 'systemd.services."user@".serviceConfig.LimitNOFILE = "524288";' in lines
     assert "# by hand: chmod u+s /usr/bin/newuidmap\n" in text

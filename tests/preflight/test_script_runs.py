@@ -1,4 +1,6 @@
-"""The administrator's script, run as root in a root file system of its own: what it changes, keeps and undoes."""
+"""The administrator's script, run as root in a root file system of its own: what it changes, keeps
+and undoes.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def tree(tmp_path: Path) -> ScratchRoot:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-def test_the_second_run_changes_nothing_and_undo_restores_everything(tmp_path: Path, shell: str) -> None:
+def test_the_second_run_changes_nothing_and_undo_restores_everything(
+    tmp_path: Path, shell: str
+) -> None:
     tree = build(tmp_path, shell)
     text = text_of(*(FILES if shell == "busybox" else EVERYTHING))
     before = tree.state()
@@ -59,7 +63,10 @@ def test_the_second_run_changes_nothing_and_undo_restores_everything(tmp_path: P
     again = tree.run(text)
     assert (0, "") == (again.returncode, again.stderr)
     assert after == tree.state()
-    assert b"k3s-rootless.home.alice.bin.k3s (unconfined)\n" in after["sys/kernel/security/apparmor/profiles"][3]
+    assert (
+        b"k3s-rootless.home.alice.bin.k3s (unconfined)\n"
+        in after["sys/kernel/security/apparmor/profiles"][3]
+    )
 
     undone = tree.run(text, "--undo")
     assert (0, "") == (undone.returncode, undone.stderr)
@@ -81,7 +88,10 @@ exit $code
 
 
 def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: ScratchRoot) -> None:
-    """The process group is killed before or after the nth command. The script then runs again or not, and is undone."""
+    """The process group is killed before or after the nth command.
+
+    The script then runs again or not, and is undone.
+    """
     conf = tree.path / CONF[1:]
     conf.parent.mkdir()
     conf.write_text(OWN_TEXT)
@@ -91,7 +101,9 @@ def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: Scratc
         program = tree.path / "usr/bin" / name
         program.write_text(KILLER.format(name))
         program.chmod(0o755)
-    text = text_of(FILES[0], FILES[1], measure.SubordinateIds("alice"), measure.Mode("/usr/bin/newuidmap"))
+    text = text_of(
+        FILES[0], FILES[1], measure.SubordinateIds("alice"), measure.Mode("/usr/bin/newuidmap")
+    )
     before = tree.state()
 
     for limit in range(1, 200):
@@ -148,7 +160,9 @@ def test_an_edit_between_two_runs_is_kept(tree: ScratchRoot, there: bool, edits:
     assert (OWN_TEXT if there else None) == (conf.read_text() if conf.exists() else None)
     edited = tree.path / "var/lib/k3s-rootless/1500/edited"
     assert str(edited).removeprefix(str(tree.path)) in undone.stdout
-    assert {f"# edit {number}\n" for number in range(edits)} == {one.read_text() for one in edited.iterdir()}
+    assert {f"# edit {number}\n" for number in range(edits)} == {
+        one.read_text() for one in edited.iterdir()
+    }
 
 
 def test_an_edit_before_the_undo_is_kept(tree: ScratchRoot) -> None:
@@ -165,7 +179,9 @@ def test_an_edit_before_the_undo_is_kept(tree: ScratchRoot) -> None:
     assert "# mine now\n" == kept.read_text()
 
 
-def test_a_later_script_that_writes_another_text_keeps_no_copy_of_the_first(tree: ScratchRoot) -> None:
+def test_a_later_script_that_writes_another_text_keeps_no_copy_of_the_first(
+    tree: ScratchRoot,
+) -> None:
     before = tree.state()
     tree.run(text_of(FILES[0])).check_returncode()
     later = text_of(measure.File(CONF, "[Service]\nDelegate=cpu io\n", Then.SYSTEMD))
@@ -215,7 +231,9 @@ def test_rows_of_ids_that_somebody_changed_meanwhile_are_left(tree: ScratchRoot)
     (tree.path / "etc/subuid").write_text("bob:100000:65536")  # no newline at its end
     tree.run(text).check_returncode()
     assert "bob:100000:65536\nalice:165536:65536\n" == tree.read("etc/subuid")
-    (tree.path / "etc/subuid").write_text("carol:300000:65536\nalice:165536:65536\ndave:400000:65536\n")
+    (tree.path / "etc/subuid").write_text(
+        "carol:300000:65536\nalice:165536:65536\ndave:400000:65536\n"
+    )
 
     tree.run(text, "--undo").check_returncode()
 
@@ -292,16 +310,23 @@ def repository(tree: ScratchRoot, tmp_path: Path) -> None:
     for name in ("pool", *state):
         (tree.path / name).mkdir(parents=True, exist_ok=True)
     (tree.path / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/pool ./\n")
-    (tree.path / "etc/apt/apt.conf").write_text('APT::Sandbox::User "root";\nDir::Bin::methods "/host/usr/lib/apt/methods";\n')
+    (tree.path / "etc/apt/apt.conf").write_text(
+        'APT::Sandbox::User "root";\nDir::Bin::methods "/host/usr/lib/apt/methods";\n'
+    )
     index = ""
     for name, depends in (("fuse3", ""), ("sshfs", "Depends: fuse3\n")):
         source, package = tmp_path / f"root/{name}", tree.path / f"pool/{name}.deb"
         (source / "DEBIAN").mkdir(parents=True)
-        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n{depends}"
+        control = (
+            f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription:"
+            f" x\n{depends}"
+        )
         (source / "DEBIAN/control").write_text(control)
         subprocess.run(["dpkg-deb", "--build", source, package], check=True, capture_output=True)
         digest = hashlib.sha256(package.read_bytes()).hexdigest()
-        index += f"{control}Filename: ./{name}.deb\nSize: {package.stat().st_size}\nSHA256: {digest}\n\n"
+        index += (
+            f"{control}Filename: ./{name}.deb\nSize: {package.stat().st_size}\nSHA256: {digest}\n\n"
+        )
     (tree.path / "pool/Packages").write_text(index)
 
 
@@ -339,7 +364,10 @@ def test_a_package_that_another_one_needs_stays(tree: ScratchRoot, tmp_path: Pat
 
 
 RPM = 'case $1 in -q) [ -e "/proc/rpm.$2" ] ;; -e) [ ! -e /proc/needed ] ;; esac'
-RPM_FRONT = 'last=; for last; do :; done; case $* in *install*) : >"/proc/rpm.$last" ;; *remove*) rm "/proc/rpm.$last" ;; esac'
+RPM_FRONT = (
+    'last=; for last; do :; done; case $* in *install*) : >"/proc/rpm.$last" ;; *remove*) rm'
+    ' "/proc/rpm.$last" ;; esac'
+)
 PACMAN = """
 last=; for last; do :; done
 case $* in
@@ -351,8 +379,14 @@ esac"""
 
 @pytest.mark.parametrize("front", ["dnf", "zypper", "pacman"])
 @pytest.mark.parametrize("needed", [True, False])
-def test_other_package_managers_are_asked_first_too(tree: ScratchRoot, front: str, needed: bool) -> None:  # noqa: FBT001
-    """Stand-ins, by rpm(8), dnf(8), zypper(8) and pacman(8): `rpm -e --test` and `pacman -R --print` fail if it is needed."""
+def test_other_package_managers_are_asked_first_too(
+    tree: ScratchRoot,
+    front: str,
+    needed: bool,  # noqa: FBT001
+) -> None:
+    """Stand-ins, by rpm(8), dnf(8), zypper(8) and pacman(8): `rpm -e --test` and `pacman -R
+    --print` fail if it is needed.
+    """
     if front == "pacman":
         tree.stand_in("pacman", PACMAN)
     else:

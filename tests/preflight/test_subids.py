@@ -20,11 +20,17 @@ ALICE = (SubidRange(100000, 65536),)
         ("alice:100000:65536\r\n", ALICE),
         ("1000:100000:65536\n", ALICE),
         ("# alice:1:2\n\nbob:1:2\nalice:100000:65536\nalicia:3:4\n", ALICE),
-        ("alice:1:10\n1000:20:10\nalice:40:10\n", (SubidRange(1, 10), SubidRange(20, 10), SubidRange(40, 10))),
+        (
+            "alice:1:10\n1000:20:10\nalice:40:10\n",
+            (SubidRange(1, 10), SubidRange(20, 10), SubidRange(40, 10)),
+        ),
         ("alice:100000:65536\nalice:100000:65536\n", ALICE * 2),
         ("bob:100000:65536\n", ()),
         ("", ()),
-        ("alice\nalice:\nalice:1\nalice:1:\nalice::1\nalice:x:1\nalice:-1:1\nalice:1:2:3\nalice:1.5:2\n", ()),
+        (
+            "alice\nalice:\nalice:1\nalice:1:\nalice::1\nalice:x:1\nalice:-1:1\nalice:1:2:3\nalice:1.5:2\n",
+            (),
+        ),
         ("bob:1:2\x0calice:100000:65536\n", ()),
         ("bob:1:2\u2028alice:100000:65536\n", ()),
         ("alice:\u0661\u0660:65536\nalice:\u00b2:1\n", ()),
@@ -44,10 +50,20 @@ ALICE = (SubidRange(100000, 65536),)
             "others only",
             "empty",
         ),
-        *("junk", "form feed", "line separator", "other digits", "endless number", "no UTF-8", "zeroes"),
+        *(
+            "junk",
+            "form feed",
+            "line separator",
+            "other digits",
+            "endless number",
+            "no UTF-8",
+            "zeroes",
+        ),
     ],
 )
-def test_the_ranges_of_a_user_are_read(tmp_path: Path, content: str | bytes, expected: tuple[SubidRange, ...]) -> None:
+def test_the_ranges_of_a_user_are_read(
+    tmp_path: Path, content: str | bytes, expected: tuple[SubidRange, ...]
+) -> None:
     path = write(tmp_path / "etc/subuid", content)
 
     assert probes.subids("subuid", tmp_path, "alice", 1000) == Known(expected, str(path))
@@ -59,7 +75,9 @@ def test_each_kind_has_its_file_and_a_missing_one_holds_no_range(tmp_path: Path,
 
     write(tmp_path / "etc" / kind, "alice:100000:65536\n")
 
-    assert probes.subids(kind, tmp_path, "alice", 1000) == Known(ALICE, str(tmp_path / "etc" / kind))
+    assert probes.subids(kind, tmp_path, "alice", 1000) == Known(
+        ALICE, str(tmp_path / "etc" / kind)
+    )
 
 
 def test_a_file_that_leads_nowhere_is_unknown(tmp_path: Path) -> None:

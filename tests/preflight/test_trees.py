@@ -1,4 +1,6 @@
-"""What `check` says of hosts of fifteen kinds, read from trees of their files by the probes themselves."""
+"""What `check` says of hosts of fifteen kinds, read from trees of their files by the probes
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ import pytest
 from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.finding import Mender, Verdict
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight import checks, confinement, kernel_probes, network_probes, nixos, probes, script, session_probes
+from k3s_rootless.preflight import (
+    checks,
+    confinement,
+    kernel_probes,
+    network_probes,
+    nixos,
+    probes,
+    script,
+    session_probes,
+)
 from k3s_rootless.preflight.facts import Delegation, Facts
 from k3s_rootless.preflight.records import Confinement
 from tests.preflight.trees import HOSTS, Host, plant
@@ -22,7 +33,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="newuidmap of a tree m
 
 
 def facts(host: Host, root: Path) -> Facts:
-    """Read a tree as `check` does; what no tree can hold (the bus, cgroups, sockets, a trial) is that of a healthy host."""
+    """Read a tree as `check` does; what no tree can hold (the bus, cgroups, sockets, a trial) is
+    that of a healthy host.
+    """
     search = unit_search(root)
     given = frozenset(host.delegated.split())
     confined = confinement.confinement(root, None)
@@ -32,9 +45,13 @@ def facts(host: Host, root: Path) -> Facts:
     assert isinstance(machine, Known)
     return replace(
         HEALTHY,
-        user_manager=Known(host.systemd, "the user bus") if host.booted else Unknown("there is no bus"),
+        user_manager=Known(host.systemd, "the user bus")
+        if host.booted
+        else Unknown("there is no bus"),
         cgroup=Known(host.cgroup),
-        delegation=Delegation(Known(frozenset(host.offered.split())), Known(given), Known(given), Known(given)),
+        delegation=Delegation(
+            Known(frozenset(host.offered.split())), Known(given), Known(given), Known(given)
+        ),
         systemd_booted=probes.systemd_booted(root),
         distribution=probes.distribution(root),
         sysctls=probes.sysctls(root),
@@ -52,7 +69,9 @@ def facts(host: Host, root: Path) -> Facts:
         resolver=network_probes.resolver(root),
         beside=session_probes.beside(root, "/etc/rancher/k3s/config.yaml"),
         # The clock is that of the machine that runs the tests.
-        host=Known(replace(machine.value, synchronized=True, early="", processors=4), machine.source),
+        host=Known(
+            replace(machine.value, synchronized=True, early="", processors=4), machine.source
+        ),
     )
 
 
@@ -62,7 +81,9 @@ def test_each_kind_of_host_gets_its_verdicts_and_no_other(name: str, tmp_path: P
 
     found = checks.judge(facts(host, plant(name, tmp_path)))
 
-    assert {one.check: one.verdict.value for one in found if one.verdict is not Verdict.PASS} == dict(host.verdicts)
+    assert {
+        one.check: one.verdict.value for one in found if one.verdict is not Verdict.PASS
+    } == dict(host.verdicts)
 
 
 @pytest.mark.parametrize("name", [name for name, host in HOSTS.items() if host.booted])
@@ -84,19 +105,30 @@ def test_each_host_says_where_it_is_known_from() -> None:
         ("Debian 13", "uidmap.newuidmap", "sudo apt-get install uidmap"),
         ("Debian 13", "snapshotter.mount_fuse3", "sudo apt-get install fuse3"),
         ("Arch", "snapshotter.mount_fuse3", "sudo pacman -S fuse3"),
-        ("Ubuntu 24.04", "userns.apparmor", "sudo apparmor_parser -r /etc/apparmor.d/k3s-rootless.usr.local.bin.k3s"),
+        (
+            "Ubuntu 24.04",
+            "userns.apparmor",
+            "sudo apparmor_parser -r /etc/apparmor.d/k3s-rootless.usr.local.bin.k3s",
+        ),
         ("RHEL 9", "kernel.br_netfilter", "sudo modprobe -a br_netfilter"),
     ],
 )
-def test_the_remedy_is_that_of_the_distribution(name: str, check: str, command: str, tmp_path: Path) -> None:
-    found = {one.check: one for one in checks.judge(facts(HOSTS[name], plant(name, tmp_path)))}[check]
+def test_the_remedy_is_that_of_the_distribution(
+    name: str, check: str, command: str, tmp_path: Path
+) -> None:
+    found = {one.check: one for one in checks.judge(facts(HOSTS[name], plant(name, tmp_path)))}[
+        check
+    ]
 
     assert found.remedy
     assert command in found.remedy.commands
 
 
 def test_a_raspberry_pi_is_told_of_its_command_line(tmp_path: Path) -> None:
-    found = {one.check: one for one in checks.judge(facts(HOSTS["Raspberry Pi OS"], plant("Raspberry Pi OS", tmp_path)))}
+    found = {
+        one.check: one
+        for one in checks.judge(facts(HOSTS["Raspberry Pi OS"], plant("Raspberry Pi OS", tmp_path)))
+    }
 
     memory = found["cgroup.delegation.memory"].remedy
     assert memory
@@ -106,21 +138,29 @@ def test_a_raspberry_pi_is_told_of_its_command_line(tmp_path: Path) -> None:
 def test_a_label_that_nobody_could_read_is_unknown(tmp_path: Path) -> None:
     host = replace(HOSTS["Ubuntu 24.04"], label="")
 
-    found = {one.check: one for one in checks.judge(facts(host, host.plant(tmp_path)))}["userns.apparmor"]
+    found = {one.check: one for one in checks.judge(facts(host, host.plant(tmp_path)))}[
+        "userns.apparmor"
+    ]
 
     assert found.verdict is Verdict.UNKNOWN
     assert isinstance(facts(host, tmp_path).confinement, Known | Unknown)
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_each_host_gets_a_script_that_is_sound_and_covers_its_failures(name: str, tmp_path: Path) -> None:
+def test_each_host_gets_a_script_that_is_sound_and_covers_its_failures(
+    name: str, tmp_path: Path
+) -> None:
     seen = facts(HOSTS[name], plant(name, tmp_path))
     mended = [one for one in checks.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
     here = script.Host(seen.user, seen.uid, seen.distribution, "1.2.3")
     asked = script.wanted(mended)
 
-    text = nixos.declared(asked, here.user) if here.family == "nixos" else script.render(mended, here)
+    text = (
+        nixos.declared(asked, here.user) if here.family == "nixos" else script.render(mended, here)
+    )
 
-    checked = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False)
+    checked = subprocess.run(
+        ["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False
+    )
     assert "" == checked.stdout
     assert all(remedy.measures or f"by hand: {remedy.text}"[:100] in text for remedy in asked)

@@ -18,7 +18,9 @@ from tests.patience import PATIENCE
 from tests.preflight.trees import write
 
 RANGES = [[SubidRange(100000, 65536)]] * 2
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write the map of another without newuidmap")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root may write the map of another without newuidmap"
+)
 
 
 def tried(*programs: str | None) -> Trial:
@@ -29,10 +31,15 @@ def tried(*programs: str | None) -> Trial:
 
 def state() -> tuple[str, ...]:
     spaces = tuple(
-        str(Path("/proc/self/ns", name).readlink()) for name in ("user", "mnt", "net", "pid", "ipc", "uts", "cgroup")
+        str(Path("/proc/self/ns", name).readlink())
+        for name in ("user", "mnt", "net", "pid", "ipc", "uts", "cgroup")
     )
     children = Path(f"/proc/self/task/{os.getpid()}/children")
-    return (*spaces, Path("/proc/self/mountinfo").read_text(), children.read_text() if children.exists() else "")
+    return (
+        *spaces,
+        Path("/proc/self/mountinfo").read_text(),
+        children.read_text() if children.exists() else "",
+    )
 
 
 def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
@@ -41,7 +48,9 @@ def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
     found = tried(None, None)
 
     unshared = subprocess.run(
-        ["unshare", "--user", "--mount", "--net", "--pid", "--fork", "true"], capture_output=True, check=False
+        ["unshare", "--user", "--mount", "--net", "--pid", "--fork", "true"],
+        capture_output=True,
+        check=False,
     )
     assert (found.user == 0 and not any(found.spaces.values())) == (unshared.returncode == 0)
     assert found.mapped == {"newuidmap": None, "newgidmap": None}
@@ -50,12 +59,19 @@ def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
 
 
 def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
-    complaining = write(tmp_path / "newuidmap", "#!/bin/sh\necho 'newuidmap: uid range not allowed' >&2\nexit 1\n", 0o755)
+    complaining = write(
+        tmp_path / "newuidmap",
+        "#!/bin/sh\necho 'newuidmap: uid range not allowed' >&2\nexit 1\n",
+        0o755,
+    )
     silent = write(tmp_path / "newgidmap", "#!/bin/sh\nexit 3\n", 0o755)
 
     found = tried(str(complaining), str(silent))
 
-    assert found.mapped == {"newuidmap": "newuidmap: uid range not allowed", "newgidmap": "exit status 3"}
+    assert found.mapped == {
+        "newuidmap": "newuidmap: uid range not allowed",
+        "newgidmap": "exit status 3",
+    }
 
 
 def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None:
@@ -73,7 +89,9 @@ def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None
 def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
     """Root may write the map itself; what is mounted is gone with the child."""
     script = '#!/bin/sh\necho "0 0 1" > /proc/$1/%s\n'
-    programs = [str(write(tmp_path / name, script % name, 0o755)) for name in ("uid_map", "gid_map")]
+    programs = [
+        str(write(tmp_path / name, script % name, 0o755)) for name in ("uid_map", "gid_map")
+    ]
     before = state()
 
     found = tried(*programs)
@@ -85,15 +103,17 @@ def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
 
 
 def run_python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 
 
 def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
     code = (
-        "import signal\nfrom k3s_rootless.preflight import trial\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-        "print(trial.Trying().finish((None, None), ((), ())).value.user)"
+        "import signal\nfrom k3s_rootless.preflight import trial\nsignal.signal(signal.SIGCHLD,"
+        " signal.SIG_IGN)\nprint(trial.Trying().finish((None, None), ((), ())).value.user)"
     )
 
     assert run_python(code).isdecimal()
@@ -101,25 +121,30 @@ def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
 
 def test_without_a_child_nobody_could_look() -> None:
     code = (
-        "import resource\nfrom k3s_rootless.preflight import trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
-        "print(trial.Trying().finish((None, None), ((), ())))"
+        "import resource\nfrom k3s_rootless.preflight import"
+        " trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0,"
+        " 0))\nprint(trial.Trying().finish((None, None), ((), ())))"
     )
 
-    assert run_python(code) == "Unknown(reason='there can be no child to try it: Too many open files')"
+    assert (
+        run_python(code) == "Unknown(reason='there can be no child to try it: Too many open files')"
+    )
 
 
 def test_a_child_that_is_killed_is_unknown() -> None:
     code = (
-        "import os, signal\nfrom k3s_rootless.preflight import trial\none = trial.Trying()\n"
-        "os.kill(one._child, signal.SIGKILL)\nos.waitpid(one._child, 0)\nos.read(one._reading, 99)\n"
-        "print(type(one._numbers(1)))"
+        "import os, signal\nfrom k3s_rootless.preflight import trial\none ="
+        " trial.Trying()\nos.kill(one._child, signal.SIGKILL)\nos.waitpid(one._child,"
+        " 0)\nos.read(one._reading, 99)\nprint(type(one._numbers(1)))"
     )
 
     assert run_python(code) == "<class 'NoneType'>"
 
 
 def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:
-    """As that by which Popen learns that a program was executed: another thread may be about that."""
+    """As that by which Popen learns that a program was executed: another thread may be about
+    that.
+    """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends:
         under_way = trial.Trying()
@@ -154,9 +179,9 @@ def test_with_the_restriction_the_label_of_the_real_path_is_asked_for(tmp_path: 
     assert isinstance(found, Known)
     assert found.value.restricted
     # On a kernel with AppArmor a label, on another the reason why there is none.
-    assert isinstance(found.value.label, Known) == Path("/sys/kernel/security/apparmor").exists() or isinstance(
-        found.value.label, Unknown
-    )
+    assert isinstance(found.value.label, Known) == Path(
+        "/sys/kernel/security/apparmor"
+    ).exists() or isinstance(found.value.label, Unknown)
     assert isinstance(without, Known)
     assert isinstance(without.value.label, Unknown)
     assert isinstance(missing, Known)

@@ -1,6 +1,7 @@
 """Small trees of files for the probes to read, and what is known of the hosts of fifteen kinds.
 
-`Host.provenance` says where the values are from; what no document or machine showed is named under `assumed`.
+`Host.provenance` says where the values are from; what no document or machine showed is named under
+`assumed`.
 """
 
 from __future__ import annotations
@@ -25,14 +26,26 @@ def program(path: Path, mode: int = 0o755) -> Path:
     return write(path, "#!/bin/sh\n", mode)
 
 
-_MODULES = ("br_netfilter", "bridge", "fuse", "nf_conntrack", "nf_tables", "nft_compat", "tun", "veth", "vxlan")
+_MODULES = (
+    "br_netfilter",
+    "bridge",
+    "fuse",
+    "nf_conntrack",
+    "nf_tables",
+    "nft_compat",
+    "tun",
+    "veth",
+    "vxlan",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A kind of host as its installer leaves it, and what `check` says of it beside `pass`, by the ids of checks.
+    """A kind of host as its installer leaves it, and what `check` says of it beside `pass`, by the
+    ids of checks.
 
-    `modules` are loadable, `loaded` are there; `label` is what AppArmor would call k3s; `delegated` what a unit is given.
+    `modules` are loadable, `loaded` are there; `label` is what AppArmor would call k3s; `delegated`
+    what a unit is given.
     """
 
     release: str
@@ -66,7 +79,11 @@ class Host:
 
     def plant(self, root: Path) -> Path:
         """Write the tree of this host."""
-        settings = {"net/ipv4/ip_forward": "0\n", "user/max_user_namespaces": "63432\n", "kernel/hostname": "node\n"}
+        settings = {
+            "net/ipv4/ip_forward": "0\n",
+            "user/max_user_namespaces": "63432\n",
+            "kernel/hostname": "node\n",
+        }
         tree = {
             "etc/os-release": self.release,
             "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
@@ -74,8 +91,12 @@ class Host:
             "etc/passwd": "root:x:0:0:::\nalice:x:1000:1000:::\nnobody:x:65534:65534:::\n",
             "proc/self/uid_map": "         0          0 4294967295\n",
             "proc/self/status": "NoNewPrivs:\t0\n",
-            "proc/self/limits": "Max open files            1024                 524288               files\n",
-            "proc/self/mountinfo": "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:5 / /proc rw - proc proc rw\n",
+            "proc/self/limits": (
+                "Max open files            1024                 524288               files\n"
+            ),
+            "proc/self/mountinfo": (
+                "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:5 / /proc rw - proc proc rw\n"
+            ),
             "proc/meminfo": "MemTotal:  4000000 kB\nMemAvailable:  3000000 kB\n",
             "proc/modules": "".join(f"{name} 1 0 - Live 0x0\n" for name in self.loaded),
             **{f"proc/sys/{key}": value for key, value in settings.items()},
@@ -87,7 +108,9 @@ class Host:
         }
         if self.modules:
             built = f"{self.module_tree}/{self.kernel}"
-            tree[f"{built}/modules.dep"] = "".join(f"kernel/net/{name}.ko.xz:\n" for name in self.modules)
+            tree[f"{built}/modules.dep"] = "".join(
+                f"kernel/net/{name}.ko.xz:\n" for name in self.modules
+            )
             tree[f"{built}/modules.builtin"] = ""
         for path, content in tree.items():
             write(root / path, content)
@@ -100,17 +123,22 @@ class Host:
 
 
 FORWARD = {"proc/sys/net/ipv4/ip_forward": "1\n"}
-# systemd's sysctl.d/50-default.conf opens ping to all groups; Debian and Ubuntu leave the kernel's `1 0`.
+# systemd's sysctl.d/50-default.conf opens ping to all groups; Debian and Ubuntu leave the kernel's
+# `1 0`.
 _PING = {"proc/sys/net/ipv4/ping_group_range": "0\t2147483647\n"}
 _DEBIAN_PING = {"proc/sys/net/ipv4/ping_group_range": "1\t0\n"}
 _CLONE = {"proc/sys/kernel/unprivileged_userns_clone": "1\n"}
 _UBUNTU_APPARMOR = {"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1\n"}
 _ENFORCING = {"sys/fs/selinux/enforce": "1"}
-_STOCK = {"cgroup.delegation.cpuset": "fail", "cgroup.delegation.io": "warn", "kernel.br_netfilter": "warn"}
-_FORWARDING = {"sysctl.ip_forward": "fail"}
-_ALL_DELEGATED = {f"cgroup.delegation.{name}": "fail" for name in ("cpu", "cpuset", "memory", "pids")} | {
-    "cgroup.delegation.io": "warn"
+_STOCK = {
+    "cgroup.delegation.cpuset": "fail",
+    "cgroup.delegation.io": "warn",
+    "kernel.br_netfilter": "warn",
 }
+_FORWARDING = {"sysctl.ip_forward": "fail"}
+_ALL_DELEGATED = {
+    f"cgroup.delegation.{name}": "fail" for name in ("cpu", "cpuset", "memory", "pids")
+} | {"cgroup.delegation.io": "warn"}
 _FEDORA = "ID=fedora\nVERSION_ID=42\n"
 
 HOSTS: Mapping[str, Host] = {
@@ -128,7 +156,10 @@ HOSTS: Mapping[str, Host] = {
             "snapshotter.mount_fuse3": "fail",
             "sysctl.ping": "info",
         },
-        provenance="uidmap and fuse3 are of priority optional; kernel and systemd of bookworm; what systemd 252 delegates",
+        provenance=(
+            "uidmap and fuse3 are of priority optional; kernel and systemd of bookworm; what"
+            " systemd 252 delegates"
+        ),
         assumed="the exact numbers of kernel and systemd behind 6.1 and 252",
     ),
     "Debian 13": Host(
@@ -145,7 +176,10 @@ HOSTS: Mapping[str, Host] = {
             "snapshotter.mount_fuse3": "fail",
             "sysctl.ping": "info",
         },
-        provenance="the machine of tests/vm, which adds uidmap, fuse3 and ip_forward; systemd 257 delegates cpu memory pids",
+        provenance=(
+            "the machine of tests/vm, which adds uidmap, fuse3 and ip_forward; systemd 257"
+            " delegates cpu memory pids"
+        ),
     ),
     "Ubuntu 22.04": Host(
         release="ID=ubuntu\nID_LIKE=debian\nVERSION_ID=22.04\n",
@@ -154,8 +188,13 @@ HOSTS: Mapping[str, Host] = {
         delegated="memory pids",
         files=_CLONE | _DEBIAN_PING,
         verdicts={**_STOCK, **_FORWARDING, "cgroup.delegation.cpu": "fail", "sysctl.ping": "info"},
-        provenance="kernel 5.15 and systemd 249 of jammy; systemd before 252 delegates memory and pids (rootlesscontaine.rs)",
-        assumed="that uidmap and fuse3 are there, as on the server image; the cloud image lacks uidmap",
+        provenance=(
+            "kernel 5.15 and systemd 249 of jammy; systemd before 252 delegates memory and pids"
+            " (rootlesscontaine.rs)"
+        ),
+        assumed=(
+            "that uidmap and fuse3 are there, as on the server image; the cloud image lacks uidmap"
+        ),
     ),
     "Ubuntu 24.04": Host(
         release="ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n",
@@ -164,7 +203,9 @@ HOSTS: Mapping[str, Host] = {
         label="unconfined",
         files=_CLONE | _DEBIAN_PING | _UBUNTU_APPARMOR,
         verdicts={**_STOCK, **_FORWARDING, "userns.apparmor": "fail", "sysctl.ping": "info"},
-        provenance="K3s #12711 for AppArmor and what K3s dies of; kernel 6.8 and systemd 255 of noble",
+        provenance=(
+            "K3s #12711 for AppArmor and what K3s dies of; kernel 6.8 and systemd 255 of noble"
+        ),
         assumed="that uidmap and fuse3 are there",
     ),
     "Ubuntu 24.04, with a profile for k3s": Host(
@@ -176,7 +217,10 @@ HOSTS: Mapping[str, Host] = {
         delegated="cpuset cpu io memory pids",
         loaded=("overlay", "br_netfilter"),
         verdicts={"sysctl.ping": "info"},
-        provenance="the profile of the remedy, as apparmor.d(5) and aa_splitcon(3) spell its label; the rest as above",
+        provenance=(
+            "the profile of the remedy, as apparmor.d(5) and aa_splitcon(3) spell its label; the"
+            " rest as above"
+        ),
     ),
     "Ubuntu 26.04": Host(
         release="ID=ubuntu\nID_LIKE=debian\nVERSION_ID=26.04\n",
@@ -201,8 +245,14 @@ HOSTS: Mapping[str, Host] = {
             "security.selinux": "info",
             "net.firewall": "info",
         },
-        provenance="k3d #1082 for delegation (cpu io memory pids), SELinux enforces and firewalld runs by default",
-        assumed="the exact kernel; newuidmap has the setuid bit here, where Fedora gives it a file capability",
+        provenance=(
+            "k3d #1082 for delegation (cpu io memory pids), SELinux enforces and firewalld runs by"
+            " default"
+        ),
+        assumed=(
+            "the exact kernel; newuidmap has the setuid bit here, where Fedora gives it a file"
+            " capability"
+        ),
     ),
     "RHEL 9": Host(
         release='ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.6"\n',
@@ -228,7 +278,10 @@ HOSTS: Mapping[str, Host] = {
             "net.firewall": "info",
             "net.nm_cloud_setup": "info",
         },
-        provenance="kernel 5.14, systemd 252; ip_tables is not loaded there (K3s #2942); firewalld; nm-cloud-setup",
+        provenance=(
+            "kernel 5.14, systemd 252; ip_tables is not loaded there (K3s #2942); firewalld;"
+            " nm-cloud-setup"
+        ),
         assumed="what systemd 252 of RHEL delegates is what systemd itself does",
     ),
     "openSUSE": Host(
@@ -254,9 +307,19 @@ HOSTS: Mapping[str, Host] = {
         files={**_PING, "etc/hosts": "# Static table lookup for hostnames.\n"},
         module_tree="usr/lib/modules",
         programs=("usr/bin/newuidmap", "usr/bin/newgidmap"),
-        verdicts={**_STOCK, **_FORWARDING, "net.localhost": "warn", "snapshotter.mount_fuse3": "fail"},
-        provenance="its /etc/hosts is empty (K3s #5767, nss-myhostname); newuidmap comes with shadow, mount.fuse3 with fuse3",
-        assumed="the numbers of kernel and systemd; that alice was made by useradd, which gives ids",
+        verdicts={
+            **_STOCK,
+            **_FORWARDING,
+            "net.localhost": "warn",
+            "snapshotter.mount_fuse3": "fail",
+        },
+        provenance=(
+            "its /etc/hosts is empty (K3s #5767, nss-myhostname); newuidmap comes with shadow,"
+            " mount.fuse3 with fuse3"
+        ),
+        assumed=(
+            "the numbers of kernel and systemd; that alice was made by useradd, which gives ids"
+        ),
     ),
     "NixOS": Host(
         release="ID=nixos\n",
@@ -266,8 +329,14 @@ HOSTS: Mapping[str, Host] = {
         programs=("run/wrappers/bin/newuidmap", "run/wrappers/bin/newgidmap"),
         module_tree="run/booted-system/kernel-modules/lib/modules",
         verdicts={**_STOCK, **_FORWARDING, "snapshotter.mount_fuse3": "fail"},
-        provenance="nixpkgs #385044 for delegation; newuidmap in /run/wrappers/bin, modules in /run/booted-system",
-        assumed="the numbers of kernel and systemd; subordinate ids by users.users.alice.autoSubUidGidRange",
+        provenance=(
+            "nixpkgs #385044 for delegation; newuidmap in /run/wrappers/bin, modules in"
+            " /run/booted-system"
+        ),
+        assumed=(
+            "the numbers of kernel and systemd; subordinate ids by"
+            " users.users.alice.autoSubUidGidRange"
+        ),
     ),
     "Alpine": Host(
         release="ID=alpine\nVERSION_ID=3.22.2\n",
@@ -289,8 +358,14 @@ HOSTS: Mapping[str, Host] = {
             "subid.subgid": "fail",
             "snapshotter.mount_fuse3": "fail",
         },
-        provenance="its init is OpenRC; newuidmap comes with shadow-uidmap, mount.fuse3 with fuse3; /etc/subuid is empty",
-        assumed="the numbers of kernel and release; what it would delegate, since it has no user manager; its groups for ping",
+        provenance=(
+            "its init is OpenRC; newuidmap comes with shadow-uidmap, mount.fuse3 with fuse3;"
+            " /etc/subuid is empty"
+        ),
+        assumed=(
+            "the numbers of kernel and release; what it would delegate, since it has no user"
+            " manager; its groups for ping"
+        ),
     ),
     "Raspberry Pi OS": Host(
         release='ID=debian\nVERSION_ID="12"\n',
@@ -299,10 +374,31 @@ HOSTS: Mapping[str, Host] = {
         offered="cpuset cpu io pids",
         delegated="cpu pids",
         files=_DEBIAN_PING,
-        modules=("br_netfilter", "bridge", "fuse", "nf_conntrack", "nf_tables", "nft_compat", "tun", "veth"),
-        verdicts={**_STOCK, **_FORWARDING, "cgroup.delegation.memory": "fail", "kernel.vxlan": "fail", "sysctl.ping": "info"},
-        provenance="K3s #2067 for the memory controller, which the firmware disables; K3s's documentation for vxlan",
-        assumed="that vxlan is missing there as it is on Ubuntu for Raspberry Pi; that uidmap and fuse3 were installed",
+        modules=(
+            "br_netfilter",
+            "bridge",
+            "fuse",
+            "nf_conntrack",
+            "nf_tables",
+            "nft_compat",
+            "tun",
+            "veth",
+        ),
+        verdicts={
+            **_STOCK,
+            **_FORWARDING,
+            "cgroup.delegation.memory": "fail",
+            "kernel.vxlan": "fail",
+            "sysctl.ping": "info",
+        },
+        provenance=(
+            "K3s #2067 for the memory controller, which the firmware disables; K3s's documentation"
+            " for vxlan"
+        ),
+        assumed=(
+            "that vxlan is missing there as it is on Ubuntu for Raspberry Pi; that uidmap and fuse3"
+            " were installed"
+        ),
     ),
     "WSL2": Host(
         release="ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n",
@@ -312,10 +408,30 @@ HOSTS: Mapping[str, Host] = {
         offered="",
         delegated="",
         modules=(),
-        loaded=("br_netfilter", "bridge", "fuse", "nf_conntrack", "nf_tables", "nft_compat", "overlay", "tun", "veth", "vxlan"),
+        loaded=(
+            "br_netfilter",
+            "bridge",
+            "fuse",
+            "nf_conntrack",
+            "nf_tables",
+            "nft_compat",
+            "overlay",
+            "tun",
+            "veth",
+            "vxlan",
+        ),
         files={"proc/sys/kernel/hostname": "DESKTOP-1A2B3C\n"} | _DEBIAN_PING,
-        verdicts={**_ALL_DELEGATED, **_FORWARDING, "cgroup.v2": "fail", "host.container": "info", "sysctl.ping": "info"},
-        provenance="microsoft/WSL #6662 for cgroup v1 beside v2; its kernels name themselves microsoft, drivers built in",
+        verdicts={
+            **_ALL_DELEGATED,
+            **_FORWARDING,
+            "cgroup.v2": "fail",
+            "host.container": "info",
+            "sysctl.ping": "info",
+        },
+        provenance=(
+            "microsoft/WSL #6662 for cgroup v1 beside v2; its kernels name themselves microsoft,"
+            " drivers built in"
+        ),
         assumed="which drivers are built in",
     ),
     "LXC": Host(
@@ -330,7 +446,15 @@ HOSTS: Mapping[str, Host] = {
         },
         devices=(),
         modules=(),
-        loaded=("br_netfilter", "bridge", "nf_conntrack", "nf_tables", "nft_compat", "overlay", "veth"),
+        loaded=(
+            "br_netfilter",
+            "bridge",
+            "nf_conntrack",
+            "nf_tables",
+            "nft_compat",
+            "overlay",
+            "veth",
+        ),
         delegated="cpuset cpu io memory pids",
         verdicts={
             "uidmap.nested": "fail",
@@ -341,7 +465,10 @@ HOSTS: Mapping[str, Host] = {
             "kernel.vxlan": "unknown",
             "sysctl.ping": "info",
         },
-        provenance="an unprivileged container of Proxmox: 65536 ids, no tun, fuse, kmsg (K3s #4249), no /lib/modules",
+        provenance=(
+            "an unprivileged container of Proxmox: 65536 ids, no tun, fuse, kmsg (K3s #4249), no"
+            " /lib/modules"
+        ),
         assumed="that the host has delegated everything",
     ),
     "hybrid cgroups": Host(
@@ -354,7 +481,10 @@ HOSTS: Mapping[str, Host] = {
         files=FORWARD | _PING,
         loaded=("overlay", "br_netfilter"),
         verdicts={**_ALL_DELEGATED, "cgroup.v2": "fail"},
-        provenance="a host with v1 hierarchies beside v2, whose cgroup.controllers is empty: the host of the lab",
+        provenance=(
+            "a host with v1 hierarchies beside v2, whose cgroup.controllers is empty: the host of"
+            " the lab"
+        ),
     ),
 }
 _SERVICES = {

@@ -37,8 +37,12 @@ users:
 """
 
 
-def write(data: Path, port: int = 6444, *, named: Path | None = None, host: str = "127.0.0.1") -> Path:
-    """Write kubeconfigs and certificates as K3s does; `named` is the directory that the files name."""
+def write(
+    data: Path, port: int = 6444, *, named: Path | None = None, host: str = "127.0.0.1"
+) -> Path:
+    """Write kubeconfigs and certificates as K3s does; `named` is the directory that the files
+    name.
+    """
     tls, cred = data / "server/tls", data / "server/cred"
     for directory in (tls, cred):
         directory.mkdir(parents=True, exist_ok=True)
@@ -65,7 +69,9 @@ def test_another_port_than_that_of_the_files_is_told(tmp_path: Path, host: str) 
     write(tmp_path, host=host)
 
     assert None is stale(tmp_path, baked.internal_port(6443))
-    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == stale(tmp_path, baked.internal_port(7443))
+    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == stale(
+        tmp_path, baked.internal_port(7443)
+    )
     assert None is stale(tmp_path, baked.internal_port(7443, "6444"))
 
 
@@ -86,14 +92,18 @@ def test_files_that_the_next_start_writes_again_do_not_count(tmp_path: Path) -> 
     assert None is stale(tmp_path, 7444)
 
 
-def test_a_directory_that_was_moved_or_copied_is_told_and_a_link_to_it_is_none(tmp_path: Path) -> None:
+def test_a_directory_that_was_moved_or_copied_is_told_and_a_link_to_it_is_none(
+    tmp_path: Path,
+) -> None:
     old, new, link = tmp_path / "old", tmp_path / "new", tmp_path / "link"
     write(old)
     link.symlink_to(old)
     write(new, named=old / "server/tls")
 
     assert None is stale(link, 6444)
-    assert f"names {old}/server/tls/client-admin.crt, which is not in this data directory" in (stale(new, 6444) or "")
+    assert f"names {old}/server/tls/client-admin.crt, which is not in this data directory" in (
+        stale(new, 6444) or ""
+    )
     old.rename(tmp_path / "away")
     assert "not in this data directory" in (stale(new, 6444) or "")
 

@@ -1,4 +1,6 @@
-"""Configuration files become the flags that K3s's own parser makes of them; expectations are recorded from it."""
+"""Configuration files become the flags that K3s's own parser makes of them; expectations are
+recorded from it.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,10 @@ def test_a_file_that_k3s_cannot_read_says_where(text: str, reason: str) -> None:
 
 
 def test_aliases_of_aliases_take_no_time() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(f"{n}: &{n} [*{p}, *{p}]\n" for p, n in zip("abcdefghijklmnop", "bcdefghijklmnopq"))  # noqa: B905
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{n}: &{n} [*{p}, *{p}]\n"
+        for p, n in zip("abcdefghijklmnop", "bcdefghijklmnopq")  # noqa: B905
+    )
 
     found = config_yaml.parse(bomb)
 

@@ -43,12 +43,26 @@ def test_the_two_units_differ_in_the_snapshotter() -> None:
 
 
 TABLE = {
-    "FIRST_UNIT": (features.FIRST_UNIT, "v1.20.15+k3s1", "v1.21.0-alpha1+k3s1 v1.21.0+k3s1 v1.36.0+k3s1"),
-    "CONTROLLERS_REQUIRED": (features.CONTROLLERS_REQUIRED, "v1.20.15+k3s1 v1.21.14+k3s1", "v1.22.2+k3s1 v1.36.0+k3s1"),
+    "FIRST_UNIT": (
+        features.FIRST_UNIT,
+        "v1.20.15+k3s1",
+        "v1.21.0-alpha1+k3s1 v1.21.0+k3s1 v1.36.0+k3s1",
+    ),
+    "CONTROLLERS_REQUIRED": (
+        features.CONTROLLERS_REQUIRED,
+        "v1.20.15+k3s1 v1.21.14+k3s1",
+        "v1.22.2+k3s1 v1.36.0+k3s1",
+    ),
     "FIXED_STATE_DIRECTORY": (
         features.FIXED_STATE_DIRECTORY,
-        "v1.21.2+k3s1 v1.25.16+k3s4 v1.26.13+k3s2 v1.26.14-rc1+k3s1 v1.27.10+k3s2 v1.28.6+k3s2 v1.29.1+k3s2",
-        "v1.26.14+k3s1 v1.26.14-k3s1 v1.27.11+k3s1 v1.28.7+k3s1 v1.29.2+k3s1 v1.29.2+k3s2 v1.30.0-rc1+k3s1 v1.36.0+k3s1",
+        (
+            "v1.21.2+k3s1 v1.25.16+k3s4 v1.26.13+k3s2 v1.26.14-rc1+k3s1 v1.27.10+k3s2 v1.28.6+k3s2"
+            " v1.29.1+k3s2"
+        ),
+        (
+            "v1.26.14+k3s1 v1.26.14-k3s1 v1.27.11+k3s1 v1.28.7+k3s1 v1.29.2+k3s1 v1.29.2+k3s2"
+            " v1.30.0-rc1+k3s1 v1.36.0+k3s1"
+        ),
     ),
     "NODE_PORTS_FORWARDED": (
         features.NODE_PORTS_FORWARDED,
@@ -57,8 +71,14 @@ TABLE = {
     ),
     "UDP_FORWARDED": (
         features.UDP_FORWARDED,
-        "v1.30.14+k3s2 v1.31.14+k3s1 v1.32.11+k3s1 v1.33.7+k3s2 v1.34.2+k3s1 v1.34.3+k3s1 v1.35.0-rc1+k3s1",
-        "v1.32.11+k3s3 v1.32.12+k3s1 v1.33.7+k3s3 v1.34.3+k3s3 v1.34.3+k3s10 v1.35.0+k3s1 v1.36.0-rc1+k3s1 v2.0.0",
+        (
+            "v1.30.14+k3s2 v1.31.14+k3s1 v1.32.11+k3s1 v1.33.7+k3s2 v1.34.2+k3s1 v1.34.3+k3s1"
+            " v1.35.0-rc1+k3s1"
+        ),
+        (
+            "v1.32.11+k3s3 v1.32.12+k3s1 v1.33.7+k3s3 v1.34.3+k3s3 v1.34.3+k3s10 v1.35.0+k3s1"
+            " v1.36.0-rc1+k3s1 v2.0.0"
+        ),
     ),
 }
 ROWS = [
@@ -70,19 +90,25 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("since", "release", "expected"), ROWS)
-def test_each_change_is_in_the_releases_that_brought_it(since: Since, release: str, *, expected: bool) -> None:
+def test_each_change_is_in_the_releases_that_brought_it(
+    since: Since, release: str, *, expected: bool
+) -> None:
     assert since.holds(version(release)) == expected
 
 
 @given(st.sampled_from([since for since, _, _ in TABLE.values()]), versions(), versions())
-def test_what_a_line_has_its_later_releases_keep(since: Since, one: Version, other: Version) -> None:
+def test_what_a_line_has_its_later_releases_keep(
+    since: Since, one: Version, other: Version
+) -> None:
     older, newer = sorted((one, other))
 
     assert older.line != newer.line or since.holds(newer) >= since.holds(older)
 
 
 @given(versions(), versions(), st.permutations(["v1.26.14+k3s1", "v1.27.11+k3s1", "v1.29.2+k3s1"]))
-def test_a_line_in_between_that_was_left_out_stays_without(one: Version, other: Version, texts: list[str]) -> None:
+def test_a_line_in_between_that_was_left_out_stays_without(
+    one: Version, other: Version, texts: list[str]
+) -> None:
     since = Since.of(*texts)
 
     assert since.firsts == tuple(version(text) for text in sorted(texts))
@@ -105,7 +131,9 @@ def test_a_broken_release_names_the_one_that_repairs_it(broken: str, repaired: s
     assert version(broken) < version(repaired)
 
 
-@pytest.mark.parametrize("release", ["v1.35.0+k3s1", "v1.34.3+k3s3", "v1.33.7+k3s3", "v1.32.11+k3s3", "v1.31.14+k3s1"])
+@pytest.mark.parametrize(
+    "release", ["v1.35.0+k3s1", "v1.34.3+k3s3", "v1.33.7+k3s3", "v1.32.11+k3s3", "v1.31.14+k3s1"]
+)
 def test_the_releases_before_the_broken_ones_are_sound(release: str) -> None:
     assert features.repaired_by(version(release)) is None
 

@@ -19,7 +19,12 @@ NEW, OLD = "v1.36.1+k3s1", "v1.21.2+k3s1"
         ("snapshotter", "nix", "v1.34.6+k3s1", "nix"),
         ("node-label", "a=b", NEW, "a=b"),
         ("node-label", "example.com/rack=", NEW, "example.com/rack="),
-        ("node-label", "node.kubernetes.io/instance-type=big", NEW, "node.kubernetes.io/instance-type=big"),
+        (
+            "node-label",
+            "node.kubernetes.io/instance-type=big",
+            NEW,
+            "node.kubernetes.io/instance-type=big",
+        ),
         ("node-label", "x.node.kubernetes.io/y=z", NEW, "x.node.kubernetes.io/y=z"),
         ("node-taint", "a=b:NoSchedule", NEW, "a=b:NoSchedule"),
         ("node-taint", "a:NoExecute", NEW, "a:NoExecute"),
@@ -33,7 +38,9 @@ NEW, OLD = "v1.36.1+k3s1", "v1.21.2+k3s1"
         ("data-dir", "/runner/k3s", NEW, "/runner/k3s"),
     ],
 )
-def test_what_k3s_takes_is_taken_in_its_spelling(name: str, text: str, release: str, expected: str) -> None:
+def test_what_k3s_takes_is_taken_in_its_spelling(
+    name: str, text: str, release: str, expected: str
+) -> None:
     assert expected == OPTIONS[name].read(text, version(release))
     assert expected == OPTIONS[name].read(expected, None), "a value is read back as it was"
 
@@ -72,7 +79,9 @@ def test_what_k3s_takes_is_taken_in_its_spelling(name: str, text: str, release: 
         ("data-dir", "/" + "a" * 90, NEW, "no valid path"),
     ],
 )
-def test_what_k3s_does_not_take_is_refused_with_the_reason(name: str, text: str, release: str, reason: str) -> None:
+def test_what_k3s_does_not_take_is_refused_with_the_reason(
+    name: str, text: str, release: str, reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         OPTIONS[name].read(text, version(release))
 

@@ -26,7 +26,9 @@ def settings(arguments: str, **environ: str) -> Settings:
     return of_command((*UNIT, *arguments.split()), environ, HOME)
 
 
-def with_file(text: str, arguments: str = "", version: str = "v1.36.3+k3s1", **environ: str) -> Settings:
+def with_file(
+    text: str, arguments: str = "", version: str = "v1.36.3+k3s1", **environ: str
+) -> Settings:
     """Resolve the settings of a command line, one configuration file, and an environment."""
     files = (ConfigFile(CONFIG, config_yaml.parse(text)),)
     variables = {name: Variable(value) for name, value in environ.items()}
@@ -51,7 +53,12 @@ def test_what_nobody_says_is_the_default_of_k3s() -> None:
         ("--disable=traefik,metrics-server", {}, "traefik", False),
         ("--disable servicelb", {}, "traefik", True),
         ("--cluster-cidr=10.1.0.0/16", {}, "cluster_cidr", "10.1.0.0/16"),
-        ("--cluster-cidr 10.1.0.0/16 --cluster-cidr=fd00::/56", {}, "cluster_cidr", "10.1.0.0/16,fd00::/56"),
+        (
+            "--cluster-cidr 10.1.0.0/16 --cluster-cidr=fd00::/56",
+            {},
+            "cluster_cidr",
+            "10.1.0.0/16,fd00::/56",
+        ),
         ("", {}, "cluster_cidr", "10.42.0.0/16"),
         ("--service-cidr=10.2.0.0/16", {}, "service_cidr", "10.2.0.0/16"),
         ("", {}, "service_cidr", "10.43.0.0/16"),
@@ -63,7 +70,9 @@ def test_what_nobody_says_is_the_default_of_k3s() -> None:
         ("", {}, "selinux", False),
     ],
 )
-def test_flags_and_variables_that_checks_ask_for(arguments: str, environ: dict[str, str], field: str, expected: object) -> None:
+def test_flags_and_variables_that_checks_ask_for(
+    arguments: str, environ: dict[str, str], field: str, expected: object
+) -> None:
     assert getattr(settings(arguments, **environ), field) == expected
 
 
@@ -103,7 +112,10 @@ def test_the_data_directory_is_what_the_command_line_says(arguments: str, expect
         ("--write-kubeconfig ~/k.yaml", "/home/alice/~/k.yaml"),
         ("-o /srv/k.yaml", "/srv/k.yaml"),
         ("-o=/srv/k.yaml", "/srv/k.yaml"),
-        ("--write-kubeconfig-mode=644 --write-kubeconfig-group wheel", "/home/alice/.kube/k3s.yaml"),
+        (
+            "--write-kubeconfig-mode=644 --write-kubeconfig-group wheel",
+            "/home/alice/.kube/k3s.yaml",
+        ),
     ],
 )
 def test_the_kubeconfig_is_where_the_command_line_says(arguments: str, expected: str) -> None:
@@ -170,12 +182,17 @@ def test_a_list_may_hold_blanks() -> None:
     assert not of_command((*UNIT, "--disable", "traefik, servicelb"), {}, HOME).servicelb
 
 
-WORDS = st.sampled_from(["-d", "--data-dir", "--https-listen-port", "--disable", "-o", "=", "-", "--", "~", ""]) | st.text(
-    max_size=9
+WORDS = st.sampled_from(
+    ["-d", "--data-dir", "--https-listen-port", "--disable", "-o", "=", "-", "--", "~", ""]
+) | st.text(max_size=9)
+
+
+@given(
+    st.lists(WORDS),
+    st.dictionaries(
+        st.sampled_from(["K3S_DATA_DIR", "K3S_KUBECONFIG_OUTPUT"]), st.text(max_size=9)
+    ),
 )
-
-
-@given(st.lists(WORDS), st.dictionaries(st.sampled_from(["K3S_DATA_DIR", "K3S_KUBECONFIG_OUTPUT"]), st.text(max_size=9)))
 def test_any_command_line_has_an_answer(argv: list[str], environ: dict[str, str]) -> None:
     found = of_command(argv, environ, HOME)
 
@@ -188,7 +205,10 @@ def test_any_command_line_has_an_answer(argv: list[str], environ: dict[str, str]
     ("arguments", "expected"),
     [
         ("", set()),
-        ("--disable traefik,metrics-server --disable=servicelb", {"traefik", "metrics-server", "servicelb"}),
+        (
+            "--disable traefik,metrics-server --disable=servicelb",
+            {"traefik", "metrics-server", "servicelb"},
+        ),
         ("--no-deploy traefik", {"traefik"}),
         ("--disable-agent", set()),
     ],
@@ -199,20 +219,30 @@ def test_what_is_disabled_is_told(arguments: str, expected: set[str]) -> None:
 
 def test_a_flag_counts_before_the_file_and_the_file_before_the_environment() -> None:
     environ = {"K3S_DATA_DIR": "/environment", "K3S_NODE_NAME": "environment"}
-    found = with_file("data-dir: /file\nhttps-listen-port: 7443\nselinux: true\n", "--https-listen-port 8443", **environ)
+    found = with_file(
+        "data-dir: /file\nhttps-listen-port: 7443\nselinux: true\n",
+        "--https-listen-port 8443",
+        **environ,
+    )
 
     assert (found.data, found.https_port, found.node_name) == (Path("/file"), 8443, "environment")
     assert found.selinux
     assert found.value("data-dir").origin == Origin(Source.CONFIG_FILE, CONFIG, 1)
     assert found.value("https-listen-port").origin == Origin(Source.COMMAND_LINE)
     assert found.value("node-name").origin == Origin(Source.ENVIRONMENT, variable="K3S_NODE_NAME")
-    assert found.value("cluster-domain") == Value("cluster-domain", "cluster.local", Origin(Source.DEFAULT))
+    assert found.value("cluster-domain") == Value(
+        "cluster-domain", "cluster.local", Origin(Source.DEFAULT)
+    )
 
 
 @pytest.mark.parametrize("version", ["v1.31.4+k3s1", "v1.36.3+k3s1"])
 def test_lists_of_file_and_command_line_add_up(version: str) -> None:
     """K3s v1.31.4 (urfave/cli 1.22.14) and v1.36.3 (2.27.7) print `a=1 b=2 cli=1` for these."""
-    found = with_file("node-label: [a=1, b=2]\ndisable: traefik\n", "--node-label=cli=1 --disable servicelb", version)
+    found = with_file(
+        "node-label: [a=1, b=2]\ndisable: traefik\n",
+        "--node-label=cli=1 --disable servicelb",
+        version,
+    )
 
     assert [value.text for value in found.values("node-label")] == ["a=1", "b=2", "cli=1"]
     assert found.disabled == {"traefik", "servicelb"}
@@ -243,9 +273,16 @@ def test_keys_that_this_release_does_not_have_are_skipped(
 
 @pytest.mark.parametrize(
     ("version", "expected"),
-    [("v1.30.3+k3s1", DATA), ("v1.30.4+k3s1", Path("/x")), ("v1.28.12+k3s1", DATA), ("v1.36.3+k3s1", Path("/x"))],
+    [
+        ("v1.30.3+k3s1", DATA),
+        ("v1.30.4+k3s1", Path("/x")),
+        ("v1.28.12+k3s1", DATA),
+        ("v1.36.3+k3s1", Path("/x")),
+    ],
 )
-def test_older_releases_do_not_read_the_variable_of_the_data_directory(version: str, expected: Path) -> None:
+def test_older_releases_do_not_read_the_variable_of_the_data_directory(
+    version: str, expected: Path
+) -> None:
     assert with_file("", "", version, K3S_DATA_DIR="/x").data == expected
 
 
@@ -275,7 +312,9 @@ def test_relative_paths_begin_in_the_working_directory() -> None:
         ("--data-dir", [("data-dir", "")]),
     ],
 )
-def test_a_command_line_is_read_as_go_reads_it(arguments: str, expected: list[tuple[str, str]]) -> None:
+def test_a_command_line_is_read_as_go_reads_it(
+    arguments: str, expected: list[tuple[str, str]]
+) -> None:
     assert list(server_flags.words(("k3s", "server", *arguments.split()))) == expected
 
 
@@ -283,10 +322,15 @@ def test_a_command_line_is_read_as_go_reads_it(arguments: str, expected: list[tu
     ("origin", "expected"),
     [
         (Origin(Source.DEFAULT), "default"),
-        (Origin(Source.COMMAND_LINE, Path("/u/k3s-rootless.service")), "command line /u/k3s-rootless.service"),
+        (
+            Origin(Source.COMMAND_LINE, Path("/u/k3s-rootless.service")),
+            "command line /u/k3s-rootless.service",
+        ),
         (Origin(Source.CONFIG_FILE, CONFIG, 3), "/etc/rancher/k3s/config.yaml:3"),
         (
-            Origin(Source.ENVIRONMENT, Path("/e"), variable="K3S_DATA_DIR", place="EnvironmentFile"),
+            Origin(
+                Source.ENVIRONMENT, Path("/e"), variable="K3S_DATA_DIR", place="EnvironmentFile"
+            ),
             "K3S_DATA_DIR (EnvironmentFile /e)",
         ),
         (Origin(Source.PROCESS, place="its lock in /d"), "running K3s: its lock in /d"),

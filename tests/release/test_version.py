@@ -25,7 +25,21 @@ REAL = {
     "v1.34.1-rc1+dk1": (1, 34, 1, 2, 1, 0),
 }
 JUNK = [
-    *("", "v", "dev", "HEAD", "1.33.4+k3s1", "v1", "v1.2", "v1.2.3.4", "V1.2.3", " v1.2.3", "v1.2.3 ", "v1.2.3\n", "v1.2.x"),
+    *(
+        "",
+        "v",
+        "dev",
+        "HEAD",
+        "1.33.4+k3s1",
+        "v1",
+        "v1.2",
+        "v1.2.3.4",
+        "V1.2.3",
+        " v1.2.3",
+        "v1.2.3 ",
+        "v1.2.3\n",
+        "v1.2.x",
+    ),
     *(
         "v-1.2.3",
         "v1.2.3-",
@@ -39,9 +53,30 @@ JUNK = [
     *("v" + "9" * 5000 + ".1.1", "v1.2.3-rc" + "9" * 5000),
 ]
 ORDERED = [
-    *("v0.9.1", "v1.14.1-k3s.4", "v1.17.0+k3s.1", "v1.20.15+k3s1", "v1.21.0-alpha1+k3s1", "v1.21.0-beta1+k3s1"),
-    *("v1.21.0-rc1+k3s1", "v1.21.0-rc2+k3s1", "v1.21.0-rc10+k3s1", "v1.21.0+k3s1", "v1.21.1+k3s1", "v1.28.7-rc1+k3s1"),
-    *("v1.28.7-rc1+k3s2", "v1.28.7+k3s1", "v1.28.14+k3s-914f1d91", "v1.28.14+k3s1", "v1.34.3+k3s1", "v1.34.3+k3s3"),
+    *(
+        "v0.9.1",
+        "v1.14.1-k3s.4",
+        "v1.17.0+k3s.1",
+        "v1.20.15+k3s1",
+        "v1.21.0-alpha1+k3s1",
+        "v1.21.0-beta1+k3s1",
+    ),
+    *(
+        "v1.21.0-rc1+k3s1",
+        "v1.21.0-rc2+k3s1",
+        "v1.21.0-rc10+k3s1",
+        "v1.21.0+k3s1",
+        "v1.21.1+k3s1",
+        "v1.28.7-rc1+k3s1",
+    ),
+    *(
+        "v1.28.7-rc1+k3s2",
+        "v1.28.7+k3s1",
+        "v1.28.14+k3s-914f1d91",
+        "v1.28.14+k3s1",
+        "v1.34.3+k3s1",
+        "v1.34.3+k3s3",
+    ),
     *("v1.34.3+k3s10", "v1.34.10+k3s1", "v1.100.0+k3s1", "v2.0.0+k3s1"),
 ]
 
@@ -121,12 +156,24 @@ def test_no_text_makes_the_parser_fail(text: str) -> None:
         ("k3s version v0.9.1 (755bd1c6)\n", "v0.9.1"),
         ("k3s version v1.17.0+k3s.1 (0f644650)", "v1.17.0+k3s.1"),
         ("k3s version v1.28.7-rc1+k3s1 (f19db855)\r\n", "v1.28.7-rc1+k3s1"),
-        ("k3s version v1.26.3+k3s-30638072-dirty (30638072)\ngo version go1.19.7\n", "v1.26.3+k3s-30638072-dirty"),
+        (
+            "k3s version v1.26.3+k3s-30638072-dirty (30638072)\ngo version go1.19.7\n",
+            "v1.26.3+k3s-30638072-dirty",
+        ),
         ("k3s-v1.17.4+k3s1 version v1.17.4+k3s1 (3eee8ac3)\n", "v1.17.4+k3s1"),
         ("time=now level=info msg=hello\nk3s version v1.33.4+k3s1 (148243c4)\n", "v1.33.4+k3s1"),
         ("a version v1.1.1 (148243c4)\nb version v2.2.2 (148243c4)\n", "v1.1.1"),
     ],
-    ids=["today", "old", "without go", "carriage return", "dirty", "renamed", "noise before", "first of two"],
+    ids=[
+        "today",
+        "old",
+        "without go",
+        "carriage return",
+        "dirty",
+        "renamed",
+        "noise before",
+        "first of two",
+    ],
 )
 def test_the_version_is_found_in_what_k3s_prints(printed: str, expected: str) -> None:
     assert from_output(printed) == version(expected)
@@ -145,7 +192,17 @@ def test_the_version_is_found_in_what_k3s_prints(printed: str, expected: str) ->
         "k3s version v9 (148243c4)\n",
         "\0" * 1000,
     ],
-    ids=["nothing", "dev", "kubectl", "without v", "without commit", "two words", "more behind", "one number", "zeroes"],
+    ids=[
+        "nothing",
+        "dev",
+        "kubectl",
+        "without v",
+        "without commit",
+        "two words",
+        "more behind",
+        "one number",
+        "zeroes",
+    ],
 )
 def test_nothing_else_passes_for_the_version(printed: str) -> None:
     assert from_output(printed) is None

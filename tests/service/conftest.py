@@ -20,7 +20,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 @pytest.fixture
 def fake(_shared: Session) -> Session:
-    """A fake user manager that behaves well and knows nothing yet; a test that breaks it takes `own`."""
+    """A fake user manager that behaves well and knows nothing yet; a test that breaks it takes
+    `own`.
+    """
     _shared.reset()
     return _shared
 

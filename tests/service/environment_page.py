@@ -1,4 +1,6 @@
-"""`python -m tests.service.environment_page`: renew the table of variables in the documentation from the code."""
+"""`python -m tests.service.environment_page`: renew the table of variables in the documentation
+from the code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def table() -> str:
     rows = ["| variable | for | takes | without it | first releases |", "|---|---|---|---|---|"]
     for one in VARIABLES.values():
         firsts = ", ".join(first.text for first in one.since.firsts) if one.since else "all"
-        rows.append(f"| `{one.name}` | {one.purpose} | {one.takes} | {one.default or 'none'} | {firsts} |")
+        rows.append(
+            f"| `{one.name}` | {one.purpose} | {one.takes} | {one.default or 'none'} | {firsts} |"
+        )
     return "\n".join(rows) + "\n\n"
 
 

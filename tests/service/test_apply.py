@@ -28,14 +28,21 @@ def names(directory: Path) -> list[str]:
 
 
 def program(body: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(body)], cwd=PROJECT, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(body)], cwd=PROJECT, stdout=subprocess.PIPE
+    )
 
 
 def message_of(body: str) -> str:
     """Run `body` in a process of its own; give the message of the RootlessError that it raises."""
-    before = "from pathlib import Path\nfrom k3s_rootless.service import apply\nfrom k3s_rootless.errors import RootlessError\n"
+    before = (
+        "from pathlib import Path\nfrom k3s_rootless.service import apply\nfrom k3s_rootless.errors"
+        " import RootlessError\n"
+    )
     work = textwrap.indent(textwrap.dedent(body), "    ")
-    with program(f"{before}try:\n{work}\nexcept RootlessError as error:\n    print(error.message)\n") as process:
+    with program(
+        f"{before}try:\n{work}\nexcept RootlessError as error:\n    print(error.message)\n"
+    ) as process:
         assert process.stdout is not None
         return process.stdout.read().decode().strip()
 
@@ -49,8 +56,12 @@ def test_a_file_is_written_whole_with_its_directories(tmp_path: Path) -> None:
     assert names(path.parent) == [UNIT]
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o755), (0o002, 0o755), (0o022, 0o755), (0o077, 0o700)])
-def test_no_directory_that_is_made_can_be_written_by_others(tmp_path: Path, umask: int, mode: int) -> None:
+@pytest.mark.parametrize(
+    ("umask", "mode"), [(0o000, 0o755), (0o002, 0o755), (0o022, 0o755), (0o077, 0o700)]
+)
+def test_no_directory_that_is_made_can_be_written_by_others(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
     place = tmp_path / "config" / "systemd" / "user"
     told = message_of(f"""
         import os
@@ -134,7 +145,9 @@ def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None
 
     assert caught.value.message == f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}"
     assert caught.value.hint is not None
-    assert "chown -R" not in caught.value.hint, "the directory may be a link, or lie outside the home"
+    assert "chown -R" not in caught.value.hint, (
+        "the directory may be a link, or lie outside the home"
+    )
     assert names(tmp_path) == []
 
 
@@ -194,7 +207,10 @@ def test_a_lock_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
 
     for path in (tmp_path / "no" / "lock", tmp_path / "link", tmp_path):
-        with pytest.raises(RootlessError, match="cannot open the lock"), apply.locked(path, lambda: None):
+        with (
+            pytest.raises(RootlessError, match="cannot open the lock"),
+            apply.locked(path, lambda: None),
+        ):
             pass
 
 
@@ -210,7 +226,9 @@ def test_the_old_unit_is_kept_byte_for_byte(manager: UserManager, tmp_path: Path
     old = b"[Service]\r\nExecStart=/bin/true # caf\xe9\n"
     (tmp_path / UNIT).write_bytes(old)
 
-    apply.perform(steps.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager)
+    apply.perform(
+        steps.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager
+    )
 
     assert (tmp_path / "kept.bak").read_bytes() == old
     assert (tmp_path / UNIT).read_text() == "new"
@@ -238,12 +256,16 @@ def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> Non
     ]
 
 
-def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(manager: UserManager, tmp_path: Path) -> None:
+def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(
+    manager: UserManager, tmp_path: Path
+) -> None:
     path = tmp_path / f"{UNIT}.d" / "50-k3s-rootless-environment.conf"
     apply.perform(steps.WriteDropIn(path, "secret", "", mode=0o600), manager)
     apply.perform(steps.WriteDropIn(path, "new", "", path.with_suffix(".bak"), mode=0o600), manager)
 
-    assert [0o600, 0o600] == [stat.S_IMODE(one.stat().st_mode) for one in (path, path.with_suffix(".bak"))]
+    assert [0o600, 0o600] == [
+        stat.S_IMODE(one.stat().st_mode) for one in (path, path.with_suffix(".bak"))
+    ]
     assert "secret" == path.with_suffix(".bak").read_text()
 
 
@@ -259,8 +281,17 @@ def test_a_mode_is_set_and_not_through_a_link(manager: UserManager, tmp_path: Pa
 
 
 def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
-    left = [f".{UNIT}.abcdefgh.new", ".50-k3s-rootless-environment.conf.x.new", ".50-k3s-rootless-config.conf.1.bak.x.new"]
-    kept = [".other.service.abcdefgh.new", "50-k3s-rootless-config.conf", "override.conf", f"{UNIT}.new"]
+    left = [
+        f".{UNIT}.abcdefgh.new",
+        ".50-k3s-rootless-environment.conf.x.new",
+        ".50-k3s-rootless-config.conf.1.bak.x.new",
+    ]
+    kept = [
+        ".other.service.abcdefgh.new",
+        "50-k3s-rootless-config.conf",
+        "override.conf",
+        f"{UNIT}.new",
+    ]
     for name in (*left, *kept):
         (tmp_path / name).touch()
 
@@ -270,7 +301,9 @@ def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None
     apply.sweep(tmp_path / "none")
 
 
-def test_removing_takes_a_link_and_not_what_it_leads_to(manager: UserManager, tmp_path: Path) -> None:
+def test_removing_takes_a_link_and_not_what_it_leads_to(
+    manager: UserManager, tmp_path: Path
+) -> None:
     directory = tmp_path / f"{UNIT}.d"
     directory.mkdir()
     (tmp_path / "mine").write_text("mine")

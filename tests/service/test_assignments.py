@@ -15,8 +15,14 @@ from k3s_rootless.service.unit import quoted
         ("[Service]\nEnvironment=A=1\nEnvironment=A=2\n", {"A": "2"}),
         ("[Service]\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n", {"B": "2"}),
         ("[Service]\n  Environment = A=1  \n", {"A": "1"}),
-        ('[Service]\nEnvironment="A=1 2" \'B="3"\' C=4" "5\n', {"A": "1 2", "B": '"3"', "C": "4 5"}),
-        ("[Service]\nEnvironment=A=\\x41\\n\\101\\u00e9\\U0001f600\\s\\\\\n", {"A": "A\nA\u00e9\U0001f600 \\"}),
+        (
+            '[Service]\nEnvironment="A=1 2" \'B="3"\' C=4" "5\n',
+            {"A": "1 2", "B": '"3"', "C": "4 5"},
+        ),
+        (
+            "[Service]\nEnvironment=A=\\x41\\n\\101\\u00e9\\U0001f600\\s\\\\\n",
+            {"A": "A\nA\u00e9\U0001f600 \\"},
+        ),
         ("[Service]\nEnvironment=A=100%% B=%h C=%%h\n", {"A": "100%", "B": None, "C": "%h"}),
         ("[Service]\nEnvironment=A=1 \\\n# in between\n  B=2\n", {"A": "1", "B": "2"}),
         ("[Service]\nEnvironment=A=1\\\nB=2\n", {"A": "1", "B": "2"}),
@@ -53,7 +59,9 @@ def test_a_drop_in_is_read_as_systemd_reads_it(text: str, expected: dict[str, st
         ("", {}),
     ],
 )
-def test_an_environment_file_is_read_as_systemd_reads_it(text: str, expected: dict[str, str]) -> None:
+def test_an_environment_file_is_read_as_systemd_reads_it(
+    text: str, expected: dict[str, str]
+) -> None:
     assert assignments.of_file(text) == expected
 
 
@@ -63,7 +71,10 @@ def test_what_is_unset_is_read() -> None:
     assert list(assignments.unset_by(text)) == [("A", "B=1"), None, ("C",)]
 
 
-VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("\\\"%$\n\t' "))
+VALUES = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.sampled_from("\\\"%$\n\t' ")
+)
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), VALUES))

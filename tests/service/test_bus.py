@@ -30,7 +30,11 @@ print("ready", flush=True)
 while True:
     bus.accept()[0].close()
 """
-MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+MANAGER = (
+    "org.freedesktop.systemd1",
+    "/org/freedesktop/systemd1",
+    "org.freedesktop.systemd1.Manager",
+)
 
 
 def connected(addresses: list[str], owner: int | None = None) -> str:
@@ -60,13 +64,24 @@ def refusal(work: Coroutine[Any, Any, Any]) -> str:
         (rawbus.hang_up_in_a_word, "the bus closed the connection during authentication"),
         (rawbus.endless, "an authentication line that never ends"),
         (rawbus.reject, "authentication failed: REJECTED: ['ANONYMOUS']"),
-        (rawbus.another_protocol, "the bus answered the authentication with '220 mail.example ESMTP'"),
+        (
+            rawbus.another_protocol,
+            "the bus answered the authentication with '220 mail.example ESMTP'",
+        ),
         (rawbus.hang_up_after_hello, "the connection was closed"),
-        (rawbus.rubbish_after_hello, "the bus sent what is no message: got unknown endian in message, expected LITTLE_ENDIAN"),
+        (
+            rawbus.rubbish_after_hello,
+            (
+                "the bus sent what is no message: got unknown endian in message, expected"
+                " LITTLE_ENDIAN"
+            ),
+        ),
         (rawbus.refuse_hello, "the bus refused to say hello: the bus is full"),
     ],
 )
-def test_a_peer_that_is_no_bus_is_told_as_what_it_did(tmp_path: Path, behaviour: rawbus.Behaviour, reason: str) -> None:
+def test_a_peer_that_is_no_bus_is_told_as_what_it_did(
+    tmp_path: Path, behaviour: rawbus.Behaviour, reason: str
+) -> None:
     path = tmp_path / "bus"
     with rawbus.on_socket(path, behaviour):
         message = refusal(bus.connect([f"unix:path={path}"]))
@@ -75,7 +90,9 @@ def test_a_peer_that_is_no_bus_is_told_as_what_it_did(tmp_path: Path, behaviour:
 
 
 def test_silent_peers_are_given_up(tmp_path: Path) -> None:
-    """All at once, since each takes its whole time: silent before and after Hello, and one with no room for one more."""
+    """All at once, since each takes its whole time: silent before and after Hello, and one with no
+    room for one more.
+    """
     addresses = [f"unix:path={tmp_path}/{name}" for name in "abc"]
     with (
         rawbus.on_socket(tmp_path / "a", rawbus.silent),
@@ -89,7 +106,9 @@ def test_silent_peers_are_given_up(tmp_path: Path) -> None:
         waiting.connect(str(tmp_path / "c"))
         told = list(together.map(lambda address: refusal(bus.connect([address])), addresses))
 
-    assert told == [f"cannot reach the bus: {tmp_path}/{name}: no answer within 5 s" for name in "abc"]
+    assert told == [
+        f"cannot reach the bus: {tmp_path}/{name}: no answer within 5 s" for name in "abc"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,13 +117,27 @@ def test_silent_peers_are_given_up(tmp_path: Path) -> None:
         ({}, []),
         ({"DBUS_SESSION_BUS_ADDRESS": ""}, []),
         ({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1500/bus"}, []),
-        ({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/a,guid=12;unix:abstract=b"}, ["unix:path=/a", "unix:abstract=b"]),
-        ({"DBUS_SESSION_BUS_ADDRESS": ";;tcp:host=evil;unixexec:path=sh;unix:;disabled:;autolaunch:"}, []),
+        (
+            {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/a,guid=12;unix:abstract=b"},
+            ["unix:path=/a", "unix:abstract=b"],
+        ),
+        (
+            {
+                "DBUS_SESSION_BUS_ADDRESS": (
+                    ";;tcp:host=evil;unixexec:path=sh;unix:;disabled:;autolaunch:"
+                )
+            },
+            [],
+        ),
     ],
     ids=["unset", "empty", "the same", "list", "nothing usable"],
 )
-def test_the_users_own_bus_comes_last_and_once(environ: dict[str, str], expected: list[str]) -> None:
-    assert [*expected, "unix:path=/run/user/1500/bus"] == bus.user_bus_addresses(environ, Path("/run/user/1500"))
+def test_the_users_own_bus_comes_last_and_once(
+    environ: dict[str, str], expected: list[str]
+) -> None:
+    assert [*expected, "unix:path=/run/user/1500/bus"] == bus.user_bus_addresses(
+        environ, Path("/run/user/1500")
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +173,9 @@ def test_a_runtime_directory_of_any_name_is_reached(tmp_path: Path, name: str) -
 
 
 def test_a_runtime_directory_that_is_no_text_is_no_traceback() -> None:
-    assert "no such file" in refusal(bus.connect(bus.user_bus_addresses({}, Path("/nowhere/\udcff"))))
+    assert "no such file" in refusal(
+        bus.connect(bus.user_bus_addresses({}, Path("/nowhere/\udcff")))
+    )
 
 
 def test_the_bus_of_another_user_is_refused(fake: Session) -> None:
@@ -155,7 +190,9 @@ def test_the_bus_of_another_user_is_refused(fake: Session) -> None:
 def test_owners_with_uids_above_the_signed_range_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "bus"
     with subprocess.Popen(
-        [sys.executable, "-I", "-c", LISTENER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-I", "-c", LISTENER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as listener:
         assert listener.stdout is not None
         assert listener.stdout.readline() == b"ready\n"
@@ -176,7 +213,13 @@ def test_an_impostor_is_refused_before_a_word_is_said(tmp_path: Path) -> None:
     assert heard in ([b""], [])
 
 
-async def _on(session: Session, member: str, signature: str = "", body: list[Any] | None = None, gives: str = "") -> list[Any]:
+async def _on(
+    session: Session,
+    member: str,
+    signature: str = "",
+    body: list[Any] | None = None,
+    gives: str = "",
+) -> list[Any]:
     opened = await bus.connect([f"unix:path={session.runtime}/bus"])
     try:
         return await opened.request(MANAGER, member, signature, body or [], 0.3, gives)
@@ -187,7 +230,10 @@ async def _on(session: Session, member: str, signature: str = "", body: list[Any
 def test_a_call_that_is_never_answered_ends(fake: Session) -> None:
     fake.order(mute=["Reload"])
 
-    assert refusal(_on(fake, "Reload")) == "org.freedesktop.systemd1 gave no answer to Reload within 0.3 s"
+    assert (
+        refusal(_on(fake, "Reload"))
+        == "org.freedesktop.systemd1 gave no answer to Reload within 0.3 s"
+    )
 
 
 def test_an_answer_of_another_kind_is_no_answer(fake: Session) -> None:
@@ -198,14 +244,21 @@ def test_an_answer_of_another_kind_is_no_answer(fake: Session) -> None:
 
 @pytest.mark.parametrize("argument", [7, "\udcff"], ids=["another type", "no text"])
 def test_an_argument_that_does_not_fit_is_an_error(fake: Session, argument: object) -> None:
-    assert refusal(_on(fake, "LoadUnit", "s", [argument], gives="o")).startswith("cannot put LoadUnit on the bus: ")
+    assert refusal(_on(fake, "LoadUnit", "s", [argument], gives="o")).startswith(
+        "cannot put LoadUnit on the bus: "
+    )
 
 
 def test_an_argument_that_makes_the_daemon_hang_up_is_an_error(fake: Session) -> None:
-    assert refusal(_on(fake, "LoadUnit", "s", ["a\0b"], gives="o")) == "the bus closed the connection during LoadUnit"
+    assert (
+        refusal(_on(fake, "LoadUnit", "s", ["a\0b"], gives="o"))
+        == "the bus closed the connection during LoadUnit"
+    )
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "no reason given"), ("No.", "No"), ("EIO.", "eio")])
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "no reason given"), ("No.", "No"), ("EIO.", "eio")]
+)
 def test_an_error_reply_keeps_its_name(fake: Session, text: str | None, message: str) -> None:
     fake.order(errors={"Reload": ("org.example.Odd", text)})
 
@@ -230,7 +283,10 @@ def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
         await opened.close()
         return told
 
-    assert asyncio.run(calls()) == ["the bus closed the connection during Reload", "the connection to the bus is closed"]
+    assert asyncio.run(calls()) == [
+        "the bus closed the connection during Reload",
+        "the connection to the bus is closed",
+    ]
 
 
 def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:
@@ -239,7 +295,9 @@ def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:
 
     def once() -> None:
         with rawbus.on_socket(tmp_path / "bus", rawbus.reject):
-            connected(["unix:path=/nowhere", f"unix:path={tmp_path}/bus", f"unix:path={fake.runtime}/bus"])
+            connected(
+                ["unix:path=/nowhere", f"unix:path={tmp_path}/bus", f"unix:path={fake.runtime}/bus"]
+            )
         (tmp_path / "bus").unlink()
 
     once()

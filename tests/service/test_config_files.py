@@ -53,7 +53,9 @@ def test_a_named_file_that_is_missing_is_reported(tmp_path: Path) -> None:
     assert (found.path, found.missing) == (Path("/none.yaml"), "it does not exist")
 
 
-@pytest.mark.parametrize("url", ["https://user:secret@example.org/k3s.yaml?token=secret", "HTTP://example.org/k3s.yaml"])
+@pytest.mark.parametrize(
+    "url", ["https://user:secret@example.org/k3s.yaml?token=secret", "HTTP://example.org/k3s.yaml"]
+)
 def test_a_url_is_reported_and_not_fetched(url: str, tmp_path: Path) -> None:
     (found,) = config_files.read(url, tmp_path)
 

@@ -20,7 +20,11 @@ from k3s_rootless.service.unit import render
 WORDS = ('"/usr/local/bin/k3s"', "server", "--rootless", "--snapshotter=fuse-overlayfs")
 VALUES = {
     "snapshotter": st.sampled_from([("native",), ("overlayfs",)]),
-    "node-label": st.lists(st.sampled_from(["a=b", "example.com/x=", "y=Z_.9"]), min_size=1, unique=True).map(tuple),
+    "node-label": (
+        st.lists(st.sampled_from(["a=b", "example.com/x=", "y=Z_.9"]), min_size=1, unique=True).map(
+            tuple
+        )
+    ),
     "node-taint": st.just(("a=b:NoSchedule", "c:NoExecute")),
     "disable": st.just(("traefik", "servicelb")),
     "https-listen-port": st.integers(1024, 6000).map(lambda port: (str(port),)),
@@ -28,7 +32,11 @@ VALUES = {
     "prefer-bundled-bin": st.just(("true",)),
     "selinux": st.just(("false",)),
     "data-dir": st.sampled_from([("/srv/k3s",), ("/home/é/100% mine; # x",), ("/a/ [Service]",)]),
-    "CPUQuota": st.integers(100, 100_000).map(lambda part: (f"{part // 100}.{part % 100:02}".rstrip("0").rstrip(".") + "%",)),
+    "CPUQuota": (
+        st.integers(100, 100_000).map(
+            lambda part: (f"{part // 100}.{part % 100:02}".rstrip("0").rstrip(".") + "%",)
+        )
+    ),
     "CPUWeight": st.integers(1, 10_000).map(lambda weight: (str(weight),)),
     "MemoryMax": st.sampled_from([("4G",), ("1536M",), ("1073741825",)]),
     "MemoryHigh": st.just(("1T",)),
@@ -36,7 +44,9 @@ VALUES = {
 CONFIGURATIONS = st.fixed_dictionaries({}, optional=VALUES)
 
 
-def settings(version: str = "v1.36.1+k3s1", variant: UnitVariant = UnitVariant.FUSE_OVERLAYFS) -> UnitSettings:
+def settings(
+    version: str = "v1.36.1+k3s1", variant: UnitVariant = UnitVariant.FUSE_OVERLAYFS
+) -> UnitSettings:
     return UnitSettings(version, variant.value, "/usr/local/bin/k3s", UNIT_PATH)
 
 
@@ -50,15 +60,26 @@ def directives(text: str, section: str) -> list[str]:
 
 
 def test_the_drop_in_says_it_twice() -> None:
-    text = configuration.render({"snapshotter": ("native",), "MemoryMax": ("4G",), "disable": ("traefik", "servicelb")}, WORDS)
+    text = configuration.render(
+        {"snapshotter": ("native",), "MemoryMax": ("4G",), "disable": ("traefik", "servicelb")},
+        WORDS,
+    )
 
     assert text is not None
     assert author(text) is Author.OURS
-    assert ["snapshotter=native", "disable=traefik", "disable=servicelb", "MemoryMax=4G"] == directives(text, "[X-K3sRootless]")
+    assert [
+        "snapshotter=native",
+        "disable=traefik",
+        "disable=servicelb",
+        "MemoryMax=4G",
+    ] == directives(text, "[X-K3sRootless]")
     assert [
         "MemoryMax=4G",
         "ExecStart=",
-        'ExecStart="/usr/local/bin/k3s" server --rootless "--snapshotter=native" "--disable=traefik" "--disable=servicelb"',
+        (
+            'ExecStart="/usr/local/bin/k3s" server --rootless "--snapshotter=native"'
+            ' "--disable=traefik" "--disable=servicelb"'
+        ),
     ] == directives(text, "[Service]")
 
 
@@ -82,10 +103,16 @@ def test_what_was_set_is_read_again(wanted: dict[str, tuple[str, ...]]) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ExecStart=/usr/local/bin/k3s server --rootless", ("/usr/local/bin/k3s", "server", "--rootless")),
+        (
+            "ExecStart=/usr/local/bin/k3s server --rootless",
+            ("/usr/local/bin/k3s", "server", "--rootless"),
+        ),
         (render(settings()), WORDS),
         ('ExecStart="/a b/k3s" server \\\n    --rootless', ('"/a b/k3s"', "server", "--rootless")),
-        ("ExecStart=/old\r\nExecStart=\r\n ExecStart = %h/bin/k3s server 'x y'\r\n", ("%h/bin/k3s", "server", "'x y'")),
+        (
+            "ExecStart=/old\r\nExecStart=\r\n ExecStart = %h/bin/k3s server 'x y'\r\n",
+            ("%h/bin/k3s", "server", "'x y'"),
+        ),
         ("ExecStart=/a\\x20b/k3s", ("/a\\x20b/k3s",)),
         ("[Service]\n", ()),
         ("# ExecStart=/no\nExecStartPre=/no\n", ()),
@@ -99,12 +126,24 @@ def test_the_command_of_a_unit_is_taken_as_it_stands(line: str, expected: tuple[
 @pytest.mark.parametrize(
     ("words", "wanted", "expected"),
     [
-        (("k3s", "--snapshotter", "overlayfs", "--debug"), {"snapshotter": ("native",)}, "k3s --debug --snapshotter=native"),
-        (("k3s", '"--snapshotter=a"', "--debug"), {"snapshotter": ("native",)}, "k3s --debug --snapshotter=native"),
+        (
+            ("k3s", "--snapshotter", "overlayfs", "--debug"),
+            {"snapshotter": ("native",)},
+            "k3s --debug --snapshotter=native",
+        ),
+        (
+            ("k3s", '"--snapshotter=a"', "--debug"),
+            {"snapshotter": ("native",)},
+            "k3s --debug --snapshotter=native",
+        ),
         (("k3s", "--selinux", "--debug"), {"selinux": ("false",)}, "k3s --debug --selinux=false"),
         (("k3s", "-d", "/x", "--debug"), {"data-dir": ("/y",)}, "k3s --debug --data-dir=/y"),
         (("k3s", "--node-label=x=y"), {"node-label": ("a=b",)}, "k3s --node-label=a=b"),
-        (("k3s", "--data-dir", "/x"), {"CPUWeight": ("5",), "disable": ("x",)}, "k3s --data-dir /x --disable=x"),
+        (
+            ("k3s", "--data-dir", "/x"),
+            {"CPUWeight": ("5",), "disable": ("x",)},
+            "k3s --data-dir /x --disable=x",
+        ),
     ],
 )
 def test_what_was_set_takes_the_place_of_the_units_own(
@@ -121,15 +160,34 @@ def test_what_systemd_has_is_compared_with_what_was_set() -> None:
         "loaded",
         "inactive",
         "dead",
-        argv=("/k3s", "server", "--disable=a,b", "-d", "/x", "--selinux", "--snapshotter", "native"),
+        argv=(
+            "/k3s",
+            "server",
+            "--disable=a,b",
+            "-d",
+            "/x",
+            "--selinux",
+            "--snapshotter",
+            "native",
+        ),
         limits={"CPUQuotaPerSecUSec": 1_500_000, "MemoryMax": 4 * 2**30, "CPUWeight": None},
     )
-    same = {"disable": ("a", "b"), "data-dir": ("/x",), "selinux": ("true",), "snapshotter": ("native",), "CPUQuota": ("150%",)}
+    same = {
+        "disable": ("a", "b"),
+        "data-dir": ("/x",),
+        "selinux": ("true",),
+        "snapshotter": ("native",),
+        "CPUQuota": ("150%",),
+    }
 
     assert configuration.differs(same | {"MemoryMax": ("4G",)}, state) is None
-    assert "snapshotter is native, and not overlayfs" == configuration.differs({"snapshotter": ("overlayfs",)}, state)
+    assert "snapshotter is native, and not overlayfs" == configuration.differs(
+        {"snapshotter": ("overlayfs",)}, state
+    )
     assert "CPUWeight is not set, and not 5" == configuration.differs({"CPUWeight": ("5",)}, state)
-    assert "cluster-init is not set, and not true" == configuration.differs({"cluster-init": ("true",)}, state)
+    assert "cluster-init is not set, and not true" == configuration.differs(
+        {"cluster-init": ("true",)}, state
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,9 +210,15 @@ def test_a_limit_is_spelled_as_it_will_be_read_back(name: str, text: str, expect
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *(("CPUQuota", text) for text in ("150", "0%", "0.5%", "-5%", "1.234%", "infinity", "\u0665%")),
+        *(
+            ("CPUQuota", text)
+            for text in ("150", "0%", "0.5%", "-5%", "1.234%", "infinity", "\u0665%")
+        ),
         *(("CPUWeight", text) for text in ("0", "10001", "idle", "1.5")),
-        *(("MemoryMax", text) for text in ("0", "4GB", "4g", "50%", "-1", "infinity", "1K", "9" * 15 + "T", "")),
+        *(
+            ("MemoryMax", text)
+            for text in ("0", "4GB", "4g", "50%", "-1", "infinity", "1K", "9" * 15 + "T", "")
+        ),
     ],
 )
 def test_a_limit_that_systemd_would_not_take_is_refused(name: str, text: str) -> None:

@@ -31,7 +31,9 @@ def value(seen: Observed[frozenset[str]]) -> str:
     return " ".join(sorted(seen.value))
 
 
-def test_what_reaches_a_unit_is_seen_in_a_unit(fake: Session, manager: UserManager, mount: Path) -> None:
+def test_what_reaches_a_unit_is_seen_in_a_unit(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
     fake.order(effective="memory pids")
 
     found = delegation.reach(manager, 65533, mount=mount)
@@ -45,17 +47,22 @@ def test_what_reaches_a_unit_is_seen_in_a_unit(fake: Session, manager: UserManag
 def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
     fake: Session, manager: UserManager, mount: Path
 ) -> None:
-    (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text("cpu io memory pids\n")
+    (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text(
+        "cpu io memory pids\n"
+    )
     fake.order(effective="cpu io memory pids")
 
     found = delegation.reach(manager, 65533, mount=mount)
 
-    # There is no such user, and on most machines of tests no system bus either: it was asked, and did not know.
+    # There is no such user, and on most machines of tests no system bus either: it was asked, and
+    # did not know.
     assert isinstance(found.configured, Unknown)
     assert found.configured != Unknown("nothing is lacking that it could explain")
 
 
-def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(fake: Session, manager: UserManager, mount: Path) -> None:
+def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
     delegation.reach(manager, 65533, mount=mount)
 
     calls = fake.calls()
@@ -67,7 +74,12 @@ def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(fake: Session, 
 
 
 OWN = UnitState(
-    "k3s-rootless.service", "loaded", "active", "running", delegate=True, control_group="/user.slice/k3s-rootless.service"
+    "k3s-rootless.service",
+    "loaded",
+    "active",
+    "running",
+    delegate=True,
+    control_group="/user.slice/k3s-rootless.service",
 )
 
 
@@ -85,7 +97,9 @@ def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
 
     found = delegation.reach(manager, 65533, OWN, mount)
 
-    assert found.effective == Known(frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which runs")
+    assert found.effective == Known(
+        frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which runs"
+    )
     assert [] == fake.calls()
 
 
@@ -111,7 +125,9 @@ def test_otherwise_only_another_unit_can_show_it(
 
     found = delegation.reach(manager, 65533, own, mount)
 
-    assert found.effective == Known(frozenset({"cpuset", "pids"}), "cgroup.controllers of a transient unit with Delegate=yes")
+    assert found.effective == Known(
+        frozenset({"cpuset", "pids"}), "cgroup.controllers of a transient unit with Delegate=yes"
+    )
     assert "StartTransientUnit" in [call[0] for call in fake.calls()]
 
 
@@ -121,8 +137,12 @@ def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) 
     )
 
 
-def test_a_unit_that_cannot_be_started_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
-    fake.order(errors={"StartTransientUnit": ("org.freedesktop.DBus.Error.AccessDenied", "Access denied")})
+def test_a_unit_that_cannot_be_started_shows_nothing(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    fake.order(
+        errors={"StartTransientUnit": ("org.freedesktop.DBus.Error.AccessDenied", "Access denied")}
+    )
 
     found = delegation.reach(manager, 65533, mount=mount)
 
@@ -136,11 +156,16 @@ def test_a_unit_that_failed_shows_nothing(fake: Session, manager: UserManager, m
     assert delegation.reach(manager, 65533, mount=mount).effective == Unknown("no cgroup")
 
 
-def test_what_was_seen_counts_though_the_unit_ended_by_itself(fake: Session, manager: UserManager, mount: Path) -> None:
+def test_what_was_seen_counts_though_the_unit_ended_by_itself(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
     gone = ("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
     fake.order(effective=ALL, errors={"StopUnit": gone})
 
-    assert value(delegation.reach(manager, 65533, mount=mount).effective) == "cpu cpuset io memory pids"
+    assert (
+        value(delegation.reach(manager, 65533, mount=mount).effective)
+        == "cpu cpuset io memory pids"
+    )
 
 
 def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserManager) -> None:
@@ -149,7 +174,9 @@ def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserMan
     assert isinstance(found.kernel, Unknown)
     assert isinstance(found.realized, Unknown)
     assert isinstance(found.effective, Unknown)
-    assert found.kernel.reason.endswith("/nowhere/cgroup.controllers cannot be read: No such file or directory")
+    assert found.kernel.reason.endswith(
+        "/nowhere/cgroup.controllers cannot be read: No such file or directory"
+    )
 
 
 def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> None:

@@ -28,12 +28,19 @@ def found(text: str | None, **changes: Any) -> FoundFile:
 def test_the_name_is_ours_and_comes_before_the_users() -> None:
     assert "50-k3s-rootless-server.conf" == dropin.name("server")
     assert dropin.is_ours(dropin.name("environment", 7))
-    assert not any(map(dropin.is_ours, ("override.conf", "50-k3s-rootless-server.conf.bak", "k3s-rootless-server.conf")))
+    assert not any(
+        map(
+            dropin.is_ours,
+            ("override.conf", "50-k3s-rootless-server.conf.bak", "k3s-rootless-server.conf"),
+        )
+    )
     assert dropin.name("server", 99) < "override.conf"
 
 
 def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
-    assert [Author.OURS, Author.EDITED, Author.FOREIGN] == [author(text) for text in (NEW, EDITED, FOREIGN)]
+    assert [Author.OURS, Author.EDITED, Author.FOREIGN] == [
+        author(text) for text in (NEW, EDITED, FOREIGN)
+    ]
     assert NEW.splitlines()[1:] == ["# About it.", "", "[Service]", "CPUWeight=50"]
 
 
@@ -43,7 +50,11 @@ def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
         (found(None), NEW, f"write {PATH}: asked"),
         (found(OLD), NEW, f"write {PATH}: asked"),
         (found(NEW), NEW, ""),
-        (found(NEW, mode=0o666), NEW, f"set the mode of {PATH} to 0644: others can use it: its mode is 0666"),
+        (
+            found(NEW, mode=0o666),
+            NEW,
+            f"set the mode of {PATH} to 0644: others can use it: its mode is 0666",
+        ),
         (found(NEW, mode=0o600), NEW, ""),
         (found(OLD), None, f"remove {PATH}: asked"),
         (found(None), None, ""),
@@ -75,7 +86,12 @@ def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: 
 
 def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:
     with pytest.raises(WouldOverwrite, match="it is no regular file"):
-        plan.drop_in(DesiredDropIn(PATH, NEW), found(None, problem="it is no regular file"), "asked", force=True)
+        plan.drop_in(
+            DesiredDropIn(PATH, NEW),
+            found(None, problem="it is no regular file"),
+            "asked",
+            force=True,
+        )
 
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -94,14 +110,22 @@ RUNNING = UnitState("k3s-rootless.service", "loaded", "active", "running", start
     ],
     ids=["after", "in the same second", "before", "nothing is there", "stopped", "start unknown"],
 )
-def test_a_restart_is_owed_for_what_changed_after_the_start(state: UnitState, seconds: float | None, *, owed: bool) -> None:
+def test_a_restart_is_owed_for_what_changed_after_the_start(
+    state: UnitState, seconds: float | None, *, owed: bool
+) -> None:
     changed = None if seconds is None else NOON + timedelta(seconds=seconds)
 
     assert owed == (dropin.restart_owed(state, changed) is not None)
 
 
-@given(st.sampled_from([None, OLD, NEW, EDITED, FOREIGN]), st.sampled_from([None, NEW]), st.sampled_from([0o600, 0o644]))
-def test_a_second_time_there_is_nothing_to_do(before: str | None, desired: str | None, mode: int) -> None:
+@given(
+    st.sampled_from([None, OLD, NEW, EDITED, FOREIGN]),
+    st.sampled_from([None, NEW]),
+    st.sampled_from([0o600, 0o644]),
+)
+def test_a_second_time_there_is_nothing_to_do(
+    before: str | None, desired: str | None, mode: int
+) -> None:
     wanted = DesiredDropIn(PATH, desired, mode)
     here = found(before)
     for step in plan.drop_in(wanted, here, "asked", force=True):
@@ -117,7 +141,9 @@ def test_a_second_time_there_is_nothing_to_do(before: str | None, desired: str |
 
 
 @pytest.mark.parametrize("desired", [NEW, None])
-def test_a_link_that_leads_nowhere_is_somebodys_and_no_copy_is_promised(desired: str | None) -> None:
+def test_a_link_that_leads_nowhere_is_somebodys_and_no_copy_is_promised(
+    desired: str | None,
+) -> None:
     link = found(None, link=True)
 
     with pytest.raises(WouldOverwrite):

@@ -16,7 +16,11 @@ NEW, OLD = version("v1.33.4+k3s1"), version("v1.22.5+k3s1")
 AROUND = Surroundings(
     NEW,
     networks=(Network("10.42.0.0/16", "Pods"), Network("192.168.1.0/24", "eth0 of this host")),
-    directories={"/opt": Known(value=True), "/nowhere": Known(value=False), "/closed": Unknown("/closed: permission denied")},
+    directories={
+        "/opt": Known(value=True),
+        "/nowhere": Known(value=False),
+        "/closed": Unknown("/closed: permission denied"),
+    },
 )
 
 
@@ -80,7 +84,11 @@ def test_each_value_is_judged_as_k3s_does(name: str, value: str, effect: Effect,
         ("http://proxy:80x", TAKEN, "the host `http`"),
         ("proxy host", TAKEN, "no host"),
         ("\n", IGNORED, "directly"),
-        ("http://127.0.0.1:3128", TAKEN, "or 10.41.0.2 and K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false"),
+        (
+            "http://127.0.0.1:3128",
+            TAKEN,
+            "or 10.41.0.2 and K3S_ROOTLESS_DISABLE_HOST_LOOPBACK=false",
+        ),
         ("http://localhost:3128", TAKEN, "loopback of its own"),
         ("http://10.41.0.2:3128", TAKEN, "leads nowhere without"),
     ],
@@ -116,14 +124,21 @@ def test_a_release_that_does_not_read_it_is_told() -> None:
     for name in VARIABLES:
         found = judge(name, "1", Surroundings(OLD))
         assert (found.effect is UNREAD) == name.startswith("K3S_ROOTLESS_")
-    assert "v1.22.5+k3s1 does not read it" in judge("K3S_ROOTLESS_MTU", "x", Surroundings(OLD)).reason
-    assert judge("K3S_ROOTLESS_MTU", "-1", Surroundings(None)).effect is FATAL, "of an unknown release nothing is believed"
+    assert (
+        "v1.22.5+k3s1 does not read it" in judge("K3S_ROOTLESS_MTU", "x", Surroundings(OLD)).reason
+    )
+    assert judge("K3S_ROOTLESS_MTU", "-1", Surroundings(None)).effect is FATAL, (
+        "of an unknown release nothing is believed"
+    )
     before = version("v1.29.9+k3s1")
     assert judge("K3S_ROOTLESS_COPYUPDIRS", "/opt", Surroundings(before)).effect is UNREAD
     assert judge("K3S_ROOTLESS_MTU", "1400", Surroundings(before)).effect is TAKEN
 
 
-@given(st.sampled_from(sorted(VARIABLES)), st.text(st.characters() | st.sampled_from(":/@,.%0123456789abcfilnstu")))
+@given(
+    st.sampled_from(sorted(VARIABLES)),
+    st.text(st.characters() | st.sampled_from(":/@,.%0123456789abcfilnstu")),
+)
 def test_whatever_the_value_there_is_an_answer(name: str, value: str) -> None:
     found = judged(name, value)
 
@@ -146,10 +161,14 @@ def test_a_name_that_is_none_is_refused_with_what_was_meant(name: str, word: str
     assert word in environment.unknown(name)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\\\"%$\n\t' "), max_size=60)
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from("\\\"%$\n\t' "), max_size=60
+)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(VARIABLES)), TEXTS.filter(lambda one: "\0" not in one)))
+@given(
+    st.dictionaries(st.sampled_from(sorted(VARIABLES)), TEXTS.filter(lambda one: "\0" not in one))
+)
 def test_our_drop_in_is_read_back_as_it_was_written(values: dict[str, str]) -> None:
     text = environment_drop_in.render(values)
 
@@ -184,5 +203,7 @@ def test_what_it_can_carry_has_no_bad_character(value: str) -> None:
 def test_the_page_has_the_table_of_the_code() -> None:
     text = environment_page.PAGE.read_text("utf-8")
 
-    assert environment_page.renewed(text) == text, "renew it: python -m tests.service.environment_page"
+    assert environment_page.renewed(text) == text, (
+        "renew it: python -m tests.service.environment_page"
+    )
     assert text.count("| `") >= len(VARIABLES)

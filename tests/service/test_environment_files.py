@@ -18,7 +18,11 @@ def test_what_is_named_is_read_in_order(tmp_path: Path) -> None:
 
     found = environment_files.named([(str(first), False), (str(tmp_path / "*.env"), True)])
 
-    assert [(one.path, one.text) for one in found] == [(first, "A=b\n"), (second, "A=a\n"), (first, "A=b\n")]
+    assert [(one.path, one.text) for one in found] == [
+        (first, "A=b\n"),
+        (second, "A=a\n"),
+        (first, "A=b\n"),
+    ]
 
 
 def test_a_missing_file_counts_only_where_it_must_be_there(tmp_path: Path) -> None:
@@ -26,7 +30,9 @@ def test_a_missing_file_counts_only_where_it_must_be_there(tmp_path: Path) -> No
 
     assert environment_files.named([(path, True) for path in paths]) == ()
     found = environment_files.named([(path, False) for path in paths])
-    assert [one.problem for one in found] == [f"`{path}` is missing, and the unit does not start without it" for path in paths]
+    assert [one.problem for one in found] == [
+        f"`{path}` is missing, and the unit does not start without it" for path in paths
+    ]
 
 
 def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path) -> None:
@@ -54,6 +60,8 @@ def test_what_it_amounts_to_is_asked_of_systemds_own_program(tmp_path: Path) -> 
     assert isinstance(environment_files.generated({}, tmp_path), Unknown)
     program = write(tmp_path / place, '#!/bin/sh\necho "A=$B/x"\necho C=1=2\n', 0o755)
 
-    assert environment_files.generated({"B": "b"}, tmp_path) == Known({"A": "b/x", "C": "1=2"}, str(program))
+    assert environment_files.generated({"B": "b"}, tmp_path) == Known(
+        {"A": "b/x", "C": "1=2"}, str(program)
+    )
     write(program, "#!/bin/sh\necho no >&2; exit 3\n", 0o755)
     assert environment_files.generated({}, tmp_path) == Unknown(f"{program} failed: no")

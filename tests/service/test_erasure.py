@@ -67,7 +67,16 @@ def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path, outside
 
 
 def test_any_name_goes(data: Path) -> None:
-    for name in (b"new\nline", b"\xff\xfe", b"-rf", b"*", b" ", "é".encode(), b"\x1b[31m", b"a" * 255):
+    for name in (
+        b"new\nline",
+        b"\xff\xfe",
+        b"-rf",
+        b"*",
+        b" ",
+        "é".encode(),
+        b"\x1b[31m",
+        b"a" * 255,
+    ):
         Path(os.fsdecode(os.fsencode(data) + b"/" + name)).write_text("")
         (Path(os.fsdecode(os.fsencode(data) + b"/d" + name[:200])) / "x").mkdir(parents=True)
 
@@ -108,9 +117,14 @@ def test_only_what_was_named_goes(data: Path) -> None:
 def test_mounts_are_not_entered_even_of_the_same_file_system(data: Path, outside: Path) -> None:
     (data / "bound").mkdir()
     (data / "agent" / "bound-file").touch()
-    mounts = [(outside, data / "bound"), (outside / "below" / "precious", data / "agent" / "bound-file")]
+    mounts = [
+        (outside, data / "bound"),
+        (outside / "below" / "precious", data / "agent" / "bound-file"),
+    ]
     for source, target in mounts:
-        if subprocess.run(["mount", "--bind", source, target], capture_output=True, check=False).returncode:
+        if subprocess.run(
+            ["mount", "--bind", source, target], capture_output=True, check=False
+        ).returncode:
             pytest.skip("this machine lets nobody mount")
     try:
         result = removed(data)
@@ -127,7 +141,9 @@ def test_mounts_are_not_entered_even_of_the_same_file_system(data: Path, outside
 @ROOT
 def test_what_cannot_be_removed_is_named(data: Path) -> None:
     (data / "agent" / "kept").write_text("")
-    if subprocess.run(["chattr", "+i", data / "agent" / "kept"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["chattr", "+i", data / "agent" / "kept"], capture_output=True, check=False
+    ).returncode:
         pytest.skip("this file system knows no immutable files")
     try:
         result = removed(data)

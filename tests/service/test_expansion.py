@@ -29,4 +29,9 @@ def test_variables_stand_where_systemd_puts_them(words: list[str], expected: lis
 
 
 def test_the_variables_that_a_command_names() -> None:
-    assert named(["${PROGRAM}", "$A", "--x=${B}${C}", "$$D", "$HOME/x"]) == {"A", "B", "C", "HOME/x"}
+    assert named(["${PROGRAM}", "$A", "--x=${B}${C}", "$$D", "$HOME/x"]) == {
+        "A",
+        "B",
+        "C",
+        "HOME/x",
+    }

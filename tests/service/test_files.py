@@ -31,7 +31,9 @@ def test_a_link_is_told_of_wherever_it_leads(tmp_path: Path) -> None:
 
     found = {name: files.read(tmp_path / name) for name in ("there", "gone", "masked")}
 
-    assert {"there": "real", "gone": None, "masked": ""} == {name: one.text for name, one in found.items()}
+    assert {"there": "real", "gone": None, "masked": ""} == {
+        name: one.text for name, one in found.items()
+    }
     assert all(one.link for one in found.values())
 
 
@@ -55,17 +57,30 @@ def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
 def test_drop_ins_are_those_that_systemd_read_and_those_that_it_will(tmp_path: Path) -> None:
     elsewhere = tmp_path / "etc" / "10-admin.conf"
     directory = tmp_path / f"{UNIT}.d"
-    for path in (elsewhere, directory / "override.conf", directory / "50-k3s-rootless-server.conf", directory / "x.conf.bak"):
+    for path in (
+        elsewhere,
+        directory / "override.conf",
+        directory / "50-k3s-rootless-server.conf",
+        directory / "x.conf.bak",
+    ):
         path.parent.mkdir(exist_ok=True)
         path.write_text(path.name)
     (directory / "60-directory.conf").mkdir()
 
-    found = files.drop_ins(directory, state(elsewhere, directory / "override.conf", tmp_path / "gone.conf"))
+    found = files.drop_ins(
+        directory, state(elsewhere, directory / "override.conf", tmp_path / "gone.conf")
+    )
 
-    assert ["10-admin.conf", "override.conf", "gone.conf", "50-k3s-rootless-server.conf", "60-directory.conf"] == [
-        one.path.name for one in found
+    assert [
+        "10-admin.conf",
+        "override.conf",
+        "gone.conf",
+        "50-k3s-rootless-server.conf",
+        "60-directory.conf",
+    ] == [one.path.name for one in found]
+    assert ["10-admin.conf", "override.conf", None, "50-k3s-rootless-server.conf", None] == [
+        one.text for one in found
     ]
-    assert ["10-admin.conf", "override.conf", None, "50-k3s-rootless-server.conf", None] == [one.text for one in found]
     assert "is a directory" in found[-1].problem
     assert () == files.drop_ins(tmp_path / "none", state())
 

@@ -80,7 +80,11 @@ def test_nobody_elses_bus_is_asked(own: Session) -> None:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [(UNIT, "k3s_2drootless_2eservice"), ("7z.service", "_37z_2eservice"), ("a@\u00e9.service", "a_40_c3_a9_2eservice")],
+    [
+        (UNIT, "k3s_2drootless_2eservice"),
+        ("7z.service", "_37z_2eservice"),
+        ("a@\u00e9.service", "a_40_c3_a9_2eservice"),
+    ],
 )
 def test_names_are_escaped_as_systemd_does(name: str, path: str) -> None:
     assert path == glance.escaped(name)

@@ -82,14 +82,18 @@ def test_another_users_directory_is_none_of_ours(killed: Path, uid: int) -> None
     assert () == leftovers.of(killed, uid)
 
 
-def test_a_directory_that_is_a_link_is_not_followed(killed: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_directory_that_is_a_link_is_not_followed(
+    killed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     link = tmp_path_factory.mktemp("elsewhere") / "rootless"
     link.symlink_to(killed)
 
     assert () == leftovers.of(link, UID)
 
 
-def test_a_link_among_the_files_goes_and_not_what_it_leads_to(killed: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
+    killed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     precious = tmp_path_factory.mktemp("elsewhere") / "precious"
     precious.write_text("mine")
     (killed / "api.sock").unlink()

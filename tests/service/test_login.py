@@ -11,7 +11,13 @@ FLAGS = "var/lib/systemd/linger"
 
 
 @pytest.mark.parametrize(
-    ("user", "flag"), [("alice", "alice"), ("DOMAIN\\bob", "DOMAIN\\\\bob"), ("bjørn", "bj\\303\\270rn"), ("o'b", "o\\'b")]
+    ("user", "flag"),
+    [
+        ("alice", "alice"),
+        ("DOMAIN\\bob", "DOMAIN\\\\bob"),
+        ("bjørn", "bj\\303\\270rn"),
+        ("o'b", "o\\'b"),
+    ],
 )
 def test_a_flag_of_logind_tells_who_lingers(tmp_path: Path, user: str, flag: str) -> None:
     (tmp_path / FLAGS).mkdir(parents=True)

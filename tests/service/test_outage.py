@@ -6,7 +6,17 @@ import pytest
 
 from k3s_rootless.service import outage, unit
 from k3s_rootless.service.facts import UnitSettings, UnitState
-from k3s_rootless.service.steps import ClearState, Enable, ResetFailed, Restart, Start, Step, Stop, WriteDropIn, WriteUnit
+from k3s_rootless.service.steps import (
+    ClearState,
+    Enable,
+    ResetFailed,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteDropIn,
+    WriteUnit,
+)
 
 UNIT = "k3s-rootless.service"
 RUNS = UnitState(UNIT, "loaded", "active", "running")
@@ -22,12 +32,29 @@ def written_for(release: str) -> str:
 @pytest.mark.parametrize(
     ("before", "after", "words", "downgrade"),
     [
-        ("v1.33.4+k3s1", "v1.34.1+k3s1", "for the upgrade from v1.33.4+k3s1 to v1.34.1+k3s1", False),
-        ("v1.34.1+k3s2", "v1.34.1+k3s1", "for the downgrade from v1.34.1+k3s2 to v1.34.1+k3s1", True),
-        ("v1.34.1+k3s1", "v1.34.1+k3s1", "because it builds on the unit, which is another now", False),
+        (
+            "v1.33.4+k3s1",
+            "v1.34.1+k3s1",
+            "for the upgrade from v1.33.4+k3s1 to v1.34.1+k3s1",
+            False,
+        ),
+        (
+            "v1.34.1+k3s2",
+            "v1.34.1+k3s1",
+            "for the downgrade from v1.34.1+k3s2 to v1.34.1+k3s1",
+            True,
+        ),
+        (
+            "v1.34.1+k3s1",
+            "v1.34.1+k3s1",
+            "because it builds on the unit, which is another now",
+            False,
+        ),
     ],
 )
-def test_a_restart_names_what_changes(before: str, after: str, words: str, downgrade: object) -> None:
+def test_a_restart_names_what_changes(
+    before: str, after: str, words: str, downgrade: object
+) -> None:
     found = outage.of((WRITE, RESTART), RUNS, written_for(before), after)
 
     assert found is not None
@@ -42,7 +69,12 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
 
     assert found is not None
     assert found.describe() == f"K3s must restart, and all pods stop, because {RESTART.cause}"
-    assert found.document() == {"cause": RESTART.cause, "from": None, "to": "v1.34.1+k3s1", "downgrade": False}
+    assert found.document() == {
+        "cause": RESTART.cause,
+        "from": None,
+        "to": "v1.34.1+k3s1",
+        "downgrade": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,11 +82,18 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
     [
         ((), RUNS),
         (
-            (WriteUnit(Path("/u"), "", "the unit file does not exist"), Enable(UNIT, ""), Start(UNIT, "")),
+            (
+                WriteUnit(Path("/u"), "", "the unit file does not exist"),
+                Enable(UNIT, ""),
+                Start(UNIT, ""),
+            ),
             UnitState(UNIT, "", "", ""),
         ),
         ((ResetFailed(UNIT, ""), Restart(UNIT, "")), WAITS),
-        ((ResetFailed(UNIT, ""), Stop(UNIT, ""), ClearState((Path("/s"),), ""), Start(UNIT, "")), WAITS),
+        (
+            (ResetFailed(UNIT, ""), Stop(UNIT, ""), ClearState((Path("/s"),), ""), Start(UNIT, "")),
+            WAITS,
+        ),
     ],
 )
 def test_what_stops_no_running_k3s_costs_nothing(steps: tuple[Step, ...], state: UnitState) -> None:
@@ -62,4 +101,7 @@ def test_what_stops_no_running_k3s_costs_nothing(steps: tuple[Step, ...], state:
 
 
 def test_a_stop_and_a_start_are_a_restart() -> None:
-    assert outage.of((Stop(UNIT, "its certificates are renewed"), Start(UNIT, "")), RUNS, None, "v1") is not None
+    assert (
+        outage.of((Stop(UNIT, "its certificates are renewed"), Start(UNIT, "")), RUNS, None, "v1")
+        is not None
+    )

@@ -36,7 +36,9 @@ FAILED = replace(STOPPED, active_state="failed", sub_state="failed", result="exi
 LOOPING = replace(STOPPED, active_state="activating", sub_state="auto-restart", result="exit-code")
 
 
-def found(state: UnitState, contents: str | None = DESIRED.text, *, reexecute: bool = False) -> Found:
+def found(
+    state: UnitState, contents: str | None = DESIRED.text, *, reexecute: bool = False
+) -> Found:
     return Found(contents, NOON if contents is not None else None, state, reexecute)
 
 
@@ -49,7 +51,10 @@ def told(asked: Sequence[steps.Step]) -> str:
 
 
 STATE = Path("/home/alice/.rancher/k3s/rootless")
-CLEAR = f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there any more"
+CLEAR = (
+    f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there"
+    " any more"
+)
 STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
 WRITE_NEW = f"write {PATH}: the unit file does not exist"
 RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
@@ -64,25 +69,42 @@ RESTART = f"restart {UNIT}: it runs as it was before these changes"
 RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
 RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
 REEXECUTE = (
-    "let the user manager re-execute itself; running services go on: it was started before its cgroup got all controllers"
+    "let the user manager re-execute itself; running services go on: it was started before its"
+    " cgroup got all controllers"
 )
 
 
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        pytest.param(found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="nothing is there"),
+        pytest.param(
+            found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="nothing is there"
+        ),
         pytest.param(found(RUNNING), [], id="all is well"),
-        pytest.param(found(replace(RUNNING, file_state="enabled-runtime")), [], id="enabled until logout"),
+        pytest.param(
+            found(replace(RUNNING, file_state="enabled-runtime")), [], id="enabled until logout"
+        ),
         pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
         pytest.param(found(STOPPED), [START], id="stopped"),
         pytest.param(found(FAILED), [RESET, START], id="failed"),
         pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="dies again and again"),
-        pytest.param(found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")), [START], id="stopping"),
-        pytest.param(found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"),
-        pytest.param(found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"),
-        pytest.param(found(FAILED, OLD), [RENEW, RELOAD_CHANGED, RESET, START], id="another release, failed"),
-        pytest.param(found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers lost on the way"),
+        pytest.param(
+            found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")),
+            [START],
+            id="stopping",
+        ),
+        pytest.param(
+            found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"
+        ),
+        pytest.param(
+            found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"
+        ),
+        pytest.param(
+            found(FAILED, OLD), [RENEW, RELOAD_CHANGED, RESET, START], id="another release, failed"
+        ),
+        pytest.param(
+            found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers lost on the way"
+        ),
         pytest.param(found(ABSENT), [RELOAD_UNREAD, ENABLE, START], id="killed after the write"),
         pytest.param(
             found(replace(RUNNING, needs_reload=True, started=NOON - timedelta(hours=1))),
@@ -90,19 +112,31 @@ REEXECUTE = (
             id="killed after the write, running",
         ),
         pytest.param(
-            found(replace(RUNNING, needs_reload=True)), [RELOAD_SEEN, RESTART], id="killed after the write, restarted since"
-        ),
-        pytest.param(found(replace(STOPPED, file_state="disabled")), [ENABLE, START], id="killed after the reload"),
-        pytest.param(
-            found(replace(RUNNING, started=NOON - timedelta(seconds=2))), [RESTART_OLD], id="killed before the restart"
+            found(replace(RUNNING, needs_reload=True)),
+            [RELOAD_SEEN, RESTART],
+            id="killed after the write, restarted since",
         ),
         pytest.param(
-            found(replace(RUNNING, started=NOON - timedelta(milliseconds=900))), [], id="started in the second of the write"
+            found(replace(STOPPED, file_state="disabled")),
+            [ENABLE, START],
+            id="killed after the reload",
+        ),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(seconds=2))),
+            [RESTART_OLD],
+            id="killed before the restart",
+        ),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(milliseconds=900))),
+            [],
+            id="started in the second of the write",
         ),
         pytest.param(found(replace(RUNNING, started=None)), [], id="start unknown"),
         pytest.param(killed(STOPPED), [CLEAR, START], id="killed, stopped"),
         pytest.param(killed(FAILED), [RESET, CLEAR, START], id="killed, failed"),
-        pytest.param(killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, dies again and again"),
+        pytest.param(
+            killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, dies again and again"
+        ),
         pytest.param(killed(RUNNING), [], id="killed, and runs again"),
     ],
 )
@@ -110,13 +144,18 @@ def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]
     assert told(plan.up(DESIRED, before)) == "\n".join(expected)
 
 
-DROP_IN = steps.WriteDropIn(PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit")
+DROP_IN = steps.WriteDropIn(
+    PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit"
+)
 
 
 def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
     written = f"write {DROP_IN.path}: it builds on the unit"
 
-    assert told(plan.up(DESIRED, found(RUNNING, OLD), (DROP_IN,))) == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    assert (
+        told(plan.up(DESIRED, found(RUNNING, OLD), (DROP_IN,)))
+        == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    )
     assert (
         told(plan.up(DESIRED, found(RUNNING), (DROP_IN,)))
         == f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}"
@@ -132,30 +171,51 @@ def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
 
 def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
     directory = Path("/u/k3s-rootless.service.d")
-    remove, kept = steps.Remove(directory / "a.conf", ""), steps.Remove(directory / "a.conf", "", directory / "a.conf.bak")
+    remove, kept = (
+        steps.Remove(directory / "a.conf", ""),
+        steps.Remove(directory / "a.conf", "", directory / "a.conf.bak"),
+    )
     write = steps.WriteDropIn(directory / "a.conf", "", "")
     stopped = replace(RUNNING, active_state="inactive", sub_state="dead")
     gone = (steps.RemoveDirectory(directory, "nothing is left in it"),)
 
-    def emptied(step: steps.Step | None, *names: str, state: UnitState = stopped) -> tuple[steps.Step, ...]:
+    def emptied(
+        step: steps.Step | None, *names: str, state: UnitState = stopped
+    ) -> tuple[steps.Step, ...]:
         return plan.emptied((step,) if step else (), {directory: frozenset(names)}, state)
 
     assert gone == emptied(remove, "a.conf") == emptied(None)
-    assert () == emptied(remove, "a.conf", state=RUNNING) == emptied(remove, "a.conf", "override.conf")
-    assert () == emptied(kept, "a.conf") == emptied(write) == plan.emptied((), {directory: None}, stopped)
+    assert (
+        () == emptied(remove, "a.conf", state=RUNNING) == emptied(remove, "a.conf", "override.conf")
+    )
+    assert (
+        ()
+        == emptied(kept, "a.conf")
+        == emptied(write)
+        == plan.emptied((), {directory: None}, stopped)
+    )
 
 
 def test_an_install_starts_nothing() -> None:
-    assert told(plan.install(DESIRED, found(ABSENT, None))) == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    assert (
+        told(plan.install(DESIRED, found(ABSENT, None)))
+        == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    )
     assert plan.install(DESIRED, found(FAILED)) == ()
 
 
 def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
-    given = sealed(DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]"))
+    given = sealed(
+        DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]")
+    )
 
     assert plan.up(DESIRED, found(RUNNING, given)) == ()
-    assert told(plan.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))).startswith("write")
-    assert told(plan.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(f"write {PATH}: it was asked for")
+    assert told(
+        plan.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))
+    ).startswith("write")
+    assert told(plan.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(
+        f"write {PATH}: it was asked for"
+    )
 
 
 @pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
@@ -171,7 +231,9 @@ def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() ->
     ],
     ids=["edited", "edited into CRLF", "foreign", "foreign CRLF", "empty", "no text"],
 )
-def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: str, whose: str) -> None:
+def test_what_is_not_ours_is_replaced_by_force_only(
+    state: UnitState, contents: str, whose: str
+) -> None:
     with pytest.raises(WouldOverwrite) as caught:
         plan.up(DESIRED, found(state, contents))
     forced = plan.up(DESIRED, found(state, contents), force=True)
@@ -185,7 +247,9 @@ def test_what_is_not_ours_is_replaced_by_force_only(state: UnitState, contents: 
 
 
 def test_two_different_units_are_kept_under_two_names() -> None:
-    kept = [plan.up(DESIRED, found(RUNNING, contents), force=True)[0] for contents in (EDITED, FOREIGN)]
+    kept = [
+        plan.up(DESIRED, found(RUNNING, contents), force=True)[0] for contents in (EDITED, FOREIGN)
+    ]
 
     assert len({step.backup for step in kept if isinstance(step, steps.WriteUnit)}) == 2
 
@@ -194,7 +258,9 @@ def test_two_different_units_are_kept_under_two_names() -> None:
 def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> None:
     state = ABSENT if contents is None else RUNNING
 
-    assert plan.up(DESIRED, found(state, contents)) == plan.up(DESIRED, found(state, contents), force=True)
+    assert plan.up(DESIRED, found(state, contents)) == plan.up(
+        DESIRED, found(state, contents), force=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +272,10 @@ def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> Non
         pytest.param(LOOPING, False, [f"stop {UNIT}: it is activating"], id="dies again and again"),
         pytest.param(FAILED, False, [RESET], id="failed"),
         pytest.param(
-            RUNNING, True, [f"stop {UNIT}: it is active", f"disable {UNIT}: it would start with the user manager"], id="disable"
+            RUNNING,
+            True,
+            [f"stop {UNIT}: it is active", f"disable {UNIT}: it would start with the user manager"],
+            id="disable",
         ),
         pytest.param(replace(STOPPED, file_state="disabled"), True, [], id="disabled"),
     ],
@@ -261,7 +330,12 @@ class World:
 
 
 TIMES = st.integers(-3600, 0).map(lambda seconds: NOON + timedelta(seconds=seconds))
-ACTIVE = [("active", "running"), ("inactive", "dead"), ("failed", "failed"), ("activating", "auto-restart")]
+ACTIVE = [
+    ("active", "running"),
+    ("inactive", "dead"),
+    ("failed", "failed"),
+    ("activating", "auto-restart"),
+]
 TEXTS = st.sampled_from([None, DESIRED.text, OLD, EDITED, FOREIGN])
 WORLDS = st.builds(World, TEXTS, TEXTS, st.booleans(), st.sampled_from(ACTIVE), TIMES, TIMES)
 
@@ -301,14 +375,20 @@ def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> 
     [
         (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
         (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
-        (FAILED, f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for"),
+        (
+            FAILED,
+            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+        ),
         (
             replace(RUNNING, active_state="activating", sub_state="auto-restart"),
             f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
         ),
         (
             replace(RUNNING, needs_reload=True),
-            f"reload the user manager: the unit changed after systemd read it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for",
+            (
+                "reload the user manager: the unit changed after systemd read"
+                f" it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for"
+            ),
         ),
     ],
     ids=["running", "stopped", "failed", "dying again and again", "changed"],

@@ -10,7 +10,11 @@ import pytest
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.service import process
 
-GIVEN = {"PATH": os.environ["PATH"], "INVOCATION_ID": "0" * 32, "K3S_ROOTLESS_MTU": "1400\n\u00e9 '=$"}
+GIVEN = {
+    "PATH": os.environ["PATH"],
+    "INVOCATION_ID": "0" * 32,
+    "K3S_ROOTLESS_MTU": "1400\n\u00e9 '=$",
+}
 # As K3s does with its title: written over what the kernel shows as its environment.
 BLANK = """
 import pathlib, subprocess, sys, time
@@ -39,7 +43,9 @@ def run(*argv: str) -> subprocess.Popen[str]:
 
 
 def test_a_process_shows_what_it_was_started_with() -> None:
-    with run(sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)") as started:
+    with run(
+        sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"
+    ) as started:
         found = process.started_with(started.pid)
         started.kill()
 
@@ -49,7 +55,9 @@ def test_a_process_shows_what_it_was_started_with() -> None:
 
 
 def test_before_the_program_is_executed_the_environment_is_that_of_the_manager() -> None:
-    with run(sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)") as started:
+    with run(
+        sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"
+    ) as started:
         own = process.started_with(started.pid, GIVEN["INVOCATION_ID"])
         early = process.started_with(started.pid, "0f" * 16)
         started.kill()
@@ -83,4 +91,6 @@ def test_slirp4netns_bears_witness_in_its_place(tmp_path: Path, name: str, known
 
 def test_what_does_not_run_is_unknown(tmp_path: Path) -> None:
     assert process.started_with(0) == Unknown("it does not run")
-    assert process.started_with(7, proc=tmp_path) == Unknown(f"{tmp_path}/7/environ cannot be read: no such file or directory")
+    assert process.started_with(7, proc=tmp_path) == Unknown(
+        f"{tmp_path}/7/environ cannot be read: no such file or directory"
+    )

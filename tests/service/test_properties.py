@@ -13,7 +13,9 @@ from k3s_rootless.service.facts import UnitState
 from k3s_rootless.service.properties import unit_state
 
 K3S = "/usr/local/bin/k3s"
-SEARCH = "/usr/local/lib/k3s:/usr/lib/cni:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SEARCH = (
+    "/usr/local/lib/k3s:/usr/lib/cni:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
 GROUP = "/user.slice/user-1000.slice/user@1000.service/app.slice/k3s-rootless.service"
 RUNNING: dict[str, Any] = {
     "LoadState": "loaded",
@@ -30,7 +32,9 @@ RUNNING: dict[str, Any] = {
     "NRestarts": 0,
     "ExecMainCode": 0,
     "ExecMainStatus": 0,
-    "ExecStart": [[K3S, [K3S, "server", "--rootless"], False, 1795469701000000, 2191462246, 0, 0, 5163, 0, 0]],
+    "ExecStart": [
+        [K3S, [K3S, "server", "--rootless"], False, 1795469701000000, 2191462246, 0, 0, 5163, 0, 0]
+    ],
     "Environment": [f"PATH={SEARCH}", "A=b=c", "EMPTY="],
     "ControlGroup": GROUP,
     "ExecMainStartTimestamp": 1795469701000000,
@@ -69,7 +73,9 @@ def test_any_property_may_be_missing(name: str) -> None:
 
 
 def test_nothing_known_is_nothing_said() -> None:
-    assert unit_state(UNIT, {}) == UnitState(name=UNIT, load_state="", active_state="", sub_state="", environment={})
+    assert unit_state(UNIT, {}) == UnitState(
+        name=UNIT, load_state="", active_state="", sub_state="", environment={}
+    )
 
 
 @pytest.mark.parametrize("name", ["MemoryCurrent", "CPUUsageNSec", "ExecMainStartTimestamp"])
@@ -80,13 +86,20 @@ def test_the_largest_number_stands_for_not_set(name: str) -> None:
 
 
 def test_a_unit_that_never_ran_has_no_start() -> None:
-    state = unit_state(UNIT, RUNNING | {"ExecMainStartTimestamp": 0, "InvocationID": b"", "ExecStart": [], "MemoryCurrent": 0})
+    state = unit_state(
+        UNIT,
+        RUNNING
+        | {"ExecMainStartTimestamp": 0, "InvocationID": b"", "ExecStart": [], "MemoryCurrent": 0},
+    )
 
     assert (None, "", (), 0) == (state.started, state.invocation, state.argv, state.memory)
 
 
 def test_why_a_unit_was_not_loaded_is_kept() -> None:
-    error = ["org.freedesktop.systemd1.BadUnitSetting", "Unit k3s-rootless.service has a bad unit file setting."]
+    error = [
+        "org.freedesktop.systemd1.BadUnitSetting",
+        "Unit k3s-rootless.service has a bad unit file setting.",
+    ]
 
     assert unit_state(UNIT, {"LoadError": error}).load_error == error[1]
 
@@ -106,14 +119,23 @@ def test_why_a_unit_was_not_loaded_is_kept() -> None:
         ("activating", "start-pre", False, False),
     ],
 )
-def test_running_and_dead_are_told_apart(active: str, sub: str, *, running: bool, dead: bool) -> None:
+def test_running_and_dead_are_told_apart(
+    active: str, sub: str, *, running: bool, dead: bool
+) -> None:
     state = UnitState(name=UNIT, load_state="loaded", active_state=active, sub_state=sub)
 
     assert (running, dead) == (state.running, state.dead)
 
 
-@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=16), st.lists(st.text(max_size=8)))
-def test_every_value_of_the_right_type_is_read(time: int, number: int, invocation: bytes, words: list[str]) -> None:
+@given(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=16),
+    st.lists(st.text(max_size=8)),
+)
+def test_every_value_of_the_right_type_is_read(
+    time: int, number: int, invocation: bytes, words: list[str]
+) -> None:
     values = {
         "ExecMainStartTimestamp": time,
         "CPUUsageNSec": number,
@@ -127,9 +149,18 @@ def test_every_value_of_the_right_type_is_read(time: int, number: int, invocatio
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [(None, None), ("", None), ("~", None), ("!~", None), ("!/home/alice", Path("/home/alice")), ("/srv", Path("/srv"))],
+    [
+        (None, None),
+        ("", None),
+        ("~", None),
+        ("!~", None),
+        ("!/home/alice", Path("/home/alice")),
+        ("/srv", Path("/srv")),
+    ],
 )
-def test_the_working_directory_is_a_path_or_the_home(said: str | None, expected: Path | None) -> None:
+def test_the_working_directory_is_a_path_or_the_home(
+    said: str | None, expected: Path | None
+) -> None:
     """Systemd 252 gives `!/home/alice` for a unit of alice that names none."""
     values = {} if said is None else {"WorkingDirectory": said}
     assert unit_state("k.service", values).working_directory == expected

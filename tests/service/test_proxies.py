@@ -5,12 +5,17 @@ import pytest
 from k3s_rootless.service import proxies
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.8.9.10", "0.0.0.0", "::1", "::"])  # noqa: S104
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.8.9.10", "0.0.0.0", "::1", "::"],  # noqa: S104
+)
 def test_this_machine_has_many_names(host: str) -> None:
     assert proxies.loopback(host)
 
 
-@pytest.mark.parametrize("host", ["10.41.0.2", "proxy", "localhost.example", "128.0.0.1", "fe80::1", "127.1"])
+@pytest.mark.parametrize(
+    "host", ["10.41.0.2", "proxy", "localhost.example", "128.0.0.1", "fe80::1", "127.1"]
+)
 def test_others_are_others(host: str) -> None:
     assert not proxies.loopback(host)
 

@@ -35,7 +35,9 @@ ENDS = {
 
 @dataclass
 class Unit:
-    """A unit that comes to its end at `dies`; time passes while somebody waits for its change, or looks."""
+    """A unit that comes to its end at `dies`; time passes while somebody waits for its change, or
+    looks.
+    """
 
     now: float = 0.0
     dies: float = float("inf")
@@ -75,15 +77,22 @@ def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Outcome:
         assert after >= 0
         unit.reached.append(phase.name)
 
-    return wait(phases, unit, unit.unit(UNIT), seconds=seconds, clock=lambda: unit.now, on_reached=reached)
+    return wait(
+        phases, unit, unit.unit(UNIT), seconds=seconds, clock=lambda: unit.now, on_reached=reached
+    )
 
 
 def three(unit: Unit) -> Iterator[Phase]:
-    return (Phase(name, unit.after(at), name) for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0)))
+    return (
+        Phase(name, unit.after(at), name)
+        for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0))
+    )
 
 
 def unlooked(unit: Unit, name: str, takes: float) -> Phase:
-    """A phase that a thread looks at: its first look takes so many seconds, and finds it reached."""
+    """A phase that a thread looks at: its first look takes so many seconds, and finds it
+    reached.
+    """
 
     def looked() -> bool:
         return unit.now >= takes
@@ -94,7 +103,9 @@ def unlooked(unit: Unit, name: str, takes: float) -> Phase:
 def test_with_no_time_each_phase_is_looked_at_once() -> None:
     unit = Unit()
 
-    assert isinstance(followed(unit, unlooked(unit, "api", 0.2), unlooked(unit, "node", 0.4), seconds=0), Ready)
+    assert isinstance(
+        followed(unit, unlooked(unit, "api", 0.2), unlooked(unit, "node", 0.4), seconds=0), Ready
+    )
     assert ["api", "node"] == unit.reached
 
 
@@ -166,7 +177,11 @@ def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in
     outcome = followed(unit, *three(unit))
 
     assert isinstance(outcome, Stuck)
-    assert ("kubeconfig", "not before 2.0", ["socket"]) == (outcome.phase, outcome.missing, unit.reached)
+    assert ("kubeconfig", "not before 2.0", ["socket"]) == (
+        outcome.phase,
+        outcome.missing,
+        unit.reached,
+    )
 
 
 def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
@@ -186,11 +201,23 @@ def test_time_that_is_up_is_told_with_what_is_missing() -> None:
 def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
     unit = Unit(dies=1.0)
 
-    assert followed(unit, Phase("node", unit.after(9, takes=5)), seconds=3) == Died("node", ENDS["failed"])
+    assert followed(unit, Phase("node", unit.after(9, takes=5)), seconds=3) == Died(
+        "node", ENDS["failed"]
+    )
 
 
-@given(st.floats(0, 10), st.lists(st.floats(0, 5), min_size=1, max_size=5), st.floats(0.1, 10), st.booleans())
-def test_there_is_never_a_yes_after_a_death(dies: float, phases: list[float], seconds: float, signals: bool) -> None:  # noqa: FBT001
+@given(
+    st.floats(0, 10),
+    st.lists(st.floats(0, 5), min_size=1, max_size=5),
+    st.floats(0.1, 10),
+    st.booleans(),
+)
+def test_there_is_never_a_yes_after_a_death(
+    dies: float,
+    phases: list[float],
+    seconds: float,
+    signals: bool,  # noqa: FBT001
+) -> None:
     unit = Unit(dies=dies, signals=signals)
 
     outcome = followed(unit, *(Phase(str(at), unit.after(at)) for at in phases), seconds=seconds)
@@ -201,7 +228,11 @@ def test_there_is_never_a_yes_after_a_death(dies: float, phases: list[float], se
 
 
 def test_the_first_thing_missing_is_given() -> None:
-    phases = [Phase("socket", lambda: None), Phase("node", lambda: "none registered"), Phase("more", lambda: "never asked")]
+    phases = [
+        Phase("socket", lambda: None),
+        Phase("node", lambda: "none registered"),
+        Phase("more", lambda: "never asked"),
+    ]
 
     assert (phases[1], "none registered") == first_missing(phases)
     assert first_missing(phases[:1]) is None

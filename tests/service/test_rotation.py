@@ -1,4 +1,6 @@
-"""Where the renewal of certificates stands in a plan: while K3s is stopped, and only before a start."""
+"""Where the renewal of certificates stands in a plan: while K3s is stopped, and only before a
+start.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ from k3s_rootless.service.systemd import UserManager
 from tests.fakes.session import Session
 
 ROTATE = steps.RotateCertificates(
-    UNIT, ("/usr/local/bin/k3s", "certificate", "rotate"), {"K3S_TOKEN": "s3cret"}, Path("/d/rootless"), "port 6444"
+    UNIT,
+    ("/usr/local/bin/k3s", "certificate", "rotate"),
+    {"K3S_TOKEN": "s3cret"},
+    Path("/d/rootless"),
+    "port 6444",
 )
 RUNNING = UnitState(UNIT, "loaded", "active", "running")
 STOPPED = UnitState(UNIT, "loaded", "inactive", "dead")
@@ -26,7 +32,9 @@ START, RESTART = steps.Start(UNIT, "it is not running"), steps.Restart(UNIT, "it
 RESET = steps.ResetFailed(UNIT, "it failed before")
 
 
-def kinds(rotation: steps.RotateCertificates | None, planned: tuple[steps.Step, ...], state: UnitState) -> list[str]:
+def kinds(
+    rotation: steps.RotateCertificates | None, planned: tuple[steps.Step, ...], state: UnitState
+) -> list[str]:
     return [type(step).__name__ for step in stopped_for(rotation, planned, state)]
 
 
@@ -41,7 +49,9 @@ def test_a_plan_that_starts_nothing_is_as_it_was() -> None:
 
 
 def test_k3s_is_stopped_before_and_started_after() -> None:
-    assert ["ResetFailed", "Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (RESET, RESTART), RUNNING)
+    assert ["ResetFailed", "Stop", "RotateCertificates", "Start"] == kinds(
+        ROTATE, (RESET, RESTART), RUNNING
+    )
     assert ["Stop", "RotateCertificates", "Start"] == kinds(ROTATE, (RESTART,), LOOPING)
     assert ["RotateCertificates", "Start"] == kinds(ROTATE, (START,), STOPPED)
     assert ["ResetFailed", "RotateCertificates", "Start"] == kinds(ROTATE, (RESET, START), FAILED)
@@ -63,17 +73,32 @@ def command(tmp_path: Path, body: str) -> steps.RotateCertificates:
     return steps.RotateCertificates(UNIT, argv, environ, tmp_path / "data/rootless", "port 6444")
 
 
-def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(manager: UserManager, tmp_path: Path) -> None:
+def test_the_command_gets_its_words_and_the_environment_of_the_unit_alone(
+    manager: UserManager, tmp_path: Path
+) -> None:
     told = tmp_path / "told"
 
-    apply.perform(command(tmp_path, f'echo "$@" > {told}; env | grep -v ^_= | grep -v ^PWD= | sort >> {told}'), manager)
+    apply.perform(
+        command(
+            tmp_path, f'echo "$@" > {told}; env | grep -v ^_= | grep -v ^PWD= | sort >> {told}'
+        ),
+        manager,
+    )
 
-    assert ["certificate rotate --data-dir /d", "HOME=/h", "K3S_CONFIG_FILE=/c.yaml"] == told.read_text().splitlines()
+    assert [
+        "certificate rotate --data-dir /d",
+        "HOME=/h",
+        "K3S_CONFIG_FILE=/c.yaml",
+    ] == told.read_text().splitlines()
 
 
-def test_a_command_that_fails_is_named_with_its_last_words(manager: UserManager, tmp_path: Path) -> None:
+def test_a_command_that_fails_is_named_with_its_last_words(
+    manager: UserManager, tmp_path: Path
+) -> None:
     with pytest.raises(RootlessError) as caught:
-        apply.perform(command(tmp_path, 'echo first >&2; printf "no \\033[2Jroom\\n" >&2; exit 3'), manager)
+        apply.perform(
+            command(tmp_path, 'echo first >&2; printf "no \\033[2Jroom\\n" >&2; exit 3'), manager
+        )
 
     assert "--data-dir /d` ended with status 3: no " in str(caught.value)
     assert "\x1b" not in str(caught.value)

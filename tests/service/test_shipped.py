@@ -20,14 +20,18 @@ NEW = "v1.36.1+k3s1"
 COMMENT = "# systemd unit file for k3s (rootless)\n#\n# Usage: see the documentation\n\n"
 
 
-def settings(release: str = NEW, binary: str = "/usr/local/bin/k3s", search: str = UNIT_PATH) -> UnitSettings:
+def settings(
+    release: str = NEW, binary: str = "/usr/local/bin/k3s", search: str = UNIT_PATH
+) -> UnitSettings:
     variant = features.unit_variant(version(release))
     assert variant is not None
     return UnitSettings(release, variant.value, binary, search)
 
 
 def lines(text: str) -> list[str]:
-    return [line.replace('"', "") for line in text.splitlines() if line and not line.startswith("#")]
+    return [
+        line.replace('"', "") for line in text.splitlines() if line and not line.startswith("#")
+    ]
 
 
 def shipped_text(minor: str = "1.36") -> str:
@@ -43,7 +47,9 @@ def test_the_unit_of_each_minor_release_is_the_recorded_one(minor: str, patch: s
 def test_all_minor_releases_that_are_known_are_recorded() -> None:
     first = min(features.FIRST_UNIT.firsts).line[1]
 
-    assert [f"1.{minor}" for minor in range(first, features.NEWEST_KNOWN_LINE[1] + 1)] == list(DATA["minors"])
+    assert [f"1.{minor}" for minor in range(first, features.NEWEST_KNOWN_LINE[1] + 1)] == list(
+        DATA["minors"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,10 +79,19 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (shipped_text().replace("TasksMax=infinity", "TasksMax=100"), "`TasksMax=100` where K3s ships `TasksMax=infinity`"),
-        (shipped_text().replace("Delegate=yes\n", ""), "`Type=simple` where K3s ships `Delegate=yes`"),
+        (
+            shipped_text().replace("TasksMax=infinity", "TasksMax=100"),
+            "`TasksMax=100` where K3s ships `TasksMax=infinity`",
+        ),
+        (
+            shipped_text().replace("Delegate=yes\n", ""),
+            "`Type=simple` where K3s ships `Delegate=yes`",
+        ),
         (shipped_text() + "Alias=x\n", "`Alias=x` where K3s's ends"),
-        (shipped_text().replace("WantedBy=default.target\n", ""), "it ends where K3s ships `WantedBy=default.target`"),
+        (
+            shipped_text().replace("WantedBy=default.target\n", ""),
+            "it ends where K3s ships `WantedBy=default.target`",
+        ),
         (shipped_text("1.21"), "`ExecStart=… server --rootless` where"),
         (shipped_text().replace("--rootless", "--rootless --docker"), "--docker"),
         (shipped_text().replace("--rootless", "--rootless \\\n --docker"), "--docker"),
@@ -84,7 +99,18 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
         ("", "it ends where K3s ships `[Unit]`"),
         ("\x00\udcff", "where K3s ships"),
     ],
-    ids=["changed", "less", "more", "cut", "another release", "flag", "folded flag", "a web page", "empty", "rubbish"],
+    ids=[
+        "changed",
+        "less",
+        "more",
+        "cut",
+        "another release",
+        "flag",
+        "folded flag",
+        "a web page",
+        "empty",
+        "rubbish",
+    ],
 )
 def test_what_is_not_k3ss_own_file_is_refused(text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -17,7 +17,12 @@ UNIT, DROP_IN = Path("/u/k3s-rootless.service"), Path("/u/k3s-rootless.service.d
 
 
 def state(**more: object) -> UnitState:
-    given: dict[str, object] = {"active_state": "active", "sub_state": "running", "started": THEN, **more}
+    given: dict[str, object] = {
+        "active_state": "active",
+        "sub_state": "running",
+        "started": THEN,
+        **more,
+    }
     return UnitState("k3s-rootless.service", "loaded", **given)  # type: ignore[arg-type]
 
 
@@ -30,12 +35,23 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
     [
         (state(), [part()], []),
         (state(), [part(seconds=0.9)], []),
-        (state(), [part(seconds=60)], ["restart: it runs since before `/u/k3s-rootless.service` was written"]),
-        (state(), [part(), part(DROP_IN, 60)], [f"restart: it runs since before `{DROP_IN}` was written"]),
+        (
+            state(),
+            [part(seconds=60)],
+            ["restart: it runs since before `/u/k3s-rootless.service` was written"],
+        ),
+        (
+            state(),
+            [part(), part(DROP_IN, 60)],
+            [f"restart: it runs since before `{DROP_IN}` was written"],
+        ),
         (
             state(needs_reload=True),
             [part(seconds=60)],
-            ["reload: the unit changed after systemd read it", "restart: it runs as it was before that change"],
+            [
+                "reload: the unit changed after systemd read it",
+                "restart: it runs as it was before that change",
+            ],
         ),
         (
             state(needs_reload=True, active_state="inactive", sub_state="dead"),
@@ -47,12 +63,17 @@ def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author
         (state(), [Part(UNIT, None, None, "cannot read it")], []),
     ],
 )
-def test_what_is_configured_and_not_in_effect(unit: UnitState, parts: list[Part], owed: list[str]) -> None:
+def test_what_is_configured_and_not_in_effect(
+    unit: UnitState, parts: list[Part], owed: list[str]
+) -> None:
     assert owed == [f"{one.what}: {one.cause}" for one in standing.pending(unit, parts)]
 
 
 def test_variables_are_named_where_k3s_runs_without_them() -> None:
-    owed = [f"{one.what}: {one.cause}" for one in standing.pending(state(), [part(DROP_IN, 60)], ("A", "B"))]
+    owed = [
+        f"{one.what}: {one.cause}"
+        for one in standing.pending(state(), [part(DROP_IN, 60)], ("A", "B"))
+    ]
 
     assert [
         "restart: A, B changed after K3s was started",
@@ -62,7 +83,12 @@ def test_variables_are_named_where_k3s_runs_without_them() -> None:
 
 
 def test_drift_names_the_files_that_are_not_ours() -> None:
-    parts = [part(author=Author.EDITED), part(DROP_IN, author=Author.FOREIGN), part(DROP_IN), part(author=None)]
+    parts = [
+        part(author=Author.EDITED),
+        part(DROP_IN, author=Author.FOREIGN),
+        part(DROP_IN),
+        part(author=None),
+    ]
 
     assert (
         "`/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
@@ -82,5 +108,7 @@ def test_drift_names_the_files_that_are_not_ours() -> None:
         (None, [part()], False),
     ],
 )
-def test_a_binary_is_the_one_of_the_unit_only_if_it_is_older(binary: datetime | None, parts: list[Part], *, same: bool) -> None:
+def test_a_binary_is_the_one_of_the_unit_only_if_it_is_older(
+    binary: datetime | None, parts: list[Part], *, same: bool
+) -> None:
     assert same is standing.unchanged(binary, parts)

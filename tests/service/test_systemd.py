@@ -32,7 +32,11 @@ def test_an_old_manager_that_tells_less_is_no_error(fake: Session) -> None:
     fake.order(without=["Version", "ControlGroup", "UnitPath"])
 
     with UserManager({}, fake.runtime, os.getuid()) as manager:
-        assert ("of unknown version", "", ()) == (manager.version, manager.control_group, manager.unit_path)
+        assert ("of unknown version", "", ()) == (
+            manager.version,
+            manager.control_group,
+            manager.unit_path,
+        )
 
 
 def test_a_unit_file_is_seen_after_a_reload_only(manager: UserManager, fake: Session) -> None:
@@ -44,7 +48,11 @@ def test_a_unit_file_is_seen_after_a_reload_only(manager: UserManager, fake: Ses
 
     assert (before.load_state, before.installed) == ("not-found", False)
     assert (unseen.load_state, unseen.needs_reload) == ("not-found", True)
-    assert (after.load_state, after.needs_reload, after.fragment) == ("loaded", False, fake.units / UNIT)
+    assert (after.load_state, after.needs_reload, after.fragment) == (
+        "loaded",
+        False,
+        fake.units / UNIT,
+    )
     assert after.argv == ("/usr/local/bin/k3s", "server", "--rootless")
 
 
@@ -62,8 +70,12 @@ def test_a_unit_is_enabled_and_disabled(manager: UserManager, installed: Session
     ]
 
 
-@pytest.mark.parametrize("after", [None, 0.0, 0.05, 1.3], ids=["before the reply", "at once", "soon", "after a turn"])
-def test_a_start_ends_with_its_job_whenever_that_ends(installed: Session, manager: UserManager, after: float | None) -> None:
+@pytest.mark.parametrize(
+    "after", [None, 0.0, 0.05, 1.3], ids=["before the reply", "at once", "soon", "after a turn"]
+)
+def test_a_start_ends_with_its_job_whenever_that_ends(
+    installed: Session, manager: UserManager, after: float | None
+) -> None:
     if after is not None:
         installed.order(job_after=after)
 
@@ -86,7 +98,9 @@ def test_stop_and_restart_end_with_their_jobs(installed: Session, manager: UserM
 
 
 @pytest.mark.parametrize("result", ["failed", "timeout", "canceled", "dependency"])
-@pytest.mark.parametrize(("member", "verb"), [("StartUnit", "start"), ("StopUnit", "stop"), ("RestartUnit", "restart")])
+@pytest.mark.parametrize(
+    ("member", "verb"), [("StartUnit", "start"), ("StopUnit", "stop"), ("RestartUnit", "restart")]
+)
 def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
     installed: Session, manager: UserManager, member: str, verb: str, result: str
 ) -> None:
@@ -99,7 +113,9 @@ def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
     assert caught.value.name == result
 
 
-def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(installed: Session, manager: UserManager) -> None:
+def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
+    installed: Session, manager: UserManager
+) -> None:
     installed.order(job_after=-1)
 
     with pytest.raises(SystemdError) as caught:
@@ -133,10 +149,15 @@ def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager)
     with pytest.raises(SystemdError) as caught:
         manager.reset_failed(UNIT)
 
-    assert (caught.value.message, caught.value.name) == ("no reason given", "org.freedesktop.systemd1.Odd")
+    assert (caught.value.message, caught.value.name) == (
+        "no reason given",
+        "org.freedesktop.systemd1.Odd",
+    )
 
 
-def test_a_unit_that_is_not_loaded_has_no_failure_to_forget(fake: Session, manager: UserManager) -> None:
+def test_a_unit_that_is_not_loaded_has_no_failure_to_forget(
+    fake: Session, manager: UserManager
+) -> None:
     name = "org.freedesktop.systemd1.NoSuchUnit"
     fake.order(errors={"ResetFailedUnit": (name, f"Unit {UNIT} not loaded.")})
 
@@ -176,7 +197,9 @@ def test_nobody_is_woken_when_the_connection_is_closed(fake: Session) -> None:
     manager.wake()
 
 
-def test_a_connection_that_is_opened_anew_watches_as_before(installed: Session, manager: UserManager) -> None:
+def test_a_connection_that_is_opened_anew_watches_as_before(
+    installed: Session, manager: UserManager
+) -> None:
     manager.watch(UNIT)
     manager.start(UNIT)
     manager.reopen(UNIT)
@@ -213,7 +236,9 @@ def test_watching_twice_is_watching(installed: Session, manager: UserManager) ->
     assert manager.wait_change(HANGS)
 
 
-def test_jobs_leave_nothing_behind_on_the_connection(installed: Session, manager: UserManager) -> None:
+def test_jobs_leave_nothing_behind_on_the_connection(
+    installed: Session, manager: UserManager
+) -> None:
     bus = manager._with.bus  # noqa: SLF001 (what piles up is seen nowhere else)
     assert bus is not None
     for _ in range(5):
@@ -225,7 +250,9 @@ def test_jobs_leave_nothing_behind_on_the_connection(installed: Session, manager
     assert installed.calls()[-1] == ["StopUnit", UNIT, "replace"]
 
 
-def test_a_reexecution_ends_when_the_manager_is_back(installed: Session, manager: UserManager) -> None:
+def test_a_reexecution_ends_when_the_manager_is_back(
+    installed: Session, manager: UserManager
+) -> None:
     manager.watch(UNIT)
     manager.start(UNIT)
     for _ in range(2):
@@ -306,7 +333,9 @@ def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserMan
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
-def test_a_job_that_ended_unheard_is_judged_by_its_unit(installed: Session, manager: UserManager, end: str) -> None:
+def test_a_job_that_ended_unheard_is_judged_by_its_unit(
+    installed: Session, manager: UserManager, end: str
+) -> None:
     installed.order(job_after=0.05, unheard=True, results={"StartUnit": end})
     with UserManager({}, installed.runtime, os.getuid()) as other:
         timer = threading.Timer(0.3, other.reexecute)
@@ -344,7 +373,10 @@ def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
 
 def test_a_manager_that_dies_in_a_call_is_an_error(own: Session) -> None:
     own.order(die_at="LoadUnit")
-    with UserManager({}, own.runtime, os.getuid()) as manager, pytest.raises(SystemdError) as caught:
+    with (
+        UserManager({}, own.runtime, os.getuid()) as manager,
+        pytest.raises(SystemdError) as caught,
+    ):
         manager.unit(UNIT)
 
     assert caught.value.name == "org.freedesktop.DBus.Error.NoReply"
@@ -361,7 +393,9 @@ def test_a_bus_without_systemd_says_so(own: Session) -> None:
     )
 
 
-def test_a_bus_of_the_environment_without_systemd_gives_way_to_the_users_own(fake: Session, own: Session) -> None:
+def test_a_bus_of_the_environment_without_systemd_gives_way_to_the_users_own(
+    fake: Session, own: Session
+) -> None:
     own.kill_manager()
     environ = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={own.runtime}/bus"}
 

@@ -15,7 +15,8 @@ from k3s_rootless.service.authorship import Author, author, sealed
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit import is_rendered_from, quoted, render, written_for
 
-# Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no --snapshotter.
+# Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no
+# --snapshotter.
 SHIPPED = r"""
 [Unit]
 Description=k3s (Rootless)
@@ -41,7 +42,9 @@ WantedBy=default.target
 
 
 def settings(
-    binary: str = "/usr/local/bin/k3s", variant: UnitVariant = UnitVariant.FUSE_OVERLAYFS, search: str = UNIT_PATH
+    binary: str = "/usr/local/bin/k3s",
+    variant: UnitVariant = UnitVariant.FUSE_OVERLAYFS,
+    search: str = UNIT_PATH,
 ) -> UnitSettings:
     return UnitSettings(version="v1.36.1+k3s1", server=variant.value, binary=binary, search=search)
 
@@ -66,12 +69,17 @@ def test_the_unit_says_for_which_release_it_was_written() -> None:
     assert written_for("[Service]\n") is None
 
 
-PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn"), exclude_characters="\"'\\"), min_size=1)
+PLAIN = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn"), exclude_characters="\"'\\"),
+    min_size=1,
+)
 ANY = st.builds(UnitSettings, version=PLAIN, server=PLAIN, binary=PLAIN, search=PLAIN)
 
 
 @given(one=ANY, other=ANY)
-def test_what_was_rendered_is_known_again_without_rendering(one: UnitSettings, other: UnitSettings) -> None:
+def test_what_was_rendered_is_known_again_without_rendering(
+    one: UnitSettings, other: UnitSettings
+) -> None:
     text = render(one)
 
     assert is_rendered_from(text, one)
@@ -110,12 +118,16 @@ def test_a_word_is_quoted_as_systemd_reads_it_back(word: str, expected: str) -> 
 
 
 def read_back(word: str) -> str:
-    """Read a quoted word by the rules of systemd.syntax(7) and the specifiers of systemd.unit(5)."""
+    """Read a quoted word by the rules of systemd.syntax(7) and the specifiers of
+    systemd.unit(5).
+    """
     plain, rest = "", word[1:-1]
     while rest:
         if rest[0] == "\\":
             kind = rest[1]
-            plain += chr(int(rest[2:4], 16)) if kind == "x" else {"n": "\n", "t": "\t"}.get(kind, kind)
+            plain += (
+                chr(int(rest[2:4], 16)) if kind == "x" else {"n": "\n", "t": "\t"}.get(kind, kind)
+            )
             rest = rest[4:] if kind == "x" else rest[2:]
         else:
             assert rest[0] not in '"\n'
@@ -130,7 +142,19 @@ def test_every_word_is_read_back_as_it_was(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ['q"', "q'", "back\\slash", "new\nline", "tab\t", "\x7f", "not\udcfftext", "\ufffe", "\ufdd0", "\U0001ffff"]
+    "name",
+    [
+        'q"',
+        "q'",
+        "back\\slash",
+        "new\nline",
+        "tab\t",
+        "\x7f",
+        "not\udcfftext",
+        "\ufffe",
+        "\ufdd0",
+        "\U0001ffff",
+    ],
 )
 def test_a_program_that_systemd_would_not_start_is_refused(name: str) -> None:
     with pytest.raises(PreflightFailed) as caught:
@@ -151,7 +175,9 @@ def test_our_unit_is_recognised_until_it_is_touched() -> None:
     assert author(ours + "# caf\udce9\n") is Author.EDITED
 
 
-@pytest.mark.parametrize("text", [SHIPPED, SHIPPED.replace("\n", "\r\n"), "", "\n", "# caf\udce9", "\ufeff"])
+@pytest.mark.parametrize(
+    "text", [SHIPPED, SHIPPED.replace("\n", "\r\n"), "", "\n", "# caf\udce9", "\ufeff"]
+)
 def test_what_others_wrote_is_foreign(text: str) -> None:
     assert author(text) is Author.FOREIGN
 
@@ -170,7 +196,10 @@ def test_no_change_goes_unseen(extra: str, place: int) -> None:
     ("variant", "directory"),
     [
         (UnitVariant.PLAIN, "plain"),
-        *((UnitVariant.FUSE_OVERLAYFS, name) for name in ("with space", "50%h", "a$HOME ${x}", "é日😀", "-x;#{}")),
+        *(
+            (UnitVariant.FUSE_OVERLAYFS, name)
+            for name in ("with space", "50%h", "a$HOME ${x}", "é日😀", "-x;#{}")
+        ),
     ],
 )
 def test_systemd_accepts_the_unit(tmp_path: Path, variant: UnitVariant, directory: str) -> None:

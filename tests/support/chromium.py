@@ -1,4 +1,6 @@
-"""Opens a page in headless Chromium, cut off from every network, and keeps what it would have asked for."""
+"""Opens a page in headless Chromium, cut off from every network, and keeps what it would have asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _ITS_OWN = ("google.com", "googleapis.com", "gvt1.com", "~notfound")
 
 @dataclass(frozen=True)
 class Opened:
-    """What came of a page: its document as text, its picture, and the addresses that were asked for."""
+    """What came of a page: its document as text, its picture, and the addresses that were asked
+    for.
+    """
 
     document: str
     picture: Path

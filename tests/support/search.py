@@ -1,4 +1,7 @@
-"""Looks for a secret in a text: as it stands, decoded, and encoded. Shares nothing with the redactor."""
+"""Looks for a secret in a text: as it stands, decoded, and encoded.
+
+Shares nothing with the redactor.
+"""
 
 from __future__ import annotations
 

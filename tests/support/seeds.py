@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Seed:
-    """One kind: `secrets` are searched for; they stand in lines of the journal, in a drop-in, in files, in Services."""
+    """One kind: `secrets` are searched for; they stand in lines of the journal, in a drop-in, in
+    files, in Services.
+    """
 
     kind: str
     secrets: tuple[str, ...]
@@ -38,16 +40,27 @@ _AGENT = "agent-Vh7wQz2Lk9"
 _ODD = 'qu"ote\\back <té&l> 7Zp'
 _HEADER = "eyJhbGciOiJSUzI1NiIsImtpZCI6IlE5dyJ9"
 _JWT = f"{_HEADER}.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50In0.c2lnbmF0dXJlLW9mLW5vYm9keQ"
-_KUBECONFIG_KEY = encoded(f"-----BEGIN EC PRIVATE KEY-----\n{_BODY[::-1]}\n{_BODY_2[::-1]}\n-----END EC PRIVATE KEY-----\n")
+_KUBECONFIG_KEY = encoded(
+    f"-----BEGIN EC PRIVATE KEY-----\n{_BODY[::-1]}\n{_BODY_2[::-1]}\n-----END EC PRIVATE"
+    " KEY-----\n"
+)
 
 SEEDS = (
     Seed(
         "server token",
         (_K10 + "::server:9a8b7c6d5e4f30112233", "9a8b7c6d5e4f30112233"),
-        (f"joining with {_K10}::server:9a8b7c6d5e4f30112233 now", "rejected 9a8b7c6d5e4f30112233 of the node"),
+        (
+            f"joining with {_K10}::server:9a8b7c6d5e4f30112233 now",
+            "rejected 9a8b7c6d5e4f30112233 of the node",
+        ),
         files={f"{DATA}/server/node-token": f"{_K10}::server:9a8b7c6d5e4f30112233\n"},
     ),
-    Seed("agent token", (_AGENT,), (f"comparing {_AGENT} of the agent",), files={f"{DATA}/server/agent-token": f"{_AGENT}\n"}),
+    Seed(
+        "agent token",
+        (_AGENT,),
+        (f"comparing {_AGENT} of the agent",),
+        files={f"{DATA}/server/agent-token": f"{_AGENT}\n"},
+    ),
     Seed(
         "node password",
         ("3f9a77c1d2e45b608192a3b4c5d6e7f8",),
@@ -71,7 +84,18 @@ SEEDS = (
                         {
                             "resources": ["secrets"],
                             "providers": [
-                                {"aescbc": {"keys": [{"name": "k", "secret": "c2VjcmV0LWtleS1mb3ItYWVzY2JjLTMyYnl0ZXM="}]}}
+                                {
+                                    "aescbc": {
+                                        "keys": [
+                                            {
+                                                "name": "k",
+                                                "secret": (
+                                                    "c2VjcmV0LWtleS1mb3ItYWVzY2JjLTMyYnl0ZXM="
+                                                ),
+                                            }
+                                        ]
+                                    }
+                                }
                             ],
                         }
                     ]
@@ -90,8 +114,11 @@ SEEDS = (
         ("Reg!stry-Pa55",),
         ("pull failed for Reg!stry-Pa55",),
         files={
-            f"{DATA}/etc/rancher/k3s/registries.yaml": 'configs:\n  "r.example":\n    auth:\n      username: u\n'
-            f"      password: Reg!stry-Pa55\n      auth: {encoded('bob:An0ther-pw')}\n      identity_token: idt-5521-xyzzy\n"
+            f"{DATA}/etc/rancher/k3s/registries.yaml": (
+                'configs:\n  "r.example":\n    auth:\n      username: u\n'
+                f"      password: Reg!stry-Pa55\n      auth: {encoded('bob:An0ther-pw')}\n     "
+                " identity_token: idt-5521-xyzzy\n"
+            )
         },
     ),
     Seed(
@@ -105,8 +132,12 @@ SEEDS = (
         ("401 for C0ntainerd-pw-61", "401 for Dr0p-in-pw-62", "401 for Header-pw-63"),
         files={
             f"{DATA}/agent/etc/containerd/config.toml": '  password = "C0ntainerd-pw-61"\n',
-            f"{DATA}/agent/etc/containerd/config-v3.toml.d/10-mine.toml": '  password = "Dr0p-in-pw-62"\n',
-            f"{DATA}/agent/etc/containerd/certs.d/r.example/hosts.toml": '  Authorization = ["Header-pw-63"]\n',
+            f"{DATA}/agent/etc/containerd/config-v3.toml.d/10-mine.toml": (
+                '  password = "Dr0p-in-pw-62"\n'
+            ),
+            f"{DATA}/agent/etc/containerd/certs.d/r.example/hosts.toml": (
+                '  Authorization = ["Header-pw-63"]\n'
+            ),
         },
     ),
     Seed(
@@ -144,7 +175,11 @@ SEEDS = (
     Seed(
         "key of a kubeconfig",
         (_KUBECONFIG_KEY, _BODY[::-1]),
-        (f"read {_KUBECONFIG_KEY[:90]}", f"and {_BODY[::-1][:50]} of it", f"client-key-data: {_KUBECONFIG_KEY}"),
+        (
+            f"read {_KUBECONFIG_KEY[:90]}",
+            f"and {_BODY[::-1][:50]} of it",
+            f"client-key-data: {_KUBECONFIG_KEY}",
+        ),
         files={f"{DATA}/etc/rancher/k3s/config.yaml": f"client-key-data: {_KUBECONFIG_KEY}\n"},
     ),
     Seed(
@@ -182,7 +217,9 @@ SEEDS = (
         ("running with --agent-token=flag-Agent-0815", "and --agent-token flag-Agent-0815"),
     ),
     Seed(
-        "token by flag", ("flag-Token-0816",), ('args ["server","--token","flag-Token-0816"]', "k3s agent -t flag-Token-0816")
+        "token by flag",
+        ("flag-Token-0816",),
+        ('args ["server","--token","flag-Token-0816"]', "k3s agent -t flag-Token-0816"),
     ),
     Seed(
         "datastore by flag",
@@ -210,7 +247,12 @@ SEEDS = (
         ("CONNECT via http://me:pr0xy-Mgr-pw@proxy.example:3128/",),
         manager={"HTTP_PROXY": "http://me:pr0xy-Mgr-pw@proxy.example:3128"},
     ),
-    Seed("variable of the manager", ("mgr-Val-2231",), ("env has mgr-Val-2231",), manager={"GITEA_API_KEY": "mgr-Val-2231"}),
+    Seed(
+        "variable of the manager",
+        ("mgr-Val-2231",),
+        ("env has mgr-Val-2231",),
+        manager={"GITEA_API_KEY": "mgr-Val-2231"},
+    ),
     Seed(
         "file of variables",
         ("from-File-8812",),
@@ -218,7 +260,9 @@ SEEDS = (
         ("EnvironmentFile=-{home}/k3s.env",),
         files={"{home}/k3s.env": "WEBHOOK_SECRET=from-File-8812\n"},
     ),
-    Seed("credential of systemd", ("cred-In-Unit-61",), (), ("SetCredential=mine:cred-In-Unit-61",)),
+    Seed(
+        "credential of systemd", ("cred-In-Unit-61",), (), ("SetCredential=mine:cred-In-Unit-61",)
+    ),
     Seed("JWT", (_JWT, _HEADER), (f"token review of {_JWT}", f"and in part {_JWT[:60]}")),
     Seed(
         "bearer",
@@ -237,27 +281,53 @@ SEEDS = (
     Seed(
         "cookie",
         ("sess-0c00k1e",),
-        ("Cookie: a=1; session=sess-0c00k1e; b=2", '{"Set-Cookie":["session=sess-0c00k1e; Path=/"]}'),
+        (
+            "Cookie: a=1; session=sess-0c00k1e; b=2",
+            '{"Set-Cookie":["session=sess-0c00k1e; Path=/"]}',
+        ),
     ),
-    Seed("key in lines", (_BODY, _BODY_2), ("-----BEGIN EC PRIVATE KEY-----", _BODY, _BODY_2, "-----END EC PRIVATE KEY-----")),
+    Seed(
+        "key in lines",
+        (_BODY, _BODY_2),
+        ("-----BEGIN EC PRIVATE KEY-----", _BODY, _BODY_2, "-----END EC PRIVATE KEY-----"),
+    ),
     Seed(
         "key in one line",
         (_SSH,),
-        (f"key: -----BEGIN OPENSSH PRIVATE KEY-----\\n{_SSH}\\n-----END OPENSSH PRIVATE KEY----- read",),
+        (
+            (
+                f"key: -----BEGIN OPENSSH PRIVATE KEY-----\\n{_SSH}\\n-----END OPENSSH PRIVATE"
+                " KEY----- read"
+            ),
+        ),
     ),
-    Seed("key without an end", (_BODY_2[:40],), ("-----BEGIN RSA PRIVATE KEY-----", _BODY_2[:40], "and then something else")),
     Seed(
-        "certificate", (_CERTIFICATE,), ("-----BEGIN CERTIFICATE-----", f"    {_CERTIFICATE}", "    -----END CERTIFICATE-----")
+        "key without an end",
+        (_BODY_2[:40],),
+        ("-----BEGIN RSA PRIVATE KEY-----", _BODY_2[:40], "and then something else"),
+    ),
+    Seed(
+        "certificate",
+        (_CERTIFICATE,),
+        ("-----BEGIN CERTIFICATE-----", f"    {_CERTIFICATE}", "    -----END CERTIFICATE-----"),
     ),
     Seed(
         "certificate data",
         (encoded(f"-----BEGIN CERTIFICATE-----\n{_CERTIFICATE}")[:70],),
-        (f"certificate-authority-data: {encoded(f'-----BEGIN CERTIFICATE-----{chr(10)}{_CERTIFICATE}')}",),
+        (
+            (
+                "certificate-authority-data:"
+                f" {encoded(f'-----BEGIN CERTIFICATE-----{chr(10)}{_CERTIFICATE}')}"
+            ),
+        ),
     ),
     Seed(
         "AWS",
         ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"),
-        ("using AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"),
+        (
+            "using AKIAIOSFODNN7EXAMPLE",
+            "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        ),
     ),
     Seed(
         "GitHub",
@@ -265,15 +335,27 @@ SEEDS = (
         ("clone https://ghp_16C7e42F292c6912E7710c838347Ae178B4a@github.example/x",),
     ),
     Seed("GitLab", ("glpat-20characterslong-",), ("with glpat-20characterslong- as key",)),
-    Seed("Slack", ("xoxb-123456789012-abcdefGHIJKL",), ("posting with xoxb-123456789012-abcdefGHIJKL",)),
-    Seed("Google", ("AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",), ("maps AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",)),
+    Seed(
+        "Slack",
+        ("xoxb-123456789012-abcdefGHIJKL",),
+        ("posting with xoxb-123456789012-abcdefGHIJKL",),
+    ),
+    Seed(
+        "Google",
+        ("AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",),
+        ("maps AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",),
+    ),
     Seed(
         "password hash",
         ("$2y$10$N9qo8uLOickgx2ZMRZoMye",),
         ("htpasswd admin:$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",),
     ),
     Seed("bootstrap token", ("abcdef.0123456789abcdef",), ("join with abcdef.0123456789abcdef",)),
-    Seed("docker config", (encoded("push:er-Pw-9"),), (f'{{"auths":{{"r":{{"auth":"{encoded("push:er-Pw-9")}"}}}}}}',)),
+    Seed(
+        "docker config",
+        (encoded("push:er-Pw-9"),),
+        (f'{{"auths":{{"r":{{"auth":"{encoded("push:er-Pw-9")}"}}}}}}',),
+    ),
     Seed(
         "JSON in a message",
         ("inner-Pw-31",),
@@ -285,11 +367,16 @@ SEEDS = (
     Seed(
         "variable of a Pod",
         ("pod-Env-17",),
-        ('{"name":"DB_PASSWORD","value":"pod-Env-17"}', '{\\"name\\":\\"DB_PASSWORD\\",\\"value\\":\\"pod-Env-17\\"}'),
+        (
+            '{"name":"DB_PASSWORD","value":"pod-Env-17"}',
+            '{\\"name\\":\\"DB_PASSWORD\\",\\"value\\":\\"pod-Env-17\\"}',
+        ),
     ),
     Seed("API key", ("k-99a0b1c2",), ("X-Api-Key: k-99a0b1c2", "?api_key=k-99a0b1c2&x=1")),
     Seed("netrc", ("netrc-Pw-5",), ("machine r.example login bob password netrc-Pw-5",)),
-    Seed("signed address", ("Zm9vYmFyc2ln",), ("GET https://b.example/x?sv=1&sig=Zm9vYmFyc2ln&y=2",)),
+    Seed(
+        "signed address", ("Zm9vYmFyc2ln",), ("GET https://b.example/x?sv=1&sig=Zm9vYmFyc2ln&y=2",)
+    ),
     Seed(
         "blob",
         ("Q2xpZW50U2VjcmV0OjEyMzQ1Njc4OTBhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ek" * 2,),

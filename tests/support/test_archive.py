@@ -28,16 +28,23 @@ MADE = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def test_the_manifest_tells_sizes_sums_and_what_is_missing() -> None:
-    item = archive.manifest(ITEMS, [Missing("unit.txt", "the unit", "there is none")], {"anonymous": True})
+    item = archive.manifest(
+        ITEMS, [Missing("unit.txt", "the unit", "there is none")], {"anonymous": True}
+    )
     content = json.loads(item.text)
 
     assert archive.SCHEMA == content["schema"]
     assert content["anonymous"]
     assert ["status.json", "journal/start-1.txt"] == [one["name"] for one in content["files"]]
     data = ITEMS[0].text.encode()
-    assert (len(data), hashlib.sha256(data).hexdigest()) == (content["files"][0]["size"], content["files"][0]["sha256"])
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (
+        content["files"][0]["size"],
+        content["files"][0]["sha256"],
+    )
     assert [None, "cut"] == [one["problem"] for one in content["files"]]
-    assert [{"name": "unit.txt", "what": "the unit", "reason": "there is none"}] == content["missing"]
+    assert [{"name": "unit.txt", "what": "the unit", "reason": "there is none"}] == content[
+        "missing"
+    ]
 
 
 def test_the_archive_tells_nothing_of_its_maker() -> None:
@@ -47,9 +54,12 @@ def test_the_archive_tells_nothing_of_its_maker() -> None:
         members = opened.getmembers()
         texts = {one.name: opened.extractfile(one).read() for one in members}  # type: ignore[union-attr]
     assert {"folder/status.json", "folder/journal/start-1.txt"} == set(texts)
-    assert {(0, 0, "", "", 0o600)} == {(one.uid, one.gid, one.uname, one.gname, one.mode) for one in members}
+    assert {(0, 0, "", "", 0o600)} == {
+        (one.uid, one.gid, one.uname, one.gname, one.mode) for one in members
+    }
     assert b"lone ? surrogate\n" == texts["folder/journal/start-1.txt"]
-    # RFC 1952: no optional field such as a file name (FLG), and no time (MTIME). The byte of the operating system is zlib's.
+    # RFC 1952: no optional field such as a file name (FLG), and no time (MTIME). The byte of the
+    # operating system is zlib's.
     assert data[3:8] == bytes(5)
 
 
@@ -89,7 +99,9 @@ with durable.staged(Path(sys.argv[1]), b"half of it", 0o600):
 @contextmanager
 def writing(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Let a process write a file, and stand still before it puts it in its place."""
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"written\n"
         try:
@@ -111,7 +123,10 @@ def test_what_a_killed_bundle_left_is_removed_by_the_next(tmp_path: Path, name: 
 
 
 def test_what_is_being_written_and_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
-    others = [tmp_path / name for name in (".b.tar.gz.abcdefgh.new", ".a.tar.gz.notes.new", "a.tar.gz.abcdefgh.new")]
+    others = [
+        tmp_path / name
+        for name in (".b.tar.gz.abcdefgh.new", ".a.tar.gz.notes.new", "a.tar.gz.abcdefgh.new")
+    ]
     for other in others:
         other.write_text("mine")
     link = tmp_path / ".a.tar.gz.linklink.new"
@@ -143,7 +158,12 @@ def test_a_link_is_never_followed(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("gone/a.tar.gz", "no such file"), (".", "is a directory"), ("file/a.tar.gz", "not a directory")]
+    ("name", "words"),
+    [
+        ("gone/a.tar.gz", "no such file"),
+        (".", "is a directory"),
+        ("file/a.tar.gz", "not a directory"),
+    ],
 )
 def test_where_nothing_can_be_written(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "file").write_text("")
@@ -177,11 +197,12 @@ def test_addresses_are_those_of_the_host_and_not_of_the_loopback(tmp_path: Path)
     net = tmp_path / "proc/net"
     net.mkdir(parents=True)
     (net / "fib_trie").write_text(
-        "Local:\n  +-- 0.0.0.0/0\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 192.0.2.7\n        /32 host LOCAL\n"
-        "     |-- 192.0.2.255\n        /32 link BROADCAST\n"
+        "Local:\n  +-- 0.0.0.0/0\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 192.0.2.7\n "
+        "       /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n"
     )
     (net / "if_inet6").write_text(
-        "00000000000000000000000000000001 01 80 10 80 lo\n20010db8000000000000000000000007 02 40 00 80 eth0\n"
+        "00000000000000000000000000000001 01 80 10 80 lo\n20010db8000000000000000000000007 02 40 00"
+        " 80 eth0\n"
     )
 
     assert ("192.0.2.7", "2001:db8::7") == host.addresses(tmp_path)

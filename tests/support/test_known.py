@@ -18,7 +18,9 @@ def written(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(tmp_path: Path) -> None:
+def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(
+    tmp_path: Path,
+) -> None:
     data = written(tmp_path / "data", {"etc/rancher/k3s/config.yaml": "token: a-token-1\n"})
     (data / "agent/etc/containerd").mkdir(parents=True)
     os.mkfifo(data / "agent/etc/containerd/config.toml")
@@ -28,18 +30,25 @@ def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(t
     kept = known.read(data, tmp_path / "none", root=tmp_path / "root")
 
     assert [text for text in kept.texts if text] == ["token: a-token-1\n"]
-    assert [problem.partition(": ")[0] for problem in kept.problems] == [f"{data}/agent/etc/containerd/config-v3.toml"]
+    assert [problem.partition(": ")[0] for problem in kept.problems] == [
+        f"{data}/agent/etc/containerd/config-v3.toml"
+    ]
 
 
 @pytest.mark.parametrize("name", ["/", "/a\0b", "/" + "x" * 300, "/dev/null/x"])
 def test_a_configuration_file_of_any_name_is_no_failure(tmp_path: Path, name: str) -> None:
-    kept = known.read(tmp_path / "data", tmp_path / "none", configurations=[Path(name)], root=tmp_path / "root")
+    kept = known.read(
+        tmp_path / "data", tmp_path / "none", configurations=[Path(name)], root=tmp_path / "root"
+    )
 
     assert not any(kept.texts)
 
 
 def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: Path) -> None:
-    files = {f"etc/rancher/k3s/config.yaml.d/{number:04}.yaml": f"token: {number}" for number in range(250)}
+    files = {
+        f"etc/rancher/k3s/config.yaml.d/{number:04}.yaml": f"token: {number}"
+        for number in range(250)
+    }
     root = written(tmp_path, files)
 
     kept = known.read(tmp_path / "data", tmp_path / "none", root=root)
@@ -53,8 +62,14 @@ def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
         tmp_path,
         {
             "etc/hostname": "box\n",
-            "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 box.corp.example box # mine\n192.0.2.9 other.example other\n",
-            "etc/resolv.conf": "# comment\nnameserver 192.0.2.1\nsearch corp.example lab.corp.example.\ndomain old.example\n",
+            "etc/hosts": (
+                "127.0.0.1 localhost\n127.0.1.1 box.corp.example box # mine\n192.0.2.9"
+                " other.example other\n"
+            ),
+            "etc/resolv.conf": (
+                "# comment\nnameserver 192.0.2.1\nsearch corp.example lab.corp.example.\ndomain"
+                " old.example\n"
+            ),
             "proc/sys/kernel/domainname": "(none)\n",
             "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
         },
@@ -65,7 +80,9 @@ def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
     assert host.machine_ids(root) == ("0123456789abcdef0123456789abcdef",)
 
 
-@pytest.mark.parametrize("read", [host.domains, host.machine_ids, lambda root: host.aliases(root, "box")])
+@pytest.mark.parametrize(
+    "read", [host.domains, host.machine_ids, lambda root: host.aliases(root, "box")]
+)
 def test_a_host_without_these_files_has_no_such_names(tmp_path: Path, read: object) -> None:
     assert callable(read)
     assert read(tmp_path) == ()

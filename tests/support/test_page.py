@@ -21,7 +21,10 @@ from tests.lab.fixtures import absent
 from tests.support import chromium
 
 BEGAN = datetime(2026, 11, 24, 0, 1, 44, tzinfo=UTC)
-HOSTILE = '<script>document.title="owned"</script><img src="http://nobody.test/x.png" onerror="1">"\'\u202e\x1b[31m'
+HOSTILE = (
+    '<script>document.title="owned"</script><img src="http://nobody.test/x.png"'
+    ' onerror="1">"\'\u202e\x1b[31m'
+)
 ABOUT = {
     "made": BEGAN.isoformat(),
     "version": "0.1.0",
@@ -42,12 +45,24 @@ def phases() -> list[dict[str, object]]:
 
 
 def port(**other: object) -> dict[str, object]:
-    row: dict[str, object] = {"protocol": "tcp", "parent_ip": None, "parent_port": 10080, "child_port": 80, "offset": 10000}
+    row: dict[str, object] = {
+        "protocol": "tcp",
+        "parent_ip": None,
+        "parent_port": 10080,
+        "child_port": 80,
+        "offset": 10000,
+    }
     return row | {"target": "kube-system/traefik:80", "verdict": "pass", "reason": ""} | other
 
 
 def variable(name: str, value: str | None) -> dict[str, object]:
-    row: dict[str, object] = {"name": name, "value": value, "set": value is not None, "default": "7", "origin": "drop-in"}
+    row: dict[str, object] = {
+        "name": name,
+        "value": value,
+        "set": value is not None,
+        "default": "7",
+        "origin": "drop-in",
+    }
     return row | {
         "path": "/x/50-y.conf",
         "reason": "",
@@ -59,19 +74,62 @@ def variable(name: str, value: str | None) -> dict[str, object]:
 
 
 def content(text: str = "plain", lines: int = 3) -> page.Content:
-    check = {"check": "k3s.binary", "title": text, "verdict": "fail", "observed": text, "source": "/x", "reason": text}
+    check = {
+        "check": "k3s.binary",
+        "title": text,
+        "verdict": "fail",
+        "observed": text,
+        "source": "/x",
+        "reason": text,
+    }
     documents: dict[str, dict[str, Any]] = {
-        "check": {"checks": [check | {"remedy": {"mender": "user", "text": text, "commands": [text]}}], "errors": []},
-        "status": {"state": "ready", "node": text, "errors": []},
-        "ports": {"ports": [port(), port(parent_port=10443, verdict="fail", reason=text, target=text)], "errors": []},
-        "version": {"k3s": "v1.33.4+k3s1", "k3s_path": "/usr/local/bin/k3s", "systemd": "257", "errors": []},
-        "diagnosis": {
-            "cause": {"title": text, "line": text, "fatal": True, "seen": [f"seen {text}"], "why": text, "remedy": None},
-            "contributing": [{"id": "forward-failed", "title": f"also {text}", "line": text, "time": None, "remedy": None}],
+        "check": {
+            "checks": [check | {"remedy": {"mender": "user", "text": text, "commands": [text]}}],
             "errors": [],
         },
-        "phases": {"start": BEGAN.isoformat(), "start_source": "systemd", "phases": phases(), "errors": []},
-        "config": {"settings": [{"name": "disable", "values": [text], "origin": "config", "set_to": [text]}], "errors": []},
+        "status": {"state": "ready", "node": text, "errors": []},
+        "ports": {
+            "ports": [port(), port(parent_port=10443, verdict="fail", reason=text, target=text)],
+            "errors": [],
+        },
+        "version": {
+            "k3s": "v1.33.4+k3s1",
+            "k3s_path": "/usr/local/bin/k3s",
+            "systemd": "257",
+            "errors": [],
+        },
+        "diagnosis": {
+            "cause": {
+                "title": text,
+                "line": text,
+                "fatal": True,
+                "seen": [f"seen {text}"],
+                "why": text,
+                "remedy": None,
+            },
+            "contributing": [
+                {
+                    "id": "forward-failed",
+                    "title": f"also {text}",
+                    "line": text,
+                    "time": None,
+                    "remedy": None,
+                }
+            ],
+            "errors": [],
+        },
+        "phases": {
+            "start": BEGAN.isoformat(),
+            "start_source": "systemd",
+            "phases": phases(),
+            "errors": [],
+        },
+        "config": {
+            "settings": [
+                {"name": "disable", "values": [text], "origin": "config", "set_to": [text]}
+            ],
+            "errors": [],
+        },
         "env": {
             "variables": [variable("K3S_ROOTLESS_MTU", text), variable("K3S_ROOTLESS_CIDR", None)],
             "running": True,
@@ -80,12 +138,25 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
             "manager": {"LANG": None},
             "errors": [],
         },
-        "host": {"os_release": {"PRETTY_NAME": text}, "memory_kib": {"MemTotal": 2048}, "unknown": [], "errors": []},
+        "host": {
+            "os_release": {"PRETTY_NAME": text},
+            "memory_kib": {"MemTotal": 2048},
+            "unknown": [],
+            "errors": [],
+        },
     }
-    said = tuple(Line(BEGAN, LEVELS[number % len(LEVELS)], "k3s[1]", f"{text} {number}") for number in range(lines))
+    said = tuple(
+        Line(BEGAN, LEVELS[number % len(LEVELS)], "k3s[1]", f"{text} {number}")
+        for number in range(lines)
+    )
     begun = (Begun("c1885cfeb3ef48ae81eee01c9bcad20c", said),)
     return page.Content(
-        documents, begun, text, [Item("unit.txt", text, text)], [Missing("journal/", "the journal", text)], ABOUT
+        documents,
+        begun,
+        text,
+        [Item("unit.txt", text, text)],
+        [Missing("journal/", "the journal", text)],
+        ABOUT,
     )
 
 
@@ -129,7 +200,10 @@ def test_any_text_makes_a_page(text: str) -> None:
 
 def test_documents_that_are_only_errors_make_a_page() -> None:
     error = {"errors": [{"message": "there was no answer in time", "hint": None, "exit_code": 1}]}
-    documents = dict.fromkeys(("check", "status", "ports", "version", "diagnosis", "phases", "config", "env", "host"), error)
+    documents = dict.fromkeys(
+        ("check", "status", "ports", "version", "diagnosis", "phases", "config", "env", "host"),
+        error,
+    )
 
     shown = page.render(page.Content(documents, (), "", [], [], ABOUT))
 
@@ -156,13 +230,17 @@ def test_a_long_journal_shows_its_beginning_and_its_end() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=12))
 def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
-    drawn = drawing.time_line([{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds])
+    drawn = drawing.time_line(
+        [{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds]
+    )
 
     if drawn is None:
         assert all(one is None for one in seconds)
         return
     assert len(drawn.bars) == len(seconds)
-    assert all(bar.width is None or (bar.x >= 0 and bar.x + bar.width <= drawn.width) for bar in drawn.bars)
+    assert all(
+        bar.width is None or (bar.x >= 0 and bar.x + bar.width <= drawn.width) for bar in drawn.bars
+    )
     assert len(drawn.ticks) <= 9
 
 
@@ -192,7 +270,9 @@ def test_what_is_older_than_the_start_is_of_another_one() -> None:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Path:
-    """A place for what Chromium writes; without Chromium the test is skipped, or fails where all layers are required."""
+    """A place for what Chromium writes; without Chromium the test is skipped, or fails where all
+    layers are required.
+    """
     if chromium.program() is None:
         absent("browser", "chromium is not installed")
     return tmp_path
@@ -229,5 +309,6 @@ def corner(picture: Path) -> bytes:
         if data[at + 4 : at + 8] == b"IDAT":
             packed += data[at + 8 : at + 8 + length]
         at += 12 + length
-    # The first byte of a row names its filter; of the first pixel every filter leaves the value as it is.
+    # The first byte of a row names its filter; of the first pixel every filter leaves the value as
+    # it is.
     return zlib.decompress(packed)[1:4]

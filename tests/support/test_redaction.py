@@ -18,8 +18,18 @@ from k3s_rootless.support.redaction import Redactor
 from tests.support.search import Haystack, forms
 from tests.support.seeds import JOURNAL, SECRETS, SEEDS
 
-TEXTS = [text for seed in SEEDS for path, text in seed.files.items() if path.endswith((".yaml", ".env", ".toml"))]
-TOKENS = [text for seed in SEEDS for path, text in seed.files.items() if path.endswith(("token", "password", "psk"))]
+TEXTS = [
+    text
+    for seed in SEEDS
+    for path, text in seed.files.items()
+    if path.endswith((".yaml", ".env", ".toml"))
+]
+TOKENS = [
+    text
+    for seed in SEEDS
+    for path, text in seed.files.items()
+    if path.endswith(("token", "password", "psk"))
+]
 DROP_IN = "\n".join(line for seed in SEEDS for line in seed.drop_in)
 KEPT = Kept(
     tuple(TOKENS),
@@ -27,15 +37,26 @@ KEPT = Kept(
     next(text for seed in SEEDS for path, text in seed.files.items() if path.endswith("passwd")),
     next(text for seed in SEEDS for path, text in seed.files.items() if path.endswith(".json")),
 )
-secrets = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), min_size=8, max_size=60)
+secrets = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")),
+    min_size=8,
+    max_size=60,
+)
 anything = st.text(st.characters(), max_size=300)
 
 
 def known() -> set[str]:
     """What a bundle of the seeded host knows."""
-    unit = {"ODD_SECRET": SECRETS_BY_KIND["secret with odd characters"][0], "MY_PASSWORD": "two words 99 secret"}
+    unit = {
+        "ODD_SECRET": SECRETS_BY_KIND["secret with odd characters"][0],
+        "MY_PASSWORD": "two words 99 secret",
+    }
     manager = {name: value for seed in SEEDS for name, value in seed.manager.items()}
-    return {*learning.from_files(KEPT), *learning.from_environment(unit | manager), *learning.from_text(DROP_IN)}
+    return {
+        *learning.from_files(KEPT),
+        *learning.from_environment(unit | manager),
+        *learning.from_text(DROP_IN),
+    }
 
 
 SECRETS_BY_KIND = {seed.kind: seed.secrets for seed in SEEDS}
@@ -55,7 +76,11 @@ def test_there_are_forty_kinds_and_all_are_found_where_nothing_is_taken_out() ->
     assert [] == [kind for kind, secret in SECRETS if not bare.holds(secret) and "odd" not in kind]
 
 
-@pytest.mark.parametrize(("kind", "secret"), SECRETS, ids=[f"{kind}-{number}" for number, (kind, _) in enumerate(SECRETS)])
+@pytest.mark.parametrize(
+    ("kind", "secret"),
+    SECRETS,
+    ids=[f"{kind}-{number}" for number, (kind, _) in enumerate(SECRETS)],
+)
 def test_no_seeded_secret_passes(redacted: Haystack, kind: str, secret: str) -> None:
     assert not redacted.holds(secret), kind
 
@@ -68,18 +93,29 @@ def test_no_seeded_secret_passes(redacted: Haystack, kind: str, secret: str) -> 
         'level=info msg="Bound parent port :10080 to child namespace port 80"',
         'level=fatal msg="failed to find memory cgroup (v2)"',
         "bootstrap data already found and encrypted with different token",
-        "failed to normalize server token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>",
         (
-            "Running kube-apiserver --anonymous-auth=false --authorization-mode=Node,RBAC --bind-address=127.0.0.1 "
-            "--service-account-key-file=/home/alice/.rancher/k3s/server/tls/service.key --secure-port=6444"
+            "failed to normalize server token; must be in format"
+            " K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>"
         ),
-        "pulled docker.io/rancher/mirrored-pause@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893",
+        (
+            "Running kube-apiserver --anonymous-auth=false --authorization-mode=Node,RBAC"
+            " --bind-address=127.0.0.1"
+            " --service-account-key-file=/home/alice/.rancher/k3s/server/tls/service.key"
+            " --secure-port=6444"
+        ),
+        (
+            "pulled"
+            " docker.io/rancher/mirrored-pause@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
+        ),
         "container f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f exited",
         "dial tcp 127.0.0.1:6443: connect: connection refused",
         "https://10.41.0.100:6443/apis/apps/v1?limit=500&resourceVersion=0",
         "K3S_TOKEN_FILE=/run/secrets/token PWD=/home/alice",
         "/home/alice/Projects/K3sRootless/Data/2026/Cluster1/Some/Other/Directory/With/Many/Parts",
-        'E1124 00:01:45.000000 1 kubelet.go:1 "Failed" pod="kube-system/coredns-6799fbcd5-x2k9z" uid="ab-12"',
+        (
+            'E1124 00:01:45.000000 1 kubelet.go:1 "Failed"'
+            ' pod="kube-system/coredns-6799fbcd5-x2k9z" uid="ab-12"'
+        ),
     ],
 )
 def test_what_is_no_secret_stays(line: str) -> None:
@@ -88,7 +124,8 @@ def test_what_is_no_secret_stays(line: str) -> None:
 
 def test_a_block_of_pem_ends_where_it_ends() -> None:
     text = (
-        "before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\nsomebody else, in between\nBBBB\n-----END RSA PRIVATE KEY-----\nafter"
+        "before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\nsomebody else, in between\nBBBB\n-----END"
+        " RSA PRIVATE KEY-----\nafter"
     )
 
     assert [
@@ -115,7 +152,10 @@ def test_documents_go_by_the_names_of_their_values() -> None:
     assert {
         "K3S_TOKEN": "[redacted:token]",
         "argv": ["server", "--token", "[redacted:token]", "--debug"],
-        "env": [{"name": "DB_PASSWORD", "value": "[redacted:password]"}, {"name": "LEVEL", "value": "5"}],
+        "env": [
+            {"name": "DB_PASSWORD", "value": "[redacted:password]"},
+            {"name": "LEVEL", "value": "5"},
+        ],
         "pin": "[redacted:pin]",
         "ready": True,
         "K3S_TOKEN_FILE": "/run/token",
@@ -138,7 +178,8 @@ def test_a_known_secret_is_taken_out_of_anything(secret: str, before: str, behin
 @given(anything)
 def test_nothing_makes_it_fail_and_lines_stay_lines(text: str) -> None:
     redacted = Redactor(
-        ["known-secret"], Names("alice", "Alice Example", "host.example.org", "/home/alice", ("192.0.2.7",))
+        ["known-secret"],
+        Names("alice", "Alice Example", "host.example.org", "/home/alice", ("192.0.2.7",)),
     ).text(text)
 
     assert text.count("\n") == redacted.count("\n")
@@ -206,7 +247,8 @@ def test_time_grows_in_proportion(piece: str) -> None:
 
     short, long = seconds(20_000), seconds(200_000)
 
-    # Ten times the length; four times ten leaves room for a busy machine, where a square would take a hundred.
+    # Ten times the length; four times ten leaves room for a busy machine, where a square would take
+    # a hundred.
     assert long < max(40 * short, 0.15), (short, long)
 
 
@@ -266,10 +308,20 @@ def test_names_that_do_not(name: str) -> None:
 
 
 def test_names_of_the_host_are_replaced_alike_everywhere() -> None:
-    who = Names("alice", "Alice Example", "box.corp.example", "/srv/people/alice", ("192.0.2.7", "2001:db8::7"))
+    who = Names(
+        "alice",
+        "Alice Example",
+        "box.corp.example",
+        "/srv/people/alice",
+        ("192.0.2.7", "2001:db8::7"),
+    )
     redactor = Redactor((), who)
 
     assert (
-        "/home/somebody/.kube somebody@some-host malice [host-address-1]:6443 192.0.2.70 [host-address-2] some-host"
-        == redactor.line("/srv/people/alice/.kube alice@box malice 192.0.2.7:6443 192.0.2.70 2001:db8::7 box.corp.example")
+        "/home/somebody/.kube somebody@some-host malice [host-address-1]:6443 192.0.2.70"
+        " [host-address-2] some-host"
+        == redactor.line(
+            "/srv/people/alice/.kube alice@box malice 192.0.2.7:6443 192.0.2.70 2001:db8::7"
+            " box.corp.example"
+        )
     )

@@ -31,9 +31,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     build = actions.add_parser("build", help="build the image, if it does not exist yet")
-    boot = actions.add_parser("boot", help="boot a machine, which is there until this command is ended")
+    boot = actions.add_parser(
+        "boot", help="boot a machine, which is there until this command is ended"
+    )
     for action in (build, boot):
-        action.add_argument("--release", choices=releases.NAMES, default=RELEASE, help="of Debian (default: %(default)s)")
+        action.add_argument(
+            "--release",
+            choices=releases.NAMES,
+            default=RELEASE,
+            help="of Debian (default: %(default)s)",
+        )
     actions.add_parser("shell", help="a shell as its user")
     for who in ("user", "root"):
         action = actions.add_parser(who, help=f"run a command as its {who}")
@@ -67,7 +74,10 @@ def _hold(release: str) -> int:
             LIVE.unlink(missing_ok=True)
             LIVE.symlink_to(vm.directory.name)
             seconds = time.monotonic() - started
-            sys.stderr.write(f"up after {seconds:.0f} s ({vm.hardware.accelerator}); ends with ctrl-c or `down`\n")
+            sys.stderr.write(
+                f"up after {seconds:.0f} s ({vm.hardware.accelerator}); ends with ctrl-c or"
+                " `down`\n"
+            )
             while vm.hardware.process.poll() is None:
                 time.sleep(0.5)
     except KeyboardInterrupt:

@@ -1,4 +1,6 @@
-"""Whether this host can run a machine in hardware; a device that is there and opens proves nothing."""
+"""Whether this host can run a machine in hardware; a device that is there and opens proves
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _TIME_LIMIT = 6
 
 
 def accelerator(image: Image) -> tuple[str, str]:
-    """Return qemu's accelerator and processor for this host: hardware if it really works, else emulation."""
+    """Return qemu's accelerator and processor for this host: hardware if it really works, else
+    emulation.
+    """
     if os.access(_DEVICE, os.R_OK | os.W_OK) and _works(image):
         return "kvm", "host"
     return "tcg,thread=multi", "max"
@@ -33,13 +37,38 @@ def _works(image: Image) -> bool:
 
 
 def _kernel_runs(image: Image) -> bool:
-    # Without a disk the kernel runs into a panic, hence a reboot, hence the end; where KVM fails, qemu would wait forever.
+    # Without a disk the kernel runs into a panic, hence a reboot, hence the end; where KVM fails,
+    # qemu would wait forever.
     command = (
-        *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "512"),
-        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel", str(image.kernel)),
+        *(
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "qemu-system-x86_64",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+            "-m",
+            "512",
+        ),
+        *(
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-kernel",
+            str(image.kernel),
+        ),
         *("-append", "panic=-1"),
     )
     try:
-        return subprocess.run(command, check=False, capture_output=True, timeout=_TIME_LIMIT).returncode == 0
+        return (
+            subprocess.run(
+                command, check=False, capture_output=True, timeout=_TIME_LIMIT
+            ).returncode
+            == 0
+        )
     except subprocess.TimeoutExpired:
         return False

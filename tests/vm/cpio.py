@@ -28,7 +28,10 @@ def program(path: str, content: bytes) -> Member:
 
 def archive(members: Iterable[Member]) -> bytes:
     """Return `members` in the "newc" format."""
-    parts = [_member(number, member) for number, member in enumerate([*members, Member("TRAILER!!!", 0)], start=1)]
+    parts = [
+        _member(number, member)
+        for number, member in enumerate([*members, Member("TRAILER!!!", 0)], start=1)
+    ]
     return b"".join(parts)
 
 

@@ -19,7 +19,20 @@ def payload_disk(tree: Path, directory: Path) -> Path:
     disk = directory / "payload"
     environment = {**os.environ, "PATH": SEARCH_PATH}
     size = _size(tree) * 5 // 4 + (32 << 20)
-    command = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(tree), str(disk), f"{size >> 10}k"]
+    command = [
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-O",
+        "^has_journal",
+        "-m",
+        "0",
+        "-d",
+        str(tree),
+        str(disk),
+        f"{size >> 10}k",
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise VmError(f"cannot make the payload's disk: {done.stderr.strip()}")

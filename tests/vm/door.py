@@ -1,4 +1,6 @@
-"""A way into the machine: one ssh connection, hence one login, over which any number of commands run."""
+"""A way into the machine: one ssh connection, hence one login, over which any number of commands
+run.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class Door:
     def __init__(self, directory: Path, login: str, label: str | None = None) -> None:
         self.directory = directory
         self._login = login
-        # Relative to the directory, where everything runs: the whole path could be longer than a socket's may be.
+        # Relative to the directory, where everything runs: the whole path could be longer than a
+        # socket's may be.
         self._socket = f"{label or login}.ssh"
         self._holder: subprocess.Popen[bytes] | None = None
 
@@ -66,33 +69,71 @@ class Door:
             try:
                 self._holder.wait(_GOODBYE)
             except subprocess.TimeoutExpired:
-                # ssh waits for the commands that still run over the connection; one that hangs would keep it for ever.
+                # ssh waits for the commands that still run over the connection; one that hangs
+                # would keep it for ever.
                 self._holder.kill()
                 self._holder.wait()
             self._holder = None
         (self.directory / self._socket).unlink(missing_ok=True)
 
-    def command(self, args: tuple[str, ...], env: Mapping[str, str], *, run: str = "", terminal: bool = False) -> list[str]:
-        """Return the host's command, for the door's directory, that runs `args` (or a shell) with `env` added."""
+    def command(
+        self,
+        args: tuple[str, ...],
+        env: Mapping[str, str],
+        *,
+        run: str = "",
+        terminal: bool = False,
+    ) -> list[str]:
+        """Return the host's command, for the door's directory, that runs `args` (or a shell) with
+        `env` added.
+        """
         pairs = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
         words = f"exec {shlex.join([*pairs, *args])}" if args else ""
         kept = f"echo $$ >{RUNS}/{run}; " if run else ""
         # If the connection is gone, ssh must not make one of its own: that would be another login.
         alone = ("-S", self._socket, "-o", "ProxyCommand=false", "-o", "LogLevel=ERROR")
-        return ["ssh", "-F", "none", "-e", "none", *alone, "-t" if terminal else "-T", "vm", f"{kept}{words}"]
+        return [
+            "ssh",
+            "-F",
+            "none",
+            "-e",
+            "none",
+            *alone,
+            "-t" if terminal else "-T",
+            "vm",
+            f"{kept}{words}",
+        ]
 
-    def run(self, args: tuple[str, ...], *, timeout: float, stdin: str | None, env: Mapping[str, str], run: str) -> Completed:
+    def run(
+        self,
+        args: tuple[str, ...],
+        *,
+        timeout: float,
+        stdin: str | None,
+        env: Mapping[str, str],
+        run: str,
+    ) -> Completed:
         """Run `args`; on a timeout, only the host's end is ended."""
         command = self.command(args, env, run=run)
         give = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-        # Bytes that are no UTF-8 are the program's; a test that minds them sees replacement characters.
+        # Bytes that are no UTF-8 are the program's; a test that minds them sees replacement
+        # characters.
         done = subprocess.run(
-            command, check=False, cwd=self.directory, capture_output=True, text=True, errors="replace", timeout=timeout, **give
+            command,
+            check=False,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            **give,
         )
         return subprocess.CompletedProcess(list(args), done.returncode, done.stdout, done.stderr)
 
     def attached(self, *args: str) -> int:
-        """Run `args` (or a shell) on the caller's own terminal or files, and return the exit status."""
+        """Run `args` (or a shell) on the caller's own terminal or files, and return the exit
+        status.
+        """
         here = {name: os.environ[name] for name in ("NO_COLOR",) if name in os.environ}
         terminal = os.isatty(0) and os.isatty(1)
         process = subprocess.Popen(self.command(args, here, terminal=terminal), cwd=self.directory)
@@ -110,10 +151,27 @@ class Door:
         }
         pairs = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         target = ("-p", str(port), f"{self._login}@127.0.0.1")
-        command = ["setpriv", "--pdeathsig", "KILL", "ssh", "-F", "none", "-M", "-N", "-n", *pairs, *target]
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "ssh",
+            "-F",
+            "none",
+            "-M",
+            "-N",
+            "-n",
+            *pairs,
+            *target,
+        ]
         with (self.directory / f"{self._socket}.log").open("ab") as log:
             self._holder = subprocess.Popen(
-                command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+                command,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
             )
         while self._holder.poll() is None:
             if self.is_open:

@@ -1,4 +1,6 @@
-"""Pytest fixtures for virtual machines: `vm` and `older_vm`, each booted once for the session, and taken back to that state."""
+"""Pytest fixtures for virtual machines: `vm` and `older_vm`, each booted once for the session, and
+taken back to that state.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _TIME_LIMIT = 30 * 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests in the machine the time that its image takes to build, which falls to the first of them."""
+    """Give tests in the machine the time that its image takes to build, which falls to the first of
+    them.
+    """
     for item in items:
         if item.get_closest_marker("vm") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_TIME_LIMIT))
@@ -42,7 +46,9 @@ def stock_vm(vm: Vm) -> Vm:
 
 @pytest.fixture(params=["vm", "older_vm"])
 def each_stock_vm(request: pytest.FixtureRequest) -> Vm:
-    """Return each of the session's machines in turn, taken back to the state in which it was booted."""
+    """Return each of the session's machines in turn, taken back to the state in which it was
+    booted.
+    """
     machine: Vm = request.getfixturevalue(request.param)
     machine.restore()
     return machine

@@ -18,7 +18,17 @@ from tests.vm.errors import VmError
 from tests.vm.place import CACHE, one_at_a_time
 
 _KEPT = 6
-_TOOLS = ("mmdebstrap", "mke2fs", "qemu-system-x86_64", "qemu-img", "ssh", "ssh-keygen", "setpriv", "timeout", "apt-get")
+_TOOLS = (
+    "mmdebstrap",
+    "mke2fs",
+    "qemu-system-x86_64",
+    "qemu-img",
+    "ssh",
+    "ssh-keygen",
+    "setpriv",
+    "timeout",
+    "apt-get",
+)
 
 
 @dataclass(frozen=True)
@@ -69,16 +79,29 @@ def build(release: Release) -> Image:
 def _build(release: Release, path: Path) -> None:
     for unfinished in CACHE.glob("unfinished-*"):
         shutil.rmtree(unfinished)
-    sys.stderr.write(f"building a Debian {release.name} image in {CACHE} (once; a minute or four)\n")
+    sys.stderr.write(
+        f"building a Debian {release.name} image in {CACHE} (once; a minute or four)\n"
+    )
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=CACHE) as temporary:
         image, tree = Image(Path(temporary, "image")), Path(temporary, "tree")
         image.path.mkdir()
-        bootstrap.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vm", "-f", str(image.key))
+        bootstrap.run(
+            "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vm", "-f", str(image.key)
+        )
         _bootstrap(release, tree, image.key.with_suffix(".pub"))
         _unpack_modules(tree)
         _extract(tree, image)
         bootstrap.run(
-            "mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=0", "-d", str(tree), str(image.disk), recipe.DISK_SIZE
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            "-E",
+            "lazy_itable_init=0",
+            "-d",
+            str(tree),
+            str(image.disk),
+            recipe.DISK_SIZE,
         )
         image.path.rename(path)
 
@@ -88,7 +111,9 @@ def _bootstrap(release: Release, tree: Path, key: Path) -> None:
         # The kernel's own initrd is not used: the least costs the least.
         "--essential-hook=" + 'mkdir -p "$1/etc/initramfs-tools/conf.d"',
         "--essential-hook=" + 'echo MODULES=list >"$1/etc/initramfs-tools/conf.d/least"',
-        "--customize-hook=" + shlex.join(["sh", str(recipe.CUSTOMIZE)]) + f' "$1" {shlex.quote(str(key))}',
+        "--customize-hook="
+        + shlex.join(["sh", str(recipe.CUSTOMIZE)])
+        + f' "$1" {shlex.quote(str(key))}',
     )
     bootstrap.bootstrap(release, recipe.PACKAGES, tree, hooks)
 
@@ -106,9 +131,17 @@ def _extract(tree: Path, image: Image) -> None:
     (kernel,) = (tree / "boot").glob("vmlinuz-*")
     image.kernel.write_bytes(kernel.read_bytes())
     members = (
-        *(cpio.directory("dev"), cpio.directory("root"), cpio.directory("bin"), cpio.directory("modules")),
+        *(
+            cpio.directory("dev"),
+            cpio.directory("root"),
+            cpio.directory("bin"),
+            cpio.directory("modules"),
+        ),
         cpio.program("bin/busybox", (tree / "usr/bin/busybox").read_bytes()),
-        *(cpio.program(f"modules/{number:02}.ko", module.read_bytes()) for number, module in enumerate(_modules(tree))),
+        *(
+            cpio.program(f"modules/{number:02}.ko", module.read_bytes())
+            for number, module in enumerate(_modules(tree))
+        ),
         cpio.program("init", recipe.INIT),
     )
     image.initrd.write_bytes(cpio.archive(members))
@@ -122,9 +155,17 @@ def _modules(tree: Path) -> list[Path]:
     # In the order in which they are to be loaded, which dependencies give.
     (version,) = (path.name for path in (tree / "usr/lib/modules").iterdir())
     shown = bootstrap.run(
-        "chroot", str(tree), "modprobe", f"--set-version={version}", "--all", "--show-depends", *recipe.MODULES
+        "chroot",
+        str(tree),
+        "modprobe",
+        f"--set-version={version}",
+        "--all",
+        "--show-depends",
+        *recipe.MODULES,
     )
-    loaded = dict.fromkeys(line.split()[1] for line in shown.splitlines() if line.startswith("insmod "))
+    loaded = dict.fromkeys(
+        line.split()[1] for line in shown.splitlines() if line.startswith("insmod ")
+    )
     return [tree / path.lstrip("/") for path in loaded]
 
 

@@ -1,4 +1,6 @@
-"""Boots, addresses and takes down virtual machines: `Vm` is the `Machine` whose cgroups are as in the wild."""
+"""Boots, addresses and takes down virtual machines: `Vm` is the `Machine` whose cgroups are as in
+the wild.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +59,15 @@ class Vm:
 
     @classmethod
     def boot(cls, tree: Path | None = None, release: str = RELEASE) -> Self:
-        """Boot a machine of `release` that has `tree` (the payload, by default), and keep that state as `STOCK`."""
+        """Boot a machine of `release` that has `tree` (the payload, by default), and keep that
+        state as `STOCK`.
+        """
         vm = cls(tree, release)
         try:
             vm.await_boot()
             give_default_orders(vm)
-            # Each restored machine then has in memory what every test needs, which emulation is slow to read.
+            # Each restored machine then has in memory what every test needs, which emulation is
+            # slow to read.
             vm.user(TOOL, "--version")
             vm.save(STOCK)
         except BaseException:
@@ -87,7 +92,11 @@ class Vm:
         return systemd_version(self)
 
     def user(
-        self, *args: str, timeout: float = 120, stdin: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        *args: str,
+        timeout: float = 120,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run `args` in the user's one login session."""
         if not self._user.is_open:
@@ -106,7 +115,9 @@ class Vm:
         return self._root.run(args, timeout=timeout, stdin=stdin, env={}, run="")
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        """Start `args` in the user's session; signals sent to what is returned reach the program."""
+        """Start `args` in the user's session; signals sent to what is returned reach the
+        program.
+        """
         if not self._user.is_open:
             self._open(self._user)
         return RemoteProcess(self._user, self._root, args)
@@ -121,9 +132,13 @@ class Vm:
             door.close()
 
     def delegate(self, *controllers: str) -> None:
-        """Configure, as an administrator would, which controllers user managers get; they do not have them yet."""
+        """Configure, as an administrator would, which controllers user managers get; they do not
+        have them yet.
+        """
         content = f"[Service]\nDelegate={' '.join(controllers)}\n"
-        self.root("install", "-D", "-m", "0644", "/dev/stdin", _DELEGATE_CONF, stdin=content).check_returncode()
+        self.root(
+            "install", "-D", "-m", "0644", "/dev/stdin", _DELEGATE_CONF, stdin=content
+        ).check_returncode()
         self.root("systemctl", "daemon-reload").check_returncode()
 
     def save(self, name: str) -> None:
@@ -145,7 +160,9 @@ class Vm:
         self.await_boot(before)
 
     def cut_power(self) -> None:
-        """Let the machine boot without a chance to shut down: what it had not yet written to its disk is gone."""
+        """Let the machine boot without a chance to shut down: what it had not yet written to its
+        disk is gone.
+        """
         before = self._boot_id()
         self.hardware.reset()
         self.await_boot(before)
@@ -166,7 +183,9 @@ class Vm:
                 raise VmError(f"the machine does not boot anew\n{self.hardware.last_words()}")
             self._leave()
             self._open(self._root)
-        state = self.root("systemctl", "is-system-running", "--wait", timeout=_PATIENCE).stdout.strip()
+        state = self.root(
+            "systemctl", "is-system-running", "--wait", timeout=_PATIENCE
+        ).stdout.strip()
         if state != "running":
             failed = self.root("systemctl", "--no-pager", "--plain", "--failed").stdout
             raise VmError(f"the machine is up, and {state}\n{failed}\n{self.hardware.last_words()}")

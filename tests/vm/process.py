@@ -18,7 +18,15 @@ class RemoteProcess(subprocess.Popen[str]):
         self._run = new_run()
         pipe = subprocess.PIPE
         command = door.command(args, {}, run=self._run)
-        super().__init__(command, cwd=door.directory, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace")
+        super().__init__(
+            command,
+            cwd=door.directory,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            errors="replace",
+        )
 
     def send_signal(self, sig: int) -> None:
         """Send `sig` to the program, if it still runs."""

@@ -19,7 +19,9 @@ _MONITOR_PATIENCE = 120
 
 
 class Qemu:
-    """A running machine without network but two forwarded ports on loopback; it dies with the driver."""
+    """A running machine without network but two forwarded ports on loopback; it dies with the
+    driver.
+    """
 
     def __init__(self, image: Image, payload: Path, directory: Path, memory: int) -> None:
         self.console = directory / "console.log"
@@ -30,18 +32,58 @@ class Qemu:
         ours, theirs = socket.socketpair()
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:0-:{port}" for port in _SSH.values())
         command = (
-            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config"),
-            *("-display", "none", "-accel", self.accelerator, "-cpu", processor, "-smp", "2", "-m", str(memory)),
-            *("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", recipe.KERNEL_COMMAND_LINE),
+            *(
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "qemu-system-x86_64",
+                "-nodefaults",
+                "-no-user-config",
+            ),
+            *(
+                "-display",
+                "none",
+                "-accel",
+                self.accelerator,
+                "-cpu",
+                processor,
+                "-smp",
+                "2",
+                "-m",
+                str(memory),
+            ),
+            *(
+                "-kernel",
+                str(image.kernel),
+                "-initrd",
+                str(image.initrd),
+                "-append",
+                recipe.KERNEL_COMMAND_LINE,
+            ),
             *("-drive", f"file={disk},if=virtio,cache=unsafe,discard=unmap"),
             *("-drive", f"file={payload},if=virtio,format=raw,readonly=on"),
-            *("-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="),
+            *(
+                "-netdev",
+                f"user,id=net,restrict=on,{forwards}",
+                "-device",
+                "virtio-net-pci,netdev=net,romfile=",
+            ),
             *("-serial", f"file:{self.console}"),
-            *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"),
+            *(
+                "-chardev",
+                f"socket,id=monitor,fd={theirs.fileno()}",
+                "-mon",
+                "chardev=monitor,mode=control",
+            ),
         )
         with theirs, (directory / "qemu.log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()], process_group=0
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
             )
         ours.settimeout(_MONITOR_PATIENCE)
         self._log = Path(log.name)
@@ -53,7 +95,10 @@ class Qemu:
     def ports(self) -> dict[str, int]:
         """Return the loopback ports of the doors for `user` and `root`."""
         table = self.command("info usernet")
-        found = {int(inner): int(outer) for outer, inner in re.findall(r"HOST_FORWARD\S* +\S+ +\S+ +(\d+) +\S+ +(\d+)", table)}
+        found = {
+            int(inner): int(outer)
+            for outer, inner in re.findall(r"HOST_FORWARD\S* +\S+ +\S+ +(\d+) +\S+ +(\d+)", table)
+        }
         return {door: found[port] for door, port in _SSH.items()}
 
     def command(self, line: str) -> str:

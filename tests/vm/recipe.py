@@ -33,12 +33,23 @@ exec /bin/busybox switch_root /root /sbin/init
 MODULES = ("virtio_pci", "virtio_blk", "ext4")
 """What that takes; most of it is built into the kernel."""
 
-KERNEL_COMMAND_LINE = "root=/dev/vda console=ttyS0 loglevel=4 systemd.show_status=no net.ifnames=0 mitigations=off audit=0"
+KERNEL_COMMAND_LINE = (
+    "root=/dev/vda console=ttyS0 loglevel=4 systemd.show_status=no net.ifnames=0 mitigations=off"
+    " audit=0"
+)
 
 
 def digest(release: Release) -> str:
     """Return a short name for an image made of `release` and these inputs by this code."""
     here = Path(__file__)
-    inputs = (CUSTOMIZE, here, here.with_name("image.py"), here.with_name("cpio.py"), Path(bootstrap.__file__))
+    inputs = (
+        CUSTOMIZE,
+        here,
+        here.with_name("image.py"),
+        here.with_name("cpio.py"),
+        Path(bootstrap.__file__),
+    )
     seed = repr((release, PACKAGES)).encode()
-    return hashlib.sha256(b"\0".join([seed, *(path.read_bytes() for path in inputs)])).hexdigest()[:16]
+    return hashlib.sha256(b"\0".join([seed, *(path.read_bytes() for path in inputs)])).hexdigest()[
+        :16
+    ]

@@ -18,7 +18,8 @@ FAILURES = (
         (
             sign(
                 "/etc/rancher/k3s/config.yaml",
-                r"open (?P<path>/etc/rancher/k3s/config\.yaml(\.d)?[^\s:]{0,200}): permission denied",
+                r"open (?P<path>/etc/rancher/k3s/config\.yaml(\.d)?[^\s:]{0,200}): permission"
+                r" denied",
             ),
         ),
         check="config.readable",
@@ -26,7 +27,8 @@ FAILURES = (
     Failure(
         "config-malformed",
         "K3s's configuration file is no YAML: {why}",
-        "K3s reads /etc/rancher/k3s/config.yaml, or the file that K3S_CONFIG_FILE names, before all else",
+        "K3s reads /etc/rancher/k3s/config.yaml, or the file that K3S_CONFIG_FILE names, before all"
+        " else",
         user("mend the file", "systemctl --user show k3s-rootless.service --property=Environment"),
         (
             sign(
@@ -39,15 +41,20 @@ FAILURES = (
     Failure(
         "flag-unknown",
         "this K3s does not know the option {flag}",
-        "it is misspelt, of another release, or of `k3s agent`; the unit, a drop-in or a configuration file names it",
+        "it is misspelt, of another release, or of `k3s agent`; the unit, a drop-in or a"
+        " configuration file names it",
         user(
             "take it out",
             "systemctl --user cat k3s-rootless.service",
-            "systemctl --user edit k3s-rootless.service   # ExecStart= and ExecStart=... without it",
+            "systemctl --user edit k3s-rootless.service   # ExecStart= and ExecStart=..."
+            " without it",
             RESTART,
         ),
         (
-            sign("flag provided but not defined", r"flag provided but not defined: (?P<flag>-[\w.-]{1,100})"),
+            sign(
+                "flag provided but not defined",
+                r"flag provided but not defined: (?P<flag>-[\w.-]{1,100})",
+            ),
             sign(
                 "flag needs an argument",
                 r"flag needs an argument: (?P<flag>-[\w.-]{1,100})",
@@ -69,11 +76,12 @@ FAILURES = (
     Failure(
         "datastore-damaged",
         "K3s cannot read its datastore: {why}",
-        "the SQLite file server/db/state.db is damaged; K3s tries to open it again every second, without end, while its "
-        "unit stays active",
+        "the SQLite file server/db/state.db is damaged; K3s tries to open it again every second,"
+        " without end, while its unit stays active",
         user(
-            "put a good copy of state.db in its place, without its state.db-wal and state.db-shm; without a copy, these "
-            "commands keep the damaged files, and K3s starts with an empty cluster",
+            "put a good copy of state.db in its place, without its state.db-wal and state.db-shm;"
+            " without a copy, these commands keep the damaged files, and K3s starts with an empty"
+            " cluster",
             "systemctl --user stop k3s-rootless.service",
             "mv ~/.rancher/k3s/server/db ~/.rancher/k3s/server/db.damaged-$(date +%s)",
             "k3s-rootless up",
@@ -81,7 +89,8 @@ FAILURES = (
         (
             sign(
                 "Failed to ping database connection",
-                r"Failed to ping database connection: (?P<why>file is not a database|database disk image is malformed)",
+                r"Failed to ping database connection: (?P<why>file is not a database|database disk"
+                r" image is malformed)",
             ),
             sign(
                 "disk image is malformed",
@@ -94,15 +103,18 @@ FAILURES = (
     Failure(
         "kubeconfig-unwritable",
         "K3s cannot write its kubeconfig {path}: {why}",
-        "K3s writes this file at each start, and exits if it cannot; a kubectl that was run with sudo can leave files of root",
+        "K3s writes this file at each start, and exits if it cannot; a kubectl that was run with"
+        " sudo can leave files of root",
         user(
-            "look at the owner and the mode of the directory and of the file, and make them yours to write",
+            "look at the owner and the mode of the directory and of the file, and make them yours"
+            " to write",
             "ls -ld ~/.kube ~/.kube/k3s.yaml",
         ),
         (
             sign(
                 "Failed to generate kubeconfig",
-                r'Failed to generate kubeconfig: (?:open|mkdir) (?P<path>[^"]{1,300}?): (?P<why>[\w ]{1,60})"?$',
+                r'Failed to generate kubeconfig: (?:open|mkdir) (?P<path>[^"]{1,300}?): (?P<why>[\w'
+                r' ]{1,60})"?$',
             ),
             sign(
                 "/.kube/k3s.yaml: ",
@@ -116,7 +128,8 @@ FAILURES = (
         "the datastore belongs to another token, or to another node",
         "K3S_TOKEN or the host's name changed, or another release was skipped",
         user(
-            "restore the token or the datastore; to begin anew, and lose the cluster, take ~/.rancher/k3s/server away",
+            "restore the token or the datastore; to begin anew, and lose the cluster, take"
+            " ~/.rancher/k3s/server away",
             "cat ~/.rancher/k3s/server/token",
         ),
         (
@@ -132,12 +145,14 @@ FAILURES = (
     Failure(
         "credentials-port",
         "K3s's own kubeconfigs name port {port}, and no API server listens there",
-        "https-listen-port changed after K3s issued its certificates: K3s writes server/cred/*.kubeconfig only with them",
+        "https-listen-port changed after K3s issued its certificates: K3s writes"
+        " server/cred/*.kubeconfig only with them",
         user("restart K3s, which renews its certificates first (k3s certificate rotate)", RESTART),
         (
             sign(
                 "request-header-client-ca-file",
-                r"exited: unable to load configmap based request-header-client-ca-file: Get [\\\"]{1,8}"
+                r"exited: unable to load configmap based request-header-client-ca-file: Get"
+                r" [\\\"]{1,8}"
                 r"https://[^/\s]{1,60}:(?P<port>\d{1,5})/",
             ),
         ),
@@ -147,11 +162,16 @@ FAILURES = (
         "pod-network-changed",
         "the node has the pod network {pods}, which is not in the cluster-cidr {network}",
         "cluster-cidr counts for a new cluster only: a node keeps its network",
-        user("give K3s the cluster-cidr that the cluster began with", "k3s-rootless check config.networks", RESTART),
+        user(
+            "give K3s the cluster-cidr that the cluster began with",
+            "k3s-rootless check config.networks",
+            RESTART,
+        ),
         (
             sign(
                 "is out the range of cluster cidr",
-                r"cidr (?P<pods>[^\s\"]{1,60}) is out the range of cluster cidr (?P<network>[^\s\"\\]{1,60})",
+                r"cidr (?P<pods>[^\s\"]{1,60}) is out the range of cluster cidr"
+                r" (?P<network>[^\s\"\\]{1,60})",
             ),
         ),
         check="config.networks",
@@ -160,16 +180,22 @@ FAILURES = (
         "service-network-changed",
         "the Service {service} has an address outside the service-cidr {network}",
         "service-cidr counts for a new cluster only: Services keep their addresses",
-        user("give K3s the service-cidr that the cluster began with", "k3s-rootless check config.networks", RESTART),
+        user(
+            "give K3s the service-cidr that the cluster began with",
+            "k3s-rootless check config.networks",
+            RESTART,
+        ),
         (
             sign(
                 "is not within the service CIDR",
-                r"cluster IP [^\s\"]{1,60} for service (?P<service>[^\s\"]{1,120}) is not within the service CIDR "
+                r"cluster IP [^\s\"]{1,60} for service (?P<service>[^\s\"]{1,120}) is not within"
+                r" the service CIDR "
                 r"(?P<network>[^\s\";]{1,60})",
             ),
             sign(
                 "does not match the controller flag",
-                r"The default ServiceCIDR \[(?P<range>[^\s\]]{1,60})\] does not match the controller flag "
+                r"The default ServiceCIDR \[(?P<range>[^\s\]]{1,60})\] does not match the"
+                r" controller flag "
                 r"configurations \[(?P<network>[^\s\]]{1,60})\]",
                 "the Services have addresses of {range}, and the service-cidr is {network}",
             ),
@@ -180,16 +206,20 @@ FAILURES = (
     Failure(
         "clock",
         "a certificate is not valid at this time: {now} is {relation} {limit}",
-        "the clock is wrong, or K3s was off for more than a year; certificates are renewed at a start",
+        "the clock is wrong, or K3s was off for more than a year; certificates are renewed at a"
+        " start",
         user("set the clock right, then start K3s anew", "timedatectl", RESTART),
         (
             sign(
                 "not yet valid: current time",
-                r"x509: certificate has expired or is not yet valid: current time (?P<now>\S{1,40}) is "
+                r"x509: certificate has expired or is not yet valid: current time"
+                r" (?P<now>\S{1,40}) is "
                 r"(?P<relation>before|after) (?P<limit>\S{1,40}?)\"?$",
             ),
             sign(
-                "not yet valid", r"x509: certificate has expired or is not yet valid", "a certificate is not valid at this time"
+                "not yet valid",
+                r"x509: certificate has expired or is not yet valid",
+                "a certificate is not valid at this time",
             ),
         ),
         weight=Weight.SURVIVED,
@@ -198,7 +228,8 @@ FAILURES = (
     Failure(
         "kubeconfig-wrong",
         "kubectl reads another kubeconfig than that of rootless K3s",
-        "`k3s kubectl` prefers /etc/rancher/k3s/k3s.yaml wherever it exists; rootless K3s writes ~/.kube/k3s.yaml",
+        "`k3s kubectl` prefers /etc/rancher/k3s/k3s.yaml wherever it exists; rootless K3s writes"
+        " ~/.kube/k3s.yaml",
         user("name the right one", "export KUBECONFIG=~/.kube/k3s.yaml"),
         (
             sign("Unable to read /etc", r"Unable to read /etc/rancher/k3s/k3s\.yaml"),
@@ -210,21 +241,27 @@ FAILURES = (
     Failure(
         "containerd-socket",
         "containerd's socket is not where a client looked for it",
-        "in rootless K3s it is in the child's namespace, and at $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
+        "in rootless K3s it is in the child's namespace, and at"
+        " $XDG_RUNTIME_DIR/k3s/containerd/containerd.sock",
         user(
-            "run the client in the namespaces of K3s; there, k3s needs the PID namespace and K3s's data directory as well",
+            "run the client in the namespaces of K3s; there, k3s needs the PID namespace and K3s's"
+            " data directory as well",
             "K3S_DATA_DIR=~/.rancher/k3s nsenter -U --preserve-credentials -m -n -p "
             "-t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
         ),
         (
-            # K3s names the socket itself, and waits for it: in each start, also in one that succeeds.
+            # K3s names the socket itself, and waits for it: in each start, also in one that
+            # succeeds.
             sign(
                 "k3s/containerd/containerd.sock",
                 r'msg="(Running|Waiting for) containerd\b(?!.{0,600}too many open files)',
                 weight=Weight.BENIGN,
             ),
             sign("k3s/containerd/containerd.sock", r'msg="Running kubelet ', weight=Weight.BENIGN),
-            sign("k3s/containerd/containerd.sock", r"/run/k3s/containerd/containerd\.sock(?!.{0,100}too many open)"),
+            sign(
+                "k3s/containerd/containerd.sock",
+                r"/run/k3s/containerd/containerd\.sock(?!.{0,100}too many open)",
+            ),
         ),
         weight=Weight.NOTE,
     ),

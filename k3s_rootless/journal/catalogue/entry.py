@@ -1,4 +1,6 @@
-"""What one way to fail is described by: the words that it is known by, what they mean, and who mends it how."""
+"""What one way to fail is described by: the words that it is known by, what they mean, and who
+mends it how.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from enum import Enum
 from k3s_rootless.finding import Mender, Remedy
 
 SYSCTL_FILE = "60-k3s-rootless.conf"
-# Not systemctl: it refuses to start a unit that died three times in a minute, and does not read what changed.
+# Not systemctl: it refuses to start a unit that died three times in a minute, and does not read
+# what changed.
 RESTART = "k3s-rootless restart"
 _MANAGED = ("K3S_ROOTLESS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CONTAINERD_")
 """What `k3s-rootless env` sets."""
@@ -34,8 +37,9 @@ class Weight(Enum):
 class Sign:
     r"""One form of words, searched in a line after `\"` was read as `"`.
 
-    `literal` stands in each line that `pattern` matches, which makes the search cheap. `title`, `check` and `weight` replace
-    those of the entry where they are given; `{name}` in a text stands for what the group of that name matched.
+    `literal` stands in each line that `pattern` matches, which makes the search cheap. `title`,
+    `check` and `weight` replace those of the entry where they are given; `{name}` in a text stands
+    for what the group of that name matched.
     """
 
     literal: str
@@ -49,10 +53,10 @@ class Sign:
 class Failure:
     """One way to fail.
 
-    `id` is stable; `check` is the id, or a group of ids, of the check that asks the host about the same trouble, empty where
-    none does. `told_by` names the entry whose words are the same: only the host tells the two apart. `waits` is
-    for a failure of which K3s does not exit, but tries again without end: the key of the phase that it then never reaches
-    (service.phases).
+    `id` is stable; `check` is the id, or a group of ids, of the check that asks the host about the
+    same trouble, empty where none does. `told_by` names the entry whose words are the same: only
+    the host tells the two apart. `waits` is for a failure of which K3s does not exit, but tries
+    again without end: the key of the phase that it then never reaches (service.phases).
     """
 
     id: str
@@ -66,7 +70,9 @@ class Failure:
     waits: str = ""
 
 
-def sign(literal: str, pattern: str, title: str = "", *, check: str = "", weight: Weight | None = None) -> Sign:
+def sign(
+    literal: str, pattern: str, title: str = "", *, check: str = "", weight: Weight | None = None
+) -> Sign:
     """Give one form of words."""
     return Sign(literal, re.compile(pattern), title, check, weight)
 
@@ -85,12 +91,21 @@ def environment(text: str, assignment: str, *before: str) -> Remedy:
     """Give the remedy that is a variable of the unit; `before` are commands that it needs first."""
     managed = assignment.startswith(_MANAGED)
     return user(
-        text, *before, *((f"k3s-rootless env set {assignment}",) if managed else drop_in(f"Environment={assignment}")), RESTART
+        text,
+        *before,
+        *(
+            (f"k3s-rootless env set {assignment}",)
+            if managed
+            else drop_in(f"Environment={assignment}")
+        ),
+        RESTART,
     )
 
 
 def option(text: str, name: str, value: str, *before: str) -> Remedy:
-    """Give the remedy that is an option of K3s which `config` sets; `before` shows what to choose from."""
+    """Give the remedy that is an option of K3s which `config` sets; `before` shows what to choose
+    from.
+    """
     return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
 
 
@@ -105,9 +120,11 @@ def elsewhere(text: str) -> Remedy:
 
 
 def own_file(text: str, *lines: str, before: str = "") -> Remedy:
-    """Give the remedy that is lines of K3s's own configuration file, for what `config` does not set.
+    """Give the remedy that is lines of K3s's own configuration file, for what `config` does not
+    set.
 
-    The user's file takes the place of /etc/rancher/k3s/config.yaml. `before` is a command that what they name needs.
+    The user's file takes the place of /etc/rancher/k3s/config.yaml. `before` is a command that what
+    they name needs.
     """
     words = " ".join(f'"{line}"' for line in lines)
     return environment(
@@ -122,9 +139,13 @@ def own_file(text: str, *lines: str, before: str = "") -> Remedy:
 def drop_in(line: str) -> tuple[str, str]:
     """Give the commands that set something for the service.
 
-    The line goes to the end of the file that `systemctl --user edit` writes: what is read last counts (systemd.unit(5)).
+    The line goes to the end of the file that `systemctl --user edit` writes: what is read last
+    counts (systemd.unit(5)).
     """
-    return f"mkdir -p {_DROP_INS}", f"printf '%s\\n' '[Service]' '{line}' >> {_DROP_INS}/override.conf"
+    return (
+        f"mkdir -p {_DROP_INS}",
+        f"printf '%s\\n' '[Service]' '{line}' >> {_DROP_INS}/override.conf",
+    )
 
 
 def sysctl(file: str, *assignments: str) -> Remedy:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import SYSCTL_FILE, Failure, Weight, administrator, sign, sysctl, user
+from k3s_rootless.journal.catalogue.entry import (
+    SYSCTL_FILE,
+    Failure,
+    Weight,
+    administrator,
+    sign,
+    sysctl,
+    user,
+)
 
-_IDS = administrator("give the user 65536 ids in /etc/subuid and /etc/subgid that nobody else has", "k3s-rootless check subid")
+_IDS = administrator(
+    "give the user 65536 ids in /etc/subuid and /etc/subgid that nobody else has",
+    "k3s-rootless check subid",
+)
 
 FAILURES = (
     Failure(
         "userns-forbidden",
         "K3s may not make a user namespace: {why}",
-        "the kernel or a security module forbids it: AppArmor on Ubuntu 23.10 and later, a container, or "
-        "seccomp; rootlesskit 1.1, "
-        "which K3s links, does not say which",
+        "the kernel or a security module forbids it: AppArmor on Ubuntu 23.10 and later, a"
+        " container, or seccomp; rootlesskit 1.1, which K3s links, does not say which",
         administrator("find out what forbids it", "k3s-rootless check userns"),
         (
             sign(
                 "fork/exec /proc/self/exe",
-                r"failed to start the child: fork/exec /proc/self/exe: (?P<why>operation not permitted|permission denied)",
+                r"failed to start the child: fork/exec /proc/self/exe: (?P<why>operation not"
+                r" permitted|permission denied)",
             ),
         ),
         check="userns",
@@ -25,7 +36,8 @@ FAILURES = (
     Failure(
         "userns-max",
         "no more user namespaces can be made",
-        "user.max_user_namespaces is 0 or used up; `no space left on device` has nothing to do with a disk",
+        "user.max_user_namespaces is 0 or used up; `no space left on device` has nothing to do with"
+        " a disk",
         sysctl(SYSCTL_FILE, "user.max_user_namespaces=28633"),
         (
             sign(
@@ -44,12 +56,14 @@ FAILURES = (
     Failure(
         "userns-sysctl",
         "kernel.unprivileged_userns_clone is {got}, not 1",
-        "K3s reads this switch of some distributions' kernels first of all, and dies where it is not 1",
+        "K3s reads this switch of some distributions' kernels first of all, and dies where it is"
+        " not 1",
         sysctl(SYSCTL_FILE, "kernel.unprivileged_userns_clone=1"),
         (
             sign(
                 "unprivileged_userns_clone",
-                r'expected sysctl value "kernel\.unprivileged_userns_clone" to be "\d+", got "(?P<got>\d+)"',
+                r'expected sysctl value "kernel\.unprivileged_userns_clone" to be "\d+", got'
+                r' "(?P<got>\d+)"',
             ),
         ),
         check="userns.sysctl",
@@ -60,7 +74,10 @@ FAILURES = (
         "K3s reads it in the host's namespace first of all, and dies where it is not 1 (K3s #2420)",
         sysctl(SYSCTL_FILE, "net.ipv4.ip_forward=1"),
         (
-            sign("ipv4.ip_forward", r'expected sysctl value "net\.ipv4\.ip_forward" to be "\d+", got "(?P<got>\d+)"'),
+            sign(
+                "ipv4.ip_forward",
+                r'expected sysctl value "net\.ipv4\.ip_forward" to be "\d+", got "(?P<got>\d+)"',
+            ),
             sign(
                 "ipv4/ip_forward",
                 r"can't create /proc/sys/net/ipv4/ip_forward: Read-only file system",
@@ -75,12 +92,14 @@ FAILURES = (
         "{program} is not on the unit's PATH",
         "K3s brings many programs along, and not this one, since it needs root's privilege",
         administrator(
-            "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)", "k3s-rootless check uidmap"
+            "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)",
+            "k3s-rootless check uidmap",
         ),
         (
             sign(
                 "executable file not found in $PATH",
-                r"failed to setup UID/GID map: (?P<program>new[ug]idmap) .{0,600}?executable file not found in \$PATH",
+                r"failed to setup UID/GID map: (?P<program>new[ug]idmap) .{0,600}?executable file"
+                r" not found in \$PATH",
             ),
         ),
         check="uidmap.{program}",
@@ -88,14 +107,16 @@ FAILURES = (
     Failure(
         "idmap-powerless",
         "{program} has lost its privilege to map ids",
-        "its setuid bit or file capability is gone (a copied image, a restored backup), its file system is "
-        "mounted nosuid, or this "
-        "is a user namespace already",
-        administrator("give newuidmap and newgidmap their privilege back", "k3s-rootless check uidmap"),
+        "its setuid bit or file capability is gone (a copied image, a restored backup), its file"
+        " system is mounted nosuid, or this is a user namespace already",
+        administrator(
+            "give newuidmap and newgidmap their privilege back", "k3s-rootless check uidmap"
+        ),
         (
             sign(
                 "idmap: ",
-                r"(?P<program>new[ug]idmap): (Could not set caps|write to [ug]id_map failed: Operation not permitted)",
+                r"(?P<program>new[ug]idmap): (Could not set caps|write to [ug]id_map failed:"
+                r" Operation not permitted)",
             ),
         ),
         check="uidmap.{program}",
@@ -108,7 +129,8 @@ FAILURES = (
         (
             sign(
                 " ranges found for user ",
-                r'No (?P<kind>sub[ug]id) ranges found for user (?P<uid>\d+) \("(?P<user>[^"]{0,100})',
+                r"No (?P<kind>sub[ug]id) ranges found for user (?P<uid>\d+)"
+                r' \("(?P<user>[^"]{0,100})',
             ),
             sign(
                 "no matching entries in passwd file",
@@ -118,7 +140,8 @@ FAILURES = (
             ),
             sign(
                 "Cannot parse subuid/gid information",
-                r"Cannot parse subuid/gid information: Format not correct for (?P<file>\S{1,200}) file",
+                r"Cannot parse subuid/gid information: Format not correct for (?P<file>\S{1,200})"
+                r" file",
                 "{file} is malformed",
                 check="subid",
             ),
@@ -128,27 +151,36 @@ FAILURES = (
     Failure(
         "subid-overlap",
         "the ranges of subordinate ids overlap: the kernel maps no id twice",
-        "the same ids are listed twice for this user, by name and by uid, or a range holds the user's own id "
-        "(rootlesskit #229)",
-        administrator("delete the row that repeats ids in /etc/subuid and /etc/subgid", "k3s-rootless check subid"),
-        (sign("id_map failed: Invalid argument", r"write to (?P<kind>[ug])id_map failed: Invalid argument"),),
+        "the same ids are listed twice for this user, by name and by uid, or a range holds the"
+        " user's own id (rootlesskit #229)",
+        administrator(
+            "delete the row that repeats ids in /etc/subuid and /etc/subgid",
+            "k3s-rootless check subid",
+        ),
+        (
+            sign(
+                "id_map failed: Invalid argument",
+                r"write to (?P<kind>[ug])id_map failed: Invalid argument",
+            ),
+        ),
         check="subid.sub{kind}id",
     ),
     Failure(
         "subid-unreadable",
         "new{kind}idmap failed and does not say why",
-        "it opens /etc/subuid and /etc/subgid without following links: one of them is a symlink, or cannot "
-        "be read (rootlesskit #259)",
+        "it opens /etc/subuid and /etc/subgid without following links: one of them is a symlink, or"
+        " cannot be read (rootlesskit #259)",
         administrator(
             "make them regular files that everybody can read",
             "ls -l /etc/subuid /etc/subgid",
-            'for name in subuid subgid; do sudo install -m 644 "$(readlink -f /etc/$name)" /etc/$name.new '
-            "&& sudo mv /etc/$name.new /etc/$name; done",
+            'for name in subuid subgid; do sudo install -m 644 "$(readlink -f /etc/$name)"'
+            " /etc/$name.new && sudo mv /etc/$name.new /etc/$name; done",
         ),
         (
             sign(
                 " failed: : exit status 1",
-                r"failed to setup UID/GID map: new(?P<kind>[ug])idmap .{0,600}? failed: : exit status 1",
+                r"failed to setup UID/GID map: new(?P<kind>[ug])idmap .{0,600}? failed: : exit"
+                r" status 1",
             ),
         ),
         check="subid.sub{kind}id",
@@ -156,15 +188,27 @@ FAILURES = (
     Failure(
         "subid-few",
         "an image, or a directory, needs more ids than the user was given",
-        "ids beyond the user's ranges do not exist inside of the namespace; 65536 are enough for usual images",
+        "ids beyond the user's ranges do not exist inside of the namespace; 65536 are enough for"
+        " usual images",
         administrator(
-            "enlarge the user's ranges, and restart K3s; a range that begins elsewhere makes stored layers unreadable",
+            "enlarge the user's ranges, and restart K3s; a range that begins elsewhere makes stored"
+            " layers unreadable",
             "k3s-rootless check subid",
         ),
         (
-            sign("failed to Lchown ", r"failed to Lchown .{0,300}? for UID \d{1,10}, GID \d{1,10}\b.{0,300}?invalid argument"),
-            sign("increasing the number of subordinate IDs", r"try increasing the number of subordinate IDs"),
-            sign("potentially insufficient", r"potentially insufficient UIDs or GIDs available in user namespace"),
+            sign(
+                "failed to Lchown ",
+                r"failed to Lchown .{0,300}? for UID \d{1,10}, GID \d{1,10}\b.{0,300}?invalid"
+                r" argument",
+            ),
+            sign(
+                "increasing the number of subordinate IDs",
+                r"try increasing the number of subordinate IDs",
+            ),
+            sign(
+                "potentially insufficient",
+                r"potentially insufficient UIDs or GIDs available in user namespace",
+            ),
         ),
         weight=Weight.SURVIVED,
         check="subid",
@@ -174,7 +218,8 @@ FAILURES = (
         "/proc seems to hide the processes of others (hidepid)",
         "a program that changed its credentials becomes invisible to those who look after it",
         administrator(
-            "mount /proc with hidepid=0, or exempt a group of the user's with gid=", "sudo mount -o remount,hidepid=0 /proc"
+            "mount /proc with hidepid=0, or exempt a group of the user's with gid=",
+            "sudo mount -o remount,hidepid=0 /proc",
         ),
         (
             sign("setting up uid map: ", r"setting up uid map: Operation not permitted"),
@@ -194,7 +239,8 @@ FAILURES = (
         (
             sign(
                 "start noop process",
-                r"failed to start noop process for unshare: fork/exec /proc/self/exe: operation not permitted",
+                r"failed to start noop process for unshare: fork/exec /proc/self/exe: operation not"
+                r" permitted",
             ),
         ),
         weight=Weight.SURVIVED,

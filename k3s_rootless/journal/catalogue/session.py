@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from k3s_rootless.journal.catalogue.entry import RESTART, Failure, Weight, administrator, drop_in, sign, user
+from k3s_rootless.journal.catalogue.entry import (
+    RESTART,
+    Failure,
+    Weight,
+    administrator,
+    drop_in,
+    sign,
+    user,
+)
 
 FAILURES = (
     Failure(
@@ -10,14 +18,16 @@ FAILURES = (
         "the user manager cannot be reached: {why}",
         "su, sudo and cron make no session, and minimal systems lack the bus of the user",
         user(
-            "log in directly (ssh, a console, machinectl shell); where there is no bus, have dbus-user-session installed",
+            "log in directly (ssh, a console, machinectl shell); where there is no bus, have"
+            " dbus-user-session installed",
             "k3s-rootless check session systemd",
         ),
         (
             sign(
                 "Failed to connect to ",
                 r"Failed to connect to (bus|user scope bus via local transport): "
-                r"(?P<why>No such file or directory|No medium found|Permission denied|No such device or "
+                r"(?P<why>No such file or directory|No medium found|Permission denied|No such"
+                r" device or "
                 r"address|Connection refused"
                 r"|\$DBUS_SESSION_BUS_ADDRESS and \$XDG_RUNTIME_DIR not defined)",
             ),
@@ -50,12 +60,16 @@ FAILURES = (
         "systemd cannot run {path}",
         "ExecStart names a program that is not there, or that this user may not run",
         user(
-            "write the unit anew, with the path of the k3s that is there; where a drop-in names another, take that out first",
+            "write the unit anew, with the path of the k3s that is there; where a drop-in names"
+            " another, take that out first",
             "k3s-rootless check k3s",
             "k3s-rootless up",
         ),
         (
-            sign(" executable ", r"(Failed to locate|Unable to locate) executable '?(?P<path>[^\s:']{1,400})'?:"),
+            sign(
+                " executable ",
+                r"(Failed to locate|Unable to locate) executable '?(?P<path>[^\s:']{1,400})'?:",
+            ),
             sign(
                 "Failed at step EXEC",
                 r"Failed at step EXEC spawning (?P<path>\S{1,400}): (?P<why>.{1,100})",
@@ -77,7 +91,11 @@ FAILURES = (
         "restart-limit",
         "K3s died again and again, and systemd gave up",
         "three deaths within 60 s are its limit; why K3s died is said by its own lines",
-        user("mend the cause, then start again", "k3s-rootless diagnose --since -10min", "k3s-rootless up"),
+        user(
+            "mend the cause, then start again",
+            "k3s-rootless diagnose --since -10min",
+            "k3s-rootless up",
+        ),
         (
             sign("repeated too quickly", r"Start request repeated too quickly"),
             sign("Failed with result", r"Failed with result 'start-limit-hit'"),
@@ -101,8 +119,15 @@ FAILURES = (
         "the unit is of Type=simple: systemd calls it started long before its API answers",
         user("wait until it is ready", "k3s-rootless up"),
         (
-            sign("The connection to the server", r"The connection to the server (?!localhost:8080)\S{1,200} was refused"),
-            sign("k3s is up and running", r'level=info msg="k3s is up and running"', weight=Weight.BENIGN),
+            sign(
+                "The connection to the server",
+                r"The connection to the server (?!localhost:8080)\S{1,200} was refused",
+            ),
+            sign(
+                "k3s is up and running",
+                r'level=info msg="k3s is up and running"',
+                weight=Weight.BENIGN,
+            ),
         ),
         weight=Weight.NOTE,
     ),
@@ -116,7 +141,10 @@ FAILURES = (
             'sudo usermod -aG systemd-journal "$USER"',
         ),
         (
-            sign("No journal files were ", r"No journal files were (found|opened due to insufficient permissions)"),
+            sign(
+                "No journal files were ",
+                r"No journal files were (found|opened due to insufficient permissions)",
+            ),
             sign("-- No entries --", r"^-- No entries --$"),
             sign("currently not seeing", r"You are currently not seeing messages from"),
         ),
@@ -128,15 +156,20 @@ FAILURES = (
         "K3s was killed: the memory ran out",
         "systemd-oomd or the kernel ended it under memory pressure; idle it needs 500 to 800 MiB",
         administrator(
-            "if the unit has a MemoryMax=, raise that limit; otherwise give the host more memory or swap, or K3s less to do "
-            "(k3s-rootless config set disable traefik metrics-server)",
+            "if the unit has a MemoryMax=, raise that limit; otherwise give the host more memory or"
+            " swap, or K3s less to do (k3s-rootless config set disable traefik metrics-server)",
             *drop_in("ManagedOOMPreference=avoid"),
             RESTART,
         ),
         (
             sign("systemd-oomd killed", r"systemd-oomd killed \d+ process"),
-            sign("Memory pressure for", r"Memory pressure for \S{0,200}?user@\d+\.service", weight=Weight.SURVIVED),
-            # systemd also writes this for a Pod at its own limit: journal.diagnosis looks for the death of K3s beside it.
+            sign(
+                "Memory pressure for",
+                r"Memory pressure for \S{0,200}?user@\d+\.service",
+                weight=Weight.SURVIVED,
+            ),
+            # systemd also writes this for a Pod at its own limit: journal.diagnosis looks for the
+            # death of K3s beside it.
             sign(
                 "by the OOM killer",
                 r"has been killed by the OOM killer",
@@ -148,8 +181,8 @@ FAILURES = (
     Failure(
         "unit-memory-limit",
         "the memory limit of K3s's unit is too low: {limit}",
-        "the kernel kills a process of the unit when the unit reaches its limit; K3s needs 500 to 800 MiB without any Pod, "
-        "however much memory the host has",
+        "the kernel kills a process of the unit when the unit reaches its limit; K3s needs 500 to"
+        " 800 MiB without any Pod, however much memory the host has",
         user("raise the limit", "k3s-rootless config set MemoryMax 2G", RESTART),
         (),
         told_by="killed-by-memory",
@@ -157,9 +190,11 @@ FAILURES = (
     Failure(
         "killed",
         "K3s was killed with SIGKILL, and nothing shows who did it",
-        "a person or a program sent SIGKILL, or the kernel did when the memory ran out, which its own log says",
+        "a person or a program sent SIGKILL, or the kernel did when the memory ran out, which its"
+        " own log says",
         user(
-            "look for `Out of memory` in the kernel's log, which an administrator can read, and start K3s again",
+            "look for `Out of memory` in the kernel's log, which an administrator can read, and"
+            " start K3s again",
             "journalctl --dmesg --grep='Out of memory' --lines=5",
             "k3s-rootless up",
         ),
@@ -169,7 +204,9 @@ FAILURES = (
         "left-behind",
         "processes of K3s outlived its stop",
         "a stop that takes too long ends with SIGKILL; what stays keeps its ports",
-        user("end all that is left of the unit", "systemctl --user kill -s KILL k3s-rootless.service"),
+        user(
+            "end all that is left of the unit", "systemctl --user kill -s KILL k3s-rootless.service"
+        ),
         (
             sign("remains running after", r"remains running after unit stop+ed"),
             sign("with signal SIGKILL", r"Killing process \d+ \([^)]{1,64}\) with signal SIGKILL"),

@@ -15,15 +15,17 @@ from k3s_rootless.journal.catalogue.entry import (
 )
 
 _OVERLAY = option(
-    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs", "snapshotter", "fuse-overlayfs"
+    "use the snapshotter fuse-overlayfs, or a data directory on local ext4 or xfs",
+    "snapshotter",
+    "fuse-overlayfs",
 )
 
 FAILURES = (
     Failure(
         "snapshotter-fuse",
         "fuse-overlayfs does not work here",
-        "containerd mounts it through mount.fuse3, which K3s does not bring along, and /dev/fuse; K3s stays "
-        "up and asks again for ever",
+        "containerd mounts it through mount.fuse3, which K3s does not bring along, and /dev/fuse;"
+        " K3s stays up and asks again for ever",
         administrator(
             "install the package fuse3, load the module fuse, and let everybody open /dev/fuse",
             "sudo apt-get install fuse3   # or: dnf, zypper install fuse3",
@@ -36,7 +38,10 @@ FAILURES = (
                 r'exec: "mount\.fuse3": executable file not found',
                 "fuse-overlayfs does not work: mount.fuse3 is missing",
             ),
-            sign("fuse-overlayfs", r'"?fuse-overlayfs"? snapshotter cannot be enabled|fuse-overlayfs not functional'),
+            sign(
+                "fuse-overlayfs",
+                r'"?fuse-overlayfs"? snapshotter cannot be enabled|fuse-overlayfs not functional',
+            ),
             sign(
                 "fuse: ",
                 r"fuse: device not found, try 'modprobe fuse' first|failed to exec fusermount3",
@@ -50,12 +55,14 @@ FAILURES = (
     Failure(
         "snapshotter-overlay",
         "overlayfs does not work here: {why}",
-        "mounting it without root needs Linux 5.11 and a file system that can carry it: no NFS, no ecryptfs, no ZFS before 2.2",
+        "mounting it without root needs Linux 5.11 and a file system that can carry it: no NFS, no"
+        " ecryptfs, no ZFS before 2.2",
         _OVERLAY,
         (
             sign(
                 "snapshotter cannot be enabled",
-                r'"?overlayfs"? snapshotter cannot be enabled for .{0,1000}?failed to mount overlay: (?P<why>[\w ]{1,60})',
+                r'"?overlayfs"? snapshotter cannot be enabled for .{0,1000}?failed to mount'
+                r" overlay: (?P<why>[\w ]{1,60})",
             ),
             sign(
                 "overlayfs: filesystem",
@@ -78,9 +85,17 @@ FAILURES = (
         "NFS, CIFS and their like know nothing of subordinate ids, and lock badly",
         elsewhere("put the data on a local disk that you may write to"),
         (
-            sign("lchown ", r"(?<!: )lchown \S{1,300}?: (operation not permitted|invalid argument)", weight=Weight.SURVIVED),
+            sign(
+                "lchown ",
+                r"(?<!: )lchown \S{1,300}?: (operation not permitted|invalid argument)",
+                weight=Weight.SURVIVED,
+            ),
             sign("database is locked", r"database is locked", weight=Weight.SURVIVED),
-            sign("failed to lock ", r"failed to lock \S{1,300}?: .{1,100}", "the state directory cannot be locked"),
+            sign(
+                "failed to lock ",
+                r"failed to lock \S{1,300}?: .{1,100}",
+                "the state directory cannot be locked",
+            ),
         ),
         check="storage.type",
     ),
@@ -89,15 +104,18 @@ FAILURES = (
         "{path} cannot be written: its file system is mounted read-only",
         "/etc/fstab mounts it so, or the kernel did after errors of the disk, which its log names",
         administrator(
-            "look for errors of the disk in the kernel's log; if there are none, mount the file system read-write",
+            "look for errors of the disk in the kernel's log; if there are none, mount the file"
+            " system read-write",
             "sudo dmesg --level=err,warn | tail",
-            'sudo mount -o remount,rw "$(findmnt --noheadings --output TARGET --target ~/.rancher/k3s | tail -1)"',
+            'sudo mount -o remount,rw "$(findmnt --noheadings --output TARGET --target'
+            ' ~/.rancher/k3s | tail -1)"',
             "k3s-rootless up",
         ),
         (
             sign(
                 ": read-only file system",
-                r'level=fatal msg="[^"]{0,600}?(?P<path>/(?!sys/|proc/)[^\s:"]{1,300}): read-only file system',
+                r'level=fatal msg="[^"]{0,600}?(?P<path>/(?!sys/|proc/)[^\s:"]{1,300}): read-only'
+                r" file system",
             ),
             sign(
                 "extracting data: ",
@@ -118,8 +136,8 @@ FAILURES = (
         "the k3s program is damaged: what it unpacks does not match its own checksums",
         "its download was cut off or changed, or the disk loses data",
         user(
-            "download this release of k3s again, compare its checksum with the sha256sum file of the release, and put it "
-            "in the place of the damaged one",
+            "download this release of k3s again, compare its checksum with the sha256sum file of"
+            " the release, and put it in the place of the damaged one",
             'sha256sum "$(command -v k3s)"',
             "rm -rf ~/.rancher/k3s/data/*-tmp",
             "k3s-rootless up",
@@ -129,10 +147,14 @@ FAILURES = (
     Failure(
         "noexec",
         "programs cannot be run from the data directory",
-        "K3s unpacks its programs there; the file system is mounted noexec, or K3s may not write there",
+        "K3s unpacks its programs there; the file system is mounted noexec, or K3s may not write"
+        " there",
         elsewhere("put the data where you may write and run programs"),
         (
-            sign("failed: permission denied", r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied"),
+            sign(
+                "failed: permission denied",
+                r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied",
+            ),
             # Since Go 1.20 LookPath passes over what the kernel would not run.
             sign('"k3s-server', r'exec: "k3s-\w{1,32}": executable file not found in \$PATH'),
             sign(
@@ -146,7 +168,9 @@ FAILURES = (
                 "the data directory is not this user's to write in",
                 check="storage.data",
             ),
-            sign("permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"),
+            sign(
+                "permission denied", r"(FATA\[\d+\]|level=fatal msg=\")\s{0,8}\"?permission denied"
+            ),
             sign(
                 "directory under /tmp",
                 r"creating (bind0 directory|a directory) under /tmp: .{1,100}",
@@ -159,10 +183,11 @@ FAILURES = (
     Failure(
         "device-unknown",
         "the kubelet does not find the device that the data directory is on",
-        "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not know",
+        "btrfs and overlays have device numbers of their own, which the kubelet's statistics do not"
+        " know",
         own_file(
-            "switch the measuring off, before v1.25 by feature-gates=LocalStorageCapacityIsolation=false, or put the data "
-            "on ext4 or xfs",
+            "switch the measuring off, before v1.25 by"
+            " feature-gates=LocalStorageCapacityIsolation=false, or put the data on ext4 or xfs",
             "kubelet-arg:",
             "- local-storage-capacity-isolation=false",
         ),
@@ -177,13 +202,18 @@ FAILURES = (
                 r"failed multiple times in a row\W.{0,20}invalid capacity 0 on image filesystem",
                 weight=Weight.NOTE,
             ),
-            sign("invalid capacity 0", r"invalid capacity 0 on image filesystem", weight=Weight.BENIGN),
+            sign(
+                "invalid capacity 0",
+                r"invalid capacity 0 on image filesystem",
+                weight=Weight.BENIGN,
+            ),
         ),
     ),
     Failure(
         "disk-full",
         "the disk, or the user's share of it, is full",
-        "Pods are evicted when the file system of the data directory has less than 5 % free, whatever `/` has",
+        "Pods are evicted when the file system of the data directory has less than 5 % free,"
+        " whatever `/` has",
         user("make room, or move the data directory", "df -h ~/.rancher", "quota -s"),
         (
             sign(
@@ -192,11 +222,28 @@ FAILURES = (
                 "the node is under disk pressure",
                 weight=Weight.SURVIVED,
             ),
-            sign("garbage collect required", r"failed to garbage collect required amount of images", weight=Weight.SURVIVED),
-            sign("[DiskPressure]", r"condition: \[DiskPressure\]", "the node is under disk pressure", weight=Weight.SURVIVED),
-            sign("extracting data: ", r"extracting data: .{0,400}?no space left on device", "K3s has no room to unpack itself"),
+            sign(
+                "garbage collect required",
+                r"failed to garbage collect required amount of images",
+                weight=Weight.SURVIVED,
+            ),
+            sign(
+                "[DiskPressure]",
+                r"condition: \[DiskPressure\]",
+                "the node is under disk pressure",
+                weight=Weight.SURVIVED,
+            ),
+            sign(
+                "extracting data: ",
+                r"extracting data: .{0,400}?no space left on device",
+                "K3s has no room to unpack itself",
+            ),
             sign("disk quota exceeded", r"disk quota exceeded", weight=Weight.SURVIVED),
-            sign("no space left on device", r"(?<!/proc/self/exe: )no space left on device", weight=Weight.SURVIVED),
+            sign(
+                "no space left on device",
+                r"(?<!/proc/self/exe: )no space left on device",
+                weight=Weight.SURVIVED,
+            ),
         ),
         check="storage.space",
     ),
@@ -204,9 +251,14 @@ FAILURES = (
         "socket-path",
         "the path of a socket is too long",
         "sockets have paths of at most 107 bytes, and K3s makes some below the data directory",
-        option("use a data directory with a shorter path; K3s begins anew there", "data-dir", "~/k3s"),
+        option(
+            "use a data directory with a shorter path; K3s begins anew there", "data-dir", "~/k3s"
+        ),
         (
-            sign("bind: invalid argument", r"listen unix (?P<path>\S{1,600}?): bind: invalid argument"),
+            sign(
+                "bind: invalid argument",
+                r"listen unix (?P<path>\S{1,600}?): bind: invalid argument",
+            ),
             sign("socket path is too long", r"the specified API socket path is too long"),
         ),
         check="storage.socket",
@@ -215,14 +267,20 @@ FAILURES = (
         "host-path",
         "a directory cannot be made or mounted as asked",
         "below /etc, /run and /var/lib, Pods and K3s see copies of the host's, not the host's own",
-        environment("have K3s show more of the host's directories", "K3S_ROOTLESS_COPYUPDIRS=/data"),
+        environment(
+            "have K3s show more of the host's directories", "K3S_ROOTLESS_COPYUPDIRS=/data"
+        ),
         (
             sign(
                 "failed to setup mount",
                 r"failed to setup mount (?P<target>\S{1,300}?) => \S{1,300}",
                 "{target} cannot be mounted",
             ),
-            sign("cannot create directory", r"mkdir: cannot create directory .{1,300}?: Permission denied", weight=Weight.NOTE),
+            sign(
+                "cannot create directory",
+                r"mkdir: cannot create directory .{1,300}?: Permission denied",
+                weight=Weight.NOTE,
+            ),
         ),
     ),
     Failure(
@@ -232,7 +290,10 @@ FAILURES = (
         environment("name directories that exist, or none at all", "K3S_ROOTLESS_COPYUPDIRS="),
         (
             sign("cannot be copied up", r"(?P<path>/tmp) cannot be copied up"),
-            sign("failed to create bind mount on", r"failed to create bind mount on (?P<path>\S{1,300}?): .{1,60}"),
+            sign(
+                "failed to create bind mount on",
+                r"failed to create bind mount on (?P<path>\S{1,300}?): .{1,60}",
+            ),
         ),
     ),
 )

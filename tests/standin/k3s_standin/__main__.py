@@ -41,7 +41,10 @@ def _run(arguments: list[str], ordered: Orders, release: Release, journal: Journ
 
         return kubectl.run(rest)
     if command in {"--help", "-h", "help"}:
-        print("NAME:\n   k3s - Kubernetes, but small and simple\n\nUSAGE:\n   k3s [global options] command [command options]")
+        print(
+            "NAME:\n   k3s - Kubernetes, but small and simple\n\nUSAGE:\n   k3s [global options]"
+            " command [command options]"
+        )
         return 0
     print(f"No help topic for '{command}'", file=sys.stderr)
     return _NO_COMMAND
@@ -54,7 +57,9 @@ def _version(ordered: Orders, release: Release) -> int:
     while ordered.version_hang:
         time.sleep(60)
     program = Path(os.environ.get("K3S_STANDIN_ARGV0") or "k3s").name
-    sys.stdout.write(release.output(program) if ordered.version_output is None else ordered.version_output)
+    sys.stdout.write(
+        release.output(program) if ordered.version_output is None else ordered.version_output
+    )
     return ordered.version_exit
 
 

@@ -1,4 +1,6 @@
-"""The agent: cgroup controllers, the snapshotter, and a Node that becomes Ready (K3s pkg/agent/run.go)."""
+"""The agent: cgroup controllers, the snapshotter, and a Node that becomes Ready (K3s
+pkg/agent/run.go).
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,17 @@ _RETRY = 2.0
 _TAP_OFFSET = 100
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-    "and must start and end with an alphanumeric character"
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.',"
+    " and must start and end with an alphanumeric character"
 )
 
 
 class Agent:
     """Runs after the API is ready, as K3s's agent does: what it lacks shows that late."""
 
-    def __init__(self, flags: Flags, orders: Orders, context: Context, milestones: Milestones, story: Story) -> None:
+    def __init__(
+        self, flags: Flags, orders: Orders, context: Context, milestones: Milestones, story: Story
+    ) -> None:
         self._flags = flags
         self._orders = orders
         self._context = context
@@ -38,7 +42,9 @@ class Agent:
         self._name = flags.text("node-name") or socket.gethostname().lower()
 
     def run(self) -> None:
-        """Check, register, become ready; raises Fatal where K3s dies, and waits for ever where K3s does."""
+        """Check, register, become ready; raises Fatal where K3s dies, and waits for ever where K3s
+        does.
+        """
         if self._flags.rootless and self._orders.enforce_controllers:
             self._validate_cgroups()
         if self._orders.check_snapshotter:
@@ -72,7 +78,9 @@ class Agent:
         name = self._flags.text("snapshotter", "overlayfs")
         while (error := kernel.snapshotter_error(name, self._flags.data_dir)) is not None:
             if self._context.release.triple >= (1, 23, 0):
-                self._context.journal.info(f"Waiting to retrieve agent configuration; server is not ready: {error}")
+                self._context.journal.info(
+                    f"Waiting to retrieve agent configuration; server is not ready: {error}"
+                )
             else:
                 self._context.journal.error(f"Failed to configure agent: {error}")
             self._sleep(_RETRY)
@@ -80,13 +88,20 @@ class Agent:
     def _wait_for_a_name(self) -> None:
         # for ever: the API server takes no such name, and the kubelet asks again
         while not SUBDOMAIN.fullmatch(self._name):
-            why = f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value: \\"{self._name}\\": {_RULE}'
+            why = (
+                f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value:'
+                f' \\"{self._name}\\": {_RULE}'
+            )
             said = f'"Unable to register node with API server" err="{why}" node="{self._name}"'
             self._context.journal.raw(klog("E", "kubelet_node_status.go:107", said))
             self._sleep(_RETRY)
 
     def _put_node(self, *, ready: bool) -> None:
-        address = tap_address(os.environ.get("K3S_ROOTLESS_CIDR", "")) if self._flags.rootless else "127.0.0.1"
+        address = (
+            tap_address(os.environ.get("K3S_ROOTLESS_CIDR", ""))
+            if self._flags.rootless
+            else "127.0.0.1"
+        )
         network = kept.node_network(self._flags, self._name)
         found = node(self._name, self._context.release.version, address, network, ready=ready)
         self._context.cluster.put("nodes", found)
@@ -120,7 +135,10 @@ def node(name: str, version: str, address: str, network: str, *, ready: bool) ->
         "metadata": {"name": name, "labels": _labels(name, machine), "annotations": notes},
         "spec": {"podCIDR": network, "podCIDRs": [network], "providerID": f"k3s://{name}"},
         "status": {
-            "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": name},
+            ],
             "capacity": amounts,
             "allocatable": amounts,
             "conditions": _conditions(ready=ready),
@@ -147,8 +165,20 @@ def _conditions(*, ready: bool) -> list[dict[str, str]]:
         else objects.condition("Ready", "False", "KubeletNotReady", missing)
     )
     return [
-        objects.condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        objects.condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        objects.condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        objects.condition(
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+        ),
+        objects.condition(
+            "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"
+        ),
+        objects.condition(
+            "PIDPressure",
+            "False",
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available",
+        ),
         last,
     ]

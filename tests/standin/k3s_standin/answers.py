@@ -68,7 +68,9 @@ class Answerer:
         opened.settimeout(0)
         with self._lock:
             self._sockets[listener] = opened
-            self._selector.register(opened, selectors.EVENT_READ, (self._echo if udp else self._accept, listener))
+            self._selector.register(
+                opened, selectors.EVENT_READ, (self._echo if udp else self._accept, listener)
+            )
 
     def close(self, listener: Listener) -> None:
         """Stop to listen."""
@@ -109,7 +111,11 @@ class Answerer:
                 connection = self._ingress.wrap_socket(connection, server_side=True)
             with connection:
                 request = connection.recv(65536)
-                while request.startswith(_METHODS) and b"\r\n\r\n" not in request and (more := connection.recv(65536)):
+                while (
+                    request.startswith(_METHODS)
+                    and b"\r\n\r\n" not in request
+                    and (more := connection.recv(65536))
+                ):
                     request += more
                 connection.sendall(reply(listener, request))
                 connection.shutdown(socket.SHUT_WR)
@@ -120,6 +126,11 @@ def reply(listener: Listener, request: bytes) -> bytes:
     name = f"{listener.namespace}/{listener.service}:{listener.port}\n".encode()
     if not request.startswith(_METHODS):
         return name
-    code, body = (b"404 Not Found", b"404 page not found\n") if listener.is_traefik else (b"200 OK", name)
-    head = b"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    code, body = (
+        (b"404 Not Found", b"404 page not found\n") if listener.is_traefik else (b"200 OK", name)
+    )
+    head = (
+        b"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length:"
+        b" %d\r\nConnection: close\r\n\r\n"
+    )
     return head % (code, len(body)) + (b"" if request.startswith(b"HEAD ") else body)

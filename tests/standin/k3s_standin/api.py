@@ -22,12 +22,18 @@ from .watching import Context
 
 _HANDSHAKE = 15.0
 _MERGE_TYPES = frozenset(
-    {"application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"}
+    {
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+    }
 )
 
 
 class Server(ThreadingHTTPServer):
-    """Accepts connections; each is wrapped in TLS by its own thread, so that no slow client delays another."""
+    """Accepts connections; each is wrapped in TLS by its own thread, so that no slow client delays
+    another.
+    """
 
     daemon_threads = True
     request_queue_size = 512
@@ -49,7 +55,9 @@ class Server(ThreadingHTTPServer):
         plain, peer = self.socket.accept()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(_HANDSHAKE)
-        wrapped = self.context.certificates.server.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        wrapped = self.context.certificates.server.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        )
         return wrapped, peer
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -107,7 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         if target is None:
             document = health.discovery(path)
             if document is None:
-                raise Refused(status(404, "NotFound", "the server could not find the requested resource", {}))
+                raise Refused(
+                    status(404, "NotFound", "the server could not find the requested resource", {})
+                )
             self._send_json(200, document)
         elif self.command == "GET":
             self._read(target, query)
@@ -117,7 +127,9 @@ class Handler(BaseHTTPRequestHandler):
     def _answer_about_itself(self, endpoint: str, query: Query) -> bool:
         context = self.server.context
         if endpoint in {"/readyz", "/livez", "/healthz"}:
-            code, text = health.check(endpoint, ready=context.gate.ready.is_set(), verbose="verbose" in query)
+            code, text = health.check(
+                endpoint, ready=context.gate.ready.is_set(), verbose="verbose" in query
+            )
             self._send(code, "text/plain; charset=utf-8", text.encode())
         elif endpoint == "/version":
             self._send_json(200, health.version(context.release))
@@ -142,7 +154,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _change(self, target: Target, body: bytes) -> None:
         verbs = self.server.context.verbs
-        if (self.command == "POST") is bool(target.name) or self.command not in {"POST", "PUT", "PATCH", "DELETE"}:
+        if (self.command == "POST") is bool(target.name) or self.command not in {
+            "POST",
+            "PUT",
+            "PATCH",
+            "DELETE",
+        }:
             message = "the server does not allow this method on the requested resource"
             raise Refused(status(405, "MethodNotAllowed", message, {}))
         if self.command == "DELETE":
@@ -159,7 +176,13 @@ class Handler(BaseHTTPRequestHandler):
     def _patch(self, target: Target, change: Object) -> None:
         kind = self.headers.get_content_type()
         if kind not in _MERGE_TYPES:
-            raise Refused(status(415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {kind}"))
+            raise Refused(
+                status(
+                    415,
+                    "UnsupportedMediaType",
+                    f"the body of the request was in an unknown format: {kind}",
+                )
+            )
         verbs = self.server.context.verbs
         try:
             self._send_json(200, verbs.patch(target, change))
@@ -188,7 +211,9 @@ class Handler(BaseHTTPRequestHandler):
         return bool(poll.poll(0))
 
     def _send_json(self, code: int, body: Object) -> None:
-        self._send(code, "application/json", json.dumps(body, separators=(",", ":")).encode() + b"\n")
+        self._send(
+            code, "application/json", json.dumps(body, separators=(",", ":")).encode() + b"\n"
+        )
 
     def _send(self, code: int, kind: str, body: bytes) -> None:
         self.send_response(code)
@@ -199,12 +224,15 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _log_handshake(self, error: OSError) -> None:
-        # a bare connect, as of a port check, ends in EOF; a client that distrusts the certificate sends an alert
+        # a bare connect, as of a port check, ends in EOF; a client that distrusts the certificate
+        # sends an alert
         alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
         why = "remote error: tls: bad certificate" if alert else "EOF"
         peer = "{}:{}".format(*self.client_address[:2])
         stamp = datetime.now(UTC).strftime("%Y/%m/%d %H:%M:%S")
-        self.server.context.journal.info(f"Cluster-Http-Server {stamp} http: TLS handshake error from {peer}: {why}")
+        self.server.context.journal.info(
+            f"Cluster-Http-Server {stamp} http: TLS handshake error from {peer}: {why}"
+        )
 
 
 def _parsed(body: bytes) -> Object:

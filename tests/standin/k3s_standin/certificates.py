@@ -1,7 +1,9 @@
-"""K3s's certificates in DATA/server/tls: authorities and clients that outlive restarts, and a server that each start renews.
+"""K3s's certificates in DATA/server/tls: authorities and clients that outlive restarts, and a
+server that each start renews.
 
-A client's certificate is issued only if it is missing, and the kubeconfig in DATA/server/cred that names it is written only
-then (K3s pkg/daemons/control/deps): it keeps the port of the start that issued the certificate.
+A client's certificate is issued only if it is missing, and the kubeconfig in DATA/server/cred that
+names it is written only then (K3s pkg/daemons/control/deps): it keeps the port of the start that
+issued the certificate.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Certificates:
 
 
 def prepare(directory: Path, names: tuple[str, ...], inner_port: int) -> Certificates:
-    """Load or create the authorities and the clients in `directory`, and issue this start's server certificate."""
+    """Load or create the authorities and the clients in `directory`, and issue this start's server
+    certificate.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     server_ca, _ = _authority(directory, "server-ca")
     client_ca, new = _authority(directory, "client-ca")
@@ -65,14 +69,22 @@ def prepare(directory: Path, names: tuple[str, ...], inner_port: int) -> Certifi
     server = _context(serving)
     server.verify_mode = ssl.CERT_OPTIONAL
     server.load_verify_locations(cadata=client_ca.cert_pem.bytes().decode())
-    ingress = _context(trustme.CA().issue_cert("traefik.default", common_name="TRAEFIK DEFAULT CERT"))
+    ingress = _context(
+        trustme.CA().issue_cert("traefik.default", common_name="TRAEFIK DEFAULT CERT")
+    )
     chain, key = ((directory / f"client-admin.{kind}").read_bytes() for kind in ("crt", "key"))
-    return Certificates(server_ca.cert_pem.bytes(), client_ca.cert_pem.bytes(), chain, key, server, ingress)
+    return Certificates(
+        server_ca.cert_pem.bytes(), client_ca.cert_pem.bytes(), chain, key, server, ingress
+    )
 
 
-def _issue_client(directory: Path, name: str, client: str, authority: trustme.CA, inner_port: int) -> None:
+def _issue_client(
+    directory: Path, name: str, client: str, authority: trustme.CA, inner_port: int
+) -> None:
     groups = "system:masters" if name in {"admin", "supervisor", "api-server"} else "k3s"
-    leaf = authority.issue_cert(f"{name}.k3s.invalid", common_name=f"system:{name}", organization_name=groups)
+    leaf = authority.issue_cert(
+        f"{name}.k3s.invalid", common_name=f"system:{name}", organization_name=groups
+    )
     write_private(directory / f"{client}.crt", _joined(leaf))
     write_private(directory / f"{client}.key", leaf.private_key_pem.bytes())
     text = f"""apiVersion: v1
@@ -118,7 +130,9 @@ def _authority(directory: Path, name: str) -> tuple[trustme.CA, bool]:
     certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
     if certificate.exists() and key.exists():
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes()), False
-    authority = trustme.CA(organization_name="k3s", organization_unit_name=f"k3s-{name}@{int(time.time())}")
+    authority = trustme.CA(
+        organization_name="k3s", organization_unit_name=f"k3s-{name}@{int(time.time())}"
+    )
     write_private(key, authority.private_key_pem.bytes())
     write_private(certificate, authority.cert_pem.bytes())
     return authority, True

@@ -117,7 +117,9 @@ class Child:
         if not self._orders.known_bad or not self._flags.rootless:
             return
         if self._release.evacuation_broken:
-            raise Fatal("failed to evacuate root cgroup: mkdir /sys/fs/cgroup/init: read-only file system")
+            raise Fatal(
+                "failed to evacuate root cgroup: mkdir /sys/fs/cgroup/init: read-only file system"
+            )
         if self._release.extraction_broken:
             raise Fatal("extracting data: mkdir /var/lib/rancher: permission denied")
 
@@ -131,12 +133,20 @@ class Child:
         name = self._flags.text("node-name") or socket.gethostname().lower()
         # the library that issues them takes no other names
         names = (name,) if SUBDOMAIN.fullmatch(name) else ()
-        issued = certificates.prepare(self._data_dir / "server" / "tls", names, self._flags.inner_port)
+        issued = certificates.prepare(
+            self._data_dir / "server" / "tls", names, self._flags.inner_port
+        )
         kept.keep_api_service(self._flags)
         state, left = cluster.load(self._state)
         verbs = Verbs(state)
         context = Context(
-            state, verbs, self._gate, self._release, issued, self._journal, watch_timeout=self._orders.watch_timeout
+            state,
+            verbs,
+            self._gate,
+            self._release,
+            issued,
+            self._journal,
+            watch_timeout=self._orders.watch_timeout,
         )
         self._fill(state, verbs, left)
         for node in cluster.kept_nodes(self._state) if self._orders.keep_node else ():
@@ -144,7 +154,9 @@ class Child:
         self._sleep(self._began + self._orders.delay - time.monotonic())
         # the API server's own port, inside K3s's supervisor
         port, inner = self._flags.https_port, self._flags.inner_port
-        self._inner = self._listening(lambda: socket.create_server(("127.0.0.1", inner)), "127.0.0.1", inner)
+        self._inner = self._listening(
+            lambda: socket.create_server(("127.0.0.1", inner)), "127.0.0.1", inner
+        )
         server = self._listening(lambda: Server(("0.0.0.0", port), context), "", port)  # noqa: S104 - as K3s
         self._server = server
         self._spawn(server.serve_forever)
@@ -161,7 +173,9 @@ class Child:
             return opened()
         except OSError as error:
             why = f"listen tcp {host}:{port}: bind: {(error.strerror or '').lower()}"
-            raise self._release.last_words(f"starting kubernetes: preparing server: {why}") from None
+            raise self._release.last_words(
+                f"starting kubernetes: preparing server: {why}"
+            ) from None
 
     def _fill(self, state: cluster.Cluster, verbs: Verbs, left: list[cluster.Object]) -> None:
         disabled = self._flags.words("disable")
@@ -197,11 +211,15 @@ class Child:
     def _forward(self, state: cluster.Cluster) -> None:
         path = Path(os.environ["ROOTLESSKIT_STATE_DIR"]) / "api.sock"
         while not path.exists():
-            self._journal.info(f"Waiting for rootless API socket {path}: stat {path}: no such file or directory")
+            self._journal.info(
+                f"Waiting for rootless API socket {path}: stat {path}: no such file or directory"
+            )
             self._sleep(0.2)
         port, enabled = self._flags.https_port, self._flags.servicelb
         api = RootlessKit(path)
-        reconciler = Reconciler(state, api, self._journal, self._release, https_port=port, servicelb=enabled)
+        reconciler = Reconciler(
+            state, api, self._journal, self._release, https_port=port, servicelb=enabled
+        )
         reconciler.run(self._gate.stopping, lambda: self._milestones.mark("forwards"))
 
     def _keep(self, state: cluster.Cluster) -> None:
@@ -238,7 +256,9 @@ class Child:
 
 
 def make_tree(data_dir: Path, password: str = "") -> None:
-    """Create the data directory's tree with K3s's modes, and the token, with a random password where none is given."""
+    """Create the data directory's tree with K3s's modes, and the token, with a random password
+    where none is given.
+    """
     for name in ("server", "agent", "cni", "kubelet", "logs", "etc"):
         (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _DIRECTORIES:
@@ -246,7 +266,9 @@ def make_tree(data_dir: Path, password: str = "") -> None:
     token = data_dir / "server" / "token"
     password = kept.token_of(password) or secrets.token_hex(16)
     if not token.exists():
-        certificates.write_private(token, f"K10{secrets.token_hex(32)}::server:{password}\n".encode())
+        certificates.write_private(
+            token, f"K10{secrets.token_hex(32)}::server:{password}\n".encode()
+        )
     link = data_dir / "server" / "node-token"
     if not link.is_symlink():
         link.symlink_to(token)

@@ -1,4 +1,6 @@
-"""The cluster's state: objects by resource, a version for every change, and the changes themselves for watches."""
+"""The cluster's state: objects by resource, a version for every change, and the changes themselves
+for watches.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Change:
 
 
 class Cluster:
-    """Objects of every resource; they are replaced, never changed in place, so that readers need no copies."""
+    """Objects of every resource; they are replaced, never changed in place, so that readers need no
+    copies.
+    """
 
     def __init__(self, version: int = 1000) -> None:
         self._changed = threading.Condition()
@@ -73,7 +77,9 @@ class Cluster:
             old = before["metadata"] if before is not None else {}
             metadata["resourceVersion"] = str(self._version)
             metadata["uid"] = old.get("uid") or metadata.get("uid") or str(uuid.uuid4())
-            metadata["creationTimestamp"] = old.get("creationTimestamp") or metadata.get("creationTimestamp") or now()
+            metadata["creationTimestamp"] = (
+                old.get("creationTimestamp") or metadata.get("creationTimestamp") or now()
+            )
             self._objects.setdefault(resource, {})[key] = item
             self._note(resource, "ADDED" if before is None else "MODIFIED", item)
             return item
@@ -124,7 +130,9 @@ def now() -> str:
 
 
 def load(path: Path) -> tuple[Cluster, list[Object]]:
-    """Return a cluster whose versions go on from the last start's, and the Services that were kept."""
+    """Return a cluster whose versions go on from the last start's, and the Services that were
+    kept.
+    """
     try:
         kept = json.loads(path.read_text())
     except (OSError, ValueError):

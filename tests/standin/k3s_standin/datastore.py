@@ -1,4 +1,6 @@
-"""The datastore: an SQLite file that K3s opens through kine, and asks for each second while it cannot be read."""
+"""The datastore: an SQLite file that K3s opens through kine, and asks for each second while it
+cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _SECONDS = 1.0
 
 
 def open_(data_dir: Path, journal: Journal, sleep: Callable[[float], None]) -> None:
-    """Open the datastore, and make it where there is none; returns when it can be read, however long that takes."""
+    """Open the datastore, and make it where there is none; returns when it can be read, however
+    long that takes.
+    """
     while True:
         try:
             with kine.opened(kept.database(data_dir)):

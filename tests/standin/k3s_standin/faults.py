@@ -29,7 +29,10 @@ _PANICKED = (
     "\t/usr/local/go/src/runtime/panic.go:792 +0x132",
     "k8s.io/kube-openapi/pkg/cached.(*Atomic[...]).Get(0xc0041c2a00)",
     "\t/go/pkg/mod/k8s.io/kube-openapi/pkg/cached/cache.go:264 +0x5d",
-    "k8s.io/kube-openapi/pkg/handler3.(*OpenAPIService).HandleDiscovery(0xc000f4a180, {0x67d3b30, 0xc006d0a540})",
+    (
+        "k8s.io/kube-openapi/pkg/handler3.(*OpenAPIService).HandleDiscovery(0xc000f4a180,"
+        " {0x67d3b30, 0xc006d0a540})"
+    ),
     "\t/go/pkg/mod/k8s.io/kube-openapi/pkg/handler3/handler.go:169 +0x4e",
     "created by net/http.(*Server).Serve in goroutine 912",
     "\t/usr/local/go/src/net/http/server.go:3454 +0x485",
@@ -38,7 +41,13 @@ _PANICKED = (
 """As in a panic of a real K3s v1.36.3: the goroutine that panicked comes first."""
 
 
-def arm(orders: Orders, gate: Gate, journal: Journal, milestones: Milestones, end: Callable[[Fatal], None]) -> None:
+def arm(
+    orders: Orders,
+    gate: Gate,
+    journal: Journal,
+    milestones: Milestones,
+    end: Callable[[Fatal], None],
+) -> None:
     """Start a timer for each ordered fault."""
     if orders.hang_api:
         gate.hang.set()
@@ -80,8 +89,14 @@ def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
     while len(said) < lines:
         said += [
             f"goroutine {number} [select, {number % 60} minutes]:",
-            f"k8s.io/apimachinery/pkg/util/wait.waitForWithContext({{0x5c1b3a8, 0xc00{number:07x}}})",
-            f"\t/go/pkg/mod/k8s.io/apimachinery/pkg/util/wait/wait.go:{200 + number % 300} +0x{number % 4096:x}",
+            (
+                "k8s.io/apimachinery/pkg/util/wait.waitForWithContext({0x5c1b3a8,"
+                f" 0xc00{number:07x}}})"
+            ),
+            (
+                f"\t/go/pkg/mod/k8s.io/apimachinery/pkg/util/wait/wait.go:{200 + number % 300}"
+                f" +0x{number % 4096:x}"
+            ),
             "",
         ]
         number += 1

@@ -1,4 +1,6 @@
-"""The command line of `k3s server`, and the config file that is put in front of it (K3s pkg/configfilearg, pkg/cli/cmds)."""
+"""The command line of `k3s server`, and the config file that is put in front of it (K3s
+pkg/configfilearg, pkg/cli/cmds).
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ class Flags:
 
     @property
     def inner_port(self) -> int:
-        """The port of the API server inside K3s's supervisor (K3s pkg/daemons/control/server.go)."""
+        """The port of the API server inside K3s's supervisor (K3s
+        pkg/daemons/control/server.go).
+        """
         return self.https_port + 1
 
     @property
@@ -77,8 +81,15 @@ class Flags:
         return Path(os.path.abspath(text))  # noqa: PTH100 (filepath.Abs goes by the text)
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str], journal: Journal, release: Release | None = None) -> Flags:
-    """Return the flags of a command line, with the config file's put in front of it, and the environment behind them."""
+def parse(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    journal: Journal,
+    release: Release | None = None,
+) -> Flags:
+    """Return the flags of a command line, with the config file's put in front of it, and the
+    environment behind them.
+    """
     release = release or Release("v1.36.3+k3s1")
     path = config_path(arguments, environment)
     named = path != Path(DEFAULT_CONFIG) and not release.ignores_missing_config
@@ -97,7 +108,9 @@ def from_line(arguments: Sequence[str]) -> Flags:
 
 
 def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:
-    """Return the config file that counts: K3S_CONFIG_FILE, else the first --config, else the host's, in rootless mode too."""
+    """Return the config file that counts: K3S_CONFIG_FILE, else the first --config, else the
+    host's, in rootless mode too.
+    """
     if environment.get("K3S_CONFIG_FILE"):
         return Path(environment["K3S_CONFIG_FILE"])
     for number, word in enumerate(arguments):
@@ -109,7 +122,9 @@ def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Pat
 
 
 def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
-    """Read a config file and its `.d` directory; one that is closed is fatal, as is one that is `named` and absent."""
+    """Read a config file and its `.d` directory; one that is closed is fatal, as is one that is
+    `named` and absent.
+    """
     merged: dict[str, object] = {}
     drop_ins = _drop_ins(path)
     for file in (path, *drop_ins):
@@ -120,11 +135,15 @@ def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
                 raise Fatal(f"open {file}: no such file or directory") from None
             continue
         except OSError as error:
-            raise Fatal(f"open {file}: {(error.strerror or 'input/output error').lower()}") from None
+            raise Fatal(
+                f"open {file}: {(error.strerror or 'input/output error').lower()}"
+            ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise Fatal(f"yaml: {str(error).splitlines()[0]}") from None
         if data is not None and not isinstance(data, dict):
-            raise Fatal("yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str into yaml.MapSlice")
+            raise Fatal(
+                "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str into yaml.MapSlice"
+            )
         for key, value in (data or {}).items():
             _merge(merged, str(key), value)
     return merged
@@ -136,18 +155,24 @@ def _merge(merged: dict[str, object], key: str, value: object) -> None:
     if name == key or name not in merged:
         merged[name] = value
         return
-    lists = [one if isinstance(one, list) else [] if one is None else [one] for one in (before, value)]
+    lists = [
+        one if isinstance(one, list) else [] if one is None else [one] for one in (before, value)
+    ]
     merged[name] = [*lists[0], *lists[1]]
 
 
 def _drop_ins(path: Path) -> list[Path]:
     directory = path.with_name(path.name + ".d") if path.name else path
     try:
-        return sorted(entry for entry in directory.iterdir() if entry.name.lower().endswith((".yaml", ".yml")))
+        return sorted(
+            entry for entry in directory.iterdir() if entry.name.lower().endswith((".yaml", ".yml"))
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise Fatal(f"open {directory}: {(error.strerror or 'input/output error').lower()}") from None
+        raise Fatal(
+            f"open {directory}: {(error.strerror or 'input/output error').lower()}"
+        ) from None
 
 
 def _known(config: Mapping[str, object], journal: Journal) -> list[str]:
@@ -181,7 +206,9 @@ def _parse_line(arguments: Sequence[str]) -> dict[str, list[str]]:
         name = SHORT.get(form, form)
         forms.setdefault(name, set()).add(form)
         if len(forms[name]) > 1:
-            raise Fatal(f"Cannot use two forms of the same flag: {' '.join(sorted(forms[name], key=len))}")
+            raise Fatal(
+                f"Cannot use two forms of the same flag: {' '.join(sorted(forms[name], key=len))}"
+            )
         given.setdefault(name, []).append(_value_of(name, value if equals else None, rest))
     return given
 
@@ -193,7 +220,9 @@ def _value_of(name: str, value: str | None, rest: list[str]) -> str:
         try:
             goparse.parse_bool(value)
         except goparse.GoError:
-            raise Fatal(f"invalid boolean value {goparse.quote(value)} for -{name}: parse error") from None
+            raise Fatal(
+                f"invalid boolean value {goparse.quote(value)} for -{name}: parse error"
+            ) from None
         return value
     if name not in VALUES:
         raise Fatal(f"flag provided but not defined: -{name}")

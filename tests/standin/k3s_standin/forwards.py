@@ -1,4 +1,6 @@
-"""Host ports: what K3s's rootlessports controller wants bound, and how it gets there (K3s pkg/rootlessports/controller.go)."""
+"""Host ports: what K3s's rootlessports controller wants bound, and how it gets there (K3s
+pkg/rootlessports/controller.go).
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,12 @@ def host_port(port: int) -> int:
     return port + _OFFSET if port <= _LAST_PRIVILEGED else port
 
 
-def desired(services: Iterable[Object], release: Release, *, https_port: int, servicelb: bool) -> dict[Port, int]:
-    """Return the child's port for each host port; of two that claim one host port the last wins, as in K3s's map."""
+def desired(
+    services: Iterable[Object], release: Release, *, https_port: int, servicelb: bool
+) -> dict[Port, int]:
+    """Return the child's port for each host port; of two that claim one host port the last wins, as
+    in K3s's map.
+    """
     wanted: dict[Port, int] = {}
     if servicelb or release.forwards_api_without_servicelb:
         wanted["tcp", https_port] = https_port
@@ -61,15 +67,26 @@ def desired(services: Iterable[Object], release: Release, *, https_port: int, se
             protocol = str(port.get("protocol", "TCP")).lower()
             numbers = (port["port"], port.get("nodePort", 0) if release.forwards_node_ports else 0)
             if protocol in protocols:
-                wanted.update({(protocol, host_port(number)): number for number in numbers if number})
+                wanted.update(
+                    {(protocol, host_port(number)): number for number in numbers if number}
+                )
     return wanted
 
 
 class Reconciler:
-    """One full pass for any event of a Service; a pass that fails is tried again, later each time."""
+    """One full pass for any event of a Service; a pass that fails is tried again, later each
+    time.
+    """
 
     def __init__(
-        self, cluster: Cluster, api: PortApi, journal: Journal, release: Release, *, https_port: int, servicelb: bool
+        self,
+        cluster: Cluster,
+        api: PortApi,
+        journal: Journal,
+        release: Release,
+        *,
+        https_port: int,
+        servicelb: bool,
     ) -> None:
         self._cluster = cluster
         self._api = api
@@ -79,14 +96,18 @@ class Reconciler:
         self._servicelb = servicelb
 
     def run(self, stopping: threading.Event, settled: Callable[[], None]) -> None:
-        """Keep the host's ports right until the server stops; calls `settled` after the first whole pass."""
+        """Keep the host's ports right until the server stops; calls `settled` after the first whole
+        pass.
+        """
         failures, first = 0, True
         while not stopping.is_set():
             services, version = self._cluster.items("services")
             try:
                 self.reconcile(services)
             except ApiError as error:
-                self._journal.error(f"error syncing '_all_': handler rootlessports: {error}, requeuing")
+                self._journal.error(
+                    f"error syncing '_all_': handler rootlessports: {error}, requeuing"
+                )
                 wait = min(_FIRST_RETRY * 2**failures, _LAST_RETRY)
                 failures += 1
             else:
@@ -97,18 +118,29 @@ class Reconciler:
             self._cluster.changes("services", version, wait)
 
     def reconcile(self, services: Iterable[Object]) -> None:
-        """Do one pass: add what is missing, in no order, then remove the rest; the first refusal ends it."""
-        bound = {(item["spec"]["proto"], item["spec"]["parentPort"]): item for item in self._api.ports()}
-        wanted = desired(services, self._release, https_port=self._https_port, servicelb=self._servicelb)
+        """Do one pass: add what is missing, in no order, then remove the rest; the first refusal
+        ends it.
+        """
+        bound = {
+            (item["spec"]["proto"], item["spec"]["parentPort"]): item for item in self._api.ports()
+        }
+        wanted = desired(
+            services, self._release, https_port=self._https_port, servicelb=self._servicelb
+        )
         for key in random.sample(sorted(wanted), len(wanted)):
             # K3s compares the host's side alone: a forward to another child port counts as bound
             if bound.pop(key, None) is not None:
                 continue
             self._api.add(key[0], key[1], wanted[key])
-            self._journal.info(f"Bound parent port {self._words(key)} to child namespace port {wanted[key]}")
+            self._journal.info(
+                f"Bound parent port {self._words(key)} to child namespace port {wanted[key]}"
+            )
         for key, item in bound.items():
             self._api.remove(item["id"])
-            self._journal.info(f"Removed parent port {self._words(key)} to child namespace port {item['spec']['childPort']}")
+            self._journal.info(
+                f"Removed parent port {self._words(key)} to child namespace port"
+                f" {item['spec']['childPort']}"
+            )
 
     def _words(self, key: Port) -> str:
         return f":{key[1]}/{key[0]}" if self._release.forwards_udp else f":{key[1]}"
@@ -127,7 +159,9 @@ class RootlessKit:
 
     def add(self, protocol: str, parent: int, child: int) -> None:
         """Bind a port on all addresses of the host."""
-        self._ask("POST", "/v1/ports", {"proto": protocol, "parentPort": parent, "childPort": child})
+        self._ask(
+            "POST", "/v1/ports", {"proto": protocol, "parentPort": parent, "childPort": child}
+        )
 
     def remove(self, identifier: int) -> None:
         """Release a port."""
@@ -137,12 +171,16 @@ class RootlessKit:
         connection = _UnixConnection(self._path)
         try:
             data = json.dumps(body) if body is not None else None
-            connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+            connection.request(
+                method, path, data, {"Content-Type": "application/json"} if data else {}
+            )
             response = connection.getresponse()
             text = response.read()
         except OSError as error:
             why = f"dial unix {self._path}: connect: {(error.strerror or str(error)).lower()}"
-            raise ApiError(f"{method.capitalize()} {quote(f'http://rootlesskit{path}')}: {why}") from None
+            raise ApiError(
+                f"{method.capitalize()} {quote(f'http://rootlesskit{path}')}: {why}"
+            ) from None
         finally:
             connection.close()
         if response.status >= 300:

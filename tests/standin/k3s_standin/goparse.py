@@ -1,4 +1,6 @@
-"""Go's own parsing rules, as far as K3s leans on them: strconv.ParseInt, strconv.ParseBool, net.ParseCIDR, filepath."""
+"""Go's own parsing rules, as far as K3s leans on them: strconv.ParseInt, strconv.ParseBool,
+net.ParseCIDR, filepath.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,13 @@ def parse_bool(text: str) -> bool:
 
 def parse_cidr(
     text: str,
-) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ipaddress.IPv4Network | ipaddress.IPv6Network]:
+) -> tuple[
+    ipaddress.IPv4Address | ipaddress.IPv6Address, ipaddress.IPv4Network | ipaddress.IPv6Network
+]:
     """Return net.ParseCIDR(text): the address as written, and its network."""
     address, slash, length = text.partition("/")
-    # ParseCIDR takes plain decimal lengths only; Python would take a netmask, and a zone in the address
+    # ParseCIDR takes plain decimal lengths only; Python would take a netmask, and a zone in the
+    # address
     plain = re.fullmatch(r"[0-9]{1,3}", length) and "%" not in address
     if not slash or not plain:
         raise GoError(f"invalid CIDR address: {text}")
@@ -58,5 +63,7 @@ def clean(path: str) -> str:
 
 def quote(text: str) -> str:
     """Return Go's `%q` of a text, as far as log lines need it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    escaped = (
+        text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    )
     return f'"{escaped}"'

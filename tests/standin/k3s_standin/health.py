@@ -14,7 +14,10 @@ OPEN = frozenset({"/readyz", "/livez", "/healthz", "/version", "/cacerts", "/pin
 """What is answered without a client certificate."""
 
 _ALWAYS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiextensions-controllers")
-_LATE = ("poststarthook/rbac/bootstrap-roles", "poststarthook/scheduling/bootstrap-system-priority-classes")
+_LATE = (
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+)
 
 
 @dataclass
@@ -27,7 +30,9 @@ class Gate:
 
 
 def check(path: str, *, ready: bool, verbose: bool) -> tuple[int, str]:
-    """Return status and body of a health endpoint; the reason of a failure is withheld, as Kubernetes does."""
+    """Return status and body of a health endpoint; the reason of a failure is withheld, as
+    Kubernetes does.
+    """
     name = path.strip("/")
     passed = ready or name == "livez"
     lines = [f"[+]{item} ok" for item in _ALWAYS]
@@ -76,4 +81,9 @@ def discovery(path: str) -> Object | None:
         for resource in RESOURCES.values()
         if resource.group_version == group_version
     ]
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": found}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version,
+        "resources": found,
+    }

@@ -1,4 +1,6 @@
-"""K3s's journal: logrus' text format, klog lines, and the rewriting of rootlesskit's own lines into K3s's."""
+"""K3s's journal: logrus' text format, klog lines, and the rewriting of rootlesskit's own lines into
+K3s's.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from datetime import UTC, datetime
 from . import goparse
 
 _BARE = re.compile(r"[A-Za-z0-9\-._/@^+]+")
-# rootlesskit's command line program prefixes what the library, which K3s links, says without a prefix
+# rootlesskit's command line program prefixes what the library, which K3s links, says without a
+# prefix
 _DEATH = re.compile(r"\[rootlesskit:(?:parent|child ?)\] error: (?P<message>.*)", re.DOTALL)
 _PREFIXED = re.compile(r'(msg=")\[rootlesskit:(?:parent|child) ?\] ')
 _SELF = re.compile(r"command \[\S*python\S* (?:-\S+ )*k3s_standin ?")
@@ -21,7 +24,9 @@ _SELF = re.compile(r"command \[\S*python\S* (?:-\S+ )*k3s_standin ?")
 _write_lock = threading.Lock()
 
 
-def line(level: str, message: str, *, nanoseconds: bool = False, fields: dict[str, str] | None = None) -> str:
+def line(
+    level: str, message: str, *, nanoseconds: bool = False, fields: dict[str, str] | None = None
+) -> str:
     """Return one line of logrus' TextFormatter, without its newline."""
     now = time.time_ns()
     stamp = datetime.fromtimestamp(now // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -37,12 +42,15 @@ def klog(severity: str, source: str, message: str) -> str:
 
 
 def rewrite(text: str, *, nanoseconds: bool = False) -> str:
-    """Return a line of rootlesskit as K3s, which links rootlesskit as a library, would have logged it."""
+    """Return a line of rootlesskit as K3s, which links rootlesskit as a library, would have logged
+    it.
+    """
     match = _DEATH.match(text)
     if match:
         message = _SELF.sub("command [/proc/self/exe ", match["message"])
         if message == "EOF":
-            # said by rootlesskit's child when its parent is gone; the release that K3s links says more
+            # said by rootlesskit's child when its parent is gone; the release that K3s links says
+            # more
             message = "child died: parsing message from fd 3: EOF"
         return line("fatal", message, nanoseconds=nanoseconds)
     return _PREFIXED.sub(r"\1", text)
@@ -51,7 +59,9 @@ def rewrite(text: str, *, nanoseconds: bool = False) -> str:
 class Fatal(Exception):
     """K3s dies: its last words, their level, and the exit status."""
 
-    def __init__(self, message: str, *, level: str = "fatal", code: int = 1, raw: bool = False) -> None:
+    def __init__(
+        self, message: str, *, level: str = "fatal", code: int = 1, raw: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.level = level
@@ -60,7 +70,9 @@ class Fatal(Exception):
 
 
 class Journal:
-    """Writes log lines of one process to stderr, one write a line, so that lines of threads never mix."""
+    """Writes log lines of one process to stderr, one write a line, so that lines of threads never
+    mix.
+    """
 
     def __init__(self, *, nanoseconds: bool = False) -> None:
         self._nanoseconds = nanoseconds
@@ -108,7 +120,9 @@ def pump(source: int, write: Callable[[bytes], object], *, nanoseconds: bool) ->
 
 
 def rewrite_stderr(*, nanoseconds: bool) -> None:
-    """Put a filter process between this process's stderr and the journal; it outlives an exec of this process."""
+    """Put a filter process between this process's stderr and the journal; it outlives an exec of
+    this process.
+    """
     reader, writer = os.pipe()
     sys.stderr.flush()
     sys.stdout.flush()

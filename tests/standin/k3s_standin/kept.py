@@ -1,4 +1,6 @@
-"""What a cluster keeps of the settings that it began with, and what K3s dies of when they change."""
+"""What a cluster keeps of the settings that it began with, and what K3s dies of when they
+change.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,15 @@ def check_token(flags: Flags, release: Release) -> None:
 
 
 def refusal(flags: Flags, release: Release) -> Fatal | None:
-    """Return the death of a controller manager that meets another port or pod network than those that were kept."""
+    """Return the death of a controller manager that meets another port or pod network than those
+    that were kept.
+    """
     port = rotation.named_port(flags.data_dir)
     if port != flags.inner_port:
         where = f"127.0.0.1:{port}"
         return release.component_died(
-            "controller-manager exited: unable to load configmap based request-header-client-ca-file: "
+            "controller-manager exited: unable to load configmap based"
+            " request-header-client-ca-file: "
             f'Get "https://{where}{_ASKED}": dial tcp {where}: connect: connection refused'
         )
     cluster = flags.text("cluster-cidr", "10.42.0.0/16")
@@ -53,14 +58,19 @@ def refusal(flags: Flags, release: Release) -> Fatal | None:
         if not ipaddress.ip_network(network).subnet_of(ipaddress.ip_network(cluster)):  # type: ignore[arg-type]
             why = f"cidr {network} is out the range of cluster cidr {cluster}"
             why = f"failed to mark cidr[{network}] at idx [0] as occupied for node: {name}: {why}"
-            return Fatal(klog("E", "controllermanager.go:237", f'"Error starting controllers" err="{why}"'), raw=True)
+            return Fatal(
+                klog("E", "controllermanager.go:237", f'"Error starting controllers" err="{why}"'),
+                raw=True,
+            )
     return None
 
 
 def node_network(flags: Flags, name: str) -> str:
     """Return the pod network of a node: the one that it has, or the first of the cluster's."""
     store = database(flags.data_dir)
-    first = next(ipaddress.ip_network(flags.text("cluster-cidr", "10.42.0.0/16")).subnets(new_prefix=24))
+    first = next(
+        ipaddress.ip_network(flags.text("cluster-cidr", "10.42.0.0/16")).subnets(new_prefix=24)
+    )
     kine.keep_node(store, name, str(first))
     return kine.node_networks(store)[name]
 

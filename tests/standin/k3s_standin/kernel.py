@@ -1,4 +1,6 @@
-"""What the server asks of the kernel inside the namespaces: mounts, cgroup controllers, the snapshotter."""
+"""What the server asks of the kernel inside the namespaces: mounts, cgroup controllers, the
+snapshotter.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,24 @@ from .release import Release
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _MS_BIND, _MS_REC, _MNT_DETACH = 0x1000, 0x4000, 2
-_MOUNTS = {"/var/log": "logs", "/var/lib/cni": "cni", "/var/lib/kubelet": "kubelet", "/etc/rancher": "etc/rancher"}
+_MOUNTS = {
+    "/var/log": "logs",
+    "/var/lib/cni": "cni",
+    "/var/lib/kubelet": "kubelet",
+    "/etc/rancher": "etc/rancher",
+}
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
     """Mount a file system, or one directory over another; raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     encoded = kind.encode() if kind is not None else None
-    if libc.mount(source.encode(), target.encode(), encoded, ctypes.c_ulong(flags), options.encode()) != 0:
+    if (
+        libc.mount(
+            source.encode(), target.encode(), encoded, ctypes.c_ulong(flags), options.encode()
+        )
+        != 0
+    ):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), target)
 
@@ -44,7 +56,9 @@ def bind_directories(data_dir: Path) -> None:
 
 
 def cover_kernel_log() -> None:
-    """Put /dev/null over a /dev/kmsg that may not be read; where none is there, that is fatal (K3s pkg/rootless/mounts.go)."""
+    """Put /dev/null over a /dev/kmsg that may not be read; where none is there, that is fatal (K3s
+    pkg/rootless/mounts.go).
+    """
     if os.access("/dev/kmsg", os.R_OK):
         return
     try:
@@ -54,7 +68,9 @@ def cover_kernel_log() -> None:
 
 
 def enter_own_cgroup() -> None:
-    """Move the server from the evacuation group to `k3s` beside it; without a writable cgroup nothing happens."""
+    """Move the server from the evacuation group to `k3s` beside it; without a writable cgroup
+    nothing happens.
+    """
     group = CGROUP_ROOT / "k3s"
     try:
         group.mkdir(exist_ok=True)
@@ -64,7 +80,9 @@ def enter_own_cgroup() -> None:
 
 
 def controllers(ordered: str | None) -> frozenset[str] | None:
-    """Return the delegated controllers as the cgroup namespace shows them; None without cgroup v2."""
+    """Return the delegated controllers as the cgroup namespace shows them; None without cgroup
+    v2.
+    """
     if ordered is not None:
         return frozenset(ordered.split())
     try:
@@ -73,8 +91,12 @@ def controllers(ordered: str | None) -> frozenset[str] | None:
         return None
 
 
-def validate_controllers(found: frozenset[str] | None, release: Release, *, writable: bool, journal: Journal) -> None:
-    """Die, warn or pass by the release's rule (K3s pkg/cgroups/cgroups_linux.go, pkg/daemons/agent/agent_linux.go)."""
+def validate_controllers(
+    found: frozenset[str] | None, release: Release, *, writable: bool, journal: Journal
+) -> None:
+    """Die, warn or pass by the release's rule (K3s pkg/cgroups/cgroups_linux.go,
+    pkg/daemons/agent/agent_linux.go).
+    """
     if not release.validates_cgroups:
         return
     found = found or frozenset()
@@ -111,7 +133,10 @@ def _overlayfs_error(root: Path) -> str | None:
             mount("overlay", f"{base}/merged", "overlay", 0, options)
         except OSError as error:
             why = f"failed to mount overlay: {(error.strerror or '').lower()}"
-            return f'"overlayfs" snapshotter cannot be enabled for "{root}", try using "fuse-overlayfs" or "native": {why}'
+            return (
+                f'"overlayfs" snapshotter cannot be enabled for "{root}", try using'
+                f' "fuse-overlayfs" or "native": {why}'
+            )
         unmount(f"{base}/merged")
     return None
 
@@ -129,8 +154,10 @@ def _fuse_overlayfs_error(root: Path) -> str | None:
         return None
     words = f"{{Type:fuse3.fuse-overlayfs Source:overlay Options:[{options.replace(',', ' ')}]}}"
     return (
-        f'"fuse-overlayfs" snapshotter cannot be enabled for "{root}", try using "native": fuse-overlayfs not functional, '
-        f"make sure running with kernel >= 4.18: failed to mount fuse-overlayfs ({words}) on {base}/merged: "
+        f'"fuse-overlayfs" snapshotter cannot be enabled for "{root}", try using "native":'
+        " fuse-overlayfs not functional, "
+        f"make sure running with kernel >= 4.18: failed to mount fuse-overlayfs ({words}) on"
+        f" {base}/merged: "
         f"mount helper [{helper[0]} [{' '.join(helper[1:])}]] failed: {why}"
     )
 

@@ -1,7 +1,8 @@
-"""What K3s keeps in DATA/server/db/state.db: kine's table, with a few objects in Kubernetes' protobuf.
+"""What K3s keeps in DATA/server/db/state.db: kine's table, with a few objects in Kubernetes'
+protobuf.
 
-Only what a cluster keeps of the settings that it began with: the network of its node, and the address of the Service
-`kubernetes`. The stand-in's API answers from memory.
+Only what a cluster keeps of the settings that it began with: the network of its node, and the
+address of the Service `kubernetes`. The stand-in's API answers from memory.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 _TABLE = """CREATE TABLE IF NOT EXISTS kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, created INTEGER, deleted INTEGER,
 create_revision INTEGER, prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB)"""
 _ROW = (
-    "INSERT INTO kine (name, created, deleted, create_revision, prev_revision, lease, value, old_value) "
-    "VALUES (?, 1, 0, 0, 0, 0, ?, NULL)"
+    "INSERT INTO kine (name, created, deleted, create_revision, prev_revision, lease, value,"
+    " old_value) VALUES (?, 1, 0, 0, 0, 0, ?, NULL)"
 )
 _NODES = "/registry/minions/"
 _API = "/registry/services/specs/default/kubernetes"
@@ -23,7 +24,10 @@ _API = "/registry/services/specs/default/kubernetes"
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the datastore, and make it where there is none. Raises sqlite3.DatabaseError for a file that is damaged."""
+    """Open the datastore, and make it where there is none.
+
+    Raises sqlite3.DatabaseError for a file that is damaged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("PRAGMA journal_mode=WAL")
@@ -34,14 +38,23 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 def node_networks(path: Path) -> dict[str, str]:
     """Return the pod network of each node that the cluster knows."""
     with opened(path) as store:
-        rows = store.execute("SELECT name, value FROM kine WHERE name LIKE ?", (f"{_NODES}%",)).fetchall()
+        rows = store.execute(
+            "SELECT name, value FROM kine WHERE name LIKE ?", (f"{_NODES}%",)
+        ).fetchall()
     # the last field of the spec, as `_node` writes it
-    return {name.removeprefix(_NODES): bytes(value).rpartition(b"\x3a")[2][1:].decode() for name, value in rows}
+    return {
+        name.removeprefix(_NODES): bytes(value).rpartition(b"\x3a")[2][1:].decode()
+        for name, value in rows
+    }
 
 
 def keep_node(path: Path, name: str, network: str) -> None:
     """Keep a node; one that is known keeps its network."""
-    _keep(path, f"{_NODES}{name}", _object("v1", "Node", _field(1, network.encode()) + _field(7, network.encode())))
+    _keep(
+        path,
+        f"{_NODES}{name}",
+        _object("v1", "Node", _field(1, network.encode()) + _field(7, network.encode())),
+    )
 
 
 def keep_api_service(path: Path, address: str) -> None:
@@ -57,7 +70,8 @@ def _keep(path: Path, key: str, value: bytes) -> None:
 
 
 def _object(version: str, kind: str, spec: bytes) -> bytes:
-    # runtime.Unknown: its type, and the object, whose metadata are field 1 and whose spec is field 2
+    # runtime.Unknown: its type, and the object, whose metadata are field 1 and whose spec is field
+    # 2
     kinds = _field(1, version.encode()) + _field(2, kind.encode())
     return b"k8s\x00" + _field(1, kinds) + _field(2, _field(1, b"") + _field(2, spec))
 

@@ -39,5 +39,13 @@ VALUES = frozenset(
 """Flags that take one."""
 # fmt: on
 
-SHORT = {"c": "config", "d": "data-dir", "o": "write-kubeconfig", "t": "token", "l": "log", "h": "help", "s": "server"}
+SHORT = {
+    "c": "config",
+    "d": "data-dir",
+    "o": "write-kubeconfig",
+    "t": "token",
+    "l": "log",
+    "h": "help",
+    "s": "server",
+}
 """Short names."""

@@ -44,14 +44,21 @@ users:
 
 
 def write(flags: Flags, certificates: Certificates) -> Path:
-    """Write the kubeconfig and return its path; an ordered path gets the file, and the usual place a link to it."""
+    """Write the kubeconfig and return its path; an ordered path gets the file, and the usual place
+    a link to it.
+    """
     home = os.environ.get("HOME")
-    usual = Path(home) / ".kube" / "k3s.yaml" if home else flags.data_dir / "server" / "kubeconfig-k3s.yaml"
+    usual = (
+        Path(home) / ".kube" / "k3s.yaml"
+        if home
+        else flags.data_dir / "server" / "kubeconfig-k3s.yaml"
+    )
     ordered = flags.text("write-kubeconfig")
     path = Path(ordered).absolute() if ordered else usual
     mode = int(flags.text("write-kubeconfig-mode", "600"), 8)
     try:
-        # as K3s does: a file that is there is written into, and not replaced; that of another user it cannot open
+        # as K3s does: a file that is there is written into, and not replaced; that of another user
+        # it cannot open
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if path == usual and path.is_symlink():
             path.unlink()

@@ -1,4 +1,6 @@
-"""A little `k3s kubectl`: `get`, `get --raw`, `config view` and `version`, against the kubeconfig that K3s's own would take."""
+"""A little `k3s kubectl`: `get`, `get --raw`, `config view` and `version`, against the kubeconfig
+that K3s's own would take.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from urllib.parse import urlsplit
 import yaml
 
 _HOST_KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
-_ALIASES = {"service": "services", "svc": "services", "node": "nodes", "no": "nodes", "namespace": "namespaces"}
+_ALIASES = {
+    "service": "services",
+    "svc": "services",
+    "node": "nodes",
+    "no": "nodes",
+    "namespace": "namespaces",
+}
 _ALIASES |= {"ns": "namespaces", "deployment": "deployments", "deploy": "deployments"}
 
 
@@ -37,7 +45,9 @@ def run(arguments: list[str]) -> int:
 
 
 def kubeconfig() -> Path:
-    """Return the kubeconfig that counts: KUBECONFIG, the host's if there is one, else the user's."""
+    """Return the kubeconfig that counts: KUBECONFIG, the host's if there is one, else the
+    user's.
+    """
     if os.environ.get("KUBECONFIG"):
         return Path(os.environ["KUBECONFIG"])
     return _HOST_KUBECONFIG if _HOST_KUBECONFIG.exists() else Path.home() / ".kube" / "k3s.yaml"
@@ -50,11 +60,16 @@ def request(path: str) -> tuple[int, bytes]:
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=authority)
     with tempfile.NamedTemporaryFile() as file:
-        file.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        file.write(
+            base64.b64decode(user["client-certificate-data"])
+            + base64.b64decode(user["client-key-data"])
+        )
         file.flush()
         context.load_cert_chain(file.name)
     address = urlsplit(cluster["server"])
-    connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(
+        str(address.hostname), address.port, timeout=10, context=context
+    )
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -75,7 +90,11 @@ def _get(arguments: list[str]) -> int:
             words.append(word)
     plural = _ALIASES.get(words[0], words[0])
     base = "/apis/apps/v1" if plural == "deployments" else "/api/v1"
-    inside = f"/namespaces/{options['-n']}" if options["-n"] and plural in {"services", "deployments"} else ""
+    inside = (
+        f"/namespaces/{options['-n']}"
+        if options["-n"] and plural in {"services", "deployments"}
+        else ""
+    )
     name = f"/{words[1]}" if len(words) > 1 else ""
     return _show(f"{base}{inside}/{plural}{name}", names=options["-o"] != "json")
 

@@ -1,4 +1,6 @@
-"""The stand-in's own diary: when each milestone of a start was reached, for tests that measure how soon it is noticed."""
+"""The stand-in's own diary: when each milestone of a start was reached, for tests that measure how
+soon it is noticed.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,12 @@ class Milestones:
         }
         data = (json.dumps(entry) + "\n").encode()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(
+                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
         except OSError:
-            # a full or read-only disk is a condition that tests produce; the diary is not what they test
+            # a full or read-only disk is a condition that tests produce; the diary is not what they
+            # test
             return
         try:
             os.write(descriptor, data)

@@ -33,7 +33,9 @@ def status(code: int, reason: str, message: str, details: dict[str, Any] | None 
 
 def namespaces() -> list[Object]:
     """Return the namespaces of a fresh cluster."""
-    return [namespace(name) for name in ("default", "kube-node-lease", "kube-public", "kube-system")]
+    return [
+        namespace(name) for name in ("default", "kube-node-lease", "kube-public", "kube-system")
+    ]
 
 
 def namespace(name: str) -> Object:
@@ -50,12 +52,16 @@ def namespace(name: str) -> Object:
 def built_in_services(api_port: int, disabled: Iterable[str]) -> list[Object]:
     """Return the Services that K3s itself deploys."""
     off = set(disabled)
-    found = [_built_in("default", "kubernetes", "10.43.0.1", [_port(443, "https", target=api_port)])]
+    found = [
+        _built_in("default", "kubernetes", "10.43.0.1", [_port(443, "https", target=api_port)])
+    ]
     if "coredns" not in off:
         dns = [_port(53, "dns", protocol="UDP"), _port(53, "dns-tcp"), _port(9153, "metrics")]
         found.append(_built_in("kube-system", "kube-dns", "10.43.0.10", dns))
     if "metrics-server" not in off:
-        found.append(_built_in("kube-system", "metrics-server", "10.43.105.129", [_port(443, "https")]))
+        found.append(
+            _built_in("kube-system", "metrics-server", "10.43.105.129", [_port(443, "https")])
+        )
     if "traefik" not in off:
         ports = [_port(80, "web", node_port=31080), _port(443, "websecure", node_port=31443)]
         traefik = _built_in("kube-system", "traefik", "10.43.77.80", ports)
@@ -90,7 +96,14 @@ def available(deployment: Object) -> Object:
             "updatedReplicas": replicas,
             "readyReplicas": replicas,
             "availableReplicas": replicas,
-            "conditions": [condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")],
+            "conditions": [
+                condition(
+                    "Available",
+                    "True",
+                    "MinimumReplicasAvailable",
+                    "Deployment has minimum availability.",
+                )
+            ],
         }
     }
 
@@ -99,7 +112,10 @@ def _ordered(spec: dict[str, Any]) -> Object:
     if "metadata" in spec:
         item = {"apiVersion": "v1", "kind": "Service", **spec}
         item["metadata"] = {"namespace": "default", **spec["metadata"]}
-        item["metadata"]["annotations"] = {**(spec["metadata"].get("annotations") or {}), ORDERED: "true"}
+        item["metadata"]["annotations"] = {
+            **(spec["metadata"].get("annotations") or {}),
+            ORDERED: "true",
+        }
         return item
     annotations = {**spec.get("annotations", {}), ORDERED: "true"}
     if spec.get("pending"):
@@ -111,7 +127,11 @@ def _ordered(spec: dict[str, Any]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"namespace": spec.get("namespace", "default"), "name": spec["name"], "annotations": annotations},
+        "metadata": {
+            "namespace": spec.get("namespace", "default"),
+            "name": spec["name"],
+            "annotations": annotations,
+        },
         "spec": {"type": spec.get("type", "LoadBalancer"), "ports": ports},
         "status": {"loadBalancer": {"ingress": ingress} if ingress else {}},
     }
@@ -122,13 +142,23 @@ def _built_in(namespace: str, name: str, address: str, ports: list[dict[str, Any
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"namespace": namespace, "name": name, "annotations": {ORDERED: "true"}},
-        "spec": {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ports": ports},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "ports": ports,
+        },
         "status": {"loadBalancer": {}},
     }
 
 
 def _port(
-    number: int, name: str, *, protocol: str = "TCP", target: int | None = None, node_port: int | None = None
+    number: int,
+    name: str,
+    *,
+    protocol: str = "TCP",
+    target: int | None = None,
+    node_port: int | None = None,
 ) -> dict[str, Any]:
     port = {"name": name, "port": number, "protocol": protocol, "targetPort": target or number}
     return port | ({"nodePort": node_port} if node_port is not None else {})
@@ -140,12 +170,23 @@ def _deployment(name: str) -> Object:
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"namespace": "kube-system", "name": name, "labels": labels, "generation": 1},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}},
-        "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}},
+        },
+        "status": {
+            "observedGeneration": 1,
+            "replicas": 1,
+            "updatedReplicas": 1,
+            "unavailableReplicas": 1,
+        },
     }
 
 
 def condition(kind: str, value: str, reason: str, message: str) -> dict[str, str]:
     """Return a condition of an object's status."""
-    stamps = {"lastTransitionTime": now()} | ({"lastHeartbeatTime": now()} if reason.startswith("Kubelet") else {})
+    stamps = {"lastTransitionTime": now()} | (
+        {"lastHeartbeatTime": now()} if reason.startswith("Kubelet") else {}
+    )
     return {"type": kind, "status": value, "reason": reason, "message": message, **stamps}

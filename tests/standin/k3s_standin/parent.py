@@ -1,4 +1,6 @@
-"""The parent: checks the host as K3s does, then becomes rootlesskit (K3s pkg/rootless/rootless.go)."""
+"""The parent: checks the host as K3s does, then becomes rootlesskit (K3s
+pkg/rootless/rootless.go).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _IN_DELETE_SELF = 0x400
 
 
 def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
-    """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as K3s's parent dies."""
+    """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as
+    K3s's parent dies.
+    """
     release = Release(orders.version, orders.commit)
     unpacking.unpack(flags.data_dir, journal, damaged=orders.damaged)
     rootless = make_directories(flags.data_dir)
@@ -68,7 +72,9 @@ def remove_ready_pipe(rootless: Path) -> None:
     try:
         pipe.unlink(missing_ok=True)
     except OSError as error:
-        raise Fatal(f"cannot remove {pipe}: unlinkat {pipe}: {(error.strerror or '').lower()}") from None
+        raise Fatal(
+            f"cannot remove {pipe}: unlinkat {pipe}: {(error.strerror or '').lower()}"
+        ) from None
 
 
 def _random_directory() -> Path:
@@ -87,17 +93,20 @@ def validate_sysctls(root: Path) -> None:
             continue
         if value != "1":
             raise Fatal(
-                f'expected sysctl value "{name}" to be "1", got "{value}"; try adding "{name}=1" to /etc/sysctl.conf '
-                "and running `sudo sysctl --system`"
+                f'expected sysctl value "{name}" to be "1", got "{value}"; try adding "{name}=1" to'
+                " /etc/sysctl.conf and running `sudo sysctl --system`"
             )
 
 
 def can_evacuate(own: Path, mount: Path, journal: Journal) -> bool:
-    """Return whether processes can be moved out of the unit's cgroup, and warn in K3s's words when not."""
+    """Return whether processes can be moved out of the unit's cgroup, and warn in K3s's words when
+    not.
+    """
     unified = [text[3:] for text in own.read_text().splitlines() if text.startswith("0::")]
     if not unified:
         journal.warning(
-            "Enabling cgroup2 is highly recommended, see https://rootlesscontaine.rs/getting-started/common/cgroup2/"
+            "Enabling cgroup2 is highly recommended, see"
+            " https://rootlesscontaine.rs/getting-started/common/cgroup2/"
         )
         return False
     if not os.access(mount / unified[0].lstrip("/"), os.W_OK):
@@ -141,10 +150,12 @@ def _become(command: list[str], *, nanoseconds: bool) -> NoReturn:
 
 
 def _slow_the_end() -> None:
-    """Make rootlesskit's exit take some milliseconds longer, so that its last line is through before systemd acts.
+    """Make rootlesskit's exit take some milliseconds longer, so that its last line is through
+    before systemd acts.
 
-    systemd kills what is left of the unit, the filter among it, the moment that it learns of the main process's death.
-    The last owner of an inotify instance waits in its exit for a grace period of the kernel; it inherits three.
+    systemd kills what is left of the unit, the filter among it, the moment that it learns of the
+    main process's death. The last owner of an inotify instance waits in its exit for a grace period
+    of the kernel; it inherits three.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     for _ in range(_GRACE_PERIODS):
@@ -156,5 +167,8 @@ def _slow_the_end() -> None:
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for rootlesskit and its child."""
     package = str(Path(__file__).parent.parent)
-    search = [package, *(entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry)]
+    search = [
+        package,
+        *(entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry),
+    ]
     return {**environment, CHILD_MARK: "1", "PYTHONPATH": os.pathsep.join(dict.fromkeys(search))}

@@ -1,4 +1,6 @@
-"""What the played release does: the version string, and the rules that changed between releases of K3s."""
+"""What the played release does: the version string, and the rules that changed between releases of
+K3s.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,21 @@ _VERSION = re.compile(
     r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:-(?P<pre>[0-9A-Za-z.]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
 )
 
-# rootless releases whose rootlesskit was replaced by 2.3.6 and reverted one patch later (k3s-io/k3s#13667)
+# rootless releases whose rootlesskit was replaced by 2.3.6 and reverted one patch later
+# (k3s-io/k3s#13667)
 _EVACUATION_BROKEN = frozenset({"v1.35.1+k3s1", "v1.34.4+k3s1", "v1.33.8+k3s1", "v1.32.12+k3s1"})
 
 Triple = tuple[int, int, int]
 
-_GO = {20: "go1.15.13", 21: "go1.16.4", 24: "go1.18.1", 28: "go1.20.8", 30: "go1.22.2", 32: "go1.23.3", 33: "go1.24.5"}
+_GO = {
+    20: "go1.15.13",
+    21: "go1.16.4",
+    24: "go1.18.1",
+    28: "go1.20.8",
+    30: "go1.22.2",
+    32: "go1.23.3",
+    33: "go1.24.5",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,9 @@ class Release:
     def triple(self) -> Triple:
         """Kubernetes' own version; a development build without a number counts as the newest."""
         match = _VERSION.fullmatch(self.version)
-        return (int(match["major"]), int(match["minor"]), int(match["patch"])) if match else (1, 99, 0)
+        return (
+            (int(match["major"]), int(match["minor"]), int(match["patch"])) if match else (1, 99, 0)
+        )
 
     @cached_property
     def build(self) -> int:
@@ -43,14 +56,18 @@ class Release:
 
     @property
     def commit8(self) -> str:
-        """Eight hexadecimal digits of a commit: as ordered, of a commit build's name, or derived."""
+        """Eight hexadecimal digits of a commit: as ordered, of a commit build's name, or
+        derived.
+        """
         if self.commit is not None:
             return self.commit[:8]
         named = re.search(r"\+k3s-([0-9a-f]{7,40})", self.version)
         return (named[1] if named else hashlib.sha256(self.version.encode()).hexdigest())[:8]
 
     def output(self, program: str) -> str:
-        """Return what `k3s --version` prints (K3s pkg/version, cmd/k3s/main.go); the go line came with 1.20."""
+        """Return what `k3s --version` prints (K3s pkg/version, cmd/k3s/main.go); the go line came
+        with 1.20.
+        """
         first = f"{program} version {self.version} ({self.commit8})\n"
         return f"{first}go version {self._go}\n" if self.triple >= (1, 20, 0) else first
 
@@ -60,12 +77,16 @@ class Release:
 
     @property
     def fixed_state_directory(self) -> bool:
-        """Rootlesskit's state is DATA/rootless, no longer a random directory (K3s pkg/rootless/rootless.go, #9308)."""
+        """Rootlesskit's state is DATA/rootless, no longer a random directory (K3s
+        pkg/rootless/rootless.go, #9308).
+        """
         return self._since({29: (2, 1), 28: (7, 1), 27: (11, 1), 26: (14, 1)})
 
     @property
     def reads_rootless_environment(self) -> bool:
-        """K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER, _DISABLE_HOST_LOOPBACK are read (#6498)."""
+        """K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER, _DISABLE_HOST_LOOPBACK are read
+        (#6498).
+        """
         return self._since({26: (0, 1), 25: (5, 1), 24: (9, 1), 23: (15, 1)})
 
     @property
@@ -85,7 +106,9 @@ class Release:
 
     @property
     def new_cidr_words(self) -> bool:
-        """Host bits in the CIDR are refused in the newer words (commit bed1f6688, March 2025; patches inferred)."""
+        """Host bits in the CIDR are refused in the newer words (commit bed1f6688, March 2025;
+        patches inferred).
+        """
         return self._since({33: (0, 1), 32: (4, 1), 31: (8, 1), 30: (12, 1)})
 
     @property
@@ -100,7 +123,9 @@ class Release:
 
     @property
     def runs_getsubids(self) -> bool:
-        """Rootlesskit 1.1 and later ask getsubids before they read /etc/subuid; K3s has it since 1.33."""
+        """Rootlesskit 1.1 and later ask getsubids before they read /etc/subuid; K3s has it since
+        1.33.
+        """
         return self.triple >= (1, 33, 0)
 
     @property
@@ -120,7 +145,9 @@ class Release:
 
     @property
     def requires_delegation(self) -> bool:
-        """Delegated cgroup v2 controllers are mandatory (#4065); 1.21 ran without the kubelet's share of them."""
+        """Delegated cgroup v2 controllers are mandatory (#4065); 1.21 ran without the kubelet's
+        share of them.
+        """
         return self.triple >= (1, 22, 0)
 
     @property
@@ -130,22 +157,30 @@ class Release:
 
     @property
     def version_reads_config(self) -> bool:
-        """`--version` dies on an unreadable config.yaml (#4321; commit dc6c569b9 of June 2023, patches inferred)."""
+        """`--version` dies on an unreadable config.yaml (#4321; commit dc6c569b9 of June 2023,
+        patches inferred).
+        """
         return not self._since({27: (3, 1), 26: (6, 1), 25: (11, 1), 24: (15, 1)})
 
     @property
     def rotates_certificates(self) -> bool:
-        """There is `k3s certificate rotate` (commit 77fd3e99e of December 2021, #4495; patches inferred)."""
+        """There is `k3s certificate rotate` (commit 77fd3e99e of December 2021, #4495; patches
+        inferred).
+        """
         return self._since({23: (1, 1), 22: (5, 1), 21: (8, 1)})
 
     @property
     def nanoseconds(self) -> bool:
-        """Log lines carry nanoseconds; seen in a journal of 1.21, gone in those of later releases."""
+        """Log lines carry nanoseconds; seen in a journal of 1.21, gone in those of later
+        releases.
+        """
         return self.triple < (1, 22, 0)
 
     @property
     def fatal_style(self) -> str:
-        """How a dying server words its last line: `plain`, `error` ("Error: ") or `shutdown` (boundaries inferred)."""
+        """How a dying server words its last line: `plain`, `error` ("Error: ") or `shutdown`
+        (boundaries inferred).
+        """
         if self.triple < (1, 30, 0):
             return "plain"
         return "error" if self.triple < (1, 35, 0) else "shutdown"

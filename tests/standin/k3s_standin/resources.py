@@ -80,7 +80,9 @@ def resolve(path: str) -> Target | None:
     if (match["core"] or match["group"]) != resource.group_version:
         return None
     namespace = match["namespace"]
-    if (namespace is not None and not resource.namespaced) or (match["name"] and resource.namespaced and not namespace):
+    if (namespace is not None and not resource.namespaced) or (
+        match["name"] and resource.namespaced and not namespace
+    ):
         return None
     return Target(resource, namespace, match["name"], match["part"])
 
@@ -131,14 +133,23 @@ class Verbs:
         items, version = self._cluster.items(target.resource.plural, target.namespace)
         items = [item for item in items if selected(item, query)]
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
-        first = json.loads(base64.b64decode(query["continue"]))["first"] if query.get("continue") else 0
+        first = (
+            json.loads(base64.b64decode(query["continue"]))["first"] if query.get("continue") else 0
+        )
         limit = int(query.get("limit") or 0)
         if limit and len(items) > first + limit:
-            metadata["continue"] = base64.b64encode(json.dumps({"first": first + limit}).encode()).decode()
+            metadata["continue"] = base64.b64encode(
+                json.dumps({"first": first + limit}).encode()
+            ).decode()
             metadata["remainingItemCount"] = len(items) - first - limit
         chunk = items[first : first + limit] if limit else items[first:]
         resource = target.resource
-        return {"kind": f"{resource.kind}List", "apiVersion": resource.group_version, "metadata": metadata, "items": chunk}
+        return {
+            "kind": f"{resource.kind}List",
+            "apiVersion": resource.group_version,
+            "metadata": metadata,
+            "items": chunk,
+        }
 
     def create(self, target: Target, item: Object) -> Object:
         """Add an object."""
@@ -147,13 +158,21 @@ class Verbs:
         if resource.namespaced:
             metadata.setdefault("namespace", target.namespace or "default")
             if self._cluster.get("namespaces", "", metadata["namespace"]) is None:
-                raise Refused(status(404, "NotFound", f'namespaces "{metadata["namespace"]}" not found'))
+                raise Refused(
+                    status(404, "NotFound", f'namespaces "{metadata["namespace"]}" not found')
+                )
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{self._cluster.version % 100_000:05d}"
         name = str(metadata.get("name", ""))
         if self._cluster.get(resource.plural, metadata.get("namespace", ""), name) is not None:
-            raise Refused(status(409, "AlreadyExists", f'{resource.plural} "{name}" already exists'))
-        return self._store(target, item | {"status": {"loadBalancer": {}}} if resource.plural == "services" else item, None)
+            raise Refused(
+                status(409, "AlreadyExists", f'{resource.plural} "{name}" already exists')
+            )
+        return self._store(
+            target,
+            item | {"status": {"loadBalancer": {}}} if resource.plural == "services" else item,
+            None,
+        )
 
     def replace(self, target: Target, item: Object) -> Object:
         """Replace an object; on the status subresource its status alone."""
@@ -170,20 +189,30 @@ class Verbs:
         return self._store(target, item, before, expected=version)
 
     def patch(self, target: Target, change: Object) -> Object:
-        """Merge a patch (RFC 7386) into an object; the status subresource takes the status of it."""
+        """Merge a patch (RFC 7386) into an object; the status subresource takes the status of
+        it.
+        """
         before = self.read(target)
         version = (change.get("metadata") or {}).get("resourceVersion")
-        change = {key: value for key, value in change.items() if (key == "status") is (target.part == "status")}
+        change = {
+            key: value
+            for key, value in change.items()
+            if (key == "status") is (target.part == "status")
+        }
         return self._store(target, merge(before, change), before, expected=version)
 
     def delete(self, target: Target) -> Object:
         """Remove an object."""
-        last = self._cluster.delete(target.resource.plural, target.namespace or "", target.name or "")
+        last = self._cluster.delete(
+            target.resource.plural, target.namespace or "", target.name or ""
+        )
         if last is None:
             raise target.missing()
         return last
 
-    def _store(self, target: Target, item: Object, before: Object | None, expected: str | None = None) -> Object:
+    def _store(
+        self, target: Target, item: Object, before: Object | None, expected: str | None = None
+    ) -> Object:
         plural = target.resource.plural
         try:
             admitted = self._admission.admit(item, before) if plural == "services" else item
@@ -191,7 +220,10 @@ class Verbs:
         except Invalid as error:
             raise Refused(status(422, "Invalid", str(error))) from None
         except Conflict:
-            words = "the object has been modified; please apply your changes to the latest version and try again"
+            words = (
+                "the object has been modified; please apply your changes to the latest version and"
+                " try again"
+            )
             message = f'Operation cannot be fulfilled on {plural} "{target.name}": {words}'
             raise Refused(status(409, "Conflict", message)) from None
 

@@ -1,4 +1,6 @@
-"""`k3s certificate rotate`: it removes certificates, and the next start issues them (K3s pkg/cli/cert/cert.go)."""
+"""`k3s certificate rotate`: it removes certificates, and the next start issues them (K3s
+pkg/cli/cert/cert.go).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def run(arguments: list[str], release: Release, journal: Journal) -> int:
         raise Fatal("No help topic for 'certificate'", code=3)
     if arguments[:1] != ["rotate"]:
         raise Fatal("the stand-in has `certificate rotate` alone", code=3)
-    # no config file is read for this command: the parser of K3s knows `server`, `agent` and `etcd-snapshot`
+    # no config file is read for this command: the parser of K3s knows `server`, `agent` and
+    # `etcd-snapshot`
     data = flags.from_line(arguments[1:]).data_dir
     tls = data / "server" / "tls"
     journal.info("Server detected, rotating agent and server certificates")
@@ -34,7 +37,10 @@ def run(arguments: list[str], release: Release, journal: Journal) -> int:
         journal.info(f"Rotating certificates for {name}")
         for kind in ("crt", "key"):
             (tls / f"{name}.{kind}").unlink(missing_ok=True)
-    journal.info(f"Successfully backed up certificates to {backup}, please restart k3s server or agent to rotate certificates")
+    journal.info(
+        f"Successfully backed up certificates to {backup}, please restart k3s server or agent to"
+        " rotate certificates"
+    )
     return 0
 
 
@@ -42,5 +48,7 @@ def named_port(data: Path) -> int:
     """Return the port that the controller manager's kubeconfig names."""
     found = _PORT.search((data / "server" / "cred" / "controller.kubeconfig").read_text())
     if found is None:
-        raise Fatal('controller-manager exited: invalid configuration: no server found for cluster "local"')
+        raise Fatal(
+            'controller-manager exited: invalid configuration: no server found for cluster "local"'
+        )
     return int(found[1])

@@ -1,4 +1,6 @@
-"""servicelb: gives LoadBalancer Services their address and listens on their ports (K3s pkg/cloudprovider/servicelb.go)."""
+"""servicelb: gives LoadBalancer Services their address and listens on their ports (K3s
+pkg/cloudprovider/servicelb.go).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,19 @@ Key = tuple[str, str]
 
 
 class ServiceLB:
-    """Follows Services; one whose ports are taken inside the namespace stays pending, as an unschedulable Pod would."""
+    """Follows Services; one whose ports are taken inside the namespace stays pending, as an
+    unschedulable Pod would.
+    """
 
     def __init__(
-        self, cluster: Cluster, answerer: Answerer, journal: Journal, *, enabled: bool, delay: float, pending: Iterable[str]
+        self,
+        cluster: Cluster,
+        answerer: Answerer,
+        journal: Journal,
+        *,
+        enabled: bool,
+        delay: float,
+        pending: Iterable[str],
     ) -> None:
         self._cluster = cluster
         self._answerer = answerer
@@ -38,7 +49,9 @@ class ServiceLB:
         while not stopping.is_set():
             services, version = self._cluster.items("services")
             self._close_stale(services)
-            wait = min((self._attend(service) for service in sorted(services, key=_age)), default=_IDLE)
+            wait = min(
+                (self._attend(service) for service in sorted(services, key=_age)), default=_IDLE
+            )
             self._cluster.changes("services", version, wait)
 
     def _attend(self, service: Object) -> float:
@@ -108,14 +121,18 @@ class ServiceLB:
 
 
 def _age(service: Object) -> tuple[bool, str, int]:
-    """Return what decides who gets a port that two want: K3s's own and ordered Services, then the older one."""
+    """Return what decides who gets a port that two want: K3s's own and ordered Services, then the
+    older one.
+    """
     metadata = service["metadata"]
     made_at_start = ORDERED in (metadata.get("annotations") or {})
     return not made_at_start, metadata["creationTimestamp"], int(metadata["resourceVersion"])
 
 
 def listeners(service: Object) -> list[Listener]:
-    """Return what listens for a Service inside the namespace: its ports for a load balancer, and its node ports."""
+    """Return what listens for a Service inside the namespace: its ports for a load balancer, and
+    its node ports.
+    """
     metadata, spec = service["metadata"], service["spec"]
     found: list[Listener] = []
     if (metadata.get("annotations") or {}).get(DEAF) == "true":
@@ -125,6 +142,9 @@ def listeners(service: Object) -> list[Listener]:
         own = [port["port"]] if spec.get("type") == "LoadBalancer" else []
         numbers = [*own, *([port["nodePort"]] if port.get("nodePort") else [])]
         if protocol in {"tcp", "udp"}:
-            made = (Listener(metadata["namespace"], metadata["name"], protocol, port["port"], number) for number in numbers)
+            made = (
+                Listener(metadata["namespace"], metadata["name"], protocol, port["port"], number)
+                for number in numbers
+            )
             found.extend(made)
     return found

@@ -1,4 +1,6 @@
-"""What the API server fills in when a Service is created or changed: addresses, protocols, node ports."""
+"""What the API server fills in when a Service is created or changed: addresses, protocols, node
+ports.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ class Admission:
         item = copy.deepcopy(item)
         metadata, spec = item.get("metadata") or {}, item.setdefault("spec", {})
         if not metadata.get("name"):
-            raise Invalid('Service "" is invalid: metadata.name: Required value: name or generateName is required')
+            raise Invalid(
+                'Service "" is invalid: metadata.name: Required value: name or generateName is'
+                " required"
+            )
         if not spec.get("ports") and spec.get("type") != "ExternalName":
             raise Invalid(f'Service "{metadata["name"]}" is invalid: spec.ports: Required value')
         item.update(apiVersion="v1", kind="Service")
@@ -44,10 +49,18 @@ class Admission:
             spec["clusterIP"] = old.get("clusterIP") or self._address()
         if spec["clusterIP"]:
             spec["clusterIPs"] = [spec["clusterIP"]]
-        for key, value in (("ipFamilies", ["IPv4"]), ("ipFamilyPolicy", "SingleStack"), ("sessionAffinity", "None")):
+        for key, value in (
+            ("ipFamilies", ["IPv4"]),
+            ("ipFamilyPolicy", "SingleStack"),
+            ("sessionAffinity", "None"),
+        ):
             spec.setdefault(key, value)
-        given = {_key(port): port["nodePort"] for port in old.get("ports", []) if port.get("nodePort")}
-        wants = spec["type"] in {"NodePort", "LoadBalancer"} and spec.get("allocateLoadBalancerNodePorts", True)
+        given = {
+            _key(port): port["nodePort"] for port in old.get("ports", []) if port.get("nodePort")
+        }
+        wants = spec["type"] in {"NodePort", "LoadBalancer"} and spec.get(
+            "allocateLoadBalancerNodePorts", True
+        )
         for port in spec.get("ports", []):
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port["port"])
@@ -63,12 +76,20 @@ class Admission:
 
     def _node_port(self) -> int:
         used = {
-            port.get("nodePort") for service in self._cluster.items("services")[0] for port in service["spec"].get("ports", [])
+            port.get("nodePort")
+            for service in self._cluster.items("services")[0]
+            for port in service["spec"].get("ports", [])
         }
-        free = (number for number in _NODE_PORTS if number not in used and number not in self._handed_out)
+        free = (
+            number
+            for number in _NODE_PORTS
+            if number not in used and number not in self._handed_out
+        )
         number = next(free, None)
         if number is None:
-            raise Invalid("Service is invalid: spec.ports[0].nodePort: Internal error: provided range is full")
+            raise Invalid(
+                "Service is invalid: spec.ports[0].nodePort: Internal error: provided range is full"
+            )
         self._handed_out.add(number)
         return number
 

@@ -1,4 +1,6 @@
-"""K3S_ROOTLESS_*: which values count, which only warn, which are fatal (K3s pkg/rootless/rootless.go, portdriver.go)."""
+"""K3S_ROOTLESS_*: which values count, which only warn, which are fatal (K3s
+pkg/rootless/rootless.go, portdriver.go).
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ class Settings:
     copy_up: tuple[str, ...] = ()
 
 
-def read(environment: Mapping[str, str], release: Release, *, dual_stack: bool, warn: Warn) -> Settings:
-    """Return the settings of an environment, by the rules of a release; raises Fatal as K3s does."""
+def read(
+    environment: Mapping[str, str], release: Release, *, dual_stack: bool, warn: Warn
+) -> Settings:
+    """Return the settings of an environment, by the rules of a release; raises Fatal as K3s
+    does.
+    """
     copy_up = tuple(_copy_up(environment)) if release.reads_copyupdirs else ()
     if not release.reads_rootless_environment:
         return Settings(copy_up=copy_up)
@@ -39,7 +45,9 @@ def read(environment: Mapping[str, str], release: Release, *, dual_stack: bool, 
         cidr=_cidr(environment, release),
         ipv6=_boolean(environment, "ENABLE_IPV6", "enable-ipv6", warn, default=dual_stack),
         port_driver=_port_driver(environment, warn),
-        disable_host_loopback=_boolean(environment, "DISABLE_HOST_LOOPBACK", "disable-host-loopback", warn, default=True),
+        disable_host_loopback=_boolean(
+            environment, "DISABLE_HOST_LOOPBACK", "disable-host-loopback", warn, default=True
+        ),
         copy_up=copy_up,
     )
 
@@ -67,9 +75,12 @@ def _mtu(environment: Mapping[str, str], warn: Warn) -> int:
     if mtu < 0:
         raise Fatal("got negative mtu")
     if mtu > _MAX_MTU:
-        # rootlesskit's command line refuses it in other words before slirp4netns can, which K3s lets try
+        # rootlesskit's command line refuses it in other words before slirp4netns can, which K3s
+        # lets try
         command = f"slirp4netns --mtu {mtu} -r 3 --disable-host-loopback --cidr {DEFAULT_CIDR}"
-        raise Fatal(f"failed to setup network: waiting for ready fd ({command}): slirp4netns failed")
+        raise Fatal(
+            f"failed to setup network: waiting for ready fd ({command}): slirp4netns failed"
+        )
     return mtu
 
 
@@ -88,7 +99,9 @@ def _cidr(environment: Mapping[str, str], release: Release) -> str:
     return str(network)
 
 
-def _boolean(environment: Mapping[str, str], name: str, words: str, warn: Warn, *, default: bool) -> bool:
+def _boolean(
+    environment: Mapping[str, str], name: str, words: str, warn: Warn, *, default: bool
+) -> bool:
     text = environment.get(f"K3S_ROOTLESS_{name}", "")
     if not text:
         return default
@@ -109,14 +122,20 @@ def _port_driver(environment: Mapping[str, str], warn: Warn) -> str:
 
 def _copy_up(environment: Mapping[str, str]) -> list[str]:
     text = environment.get("K3S_ROOTLESS_COPYUPDIRS", "")
-    # rootlesskit's library cleans each; its command line would drop an empty one, which means the working directory
-    return [str(Path.cwd()) if item in {"", "."} else goparse.clean(item) for item in text.split(",")] if text else []
+    # rootlesskit's library cleans each; its command line would drop an empty one, which means the
+    # working directory
+    return (
+        [str(Path.cwd()) if item in {"", "."} else goparse.clean(item) for item in text.split(",")]
+        if text
+        else []
+    )
 
 
 def check_copy_up(directories: Iterable[str]) -> None:
     """Die for a directory that cannot be copied up, in the words of rootlesskit's child.
 
-    It is looked at before rootlesskit starts: when its child dies of it, the parent of rootlesskit 2.0.2 waits for ever.
+    It is looked at before rootlesskit starts: when its child dies of it, the parent of rootlesskit
+    2.0.2 waits for ever.
     """
     for directory in directories:
         if directory == "/tmp":

@@ -13,25 +13,52 @@ _NOISE = (
     (
         "I",
         "plugins.go:157",
-        "Loaded 14 mutating admission controller(s) successfully in the following order: NamespaceLifecycle.",
+        (
+            "Loaded 14 mutating admission controller(s) successfully in the following order:"
+            " NamespaceLifecycle."
+        ),
     ),
     ("W", "genericapiserver.go:767", "Skipping API apps/v1beta2 because it has no resources."),
     ("I", "handler.go:286", "Adding GroupVersion k3s.cattle.io v1 to ResourceManager"),
     ("I", "secure_serving.go:213", "Serving securely on 127.0.0.1:6444"),
-    ("E", "controller.go:156", "Unable to remove old endpoints from kubernetes service: no master IPs were listed in storage"),
+    (
+        "E",
+        "controller.go:156",
+        (
+            "Unable to remove old endpoints from kubernetes service: no master IPs were listed in"
+            " storage"
+        ),
+    ),
     ("I", "apf_controller.go:374", "Running API Priority and Fairness config worker"),
     ("W", "proxier.go:663", "Failed to load kernel module ip_vs with modprobe."),
-    ("W", "container_manager_linux.go:473", "Updating kernel flag failed: kernel/panic: permission denied (running in UserNS)"),
-    ("I", "server.go:777", '"Failed to ApplyOOMScoreAdj" err="write /proc/self/oom_score_adj: permission denied"'),
+    (
+        "W",
+        "container_manager_linux.go:473",
+        "Updating kernel flag failed: kernel/panic: permission denied (running in UserNS)",
+    ),
+    (
+        "I",
+        "server.go:777",
+        '"Failed to ApplyOOMScoreAdj" err="write /proc/self/oom_score_adj: permission denied"',
+    ),
     ("E", "kubelet.go:2291", '"Error getting node" err="node not found"'),
 )
-_MANIFESTS = ("ccm.yaml", "coredns.yaml", "local-storage.yaml", "metrics-server", "rolebindings.yaml", "traefik.yaml")
+_MANIFESTS = (
+    "ccm.yaml",
+    "coredns.yaml",
+    "local-storage.yaml",
+    "metrics-server",
+    "rolebindings.yaml",
+    "traefik.yaml",
+)
 
 
 class Story:
     """Tells a start."""
 
-    def __init__(self, journal: Journal, release: Release, data_dir: Path, port: int, noise: int) -> None:
+    def __init__(
+        self, journal: Journal, release: Release, data_dir: Path, port: int, noise: int
+    ) -> None:
         self._journal = journal
         self._release = release
         self._data_dir = data_dir
@@ -46,34 +73,41 @@ class Story:
         """Tell of the server's start, up to the API server's."""
         say, tls = self._journal.info, self._data_dir / "server" / "tls"
         say(
-            "Configuring sqlite3 database connection pooling: maxIdleConns=2, maxOpenConns=0, connMaxLifetime=0s, "
-            "connMaxIdleTime=0s"
+            "Configuring sqlite3 database connection pooling: maxIdleConns=2, maxOpenConns=0,"
+            " connMaxLifetime=0s, connMaxIdleTime=0s"
         )
         say("Configuring database table schema and indexes, this may take a moment...")
         say("Database tables and indexes are up to date")
         say("Kine available at unix://kine.sock")
         say(
-            f"Running kube-apiserver --advertise-port={self._port} --allow-privileged=true --anonymous-auth=false "
-            f"--bind-address=127.0.0.1 --client-ca-file={tls}/client-ca.crt --secure-port=6444"
+            f"Running kube-apiserver --advertise-port={self._port} --allow-privileged=true"
+            f" --anonymous-auth=false --bind-address=127.0.0.1 --client-ca-file={tls}/client-ca.crt"
+            " --secure-port=6444"
         )
         self.noise(2)
         for name in ("kube-scheduler", "kube-controller-manager"):
             kubeconfig = f"{self._data_dir}/server/cred/{name.removeprefix('kube-').replace('-manager', '')}.kubeconfig"
-            say(f"Running {name} --bind-address=127.0.0.1 --kubeconfig={kubeconfig} --profiling=false")
+            say(
+                f"Running {name} --bind-address=127.0.0.1 --kubeconfig={kubeconfig}"
+                " --profiling=false"
+            )
         say("Waiting for API server to become available")
 
     def written(self, kubeconfig: Path) -> None:
         """Tell of the token and the kubeconfig."""
         self._journal.info(f"Server node token is available at {self._data_dir}/server/token")
         self._journal.info(
-            f"To join server node to cluster: k3s server -s https://10.41.0.100:{self._port} -t ${{SERVER_NODE_TOKEN}}"
+            f"To join server node to cluster: k3s server -s https://10.41.0.100:{self._port} -t"
+            " ${SERVER_NODE_TOKEN}"
         )
         self._journal.info(f"Wrote kubeconfig {kubeconfig}")
         self._journal.info("Run: k3s kubectl")
         self.noise(4)
 
     def running(self, disabled: Collection[str]) -> None:
-        """Tell that the API server is ready, and write the manifests of what is packaged; those of what is disabled go."""
+        """Tell that the API server is ready, and write the manifests of what is packaged; those of
+        what is disabled go.
+        """
         self._journal.info("Kube API server is now running")
         self._journal.info("k3s is up and running")
         for name in _MANIFESTS:
@@ -96,7 +130,7 @@ class Story:
         self._journal.info(f"Running containerd -c {agent}/etc/containerd/config.toml")
         self._journal.info("containerd is now running")
         self._journal.info(
-            f"Running kubelet --cgroup-driver=cgroupfs --feature-gates=KubeletInUserNamespace=true "
+            "Running kubelet --cgroup-driver=cgroupfs --feature-gates=KubeletInUserNamespace=true "
             f"--hostname-override={node} --root-dir={agent}/kubelet"
         )
         self._journal.raw(klog("I", "server.go:1191", '"Started kubelet"'))
@@ -104,7 +138,9 @@ class Story:
 
     def registered(self, node: str) -> None:
         """Tell that the Node exists."""
-        self._journal.raw(klog("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{node}"'))
+        self._journal.raw(
+            klog("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{node}"')
+        )
 
     def noise(self, count: int | None) -> None:
         """Write some of the ordered noise, or all that is left."""

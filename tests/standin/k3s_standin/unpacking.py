@@ -1,4 +1,6 @@
-"""What the program `k3s` does first: it unpacks itself into DATA/data, and runs what is there (K3s cmd/k3s/main.go)."""
+"""What the program `k3s` does first: it unpacks itself into DATA/data, and runs what is there (K3s
+cmd/k3s/main.go).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ _PROGRAM = "k3s-server"
 
 
 def unpack(data_dir: Path, journal: Journal, *, damaged: bool = False) -> None:
-    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in K3s's words.
+    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in
+    K3s's words.
 
     What is `damaged` does not match the checksums that are packed beside it (K3s pkg/dataverify).
     """

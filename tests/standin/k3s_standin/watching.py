@@ -31,19 +31,34 @@ class Context:
     watch_timeout: float | None = None
 
 
-def events(context: Context, target: Target, query: Query, gone: Callable[[], bool]) -> Iterator[Object]:
+def events(
+    context: Context, target: Target, query: Query, gone: Callable[[], bool]
+) -> Iterator[Object]:
     """Yield watch events until the time is over, the client is gone, or the server stops."""
     resource = target.resource
     version = int(query.get("resourceVersion") or 0)
     if version == 0:
         items, version = context.cluster.items(resource.plural, target.namespace)
-        yield from ({"type": "ADDED", "object": typed(item, target)} for item in items if selected(item, query))
-    deadline = time.monotonic() + min(float(query.get("timeoutSeconds") or _LONGEST), context.watch_timeout or _LONGEST)
-    while not context.gate.stopping.is_set() and not gone() and (left := deadline - time.monotonic()) > 0:
+        yield from (
+            {"type": "ADDED", "object": typed(item, target)}
+            for item in items
+            if selected(item, query)
+        )
+    deadline = time.monotonic() + min(
+        float(query.get("timeoutSeconds") or _LONGEST), context.watch_timeout or _LONGEST
+    )
+    while (
+        not context.gate.stopping.is_set()
+        and not gone()
+        and (left := deadline - time.monotonic()) > 0
+    ):
         try:
             changes = context.cluster.changes(resource.plural, version, min(left, _STEP))
         except Gone:
-            yield {"type": "ERROR", "object": status(410, "Expired", f"too old resource version: {version}")}
+            yield {
+                "type": "ERROR",
+                "object": status(410, "Expired", f"too old resource version: {version}"),
+            }
             return
         for change in changes:
             version = change.version
@@ -51,7 +66,10 @@ def events(context: Context, target: Target, query: Query, gone: Callable[[], bo
             if inside and selected(change.object, query):
                 yield {"type": change.kind, "object": typed(change.object, target)}
     if query.get("allowWatchBookmarks", "").lower() in {"1", "true"}:
-        yield {"type": "BOOKMARK", "object": typed({"metadata": {"resourceVersion": str(version)}}, target)}
+        yield {
+            "type": "BOOKMARK",
+            "object": typed({"metadata": {"resourceVersion": str(version)}}, target),
+        }
 
 
 def typed(item: Object, target: Target) -> Object:
