@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k3s_rootless.measure import Measure
+    from k3s_rootless.host_change import Measure
 
 CHECKS_PAGE = "docs/reference/checks.md"
 

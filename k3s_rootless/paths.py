@@ -2,7 +2,7 @@
 
 Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1.21 to v1.36): the
 data directory is `~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`; flags can move both, which
-`release.settings` knows.
+`k3s.settings` knows.
 """
 
 from __future__ import annotations

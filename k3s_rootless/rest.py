@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import http.client
 import io
+import json
 import socket
 import time
 from collections.abc import Generator, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from k3s_rootless.errors import PeerError
+from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -227,3 +229,21 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
             else f"its answer is no HTTP ({type(error).__name__})"
         )
     return (error.strerror or str(error)).lower() if error.errno else str(error)
+
+
+def complaint(body: bytes) -> str:
+    """Read why a peer refused: the `message` of rootlesskit's errors and of Kubernetes' Status,
+    whatever the Content-Type.
+
+    rootlesskit sets its header after the status, so its JSON arrives as text/plain (its
+    pkg/api/router, 0.14 to 2.3).
+    """
+    try:
+        said = json.loads(body[:65536])
+    except (ValueError, RecursionError):
+        said = None
+    message = said.get("message") if isinstance(said, dict) else None
+    text = (
+        message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
+    )
+    return printable(text.strip()) or "it did not say why"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from k3s_rootless.release.settings import Settings, of_command
+from k3s_rootless.k3s.settings import Settings, of_command
 
 
 def settings(

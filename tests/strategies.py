@@ -10,6 +10,10 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.origin import Origin, Source
+from k3s_rootless.k3s.settings import of_command
+from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight import kernel_probes
 from k3s_rootless.preflight.facts import (
@@ -43,10 +47,6 @@ from k3s_rootless.preflight.records import (
     Trial,
     Unit,
 )
-from k3s_rootless.release.baked import Baked
-from k3s_rootless.release.origin import Origin, Source
-from k3s_rootless.release.settings import of_command
-from k3s_rootless.release.version import Version, parse
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.cli import check, diagnose, phases, ports, status, together, version
+from k3s_rootless import background
+from k3s_rootless.cli import check, diagnose, phases, ports, status, version
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.support import host, milestones
 from k3s_rootless.support.milestones import Milestone
@@ -81,8 +82,8 @@ def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     # Without systemd or in time for the host, what the journal's newest start tells is left.
     errors: list[Any] = []
     try:
-        asked = together.begin(partial(diagnose.document, sources.session))
-        document = together.answer(asked, deadline - JOURNAL_SECONDS)
+        asked = background.begin(partial(diagnose.document, sources.session))
+        document = background.answer(asked, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
         errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
         document = diagnose.document_of(sources.observed(deadline).story)

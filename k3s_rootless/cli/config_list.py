@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.cli import first_start, install, server_settings, unit_changes
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import options
+from k3s_rootless.k3s.flags import Kind, named
+from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.release import options
-from k3s_rootless.release.origin import Source
-from k3s_rootless.release.server_flags import Kind, named
 from k3s_rootless.service import configuration, dropin
 from k3s_rootless.service.authorship import author
 from k3s_rootless.service.limits import LIMITS
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.origin import Value
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.origin import Value
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.environment import Judgement
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.precedence import Origin
@@ -159,7 +159,7 @@ def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str
 
 
 def _installed(session: Session) -> Version | None:
-    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.observation import Known
     from k3s_rootless.preflight import probes
 

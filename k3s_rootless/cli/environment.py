@@ -27,7 +27,7 @@ from k3s_rootless.service.precedence import Resolved, Sources
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.systemd import UserManager
 

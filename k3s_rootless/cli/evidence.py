@@ -101,7 +101,7 @@ def _told(what: str, tried: Observed[int]) -> str:
 
 
 def _search(state: UnitState) -> str:
-    from k3s_rootless.release.features import UNIT_PATH
+    from k3s_rootless.k3s.features import UNIT_PATH
 
     return (state.environment or {}).get("PATH") or UNIT_PATH
 
@@ -160,7 +160,8 @@ def _namespace(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
 
 
 def _address(cause: Cause, _: UnitState, session: Session) -> Iterator[str]:
-    from k3s_rootless.ports import holders, reasons, sockets
+    from k3s_rootless.linux import sockets
+    from k3s_rootless.ports import holders, reasons
 
     asked = _PORT.search(cause.line)
     if asked is None:

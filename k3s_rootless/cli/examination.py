@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from k3s_rootless import command
-from k3s_rootless.cli import examined, first_start, server_settings, settings_probes, together
-from k3s_rootless.cli.unit_path import unit_search
+from k3s_rootless import background, command
+from k3s_rootless.cli import examined, first_start, server_settings, settings_probes
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight import probes, trial
@@ -25,8 +25,8 @@ from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.ports.facts import Listener
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import ControllerReach, UnitState
     from k3s_rootless.service.systemd import UserManager
 
@@ -73,7 +73,7 @@ class Examination:
             if needs is None
             else needs | {more for name in needs for more in _BEFORE.get(name, ())}
         )
-        self._asked: dict[str, tuple[together.Asked[Any], float]] = {}
+        self._asked: dict[str, tuple[background.Asked[Any], float]] = {}
         self._trying = trial.Trying() if self.needs("trial") else None
         self._begin(
             "k3s",
@@ -123,7 +123,7 @@ class Examination:
         )
         for name, ask in self._second(server, unit, manager).items():
             self._begin(name, ask)
-        together.begin(load)
+        background.begin(load)
         reach = self._reach(manager, state, unasked)
         answers = {name: self._answer(name) for name in self._asked}
         missing: Mapping[str, Any] = {
@@ -155,14 +155,14 @@ class Examination:
     def _begin(self, name: str, ask: Callable[[], Any]) -> None:
         if self.needs(name):
             self._asked[name] = (
-                together.begin(ask),
+                background.begin(ask),
                 time.monotonic() + _LONGER.get(name, self._seconds),
             )
 
     def _answer(self, name: str) -> Any:  # noqa: ANN401 (each probe has its own answer)
         asked, deadline = self._asked[name]
         try:
-            return together.answer(asked, deadline)
+            return background.answer(asked, deadline)
         except RootlessError as error:
             return Unknown(f"the probe of {name}: {error.message}")
 
@@ -316,6 +316,6 @@ _FIELDS = (
 
 
 def _listeners() -> tuple[Listener, ...]:
-    from k3s_rootless.ports import sockets
+    from k3s_rootless.linux import sockets
 
     return sockets.listeners()

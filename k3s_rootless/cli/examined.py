@@ -11,8 +11,8 @@ from k3s_rootless.preflight.records import Held, Unit
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from k3s_rootless.ports.facts import Listener
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import UnitState
 
 
@@ -24,8 +24,8 @@ def held(
     """
     if isinstance(found, Unknown):
         return found
+    from k3s_rootless.k3s.features import child_to_parent_port
     from k3s_rootless.ports import holders
-    from k3s_rootless.release.features import child_to_parent_port
 
     wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
     listening = [one for one in found if one.port in wanted and one.proto == "tcp"]

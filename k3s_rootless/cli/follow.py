@@ -126,7 +126,7 @@ def _settled(session: Session, state: UnitState, invocation: str) -> Story:
     journal cannot be read.
     """
     from k3s_rootless.journal import reader
-    from k3s_rootless.notification import Directories
+    from k3s_rootless.linux.inotify import Directories
 
     deadline = time.monotonic() + SETTLE_SECONDS
     pause = _FIRST_PAUSE

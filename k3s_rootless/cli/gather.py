@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import __version__, command
-from k3s_rootless.cli import bundle_parts, starts, together
+from k3s_rootless import __version__, background, command
+from k3s_rootless.cli import bundle_parts, starts
 from k3s_rootless.cli.sources import Sources
 from k3s_rootless.cli.style import safe
 from k3s_rootless.errors import RootlessError
@@ -58,7 +58,7 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     sources = Sources(session)
     deadline = sources.begun + PART_SECONDS
     asked = {
-        name: (what, together.begin(ask))
+        name: (what, background.begin(ask))
         for name, (what, ask) in bundle_parts.all_of(sources, deadline).items()
     }
     redactor, note = _redactor(sources, anonymous=anonymous)
@@ -66,7 +66,7 @@ def _gathered(session: Session, *, anonymous: bool) -> Bundle:
     for name, (what, future) in asked.items():
         problem = ""
         try:
-            document: Mapping[str, Any] = together.answer(future, deadline)
+            document: Mapping[str, Any] = background.answer(future, deadline)
             if name == "status":
                 problem = "; ".join(
                     f"{one['part']}: {one['reason']}" for one in document["unknown"]
@@ -108,8 +108,8 @@ def _with_page(
 ) -> tuple[list[Item], list[Missing]]:
     what = "all of it on one page: open this first"
     try:
-        text = together.answer(
-            together.begin(partial(page.render, shown)), time.monotonic() + PAGE_SECONDS
+        text = background.answer(
+            background.begin(partial(page.render, shown)), time.monotonic() + PAGE_SECONDS
         )
     except RootlessError as error:
         return items, [*missing, Missing("index.html", what, error.message)]
@@ -119,8 +119,8 @@ def _with_page(
 def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
     names = sources.names() if anonymous else None
     try:
-        known, problems = together.answer(
-            together.begin(sources.secrets), sources.begun + PART_SECONDS
+        known, problems = background.answer(
+            background.begin(sources.secrets), sources.begun + PART_SECONDS
         )
     except RootlessError as error:
         return (

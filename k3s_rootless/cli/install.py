@@ -88,8 +88,8 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is
     not its unit.
     """
-    from k3s_rootless.cli.unit_path import unit_search
-    from k3s_rootless.release import features
+    from k3s_rootless.k3s import features
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.service import unit
 
     release, binary = k3s.version, k3s.path
@@ -130,7 +130,7 @@ def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str
 
     Raises RootlessError where there is neither.
     """
-    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.preflight import probes
 
     for path in (directory / UNIT, state.fragment):

@@ -12,8 +12,9 @@ from k3s_rootless.cli.ports_plan import command as plan
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.linux.facts import Address
     from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.facts import Address, Exposure, PortMap, Sources
+    from k3s_rootless.ports.facts import Exposure, PortMap, Sources
     from k3s_rootless.ports.questions import Question
     from k3s_rootless.service.facts import UnitState
 
@@ -105,11 +106,11 @@ def look(
 
 
 def _state(session: Session) -> UnitState:
+    from k3s_rootless import background
     from k3s_rootless import command as programs
-    from k3s_rootless.cli import together
     from k3s_rootless.paths import UNIT
 
-    asked = together.begin(lambda: session.unit(UNIT))
+    asked = background.begin(lambda: session.unit(UNIT))
     try:
         # Meanwhile another process works for us: all that the answer will take is loaded here, and
         # not when it has come.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from k3s_rootless.ports import advice
 
 if TYPE_CHECKING:
+    from k3s_rootless.linux.facts import Address
     from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.facts import Address, Exposure, PortMap
+    from k3s_rootless.ports.facts import Exposure, PortMap
 
 
 def document(

@@ -66,9 +66,9 @@ def _look(session: Session) -> tuple[Sources, Running]:
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.status import unit_version
     from k3s_rootless.errors import RootlessError
+    from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Unknown
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.ports import sockets
     from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from k3s_rootless.cli import together
+from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
+    from k3s_rootless.linux.facts import Address, Listener
     from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import (
-        Address,
         Exposure,
-        Forward,
         Holder,
-        Listener,
         PodPort,
         PortMap,
         Probe,
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     )
     from k3s_rootless.ports.probe import Target
     from k3s_rootless.rest import UnixPeer
+    from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState
 
 T = TypeVar("T")
@@ -56,7 +55,8 @@ def prepare() -> None:
 def prepare_answer() -> None:
     """Load what is done with the answers."""
     from k3s_rootless.cli import ports_document  # noqa: F401
-    from k3s_rootless.ports import addresses, exposure, services  # noqa: F401
+    from k3s_rootless.linux import addresses  # noqa: F401
+    from k3s_rootless.ports import exposure, services  # noqa: F401
 
 
 def started(session: Session, state: UnitState) -> Start:
@@ -85,12 +85,13 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
     """Ask all sources at once, and look up who holds the ports that are in the way."""
     # In the order in which they take longest. What is done with the answers is loaded while they
     # are on their way.
-    listed = together.begin(lambda: _services(start))
-    kit = together.begin(lambda: ask_rootlesskit(start))
-    host = together.begin(ask_host)
+    listed = background.begin(lambda: _services(start))
+    kit = background.begin(lambda: ask_rootlesskit(start))
+    host = background.begin(ask_host)
     prepare_answer()
 
-    from k3s_rootless.ports import services, sockets
+    from k3s_rootless.linux import sockets
+    from k3s_rootless.ports import services
     from k3s_rootless.ports.facts import Sources
 
     known = listed.result()
@@ -120,7 +121,7 @@ def ask_rootlesskit(start: Start) -> _Inside:
     """Ask rootlesskit for the forwards, and look into the namespace that it names; with the address
     that it connects to.
     """
-    from k3s_rootless.ports import rootlesskit
+    from k3s_rootless.rootlesskit import client
 
     try:
         peer = start.find_rootlesskit()
@@ -128,31 +129,32 @@ def ask_rootlesskit(start: Start) -> _Inside:
         return Unknown(error.message), Unknown(error.message), _DIALS
     # The kernel takes its time to list sockets, with much memory 10 ms; rootlesskit answers
     # meanwhile.
-    looked = together.begin(lambda: _look_inside(start, peer))
-    forwards = observed(lambda: rootlesskit.forwards(peer, ASK_SECONDS), "rootlesskit")
+    looked = background.begin(lambda: _look_inside(start, peer))
+    forwards = observed(lambda: client.forwards(peer, ASK_SECONDS), "rootlesskit")
     inside, dials = looked.result()
     return forwards, inside if isinstance(forwards, Known) else Unknown(forwards.reason), dials
 
 
 def _look_inside(start: Start, peer: UnixPeer) -> tuple[Observed[tuple[Listener, ...]], str]:
-    from k3s_rootless.ports import child, rootlesskit
+    from k3s_rootless.linux import namespaces
+    from k3s_rootless.rootlesskit import client
 
     dials = _DIALS
 
     def look() -> tuple[Listener, ...]:
         nonlocal dials
-        said = rootlesskit.info(peer, ASK_SECONDS)
+        said = client.info(peer, ASK_SECONDS)
         if said is not None and said.port_driver == "slirp4netns" and said.child_ip:
             dials = said.child_ip
-        pid = rootlesskit.child_pid(peer, said)
-        return child.listeners(pid, uid=start.uid, unit_group=start.state.control_group)
+        pid = client.child_pid(peer, said)
+        return namespaces.listeners(pid, uid=start.uid, unit_group=start.state.control_group)
 
     return observed(look, "/proc/PID/net of rootlesskit's child"), dials
 
 
 def ask_host() -> Observed[tuple[Listener, ...]]:
     """List the sockets of this host."""
-    from k3s_rootless.ports import sockets
+    from k3s_rootless.linux import sockets
 
     return observed(lambda: sockets.listeners(ASK_SECONDS), "the kernel's tables of sockets")
 
@@ -183,7 +185,7 @@ def whose(listeners: Iterable[Listener], uid: int, unit_group: str = "") -> dict
 
 def addresses() -> Observed[tuple[Address, ...]]:
     """List the addresses of this host."""
-    from k3s_rootless.ports import addresses as reader
+    from k3s_rootless.linux import addresses as reader
 
     return observed(reader.addresses, "the interfaces of this host")
 

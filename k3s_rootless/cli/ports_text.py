@@ -11,9 +11,10 @@ from k3s_rootless.ports.facts import Status
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.report import Report
+    from k3s_rootless.linux.facts import Address
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.advice import Advice
-    from k3s_rootless.ports.facts import Address, Exposure, PortMap
+    from k3s_rootless.ports.facts import Exposure, PortMap
     from k3s_rootless.ports.questions import Question
 
 _HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")

@@ -16,9 +16,10 @@ from k3s_rootless.cli import ports_changes, ports_sources
 from k3s_rootless.cli.start import Start
 from k3s_rootless.cli.status import unit_version
 from k3s_rootless.errors import NotRunning, RootlessError
+from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.ports import exposure, services, sockets
+from k3s_rootless.ports import exposure, services
 from k3s_rootless.ports.facts import PortMap, Sources
 
 if TYPE_CHECKING:

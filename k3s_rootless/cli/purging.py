@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.purge import Mapping as Ids
 
@@ -152,7 +152,7 @@ def purge(session: Session, directory: Path) -> Purged:
 
 
 def _mapping(session: Session) -> Ids | str:
-    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.preflight import probes
     from k3s_rootless.service.purge import Mapping
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.facts import UnitState
 
 

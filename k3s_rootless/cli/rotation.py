@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3s_rootless.k3s import config_file, issued
 from k3s_rootless.observation import Unknown
-from k3s_rootless.release import baked, config_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,12 @@ def needed(
     settings = server_settings.of_next_start(session, state, handed)
     if settings.problems:
         return None  # any setting may be another one; `check` names what cannot be read
-    found = baked.read(settings.data, session.uid)
+    found = issued.read(settings.data, session.uid)
     if isinstance(found, Unknown):
         session.report.story(f"could not read K3s's own kubeconfigs: {found.reason}")
         return None
-    port = baked.internal_port(settings.https_port, settings.value("apiserver-port").text)
-    cause = baked.stale(found.value, port)
+    port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
+    cause = issued.stale(found.value, port)
     program = binary or next(iter(state.argv), "")
     if cause is None or not program.startswith("/"):
         return None

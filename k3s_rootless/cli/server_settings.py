@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import config_file, flags
+from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
+from k3s_rootless.k3s.settings import Inputs, Settings, resolve
 from k3s_rootless.observation import Unknown
-from k3s_rootless.release import config_file, server_flags
-from k3s_rootless.release.origin import Origin, Source, Value, Variable
-from k3s_rootless.release.settings import Inputs, Settings, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.precedence import Sources
 
-_NAMES = (*server_flags.VARIABLES, "HOME", "TMPDIR")
+_NAMES = (*flags.VARIABLES, "HOME", "TMPDIR")
 _NOTHING = Variable("")
 
 
@@ -157,9 +157,9 @@ def _of_sources(
 
 def _seen(session: Session, state: UnitState, settings: Settings) -> Iterator[tuple[str, Value]]:
     """Yield what the running K3s itself shows, where that is another value."""
-    from k3s_rootless.ports import rootlesskit
+    from k3s_rootless.rootlesskit import client
 
-    held = rootlesskit.state_of(state.main_pid)
+    held = client.state_of(state.main_pid)
     if held is not None and held.name == "rootless" and not _same(held.parent, settings.data):
         place = f"process {state.main_pid} holds {held}/lock"
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.atomic import reason
 from k3s_rootless.cli import changing, config_list, first_start, install, unit_changes
-from k3s_rootless.durable import reason
 from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s import options, version
+from k3s_rootless.linux import sockets
 from k3s_rootless.paths import UNIT
-from k3s_rootless.ports import sockets
-from k3s_rootless.release import options, version
 from k3s_rootless.service import apply, configuration, data_directory, dropin, unit
 from k3s_rootless.service.facts import DesiredDropIn
 from k3s_rootless.service.limits import LIMITS, Limit, doubtful, too_low
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.config_list import Setting
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd import UserManager

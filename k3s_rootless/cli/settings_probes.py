@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
 
 
 def of(session: Session, settings: Settings) -> Mapping[str, Callable[[], Any]]:
     """Return the probes, by the names of their facts."""
+    from k3s_rootless.k3s import issued
     from k3s_rootless.preflight import config_probes, datastore
-    from k3s_rootless.release import baked
 
     token = settings.value("token-file")
     token = token if token.text else settings.value("token")
     return {
         "token": partial(config_probes.token, settings.data, token, settings.directory),
         "target": partial(config_probes.target, settings.kubeconfig, session.uid, os.getgid()),
-        "kubeconfigs": partial(baked.read, settings.data, session.uid),
+        "kubeconfigs": partial(issued.read, settings.data, session.uid),
         "cluster": partial(datastore.cluster, settings.data),
     }

@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from k3s_rootless import command
-from k3s_rootless.cli import server_settings, starts, together
+from k3s_rootless import background, command
+from k3s_rootless.cli import server_settings, starts
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.support.facts import Begun, Names
 
@@ -54,37 +54,37 @@ class Sources:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.begun = time.monotonic()
-        self._state = together.begin(self._ask_state)
-        self._starts = together.begin(partial(starts.last, session.uid))
-        self._environment = together.begin(self._ask_environment)
-        self._files = together.begin(self._ask_files)
-        self._settings = together.begin(self._ask_settings)
-        self._observed = together.begin(self._ask_observed)
+        self._state = background.begin(self._ask_state)
+        self._starts = background.begin(partial(starts.last, session.uid))
+        self._environment = background.begin(self._ask_environment)
+        self._files = background.begin(self._ask_files)
+        self._settings = background.begin(self._ask_settings)
+        self._observed = background.begin(self._ask_observed)
 
     def state(self) -> UnitState:
         """Give the unit as the user manager has it."""
-        return together.answer(self._state, self.begun + LOOK_SECONDS)
+        return background.answer(self._state, self.begun + LOOK_SECONDS)
 
     def last_starts(self, deadline: float) -> tuple[Begun, ...]:
         """Give the last starts, the newest first."""
-        return together.answer(self._starts, deadline)
+        return background.answer(self._starts, deadline)
 
     def manager_environment(self) -> dict[str, str]:
         """Give the environment that the user manager hands to its units."""
-        return together.answer(self._environment, self.begun + LOOK_SECONDS)
+        return background.answer(self._environment, self.begun + LOOK_SECONDS)
 
     def files(self) -> tuple[UnitFile, ...]:
         """Give the unit file and its drop-ins."""
-        return together.answer(self._files, self.begun + LOOK_SECONDS + 1)
+        return background.answer(self._files, self.begun + LOOK_SECONDS + 1)
 
     def observed(self, deadline: float) -> starts.Observed:
         """Give what the journal of the last start tells."""
-        return together.answer(self._observed, deadline)
+        return background.answer(self._observed, deadline)
 
     def settings(self) -> Settings:
         """Return K3s's settings; without a user manager, or in time, what is left of them."""
         try:
-            return together.answer(self._settings, self.begun + LOOK_SECONDS + 1)
+            return background.answer(self._settings, self.begun + LOOK_SECONDS + 1)
         except RootlessError as error:
             return server_settings.of_unit_alone(
                 self.session, _or_nothing(self._state_or_none, None), error.message

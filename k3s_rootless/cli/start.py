@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.notification import Directories
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
+    from k3s_rootless.linux.inotify import Directories
     from k3s_rootless.rest import Peer, UnixPeer
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.readiness import Phase
@@ -89,9 +89,9 @@ class Start:
     def find_rootlesskit(self) -> UnixPeer:
         """Give rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
-            from k3s_rootless.ports import rootlesskit
+            from k3s_rootless.rootlesskit import client
 
-            self.rootlesskit = rootlesskit.live_peer(
+            self.rootlesskit = client.live_peer(
                 self._sockets(), uid=self.uid, timeout=QUESTION_SECONDS
             )
         return self.rootlesskit
@@ -111,9 +111,9 @@ class Start:
         return self.api
 
     def _sockets(self) -> tuple[Path, ...]:
-        from k3s_rootless.ports import rootlesskit
+        from k3s_rootless.rootlesskit import client
 
-        return rootlesskit.state_candidates(self.settings, self.version, uid=self.uid)
+        return client.state_candidates(self.settings, self.version, uid=self.uid)
 
     def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
         # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for
@@ -128,7 +128,7 @@ class Start:
         return None if self.state.running else f"the unit is {self.state.active_state}"
 
     def _namespace(self) -> str | None:
-        from k3s_rootless.ports import rootlesskit
+        from k3s_rootless.rootlesskit import client
 
         sockets, since = self._sockets(), self.state.started and self.state.started - _CLOCK_GRAIN
 
@@ -136,8 +136,7 @@ class Start:
             # Releases that make a directory of their own at each start are known by their API
             # socket only.
             there = (
-                rootlesskit.has_child(sockets, since=since)
-                or _missing(self.find_rootlesskit) is None
+                client.has_child(sockets, since=since) or _missing(self.find_rootlesskit) is None
             )
             return None if there else "rootlesskit has made no namespace yet"
 
@@ -147,11 +146,11 @@ class Start:
         return self._found(partial(_missing, self.find_rootlesskit), *self._sockets())
 
     def _forwarded(self) -> str | None:
-        from k3s_rootless.ports import rootlesskit
+        from k3s_rootless.rootlesskit import client
 
         port = self.settings.https_port
         try:
-            found = rootlesskit.forwards(self.find_rootlesskit(), QUESTION_SECONDS)
+            found = client.forwards(self.find_rootlesskit(), QUESTION_SECONDS)
         except PeerError as error:
             self.rootlesskit = None
             return error.message

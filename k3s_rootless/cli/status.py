@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import NotRunning
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState
 
 _BESIDE_OTHERS = 4.0
@@ -83,7 +83,7 @@ def unit_version(fragment: Path | None) -> Version | None:
     not say.
     """
     from k3s_rootless.errors import RootlessError
-    from k3s_rootless.release import version
+    from k3s_rootless.k3s import version
     from k3s_rootless.service import files, unit
 
     try:

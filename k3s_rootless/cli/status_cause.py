@@ -7,13 +7,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import together
+from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed
 
 if TYPE_CHECKING:
+    from k3s_rootless.background import Asked
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.together import Asked
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.service.facts import UnitState
 
@@ -60,9 +60,9 @@ class Running:
             or self._turn[0] != turn[0]
             or (self._turn != turn and not self._asked.asking)
         ):
-            self._turn, self._asked = turn, together.begin(lambda: self._named(state))
+            self._turn, self._asked = turn, background.begin(lambda: self._named(state))
         try:
-            return Known(together.answer(self._asked, deadline), "the journal")
+            return Known(background.answer(self._asked, deadline), "the journal")
         except RootlessError:
             return None
 

@@ -9,19 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from k3s_rootless.cli import server_settings, status_cause, status_parts, together, unit_changes
+from k3s_rootless import background
+from k3s_rootless.cli import server_settings, status_cause, status_parts, unit_changes
 from k3s_rootless.cli.status_seen import Kit, Seen
 from k3s_rootless.errors import BusError, RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
+    from k3s_rootless.background import Asked
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.together import Asked
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.journal.facts import Cause
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.rest import Peer
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.standing import Part
@@ -168,7 +169,7 @@ class Look:
     def _begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
         before = self._asked.get(name)
         if before is None or not before.asking:
-            before = self._asked[name] = together.begin(ask)
+            before = self._asked[name] = background.begin(ask)
         return before
 
     def _unit(self) -> UnitState:
@@ -200,13 +201,13 @@ class Look:
         return Known(pending.differing(manager, state, running.value), running.source)
 
     def _kit(self, state: UnitState | None, settings: Settings, version: Version | None) -> Kit:
-        from k3s_rootless.ports import rootlesskit
+        from k3s_rootless.rootlesskit import client
 
-        candidates = rootlesskit.state_candidates(settings, version, uid=self._session.uid)
-        peer = rootlesskit.live_peer(candidates, uid=self._session.uid, timeout=self._seconds)
-        forwards = rootlesskit.forwards(peer, self._seconds)
+        candidates = client.state_candidates(settings, version, uid=self._session.uid)
+        peer = client.live_peer(candidates, uid=self._session.uid, timeout=self._seconds)
+        forwards = client.forwards(peer, self._seconds)
         # systemd names the control group; without its word, K3s's processes show it.
-        child = rootlesskit.child_pid(peer, None) if state is None else 0
+        child = client.child_pid(peer, None) if state is None else 0
         return Kit(peer.socket, child, forwards)
 
     def _connected(
@@ -299,7 +300,7 @@ def _prepare() -> None:
     import ssl  # noqa: F401
 
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
-    from k3s_rootless.ports import rootlesskit  # noqa: F401
+    from k3s_rootless.rootlesskit import client  # noqa: F401
 
 
 def _within(asked: Asked[T], deadline: float, who: str) -> Observed[T]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.status_seen import Kit, Seen
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState, Usage
     from k3s_rootless.service.standing import Part, Pending
     from k3s_rootless.support.milestones import Milestone
@@ -32,7 +32,7 @@ def files(
     """Read the unit and its drop-ins; where nobody could be asked which they are, the place where
     `up` writes it.
     """
-    from k3s_rootless.release import version
+    from k3s_rootless.k3s import version
     from k3s_rootless.service import apply, unit
     from k3s_rootless.service.authorship import author
     from k3s_rootless.service.standing import Part

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from k3s_rootless.cluster.facts import Kubeconfig, Node, Readiness
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Cause
-    from k3s_rootless.ports.facts import Forward
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
+    from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
     from k3s_rootless.service.standing import Part
     from k3s_rootless.support.milestones import Milestone

@@ -19,8 +19,8 @@ from k3s_rootless.service.pending import PREFIX, TWINS
 if TYPE_CHECKING:
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.environment import Judgement, Network, Surroundings
 
 
@@ -93,7 +93,7 @@ def _of_cluster(settings: Settings) -> Iterator[Network]:
 
 
 def _of_host() -> Iterator[Network]:
-    from k3s_rootless.ports import routes
+    from k3s_rootless.linux import networks as routes
     from k3s_rootless.service.environment import Network
 
     for network, interface in routes.networks().items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.purging import Purged
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.release.settings import Settings
+    from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.steps import Step
     from k3s_rootless.service.systemd import UserManager

@@ -68,7 +68,7 @@ def diff(*, as_json: bool) -> None:
     from k3s_rootless.cli import first_start, install
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.sources import declared
-    from k3s_rootless.cli.unit_path import unit_search
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.preflight import probes
     from k3s_rootless.service import authorship, differences, files
     from k3s_rootless.support.redaction import Redactor

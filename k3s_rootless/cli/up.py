@@ -208,7 +208,7 @@ def _load() -> None:
     from k3s_rootless.preflight import checks  # noqa: F401, I001 (in the order of their need)
     from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
-    from k3s_rootless.ports import rootlesskit  # noqa: F401
+    from k3s_rootless.rootlesskit import client  # noqa: F401
     from k3s_rootless.service import plan  # noqa: F401
 
 

@@ -33,8 +33,8 @@ def command(*, as_json: bool) -> None:
 
 def document(session: Session) -> dict[str, Any]:
     """Give the answer as JSON has it; says nothing."""
-    from k3s_rootless.cli.unit_path import unit_search
     from k3s_rootless.errors import RootlessError
+    from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.observation import Known
     from k3s_rootless.preflight import probes
 

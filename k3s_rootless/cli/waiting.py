@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.stuck import Stuck
     from k3s_rootless.journal.facts import Cause
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd import UserManager
 
@@ -51,7 +51,7 @@ def until_ready(
     from k3s_rootless.cli.progress import Progress
     from k3s_rootless.cli.start import Start
     from k3s_rootless.cli.stuck import Stuck
-    from k3s_rootless.notification import Directories
+    from k3s_rootless.linux.inotify import Directories
 
     lasting = Lasting(session, manager, time.monotonic() + seconds)
     state = state or lasting.unit(UNIT)

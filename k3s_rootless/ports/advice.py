@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from k3s_rootless.ports.facts import Address, Exposure, Status
+from k3s_rootless.linux.facts import Address
+from k3s_rootless.ports.facts import Exposure, Status
 from k3s_rootless.ports.sight import WILD
 
 _TABLE = "k3s_rootless"

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from k3s_rootless.ports.fields import Wrong
+from k3s_rootless.json_fields import Wrong
 
 _WORDS = {
     "missing": "it is missing",

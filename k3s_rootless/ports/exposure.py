@@ -11,23 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from k3s_rootless.finding import Verdict
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.ports import reasons, starting, urls, wanted
-from k3s_rootless.ports.facts import (
-    Exposure,
-    Forward,
-    Kind,
-    Listener,
-    PortMap,
-    Probe,
-    Sources,
-    Status,
-)
+from k3s_rootless.ports.facts import Exposure, Kind, PortMap, Probe, Sources, Status
 from k3s_rootless.ports.sight import Key, Sight, key_of
 from k3s_rootless.ports.wanted import Wanted
 from k3s_rootless.printable import printable
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version
+from k3s_rootless.rootlesskit.facts import Forward
 
 _VERDICTS = {
     Status.ANSWERING: Verdict.PASS,

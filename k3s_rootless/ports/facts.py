@@ -12,32 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from k3s_rootless.finding import Verdict
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Observed
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """One forward as rootlesskit lists it (`GET /v1/ports`); `proto` is tcp, tcp4, tcp6, udp, udp4
-    or udp6.
-    """
-
-    proto: str
-    parent_ip: str
-    parent_port: int
-    child_port: int
-    child_ip: str
-
-
-@dataclass(frozen=True, slots=True)
-class RootlessKit:
-    """What rootlesskit says about itself (`GET /v1/info`); what a release does not tell is None."""
-
-    version: str | None
-    state_directory: str | None
-    child_pid: int | None
-    network_driver: str | None
-    port_driver: str | None
-    child_ip: str | None
+from k3s_rootless.rootlesskit.facts import Forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +44,6 @@ class PodPort:
     owner: str
     proto: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One socket that takes what arrives at a port; `uid` owns it, `proto` is tcp or udp.
-
-    A socket of the child belongs to uids as its user namespace maps them, so there `uid` says
-    little.
-    """
-
-    proto: str
-    address: str
-    port: int
-    uid: int
-    inode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +82,6 @@ class Sources:
     holders: Mapping[Listener, Holder] = field(default_factory=dict)
     pods: Observed[tuple[PodPort, ...]] = field(default_factory=lambda: Known(()))
     unprivileged_from: int = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An address of this host: `interface` is empty where that is not known; `loopback` is nobody
-    else's to reach.
-    """
-
-    text: str
-    interface: str
-    loopback: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import pwd
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from k3s_rootless.ports import control_group
-from k3s_rootless.ports.facts import Holder, Listener
+from k3s_rootless.linux import control_group
+from k3s_rootless.linux.facts import Listener
+from k3s_rootless.ports.facts import Holder
 from k3s_rootless.printable import printable
 
 MOST_PROCESSES = 4096

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from k3s_rootless import json_fields
 from k3s_rootless.errors import PeerError, RootlessError
-from k3s_rootless.ports import fields, wire
+from k3s_rootless.ports import wire
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ class Manifests:
             _documents(name, _content(path, name, standard_input)), start=1
         ):
             try:
-                with fields.refusing(f"`{printable(name)}`, document {number}"):
+                with json_fields.refusing(f"`{printable(name)}`, document {number}"):
                     for one in self._objects(document):
                         self._take(one)
             except PeerError as error:
                 raise RootlessError(error.message, hint=_HINT) from error
 
-    def _objects(self, document: Any) -> Iterator[fields.Json]:  # noqa: ANN401 (other people's YAML)
+    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (other people's YAML)
         from k3s_rootless.ports.envelope import envelope
 
         todo, steps = [document], 0
@@ -60,23 +61,23 @@ class Manifests:
             # YAML's anchors let a list hold itself, or a short text stand for millions of objects.
             steps += 1
             if steps > _MOST_OBJECTS:
-                raise fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
+                raise json_fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
             kind = envelope(one).kind
             if kind.endswith("List") and "items" in one:
                 # A ServiceList's items need no kind of their own.
                 own = {} if kind == "List" else {"kind": kind.removesuffix("List")}
                 todo += reversed(
                     [
-                        {**own, **fields.typed(item, dict)}
-                        for item in fields.optional(one, "items", list) or ()
+                        {**own, **json_fields.typed(item, dict)}
+                        for item in json_fields.optional(one, "items", list) or ()
                     ]
                 )
             else:
                 self.objects += 1
                 yield one
 
-    def _take(self, one: fields.Json) -> None:
-        metadata = fields.optional(one, "metadata", dict) or {}
+    def _take(self, one: json_fields.Json) -> None:
+        metadata = json_fields.optional(one, "metadata", dict) or {}
         placed = {**one, "metadata": {"namespace": self.namespace, **metadata}}
         if one["kind"] == "Service":
             self.services += wire.service(placed)
@@ -87,8 +88,10 @@ class Manifests:
             while isinstance(spec, dict) and isinstance(spec.get(step), dict):
                 spec = spec[step].get("spec")
         if isinstance(spec, dict) and "containers" in spec:
-            owner = f"{one['kind']} {fields.optional(metadata, 'name', str) or '(without a name)'}"
-            namespace = fields.optional(placed["metadata"], "namespace", str) or self.namespace
+            owner = (
+                f"{one['kind']} {json_fields.optional(metadata, 'name', str) or '(without a name)'}"
+            )
+            namespace = json_fields.optional(placed["metadata"], "namespace", str) or self.namespace
             self.pods += wire.host_ports(namespace, owner, spec)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k3s_rootless.errors import UsageError
+from k3s_rootless.k3s import features
+from k3s_rootless.linux.facts import Address
 from k3s_rootless.ports import advice
-from k3s_rootless.ports.facts import Address, Exposure, Kind, Status
-from k3s_rootless.release import features
+from k3s_rootless.ports.facts import Exposure, Kind, Status
 
 _LAST_PORT, _DIGITS, _SHOWN = 65535, 5, 20
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from k3s_rootless.ports.facts import Holder, Listener
-from k3s_rootless.release.features import child_to_parent_port
-from k3s_rootless.release.settings import Settings
+from k3s_rootless.k3s.features import child_to_parent_port
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.linux.facts import Listener
+from k3s_rootless.ports.facts import Holder
 
 TRAEFIK = (80, 443)
 """Ports of the Service of traefik, which K3s brings along."""

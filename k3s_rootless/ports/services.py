@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports import wire
 from k3s_rootless.ports.facts import PodPort, ServicePort
+from k3s_rootless.rest import complaint
 
 if TYPE_CHECKING:
     from k3s_rootless.rest import Peer
@@ -127,7 +128,7 @@ def _ask(peer: Peer, path: str, deadline: float, what: str) -> bytes:
         raise PeerError(f"cannot list the {what}: the API server did not finish in time")
     answer = peer.get(path, timeout=left)
     if answer.status != 200:
-        why = wire.complaint(answer.body)
+        why = complaint(answer.body)
         raise PeerError(
             f"cannot list the {what}: {why} (HTTP status {answer.status})", status=answer.status
         )

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Observed, Unknown
-from k3s_rootless.ports.facts import Forward, Holder, Listener, Sources
+from k3s_rootless.ports.facts import Holder, Sources
 from k3s_rootless.printable import printable
+from k3s_rootless.rootlesskit.facts import Forward
 
 WILD = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 Key = tuple[str, int]

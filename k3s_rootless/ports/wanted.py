@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.ports.facts import Kind, PodPort, ServicePort, Status
 from k3s_rootless.printable import printable
-from k3s_rootless.release import features
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version
 
 API = "Kubernetes API"
 

@@ -14,13 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.ports import fields
-from k3s_rootless.ports.facts import Forward, PodPort, RootlessKit, ServicePort
-from k3s_rootless.ports.fields import Json, Wrong, each, field, inside, optional, typed
-from k3s_rootless.printable import printable
-
-MOST_FORWARDS = 2 * 65535
-"""Each port of each of two protocols; K3s never sets a parent IP."""
+from k3s_rootless import json_fields
+from k3s_rootless.json_fields import Json, Wrong, each, field, inside, optional, typed
+from k3s_rootless.ports.facts import PodPort, ServicePort
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +43,9 @@ class Event:
     status: int = 0
 
 
-def forwards(body: bytes) -> tuple[Forward, ...]:
-    """Read the answer to `GET /v1/ports`; Go writes an empty list as null. Raises PeerError.
-
-    Elements are decoded one by one, so that a long answer of something else costs no memory.
-    """
-    with fields.refusing("rootlesskit's list of forwards"):
-        text = body.decode("utf-8")
-        if text.strip() == "null":
-            return ()
-        found = []
-        for number, element in enumerate(fields.elements(text)):
-            if number >= MOST_FORWARDS:
-                raise Wrong(f"it has more than {MOST_FORWARDS} elements")
-            with inside(str(number)):
-                found.append(_forward(field(typed(element, dict), "spec", dict)))
-        return tuple(found)
-
-
-def info(body: bytes) -> RootlessKit:
-    """Read the answer to `GET /v1/info`. Raises PeerError."""
-    with fields.refusing("what rootlesskit says about itself"):
-        said = typed(json.loads(body), dict)
-        network, port = optional(said, "networkDriver", dict), optional(said, "portDriver", dict)
-        return RootlessKit(
-            version=optional(said, "version", str),
-            state_directory=optional(said, "stateDir", str),
-            child_pid=optional(said, "childPID", int),
-            network_driver=(optional(network, "driver", str) or "")
-            if network is not None
-            else None,
-            port_driver=(optional(port, "driver", str) or "") if port is not None else None,
-            child_ip=optional(network, "childIP", str) if network is not None else None,
-        )
-
-
 def services(body: bytes) -> Page:
     """Read one page of a ServiceList. Raises PeerError."""
-    with fields.refusing("the API server's list of Services"):
+    with json_fields.refusing("the API server's list of Services"):
         page = typed(json.loads(body), dict)
         if "items" not in page:
             raise Wrong("it has no items")
@@ -99,7 +60,7 @@ def services(body: bytes) -> Page:
 
 def event(line: bytes) -> Event:
     """Read one line of a watch of Services. Raises PeerError."""
-    with fields.refusing("an event of the API server"):
+    with json_fields.refusing("an event of the API server"):
         said = typed(json.loads(line), dict)
         kind, subject = field(said, "type", str), field(said, "object", dict)
         if kind == "ERROR":
@@ -132,8 +93,8 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
             service=name,
             name=optional(typed(port, dict), "name", str) or "",
             proto=(optional(port, "protocol", str) or "TCP").lower(),
-            port=fields.port(port, "port"),
-            node_port=fields.port(port, "nodePort", lowest=0),
+            port=json_fields.port(port, "port"),
+            node_port=json_fields.port(port, "nodePort", lowest=0),
             type=kind,
             addresses=addresses,
             hostnames=hostnames,
@@ -148,46 +109,13 @@ def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
     """Read one page of a PodList: the hostPorts that its Pods ask for, and the token of the next
     page. Raises PeerError.
     """
-    with fields.refusing("the API server's list of Pods"):
+    with json_fields.refusing("the API server's list of Pods"):
         page = typed(json.loads(body), dict)
         groups = each(page, "items", lambda one: tuple(_pod(one)))
         metadata = optional(page, "metadata", dict) or {}
         return tuple(port for group in groups for port in group), optional(
             metadata, "continue", str
         ) or ""
-
-
-def complaint(body: bytes) -> str:
-    """Read why a peer refused: the `message` of rootlesskit's errors and of Kubernetes' Status,
-    whatever the Content-Type.
-
-    rootlesskit sets its header after the status, so its JSON arrives as text/plain (its
-    pkg/api/router, 0.14 to 2.3).
-    """
-    try:
-        said = json.loads(body[:65536])
-    except (ValueError, RecursionError):
-        said = None
-    message = said.get("message") if isinstance(said, dict) else None
-    text = (
-        message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
-    )
-    return printable(text.strip()) or "it did not say why"
-
-
-def _forward(spec: Json) -> Forward:
-    proto, parent_ip, child_ip = (
-        field(spec, "proto", str),
-        optional(spec, "parentIP", str),
-        optional(spec, "childIP", str),
-    )
-    return Forward(
-        proto,
-        parent_ip or "",
-        fields.port(spec, "parentPort"),
-        fields.port(spec, "childPort"),
-        child_ip or "",
-    )
 
 
 def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
@@ -204,7 +132,7 @@ def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...
 
 
 def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (other people's JSON)
-    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), fields.port(
+    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), json_fields.port(
         port, "hostPort", lowest=0
     )
 

@@ -14,6 +14,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import drop_ins, origins
 from k3s_rootless.preflight.facts import Facts
@@ -28,7 +29,6 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Cluster
-from k3s_rootless.release.origin import Source
 
 check = Checklist()
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

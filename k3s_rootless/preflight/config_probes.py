@@ -9,10 +9,10 @@ import os
 import stat
 from pathlib import Path
 
+from k3s_rootless.k3s import token as tokens
+from k3s_rootless.k3s.origin import Value
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Target, Token
-from k3s_rootless.release import token as tokens
-from k3s_rootless.release.origin import Value
 
 _LARGEST = 64 * 1024
 _DATASTORES = ("state.db", "etcd")

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s import config_file, config_yaml, flags, issued
+from k3s_rootless.k3s.flags import Flag, Kind
+from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import origins, remedies
 from k3s_rootless.preflight.facts import Facts
@@ -21,10 +25,6 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Target, Token
-from k3s_rootless.release import baked, config_file, config_yaml, server_flags
-from k3s_rootless.release.baked import Baked
-from k3s_rootless.release.server_flags import Flag, Kind
-from k3s_rootless.release.version import Version
 
 check = Checklist()
 _SWITCH = frozenset(
@@ -113,8 +113,8 @@ def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgeme
     each start.
     """
     settings = facts.server
-    port = baked.internal_port(settings.https_port, settings.value("apiserver-port").text)
-    stale = baked.stale(seen.value, port)
+    port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
+    stale = issued.stale(seen.value, port)
     if stale is not None and settings.problems:
         return unknown(settings.problems[0])
     if stale is None:
@@ -134,8 +134,8 @@ def _version(facts: Facts) -> Version | None:
 
 def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]:
     unit = facts.unit.value if isinstance(facts.unit, Known) else None
-    for name, _ in server_flags.words(unit.argv if unit else ()):
-        flag = server_flags.named(name)
+    for name, _ in flags.words(unit.argv if unit else ()):
+        flag = flags.named(name)
         if flag is not None and flag.known_to(version):
             continue
         # Every flag of the command line stands in the same ExecStart.
@@ -147,7 +147,7 @@ def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]
 
 
 def _stranger(name: str, version: Version | None) -> str:
-    flag = server_flags.named(name)
+    flag = flags.named(name)
     release = f"K3s {version}" if version else "K3s"
     if flag is None:
         return f"{release} has no such option"
@@ -159,7 +159,7 @@ def _stranger(name: str, version: Version | None) -> str:
 
 def _bad_values(facts: Facts) -> Iterator[Judgement]:
     for name, values in facts.server.given.items():
-        flag = server_flags.FLAGS[name]
+        flag = flags.FLAGS[name]
         for value in values:
             if not _fits(flag, value.text):
                 remedy = origins.without(name, value.origin, str(facts.server.home))
@@ -176,8 +176,8 @@ def _fits(flag: Flag, text: str) -> bool:
 def _two_forms(facts: Facts) -> Iterator[Judgement]:
     unit = facts.unit.value if isinstance(facts.unit, Known) else None
     given = {one.name for one in config_file.merged(facts.server.files)}
-    given |= {name for name, _ in server_flags.words(unit.argv if unit else ())}
-    for flag in server_flags.FLAGS.values():
+    given |= {name for name, _ in flags.words(unit.argv if unit else ())}
+    for flag in flags.FLAGS.values():
         if flag.alias and {flag.name, flag.alias} <= given:
             reason = "K3s dies of two forms of one option: cannot use two forms of the same flag"
             value = facts.server.value(flag.name)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Observed
 from k3s_rootless.preflight.records import (
     Beside,
@@ -25,9 +28,6 @@ from k3s_rootless.preflight.records import (
     Trial,
     Unit,
 )
-from k3s_rootless.release.baked import Baked
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version
 
 
 class CgroupMode(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight import remedies
@@ -227,7 +227,7 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
         Mender.ADMINISTRATOR,
         "replace the link by a file of the same content",
         commands,
-        tuple(map(measure.PlainFile, links)),
+        tuple(map(host_change.PlainFile, links)),
     )
     return failed(f"{', '.join(links)}: a link", "newuidmap and newgidmap follow no links", remedy)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy, Severity
-from k3s_rootless.measure import Then
+from k3s_rootless.host_change import Then
+from k3s_rootless.k3s import features
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts
@@ -23,7 +24,6 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Modules, Trial
-from k3s_rootless.release import features
 
 check = Checklist()
 _OTHER_KERNEL = Remedy(
@@ -170,8 +170,8 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
         return failed(f"{observed}: not there", reason, remedies.modules(module), path)
     name = path.removeprefix("/dev/").removeprefix("net/")
     measures = (
-        measure.Mode(path),
-        measure.File(
+        host_change.Mode(path),
+        host_change.File(
             f"/etc/udev/rules.d/99-k3s-rootless-{name}.rules",
             f'KERNEL=="{name}", MODE="0666"\n',
             Then.UDEV,

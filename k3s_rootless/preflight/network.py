@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.k3s import features
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts
@@ -25,7 +26,6 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Beside, Held, Network, Resolver
-from k3s_rootless.release import features
 
 check = Checklist()
 SLIRP_RANGE = "10.41.0.0/16"

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Remedy
-from k3s_rootless.measure import Measure, Then
+from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.printable import printable, require_printable
 
 
@@ -44,7 +44,7 @@ def declared(asked: Iterable[Remedy], user: str) -> str:
 
 def _lines(each: Measure, user: str) -> list[str]:
     match each:
-        case measure.File(path, text, Then.SYSTEMD) if path.startswith(
+        case host_change.File(path, text, Then.SYSTEMD) if path.startswith(
             "/etc/systemd/system/user@.service.d/"
         ):
             settings = [line.partition("=") for line in text.splitlines() if "=" in line]
@@ -52,16 +52,16 @@ def _lines(each: Measure, user: str) -> list[str]:
             lines = [f'{service}.overrideStrategy = "asDropin";'] + [
                 f"{service}.serviceConfig.{key} = {_string(value)};" for key, _, value in settings
             ]
-        case measure.Sysctl(key, value):
+        case host_change.Sysctl(key, value):
             written = value if value.isdecimal() else _string(value)
             lines = [f"boot.kernel.sysctl.{_string(key)} = {written};"]
-        case measure.Module() | measure.BootArgument() | measure.Package("mount.fuse3"):
+        case host_change.Module() | host_change.BootArgument() | host_change.Package("mount.fuse3"):
             lines = []
-        case measure.SubordinateIds():
+        case host_change.SubordinateIds():
             lines = [f"users.users.{_string(user)}.autoSubUidGidRange = true;"]
-        case measure.Mode(path):
-            lines = [f"# by hand: chmod {measure.MODES[path]} {path}"]
-        case measure.Linger():
+        case host_change.Mode(path):
+            lines = [f"# by hand: chmod {host_change.MODES[path]} {path}"]
+        case host_change.Linger():
             lines = [f"users.users.{_string(user)}.linger = true;"]
         case _:
             lines = [f"# by hand: {printable(str(each))}"]
@@ -75,13 +75,13 @@ def _lists(measures: Iterable[Measure]) -> list[str]:
     lists: dict[str, dict[str, None]] = {}
     for each in measures:
         match each:
-            case measure.Module(name):
+            case host_change.Module(name):
                 lists.setdefault("boot.kernelModules", {})[_string(name)] = None
-            case measure.BootArgument(arguments):
+            case host_change.BootArgument(arguments):
                 lists.setdefault("boot.kernelParams", {}).update(
                     dict.fromkeys(map(_string, arguments))
                 )
-            case measure.Package("mount.fuse3"):
+            case host_change.Package("mount.fuse3"):
                 lists.setdefault("environment.systemPackages", {})["pkgs.fuse3"] = None
     return [f"{name} = [ {' '.join(items)} ];" for name, items in lists.items()]
 

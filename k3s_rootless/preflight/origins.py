@@ -5,9 +5,9 @@ from __future__ import annotations
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, put_aside
+from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.paths import OUR_DROP_IN
 from k3s_rootless.preflight import drop_ins, remedies
-from k3s_rootless.release.origin import Origin, Source
 
 _UP = "k3s-rootless up"
 _KEPT = ".k3s-rootless.bak"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from k3s_rootless import command, trust
 from k3s_rootless.errors import CommandFailed
+from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.facts import (
     CgroupMode,
@@ -24,7 +25,6 @@ from k3s_rootless.preflight.facts import (
     RuntimeDirectory,
     SubidRange,
 )
-from k3s_rootless.release import version
 
 # include/uapi/linux/magic.h
 _CGROUP2_MAGIC = 0x63677270

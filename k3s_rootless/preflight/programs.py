@@ -5,11 +5,11 @@ from __future__ import annotations
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, Verdict
+from k3s_rootless.k3s import features
 from k3s_rootless.observation import Unknown
 from k3s_rootless.preflight import k3s_remedies
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.judgement import FATAL, Checklist, Judgement, failed, passed, unknown
-from k3s_rootless.release import features
 
 check = Checklist()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from k3s_rootless.k3s.origin import Origin
 from k3s_rootless.observation import Observed
-from k3s_rootless.release.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from shlex import quote
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
-from k3s_rootless.measure import Then
+from k3s_rootless.host_change import Then
 from k3s_rootless.preflight import drop_ins, profile
 
 CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
-_UNIFIED = measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
+_UNIFIED = host_change.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
 _LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
 """Sysctls of which more is never worse."""
 _SUBID_START = 100000
@@ -35,7 +35,7 @@ def delegate() -> Remedy:
             "sudo systemctl daemon-reload",
         ),
         (
-            measure.File(
+            host_change.File(
                 _DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD
             ),
         ),
@@ -77,7 +77,7 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
             "enable the memory controller on the kernel command line (on a Raspberry Pi the one"
             " line of /boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and"
             " reboot",
-            measures=(measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
+            measures=(host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
         Mender.ADMINISTRATOR,
@@ -112,7 +112,7 @@ def sysctl(key: str, value: str) -> Remedy:
             f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf",
             "sudo sysctl --system",
         ),
-        (measure.Sysctl(key, value, least=key.startswith(_LIMITS)),),
+        (host_change.Sysctl(key, value, least=key.startswith(_LIMITS)),),
     )
 
 
@@ -141,7 +141,7 @@ def package(distribution: str) -> Remedy:
         Mender.ADMINISTRATOR,
         text,
         _installing(distribution, _MAP_PACKAGES, "shadow-utils"),
-        (measure.Package("newuidmap"),),
+        (host_change.Package("newuidmap"),),
     )
 
 
@@ -154,7 +154,7 @@ def fuse(distribution: str) -> Remedy:
         Mender.ADMINISTRATOR,
         "install the package with mount.fuse3 (fuse3)",
         commands,
-        (measure.Package("mount.fuse3"),),
+        (host_change.Package("mount.fuse3"),),
     )
 
 
@@ -181,7 +181,7 @@ def apparmor(path: str) -> Remedy:
             f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
             f"sudo apparmor_parser -r {file}",
         ),
-        (measure.File(file, "\n".join(lines), Then.APPARMOR),),
+        (host_change.File(file, "\n".join(lines), Then.APPARMOR),),
     )
 
 
@@ -206,7 +206,7 @@ def modules(*names: str) -> Remedy:
             ),
             f"sudo modprobe -a {' '.join(names)}",
         ),
-        tuple(map(measure.Module, names)),
+        tuple(map(host_change.Module, names)),
     )
 
 
@@ -227,14 +227,16 @@ def setuid(path: str) -> Remedy:
     """
     # The unit's PATH may name a directory of the user first: a setuid bit on a program there would
     # make its owner root.
-    if path not in measure.MODES:
+    if path not in host_change.MODES:
         text = (
             f"remove {path}, or remove its directory from the PATH of the unit: only system paths"
             " get a setuid bit"
         )
         return Remedy(Mender.ADMINISTRATOR, text)
     text = f"give {path} its privilege back, or reinstall its package"
-    return Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (measure.Mode(path),))
+    return Remedy(
+        Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (host_change.Mode(path),)
+    )
 
 
 def subids(user: str) -> Remedy:
@@ -256,7 +258,7 @@ def subids(user: str) -> Remedy:
             f"first=$(cat /etc/subuid /etc/subgid | {behind})",
             f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
         ),
-        (measure.SubordinateIds(user),),
+        (host_change.SubordinateIds(user),),
     )
 
 
@@ -276,7 +278,7 @@ def bus() -> Remedy:
         Mender.ADMINISTRATOR,
         "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
         ("sudo apt-get install dbus-user-session",),
-        (measure.Package("dbus.socket"),),
+        (host_change.Package("dbus.socket"),),
     )
 
 

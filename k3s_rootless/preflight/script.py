@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_letters
 
-from k3s_rootless import measure, templates
+from k3s_rootless import host_change, templates
 from k3s_rootless.finding import Finding, Mender, Remedy
-from k3s_rootless.measure import Measure, Then
+from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.paths import linger_flag
 from k3s_rootless.printable import printable, require_printable
 
@@ -136,7 +136,7 @@ def _script(
         who=printable(f"{host.user} (uid {host.uid})"),
         version=host.version,
         record=f"{RECORDS}/{host.uid}",
-        modes=list(measure.MODES),
+        modes=list(host_change.MODES),
         afterwards=quote(f"done; now {host.user} logs in again and runs: k3s-rootless check"),
     )
 
@@ -164,28 +164,28 @@ def quote(value: str) -> str:
 
 def _lines(each: Measure, host: Host) -> list[str]:
     match each:
-        case measure.File():
+        case host_change.File():
             lines = _file(each)
-        case measure.Sysctl(key, value, least):
+        case host_change.Sysctl(key, value, least):
             lines = [f"set_sysctl {quote(key)} {quote(value)}" + (" least" if least else "")]
-        case measure.Module(name):
+        case host_change.Module(name):
             lines = [f"load_module {quote(name)}"]
-        case measure.Package(brings):
+        case host_change.Package(brings):
             lines = [f"add_package {quote(_PACKAGES[brings].get(host.family, brings))}"]
-        case measure.SubordinateIds(user):
+        case host_change.SubordinateIds(user):
             lines = [f"give_ids {quote(user)} {host.uid}"]
-        case measure.Mode(path):
-            lines = [f"change_mode {quote(path)} {quote(measure.MODES[path])}"]
-        case measure.PlainFile(path):
+        case host_change.Mode(path):
+            lines = [f"change_mode {quote(path)} {quote(host_change.MODES[path])}"]
+        case host_change.PlainFile(path):
             lines = [f"make_plain {quote(path)}"]
-        case measure.BootArgument(arguments):
+        case host_change.BootArgument(arguments):
             lines = [f"add_boot_argument {quote(one)}" for one in arguments]
-        case measure.Linger(user):
+        case host_change.Linger(user):
             lines = [f"let_linger {quote(user)} {host.uid} {quote(linger_flag(user))}"]
     return lines
 
 
-def _file(each: measure.File) -> list[str]:
+def _file(each: host_change.File) -> list[str]:
     text = [require_printable(line) for line in each.text.rstrip("\n").split("\n")]
     # dash of Debian 12 loses a byte of a line that begins like the end marker and goes on with a
     # character beyond ASCII.

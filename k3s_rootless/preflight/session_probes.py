@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from k3s_rootless import mountinfo
+from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight import devices
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
@@ -154,7 +154,7 @@ def _configuration(root: Path, config: str) -> list[Path]:
 
 def machine(root: Path, program: str | None) -> Observed[Machine]:
     """Read what the host is; `program` is k3s, whose age the clock is compared with."""
-    proc = [one for one in mountinfo.mounts(root) if one.point == "/proc"]
+    proc = [one for one in mounts.mounts(root) if one.point == "/proc"]
     options = proc[-1].super_options.split(",") if proc else []
     hidden = next((one.partition("=")[2] for one in options if one.startswith("hidepid=")), "")
     memory = {

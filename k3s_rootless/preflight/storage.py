@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import remedies
@@ -238,7 +238,7 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
 def _writable(place: Place) -> Remedy:
     # The unit's TMPDIR may be any path, and a link after the administrator reviewed the script:
     # root leaves it alone.
-    if place.path not in measure.MODES:
+    if place.path not in host_change.MODES:
         text = "let TMPDIR of the unit name a directory that this user can write, such as /tmp"
         return remedies.setting(text, "TMPDIR", "/tmp")  # noqa: S108 (rootlesskit's own choice)
     if "ro" in place.flags:
@@ -247,7 +247,7 @@ def _writable(place: Place) -> Remedy:
         Mender.ADMINISTRATOR,
         f"let users write into {place.path}",
         (f"sudo chmod 1777 {place.path}",),
-        (measure.Mode(place.path),),
+        (host_change.Mode(place.path),),
     )
 
 

@@ -14,7 +14,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from k3s_rootless import durable, mountinfo
+from k3s_rootless import atomic
+from k3s_rootless.linux import mounts as mountinfo
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 
@@ -55,7 +56,7 @@ def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
     try:
         found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
         # K3s unpacks itself under this lock (its cmd/k3s/main.go and pkg/flock).
-        unpacking = bool(found) and durable.is_locked(place / ".lock")
+        unpacking = bool(found) and atomic.is_locked(place / ".lock")
         return () if unpacking else tuple((path, _size(path)) for path in found)
     except OSError:
         return ()

@@ -7,9 +7,10 @@ from __future__ import annotations
 import errno
 import re
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
-from k3s_rootless.measure import Then
+from k3s_rootless.host_change import Then
+from k3s_rootless.k3s import config_file
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import remedies
 from k3s_rootless.preflight.facts import Facts
@@ -26,7 +27,6 @@ from k3s_rootless.preflight.judgement import (
 )
 from k3s_rootless.preflight.kernel import snapshotter
 from k3s_rootless.preflight.records import Beside, Machine, Process
-from k3s_rootless.release import config_file
 
 check = Checklist()
 _MIB = 2**20
@@ -228,7 +228,7 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
             f"printf '[Service]\\nLimitNOFILE=524288\\n' | sudo tee {_FILES_CONF}",
             "sudo systemctl daemon-reload",
         )
-        measures = (measure.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
+        measures = (host_change.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
         remedy = Remedy(
             Mender.ADMINISTRATOR,
             "raise the hard limit of user managers, and log in again",
@@ -255,7 +255,7 @@ def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
             "sudo systemctl daemon-reload",
         )
         measures = (
-            measure.File(
+            host_change.File(
                 f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD
             ),
         )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy, Verdict, put_aside
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.preflight import drop_ins, remedies
@@ -23,8 +25,6 @@ from k3s_rootless.preflight.judgement import (
     warned,
 )
 from k3s_rootless.preflight.records import Caller, Machine, Problem, Unit
-from k3s_rootless.release import features
-from k3s_rootless.release.version import Version
 
 check = Checklist()
 

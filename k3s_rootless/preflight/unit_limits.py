@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s import needs
+from k3s_rootless.k3s.needs import Need
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight import drop_ins
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.judgement import FATAL, Checklist, Judgement, failed, passed, warned
 from k3s_rootless.preflight.records import Unit
-from k3s_rootless.release import needs
-from k3s_rootless.release.needs import Need
 
 check = Checklist()
 _MIB = 2**20

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless import durable
+from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.printable import printable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROTATION_SECONDS = 300.0
 """How long `k3s certificate rotate` may take: a K3s that is new here unpacks itself first."""
-_LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(durable.SUFFIX)}")
+_LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(atomic.SUFFIX)}")
 
 
 def perform(step: steps.Step, manager: UserManager) -> None:
@@ -122,12 +122,12 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     try:
         _own_directory(path.parent)
         _sweep(path)
-        with durable.staged(path, text.encode("utf-8", "surrogateescape"), mode) as new:
+        with atomic.staged(path, text.encode("utf-8", "surrogateescape"), mode) as new:
             new.replace(path)
-        durable.sync(path.parent)
+        atomic.sync(path.parent)
     except OSError as error:
         raise RootlessError(
-            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 
@@ -145,16 +145,16 @@ def put_back(found: FoundFile) -> None:
 
 
 def _link(path: Path, target: str) -> None:
-    new = path.with_name(f".{path.name[:200]}.link{durable.SUFFIX}")
+    new = path.with_name(f".{path.name[:200]}.link{atomic.SUFFIX}")
     try:
         _own_directory(path.parent)
         _sweep(path)
         new.symlink_to(target)
         new.replace(path)
-        durable.sync(path.parent)
+        atomic.sync(path.parent)
     except OSError as error:
         raise RootlessError(
-            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 
@@ -169,10 +169,10 @@ def remove(path: Path) -> None:
         _own_directory(path.parent)
         _sweep(path)
         path.unlink(missing_ok=True)
-        durable.sync(path.parent)
+        atomic.sync(path.parent)
     except OSError as error:
         raise RootlessError(
-            f"cannot remove `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot remove `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 
@@ -185,7 +185,7 @@ def _set_mode(path: Path, mode: int) -> None:
             os.close(descriptor)
     except OSError as error:
         raise RootlessError(
-            f"cannot set the mode of `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot set the mode of `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 
@@ -197,7 +197,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise RootlessError(f"cannot open the lock `{path}`: {durable.reason(error)}") from error
+        raise RootlessError(f"cannot open the lock `{path}`: {atomic.reason(error)}") from error
     try:
         _lock(path, descriptor, on_wait)
         yield
@@ -215,7 +215,7 @@ def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
             on_wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
-        raise RootlessError(f"cannot lock `{path}`: {durable.reason(error)}") from error
+        raise RootlessError(f"cannot lock `{path}`: {atomic.reason(error)}") from error
 
 
 def _keep(path: Path, backup: Path | None) -> None:
@@ -226,7 +226,7 @@ def _keep(path: Path, backup: Path | None) -> None:
 
 def _own_directory(directory: Path) -> None:
     if not directory.exists():
-        durable.make_directory(directory)
+        atomic.make_directory(directory)
     found = directory.stat()
     if found.st_uid == os.getuid() and found.st_mode & stat.S_IWOTH:
         raise RootlessError(
@@ -247,7 +247,7 @@ def _own_directory(directory: Path) -> None:
 def _sweep(path: Path) -> None:
     # What a run that was killed between writing and renaming left; nobody else makes such names,
     # and the lock is ours.
-    for left in path.parent.glob(f".{path.name}.*{durable.SUFFIX}"):
+    for left in path.parent.glob(f".{path.name}.*{atomic.SUFFIX}"):
         with suppress(OSError):
             left.unlink()
 

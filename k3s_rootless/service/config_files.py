@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from k3s_rootless import durable
+from k3s_rootless import atomic
+from k3s_rootless.k3s import config_file
+from k3s_rootless.k3s.config_file import ConfigFile
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.release import config_file
-from k3s_rootless.release.config_file import ConfigFile
 from k3s_rootless.service import files
 
 _MOST_FILES = 1000
@@ -81,7 +81,7 @@ def _read(path: Path) -> ConfigFile | None:
         return ConfigFile(path, Unknown(found.problem))
     if found.text is None:
         return None
-    from k3s_rootless.release import config_yaml
+    from k3s_rootless.k3s import config_yaml
 
     return ConfigFile(path, config_yaml.parse(found.text))
 
@@ -90,7 +90,7 @@ def _drop_ins(directory: Path) -> tuple[ConfigFile, ...]:
     try:
         chosen = _chosen(directory)
     except OSError as error:
-        reason = f"cannot look into `{directory}`: {durable.reason(error)}"
+        reason = f"cannot look into `{directory}`: {atomic.reason(error)}"
         return (ConfigFile(directory, Unknown(reason)),)
     if len(chosen) > _MOST_FILES:
         return (

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from k3s_rootless.release import server_flags
-from k3s_rootless.release.options import OPTIONS, Option
+from k3s_rootless.k3s import flags as k3s_flags
+from k3s_rootless.k3s.options import OPTIONS, Option
 from k3s_rootless.service import dropin
 from k3s_rootless.service.facts import UnitState
 from k3s_rootless.service.limits import LIMITS, Limit
@@ -128,9 +128,7 @@ def canonical(limit: Limit, text: str) -> str:
 
 def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
     """Give the values of a flag in a command; nothing where it is not there."""
-    values = [
-        text for name, text in server_flags.words(argv) if name in {option.name, option.short}
-    ]
+    values = [text for name, text in k3s_flags.words(argv) if name in {option.name, option.short}]
     if option.many:
         return tuple(part for value in values for part in value.split(","))
     return tuple(values[-1:])

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.release import features
-from k3s_rootless.release.version import Version
 from k3s_rootless.service import golang
 from k3s_rootless.service.pending import PREFIX
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from k3s_rootless import durable
+from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.service.facts import FoundFile, UnitState
 
@@ -38,7 +38,7 @@ def read(path: Path) -> FoundFile:
     except FileNotFoundError:
         return FoundFile(path, None, link=bool(target), target=target)
     except OSError as error:
-        raise RootlessError(f"cannot read `{path}`: {durable.reason(error)}") from error
+        raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
     if len(data) > _LARGEST:
         raise RootlessError(f"cannot read `{path}`: it is larger than {_LARGEST >> 20} MiB")
     written = datetime.fromtimestamp(found.st_mtime, UTC)
@@ -79,7 +79,7 @@ def names(directory: Path) -> frozenset[str] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RootlessError(f"cannot look into `{directory}`: {durable.reason(error)}") from error
+        raise RootlessError(f"cannot look into `{directory}`: {atomic.reason(error)}") from error
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:

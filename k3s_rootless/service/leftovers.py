@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from k3s_rootless import durable
+from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError
 
 NAMES = ("child_pid", "api.sock", ".bp.sock", ".bp-ready.pipe", ".s4nn.sock")
@@ -62,7 +62,7 @@ def clear(paths: Sequence[Path]) -> None:
                     if path.parent == directory and not _answers(path):
                         path.unlink(missing_ok=True)
         except OSError as error:
-            raise RootlessError(f"cannot clear `{directory}`: {durable.reason(error)}") from error
+            raise RootlessError(f"cannot clear `{directory}`: {atomic.reason(error)}") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from k3s_rootless.release.needs import MEMORY, Need
+from k3s_rootless.k3s.needs import MEMORY, Need
 
 _PERCENT = re.compile(r"(?P<whole>\d{1,6})(?:\.(?P<part>\d{1,2}))?%", re.ASCII)
 _SIZE = re.compile(r"(?P<number>\d{1,15})(?P<unit>[KMGT]?)", re.ASCII)

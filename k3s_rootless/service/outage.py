@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.release import version
-from k3s_rootless.release.version import Version
+from k3s_rootless.k3s import version
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.service import unit
 from k3s_rootless.service.facts import UnitState
 from k3s_rootless.service.steps import (

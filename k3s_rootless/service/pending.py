@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from k3s_rootless.release.server_flags import VARIABLES
+from k3s_rootless.k3s.flags import VARIABLES
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState

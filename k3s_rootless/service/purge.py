@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from k3s_rootless import command, durable
+from k3s_rootless import atomic, command
 from k3s_rootless.errors import CommandFailed, RootlessError
 from k3s_rootless.service import data_directory, erasure
 
@@ -110,7 +110,7 @@ def in_use(directory: Path) -> bool:
     """Return whether a rootlesskit runs with this data directory: it holds a lock there while it
     runs (its pkg/parent).
     """
-    return durable.is_locked(directory / "rootless" / "lock")
+    return atomic.is_locked(directory / "rootless" / "lock")
 
 
 def remove_empty(directory: Path) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import durable
+from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError, WouldOverwrite
 from k3s_rootless.support.facts import Item, Missing
 
@@ -84,7 +84,7 @@ def require_free(path: Path, *, force: bool) -> None:
         return
     except OSError as error:
         raise RootlessError(
-            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
     if stat.S_ISDIR(status.st_mode):
         raise RootlessError(
@@ -105,14 +105,14 @@ def write(path: Path, data: bytes, *, force: bool) -> None:
     followed. Raises RootlessError, WouldOverwrite where somebody took the name since.
     """
     require_free(path, force=force)
-    durable.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
+    atomic.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
     try:
-        with durable.staged(path, data, 0o600) as new:
+        with atomic.staged(path, data, 0o600) as new:
             _place(new, path, force=force)
-        durable.sync(path.parent)
+        atomic.sync(path.parent)
     except OSError as error:
         raise RootlessError(
-            f"cannot write `{path}`: {durable.reason(error)}", hint=_hint(error, path)
+            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import command, mountinfo
+from k3s_rootless import command
+from k3s_rootless.linux import mounts as mountinfo
 
 _VIRTUALIZATION_SECONDS = 3.0
 _LARGEST = 256 * 1024

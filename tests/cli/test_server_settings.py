@@ -18,8 +18,8 @@ import pytest
 from k3s_rootless.cli import server_settings
 from k3s_rootless.cli.report import Report
 from k3s_rootless.cli.session import Session
+from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.paths import UNIT, Paths
-from k3s_rootless.release.origin import Origin, Source
 from k3s_rootless.service.facts import UnitState
 
 COMMAND = ("/usr/local/bin/k3s", "server", "--rootless")

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.finding import Finding, Mender
-from k3s_rootless.measure import Measure, Then
+from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import linger_flag
 from k3s_rootless.preflight import checks, nixos, profile, remedies, script
@@ -84,8 +84,8 @@ def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell
     for name in NAMES:
         (tree.path / "root/linger-flag").write_text(f"{linger_flag(name)}\n")
         # systemd refuses to let a name with a slash linger, and `..` is a directory that exists.
-        measures = (measure.Linger(name),) if "/" not in name and name != ".." else ()
-        text = text_of(measure.SubordinateIds(name), *measures, user=name)
+        measures = (host_change.Linger(name),) if "/" not in name and name != ".." else ()
+        text = text_of(host_change.SubordinateIds(name), *measures, user=name)
         for _ in range(2):
             done = tree.run(text)
             assert (0, "") == (done.returncode, done.stderr), name
@@ -135,13 +135,13 @@ def test_no_two_profiles_share_a_name(paths: list[str]) -> None:
 @pytest.mark.parametrize(
     "measures_of",
     [
-        lambda bad: (measure.SubordinateIds(f"al{bad}ice"),),
-        lambda bad: (measure.Linger(f"al{bad}ice"),),
-        lambda bad: (measure.File(f"/etc/x{bad}y", "text\n"),),
-        lambda bad: (measure.Sysctl("net.ipv4.ip_forward", f"1{bad}"),),
-        lambda bad: (measure.Module(f"tun{bad}"),),
-        lambda bad: (measure.PlainFile(f"/etc/subuid{bad}"),),
-        lambda bad: (measure.BootArgument((f"a=1{bad}b",)),),
+        lambda bad: (host_change.SubordinateIds(f"al{bad}ice"),),
+        lambda bad: (host_change.Linger(f"al{bad}ice"),),
+        lambda bad: (host_change.File(f"/etc/x{bad}y", "text\n"),),
+        lambda bad: (host_change.Sysctl("net.ipv4.ip_forward", f"1{bad}"),),
+        lambda bad: (host_change.Module(f"tun{bad}"),),
+        lambda bad: (host_change.PlainFile(f"/etc/subuid{bad}"),),
+        lambda bad: (host_change.BootArgument((f"a=1{bad}b",)),),
     ],
     ids=["ids", "linger", "file", "sysctl", "module", "link", "boot"],
 )
@@ -155,12 +155,12 @@ def test_a_control_character_is_refused(
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) -> None:
     with pytest.raises(RootlessError, match="control character"):
-        text_of(measure.Module("tun"), user=f"al{control}ice")
+        text_of(host_change.Module("tun"), user=f"al{control}ice")
     with pytest.raises(RootlessError, match="control character"):
         nixos.declared([remedies.subids("x")], f"al{control}ice")
     assert Mender.USER == remedies.apparmor(f"/home/al{control}ice/k3s").mender
     with pytest.raises(ValueError, match="no system file"):
-        measure.Mode(f"/tmp/{control}")
+        host_change.Mode(f"/tmp/{control}")
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
@@ -174,7 +174,9 @@ def test_words_and_commands_with_control_characters_stay_on_their_line(control: 
         observed=f"b{control}exit 77",
         commands=(f"sudo c{control}d", "sudo e"),
     )
-    other = finding(measure.Mode("/tmp"), text=f"f{control}exit 77", observed=f"g{control}exit 77")
+    other = finding(
+        host_change.Mode("/tmp"), text=f"f{control}exit 77", observed=f"g{control}exit 77"
+    )
 
     text = script.render([one, other], HOST)
 
@@ -274,38 +276,38 @@ def test_a_directory_of_root_inside_the_home_is_given_to_the_user_and_follows_no
     assert ["chown", "-hR", "--", f"{user}:", "/home/it's/.rancher"] == shown.stdout.splitlines()
 
 
-FILE = measure.File(
+FILE = host_change.File(
     "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf",
     "[Service]\nDelegate=cpu\n",
     Then.SYSTEMD,
 )
-PROFILE = measure.File(
+PROFILE = host_change.File(
     "/etc/apparmor.d/k3s-rootless.x", "profile k3s-rootless.x {\n}\n", Then.APPARMOR
 )
-IDS = measure.SubordinateIds("alice")
-BOOT = measure.BootArgument(("cgroup_memory=1",))
+IDS = host_change.SubordinateIds("alice")
+BOOT = host_change.BootArgument(("cgroup_memory=1",))
 DIRECTORY = "d=/etc/systemd/system/user@.service.d"
 SABOTAGES = (
-    (measure.Mode("/tmp"), "mv /tmp /tmp.away; ln -s /etc /tmp"),
-    (measure.Mode("/tmp"), "mv /tmp /tmp.away; ln -s /home/alice /tmp"),
-    (measure.Mode("/tmp"), "chown 1500 /tmp"),
-    (measure.Mode("/var/tmp"), "ln -s /etc /var/tmp"),
-    (measure.Mode("/var/tmp"), "mkdir /var/tmp; chown 1500 /var"),
-    (measure.Mode("/var/tmp"), "mkdir /var/tmp; chmod 777 /var"),
-    (measure.Mode("/dev/net/tun"), "rm /dev/net/tun; ln -s /etc/shadow /dev/net/tun"),
-    (measure.Mode("/dev/net/tun"), "chown 1500 /dev/net"),
-    (measure.Mode("/dev/net/tun"), "chmod 775 /dev/net"),
-    (measure.Mode("/dev/net/tun"), "mv /dev/net /home/alice/net; ln -s /home/alice/net /dev/net"),
-    (measure.Mode("/usr/bin/newuidmap"), "rm /usr/bin/newuidmap; ln -s /home/alice/evil /usr/bin/newuidmap"),
-    (measure.Mode("/usr/bin/newuidmap"), "chown 1500 /usr/bin/newuidmap"),
-    (measure.Mode("/usr/bin/newuidmap"), "chmod 775 /usr/bin/newuidmap"),
-    (measure.Mode("/usr/bin/newuidmap"), "chmod 757 /usr/bin/newuidmap"),
-    (measure.Mode("/usr/bin/newuidmap"), "chmod 777 /usr/bin"),
-    (measure.Mode("/usr/bin/newuidmap"), "chown 1500 /usr"),
-    (measure.Mode("/usr/local/bin/newuidmap"), "cp /home/alice/evil /usr/local/bin/newuidmap; chmod 775 /usr/local/bin"),
-    (measure.PlainFile("/etc/subuid"), "rm /etc/subuid; ln -s /home/alice/evil /etc/subuid"),
-    (measure.PlainFile("/etc/subuid"), "mv /etc/subuid /etc/other; chmod 666 /etc/other; ln -s other /etc/subuid"),
-    (measure.PlainFile("/etc/subuid"), "mv /etc/subuid /home/alice/subuid; ln -s /home/alice/subuid /etc/subuid"),
+    (host_change.Mode("/tmp"), "mv /tmp /tmp.away; ln -s /etc /tmp"),
+    (host_change.Mode("/tmp"), "mv /tmp /tmp.away; ln -s /home/alice /tmp"),
+    (host_change.Mode("/tmp"), "chown 1500 /tmp"),
+    (host_change.Mode("/var/tmp"), "ln -s /etc /var/tmp"),
+    (host_change.Mode("/var/tmp"), "mkdir /var/tmp; chown 1500 /var"),
+    (host_change.Mode("/var/tmp"), "mkdir /var/tmp; chmod 777 /var"),
+    (host_change.Mode("/dev/net/tun"), "rm /dev/net/tun; ln -s /etc/shadow /dev/net/tun"),
+    (host_change.Mode("/dev/net/tun"), "chown 1500 /dev/net"),
+    (host_change.Mode("/dev/net/tun"), "chmod 775 /dev/net"),
+    (host_change.Mode("/dev/net/tun"), "mv /dev/net /home/alice/net; ln -s /home/alice/net /dev/net"),
+    (host_change.Mode("/usr/bin/newuidmap"), "rm /usr/bin/newuidmap; ln -s /home/alice/evil /usr/bin/newuidmap"),
+    (host_change.Mode("/usr/bin/newuidmap"), "chown 1500 /usr/bin/newuidmap"),
+    (host_change.Mode("/usr/bin/newuidmap"), "chmod 775 /usr/bin/newuidmap"),
+    (host_change.Mode("/usr/bin/newuidmap"), "chmod 757 /usr/bin/newuidmap"),
+    (host_change.Mode("/usr/bin/newuidmap"), "chmod 777 /usr/bin"),
+    (host_change.Mode("/usr/bin/newuidmap"), "chown 1500 /usr"),
+    (host_change.Mode("/usr/local/bin/newuidmap"), "cp /home/alice/evil /usr/local/bin/newuidmap; chmod 775 /usr/local/bin"),
+    (host_change.PlainFile("/etc/subuid"), "rm /etc/subuid; ln -s /home/alice/evil /etc/subuid"),
+    (host_change.PlainFile("/etc/subuid"), "mv /etc/subuid /etc/other; chmod 666 /etc/other; ln -s other /etc/subuid"),
+    (host_change.PlainFile("/etc/subuid"), "mv /etc/subuid /home/alice/subuid; ln -s /home/alice/subuid /etc/subuid"),
     (IDS, "rm /etc/subuid; ln -s /etc/passwd /etc/subuid"),
     (IDS, "chown 1500 /etc/subuid"),
     (IDS, "chmod 666 /etc/subuid"),
@@ -387,7 +389,7 @@ def test_root_refuses_links_and_what_others_can_write(
 def test_undo_refuses_them_too(tree: ScratchRoot, sabotage: str) -> None:
     """What a file or directory became after the script ran: undo leaves it, and says so."""
     (tree.path / "etc/shadow").write_text("secret\n")
-    text = text_of(FILE, IDS, measure.Mode("/dev/net/tun"))
+    text = text_of(FILE, IDS, host_change.Mode("/dev/net/tun"))
     tree.run(text).check_returncode()
     tree.run(f"set -e\n{DIRECTORY}\n{sabotage}").check_returncode()
 

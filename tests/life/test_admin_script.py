@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.paths import linger_flag
 from k3s_rootless.preflight.script import Host
 from tests.life.conftest import Tool
@@ -195,7 +195,9 @@ def test_such_a_user_gets_ids_once_and_lingers_afterwards_as_before(
     answers no query.
     """
     host = Host(foreign_user, 1700, "debian", "1")
-    text = text_of(measure.SubordinateIds(foreign_user), measure.Linger(foreign_user), host=host)
+    text = text_of(
+        host_change.SubordinateIds(foreign_user), host_change.Linger(foreign_user), host=host
+    )
     flags = ("ls", "--quoting-style=literal", "/var/lib/systemd/linger")
     if before:
         lab.root("loginctl", "enable-linger", "1700").check_returncode()

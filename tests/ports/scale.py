@@ -102,17 +102,19 @@ def main(directory: Path) -> None:
     """Read all sources, join them, and write the document: what `ports --json` does."""
     import k3s_rootless.__main__  # noqa: F401 (with the command's own setting of the garbage collector)
     from k3s_rootless.cli import ports_document
+    from k3s_rootless.k3s.version import parse
+    from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Known
-    from k3s_rootless.ports import exposure, rootlesskit, services, sockets
+    from k3s_rootless.ports import exposure, services
     from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
-    from k3s_rootless.release.version import parse
     from k3s_rootless.rest import UnixPeer
+    from k3s_rootless.rootlesskit import client
 
     # Of the processor and not of the clock: what else the machine does is not ours.
     begun = time.process_time()
     peer = UnixPeer(directory / "socket")
-    forwards = Known(rootlesskit.forwards(peer, 20))
+    forwards = Known(client.forwards(peer, 20))
     listed = Known(services.service_ports(peer, 20))
     host = Known(sockets.listeners(proc_net=directory))
     running = Running(server.settings(), parse("v1.36.0+k3s1"), 1000)

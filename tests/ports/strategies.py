@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version, parse
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.ports.facts import Forward, Listener, ServicePort
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version, parse
+from k3s_rootless.ports.facts import ServicePort
+from k3s_rootless.rootlesskit.facts import Forward
 from tests import server
 
 UID = 1000

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from k3s_rootless.cli import ports_document
 from k3s_rootless.finding import Verdict
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version, parse
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.ports import exposure
 from k3s_rootless.ports.exposure import Running
 from k3s_rootless.ports.facts import (
     Exposure,
-    Forward,
     Holder,
     Kind,
-    Listener,
     PodPort,
     PortMap,
     Probe,
@@ -27,8 +28,7 @@ from k3s_rootless.ports.facts import (
     Sources,
     Status,
 )
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version, parse
+from k3s_rootless.rootlesskit.facts import Forward
 from tests import server
 from tests.ports import strategies
 from tests.ports.strategies import UID, WILD

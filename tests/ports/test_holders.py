@@ -4,8 +4,9 @@ import os
 import socket
 from pathlib import Path
 
-from k3s_rootless.ports import holders, sockets
-from k3s_rootless.ports.facts import Listener
+from k3s_rootless.linux import sockets
+from k3s_rootless.linux.facts import Listener
+from k3s_rootless.ports import holders
 
 UID = os.getuid()
 

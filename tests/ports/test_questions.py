@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.errors import UsageError
+from k3s_rootless.linux.facts import Address, Listener
 from k3s_rootless.observation import Known
 from k3s_rootless.ports import exposure, prediction, questions
 from k3s_rootless.ports.exposure import Running
-from k3s_rootless.ports.facts import Address, Listener, ServicePort, Sources, Status
+from k3s_rootless.ports.facts import ServicePort, Sources, Status
 from k3s_rootless.ports.questions import Question
 from tests.ports.strategies import UID, service_ports
 from tests.ports.test_exposure import NEW, RUNNING, SETTINGS, SOURCES, balancer, forward, join

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless.k3s.settings import of_command
+from k3s_rootless.linux.facts import Listener
 from k3s_rootless.ports import holders, rivals
-from k3s_rootless.ports.facts import Holder, Listener
+from k3s_rootless.ports.facts import Holder
 from k3s_rootless.ports.reasons import described
-from k3s_rootless.release.settings import of_command
 
 HOME = Path("/home/alice")
 SETTINGS = of_command((), {}, HOME)

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.finding import Verdict
+from k3s_rootless.linux.facts import Address
 from k3s_rootless.ports import advice, urls
-from k3s_rootless.ports.facts import Address, Exposure, Kind, Status
+from k3s_rootless.ports.facts import Exposure, Kind, Status
 from k3s_rootless.ports.wanted import Wanted
 from tests.ports import strategies
 

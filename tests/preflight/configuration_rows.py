@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.k3s import config_yaml, settings
+from k3s_rootless.k3s.config_file import ConfigFile
+from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.k3s.origin import Origin, Source, Variable
+from k3s_rootless.k3s.settings import Inputs, Settings
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.records import Beside, Cluster, Registered, Target, Token, Unit
-from k3s_rootless.release import config_yaml, settings
-from k3s_rootless.release.baked import Baked
-from k3s_rootless.release.config_file import ConfigFile
-from k3s_rootless.release.origin import Origin, Source, Variable
-from k3s_rootless.release.settings import Inputs, Settings
 from tests.preflight.row import FAIL, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import HOST, k3s, version
 

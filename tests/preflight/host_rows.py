@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.k3s.settings import Settings, of_command
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
 from k3s_rootless.preflight.records import Confinement, Held, Modules, Problem, Unit
-from k3s_rootless.release.settings import Settings, of_command
 from tests.preflight import configuration_rows
 from tests.preflight.row import ADMIN, FAIL, INFO, PASS, UNKNOWN, USER, WARN, Row, row
 from tests.strategies import ALL_MODULES, HEALTHY, HOST, SPACES, TRIED, k3s, place, sysctl

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.k3s.origin import Origin, Source, Value
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import config_probes
 from k3s_rootless.preflight.records import Target, Token
-from k3s_rootless.release.origin import Origin, Source, Value
 
 UID, GID = os.getuid(), os.getgid()
 FULL = f"K10{'0' * 64}::server:right"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless import mountinfo
+from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import kernel_probes, network_probes, session_probes, storage_probes
 from k3s_rootless.preflight.records import Caller, Resolver
@@ -269,12 +269,10 @@ def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
     lines = "\n".join(rows) + "\n"
     write(tmp_path / "proc/self/mountinfo", lines)
 
-    found = mountinfo.mounts(tmp_path)
+    found = mounts.mounts(tmp_path)
 
     assert [one.point for one in found] == ["/", "/my disk", "/my"]
-    held = [
-        mountinfo.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")
-    ]
+    held = [mounts.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
     assert [one.type if one else None for one in held] == ["nfs4", "xfs", "ext4", "ext4"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.preflight import k3s_remedies, remedies
 from tests.strategies import FIVE
@@ -59,7 +59,7 @@ def test_the_names_of_users_are_not_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/usr/bin/newuidmap", "/usr/local/bin/newgidmap"])
 def test_a_system_path_gets_its_setuid_bit_back(tmp_path: Path, path: str) -> None:
     assert performed(remedies.setuid(path), tmp_path) == f"chmod u+s {path}"
-    assert remedies.setuid(path).measures == (measure.Mode(path),)
+    assert remedies.setuid(path).measures == (host_change.Mode(path),)
 
 
 @pytest.mark.parametrize(

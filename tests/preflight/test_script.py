@@ -11,31 +11,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless import measure
+from k3s_rootless import host_change
 from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
-from k3s_rootless.measure import Measure, Then
+from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.preflight import nixos, script
 
 HOST = script.Host("alice", 1500, "debian", "1.2.3")
 EVERY_KIND: tuple[Measure, ...] = (
-    measure.File(
+    host_change.File(
         "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf",
         "[Service]\nDelegate=cpu\n",
         Then.SYSTEMD,
     ),
-    measure.File("/etc/apparmor.d/k3s-rootless", "END\nprofile\n", Then.APPARMOR),
-    measure.File("/etc/udev/rules.d/60-k3s-rootless.rules", "#\n", Then.UDEV),
-    measure.Sysctl("net.ipv4.ip_forward", "1"),
-    measure.Sysctl("user.max_user_namespaces", "28633", least=True),
-    measure.Module("tun"),
-    measure.Package("newuidmap"),
-    measure.Package("mount.fuse3"),
-    measure.Package("dbus.socket"),
-    measure.SubordinateIds("alice"),
-    measure.Mode("/usr/bin/newuidmap"),
-    measure.PlainFile("/etc/subuid"),
-    measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
-    measure.Linger("alice"),
+    host_change.File("/etc/apparmor.d/k3s-rootless", "END\nprofile\n", Then.APPARMOR),
+    host_change.File("/etc/udev/rules.d/60-k3s-rootless.rules", "#\n", Then.UDEV),
+    host_change.Sysctl("net.ipv4.ip_forward", "1"),
+    host_change.Sysctl("user.max_user_namespaces", "28633", least=True),
+    host_change.Module("tun"),
+    host_change.Package("newuidmap"),
+    host_change.Package("mount.fuse3"),
+    host_change.Package("dbus.socket"),
+    host_change.SubordinateIds("alice"),
+    host_change.Mode("/usr/bin/newuidmap"),
+    host_change.PlainFile("/etc/subuid"),
+    host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
+    host_change.Linger("alice"),
 )
 
 
@@ -110,12 +110,14 @@ def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> N
     """
     hostile = [
         finding(
-            measure.SubordinateIds(value), text=f"{words}; exit 77", observed=f"\n exit 77 {words}"
+            host_change.SubordinateIds(value),
+            text=f"{words}; exit 77",
+            observed=f"\n exit 77 {words}",
         ),
         finding(
-            measure.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"
+            host_change.File(f"/nowhere/{value}", f"{line}\nEND\nexit 77\n"), observed="$(exit 77)"
         ),
-        finding(measure.Mode("/tmp"), text=words, observed=words),
+        finding(host_change.Mode("/tmp"), text=words, observed=words),
         finding(text=f"END\nexit 77\n{words}", commands=(f"{words}; exit 77",)),
     ]
     text = script.render(hostile, script.Host(value, 1500, "debian", "1.2.3"))
@@ -152,7 +154,7 @@ def test_the_free_range_touches_no_id_that_somebody_has(
 ) -> None:
     for name, content in (("subuid", subuid), ("subgid", subgid), ("passwd", passwd)):
         (tmp_path / name).write_text(content)
-    text = script.render([finding(measure.SubordinateIds("alice"))], HOST)
+    text = script.render([finding(host_change.SubordinateIds("alice"))], HOST)
     function = text[text.index("free_ids() {") : text.index("# count_ids")].replace(
         "/etc/", f"{tmp_path}/"
     )
@@ -180,12 +182,12 @@ def test_nixos_gets_each_attribute_once() -> None:
     """Nix refuses a set that defines one attribute twice."""
     measures = (
         *EVERY_KIND,
-        measure.Module("tun"),
-        measure.Module("br_netfilter"),
-        measure.Sysctl("net.ipv4.ip_forward", "1"),
-        measure.Sysctl("net.ipv4.ping_group_range", "0 2147483647"),
-        measure.BootArgument(("systemd.unified_cgroup_hierarchy=1",)),
-        measure.File(
+        host_change.Module("tun"),
+        host_change.Module("br_netfilter"),
+        host_change.Sysctl("net.ipv4.ip_forward", "1"),
+        host_change.Sysctl("net.ipv4.ping_group_range", "0 2147483647"),
+        host_change.BootArgument(("systemd.unified_cgroup_hierarchy=1",)),
+        host_change.File(
             "/etc/systemd/system/user@.service.d/60-files.conf",
             "[Service]\nLimitNOFILE=524288\n",
             Then.SYSTEMD,

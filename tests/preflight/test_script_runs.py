@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless import measure
-from k3s_rootless.measure import Measure, Then
+from k3s_rootless import host_change
+from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.preflight import script
 from tests.preflight.test_script import HOST, finding
 from tests.scratch_root import ScratchRoot, build, needs_root
@@ -21,20 +21,20 @@ pytestmark = needs_root
 CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
 PROFILE = "/etc/apparmor.d/k3s-rootless.home.alice.bin.k3s"
 FILES: tuple[Measure, ...] = (
-    measure.File(CONF, "[Service]\nDelegate=cpu\n", Then.SYSTEMD),
-    measure.File(PROFILE, "profile k3s-rootless.home.alice.bin.k3s {\n}\n", Then.APPARMOR),
-    measure.File("/etc/udev/rules.d/99-k3s-rootless-tun.rules", "#\n", Then.UDEV),
-    measure.SubordinateIds("alice"),
-    measure.Mode("/dev/net/tun"),
-    measure.Mode("/usr/bin/newuidmap"),
-    measure.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
-    measure.Linger("alice"),
+    host_change.File(CONF, "[Service]\nDelegate=cpu\n", Then.SYSTEMD),
+    host_change.File(PROFILE, "profile k3s-rootless.home.alice.bin.k3s {\n}\n", Then.APPARMOR),
+    host_change.File("/etc/udev/rules.d/99-k3s-rootless-tun.rules", "#\n", Then.UDEV),
+    host_change.SubordinateIds("alice"),
+    host_change.Mode("/dev/net/tun"),
+    host_change.Mode("/usr/bin/newuidmap"),
+    host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),
+    host_change.Linger("alice"),
 )
 EVERYTHING: tuple[Measure, ...] = (
     *FILES,
-    measure.Sysctl("net.ipv4.ip_forward", "1"),
-    measure.Sysctl("user.max_user_namespaces", "28633", least=True),
-    measure.Module("tun"),
+    host_change.Sysctl("net.ipv4.ip_forward", "1"),
+    host_change.Sysctl("user.max_user_namespaces", "28633", least=True),
+    host_change.Module("tun"),
 )
 OWN_TEXT = "# the administrator's own\n"
 
@@ -102,7 +102,10 @@ def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: Scratc
         program.write_text(KILLER.format(name))
         program.chmod(0o755)
     text = text_of(
-        FILES[0], FILES[1], measure.SubordinateIds("alice"), measure.Mode("/usr/bin/newuidmap")
+        FILES[0],
+        FILES[1],
+        host_change.SubordinateIds("alice"),
+        host_change.Mode("/usr/bin/newuidmap"),
     )
     before = tree.state()
 
@@ -184,7 +187,7 @@ def test_a_later_script_that_writes_another_text_keeps_no_copy_of_the_first(
 ) -> None:
     before = tree.state()
     tree.run(text_of(FILES[0])).check_returncode()
-    later = text_of(measure.File(CONF, "[Service]\nDelegate=cpu io\n", Then.SYSTEMD))
+    later = text_of(host_change.File(CONF, "[Service]\nDelegate=cpu io\n", Then.SYSTEMD))
 
     done = tree.run(later)
 
@@ -196,7 +199,7 @@ def test_a_later_script_that_writes_another_text_keeps_no_copy_of_the_first(
 
 def test_lingering_that_was_on_before_stays_on(tree: ScratchRoot) -> None:
     (tree.path / "var/lib/systemd/linger/CORP\\\\alice").write_text("")
-    text = text_of(measure.Linger("CORP\\alice"), measure.SubordinateIds("CORP\\alice"))
+    text = text_of(host_change.Linger("CORP\\alice"), host_change.SubordinateIds("CORP\\alice"))
     before = tree.state()
 
     tree.run(text).check_returncode()
@@ -227,7 +230,7 @@ def test_a_profile_that_was_unloaded_already_is_no_failure(tree: ScratchRoot) ->
 
 
 def test_rows_of_ids_that_somebody_changed_meanwhile_are_left(tree: ScratchRoot) -> None:
-    text = text_of(measure.SubordinateIds("alice"))
+    text = text_of(host_change.SubordinateIds("alice"))
     (tree.path / "etc/subuid").write_text("bob:100000:65536")  # no newline at its end
     tree.run(text).check_returncode()
     assert "bob:100000:65536\nalice:165536:65536\n" == tree.read("etc/subuid")
@@ -243,7 +246,7 @@ def test_rows_of_ids_that_somebody_changed_meanwhile_are_left(tree: ScratchRoot)
 def test_a_table_of_ids_that_did_not_exist_is_deleted_again(tree: ScratchRoot) -> None:
     (tree.path / "etc/subuid").unlink()
     before = tree.state()
-    text = text_of(measure.SubordinateIds("alice"))
+    text = text_of(host_change.SubordinateIds("alice"))
 
     tree.run(text).check_returncode()
     tree.run(text, "--undo").check_returncode()
@@ -255,7 +258,7 @@ def test_a_link_to_a_table_of_ids_comes_back(tree: ScratchRoot) -> None:
     (tree.path / "etc/subgid").rename(tree.path / "etc/subgid.elsewhere")
     (tree.path / "etc/subgid").symlink_to("subgid.elsewhere")
     before = tree.state()
-    text = text_of(measure.SubordinateIds("alice"), measure.PlainFile("/etc/subgid"))
+    text = text_of(host_change.SubordinateIds("alice"), host_change.PlainFile("/etc/subgid"))
 
     tree.run(text).check_returncode()
     assert not (tree.path / "etc/subgid").is_symlink()
@@ -337,7 +340,7 @@ def installed(tree: ScratchRoot) -> list[str]:
 
 def test_a_package_that_nothing_needs_is_removed(tree: ScratchRoot, tmp_path: Path) -> None:
     repository(tree, tmp_path)
-    text = text_of(measure.Package("mount.fuse3"))
+    text = text_of(host_change.Package("mount.fuse3"))
 
     done = tree.run(text)
     assert 0 == done.returncode, done.stderr
@@ -351,7 +354,7 @@ def test_a_package_that_nothing_needs_is_removed(tree: ScratchRoot, tmp_path: Pa
 
 def test_a_package_that_another_one_needs_stays(tree: ScratchRoot, tmp_path: Path) -> None:
     repository(tree, tmp_path)
-    text = text_of(measure.Package("mount.fuse3"))
+    text = text_of(host_change.Package("mount.fuse3"))
     tree.run(text).check_returncode()
     tree.run("apt-get -y install sshfs").check_returncode()
 
@@ -392,7 +395,7 @@ def test_other_package_managers_are_asked_first_too(
     else:
         tree.stand_in("rpm", RPM)
         tree.stand_in(front, RPM_FRONT)
-    text = text_of(measure.Package("mount.fuse3"))
+    text = text_of(host_change.Package("mount.fuse3"))
     tree.run(text).check_returncode()
     assert (tree.path / "proc/rpm.fuse3").exists()
     if needed:

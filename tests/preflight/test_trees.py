@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.cli.unit_path import unit_search
 from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight import (
     checks,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.k3s.config_file import DEFAULT, merged
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.release.config_file import DEFAULT, merged
 from k3s_rootless.service import config_files
 
 URL_REASON = "it is a URL: K3s fetches none, it looks for a local file of that name"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless.k3s.features import UNIT_PATH, UnitVariant
+from k3s_rootless.k3s.options import OPTIONS
 from k3s_rootless.paths import UNIT
-from k3s_rootless.release.features import UNIT_PATH, UnitVariant
-from k3s_rootless.release.options import OPTIONS
 from k3s_rootless.service import configuration
 from k3s_rootless.service.authorship import Author, author
 from k3s_rootless.service.facts import UnitSettings, UnitState

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from k3s_rootless.errors import UsageError
-from k3s_rootless.release import features
-from k3s_rootless.release.features import UNIT_PATH
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.features import UNIT_PATH
 from k3s_rootless.service import shipped
 from k3s_rootless.service.authorship import Author, author
 from k3s_rootless.service.facts import UnitSettings

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.errors import PreflightFailed
-from k3s_rootless.release.features import UNIT_PATH, UnitVariant
+from k3s_rootless.k3s.features import UNIT_PATH, UnitVariant
 from k3s_rootless.service.authorship import Author, author, sealed
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit import is_rendered_from, quoted, render, written_for

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from k3s_rootless.cli import together
+from k3s_rootless import background
 from k3s_rootless.errors import NotRunning, RootlessError
 from tests.patience import PATIENCE
 
@@ -17,7 +17,7 @@ def soon(seconds: float = 5) -> float:
 
 
 def test_an_answer_is_an_answer() -> None:
-    assert 42 == together.answer(together.begin(lambda: 42), soon())
+    assert 42 == background.answer(background.begin(lambda: 42), soon())
 
 
 def test_our_own_errors_arrive_as_they_are() -> None:
@@ -25,34 +25,34 @@ def test_our_own_errors_arrive_as_they_are() -> None:
         raise NotRunning("not now", hint="later")
 
     with pytest.raises(NotRunning) as raised:
-        together.answer(together.begin(ask), soon())
+        background.answer(background.begin(ask), soon())
 
     assert "later" == raised.value.hint
 
 
 def test_what_nobody_foresaw_takes_nothing_along() -> None:
     with pytest.raises(RootlessError, match="it failed: ZeroDivisionError"):
-        together.answer(together.begin(lambda: 1 // 0), soon())
+        background.answer(background.begin(lambda: 1 // 0), soon())
 
 
 def test_what_hangs_is_given_up_and_keeps_nobody() -> None:
     held = threading.Event()
-    future = together.begin(held.wait)
+    future = background.begin(held.wait)
 
     with pytest.raises(RootlessError, match="no answer in time"):
-        together.answer(future, soon(0.05))
+        background.answer(future, soon(0.05))
 
     held.set()
-    assert together.answer(future, soon())
+    assert background.answer(future, soon())
 
 
 def test_several_hang_at_the_same_time() -> None:
     held = threading.Event()
     begun = time.monotonic()
-    futures = [together.begin(held.wait) for _ in range(8)]
+    futures = [background.begin(held.wait) for _ in range(8)]
     for future in futures:
         with pytest.raises(RootlessError):
-            together.answer(future, begun + 0.2)
+            background.answer(future, begun + 0.2)
 
     assert time.monotonic() - begun < PATIENCE
     held.set()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from k3s_rootless.observation import Known, Observed
 
 if TYPE_CHECKING:
-    from k3s_rootless.release.config_yaml import Entry, Item
+    from k3s_rootless.k3s.config_yaml import Entry, Item
 
 DEFAULT = "/etc/rancher/k3s/config.yaml"
 VARIABLE = "K3S_CONFIG_FILE"

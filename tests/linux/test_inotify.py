@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.notification import Directories
+from k3s_rootless.linux.inotify import Directories
 from tests.patience import HANGS, PATIENCE
 
 LONG = HANGS

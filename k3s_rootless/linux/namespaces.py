@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import control_group, sockets
+from k3s_rootless.linux import control_group, sockets
 
 if TYPE_CHECKING:
-    from k3s_rootless.ports.facts import Listener
+    from k3s_rootless.linux.facts import Listener
 
 
 def listeners(pid: int, *, uid: int, unit_group: str) -> tuple[Listener, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import routes
+from k3s_rootless.linux import networks
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 TRIE = """\
@@ -44,7 +44,7 @@ def test_each_network_is_named_with_its_interface(tmp_path: Path) -> None:
         + "short line\n"
     )
 
-    assert routes.networks(tmp_path) == {
+    assert networks.networks(tmp_path) == {
         "192.168.1.0/24": "eth0",
         "172.17.0.0/16": "docker0",
         "10.0.0.5/32": "wg0",
@@ -54,7 +54,7 @@ def test_each_network_is_named_with_its_interface(tmp_path: Path) -> None:
 
 
 def test_this_host_can_be_asked() -> None:
-    found = routes.networks()
+    found = networks.networks()
 
     assert "127.0.0.1/32" in found
     interfaces = {name for _, name in socket.if_nameindex()}
@@ -63,4 +63,4 @@ def test_this_host_can_be_asked() -> None:
 
 def test_when_nobody_could_look_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match="cannot list the networks of this host: no such file"):
-        routes.networks(tmp_path)
+        networks.networks(tmp_path)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import addresses
-from k3s_rootless.ports.facts import Address
+from k3s_rootless.linux import addresses
+from k3s_rootless.linux.facts import Address
 
 
 def test_loopback_comes_last_and_is_marked() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release.version import Version, from_output, parse
+from k3s_rootless.k3s.version import Version, from_output, parse
 from tests.strategies import version, versions
 
 REAL = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from k3s_rootless.k3s import issued
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.release import baked
 
 UID = os.getuid()
 NAMES = ("admin", "controller", "scheduler")
@@ -55,9 +55,9 @@ def write(
 
 
 def stale(data: Path, port: int) -> str | None:
-    found = baked.read(data, UID)
+    found = issued.read(data, UID)
     assert isinstance(found, Known), found
-    return baked.stale(found.value, port)
+    return issued.stale(found.value, port)
 
 
 def test_a_new_data_directory_has_none(tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ def test_a_new_data_directory_has_none(tmp_path: Path) -> None:
 def test_another_port_than_that_of_the_files_is_told(tmp_path: Path, host: str) -> None:
     write(tmp_path, host=host)
 
-    assert None is stale(tmp_path, baked.internal_port(6443))
+    assert None is stale(tmp_path, issued.internal_port(6443))
     assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == stale(
-        tmp_path, baked.internal_port(7443)
+        tmp_path, issued.internal_port(7443)
     )
-    assert None is stale(tmp_path, baked.internal_port(7443, "6444"))
+    assert None is stale(tmp_path, issued.internal_port(7443, "6444"))
 
 
 def test_one_file_that_is_stale_is_enough(tmp_path: Path) -> None:
@@ -121,6 +121,6 @@ def test_what_k3s_did_not_write_is_unknown(tmp_path: Path) -> None:
         spoil()
         if not path.exists():
             continue
-        found = baked.read(tmp_path, UID)
+        found = issued.read(tmp_path, UID)
         assert isinstance(found, Unknown), found
         assert str(cred) in found.reason

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.ports import rootlesskit
-from k3s_rootless.ports.facts import Forward, RootlessKit
-from k3s_rootless.release.settings import Settings
-from k3s_rootless.release.version import Version, parse
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.rest import UnixPeer
+from k3s_rootless.rootlesskit import client
+from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
 from tests import server
 from tests.patience import PATIENCE
 from tests.ports import peers
@@ -41,7 +41,7 @@ def sample(name: str) -> Any:
 
 def forwards_of(path: Path, document: Any, *, timeout: float = 5) -> tuple[Forward, ...]:
     with peers.on_socket(path, peers.answering({"/v1/ports": document})):
-        return rootlesskit.forwards(UnixPeer(path), timeout)
+        return client.forwards(UnixPeer(path), timeout)
 
 
 def test_the_forwards_of_a_running_k3s_are_read(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_hostile_peer_is_given_up_in_time(tmp_path: Path, behaviour: peers.Beh
 
     with peers.on_socket(path, behaviour):
         with pytest.raises(PeerError):
-            rootlesskit.forwards(UnixPeer(path), 1.0)
+            client.forwards(UnixPeer(path), 1.0)
 
         assert time.monotonic() - start < PATIENCE
 
@@ -149,7 +149,7 @@ def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> No
         peers.on_socket(path, peers.answering(refusal, "text/plain")),
         pytest.raises(PeerError) as caught,
     ):
-        rootlesskit.forwards(UnixPeer(path), 5)
+        client.forwards(UnixPeer(path), 5)
 
     assert (
         caught.value.message
@@ -162,7 +162,7 @@ def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
-        found = rootlesskit.info(UnixPeer(path), 5)
+        found = client.info(UnixPeer(path), 5)
 
     assert found == RootlessKit(
         "0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None
@@ -176,7 +176,7 @@ def test_older_releases_say_less(tmp_path: Path, routes: Any, expected: Rootless
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering(routes)):
-        assert rootlesskit.info(UnixPeer(path), 5) == expected
+        assert client.info(UnixPeer(path), 5) == expected
 
 
 def listen(path: Path) -> socket.socket:
@@ -209,10 +209,10 @@ def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
     (temporary / "rootless4").symlink_to(temporary / "rootless1")
 
     known = version(release) if release else None
-    found = rootlesskit.state_candidates(settings(tmp_path / "data", temporary), known, uid=UID)
+    found = client.state_candidates(settings(tmp_path / "data", temporary), known, uid=UID)
 
     assert [str(path.relative_to(tmp_path)) for path in found] == expected
-    others = rootlesskit.state_candidates(
+    others = client.state_candidates(
         settings(tmp_path / "data", temporary), version("v1.22.2+k3s1"), uid=UID + 1
     )
     assert others == ()
@@ -225,7 +225,7 @@ def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
     live.parent.mkdir()
 
     with peers.on_socket(live, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
-        found = rootlesskit.live_peer(
+        found = client.live_peer(
             [tmp_path / "rootless0" / "api.sock", dead, live], uid=UID, timeout=PATIENCE
         )
 
@@ -236,7 +236,7 @@ def test_a_rootlesskit_without_info_is_alive_as_well(tmp_path: Path) -> None:
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering({"/v1/ports": None})):
-        assert rootlesskit.live_peer([path], uid=UID, timeout=PATIENCE) == UnixPeer(path)
+        assert client.live_peer([path], uid=UID, timeout=PATIENCE) == UnixPeer(path)
 
 
 def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_without_a_live_socket_each_reason_is_given(tmp_path: Path) -> None:
     ):
         candidates = [tmp_path / name for name in ("none", "dead", "file", "link", "other", "mute")]
         with pytest.raises(PeerError) as caught:
-            rootlesskit.live_peer(candidates, uid=UID, timeout=0.5)
+            client.live_peer(candidates, uid=UID, timeout=0.5)
 
     message = caught.value.message
     for reason in (
@@ -272,23 +272,23 @@ def test_nobody_elses_socket_is_asked(tmp_path: Path) -> None:
 
     with peers.on_socket(path, peers.answering({"/v1/ports": None})) as server:
         with pytest.raises(PeerError, match=f"belongs to uid {UID}, not to uid {UID + 1}"):
-            rootlesskit.live_peer([path], uid=UID + 1, timeout=PATIENCE)
+            client.live_peer([path], uid=UID + 1, timeout=PATIENCE)
 
         assert server.asked == []
 
 
 def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(PeerError, match="at most 107"):
-        rootlesskit.live_peer([tmp_path / ("x" * 120) / "api.sock"], uid=UID, timeout=PATIENCE)
+        client.live_peer([tmp_path / ("x" * 120) / "api.sock"], uid=UID, timeout=PATIENCE)
 
 
 def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
-    candidates = rootlesskit.state_candidates(
+    candidates = client.state_candidates(
         settings(tmp_path, tmp_path), version("v1.22.2+k3s1"), uid=UID
     )
 
     with pytest.raises(PeerError, match="no state directory was found"):
-        rootlesskit.live_peer(candidates, uid=UID, timeout=1)
+        client.live_peer(candidates, uid=UID, timeout=1)
 
 
 def test_importing_the_reader_loads_nothing_heavy() -> None:
@@ -317,7 +317,7 @@ def test_the_state_directory_of_a_process_is_where_its_lock_is(tmp_path: Path) -
     ):
         (descriptors / str(number)).symlink_to(target)
 
-    assert Path("/home/alice/my data/rootless") == rootlesskit.state_of(42, tmp_path)
-    assert rootlesskit.state_of(43, tmp_path) is None
+    assert Path("/home/alice/my data/rootless") == client.state_of(42, tmp_path)
+    assert client.state_of(43, tmp_path) is None
     (descriptors / "2").unlink()
-    assert rootlesskit.state_of(42, tmp_path) is None
+    assert client.state_of(42, tmp_path) is None

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release import features
-from k3s_rootless.release.features import Since, UnitVariant
-from k3s_rootless.release.version import Version
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.features import Since, UnitVariant
+from k3s_rootless.k3s.version import Version
 from tests.strategies import version, versions
 
 PLAIN, FUSE = UnitVariant.PLAIN, UnitVariant.FUSE_OVERLAYFS

@@ -13,7 +13,7 @@ import struct
 from pathlib import Path
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports.facts import Address
+from k3s_rootless.linux.facts import Address
 
 _SIOCGIFCONF = 0x8912
 _ENTRY = 16 + max(16, 8 + 2 * struct.calcsize("L"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import child
+from k3s_rootless.linux import namespaces
 
 UID = os.getuid()
 GROUP = next(
@@ -35,17 +35,17 @@ def elsewhere() -> Iterator[int]:
 
 
 def test_another_namespace_is_looked_into_without_entering_it(elsewhere: int) -> None:
-    found = child.listeners(elsewhere, uid=UID, unit_group=GROUP)
+    found = namespaces.listeners(elsewhere, uid=UID, unit_group=GROUP)
 
     assert [(one.proto, one.address, one.port) for one in found] == [("tcp", "0.0.0.0", 8080)]  # noqa: S104 (what it bound)
 
 
 def test_a_number_that_went_to_another_process_is_refused(elsewhere: int) -> None:
     with pytest.raises(RootlessError, match="not in the unit's control group"):
-        child.listeners(elsewhere, uid=UID, unit_group="/user.slice/k3s-rootless.service")
+        namespaces.listeners(elsewhere, uid=UID, unit_group="/user.slice/k3s-rootless.service")
     with pytest.raises(RootlessError, match="not in the unit's control group"):
-        child.listeners(elsewhere, uid=UID, unit_group="")
+        namespaces.listeners(elsewhere, uid=UID, unit_group="")
     with pytest.raises(RootlessError, match=f"is not of uid {UID + 1}"):
-        child.listeners(elsewhere, uid=UID + 1, unit_group=GROUP)
+        namespaces.listeners(elsewhere, uid=UID + 1, unit_group=GROUP)
     with pytest.raises(RootlessError, match="in the host's own network namespace"):
-        child.listeners(os.getpid(), uid=UID, unit_group=GROUP)
+        namespaces.listeners(os.getpid(), uid=UID, unit_group=GROUP)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from k3s_rootless.release.version import Version, parse
+from k3s_rootless.k3s.version import Version, parse
 
 
 @dataclass(frozen=True, slots=True)

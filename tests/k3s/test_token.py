@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release import token
+from k3s_rootless.k3s import token
 
 HASH = "a" * 64
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless.k3s import config_file, config_yaml
+from k3s_rootless.k3s.config_file import ConfigFile, Given
+from k3s_rootless.k3s.config_yaml import Entry, Item
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.release import config_file, config_yaml
-from k3s_rootless.release.config_file import ConfigFile, Given
-from k3s_rootless.release.config_yaml import Entry, Item
 
 RECORDED = json.loads((Path(__file__).parent.parent / "data" / "config-files.json").read_text())
 CONFIG = Path("/etc/rancher/k3s/config.yaml")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports import sockets
-from k3s_rootless.ports.facts import Listener
+from k3s_rootless.linux import sockets
+from k3s_rootless.linux.facts import Listener
 
 UID = os.getuid()
 HEAD = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from k3s_rootless.release.version import Version
+from k3s_rootless.k3s.version import Version
 
 COMMAND = "server"
 

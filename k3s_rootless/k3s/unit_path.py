@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from k3s_rootless.release.features import UNIT_PATH
+from k3s_rootless.k3s.features import UNIT_PATH
 
 # NixOS keeps its privileged programs here, and the PATH of K3s's unit does not name it.
 _NIX_WRAPPERS = "/run/wrappers/bin"

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from k3s_rootless.release import features
-from k3s_rootless.release.version import Version
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.version import Version
 
 COMPONENTS = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
 DATA_DIRECTORY_HINT = "name a directory of your own, such as ~/k3s-data"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release.options import OPTIONS, REFUSED
+from k3s_rootless.k3s.options import OPTIONS, REFUSED
 from tests.standin.k3s_standin.known_flags import SWITCHES, VALUES
 from tests.strategies import version
 

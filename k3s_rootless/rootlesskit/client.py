@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.ports import wire
-from k3s_rootless.ports.facts import Forward, RootlessKit
-from k3s_rootless.release import features
-from k3s_rootless.rest import UnixPeer
+from k3s_rootless.k3s import features
+from k3s_rootless.rest import UnixPeer, complaint
+from k3s_rootless.rootlesskit import wire
+from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
 
 if TYPE_CHECKING:
-    from k3s_rootless.release.settings import Settings
-    from k3s_rootless.release.version import Version
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.k3s.version import Version
     from k3s_rootless.rest import Answer, Peer
 
 LONGEST_SOCKET_PATH = 107
@@ -182,7 +182,7 @@ def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
 
 def _require_success(answer: Answer, what: str) -> None:
     if answer.status != 200:
-        why = wire.complaint(answer.body)
+        why = complaint(answer.body)
         raise PeerError(
             f"cannot ask rootlesskit for {what}: {why} (HTTP status {answer.status})",
             status=answer.status,

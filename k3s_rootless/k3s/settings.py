@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from k3s_rootless.k3s import config_file, features, flags
+from k3s_rootless.k3s.config_file import ConfigFile
+from k3s_rootless.k3s.flags import FLAGS, Kind
+from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Unknown
-from k3s_rootless.release import config_file, features, server_flags
-from k3s_rootless.release.config_file import ConfigFile
-from k3s_rootless.release.origin import Origin, Source, Value, Variable
-from k3s_rootless.release.server_flags import FLAGS, Kind
-from k3s_rootless.release.version import Version
 
 HTTPS_PORT = 6443
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -178,13 +178,13 @@ def resolve(inputs: Inputs) -> Settings:
     given: dict[str, list[Value]] = {}
     skipped = []
     for value in _from_files(inputs):
-        flag = server_flags.named(value.name)
+        flag = flags.named(value.name)
         if flag is None or not flag.known_to(inputs.version):
             skipped.append(value)
         else:
             given.setdefault(flag.name, []).append(value)
     for value in _from_command(inputs):
-        if flag := server_flags.named(value.name):
+        if flag := flags.named(value.name):
             given.setdefault(flag.name, []).append(value)
     for name, variable in _variables(inputs):
         given.setdefault(name, [_of_variable(name, variable, inputs)])
@@ -222,7 +222,7 @@ def _from_files(inputs: Inputs) -> Iterator[Value]:
 
 
 def _from_command(inputs: Inputs) -> Iterator[Value]:
-    for name, text in server_flags.words(inputs.argv):
+    for name, text in flags.words(inputs.argv):
         yield Value(name, text, Origin(Source.COMMAND_LINE, inputs.command))
 
 
@@ -260,7 +260,7 @@ def _port(text: str) -> int:
         number = int(text)
     else:
         # Go reads `0x1D13` and `010` as C does.
-        from k3s_rootless.release.config_yaml import integer
+        from k3s_rootless.k3s.config_yaml import integer
 
         number = integer(text) or 0
     return number if 0 < number < 65536 else HTTPS_PORT

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.ports.facts import Listener
+from k3s_rootless.linux.facts import Listener
 
 CROWDED = 150_000
 """Connections from which on the kernel is asked: /proc/net takes some 3 us for each line

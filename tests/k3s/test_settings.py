@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.release import config_yaml, server_flags
-from k3s_rootless.release.config_file import ConfigFile
-from k3s_rootless.release.origin import Origin, Source, Value, Variable
-from k3s_rootless.release.server_flags import FLAGS, Kind
-from k3s_rootless.release.settings import HTTPS_PORT, Inputs, Settings, of_command, resolve
-from k3s_rootless.release.version import parse
+from k3s_rootless.k3s import config_yaml, flags
+from k3s_rootless.k3s.config_file import ConfigFile
+from k3s_rootless.k3s.flags import FLAGS, Kind
+from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
+from k3s_rootless.k3s.settings import HTTPS_PORT, Inputs, Settings, of_command, resolve
+from k3s_rootless.k3s.version import parse
 
 HOME = Path("/home/alice")
 UNIT = ("/usr/local/bin/k3s", "server", "--rootless", "--snapshotter=fuse-overlayfs")
@@ -315,7 +315,7 @@ def test_relative_paths_begin_in_the_working_directory() -> None:
 def test_a_command_line_is_read_as_go_reads_it(
     arguments: str, expected: list[tuple[str, str]]
 ) -> None:
-    assert list(server_flags.words(("k3s", "server", *arguments.split()))) == expected
+    assert list(flags.words(("k3s", "server", *arguments.split()))) == expected
 
 
 @pytest.mark.parametrize(

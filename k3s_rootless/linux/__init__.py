@@ -1,0 +1,1 @@
+"""What the kernel and the distribution say about this host."""

@@ -1,1 +1,0 @@
-"""What this K3s does: its version, and which release brought what."""
