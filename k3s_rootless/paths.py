@@ -69,7 +69,7 @@ class Paths:
     @property
     def start_record(self) -> Path:
         """The hash of the files that the running K3s was started with; see
-        `service.start_record`.
+        `service.observe.start_record`.
         """
         return self.runtime / "k3s-rootless.started"
 

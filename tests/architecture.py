@@ -1,212 +1,99 @@
-"""The rules of docs/explanation/architecture.md, read from the syntax tree; each gives what breaks
-it.
+"""The rules of docs/explanation/architecture.md, read from the syntax tree.
+
+Each rule returns what breaks it. Imports count wherever they stand in a file, also inside functions;
+what only type checkers see does not.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 PACKAGE = "k3s_rootless"
+LAYERS = ("leaves", "subjects", "operations", "cli")
+"""From below: a module imports its own layer and those below it."""
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
-LEAVES = (
-    "errors",
-    "paths",
-    "finding",
-    "measure",
-    "observation",
-    "mountinfo",
-    "notification",
-    "templates",
-    "command",
-    "durable",
-    "printable",
-    "rest",
-    "release",
-    "trust",
-)
+SHELL = ("cli", "__main__")
 OWNERS = {
-    "click": ("cli",),
-    "dbus_next": ("service/bus.py",),
+    "click": ("cli/",),
+    "dbus_next": ("service/systemd/bus.py",),
     "http": ("rest.py",),
-    "jinja2": ("preflight/script.py", "service/unit.py", "support/page.py"),
-    "pydantic": ("ports/envelope.py",),
-    "pyroute2": ("linux/sockets.py",),
-    "rich": ("cli/progress.py", "cli/report.py", "cli/screen.py"),
+    "jinja2": (
+        "preflight/remedies/admin_script.py",
+        "service/unit/text.py",
+        "support/page.py",
+    ),
+    "pydantic": ("ports/sources/envelope.py",),
+    "pyroute2": ("linux/",),
+    "rich": ("cli/",),
     "subprocess": ("command.py",),
-    "yaml": ("cluster/kubeconfig.py", "ports/manifests.py", "k3s/config_yaml.py"),
+    "yaml": ("cluster/kubeconfig.py", "ports/sources/manifests.py", "k3s/config_yaml.py"),
 }
+"""The home of each outside library, as a beginning of paths inside the package."""
 JUDGES = (
-    "preflight/checks.py",
-    "preflight/cluster.py",
-    "preflight/configuration.py",
-    "preflight/drop_ins.py",
-    "preflight/origins.py",
-    "preflight/unit_limits.py",
-    "preflight/nixos.py",
-    "preflight/profile.py",
-    "preflight/script.py",
-    "preflight/identity.py",
-    "preflight/judgement.py",
-    "preflight/k3s_remedies.py",
-    "preflight/kernel.py",
-    "preflight/namespaces.py",
-    "preflight/network.py",
-    "preflight/programs.py",
-    "preflight/remedies.py",
-    "preflight/storage.py",
-    "preflight/surroundings.py",
-    "preflight/sysctls.py",
-    "preflight/system.py",
+    "preflight/checks/",
+    "preflight/remedies/",
+    "service/unit/",
+    "service/drop_ins/",
+    "service/environment/",
+    "service/plan/",
     "service/phases.py",
-    "service/authorship.py",
-    "service/configuration.py",
-    "service/differences.py",
-    "service/dropin.py",
-    "service/limits.py",
-    "service/assignments.py",
-    "service/environment.py",
-    "service/environment_drop_in.py",
-    "service/expansion.py",
-    "service/golang.py",
-    "service/gourl.py",
-    "service/outage.py",
-    "service/plan.py",
-    "service/precedence.py",
-    "service/proxies.py",
-    "service/steps.py",
     "service/readiness.py",
-    "service/pending.py",
-    "service/standing.py",
-    "service/removal.py",
-    "service/rotation.py",
-    "service/shipped.py",
-    "service/unit.py",
-    "ports/advice.py",
-    "ports/exposure.py",
-    "ports/prediction.py",
-    "ports/questions.py",
-    "ports/reasons.py",
-    "ports/rivals.py",
-    "ports/sight.py",
-    "ports/starting.py",
-    "ports/urls.py",
-    "ports/wanted.py",
-    "cluster/heartbeat.py",
+    "ports/rules/",
+    "journal/catalogue/",
     "journal/diagnosis.py",
     "journal/exits.py",
-    "support/addresses.py",
-    "support/anonymity.py",
-    "support/assigned.py",
-    "support/blocks.py",
-    "support/disguises.py",
-    "support/drawing.py",
-    "support/learning.py",
-    "support/milestones.py",
-    "support/names.py",
-    "support/page.py",
-    "support/patterns.py",
-    "support/redaction.py",
     "journal/limits.py",
     "journal/lines.py",
     "journal/loops.py",
     "journal/panics.py",
     "journal/recognition.py",
     "journal/verdict.py",
-    "journal/catalogue/__init__.py",
-    "journal/catalogue/cgroups.py",
-    "journal/catalogue/configuration.py",
-    "journal/catalogue/entry.py",
-    "journal/catalogue/identity.py",
-    "journal/catalogue/network.py",
-    "journal/catalogue/ports.py",
-    "journal/catalogue/runtime.py",
-    "journal/catalogue/session.py",
-    "journal/catalogue/storage.py",
+    "cluster/heartbeat.py",
+    "support/redaction/",
+    "support/drawing.py",
+    "support/milestones.py",
+    "support/page.py",
 )
 READERS = (
-    "preflight/config_probes.py",
-    "preflight/confinement.py",
-    "preflight/datastore.py",
-    "preflight/devices.py",
-    "preflight/kernel_probes.py",
-    "preflight/network_probes.py",
-    "preflight/probes.py",
-    "preflight/session_probes.py",
-    "preflight/storage_probes.py",
-    "preflight/trial.py",
-    "service/bus.py",
-    "service/config_files.py",
-    "service/conversation.py",
-    "service/data_directory.py",
-    "service/delegation.py",
-    "service/environment_files.py",
-    "service/files.py",
-    "service/glance.py",
-    "service/leftovers.py",
-    "service/login.py",
-    "service/process.py",
-    "service/properties.py",
-    "service/system_manager.py",
-    "service/signals.py",
-    "service/start_record.py",
-    "service/systemd.py",
-    "service/usage.py",
-    "linux/control_group.py",
-    "linux/addresses.py",
-    "linux/namespaces.py",
-    "ports/envelope.py",
-    "json_fields.py",
-    "ports/holders.py",
-    "ports/manifests.py",
-    "ports/probe.py",
-    "rootlesskit/client.py",
-    "linux/networks.py",
-    "ports/services.py",
-    "linux/sockets.py",
-    "ports/wire.py",
-    "journal/containerd.py",
-    "journal/exported.py",
-    "journal/reader.py",
+    "linux/",
+    "rootlesskit/",
+    "preflight/probes/",
+    "service/systemd/",
+    "service/observe/",
+    "ports/sources/",
+    "journal/sources/",
+    "cluster/access.py",
     "cluster/api.py",
     "cluster/certificates.py",
     "cluster/kubeconfig.py",
-    "cluster/access.py",
     "cluster/own_file.py",
-    "cluster/written.py",
     "cluster/packaged.py",
+    "cluster/written.py",
     "support/host.py",
-    "support/known.py",
+    "support/secret_files.py",
 )
+PERFORMERS = ("service/act/", "support/archive.py")
+RECORDS = ("facts.py", "records.py", "__init__.py")
 IMPURE = frozenset(
-    {
-        "os",
-        "pathlib",
-        "socket",
-        "time",
-        "asyncio",
-        "subprocess",
-        "http",
-        "shutil",
-        "tempfile",
-        "threading",
-    }
+    "os pathlib socket time asyncio subprocess http shutil tempfile threading".split()  # noqa: SIM905 (words read best as words)
 )
+PRINTING = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
+PRINTERS = ("cli/report.py", "cli/stream.py", "cli/__init__.py")
 LONGEST_MODULE = 355
 LONGEST_FUNCTION = 66
 
 
 def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
-    """Give each module of the package below `root`, by its path inside the package."""
+    """Yield each module of the package below `root`: its path inside the package, its tree."""
     for path in sorted((root / PACKAGE).rglob("*.py")):
         yield str(path.relative_to(root / PACKAGE)), ast.parse(path.read_text("utf-8"))
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Give the dotted names that run-time imports name, wherever they stand; what only type
-    checkers see is left out.
-    """
+    """Yield the dotted names that imports of a running program name, wherever they stand."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -218,47 +105,65 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from imports(node)
 
 
-def inner(name: str) -> tuple[str, ...] | None:
-    """Give the parts of a name inside of our package, or None for a foreign one."""
-    parts = tuple(name.split("."))
-    return parts[1:] if parts[0] == PACKAGE and len(parts) > 1 else None
+def layer(module: str) -> int:
+    """Return the layer of a path inside the package, as an index of LAYERS."""
+    top = module.split("/", maxsplit=1)[0].removesuffix(".py")
+    if top in SHELL:
+        return LAYERS.index("cli")
+    if top == "operations":
+        return LAYERS.index("operations")
+    return LAYERS.index("subjects" if top in SUBJECTS else "leaves")
+
+
+def edges(root: Path) -> dict[str, set[str]]:
+    """Return which modules of the package each module imports, all by their paths inside it."""
+    trees = dict(modules(root))
+    found = {}
+    for module, tree in trees.items():
+        targets = {target for name in imports(tree) if (target := _module(name, trees))}
+        found[module] = targets - {module}
+    return found
 
 
 def broken_owners(root: Path) -> list[str]:
     """Each outside library has one home."""
-    return [
-        f"{module} imports {library}, whose home is {', '.join(homes)}"
-        for module, tree in modules(root)
-        for library, homes in OWNERS.items()
-        if any(name.split(".")[0] == library for name in imports(tree))
-        and not module.startswith(homes)
-    ]
+    found = []
+    for module, tree in modules(root):
+        used = {name.split(".")[0] for name in imports(tree)}
+        found += [
+            f"{module} imports {library}, whose home is {OWNERS[library][0]}"
+            for library in sorted(used & OWNERS.keys())
+            if not module.startswith(OWNERS[library])
+        ]
+    return found
 
 
 def broken_direction(root: Path) -> list[str]:
-    """The shell imports subjects, subjects import leaves, and subjects never import each other."""
+    """Imports point downwards, and subjects never import each other."""
     found = []
-    for module, tree in modules(root):
-        here = module.split("/")[0].removesuffix(".py")
-        allowed = {*LEAVES, here} if here in SUBJECTS else set(LEAVES)
-        if here in {"cli", "__main__", "__init__"}:
-            continue
-        for name in imports(tree):
-            parts = inner(name)
-            if parts and parts[0] not in allowed:
-                found.append(f"{module} imports {name}")
+    for module, targets in edges(root).items():
+        for target in sorted(targets):
+            above = layer(target) > layer(module)
+            subjects = layer(target) == layer(module) == LAYERS.index("subjects")
+            if above or (subjects and module.split("/")[0] != target.split("/")[0]):
+                found.append(f"{module} imports {target}")
     return found
 
 
 def broken_roles(root: Path) -> list[str]:
-    """Inside a subject, readers and judges import facts and their own kind, never each other."""
+    """Judges import no readers and no performers, readers no performers."""
     found = []
-    for kind, others in ((JUDGES, READERS), (READERS, JUDGES)):
-        forbidden = {other.removesuffix(".py").replace("/", ".") for other in others}
-        for module, tree in modules(root):
-            if module in kind:
-                names = {".".join((inner(name) or ())[:2]) for name in imports(tree)}
-                found += [f"{module} imports {name}" for name in sorted(names & forbidden)]
+    for module, targets in edges(root).items():
+        if module.startswith(PERFORMERS):
+            continue
+        forbidden = (*READERS, *PERFORMERS) if module.startswith(JUDGES) else PERFORMERS
+        if not module.startswith((*JUDGES, *READERS)):
+            continue
+        found += [
+            f"{module} imports {target}"
+            for target in sorted(targets)
+            if target.startswith(forbidden) and not target.endswith(RECORDS)
+        ]
     return found
 
 
@@ -267,10 +172,25 @@ def broken_purity(root: Path) -> list[str]:
     return [
         f"{module} imports {name}"
         for module, tree in modules(root)
-        if module in JUDGES
+        if module.startswith(JUDGES)
         for name in imports(tree)
         if name.split(".")[0] in IMPURE
     ]
+
+
+def broken_membership(root: Path) -> list[str]:
+    """Each module of a subject has a role; a folder holds at least three modules or folders."""
+    found = []
+    held: dict[str, set[str]] = {}
+    for module, _ in modules(root):
+        folder, _, name = module.rpartition("/")
+        held.setdefault(folder, set()).update({name} - {"__init__.py"})
+        above, _, last = folder.rpartition("/")
+        held.setdefault(above, set()).add(last)
+        known = module.startswith((*JUDGES, *READERS, *PERFORMERS)) or name in RECORDS
+        if layer(module) == LAYERS.index("subjects") and not known:
+            found.append(f"{module} has no role")
+    return found + [f"{folder} holds {len(one)}" for folder, one in held.items() if len(one) < 3]
 
 
 def broken_size(root: Path) -> list[str]:
@@ -280,78 +200,156 @@ def broken_size(root: Path) -> list[str]:
         lines = len(path.read_text("utf-8").splitlines())
         if lines > LONGEST_MODULE:
             found.append(f"{path.name} has {lines} lines")
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
-                length = node.end_lineno - node.lineno + 1
-                if length > LONGEST_FUNCTION:
-                    found.append(f"{path.name}: {node.name} has {length} lines")
+        for name, length in _lengths(ast.parse(path.read_text("utf-8"))):
+            if length > LONGEST_FUNCTION:
+                found.append(f"{path.name}: {name} has {length} lines")
     return found
 
 
 def broken_printing(root: Path) -> list[str]:
-    """Only cli/report.py prints, and cli/stream.py what has no end (and click itself, for its own
-    errors).
-    """
-    found = []
-    for module, tree in modules(root):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and module not in {
-                "cli/report.py",
-                "cli/stream.py",
-                "cli/__init__.py",
-            }:
-                called = ast.unparse(node.func)
-                if called in {
-                    "print",
-                    "click.echo",
-                    "click.secho",
-                    "sys.stdout.write",
-                    "sys.stderr.write",
-                }:
-                    found.append(f"{module} calls {called}")
-    return found
-
-
-def broken_cycles(root: Path) -> list[str]:
-    """No module imports, through others, itself."""
-    known = {
-        module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        for module, _ in modules(root)
-    }
-    edges: dict[str, set[str]] = {}
-    for module, tree in modules(root):
-        here = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        edges[here] = {
-            target
-            for name in _top_level(tree)
-            if (target := _module(name, known)) and target != here
-        }
+    """Only the modules that show things print."""
     return [
-        f"{start} imports itself through {edge}"
-        for start in edges
-        for edge in edges[start]
-        if start in _reach(edge, edges)
+        f"{module} calls {ast.unparse(node.func)}"
+        for module, tree in modules(root)
+        if module not in PRINTERS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
     ]
 
 
+def circles(root: Path) -> list[tuple[str, ...]]:
+    """Return the modules that import each other in a circle, circle by circle."""
+    graph = edges(root)
+    reached = {module: _reached(graph, module) for module in graph}
+    found = {
+        tuple(sorted(one for one in reached[module] if module in reached[one]))
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(found)
+
+
+def broken_cycles(root: Path) -> list[str]:
+    """No module imports itself through others when it is loaded."""
+    trees = dict(modules(root))
+    graph = {
+        module: {
+            target
+            for name in _top_level(tree)
+            if (target := _module(name, trees)) and target != module
+        }
+        for module, tree in trees.items()
+    }
+    return [f"{module} imports itself" for module in graph if module in _reached(graph, module)]
+
+
+def _reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """Return every module that can be reached from another one."""
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += graph[module]
+    return seen
+
+
 def _top_level(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module imports when it is loaded."""
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from imports(ast.Module([node], []))
 
 
-def _module(name: str, known: set[str]) -> str | None:
-    parts = inner(name) or ()
-    candidates = (".".join(parts), ".".join(parts[:-1]))
-    return next((one for one in candidates if one in known), None)
+def _module(name: str, known: Iterable[str]) -> str | None:
+    """Return the path inside the package of the module that an import names; None for another."""
+    parts = name.split(".")
+    if parts[0] != PACKAGE:
+        return None
+    for end in range(len(parts), 0, -1):
+        path = "/".join(parts[1:end])
+        for one in (f"{path}.py", f"{path}/__init__.py".lstrip("/")):
+            if one in known:
+                return one
+    return None
 
 
-def _reach(start: str, edges: dict[str, set[str]]) -> set[str]:
-    seen: set[str] = set()
-    todo = [start]
-    while todo:
-        here = todo.pop()
-        if here not in seen:
-            seen.add(here)
-            todo += edges.get(here, ())
-    return seen
+def _lengths(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield name and lines of each function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def figures(root: Path) -> dict[str, float]:
+    """Return what is measured of the code; each figure is better the smaller it is."""
+    lines = 0
+    wide = 0
+    chosen = 0
+    nested = 0
+    lazy = {"cli": 0, "outside": 0}
+    sizes = {"cli": 0, "outside": 0}
+    lengths: list[int] = []
+    complex_ones = 0
+    for path in (root / PACKAGE).rglob("*.py"):
+        text = path.read_text("utf-8").splitlines()
+        tree = ast.parse("\n".join(text))
+        where = "cli" if "cli" in path.parts else "outside"
+        lines += len(text)
+        sizes[where] += len(text)
+        wide += sum(len(line) > 100 for line in text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.IfExp):
+                chosen += 1
+                nested += any(
+                    isinstance(one, ast.IfExp) for one in chain([node.body, node.orelse, node.test])
+                )
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths.append((node.end_lineno or 0) - node.lineno + 1)
+                complex_ones += _complexity(node) > 10
+                lazy[where] += sum(
+                    isinstance(one, ast.Import | ast.ImportFrom) for one in _own(node)
+                )
+    lengths.sort()
+    return {
+        "conditional expressions per 1,000 lines": 1000 * chosen / lines,
+        "nested conditional expressions": nested,
+        "lines over 100 columns": wide,
+        "imports in functions per 1,000 lines of cli": 1000 * lazy["cli"] / max(sizes["cli"], 1),
+        "imports in functions per 1,000 lines outside cli": 1000
+        * lazy["outside"]
+        / sizes["outside"],
+        "functions of complexity over 10, percent": 100 * complex_ones / len(lengths),
+        "function lines, median": lengths[len(lengths) // 2],
+        "function lines, 90th percentile": lengths[len(lengths) * 9 // 10],
+        "modules in circles": sum(map(len, circles(root))),
+    }
+
+
+def _own(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a function, without those of functions inside it."""
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        yield node
+        yield from _own(node)
+
+
+def _complexity(function: ast.AST) -> int:
+    """Return McCabe's number of a function: its independent paths."""
+    branches = (
+        ast.If
+        | ast.For
+        | ast.AsyncFor
+        | ast.While
+        | ast.ExceptHandler
+        | ast.IfExp
+        | ast.comprehension
+    )
+    count = 1
+    for node in _own(function):
+        count += isinstance(node, branches)
+        count += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
+        count += len(node.cases) if isinstance(node, ast.Match) else 0
+    return count

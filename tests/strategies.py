@@ -15,7 +15,6 @@ from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.k3s.settings import of_command
 from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.preflight import kernel_probes
 from k3s_rootless.preflight.facts import (
     CgroupMode,
     Delegation,
@@ -26,7 +25,8 @@ from k3s_rootless.preflight.facts import (
     SubidFiles,
     SubidRange,
 )
-from k3s_rootless.preflight.probes import SYSCTLS
+from k3s_rootless.preflight.probes import kernel as kernel_probes
+from k3s_rootless.preflight.probes.host import SYSCTLS
 from k3s_rootless.preflight.records import (
     Beside,
     Caller,

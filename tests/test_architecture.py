@@ -19,10 +19,23 @@ RULES: tuple[Rule, ...] = (
     architecture.broken_direction,
     architecture.broken_roles,
     architecture.broken_purity,
+    architecture.broken_membership,
     architecture.broken_size,
     architecture.broken_printing,
     architecture.broken_cycles,
 )
+RATCHETS = {
+    "conditional expressions per 1,000 lines": 25.5,
+    "nested conditional expressions": 12,
+    "lines over 100 columns": 26,
+    "imports in functions per 1,000 lines of cli": 43.4,
+    "imports in functions per 1,000 lines outside cli": 1.9,
+    "functions of complexity over 10, percent": 4.0,
+    "function lines, median": 9,
+    "function lines, 90th percentile": 23,
+    "modules in circles": 13,
+}
+"""The figures of today, rounded up. They only fall: whoever improves one lowers it here."""
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -33,29 +46,39 @@ def test_the_rule_holds(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("rule", "module", "line"),
     [
-        (architecture.broken_owners, "service/systemd.py", "import dbus_next"),
-        (architecture.broken_owners, "ports/exposure.py", "from pyroute2 import IPRoute"),
-        (architecture.broken_owners, "preflight/probes.py", "def f():\n    import subprocess"),
+        (architecture.broken_owners, "service/systemd/user.py", "import dbus_next"),
+        (architecture.broken_owners, "ports/rules/exposure.py", "from pyroute2 import IPRoute"),
+        (architecture.broken_owners, "preflight/probes/host.py", "def f():\n    import subprocess"),
         (
             architecture.broken_direction,
-            "preflight/checks.py",
-            "from k3s_rootless.service import unit",
+            "preflight/checks/network.py",
+            "from k3s_rootless.service.unit import text",
         ),
         (architecture.broken_direction, "errors.py", "from k3s_rootless.preflight import facts"),
-        (architecture.broken_direction, "ports/facts.py", "from k3s_rootless.cli import session"),
-        (architecture.broken_roles, "ports/exposure.py", "from k3s_rootless.ports import sockets"),
+        (
+            architecture.broken_direction,
+            "ports/facts.py",
+            "def f():\n    from k3s_rootless.cli import session",
+        ),
         (
             architecture.broken_roles,
-            "journal/reader.py",
-            "from k3s_rootless.journal.diagnosis import first_cause",
+            "ports/rules/exposure.py",
+            "from k3s_rootless.ports.sources import holders",
         ),
-        (architecture.broken_purity, "service/plan.py", "import os"),
-        (architecture.broken_purity, "preflight/checks.py", "from pathlib import Path"),
+        (
+            architecture.broken_roles,
+            "service/observe/files.py",
+            "from k3s_rootless.service.act import apply",
+        ),
+        (architecture.broken_purity, "service/plan/planner.py", "import os"),
+        (architecture.broken_purity, "preflight/checks/kernel.py", "from pathlib import Path"),
+        (architecture.broken_membership, "service/strays.py", "x = 1"),
         (architecture.broken_size, "paths.py", "\n" * 400 + "x = 1"),
         (architecture.broken_size, "paths.py", "def f():\n" + "    x = 1\n" * 70),
-        (architecture.broken_printing, "service/apply.py", "print('done')"),
+        (architecture.broken_printing, "service/act/apply.py", "print('done')"),
         (architecture.broken_cycles, "errors.py", "from k3s_rootless import command"),
     ],
+    ids=lambda value: value.split("\n")[0] if isinstance(value, str) else value.__name__,
 )
 def test_the_rule_fails_when_it_is_broken(
     rule: Rule, module: str, line: str, tmp_path: Path
@@ -69,31 +92,13 @@ def test_the_rule_fails_when_it_is_broken(
 
     broken = rule(tmp_path)
 
-    assert broken
-    assert module.rsplit("/", maxsplit=1)[-1].removesuffix(".py") in broken[0]
+    assert any(module.rsplit("/", maxsplit=1)[-1].removesuffix(".py") in one for one in broken)
 
 
-def test_every_module_of_a_subject_has_a_role() -> None:
-    """A new module cannot slip past the rules by being on no list."""
-    exempt = {
-        "__init__.py",
-        "facts.py",
-        "records.py",
-        "apply.py",
-        "archive.py",
-        "erasure.py",
-        "purge.py",
-    }
+def test_no_figure_grows() -> None:
+    found = architecture.figures(ROOT)
 
-    nameless = [
-        module
-        for module, _ in architecture.modules(ROOT)
-        if module.split("/")[0] in architecture.SUBJECTS
-        and module.split("/")[-1] not in exempt
-        and module not in (*architecture.JUDGES, *architecture.READERS)
-    ]
-
-    assert [] == nameless
+    assert {name: value for name, value in found.items() if value > RATCHETS[name]} == {}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["up", "--help"]])

@@ -16,7 +16,7 @@ import pytest
 from k3s_rootless import errors
 from k3s_rootless.cli import shell
 from k3s_rootless.finding import Finding, Verdict
-from k3s_rootless.preflight.checks import CHECKS
+from k3s_rootless.preflight.checks.checklist import CHECKS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

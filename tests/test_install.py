@@ -17,7 +17,7 @@ from tests.payload import UV
 ROOT = Path(__file__).parent.parent
 RENDER = """
 import k3s_rootless, pathlib
-from k3s_rootless.service import unit
+from k3s_rootless.service.unit import text as unit
 from k3s_rootless.service.facts import UnitSettings
 text = unit.render(UnitSettings("v1.33.4+k3s1", "server --rootless", "/usr/local/bin/k3s", "/usr/bin"))
 assert "Delegate=yes" in text

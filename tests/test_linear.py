@@ -14,7 +14,7 @@ import pytest
 import k3s_rootless.journal
 import k3s_rootless.support
 from k3s_rootless.journal.catalogue import CATALOGUE
-from k3s_rootless.support import patterns
+from k3s_rootless.support.redaction import patterns
 from tests import linear
 
 LENGTHS = (1_000, 4_000, 16_000, 64_000)
@@ -28,13 +28,13 @@ SECONDS = 0.4
 # Expressions that are never searched for, and how they are used instead: at the beginning of a
 # line, or against all of it.
 USES = {
-    "support.redaction._BODY": "fullmatch",
-    "support.redaction._LONE_BODY": "fullmatch",
-    "support.redaction._HEX": "fullmatch",
-    "support.blocks._KEY": "match",
-    "support.blocks._MAPPING": "match",
-    "support.names._KEY_FILE": "fullmatch",
-    "support.names._OTHERS": "fullmatch",
+    "support.redaction.redact._BODY": "fullmatch",
+    "support.redaction.redact._LONE_BODY": "fullmatch",
+    "support.redaction.redact._HEX": "fullmatch",
+    "support.redaction.blocks._KEY": "match",
+    "support.redaction.blocks._MAPPING": "match",
+    "support.redaction.names._KEY_FILE": "fullmatch",
+    "support.redaction.names._OTHERS": "fullmatch",
 }
 BAD = (
     r"(a+)+b",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless import __version__
 from k3s_rootless.errors import UnsupportedHost
 from k3s_rootless.finding import Mender, Verdict
-from k3s_rootless.preflight import nixos, script
+from k3s_rootless.preflight.remedies import admin_script, nixos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
 
     Raises UnsupportedHost where no script would do: what it changes would be for nothing.
     """
-    from k3s_rootless.preflight import probes
+    from k3s_rootless.preflight.probes import host as probes
 
     if not undo and (lost := _lost(findings)):
         raise UnsupportedHost(
@@ -32,20 +32,20 @@ def give(session: Session, findings: Sequence[Finding], *, undo: bool) -> None:
             hint=lost.remedy.text if lost.remedy else None,
         )
 
-    host = script.Host(
+    host = admin_script.Host(
         session.user, session.uid, probes.distribution(session.paths.root), __version__
     )
     mended = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
-    asked = script.wanted(mended)
+    asked = admin_script.wanted(mended)
     if undo:
-        text = script.render_undo(host)
+        text = admin_script.render_undo(host)
     elif not asked:
         text = ""
         session.report.story("nothing for an administrator to do")
     elif host.family == "nixos":
         text = nixos.declared(asked, session.user)
     else:
-        text = script.render(mended, host)
+        text = admin_script.render(mended, host)
     for one in mended:
         if one.remedy is not None and one.remedy.mender is not Mender.ADMINISTRATOR:
             session.report.story(f"not in the script: {one.check}, which {_who(one.remedy.mender)}")

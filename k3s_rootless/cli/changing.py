@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cli import unit_changes
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import apply, files, plan
-from k3s_rootless.service.steps import Reload, Remove, RemoveDirectory, WriteFile
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.observe import files
+from k3s_rootless.service.plan import planner
+from k3s_rootless.service.plan.steps import Reload, Remove, RemoveDirectory, WriteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 _HINT = "see what else sets it: systemctl --user cat k3s-rootless"
 
@@ -42,13 +44,13 @@ def perform(
     steps = tuple(
         step
         for found, desired in changes
-        for step in plan.drop_in(desired, found, cause, force=force)
+        for step in planner.drop_in(desired, found, cause, force=force)
     )
     state = manager.unit(UNIT)
     for found, _ in changes:
         apply.sweep(found.path.parent)
     there = {found.path.parent: files.names(found.path.parent) for found, _ in changes}
-    steps += plan.emptied(steps, there, state)
+    steps += planner.emptied(steps, there, state)
     # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one
     # in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)

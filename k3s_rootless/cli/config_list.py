@@ -14,9 +14,10 @@ from k3s_rootless.k3s.flags import Kind, named
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import configuration, dropin
-from k3s_rootless.service.authorship import author
-from k3s_rootless.service.limits import LIMITS
+from k3s_rootless.service.drop_ins import configuration
+from k3s_rootless.service.drop_ins import drop_in as dropin
+from k3s_rootless.service.drop_ins.limits import LIMITS
+from k3s_rootless.service.unit.seal import author
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.origin import Value
     from k3s_rootless.k3s.settings import Settings
-    from k3s_rootless.service.configuration import Configuration
+    from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
 
 

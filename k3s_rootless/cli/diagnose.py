@@ -77,7 +77,7 @@ def document_of(story: Story) -> dict[str, Any]:
 def _of_file(session: Session, file: Path) -> Answer:
     from k3s_rootless.cli import verdicts
     from k3s_rootless.journal import diagnosis
-    from k3s_rootless.journal.exported import Exported
+    from k3s_rootless.journal.sources.exported import Exported
 
     exported = Exported(file)
     story = diagnosis.last_start(exported)
@@ -128,8 +128,8 @@ def _story(
 ) -> Story:
     from k3s_rootless.cli import follow
     from k3s_rootless.errors import RootlessError
-    from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Story
+    from k3s_rootless.journal.sources import journald
 
     try:
         told = follow.story(session, state, since, ready=ready, settle=True)
@@ -139,22 +139,22 @@ def _story(
         # What systemd says is an answer without the journal, too.
         session.report.story(f"{error.message}: this is what systemd says alone")
         return Story(None)
-    if needed and not told.lines and (state.dead or reader.hidden()):
+    if needed and not told.lines and (state.dead or journald.hidden()):
         session.report.story(_silence(session))
     return told
 
 
 def _silence(session: Session) -> str:
-    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.sources import journald
 
-    if reader.invocations(session.uid):
+    if journald.invocations(session.uid):
         # journald tells how many it dropped in lines of its own, which users as a rule may not read
         # (systemd 247 to 262).
         return (
             "the journal has no line of this start yet, or dropped them because there were too many"
             " (RateLimitBurst=)"
         )
-    return f"this user can read nothing of this start in the journal\n{reader.HINT}"
+    return f"this user can read nothing of this start in the journal\n{journald.HINT}"
 
 
 def _require_unit(state: UnitState, *, started: bool) -> None:

@@ -22,7 +22,8 @@ def command(*, disable: bool, as_json: bool) -> None:
     from k3s_rootless.cli import status
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, plan, steps
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import planner, steps
 
     session = Session.of("down" if as_json else None)
     waiting = "waiting for another k3s-rootless to end"
@@ -33,7 +34,7 @@ def command(*, disable: bool, as_json: bool) -> None:
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
             raise status.absence(state)
-        planned = plan.down(state, disable=disable)
+        planned = planner.down(state, disable=disable)
         for step in planned:
             session.report.story(f"{step.describe()}: {step.cause}")
             apply.perform(step, manager)
@@ -54,9 +55,9 @@ def command(*, disable: bool, as_json: bool) -> None:
 
 def _next_start(session: Session) -> str:
     from k3s_rootless.observation import Unknown
-    from k3s_rootless.service import login
+    from k3s_rootless.service.systemd import logind
 
-    lingers = login.lingers(session.user, session.paths.root)
+    lingers = logind.lingers(session.user, session.paths.root)
     if isinstance(lingers, Unknown):
         return "at your next login, or at the next boot if lingering is on"
     # With lingering, logind starts the user manager at boot, and logins find it running.

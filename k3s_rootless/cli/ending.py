@@ -43,8 +43,9 @@ def _limits(state: UnitState) -> tuple[Limit, ...]:
     low = limits.relevant(state.limits)
     if not low:
         return ()
-    from k3s_rootless.service import dropin, files
-    from k3s_rootless.service.limits import LIMITS
+    from k3s_rootless.service.drop_ins import drop_in
+    from k3s_rootless.service.drop_ins.limits import LIMITS
+    from k3s_rootless.service.observe import files
 
     paths = [path for path in (state.fragment, *state.drop_ins) if path is not None]
     texts = {str(path): files.or_problem(path).text or "" for path in paths}
@@ -55,7 +56,7 @@ def _limits(state: UnitState) -> tuple[Limit, ...]:
             value,
             file,
             writable=os.access(file, os.W_OK),
-            ours=name in LIMITS and dropin.is_ours(Path(file).name),
+            ours=name in LIMITS and drop_in.is_ours(Path(file).name),
         )
         for name, value, file in found
     )

@@ -13,7 +13,7 @@ from k3s_rootless.cli.options import json_option
 if TYPE_CHECKING:
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service.environment import Surroundings
+    from k3s_rootless.service.environment.variables import Surroundings
 
 _REVEAL = click.option("--reveal", is_flag=True, help="Show passwords in addresses of proxies.")
 
@@ -118,7 +118,7 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
 def _row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
     from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.observation import Known
-    from k3s_rootless.service.environment import VARIABLES
+    from k3s_rootless.service.environment.variables import VARIABLES
 
     resolved = seen.resolved(name)
     variable = VARIABLES.get(name)

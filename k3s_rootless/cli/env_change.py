@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.version import Version
-    from k3s_rootless.service.environment import Judgement
+    from k3s_rootless.service.environment.precedence import Origin
+    from k3s_rootless.service.environment.variables import Judgement
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.precedence import Origin
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 _RUNTIME = click.option(
     "--runtime",
@@ -87,7 +87,7 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
 
 
 def _locked(session: Session) -> AbstractContextManager[None]:
-    from k3s_rootless.service import apply
+    from k3s_rootless.service.act import apply
 
     return apply.locked(
         session.paths.lock, lambda: session.report.story("waiting for another k3s-rootless to end")
@@ -104,7 +104,7 @@ def _change(
     force: bool,
 ) -> None:
     from k3s_rootless.cli import environment
-    from k3s_rootless.service.precedence import Origin
+    from k3s_rootless.service.environment.precedence import Origin
 
     seen = environment.look(session, manager)
     judged = _judged(session, seen, wanted)
@@ -141,7 +141,7 @@ def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str
     there is to say.
     """
     from k3s_rootless.cli import surroundings
-    from k3s_rootless.service.environment import VARIABLES, Effect
+    from k3s_rootless.service.environment.variables import VARIABLES, Effect
 
     if not wanted:
         return {}
@@ -161,9 +161,9 @@ def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str
 def _installed(session: Session) -> Version | None:
     from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.observation import Known
-    from k3s_rootless.preflight import probes
+    from k3s_rootless.preflight.probes import host
 
-    found = probes.k3s_binary(session.environ, unit_search(), session.paths.home).version
+    found = host.k3s_binary(session.environ, unit_search(), session.paths.home).version
     return found.value if isinstance(found, Known) else None
 
 
@@ -177,8 +177,9 @@ def _for_good(
     force: bool,
 ) -> tuple[UnitState, bool]:
     from k3s_rootless.cli import changing, environment
-    from k3s_rootless.service import environment_drop_in, files
+    from k3s_rootless.service.drop_ins import environment as environment_drop_in
     from k3s_rootless.service.facts import DesiredDropIn
+    from k3s_rootless.service.observe import files
 
     own = files.read(seen.own_path)
     have = environment_drop_in.read(own.text)
@@ -233,8 +234,9 @@ def _for_now(
 
 def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
     """Tell whether it was set here, for now or for good, whatever else sets it."""
-    from k3s_rootless.service import environment_drop_in, files
-    from k3s_rootless.service.precedence import Origin
+    from k3s_rootless.service.drop_ins import environment as environment_drop_in
+    from k3s_rootless.service.environment.precedence import Origin
+    from k3s_rootless.service.observe import files
 
     if runtime:
         return any(one.origin is Origin.MANAGER for one in seen.resolved(name).layers)
@@ -248,7 +250,7 @@ def _row(
     None where it was unset.
     """
     from k3s_rootless.cli import environment
-    from k3s_rootless.service.precedence import Origin
+    from k3s_rootless.service.environment.precedence import Origin
 
     resolved = after.resolved(name)
     above = (

@@ -25,26 +25,26 @@ def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> 
     """Raise UsageError for an unknown name; with `strange` not for one like ours, which others may
     have set.
     """
-    from k3s_rootless.service import environment
-    from k3s_rootless.service.pending import PREFIX
-    from k3s_rootless.support import addresses
+    from k3s_rootless.service.environment import variables
+    from k3s_rootless.service.environment.pending import PREFIX
+    from k3s_rootless.support.redaction import addresses
 
     for name in names:
-        looks = name.startswith((PREFIX, environment.INTERNAL))
-        if name not in environment.VARIABLES and not (strange and looks):
+        looks = name.startswith((PREFIX, variables.INTERNAL))
+        if name not in variables.VARIABLES and not (strange and looks):
             # An address in place of a name is one whose `NAME=` was forgotten.
             shown = addresses.hidden(name)
-            raise UsageError(f"cannot {verb} `{shown}`: {environment.unknown(shown)}", hint=_HINT)
+            raise UsageError(f"cannot {verb} `{shown}`: {variables.unknown(shown)}", hint=_HINT)
 
 
 def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
     """Warn of values with a password that came in the command line."""
-    from k3s_rootless.service import environment
-    from k3s_rootless.support import addresses
+    from k3s_rootless.service.environment import variables
+    from k3s_rootless.support.redaction import addresses
 
     for word in given:
         name, _, value = word.partition("=")
-        if name in environment.SECRETIVE and addresses.hidden(value) != value:
+        if name in variables.SECRETIVE and addresses.hidden(value) != value:
             session.report.story(
                 f"warning: other users of this host can read the password of {name} in the process"
                 " list, and your shell may keep it in its history; pass it on standard input"
@@ -57,7 +57,7 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
 
     Raises UsageError.
     """
-    from k3s_rootless.service import environment_drop_in
+    from k3s_rootless.service.drop_ins import environment
 
     require_known((word.partition("=")[0] for word in given), "set")
     if stdin:
@@ -74,7 +74,7 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
             raise UsageError(
                 f"cannot set {name}: it is given twice", hint="leave one of the two out"
             )
-        if reason := environment_drop_in.uncarried(name, value):
+        if reason := environment.uncarried(name, value):
             raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
         wanted[name] = value
     return wanted
@@ -115,7 +115,7 @@ def _value(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    from k3s_rootless.service.environment import LONGEST
+    from k3s_rootless.service.environment.variables import LONGEST
 
     raw = b""
     try:

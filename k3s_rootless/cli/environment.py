@@ -12,24 +12,18 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cli import first_start, install, unit_environment
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import (
-    assignments,
-    dropin,
-    environment,
-    environment_drop_in,
-    environment_files,
-    precedence,
-    process,
-    standing,
-)
-from k3s_rootless.service.pending import NAMES, PREFIX, TWINS, comparable
-from k3s_rootless.service.precedence import Resolved, Sources
+from k3s_rootless.service.drop_ins import drop_in, environment
+from k3s_rootless.service.environment import assignments, precedence, variables
+from k3s_rootless.service.environment.pending import NAMES, PREFIX, TWINS, comparable
+from k3s_rootless.service.environment.precedence import Resolved, Sources
+from k3s_rootless.service.observe import environment_files, process
+from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import FoundFile, UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class Seen:
     @property
     def own_path(self) -> Path:
         """Where our drop-in about the environment lies, if there is one."""
-        return install.drop_in_directory(self.directory) / dropin.name(environment_drop_in.SUBJECT)
+        return install.drop_in_directory(self.directory) / drop_in.name(environment.SUBJECT)
 
     def resolved(self, name: str) -> Resolved:
         """Tell what the next start will find."""
@@ -55,9 +49,9 @@ class Seen:
         """Name what is set and should not be: K3s's internal variables, and names that K3s does not
         know.
         """
-        names = (name for name in self.sources.names() if name not in environment.VARIABLES)
+        names = (name for name in self.sources.names() if name not in variables.VARIABLES)
         return tuple(
-            sorted(name for name in names if name.startswith((PREFIX, environment.INTERNAL)))
+            sorted(name for name in names if name.startswith((PREFIX, variables.INTERNAL)))
         )
 
     def rows(self) -> tuple[str, ...]:
@@ -65,7 +59,7 @@ class Seen:
         to.
         """
         twins = sorted(name for name in TWINS if name in self.sources.names())
-        return (*environment.VARIABLES, *twins, *self.strange())
+        return (*variables.VARIABLES, *twins, *self.strange())
 
     def pending(self) -> tuple[str, ...] | None:
         """Name what only a restart applies; None where nothing runs, or nobody knows what it was
@@ -79,7 +73,7 @@ class Seen:
 
     def values(self) -> dict[str, str]:
         """Give what is set of the variables."""
-        found = {name: self.resolved(name).value for name in environment.VARIABLES}
+        found = {name: self.resolved(name).value for name in variables.VARIABLES}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -139,7 +133,7 @@ def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
     manager hands to each unit.
     """
     sources = unit_environment.sources(manager, state)
-    strange = (name for name in sources.names() if name.startswith((PREFIX, environment.INTERNAL)))
+    strange = (name for name in sources.names() if name.startswith((PREFIX, variables.INTERNAL)))
     found = {name: precedence.resolve(name, sources).value for name in (*NAMES, *strange)}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -151,7 +145,7 @@ def restart_owed(names: tuple[str, ...] | None) -> str | None:
 
 def warn_of_strange(session: Session, manager: UserManager) -> None:
     """Tell of variables in the user manager that keep K3s from starting."""
-    names = sorted(name for name in manager.environment if name.startswith(environment.INTERNAL))
+    names = sorted(name for name in manager.environment if name.startswith(variables.INTERNAL))
     if names:
         session.report.story(
             f"warning: the user manager has {', '.join(names)}, which keeps K3s from starting: "
@@ -161,10 +155,10 @@ def warn_of_strange(session: Session, manager: UserManager) -> None:
 
 def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
     """Return a value with `***` for the password that an address of a proxy may have."""
-    secretive = TWINS.get(name, name) in environment.SECRETIVE or name not in environment.VARIABLES
+    secretive = TWINS.get(name, name) in variables.SECRETIVE or name not in variables.VARIABLES
     if not value or reveal or not secretive:
         return value
-    from k3s_rootless.support import addresses
+    from k3s_rootless.support.redaction import addresses
 
     return addresses.hidden(value)
 
@@ -190,7 +184,7 @@ def _generated(session: Session, manager: Mapping[str, str]) -> dict[str, tuple[
     has one of them.
     """
     ours = {
-        name for name in manager if name in environment.VARIABLES or name in TWINS or PREFIX in name
+        name for name in manager if name in variables.VARIABLES or name in TWINS or PREFIX in name
     }
     if not ours:
         return {}

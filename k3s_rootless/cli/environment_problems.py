@@ -22,7 +22,7 @@ def problems(
     `manager` is what the user manager hands to each unit; K3s runs in the directory `home`.
     """
     from k3s_rootless.cli import environment, status, surroundings
-    from k3s_rootless.service.environment import Effect
+    from k3s_rootless.service.environment.variables import Effect
 
     values = environment.next_start(manager, state)
     around = surroundings.alone(values, home, status.unit_version(state.fragment))

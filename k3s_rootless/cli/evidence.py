@@ -79,13 +79,14 @@ def _findings(session: Session, check: str) -> tuple[Finding, ...]:
 
 
 def _of_others(state: UnitState) -> dict[str, str]:
-    from k3s_rootless.service import dropin, files
+    from k3s_rootless.service.drop_ins import drop_in
+    from k3s_rootless.service.observe import files
 
     # One that the user cannot move is for somebody else to put aside.
     paths = [
         path
         for path in state.drop_ins
-        if not dropin.is_ours(path.name) and os.access(path.parent, os.W_OK)
+        if not drop_in.is_ours(path.name) and os.access(path.parent, os.W_OK)
     ]
     return {str(one.path): one.text or "" for one in map(files.or_problem, paths)}
 
@@ -107,7 +108,7 @@ def _search(state: UnitState) -> str:
 
 
 def _program(name: str, state: UnitState) -> str:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     search = _search(state)
     where = devices.found(name, search)
@@ -121,14 +122,14 @@ def _program(name: str, state: UnitState) -> str:
 
 
 def _tun(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     device = session.paths.root / "dev/net/tun"
     yield _told(str(device), devices.opened(device, write=True))
 
 
 def _fuse(_: Cause, state: UnitState, session: Session) -> Iterator[str]:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     device = session.paths.root / "dev/fuse"
     yield _program("mount.fuse3", state)
@@ -145,14 +146,14 @@ def _map_program(cause: Cause, state: UnitState, _: Session) -> Iterator[str]:
 
 
 def _configuration(cause: Cause, _: UnitState, __: Session) -> Iterator[str]:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     path = cause.title.partition(" ")[0]
     yield _told(path, devices.opened(Path(path)))
 
 
 def _namespace(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     switch = devices.first_line(session.paths.root / "proc/sys" / _APPARMOR)
     if not isinstance(switch, Unknown) and switch.value == "1":
@@ -161,7 +162,8 @@ def _namespace(_: Cause, __: UnitState, session: Session) -> Iterator[str]:
 
 def _address(cause: Cause, _: UnitState, session: Session) -> Iterator[str]:
     from k3s_rootless.linux import sockets
-    from k3s_rootless.ports import holders, reasons
+    from k3s_rootless.ports.rules import reasons
+    from k3s_rootless.ports.sources import holders
 
     asked = _PORT.search(cause.line)
     if asked is None:
@@ -198,7 +200,7 @@ def _arguments(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
 
 
 def _executable(_: Cause, state: UnitState, __: Session) -> Iterator[str]:
-    from k3s_rootless.preflight import devices
+    from k3s_rootless.preflight.probes import devices
 
     for program in state.argv[:1]:
         tried = devices.opened(Path(program))

@@ -20,21 +20,21 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight import probes, trial
 from k3s_rootless.preflight.facts import Delegation, Facts, K3sBinary
+from k3s_rootless.preflight.probes import host, trial
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import ControllerReach, UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 PROBE_SECONDS = 4.0
 # k3s may have to unpack itself before it says its version; the trial waits for what it maps.
 _LONGER = {
-    "k3s": probes.VERSION_SECONDS + 2,
-    "confinement": probes.VERSION_SECONDS + 4,
+    "k3s": host.VERSION_SECONDS + 2,
+    "confinement": host.VERSION_SECONDS + 4,
     "trial": 2 * trial.SECONDS,
 }
 # What a probe cannot begin without.
@@ -49,7 +49,7 @@ _NOT_ASKED = Unknown("nobody asked for it")
 
 
 def _load_judges() -> None:
-    from k3s_rootless.preflight import checks  # noqa: F401
+    from k3s_rootless.preflight.checks import checklist  # noqa: F401
 
 
 class Examination:
@@ -78,7 +78,7 @@ class Examination:
         self._begin(
             "k3s",
             partial(
-                probes.k3s_binary,
+                host.k3s_binary,
                 session.environ,
                 unit_search(session.paths.root),
                 session.paths.home,
@@ -127,7 +127,7 @@ class Examination:
         reach = self._reach(manager, state, unasked)
         answers = {name: self._answer(name) for name in self._asked}
         missing: Mapping[str, Any] = {
-            "sysctls": dict.fromkeys(probes.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
+            "sysctls": dict.fromkeys(host.SYSCTLS, answers.get("sysctls", _NOT_ASKED)),
             "k3s": K3sBinary(path=None, version=answers.get("k3s", _NOT_ASKED)),
         }
         seen = {
@@ -141,9 +141,9 @@ class Examination:
             gid=os.getgid(),
             user=session.user,
             machine=os.uname().machine,
-            systemd_booted=probes.systemd_booted(session.paths.root),
-            runtime=probes.runtime_directory(session.environ, session.paths.runtime),
-            distribution=probes.distribution(session.paths.root),
+            systemd_booted=host.systemd_booted(session.paths.root),
+            runtime=host.runtime_directory(session.environ, session.paths.runtime),
+            distribution=host.distribution(session.paths.root),
             server=server,
             user_manager=Known(manager.version, "the user bus") if manager else unasked,
             delegation=Delegation(reach.kernel, reach.configured, reach.realized, reach.effective),
@@ -167,7 +167,8 @@ class Examination:
             return Unknown(f"the probe of {name}: {error.message}")
 
     def _first(self) -> Mapping[str, Callable[[], Any]]:
-        from k3s_rootless.preflight import kernel_probes, network_probes, session_probes
+        from k3s_rootless.preflight.probes import kernel, network
+        from k3s_rootless.preflight.probes import session as session_probes
 
         session, root, search = (
             self.session,
@@ -175,14 +176,14 @@ class Examination:
             unit_search(self.session.paths.root),
         )
         return {
-            "cgroup": partial(probes.cgroup_mode, root),
-            "sysctls": partial(probes.sysctls, root),
+            "cgroup": partial(host.cgroup_mode, root),
+            "sysctls": partial(host.sysctls, root),
             **{
-                name: partial(probes.map_program, name, search, root)
+                name: partial(host.map_program, name, search, root)
                 for name in ("newuidmap", "newgidmap")
             },
             **{
-                kind: partial(probes.subids, kind, root, session.user, session.uid)
+                kind: partial(host.subids, kind, root, session.user, session.uid)
                 for kind in ("subuid", "subgid")
             },
             "trial": self._tried,
@@ -190,13 +191,13 @@ class Examination:
             "subid_files": partial(session_probes.subid_files, root, session.user, session.uid),
             "caller": partial(session_probes.caller, root, session.environ),
             "lingers": self._lingers,
-            "kernel": partial(kernel_probes.release, root),
-            "modules": partial(kernel_probes.modules, root),
-            "devices": partial(kernel_probes.opened, root),
-            "programs": partial(kernel_probes.programs, root, search),
-            "iptables": partial(kernel_probes.iptables, search),
-            "network": partial(network_probes.network, root),
-            "resolver": partial(network_probes.resolver, root),
+            "kernel": partial(kernel.release, root),
+            "modules": partial(kernel.modules, root),
+            "devices": partial(kernel.opened, root),
+            "programs": partial(kernel.programs, root, search),
+            "iptables": partial(kernel.iptables, search),
+            "network": partial(network.network, root),
+            "resolver": partial(network.resolver, root),
             "host": lambda: session_probes.machine(root, command.found("k3s")[0]),
         }
 
@@ -204,7 +205,8 @@ class Examination:
         self, server: Settings, unit: Observed[UnitState], manager: UserManager | None
     ) -> Mapping[str, Callable[[], Any]]:
         from k3s_rootless.cli import environment_problems
-        from k3s_rootless.preflight import session_probes, storage_probes
+        from k3s_rootless.preflight.probes import session as session_probes
+        from k3s_rootless.preflight.probes import storage
 
         paths = self.session.paths
         groups = tuple(
@@ -218,7 +220,7 @@ class Examination:
                 session_probes.process, paths.root, groups, manager.control_group if manager else ""
             ),
             "storage": partial(
-                storage_probes.storage,
+                storage.storage,
                 paths.root,
                 server.data,
                 paths.home,
@@ -248,7 +250,7 @@ class Examination:
             from k3s_rootless.service.facts import ControllerReach
 
             return ControllerReach(_NOT_ASKED, _NOT_ASKED, _NOT_ASKED, _NOT_ASKED)
-        from k3s_rootless.service import delegation
+        from k3s_rootless.service.observe import delegation
 
         return (
             delegation.reach(manager, self.session.uid, state)
@@ -259,9 +261,9 @@ class Examination:
     def _lingers(self) -> Observed[bool]:
         # Here and below, what only one probe needs is loaded where it is asked: the bus is not
         # needed for a sysctl.
-        from k3s_rootless.service import login
+        from k3s_rootless.service.systemd import logind
 
-        return login.lingers(self.session.user, self.session.paths.root)
+        return logind.lingers(self.session.user, self.session.paths.root)
 
     def _tried(self) -> Any:  # noqa: ANN401 (Observed[Trial])
         if self._trying is None:
@@ -276,13 +278,13 @@ class Examination:
         return self._trying.finish(programs, ranges)
 
     def _confined(self) -> Any:  # noqa: ANN401 (Observed[Confinement])
-        from k3s_rootless.preflight import confinement
+        from k3s_rootless.preflight.probes import apparmor
 
         found = self._answer("k3s")
         # The profile is read by executing k3s up to its first instruction: not one that is not
         # trusted.
         path = None if isinstance(found, Unknown) or found.risk else found.path
-        return confinement.confinement(self.session.paths.root, path)
+        return apparmor.confinement(self.session.paths.root, path)
 
 
 _MAPPERS, _KINDS = ("newuidmap", "newgidmap"), ("subuid", "subgid")

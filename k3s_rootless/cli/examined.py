@@ -25,7 +25,7 @@ def held(
     if isinstance(found, Unknown):
         return found
     from k3s_rootless.k3s.features import child_to_parent_port
-    from k3s_rootless.ports import holders
+    from k3s_rootless.ports.sources import holders
 
     wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
     listening = [one for one in found if one.port in wanted and one.proto == "tcp"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.paths import Paths
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 def foreseen(state: UnitState, directory: Path) -> UnitState:
@@ -25,11 +25,12 @@ def foreseen(state: UnitState, directory: Path) -> UnitState:
     if state.installed or state.argv or state.load_state == "masked":
         return state
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import configuration, dropin, files
+    from k3s_rootless.service.drop_ins import configuration, drop_in
+    from k3s_rootless.service.observe import files
 
     try:
         text = files.read(
-            directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}" / dropin.name(configuration.SUBJECT)
+            directory / f"{UNIT}{drop_in.DIRECTORY_SUFFIX}" / drop_in.name(configuration.SUBJECT)
         ).text
     except RootlessError:
         return state  # `up` reads it as well, and says so

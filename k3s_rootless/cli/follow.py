@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.steps import Step
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 SETTLE_SECONDS = last_words.LATE.total_seconds()
@@ -64,7 +64,8 @@ def perform(session: Session, manager: UserManager, step: Step) -> None:
     """
     from k3s_rootless.errors import SystemdError
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, steps
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import steps
 
     starts = isinstance(step, steps.Start | steps.Restart)
     try:
@@ -125,14 +126,14 @@ def _settled(session: Session, state: UnitState, invocation: str) -> Story:
     SETTLE_SECONDS, in turns that a change of the journal ends. Raises RootlessError where the
     journal cannot be read.
     """
-    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.sources import journald
     from k3s_rootless.linux.inotify import Directories
 
     deadline = time.monotonic() + SETTLE_SECONDS
     pause = _FIRST_PAUSE
     with Directories() as journal:
         while True:
-            journal.arm(reader.files())
+            journal.arm(journald.files())
             told = last_words.of(session, state, invocation)
             left = deadline - time.monotonic()
             if (told.cause is not None and told.cause.fatal) or left <= 0:
@@ -165,14 +166,15 @@ def story(
     last lines of a start that ended just now are waited for. Raises RootlessError where the journal
     cannot be read.
     """
-    from k3s_rootless.journal import diagnosis, reader
+    from k3s_rootless.journal import diagnosis
     from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
 
     if since:
-        with reader.read(Query(uid=session.uid, since=since)) as entries:
+        with journald.read(Query(uid=session.uid, since=since)) as entries:
             return diagnosis.last_start(entries)
     # systemd forgets the last start of a unit that was reset, and the journal remembers it.
-    last = state.invocation or next(iter(reader.invocations(session.uid)[-1:]), "")
+    last = state.invocation or next(iter(journald.invocations(session.uid)[-1:]), "")
     if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
         return _settled(session, state, last)
     told = last_words.heard(session, last, ready=ready, ended=last_words.end(state))
@@ -232,12 +234,12 @@ def loop(session: Session, state: UnitState) -> Loop | None:
 
 
 def _restarts(session: Session, since: str | None) -> Sequence[Entry]:
-    from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
 
     try:
-        return reader.collect(
-            Query(session.uid, ids=reader.RESTARTING, since=since, lines=_MOST_RESTARTS)
+        return journald.collect(
+            Query(session.uid, ids=journald.RESTARTING, since=since, lines=_MOST_RESTARTS)
         )
     except RootlessError:
         return ()

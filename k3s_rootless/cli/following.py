@@ -52,8 +52,8 @@ def journal(
 ) -> None:
     """Show the journal's lines. Raises RootlessError where this user cannot read it."""
     from k3s_rootless import command
-    from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
 
     query = Query(
         session.uid,
@@ -66,11 +66,11 @@ def journal(
     )
     if wanted.raw:
         command.replace(
-            reader.plain(replace(query, invocation=None) if wanted.follow else query),
+            journald.plain(replace(query, invocation=None) if wanted.follow else query),
             session.environ,
         )
     heard: list[str | None] = [None]
-    with reader.read(_past(wanted, query)) as entries:
+    with journald.read(_past(wanted, query)) as entries:
         last = _TAIL if wanted.follow and wanted.count is None and since is None else wanted.count
         show(wanted, _noting(entries, heard), past=True, last=last if wanted.filtered else None)
     if (
@@ -78,15 +78,15 @@ def journal(
         and invocation
         and wanted.grep is None
         and wanted.count != 0
-        and reader.hidden()
+        and journald.hidden()
     ):
         # systemd's own word on a start is always there: where the disk keeps old files, a new
         # journal in memory is not seen.
         session.report.story(
-            f"this user can read nothing of this start in the journal\n{reader.HINT}"
+            f"this user can read nothing of this start in the journal\n{journald.HINT}"
         )
     if wanted.follow:
-        with reader.read(_coming(query, heard[0])) as entries:
+        with journald.read(_coming(query, heard[0])) as entries:
             show(wanted, entries)
 
 
@@ -119,7 +119,7 @@ def containerd(session: Session, wanted: Wanted) -> None:
     Raises RootlessError where there is none.
     """
     from k3s_rootless.errors import NotRunning
-    from k3s_rootless.journal.containerd import Reading, since
+    from k3s_rootless.journal.sources.containerd_log import Reading, since
 
     state, path = _containerd_file(session)
     if not path.exists():
@@ -137,7 +137,7 @@ def containerd(session: Session, wanted: Wanted) -> None:
 def _containerd_file(session: Session) -> tuple[UnitState | None, Path]:
     from k3s_rootless.cli import server_settings
     from k3s_rootless.errors import RootlessError
-    from k3s_rootless.journal.containerd import FILE
+    from k3s_rootless.journal.sources.containerd_log import FILE
     from k3s_rootless.paths import UNIT
 
     try:

@@ -20,7 +20,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.printable import json_text
 from k3s_rootless.support import archive, page
 from k3s_rootless.support.facts import Begun, Item, Missing
-from k3s_rootless.support.redaction import Redactor
+from k3s_rootless.support.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session

@@ -12,8 +12,8 @@ from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.preflight.checks.judgement import Check
     from k3s_rootless.preflight.facts import Facts
-    from k3s_rootless.preflight.judgement import Check
 
 NEEDED = frozenset({"cpu", "cpuset", "memory", "pids"})
 _OF_PLAN = frozenset({"unit.state", "config.certificates"})
@@ -23,10 +23,10 @@ _OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
 
 def asked(ids: Sequence[str]) -> tuple[Check, ...]:
     """Give the checks that ids or groups name; none stands for all."""
-    from k3s_rootless.preflight import checks
+    from k3s_rootless.preflight.checks import checklist
 
     return tuple(
-        check for check in checks.CHECKS if not ids or any(matches(check.id, one) for one in ids)
+        check for check in checklist.CHECKS if not ids or any(matches(check.id, one) for one in ids)
     )
 
 
@@ -41,9 +41,9 @@ def findings(session: Session, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
             facts, _ = begun.finish(manager)
     except RootlessError as error:
         facts, _ = begun.finish(None, error.message)
-    from k3s_rootless.preflight import checks
+    from k3s_rootless.preflight.checks import checklist
 
-    return checks.judge(facts, asked(ids))
+    return checklist.judge(facts, asked(ids))
 
 
 def begin(session: Session, ignored: Sequence[str] = ()) -> Examination:
@@ -57,9 +57,9 @@ def begin(session: Session, ignored: Sequence[str] = ()) -> Examination:
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """Judge the host by all checks."""
-    from k3s_rootless.preflight import checks
+    from k3s_rootless.preflight.checks import checklist
 
-    return checks.judge(facts)
+    return checklist.judge(facts)
 
 
 def failures(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -85,9 +85,9 @@ def left_to_up(finding: Finding) -> bool:
     """Tell whether `up` deals with this itself: a user manager that only has to look again, a unit
     that its plan judges.
     """
-    from k3s_rootless.preflight import remedies
+    from k3s_rootless.preflight.remedies import host
 
-    return finding.remedy == remedies.reexecute() or finding.check in _OF_PLAN
+    return finding.remedy == host.reexecute() or finding.check in _OF_PLAN
 
 
 def refusal(failed: Sequence[Finding]) -> PreflightFailed:
@@ -134,9 +134,9 @@ def require_known(ids: Sequence[str]) -> None:
     """Refuse an id that names no check and no group of checks. Raises UsageError."""
     if not ids:
         return
-    from k3s_rootless.preflight import checks
+    from k3s_rootless.preflight.checks import checklist
 
-    words = [check.id.split(".") for check in checks.CHECKS]
+    words = [check.id.split(".") for check in checklist.CHECKS]
     known = {".".join(parts[:length]) for parts in words for length in range(1, len(parts) + 1)}
     for asked in ids:
         if asked not in known:

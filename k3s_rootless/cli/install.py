@@ -17,8 +17,9 @@ from k3s_rootless.cli.options import from_option, json_option
 from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import dropin, files
+from k3s_rootless.service.drop_ins import drop_in as dropin
 from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
+from k3s_rootless.service.observe import files
 
 WAITING = "waiting for another k3s-rootless to end"
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import FoundFile, UnitState
-    from k3s_rootless.service.steps import Step
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @click.command("install")
@@ -45,7 +46,8 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     """
     from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service import apply, plan
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import planner
 
     session = Session.of("install" if as_json else None)
     with host.begin(session) as examination, session.manager() as manager:
@@ -54,7 +56,7 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
         wanted = desired(facts.k3s, unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(WAITING)):
             drop_ins = renewed_drop_ins(session, wanted, force=force)
-            steps = plan.install(
+            steps = planner.install(
                 wanted, found(session, manager, wanted.path), drop_ins, force=force
             )
             for step in steps:
@@ -90,7 +92,7 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
     """
     from k3s_rootless.k3s import features
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.service import unit
+    from k3s_rootless.service.unit import text as unit
 
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
@@ -111,7 +113,7 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
         there = files.read(directory / UNIT).text or ""
         text = there if unit.is_rendered_from(there, settings) else unit.render(settings)
         return DesiredUnit(directory / UNIT, text, settings.version)
-    from k3s_rootless.service import shipped
+    from k3s_rootless.service.unit import shipped
 
     brought = files.read(given).text
     if brought is None:
@@ -131,7 +133,7 @@ def text_to_build_on(session: Session, directory: Path, state: UnitState) -> str
     Raises RootlessError where there is neither.
     """
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight import probes
+    from k3s_rootless.preflight.probes import host as probes
 
     for path in (directory / UNIT, state.fragment):
         if path is not None and (text := files.read(path).text) is not None:
@@ -180,10 +182,10 @@ def left_behind(session: Session, state: UnitState, manager: Mapping[str, str]) 
     if state.running:
         return ()
     from k3s_rootless.cli import server_settings
-    from k3s_rootless.service import leftovers
+    from k3s_rootless.service.observe import stale_state
 
     settings = server_settings.of_next_start(session, state, manager)
-    return leftovers.of(settings.data / "rootless", session.uid)
+    return stale_state.of(settings.data / "rootless", session.uid)
 
 
 def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
@@ -192,14 +194,14 @@ def renewed_drop_ins(session: Session, wanted: DesiredUnit, *, force: bool) -> t
 
     Raises RootlessError where one cannot be read.
     """
-    from k3s_rootless.service import plan
-    from k3s_rootless.service.authorship import Author, author
+    from k3s_rootless.service.plan import planner
+    from k3s_rootless.service.unit.seal import Author, author
 
     steps: list[Step] = []
     for file, rendered in rebuilt(wanted):
         if not force and file.text is not None and author(file.text) is not Author.OURS:
             session.report.story(f"kept as it is: {file.path}, {author(file.text).value}")
-        steps += plan.renewal(rendered, file, force=force)
+        steps += planner.renewal(rendered, file, force=force)
     return tuple(steps)
 
 
@@ -211,7 +213,7 @@ def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
     """
     if not any(map(dropin.is_ours, files.names(drop_in_directory(wanted.path.parent)) or ())):
         return ()
-    from k3s_rootless.service import configuration, environment_drop_in
+    from k3s_rootless.service.drop_ins import configuration, environment
 
     def settings(text: str) -> str | None:
         return configuration.render(
@@ -219,11 +221,11 @@ def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
         )
 
     def variables(text: str) -> str | None:
-        return environment_drop_in.render(environment_drop_in.read(text))
+        return environment.render(environment.read(text))
 
     kinds = (
         (configuration.SUBJECT, settings, configuration.MODE),
-        (environment_drop_in.SUBJECT, variables, environment_drop_in.MODE),
+        (environment.SUBJECT, variables, environment.MODE),
     )
     found = []
     for subject, render, mode in kinds:

@@ -65,9 +65,10 @@ def end(state: UnitState) -> datetime | None:
 
 
 def _story(query: Query, *, ready: bool) -> Story:
-    from k3s_rootless.journal import diagnosis, reader
+    from k3s_rootless.journal import diagnosis
+    from k3s_rootless.journal.sources import journald
 
-    with reader.read(query) as entries:
+    with journald.read(query) as entries:
         own = (
             entry
             for entry in entries
@@ -86,13 +87,13 @@ def _died_last(session: Session, state: UnitState) -> tuple[str, datetime | None
     start that it has last may be one of long ago, which ended otherwise: a restart is scheduled
     after the unit came to its end.
     """
-    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.sources import journald
 
     if state.dead:
         return state.invocation, state.changed
     # Between two starts, systemd calls the unit inactive for a moment, just after it has said that
     # it restarts it.
-    for restart in reader.collect(Query(session.uid, ids=reader.RESTARTING, lines=1)):
+    for restart in journald.collect(Query(session.uid, ids=journald.RESTARTING, lines=1)):
         if (
             restart.invocation
             and restart.time

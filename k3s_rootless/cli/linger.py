@@ -18,15 +18,15 @@ def command(*, switch: str, as_json: bool) -> None:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.observation import Unknown
-    from k3s_rootless.service import login
+    from k3s_rootless.service.systemd import logind
 
     session = Session.of("linger" if as_json else None)
     asked = switch != "status"
-    found = login.lingers(session.user, session.paths.root)
+    found = logind.lingers(session.user, session.paths.root)
     # Where it is as it should be, nobody needs to be asked, and nobody can refuse.
     if asked and (isinstance(found, Unknown) or found.value != (switch == "on")):
-        login.set_lingering(session.uid, session.user, on=switch == "on")
-        found = login.lingers(session.user, session.paths.root)
+        logind.set_lingering(session.uid, session.user, on=switch == "on")
+        found = logind.lingers(session.user, session.paths.root)
     if isinstance(found, Unknown):
         raise RootlessError(f"cannot tell whether {session.user} lingers: {found.reason}")
     if asked and found.value != (switch == "on"):

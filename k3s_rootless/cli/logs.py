@@ -105,14 +105,14 @@ def _require_sense(*, raw: bool = False, previous: bool = False, other: bool = F
 
 def _invocation(session: Session, *, previous: bool) -> str:
     from k3s_rootless.errors import NotRunning
-    from k3s_rootless.journal import reader
+    from k3s_rootless.journal.sources import journald
     from k3s_rootless.paths import UNIT
 
     with session.manager() as manager:
         current = manager.unit(UNIT).invocation
     if current and not previous:
         return current
-    earlier = [one for one in reader.invocations(session.uid) if one != current]
+    earlier = [one for one in journald.invocations(session.uid) if one != current]
     if not earlier:
         raise NotRunning(
             (

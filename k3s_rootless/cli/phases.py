@@ -44,7 +44,7 @@ def of_this_start(
     `heartbeat.judged`.
     """
     from k3s_rootless.cluster import heartbeat
-    from k3s_rootless.service import process
+    from k3s_rootless.service.observe import process
 
     start = None
     if state is not None and state.started is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from k3s_rootless.linux.facts import Address
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.facts import Exposure, PortMap, Sources
-    from k3s_rootless.ports.questions import Question
+    from k3s_rootless.ports.rules.explain import Question
     from k3s_rootless.service.facts import UnitState
 
 
@@ -137,7 +137,7 @@ def _answer(
     session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool
 ) -> int:
     from k3s_rootless.cli import ports_document, ports_sources, ports_text
-    from k3s_rootless.ports import advice
+    from k3s_rootless.ports.rules import advice
 
     addresses = ports_sources.addresses()
     about = _about(found, asked) if asked else {}
@@ -171,15 +171,15 @@ def _is_unready(found: PortMap) -> bool:
 def _questions(what: Sequence[str]) -> tuple[Question, ...]:
     if not what:
         return ()
-    from k3s_rootless.ports.questions import Question
+    from k3s_rootless.ports.rules.explain import Question
 
     return tuple(map(Question.of, what))
 
 
 def _about(found: PortMap, asked: Sequence[Question]) -> dict[Question, tuple[Exposure, ...]]:
-    from k3s_rootless.ports import questions
+    from k3s_rootless.ports.rules import explain
 
-    return {question: questions.find(found.rows, question) for question in asked}
+    return {question: explain.find(found.rows, question) for question in asked}
 
 
 def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:
@@ -216,7 +216,7 @@ def _explain(
 ) -> None:
     from k3s_rootless.cli import ports_sources, ports_text
     from k3s_rootless.observation import Known
-    from k3s_rootless.ports import reasons
+    from k3s_rootless.ports.rules import reasons
 
     listeners = sources.listeners.value if isinstance(sources.listeners, Known) else ()
     for question, rows in about.items():

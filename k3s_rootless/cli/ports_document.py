@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.ports import advice
+from k3s_rootless.ports.rules import advice
 
 if TYPE_CHECKING:
     from k3s_rootless.linux.facts import Address

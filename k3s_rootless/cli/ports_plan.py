@@ -12,8 +12,8 @@ from k3s_rootless.cli.options import json_option
 if TYPE_CHECKING:
     from k3s_rootless.cli.report import Report
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Exposure, Sources
+    from k3s_rootless.ports.rules.exposure import Running
 
 _WORDS = {"forwarded": "free", "not-forwarded": "not forwarded"}
 _HEAD = ("HOST PORT", "OFFSET", "PROTOCOL", "SERVICE", "NAME", "VERDICT", "URL")
@@ -34,7 +34,8 @@ def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     Exit codes: 0 all are free, 1 there are conflicts.
     """
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.ports import manifests, prediction
+    from k3s_rootless.ports.rules import prediction
+    from k3s_rootless.ports.sources import manifests
 
     session = Session.of("ports-plan" if as_json else None)
     found = manifests.Manifests(namespace)
@@ -69,8 +70,8 @@ def _look(session: Session) -> tuple[Sources, Running]:
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Unknown
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
+    from k3s_rootless.ports.rules.exposure import Running
 
     try:
         state = session.unit(UNIT)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.start import Start
     from k3s_rootless.linux.facts import Address, Listener
-    from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import (
         Exposure,
         Holder,
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
         ServicePort,
         Sources,
     )
-    from k3s_rootless.ports.probe import Target
+    from k3s_rootless.ports.rules.exposure import Running
+    from k3s_rootless.ports.sources.probe import Target
     from k3s_rootless.rest import UnixPeer
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState
@@ -47,7 +47,9 @@ def prepare() -> None:
         status,  # noqa: F401
     )
     from k3s_rootless.cluster import kubeconfig
-    from k3s_rootless.service import dropin, files, unit  # noqa: F401
+    from k3s_rootless.service.drop_ins import drop_in  # noqa: F401
+    from k3s_rootless.service.observe import files  # noqa: F401
+    from k3s_rootless.service.unit import text  # noqa: F401
 
     kubeconfig.prepare()
 
@@ -56,7 +58,8 @@ def prepare_answer() -> None:
     """Load what is done with the answers."""
     from k3s_rootless.cli import ports_document  # noqa: F401
     from k3s_rootless.linux import addresses  # noqa: F401
-    from k3s_rootless.ports import exposure, services  # noqa: F401
+    from k3s_rootless.ports.rules import exposure  # noqa: F401
+    from k3s_rootless.ports.sources import services  # noqa: F401
 
 
 def started(session: Session, state: UnitState) -> Start:
@@ -74,7 +77,7 @@ def started(session: Session, state: UnitState) -> Start:
 
 def running(start: Start) -> Running:
     """Give what a judge is to know of this start."""
-    from k3s_rootless.ports.exposure import Running
+    from k3s_rootless.ports.rules.exposure import Running
 
     state = start.state
     seconds = (datetime.now(UTC) - state.started).total_seconds() if state.started else None
@@ -91,8 +94,8 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
     prepare_answer()
 
     from k3s_rootless.linux import sockets
-    from k3s_rootless.ports import services
     from k3s_rootless.ports.facts import Sources
+    from k3s_rootless.ports.sources import services
 
     known = listed.result()
     pods: Observed[tuple[PodPort, ...]] = Known(())
@@ -112,7 +115,7 @@ def ask(start: Start, *, everything: bool = False) -> Sources:
 
 
 def _services(start: Start) -> Observed[tuple[ServicePort, ...]]:
-    from k3s_rootless.ports import services
+    from k3s_rootless.ports.sources import services
 
     return observed(lambda: services.service_ports(start.find_api(), ASK_SECONDS), "the API server")
 
@@ -161,14 +164,14 @@ def ask_host() -> Observed[tuple[Listener, ...]]:
 
 def joined(sources: Sources, start: Start, *, everything: bool = False) -> PortMap:
     """Join what was seen."""
-    from k3s_rootless.ports import exposure
+    from k3s_rootless.ports.rules import exposure
 
     return exposure.join(sources, running(start), everything=everything)
 
 
 def identified(sources: Sources, of: Running) -> Sources:
     """Look up who holds the sockets that are in the way, if there are any."""
-    from k3s_rootless.ports import exposure
+    from k3s_rootless.ports.rules import exposure
 
     waiting = exposure.in_the_way(sources, of)
     if not waiting:
@@ -178,7 +181,7 @@ def identified(sources: Sources, of: Running) -> Sources:
 
 def whose(listeners: Iterable[Listener], uid: int, unit_group: str = "") -> dict[Listener, Holder]:
     """Return the owners of these sockets; `unit_group` is the control group of K3s's unit."""
-    from k3s_rootless.ports import holders
+    from k3s_rootless.ports.sources import holders
 
     return dict(holders.of(listeners, uid=uid, unit_group=unit_group))
 
@@ -194,7 +197,8 @@ def probed(found: PortMap) -> PortMap:
     """Connect to each forward that the host is said to have, and give the rows as they stand
     then.
     """
-    from k3s_rootless.ports import exposure, probe
+    from k3s_rootless.ports.rules import exposure
+    from k3s_rootless.ports.sources import probe
 
     targets = {row: target for row in found.rows if (target := _target(row))}
     met: dict[Target, Probe] = dict(probe.probe(targets.values())) if targets else {}
@@ -213,8 +217,8 @@ def observed(ask_it: Callable[[], T], source: str) -> Observed[T]:
 
 
 def _target(row: Exposure) -> Target | None:
-    from k3s_rootless.ports import probe
-    from k3s_rootless.ports.sight import WILD
+    from k3s_rootless.ports.rules.socket_index import WILD
+    from k3s_rootless.ports.sources import probe
 
     # Only over loopback: at another address of this host the probe would be somebody else's
     # business (a firewall's, a log's).

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known
-from k3s_rootless.ports import advice, questions
 from k3s_rootless.ports.facts import Status
+from k3s_rootless.ports.rules import advice, explain
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.report import Report
     from k3s_rootless.linux.facts import Address
     from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.advice import Advice
     from k3s_rootless.ports.facts import Exposure, PortMap
-    from k3s_rootless.ports.questions import Question
+    from k3s_rootless.ports.rules.advice import Advice
+    from k3s_rootless.ports.rules.explain import Question
 
 _HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
 _SPARE = ("CHILD PORT", "NAME", "PROTOCOL", "OFFSET")
@@ -102,7 +102,7 @@ def explanation(
     """
     known = addresses.value if isinstance(addresses, Known) else ()
     for row in rows:
-        _pairs(report, questions.told(row, question, known))
+        _pairs(report, explain.told(row, question, known))
     moved = [
         row
         for row in rows
@@ -116,7 +116,7 @@ def explanation(
 
 def nothing(report: Report, question: Question, holder: str) -> None:
     """Explain a port that no row is about."""
-    _pairs(report, questions.of_nothing(question, holder))
+    _pairs(report, explain.of_nothing(question, holder))
 
 
 def _pairs(report: Report, pairs: Sequence[tuple[str, str]]) -> None:

@@ -19,16 +19,17 @@ from k3s_rootless.errors import NotRunning, RootlessError
 from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
-from k3s_rootless.ports import exposure, services
 from k3s_rootless.ports.facts import PortMap, Sources
+from k3s_rootless.ports.rules import exposure
+from k3s_rootless.ports.sources import services
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.ports_changes import Teller
     from k3s_rootless.cli.session import Session
     from k3s_rootless.ports.facts import Exposure, ServicePort
-    from k3s_rootless.ports.wire import Event
+    from k3s_rootless.ports.sources.wire import Event
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 INTERVAL = 0.4
 _PAUSE = 0.5

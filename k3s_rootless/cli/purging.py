@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.service.act.purge import Mapping as Ids
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.purge import Mapping as Ids
 
 _MOST_SHOWN = 20
 
@@ -89,7 +89,7 @@ def directories(
 
     Raises UsageError for one that is not K3s's alone, or is not known.
     """
-    from k3s_rootless.service import data_directory
+    from k3s_rootless.service.observe import data_directory
 
     if given is None and (
         doubt := next(filter(None, (one.doubt("data-dir") for one in settings)), "")
@@ -130,7 +130,7 @@ def require_consent(session: Session, doomed: Sequence[Path], *, yes: bool) -> N
 
 def purge(session: Session, directory: Path) -> Purged:
     """Remove one data directory. Raises RootlessError if it cannot be used at all."""
-    from k3s_rootless.service import purge as purger
+    from k3s_rootless.service.act import purge as purger
 
     if purger.in_use(directory):
         raise RootlessError(
@@ -153,19 +153,19 @@ def purge(session: Session, directory: Path) -> Purged:
 
 def _mapping(session: Session) -> Ids | str:
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight import probes
-    from k3s_rootless.service.purge import Mapping
+    from k3s_rootless.preflight.probes import host
+    from k3s_rootless.service.act.purge import Mapping
 
     root = session.paths.root
     programs = []
     for name in ("newuidmap", "newgidmap"):
-        found = probes.map_program(name, unit_search(), root)
+        found = host.map_program(name, unit_search(), root)
         if not isinstance(found, Known) or found.value.path is None:
             return f"there is no {name}"
         programs.append(found.value.path)
     ranges = []
     for kind in ("subuid", "subgid"):
-        ids = probes.subids(kind, root, session.user, session.uid)
+        ids = host.subids(kind, root, session.user, session.uid)
         if not isinstance(ids, Known):
             return ids.reason
         ranges.append([(one.start, one.count) for one in ids.value])

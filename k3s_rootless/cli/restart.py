@@ -12,7 +12,7 @@ from k3s_rootless.cli.options import json_option, timeout_option, wait_for_optio
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @click.command("restart")
@@ -25,8 +25,9 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
     from k3s_rootless.cli import first_start, follow, install, rotation, status, waiting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, plan
-    from k3s_rootless.service.rotation import stopped_for
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import planner
+    from k3s_rootless.service.plan.rotation import stopped_for
 
     session = Session.of("restart" if as_json else None)
     begun = time.monotonic()
@@ -42,7 +43,7 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
             manager.watch(UNIT)
             state = _reloaded(session, manager, state)
             rotate = rotation.needed(session, manager.environment, state)
-            steps = plan.restart(state, install.left_behind(session, state, manager.environment))
+            steps = planner.restart(state, install.left_behind(session, state, manager.environment))
             for step in stopped_for(rotate, steps, state):
                 session.report.story(f"{step.describe()}: {step.cause}")
                 follow.perform(session, manager, step)
@@ -75,7 +76,8 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
 def _reloaded(session: Session, manager: UserManager, state: UnitState) -> UnitState:
     """Let systemd read the unit if it changed; return the unit as K3s is started with it."""
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, steps
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import steps
 
     if not state.needs_reload:
         return state

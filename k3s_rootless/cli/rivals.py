@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
-from k3s_rootless.ports import holders, reasons, rivals
+from k3s_rootless.ports.rules import reasons, startup_conflicts
+from k3s_rootless.ports.sources import holders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +30,16 @@ def mind(session: Session, state: UnitState, manager: Mapping[str, str]) -> None
     user manager hands to each unit.
     """
     from k3s_rootless.cli import server_settings
-    from k3s_rootless.service import leftovers
+    from k3s_rootless.service.observe import stale_state
 
     if state.running or state.active_state == "deactivating":
         return
     settings = server_settings.of_next_start(session, state, manager)
     # One that systemd is about to start again may have the lock by now: it is ours.
-    if not state.sub_state.startswith("auto-restart") and leftovers.is_held(
+    if not state.sub_state.startswith("auto-restart") and stale_state.is_held(
         settings.data / "rootless"
     ):
-        raise _second(session, settings.data / "rootless" / leftovers.LOCK)
+        raise _second(session, settings.data / "rootless" / stale_state.LOCK)
     for line in _busy(session, settings, traefik=settings.traefik):
         session.report.story(line)
 
@@ -66,16 +67,16 @@ def _busy(session: Session, settings: Settings, *, traefik: bool) -> Iterator[st
     if not isinstance(seen, Known):
         yield f"could not look whether K3s's ports are free: {seen.reason}"
         return
-    busy = rivals.taken(settings, seen.value, traefik=traefik)
+    busy = startup_conflicts.taken(settings, seen.value, traefik=traefik)
     if not busy:
         return
     who = ports_sources.whose(busy.values(), session.uid)
     others = holders.of_k3s()
     for port, listener in busy.items():
-        owner = rivals.owner(who[listener], others, session.uid, reasons.described)
+        owner = startup_conflicts.owner(who[listener], others, session.uid, reasons.described)
         what = "of its API" if port == settings.https_port else "of traefik"
         yield f"port {port}, which K3s wants for the forward {what}, is taken: {owner} holds it"
-    free = rivals.instead(tuple(busy), seen.value, settings)
+    free = startup_conflicts.instead(tuple(busy), seen.value, settings)
     if settings.https_port in free:
         port = free[settings.https_port]
         yield f"free for the API is port {port}: {_setting('https-listen-port', str(port))}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.steps import RotateCertificates
+    from k3s_rootless.service.plan.steps import RotateCertificates
 
 
 def needed(
@@ -37,8 +37,8 @@ def needed(
     program = binary or next(iter(state.argv), "")
     if cause is None or not program.startswith("/"):
         return None
-    from k3s_rootless.service import precedence
-    from k3s_rootless.service.steps import RotateCertificates
+    from k3s_rootless.service.environment import precedence
+    from k3s_rootless.service.plan.steps import RotateCertificates
 
     sources = unit_environment.sources(handed, state)
     resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}

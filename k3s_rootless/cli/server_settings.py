@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.version import Version
+    from k3s_rootless.service.environment.precedence import Sources
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.precedence import Sources
 
 _NAMES = (*flags.VARIABLES, "HOME", "TMPDIR")
 _NOTHING = Variable("")
@@ -56,7 +56,7 @@ def of_next_start(
         except RootlessError as error:
             manager, problems = {}, [f"the environment of the user manager: {error.message}"]
     from k3s_rootless.cli import unit_environment
-    from k3s_rootless.service import expansion
+    from k3s_rootless.service.environment import expansion
 
     sources = unit_environment.sources(manager, state, unit_environment.texts(state))
     variables, doubts = _of_sources(sources, (*_NAMES, *expansion.named(state.argv)))
@@ -87,7 +87,7 @@ def of_running(session: Session, state: UnitState) -> Settings:
     Its environment and its data directory are those of its process. Where a file changed after the
     start, its port is the one in the kubeconfig that this start wrote.
     """
-    from k3s_rootless.service import process
+    from k3s_rootless.service.observe import process
 
     found = process.started_with(state.main_pid, state.invocation)
     if isinstance(found, Unknown):
@@ -105,7 +105,7 @@ def _resolved(
     variables: Mapping[str, Variable],
     problems: Sequence[str],
 ) -> Settings:
-    from k3s_rootless.service import config_files
+    from k3s_rootless.service.observe import config_files
 
     def value(name: str) -> str:
         return variables.get(name, _NOTHING).text
@@ -132,7 +132,7 @@ def _resolved(
 def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
     if not any("$" in word for word in state.argv):
         return state.argv
-    from k3s_rootless.service import expansion
+    from k3s_rootless.service.environment import expansion
 
     return expansion.expanded(state.argv, value)
 
@@ -141,7 +141,7 @@ def _of_sources(
     sources: Sources, names: Sequence[str]
 ) -> tuple[dict[str, Variable], tuple[str, ...]]:
     """Resolve the variables of the next start, and say which files leave them in doubt."""
-    from k3s_rootless.service import precedence
+    from k3s_rootless.service.environment import precedence
 
     found: dict[str, Variable] = {}
     doubts: dict[str, None] = {}
@@ -183,7 +183,8 @@ def _seen(session: Session, state: UnitState, settings: Settings) -> Iterator[tu
 
 
 def _config_changed(session: Session, state: UnitState, settings: Settings) -> str:
-    from k3s_rootless.service import config_files, standing
+    from k3s_rootless.service.observe import config_files
+    from k3s_rootless.service.unit import standing
 
     newest = config_files.last_changed(settings.config, settings.directory, session.paths.root)
     if newest is None or not standing.outdated(state.started, newest[1]):
@@ -193,12 +194,12 @@ def _config_changed(session: Session, state: UnitState, settings: Settings) -> s
 
 def _unit_changed(session: Session, state: UnitState) -> bool:
     from k3s_rootless.cli import unit_changes
-    from k3s_rootless.service import dropin
+    from k3s_rootless.service.drop_ins import drop_in
 
     if state.fragment is None:
         return False
-    drop_ins = state.fragment.with_name(f"{state.name}{dropin.DIRECTORY_SUFFIX}")
-    return dropin.restart_owed(state, unit_changes.last(session, state, drop_ins)) is not None
+    drop_ins = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
+    return drop_in.restart_owed(state, unit_changes.last(session, state, drop_ins)) is not None
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -224,7 +225,7 @@ def _command(state: UnitState | None) -> Path | None:
     """
     if state is None:
         return None
-    from k3s_rootless.service import files
+    from k3s_rootless.service.observe import files
 
     texts = ((path, files.or_problem(path).text or "") for path in reversed(state.drop_ins))
     return next(

@@ -17,7 +17,7 @@ from k3s_rootless.paths import Paths
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Session:
         why. Raises RootlessError.
         """
         self._require_manager()
-        from k3s_rootless.service.systemd import UserManager
+        from k3s_rootless.service.systemd.user import UserManager
 
         return UserManager(self.environ, self.paths.runtime, self.uid)
 
@@ -68,9 +68,9 @@ class Session:
         Raises RootlessError.
         """
         self._require_manager()
-        from k3s_rootless.service import glance
+        from k3s_rootless.service.systemd import busctl
 
-        state = glance.unit(name, self.paths.runtime)
+        state = busctl.unit(name, self.paths.runtime)
         if state is not None:
             return state
         with self.manager() as manager:
@@ -82,9 +82,9 @@ class Session:
         Raises RootlessError.
         """
         self._require_manager()
-        from k3s_rootless.service import glance
+        from k3s_rootless.service.systemd import busctl
 
-        found = glance.environment(self.paths.runtime)
+        found = busctl.environment(self.paths.runtime)
         if found is not None:
             return found
         with self.manager() as manager:

@@ -16,9 +16,12 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.k3s import options, version
 from k3s_rootless.linux import sockets
 from k3s_rootless.paths import UNIT
-from k3s_rootless.service import apply, configuration, data_directory, dropin, unit
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.drop_ins import configuration, drop_in
+from k3s_rootless.service.drop_ins.limits import LIMITS, Limit, doubtful, too_low
 from k3s_rootless.service.facts import DesiredDropIn
-from k3s_rootless.service.limits import LIMITS, Limit, doubtful, too_low
+from k3s_rootless.service.observe import data_directory
+from k3s_rootless.service.unit import text as unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.config_list import Setting
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.version import Version
-    from k3s_rootless.service.configuration import Configuration
+    from k3s_rootless.service.drop_ins.configuration import Configuration
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 _HINT = """see what there is: k3s-rootless config list
 other flags of K3s go into a drop-in of your own: systemctl --user edit k3s-rootless"""
@@ -108,7 +111,7 @@ def change(session: Session, changes: Mapping[str, Sequence[str]], *, force: boo
         base = config_list.base_argv(session, directory, state)
         resolved = config_list.next_start(session, state, manager.environment, wanted, base)
     rows = tuple(config_list.setting(name, state, resolved, wanted, base) for name in changes)
-    owed = dropin.restart_owed(state, newest) or config_list.config_changed(session, state)
+    owed = drop_in.restart_owed(state, newest) or config_list.config_changed(session, state)
     return Changed(state, changed, owed, rows)
 
 

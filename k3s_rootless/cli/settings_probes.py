@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def of(session: Session, settings: Settings) -> Mapping[str, Callable[[], Any]]:
     """Return the probes, by the names of their facts."""
     from k3s_rootless.k3s import issued
-    from k3s_rootless.preflight import config_probes, datastore
+    from k3s_rootless.preflight.probes import configuration, datastore
 
     token = settings.value("token-file")
     token = token if token.text else settings.value("token")
     return {
-        "token": partial(config_probes.token, settings.data, token, settings.directory),
-        "target": partial(config_probes.target, settings.kubeconfig, session.uid, os.getgid()),
+        "token": partial(configuration.token, settings.data, token, settings.directory),
+        "target": partial(configuration.target, settings.kubeconfig, session.uid, os.getgid()),
         "kubeconfigs": partial(issued.read, settings.data, session.uid),
         "cluster": partial(datastore.cluster, settings.data),
     }

@@ -92,7 +92,8 @@ class Sources:
 
     def secrets(self) -> tuple[set[str], tuple[str, ...]]:
         """Give all secrets that are known, and what of their files could not be read."""
-        from k3s_rootless.support import known, learning
+        from k3s_rootless.support import secret_files
+        from k3s_rootless.support.redaction import known_secrets
 
         files: tuple[UnitFile, ...] = _or_nothing(self.files, ())
         texts_of_unit = [one.text or "" for one in files]
@@ -103,11 +104,11 @@ class Sources:
         unit = dict(state.environment or {}) if state else {}
         argv = state.argv if state else ()
         found = {
-            *learning.from_environment(environment),
-            *learning.from_environment(unit),
-            *learning.from_argv(argv),
+            *known_secrets.from_environment(environment),
+            *known_secrets.from_environment(unit),
+            *known_secrets.from_argv(argv),
         }
-        found.update(learning.from_environment(self.session.environ), declared(texts_of_unit))
+        found.update(known_secrets.from_environment(self.session.environ), declared(texts_of_unit))
         named = [*(unit.get(name, "") for name in ("K3S_TOKEN_FILE", "K3S_AGENT_TOKEN_FILE"))]
         named += [one["path"] for one in _TOKEN_FILE.finditer(" ".join(argv) + "\n" + text)]
         texts = [
@@ -124,7 +125,7 @@ class Sources:
             *self._named(_CONFIG_FILE, words),
             *(file.path for file in settings.files if not file.missing),
         ]
-        kept = known.read(
+        kept = secret_files.read(
             settings.data,
             settings.kubeconfig,
             tokens,
@@ -132,7 +133,7 @@ class Sources:
             configurations,
             self.session.paths.root,
         )
-        found.update(learning.from_files(kept))
+        found.update(known_secrets.from_files(kept))
         return found, kept.problems
 
     def names(self) -> Names:
@@ -222,17 +223,17 @@ def declared(texts: Iterable[str]) -> set[str]:
     """Return the secrets that the texts of a unit and its drop-ins hold, as they stand there and as
     systemd reads them.
     """
-    from k3s_rootless.service import assignments
-    from k3s_rootless.support import learning
+    from k3s_rootless.service.environment import assignments
+    from k3s_rootless.support.redaction import known_secrets
 
     found: set[str] = set()
     for text in texts:
-        found.update(learning.from_text(text))
+        found.update(known_secrets.from_text(text))
         for line in assignments.of_unit(text):
             values = {name: value for name, value in (line or {}).items() if value is not None}
-            found.update(learning.from_environment(values))
+            found.update(known_secrets.from_environment(values))
         for command_line in assignments.values(text, "ExecStart"):
-            found.update(learning.from_argv(assignments.words(command_line) or ()))
+            found.update(known_secrets.from_argv(assignments.words(command_line) or ()))
     return found
 
 
@@ -244,7 +245,7 @@ def _or_nothing(ask: Callable[[], T], nothing: T) -> T:
 
 
 def _unit_file(path: Path) -> UnitFile:
-    from k3s_rootless.service import apply
+    from k3s_rootless.service.act import apply
 
     try:
         text = apply.read(path)[0]

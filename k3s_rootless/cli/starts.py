@@ -36,14 +36,14 @@ def last(uid: int) -> tuple[Begun, ...]:
 
     Raises RootlessError.
     """
-    from k3s_rootless.journal import reader
     from k3s_rootless.journal.facts import Query
+    from k3s_rootless.journal.sources import journald
     from k3s_rootless.support.facts import Begun
 
     kept: deque[tuple[str, Line]] = deque()
     cut: set[str] = set()
     room, count = MOST_CHARACTERS, 0
-    with reader.read(Query(uid=uid, lines=MOST_LINES)) as entries:
+    with journald.read(Query(uid=uid, lines=MOST_LINES)) as entries:
         for count, entry in enumerate(entries, 1):
             if count == 1:
                 first = entry.invocation or ""
@@ -68,12 +68,13 @@ def last(uid: int) -> tuple[Begun, ...]:
 
 def observe(uid: int, invocation: str) -> Observed:
     """Follow the journal of one start from its first line on. Raises RootlessError."""
-    from k3s_rootless.journal import diagnosis, reader
+    from k3s_rootless.journal import diagnosis
     from k3s_rootless.journal.facts import Query, Story
+    from k3s_rootless.journal.sources import journald
 
     found = Observed(Story(None, invocation=invocation or None))
     if invocation:
-        with reader.read(Query(uid=uid, invocation=invocation)) as entries:
+        with journald.read(Query(uid=uid, invocation=invocation)) as entries:
             found.story = diagnosis.story(_noting(entries, found), invocation)
     return found
 

@@ -84,7 +84,8 @@ def unit_version(fragment: Path | None) -> Version | None:
     """
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.k3s import version
-    from k3s_rootless.service import files, unit
+    from k3s_rootless.service.observe import files
+    from k3s_rootless.service.unit import text as unit
 
     try:
         text = files.read(fragment).text if fragment else None

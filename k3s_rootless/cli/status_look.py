@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.rest import Peer
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.standing import Part
+    from k3s_rootless.service.unit.standing import Part
 
 T = TypeVar("T")
 SECONDS = 0.7
@@ -41,7 +41,7 @@ def patience() -> float:
     """Give what a part may take here: where we took long to start (an emulated or busy machine),
     others answer slowly, too.
     """
-    from k3s_rootless.service import process
+    from k3s_rootless.service.observe import process
 
     taken = process.elapsed(os.getpid())
     return min(MOST_SECONDS, max(SECONDS, _SLOWNESS * (taken.total_seconds() if taken else 0.0)))
@@ -70,7 +70,7 @@ class Look:
 
     def take(self) -> Seen:
         """Look. Raises NotRunning where K3s is not installed."""
-        from k3s_rootless.service import login
+        from k3s_rootless.service.systemd import logind
 
         session = self._session
         self._asked = {name: asked for name, asked in self._asked.items() if asked.asking}
@@ -78,7 +78,7 @@ class Look:
         _prepare()
         # One measure for all turns of a watch, whose time grows without the machine being slow.
         self._seconds = self._seconds or patience()
-        lingers = self._begin("lingering", lambda: login.lingers(session.user, session.paths.root))
+        lingers = self._begin("lingering", lambda: logind.lingers(session.user, session.paths.root))
         state, problem = self._state(unit)
         if state is not None and not state.installed:
             from k3s_rootless.cli.status import absence
@@ -188,7 +188,8 @@ class Look:
             return None, error
 
     def _variables(self, state: UnitState) -> Observed[tuple[str, ...]]:
-        from k3s_rootless.service import pending, process
+        from k3s_rootless.service.environment import pending
+        from k3s_rootless.service.observe import process
 
         manager = self._session.manager_environment()
         if state.environment_files:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.standing import Part, Pending
+    from k3s_rootless.service.unit.standing import Part, Pending
     from k3s_rootless.support.milestones import Milestone
 
 
@@ -33,9 +33,10 @@ def files(
     `up` writes it.
     """
     from k3s_rootless.k3s import version
-    from k3s_rootless.service import apply, unit
-    from k3s_rootless.service.authorship import author
-    from k3s_rootless.service.standing import Part
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.unit import text as unit
+    from k3s_rootless.service.unit.seal import author
+    from k3s_rootless.service.unit.standing import Part
 
     paths = (state.fragment, *state.drop_ins) if state else (session.paths.user_units / UNIT,)
     found: list[Part] = []
@@ -101,7 +102,7 @@ def installed(
     """
     if state is None or not state.argv:
         return Unknown("nobody could say which k3s the unit starts")
-    from k3s_rootless.service import standing
+    from k3s_rootless.service.unit import standing
 
     binary = Path(state.argv[0])
     changed = binary_changed(state)
@@ -110,11 +111,11 @@ def installed(
     if version and isinstance(parts, Known) and standing.unchanged(changed.value, parts.value):
         return Known(str(version), f"{binary} is older than the unit, which was written for it")
     from k3s_rootless import trust
-    from k3s_rootless.preflight import probes
+    from k3s_rootless.preflight.probes import host
 
     if risk := trust.risk(binary):
         return Unknown(f"{binary} was not run: {risk}")
-    found = probes.k3s_binary({"PATH": str(binary.parent)}, "", session.paths.home, seconds=seconds)
+    found = host.k3s_binary({"PATH": str(binary.parent)}, "", session.paths.home, seconds=seconds)
     if found.path is None or not Path(found.path).samefile(binary):
         return Unknown(f"the unit starts {binary}, which is not called k3s")
     told = found.version
@@ -129,7 +130,7 @@ def used(state: UnitState | None, kit: Observed[Kit]) -> Usage:
     """Tell what K3s uses; its control group is found by rootlesskit's child where systemd cannot be
     asked.
     """
-    from k3s_rootless.service import usage
+    from k3s_rootless.service.observe import usage
 
     group = state.control_group if state else ""
     if state is None and isinstance(kit, Known):
@@ -181,24 +182,25 @@ def certificates(seen: Seen) -> tuple[tuple[str, Observed[datetime]], ...]:
 
 def pending(seen: Seen) -> tuple[Pending, ...]:
     """Tell what is configured and not in effect."""
-    from k3s_rootless.service import dropin, environment_drop_in, standing
-    from k3s_rootless.service import files as unit_files
+    from k3s_rootless.service.drop_ins import drop_in, environment
+    from k3s_rootless.service.observe import files as unit_files
+    from k3s_rootless.service.unit import standing
 
     parts = seen.files.value if isinstance(seen.files, Known) else ()
     variables = seen.variables.value if isinstance(seen.variables, Known) else ()
     if isinstance(seen.variables, Known):
         # What K3s was started with tells more than the time of the drop-in that sets it.
-        parts = tuple(
-            part for part in parts if part.path.name != dropin.name(environment_drop_in.SUBJECT)
-        )
+        parts = tuple(part for part in parts if part.path.name != drop_in.name(environment.SUBJECT))
     if seen.as_started:
         parts = ()
     found = standing.pending(seen.state, parts, variables) if seen.state else ()
     checked = seen.as_started or any(one.what == "restart" for one in found)
     if seen.state and seen.state.fragment and not checked:
         # A drop-in that is gone leaves its trace in the time of its directory.
-        directory = seen.state.fragment.with_name(f"{seen.state.name}{dropin.DIRECTORY_SUFFIX}")
-        if cause := dropin.restart_owed(seen.state, unit_files.last_changed(directory, seen.state)):
+        directory = seen.state.fragment.with_name(f"{seen.state.name}{drop_in.DIRECTORY_SUFFIX}")
+        if cause := drop_in.restart_owed(
+            seen.state, unit_files.last_changed(directory, seen.state)
+        ):
             found += (standing.Pending("restart", cause, "k3s-rootless restart"),)
     if seen.settings.outdated:
         found += (standing.Pending("restart", seen.settings.outdated, "k3s-rootless restart"),)

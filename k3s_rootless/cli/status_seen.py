@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.standing import Part
+    from k3s_rootless.service.unit.standing import Part
     from k3s_rootless.support.milestones import Milestone
 
 WORDS = {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from k3s_rootless.cli import status_document, status_parts
 from k3s_rootless.cli.status_seen import Seen, stale
 from k3s_rootless.observation import Known
-from k3s_rootless.service import standing
 from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.unit import standing
 
 _SHORT = {
     "child namespace made": "namespace",

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cli import server_settings
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.service import environment
-from k3s_rootless.service.pending import PREFIX, TWINS
+from k3s_rootless.service.environment import variables
+from k3s_rootless.service.environment.pending import PREFIX, TWINS
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
-    from k3s_rootless.service.environment import Judgement, Network, Surroundings
+    from k3s_rootless.service.environment.variables import Judgement, Network, Surroundings
 
 
 def of(
     session: Session, seen: Seen, values: Mapping[str, str], version: Version | None
 ) -> Surroundings:
     """Give what values are judged beside; says on stderr what could not be looked at."""
-    from k3s_rootless.service.environment import Surroundings
+    from k3s_rootless.service.environment.variables import Surroundings
 
     networks: tuple[Network, ...] = tuple(
         _of_cluster(server_settings.of_next_start(session, seen.state, seen.sources.manager))
@@ -37,7 +37,7 @@ def of(
         networks += tuple(_of_host())
     except RootlessError as error:
         session.report.story(f"could not tell which networks are in use here: {error.message}")
-    named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
+    named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
     return Surroundings(
         version, networks, {name: _directory(session.paths.home, name) for name in named}, values
     )
@@ -47,9 +47,9 @@ def alone(values: Mapping[str, str], home: Path, version: Version | None = None)
     """Return them without networks, to find what K3s dies of or does not take; K3s runs in the
     directory `home`.
     """
-    from k3s_rootless.service.environment import Surroundings
+    from k3s_rootless.service.environment.variables import Surroundings
 
-    named = environment.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
+    named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
     directories = {name: _directory(home, name) for name in named}
     return Surroundings(version, directories=directories, values=values)
 
@@ -58,34 +58,30 @@ def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
     """Tell what K3s makes of a value, whatever the name; of its own network too, where none is
     set.
     """
-    if name in environment.VARIABLES:
-        own = environment.CHILD_NETWORK if name == f"{PREFIX}CIDR" else ""
+    if name in variables.VARIABLES:
+        own = variables.CHILD_NETWORK if name == f"{PREFIX}CIDR" else ""
         return (
-            environment.judge(name, value or own, around)
-            if value or own
-            else environment.Judgement()
+            variables.judge(name, value or own, around) if value or own else variables.Judgement()
         )
     value = value or ""
     if name in TWINS:
         capitals = TWINS[name]
-        found = environment.judge(capitals, value, around)
+        found = variables.judge(capitals, value, around)
         words = f"Go reads it where {capitals} is empty"
-        return environment.Judgement(found.effect, found.reason, (words, *found.warnings))
+        return variables.Judgement(found.effect, found.reason, (words, *found.warnings))
     effect = (
-        environment.Effect.FATAL
-        if name.startswith(environment.INTERNAL)
-        else environment.Effect.UNREAD
+        variables.Effect.FATAL if name.startswith(variables.INTERNAL) else variables.Effect.UNREAD
     )
-    return environment.Judgement(effect, environment.unknown(name))
+    return variables.Judgement(effect, variables.unknown(name))
 
 
 def _of_cluster(settings: Settings) -> Iterator[Network]:
-    from k3s_rootless.service import golang
-    from k3s_rootless.service.environment import Network
+    from k3s_rootless.service.environment import go_values
+    from k3s_rootless.service.environment.variables import Network
 
     for given, whose in ((settings.cluster_cidr, "Pods"), (settings.service_cidr, "Services")):
         for text in given.split(","):
-            found = golang.network(text.strip())
+            found = go_values.network(text.strip())
             if found and found[0].version == 4:
                 yield Network(
                     str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose
@@ -94,7 +90,7 @@ def _of_cluster(settings: Settings) -> Iterator[Network]:
 
 def _of_host() -> Iterator[Network]:
     from k3s_rootless.linux import networks as routes
-    from k3s_rootless.service.environment import Network
+    from k3s_rootless.service.environment.variables import Network
 
     for network, interface in routes.networks().items():
         yield Network(network, f"{interface} of this host" if interface else "this host")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.service.facts import FoundFile, UnitState
-    from k3s_rootless.service.steps import Step
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @click.command("uninstall")
@@ -48,7 +48,7 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
     from k3s_rootless.cli import purging
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
-    from k3s_rootless.service import removal
+    from k3s_rootless.service.plan import removal
 
     session = Session.of("uninstall" if as_json else None)
     if data_dir is not None and not purge:
@@ -92,7 +92,8 @@ class _Found:
 def _look(session: Session, manager: UserManager | None) -> _Found:
     from k3s_rootless.cli import first_start, install, purging
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import apply, files
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.observe import files
 
     directory = (
         first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
@@ -124,7 +125,7 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
 
 def _locked(session: Session) -> AbstractContextManager[None]:
     from k3s_rootless.cli import install
-    from k3s_rootless.service import apply
+    from k3s_rootless.service.act import apply
 
     # Without a runtime directory of the user's there is no session, and nobody else at work in it
     # either.
@@ -163,7 +164,7 @@ class _Work:
     def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
         """Stop K3s and disable the unit; a manager that goes away meanwhile is none any more."""
         from k3s_rootless.errors import BusError, SystemdError
-        from k3s_rootless.service import removal
+        from k3s_rootless.service.plan import removal
 
         if manager is None or found.state is None:
             return None
@@ -180,7 +181,8 @@ class _Work:
     def remove(self, manager: UserManager | None, found: _Found, files: Sequence[Step]) -> None:
         """Remove the files, and let systemd see it."""
         from k3s_rootless.errors import BusError
-        from k3s_rootless.service import apply, removal
+        from k3s_rootless.service.act import apply
+        from k3s_rootless.service.plan import removal
 
         for step in files:
             self.session.report.story(f"{step.describe()}: {step.cause}")
@@ -260,7 +262,7 @@ class _Work:
         return 1 if self.problems else 0
 
     def _perform(self, step: Step, manager: UserManager) -> None:
-        from k3s_rootless.service import apply
+        from k3s_rootless.service.act import apply
 
         self.session.report.story(f"{step.describe()}: {step.cause}")
         apply.perform(step, manager)

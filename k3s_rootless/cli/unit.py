@@ -11,7 +11,7 @@ from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile
-    from k3s_rootless.support.redaction import Redactor
+    from k3s_rootless.support.redaction.redact import Redactor
 
 
 @click.group("unit")
@@ -32,8 +32,8 @@ def show(*, as_json: bool) -> None:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.sources import declared
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import files
-    from k3s_rootless.support.redaction import Redactor
+    from k3s_rootless.service.observe import files
+    from k3s_rootless.support.redaction.redact import Redactor
 
     session = Session.of("unit-show" if as_json else None)
     with session.manager() as manager:
@@ -69,14 +69,15 @@ def diff(*, as_json: bool) -> None:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.cli.sources import declared
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight import probes
-    from k3s_rootless.service import authorship, differences, files
-    from k3s_rootless.support.redaction import Redactor
+    from k3s_rootless.preflight.probes import host
+    from k3s_rootless.service.observe import files
+    from k3s_rootless.service.unit import differences, seal
+    from k3s_rootless.support.redaction.redact import Redactor
 
     session = Session.of("unit-diff" if as_json else None)
     with session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
-    k3s = probes.k3s_binary(session.environ, unit_search(), session.paths.home)
+    k3s = host.k3s_binary(session.environ, unit_search(), session.paths.home)
     wanted, found = install.desired(k3s, directory), []
     drop_ins = [(file, rendered.text) for file, rendered in install.rebuilt(wanted)]
     compared = [(files.read(wanted.path), wanted.text), *drop_ins]
@@ -84,7 +85,7 @@ def diff(*, as_json: bool) -> None:
     for file, text in compared:
         lines = differences.between(file, text).split("\n")
         if told := _redacted(redactor, lines, (file.text or "", text or "")):
-            whose = authorship.author(file.text) if file.text is not None else None
+            whose = seal.author(file.text) if file.text is not None else None
             found.append(
                 {"path": str(file.path), "author": whose and whose.name.lower(), "diff": told}
             )
@@ -97,7 +98,7 @@ def _redacted(redactor: Redactor, lines: Sequence[str], texts: Iterable[str]) ->
     """Redact the lines of a diff: each as in its file, where a secret may continue in the next
     line.
     """
-    from k3s_rootless.service import differences
+    from k3s_rootless.service.unit import differences
 
     instead: dict[str, str] = {}
     for text in texts:
@@ -110,7 +111,7 @@ def _redacted(redactor: Redactor, lines: Sequence[str], texts: Iterable[str]) ->
 
 
 def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:
-    from k3s_rootless.service.authorship import author
+    from k3s_rootless.service.unit.seal import author
 
     return {
         "path": str(found.path),
@@ -123,7 +124,7 @@ def _document(found: FoundFile, text: str, *, loaded: bool) -> dict[str, Any]:
 
 
 def _told(found: FoundFile, *, loaded: bool) -> str:
-    from k3s_rootless.service.authorship import author
+    from k3s_rootless.service.unit.seal import author
 
     words = (
         [author(found.text).value] if found.text is not None else [found.problem or "it is gone"]

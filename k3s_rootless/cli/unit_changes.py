@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service import dropin, files, start_record
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.observe import files, start_record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,12 +37,12 @@ def record_start(session: Session, state: UnitState, drop_ins: Path) -> None:
 
     Call it under the lock.
     """
-    from k3s_rootless.service import apply
+    from k3s_rootless.service.act import apply
 
     record = session.paths.start_record
     if start_record.is_of_this_start(record, state):
         return
-    if dropin.restart_owed(state, files.last_changed(drop_ins, state)) is not None:
+    if drop_in.restart_owed(state, files.last_changed(drop_ins, state)) is not None:
         return
     text = start_record.text(state)
     if text is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.service import assignments, environment_files, files
-from k3s_rootless.service.precedence import EnvironmentFile, Sources
+from k3s_rootless.service.environment import assignments
+from k3s_rootless.service.environment.precedence import EnvironmentFile, Sources
+from k3s_rootless.service.observe import environment_files, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import ControllerReach, DesiredUnit, Found, UnitState
-    from k3s_rootless.service.steps import Step
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
 
 
 @click.command("up")
@@ -72,7 +72,8 @@ def command(  # noqa: PLR0913 (one for each option)
     # k3s is asked for its release while the rest is loaded
     examination = host.begin(session, ignored)
     from k3s_rootless.cli import first_start, install, up_plan
-    from k3s_rootless.service import apply, outage
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import outage
 
     with examination, session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
@@ -114,13 +115,14 @@ def _plan(
 ) -> tuple[Found, Sequence[Step]]:
     from k3s_rootless.cli import first_start, host, install, rotation
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import delegation, plan
-    from k3s_rootless.service.rotation import stopped_for
+    from k3s_rootless.service.observe import delegation
+    from k3s_rootless.service.plan import planner
+    from k3s_rootless.service.plan.rotation import stopped_for
 
     manager.watch(UNIT)  # before the look: what changes after it is told
     reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
     found = install.found(session, manager, wanted.path, reexecute=reexecute)
-    steps = plan.up(
+    steps = planner.up(
         wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force
     )
     foreseen = first_start.foreseen(found.state, wanted.path.parent)
@@ -134,7 +136,8 @@ def _read_anew(
     """Let systemd read the unit anew if need be; give the unit where it was not."""
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
     from k3s_rootless.cli import install
-    from k3s_rootless.service import apply, steps
+    from k3s_rootless.service.act import apply
+    from k3s_rootless.service.plan import steps
 
     state = None if dry_run else install.observed(manager, directory)
     if state is None or not state.needs_reload:
@@ -162,14 +165,17 @@ def _tell_of_restart(
     from k3s_rootless.cli import environment, server_settings
     from k3s_rootless.observation import Known
     from k3s_rootless.paths import UNIT
-    from k3s_rootless.service import dropin, standing
+    from k3s_rootless.service.drop_ins import drop_in
+    from k3s_rootless.service.unit import standing
 
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
     state = manager.unit(UNIT) if steps else found.state
     variables = environment.pending(manager.environment, state)
     changed = variables.value if isinstance(variables, Known) else ()
-    owed = standing.changed_since(changed) if changed else dropin.restart_owed(state, found.changed)
+    owed = (
+        standing.changed_since(changed) if changed else drop_in.restart_owed(state, found.changed)
+    )
     owed = owed or server_settings.of(session, state, manager.environment).outdated
     if owed:
         session.report.story(f"a restart is needed: {owed}; apply it with: k3s-rootless restart")
@@ -197,7 +203,7 @@ def _wait(
 
 
 def _starts(steps: Sequence[Step]) -> bool:
-    from k3s_rootless.service.steps import Restart, Start
+    from k3s_rootless.service.plan.steps import Restart, Start
 
     return any(isinstance(step, Start | Restart) for step in steps)
 
@@ -205,11 +211,11 @@ def _starts(steps: Sequence[Step]) -> bool:
 def _load() -> None:
     # What follows the examination, also before K3s is started: a death of its first moments is told
     # no later for it.
-    from k3s_rootless.preflight import checks  # noqa: F401, I001 (in the order of their need)
+    from k3s_rootless.preflight.checks import checklist  # noqa: F401, I001 (in the order of their need)
     from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.rootlesskit import client  # noqa: F401
-    from k3s_rootless.service import plan  # noqa: F401
+    from k3s_rootless.service.plan import planner  # noqa: F401
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
@@ -241,7 +247,7 @@ def _perform(
     session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]
 ) -> None:
     from k3s_rootless.cli import environment, follow, host, progress
-    from k3s_rootless.service.steps import Reexecute
+    from k3s_rootless.service.plan.steps import Reexecute
 
     environment.warn_of_strange(session, manager)
     if _starts(steps):
@@ -261,9 +267,9 @@ def _perform(
 
 def _mind_lingering(session: Session) -> None:
     from k3s_rootless.observation import Known
-    from k3s_rootless.service import login
+    from k3s_rootless.service.systemd import logind
 
-    found = login.lingers(session.user, session.paths.root)
+    found = logind.lingers(session.user, session.paths.root)
     if isinstance(found, Known) and not found.value:
         session.report.story(
             "K3s stops when your last session ends; let it outlive that with: k3s-rootless"

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service.outage import Outage
-    from k3s_rootless.service.steps import Step
+    from k3s_rootless.service.plan.outage import Outage
+    from k3s_rootless.service.plan.steps import Step
 
 
 def require_consent(session: Session, stops: Outage | None) -> None:

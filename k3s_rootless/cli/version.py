@@ -36,9 +36,9 @@ def document(session: Session) -> dict[str, Any]:
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.observation import Known
-    from k3s_rootless.preflight import probes
+    from k3s_rootless.preflight.probes import host
 
-    binary = probes.k3s_binary(session.environ, unit_search(), session.paths.home)
+    binary = host.k3s_binary(session.environ, unit_search(), session.paths.home)
     k3s = binary.version.value.text if isinstance(binary.version, Known) else None
     try:
         with session.manager() as manager:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.systemd import UserManager
+    from k3s_rootless.service.systemd.user import UserManager
 
 T = TypeVar("T")
 _LONGEST_PAUSE = 1.0

@@ -25,7 +25,7 @@ from k3s_rootless.errors import UnsupportedHost
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.paths import Paths
-from k3s_rootless.preflight import checks
+from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Problem
 from tests.cli.conftest import USER
@@ -54,7 +54,7 @@ def findings(root: Path, *ids: str) -> dict[str, Any]:
     needs = frozenset[str]().union(*(one.needs for one in host.asked(ids)))
     begun = examination.Examination(session(root), needs, seconds=SECONDS)
     facts, _ = begun.finish(None, "there is none")
-    return {one.check: one for one in checks.judge(facts, host.asked(ids))}
+    return {one.check: one for one in checklist.judge(facts, host.asked(ids))}
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_each_fact_that_a_check_needs_is_read_by_somebody(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_each_answer_keeps_its_schema(row: Any) -> None:
-    found = checks.judge(row.host)
+    found = checklist.judge(row.host)
 
     document = check.answered(found, ("cgroup",), check.problem(found, ("cgroup",)))
 
@@ -153,7 +153,7 @@ def test_each_answer_keeps_its_schema(row: Any) -> None:
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(any_facts())
 def test_any_answer_keeps_its_schema(facts: Facts) -> None:
-    found = checks.judge(facts)
+    found = checklist.judge(facts)
 
     VALIDATOR.validate(
         {"schema": "k3s-rootless/check/v1", **check.answered(found, (), check.problem(found, ()))}
@@ -163,7 +163,7 @@ def test_any_answer_keeps_its_schema(facts: Facts) -> None:
 def test_the_schema_refuses_what_is_wrong() -> None:
     document = {
         "schema": "k3s-rootless/check/v1",
-        **check.answered(checks.judge(HEALTHY), (), None),
+        **check.answered(checklist.judge(HEALTHY), (), None),
     }
     for key, value in (
         ("verdict", "maybe"),
@@ -200,13 +200,13 @@ def test_the_schema_refuses_what_is_wrong() -> None:
     ],
 )
 def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int | None) -> None:
-    error = check.problem(checks.judge(replace(HEALTHY, **changes)), ())
+    error = check.problem(checklist.judge(replace(HEALTHY, **changes)), ())
 
     assert (error.exit_code if error else None) == code
 
 
 def printed(facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
-    Report().findings(checks.judge(facts))
+    Report().findings(checklist.judge(facts))
     return capsys.readouterr().out
 
 
@@ -262,7 +262,9 @@ def test_where_nobody_can_mend_it_there_is_no_script(
 ) -> None:
     """Alpine has no systemd: what else is missing there is not worth a change of the host."""
     here = session(HOSTS["Alpine"].plant(tmp_path))
-    found = checks.judge(replace(sysctl("net.ipv4.ip_forward", Known("0")), systemd_booted=False))
+    found = checklist.judge(
+        replace(sysctl("net.ipv4.ip_forward", Known("0")), systemd_booted=False)
+    )
 
     with pytest.raises(UnsupportedHost, match=r"systemd\.booted"):
         admin_script.give(here, found, undo=False)

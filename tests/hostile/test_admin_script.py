@@ -25,8 +25,9 @@ from k3s_rootless.finding import Finding, Mender
 from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import linger_flag
-from k3s_rootless.preflight import checks, nixos, profile, remedies, script
-from tests.preflight.test_script import HOST, finding
+from k3s_rootless.preflight.checks import checklist
+from k3s_rootless.preflight.remedies import admin_script, apparmor_profile, host, nixos
+from tests.preflight.remedies.test_admin_script import HOST, finding
 from tests.scratch_root import ALICE, ScratchRoot, build, needs_root
 from tests.strategies import HEALTHY, place
 
@@ -67,11 +68,11 @@ def tree(tmp_path: Path) -> ScratchRoot:
 
 
 def text_of(*measures: Measure, user: str = "alice") -> str:
-    return script.render([finding(one) for one in measures], replace(HOST, user=user))
+    return admin_script.render([finding(one) for one in measures], replace(HOST, user=user))
 
 
 def verdict_of(check: str, **changes: Any) -> Finding:
-    (asked,) = (one for one in checks.CHECKS if one.id == check)
+    (asked,) = (one for one in checklist.CHECKS if one.id == check)
     return asked.of(replace(HEALTHY, **changes))
 
 
@@ -99,12 +100,12 @@ def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell
 @needs_root
 def test_every_path_of_k3s_gets_a_profile_of_its_own(tree: ScratchRoot) -> None:
     before = tree.state()
-    texts = {path: text_of(*remedies.apparmor(path).measures) for path in PATHS}
+    texts = {path: text_of(*host.apparmor(path).measures) for path in PATHS}
 
     for path, text in texts.items():
         done = tree.run(text)
         assert (0, "") == (done.returncode, done.stderr), path
-        file, lines = profile.unconfined(path)
+        file, lines = apparmor_profile.unconfined(path)
         assert "\n".join(lines) + "\n" == tree.read(file[1:]), path
     loaded = tree.read("sys/kernel/security/apparmor/profiles").splitlines()
     assert len(PATHS) == len(set(loaded)) == len(list((tree.path / "etc/apparmor.d").iterdir()))
@@ -122,7 +123,7 @@ def test_every_path_of_k3s_gets_a_profile_of_its_own(tree: ScratchRoot) -> None:
 )
 @settings(deadline=None)
 def test_no_two_profiles_share_a_name(paths: list[str]) -> None:
-    files = [profile.unconfined(path)[0] for path in paths]
+    files = [apparmor_profile.unconfined(path)[0] for path in paths]
 
     assert len(files) == len(set(files))
     assert all(
@@ -157,8 +158,8 @@ def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) ->
     with pytest.raises(RootlessError, match="control character"):
         text_of(host_change.Module("tun"), user=f"al{control}ice")
     with pytest.raises(RootlessError, match="control character"):
-        nixos.declared([remedies.subids("x")], f"al{control}ice")
-    assert Mender.USER == remedies.apparmor(f"/home/al{control}ice/k3s").mender
+        nixos.declared([host.subids("x")], f"al{control}ice")
+    assert Mender.USER == host.apparmor(f"/home/al{control}ice/k3s").mender
     with pytest.raises(ValueError, match="no system file"):
         host_change.Mode(f"/tmp/{control}")
 
@@ -178,7 +179,7 @@ def test_words_and_commands_with_control_characters_stay_on_their_line(control: 
         host_change.Mode("/tmp"), text=f"f{control}exit 77", observed=f"g{control}exit 77"
     )
 
-    text = script.render([one, other], HOST)
+    text = admin_script.render([one, other], HOST)
 
     assert all(line.isprintable() for line in text.split("\n"))
     assert not any(line.startswith("exit 77") for line in text.split("\n"))
@@ -213,7 +214,7 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
     assert not any(
         temporary in command for command in found.remedy.commands if temporary not in {"/tmp/", "."}
     )
-    assert {} == script.wanted([found])
+    assert {} == admin_script.wanted([found])
 
 
 @pytest.mark.parametrize(
@@ -451,7 +452,7 @@ def test_a_line_in_the_record_that_no_script_writes_is_refused(
     (record / "done").write_text(f"{line}\n")
     before = outside(tree)
 
-    done = tree.run(script.render_undo(HOST))
+    done = tree.run(admin_script.render_undo(HOST))
 
     assert 1 == done.returncode, done.stdout
     assert "cannot undo: " in done.stderr
@@ -460,7 +461,7 @@ def test_a_line_in_the_record_that_no_script_writes_is_refused(
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_the_text_has_the_same_bytes_as_json_under_every_encoding(encoding: str) -> None:
-    script_text = text_of(*remedies.apparmor("/home/é\\n$x/k3s").measures, user="bjørn")
+    script_text = text_of(*host.apparmor("/home/é\\n$x/k3s").measures, user="bjørn")
     code = (
         "import sys\nfrom k3s_rootless.cli.report import"
         " Report\nReport().verbatim(sys.stdin.buffer.read())\n"

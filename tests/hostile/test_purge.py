@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.service import data_directory, erasure, purge
+from k3s_rootless.service.act import purge, tree_removal
+from k3s_rootless.service.observe import data_directory
 from tests.fakes.session import PROJECT
 
 UID = os.getuid()
@@ -50,7 +51,7 @@ def marked(directory: Path) -> Path:
     return directory
 
 
-def purged(directory: Path, home: Path, *, everything: bool = False) -> erasure.Result:
+def purged(directory: Path, home: Path, *, everything: bool = False) -> tree_removal.Result:
     """Purge a directory as a user without subordinate ids does."""
     return purge.remove(
         purge.task(directory, home, UID, everything=everything), "there are no subordinate ids"
@@ -429,7 +430,7 @@ esac
 PURGE = """
 import sys
 from pathlib import Path
-from k3s_rootless.service import purge
+from k3s_rootless.service.act import purge
 place, home, programs = map(Path, sys.argv[1:])
 mapping = purge.Mapping(str(programs / "newuidmap"), str(programs / "newgidmap"), [], [])
 result = purge.remove(purge.task(place, home, place.stat().st_uid, everything=True), mapping)

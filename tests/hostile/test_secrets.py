@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.cli.sources import declared
-from k3s_rootless.service import unit
-from k3s_rootless.support import addresses, known, learning, names
+from k3s_rootless.service.unit import text as unit
+from k3s_rootless.support import secret_files
 from k3s_rootless.support.facts import Names
-from k3s_rootless.support.redaction import Redactor
+from k3s_rootless.support.redaction import addresses, known_secrets, names
+from k3s_rootless.support.redaction.redact import Redactor
 from tests.support.search import Haystack
 
 EXAMPLES = settings(
@@ -313,7 +314,7 @@ def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secre
     assert [] == leaks(addresses.hidden(value), secret)
     assert [] == leaks(Redactor(declared([written])).unit(written), secret)
     assert [] == leaks(json.dumps(Redactor().document({"unit": {name: value}})), secret)
-    knowing = Redactor(learning.from_environment({name: value}))
+    knowing = Redactor(known_secrets.from_environment({name: value}))
     assert [] == leaks(knowing.text(f"said {json.dumps(secret)}, {go_quoted(value)}"), secret)
 
 
@@ -383,13 +384,13 @@ def test_what_a_file_declares_is_hidden_wherever_it_is_seen(
     path.write_text(FILES[name]("password", secret))
     if root == "host" and not name.startswith("etc/"):
         return
-    kept = known.read(
+    kept = secret_files.read(
         tmp_path / "data",
         tmp_path / "no-kubeconfig",
         configurations=[tmp_path / "data/elsewhere.yaml"],
         root=tmp_path / "host",
     )
-    redactor = Redactor(learning.from_files(kept))
+    redactor = Redactor(known_secrets.from_files(kept))
 
     assert () == kept.problems
     for see in SEEN:

@@ -18,9 +18,10 @@ import pytest
 from k3s_rootless import command, trust
 from k3s_rootless.cli import stream
 from k3s_rootless.errors import CommandFailed
-from k3s_rootless.journal import exported, lines, reader
+from k3s_rootless.journal import lines
+from k3s_rootless.journal.sources import exported, journald
 from k3s_rootless.observation import Unknown
-from k3s_rootless.preflight import probes
+from k3s_rootless.preflight.probes import host
 from tests.fakes.session import PROJECT
 
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
@@ -69,7 +70,7 @@ MODES = (0o757, 0o777, 0o2757, 0o702, 0o707)
 
 
 def require_not_run(tmp_path: Path, chain: dict[str, Path], risk: str) -> None:
-    found = probes.k3s_binary({"PATH": str(chain["link"].parent)}, "", tmp_path / "home")
+    found = host.k3s_binary({"PATH": str(chain["link"].parent)}, "", tmp_path / "home")
 
     assert risk in found.risk
     assert found.path == str(chain["link"])
@@ -145,7 +146,7 @@ def test_a_k3s_that_no_other_user_can_change_is_run(
     """The sticky bit keeps others from renaming and removing what is not theirs."""
     chain[place].chmod(mode)
 
-    found = probes.k3s_binary({"PATH": str(chain["link"].parent)}, "", tmp_path / "home")
+    found = host.k3s_binary({"PATH": str(chain["link"].parent)}, "", tmp_path / "home")
 
     assert "" == found.risk
     assert str(chain["file"]) == found.path
@@ -257,7 +258,7 @@ def as_bytes(value: str) -> list[int]:
 def test_no_field_of_the_journal_is_printed_as_it_came(
     value: str, field: str, shape: Callable[[str], Any]
 ) -> None:
-    found = reader.parse(entry(field, shape(value)))
+    found = journald.parse(entry(field, shape(value)))
 
     assert found is not None
     shown = stream.text_line(found, lines.parse(found.message, found.identifier, found.priority))

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from k3s_rootless.finding import Mender, matches
-from k3s_rootless.journal import diagnosis, exits, reader
+from k3s_rootless.journal import diagnosis, exits
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
-from k3s_rootless.preflight.checks import CHECKS
+from k3s_rootless.journal.sources import journald
+from k3s_rootless.preflight.checks.checklist import CHECKS
 from k3s_rootless.service import phases
 from tests.journal import failures_page
 from tests.patience import PATIENCE
@@ -121,7 +122,7 @@ def test_texts_name_only_what_their_patterns_give() -> None:
 def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
     """Some of its lines are notes: they stand in starts that fail as well."""
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
-        found = [entry for line in lines if (entry := reader.parse(line)) is not None]
+        found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
     assert len(found) == 38
     assert all(diagnosis.first_cause([entry]) is None for entry in found)

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.facts import Cause, Entry
+from k3s_rootless.journal.sources import journald
 from tests.patience import PATIENCE
 
 DATA = Path(__file__).parents[1] / "data"
@@ -52,7 +53,7 @@ def test_each_known_line_gives_its_cause(case: dict[str, Any]) -> None:
 
 def test_a_start_that_succeeds_has_no_cause_however_it_sounds() -> None:
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
-        found = [entry for line in lines if (entry := reader.parse(line)) is not None]
+        found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
     assert len(found) == 38
     assert diagnosis.first_cause(found) is None

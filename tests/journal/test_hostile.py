@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.facts import Query
+from k3s_rootless.journal.sources import journald
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -35,17 +36,17 @@ def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
     line = json.dumps({"PRIORITY": "3", "MESSAGE": message, "_PID": "7"}).encode()
     begun = time.process_time()
 
-    entry = reader.parse(line)
+    entry = journald.parse(line)
 
     assert entry is not None
     assert (entry.priority, entry.pid) == (3, 7)
-    assert 10_000 < len(entry.message) <= reader.LONGEST_MESSAGE
+    assert 10_000 < len(entry.message) <= journald.LONGEST_MESSAGE
     assert time.process_time() - begun < PATIENCE
 
 
 CHILD = """
 import resource, sys
-from k3s_rootless.journal import diagnosis, reader
+from k3s_rootless.journal import diagnosis; from k3s_rootless.journal.sources import journald as reader
 from k3s_rootless.journal.facts import Query
 with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
     story = diagnosis.last_start(entries)
@@ -79,7 +80,7 @@ def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
         "print(json.dumps({'MESSAGE': 'panic: runtime error: nil pointer'}))\n"
         "for n in range(20000): print(json.dumps({'MESSAGE': f'goroutine {n} [select]:'}))"
     )
-    with reader.read(Query(1000), journalctl=journal(tmp_path, script)) as entries:
+    with journald.read(Query(1000), journalctl=journal(tmp_path, script)) as entries:
         story = diagnosis.story(entries)
 
     assert story.cause is not None

@@ -12,8 +12,8 @@ import pytest
 
 from k3s_rootless.finding import Mender
 from k3s_rootless.journal import diagnosis, limits, verdict
-from k3s_rootless.journal.exported import Exported
 from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, Story
+from k3s_rootless.journal.sources.exported import Exported
 
 DATA = Path(__file__).parents[1] / "data"
 CAPTURED = sorted((DATA / "failed-starts").glob("*.jsonl"))

@@ -11,10 +11,10 @@ import pytest
 
 from k3s_rootless import host_change
 from k3s_rootless.paths import linger_flag
-from k3s_rootless.preflight.script import Host
+from k3s_rootless.preflight.remedies.admin_script import Host
 from tests.life.conftest import Tool
 from tests.machine import USER, Completed, Machine
-from tests.preflight.test_script_runs import text_of
+from tests.preflight.remedies.test_admin_script_runs import text_of
 
 pytestmark = pytest.mark.lab
 RECORD = "/var/lib/k3s-rootless"

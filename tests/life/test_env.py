@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from k3s_rootless.service.environment import VARIABLES
+from k3s_rootless.service.environment.variables import VARIABLES
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, RUNTIME_DIR, TOOL, Machine
 

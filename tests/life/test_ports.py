@@ -63,8 +63,8 @@ _BOTH = """
 import os
 from dataclasses import replace
 from pathlib import Path
-from k3s_rootless.service import glance
-from k3s_rootless.service.systemd import UserManager
+from k3s_rootless.service.systemd import busctl as glance
+from k3s_rootless.service.systemd.user import UserManager
 runtime = Path(os.environ["XDG_RUNTIME_DIR"])
 for name in ("k3s-rootless.service", "dbus.socket", "none@x-y.service"):
     with UserManager(os.environ, runtime, os.getuid()) as manager:

@@ -323,7 +323,7 @@ def test_what_is_told_of_taken_ports_can_be_pasted_before_the_first_start(lab_to
 
 
 def _checks_ports() -> bool:
-    from k3s_rootless.preflight.checks import CHECKS
+    from k3s_rootless.preflight.checks.checklist import CHECKS
 
     return any(check.id.startswith("net.") for check in CHECKS)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.exits import STEPS, identifier, title
-from k3s_rootless.preflight.checks import CHECKS
+from k3s_rootless.preflight.checks.checklist import CHECKS
 from tests.life.causes import (
     CASES,
     LAB,

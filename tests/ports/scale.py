@@ -105,9 +105,10 @@ def main(directory: Path) -> None:
     from k3s_rootless.k3s.version import parse
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Known
-    from k3s_rootless.ports import exposure, services
-    from k3s_rootless.ports.exposure import Running
     from k3s_rootless.ports.facts import Sources
+    from k3s_rootless.ports.rules import exposure
+    from k3s_rootless.ports.rules.exposure import Running
+    from k3s_rootless.ports.sources import services
     from k3s_rootless.rest import UnixPeer
     from k3s_rootless.rootlesskit import client
 

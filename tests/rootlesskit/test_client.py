@@ -293,8 +293,8 @@ def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
 
 def test_importing_the_reader_loads_nothing_heavy() -> None:
     readers = (
-        "ports.rootlesskit ports.services ports.sockets ports.exposure cluster.api"
-        " cluster.kubeconfig journal.reader"
+        "rootlesskit.client ports.sources.services linux.sockets ports.rules.exposure cluster.api"
+        " cluster.kubeconfig journal.sources.journald"
     )
     imports = "; ".join(f"import k3s_rootless.{name}" for name in readers.split())
     program = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.service.systemd import UserManager
+from k3s_rootless.service.systemd.user import UserManager
 from tests.fakes.session import Session, session
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_is_there_is_kept_until_forced(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from k3s_rootless import durable
+from k3s_rootless import atomic as durable
 with durable.staged(Path(sys.argv[1]), b"half of it", 0o600):
     print("written", flush=True)
     time.sleep(60)

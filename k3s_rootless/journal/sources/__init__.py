@@ -1,0 +1,1 @@
+"""Readers of the journal and of containerd's log."""

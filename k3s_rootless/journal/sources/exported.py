@@ -1,0 +1,143 @@
+"""The journal of another machine, from a file: `journalctl -o export` or `-o json`, whole, cut off
+or broken.
+
+Read entry by entry in constant memory. What is no entry is left out and counted; a file that holds
+none at all is refused.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.journal.facts import Entry
+from k3s_rootless.journal.sources import journald
+
+_LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes; a line of 10 MB that does not print has 40 MB as JSON."""
+_LONGEST_FIELD = 1024 * 1024
+_MOST_FIELDS = 1024
+_WANTED = frozenset(
+    {
+        *("__REALTIME_TIMESTAMP", "__CURSOR", "MESSAGE", "PRIORITY", "_PID", "SYSLOG_IDENTIFIER"),
+        *(
+            "_SYSTEMD_INVOCATION_ID",
+            "USER_INVOCATION_ID",
+            "USER_UNIT",
+            "_SYSTEMD_USER_UNIT",
+            "_SYSTEMD_UNIT",
+        ),
+    }
+)
+
+
+class Exported:
+    """The entries of a file about K3s, in its order; `skipped` counts what was no entry, `foreign`
+    those of other units.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.skipped = 0
+        self.foreign = 0
+        self.entries = 0
+        self._path = path
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Read.
+
+        Raises UsageError where there is no journal in the file, RootlessError where it cannot be
+        read on.
+        """
+        try:
+            with self._path.open("rb") as file:
+                for entry in (
+                    self._json(file) if _first(file) in {b"{", b"["} else self._export(file)
+                ):
+                    self.entries += 1
+                    if _about_k3s(entry):
+                        yield entry
+                    else:
+                        self.foreign += 1
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise UsageError(
+                f"cannot read `{self._path}`: {(error.strerror or '').lower()}"
+            ) from error
+        except OSError as error:
+            raise RootlessError(f"cannot read `{self._path}`: {error.strerror}") from error
+        if not self.entries:
+            raise UsageError(
+                f"cannot read `{self._path}`: it holds no entry of a journal",
+                hint="make one with: journalctl --user-unit=k3s-rootless.service -o export > FILE",
+            )
+
+    def _json(self, file: IO[bytes]) -> Iterator[Entry]:
+        while line := file.readline(_LONGEST_LINE):
+            entry = journald.parse(line)
+            if entry is not None:
+                yield entry
+            elif line.strip():
+                self.skipped += 1
+
+    def _export(self, file: IO[bytes]) -> Iterator[Entry]:
+        fields: dict[str, object] = {}
+        while line := file.readline(_LONGEST_FIELD):
+            if line == b"\n":
+                if fields:
+                    yield journald.of_fields(fields)
+                fields = {}
+            elif not self._field(line, file, fields):
+                self.skipped += 1
+        if fields:
+            yield journald.of_fields(fields)
+
+    def _field(self, line: bytes, file: IO[bytes], fields: dict[str, object]) -> bool:
+        name, equals, value = line.rstrip(b"\n").partition(b"=")
+        key = name.decode("ascii", "replace")
+        if not _is_name(key):
+            return False
+        if not equals:
+            # Binary: the length, 64 bits little endian, then the value and a newline (systemd.io,
+            # "Journal Export Formats").
+            length = int.from_bytes(file.read(8), "little")
+            value = file.read(min(length, _LONGEST_FIELD))
+            if length > len(value):
+                _leave_out(file, length - len(value))
+            file.read(1)
+        if key in _WANTED and len(fields) < _MOST_FIELDS:
+            text = value.decode("utf-8", "replace")
+            before = fields.get(key)
+            fields[key] = (
+                text if before is None else f"{before}\n{text}"[: journald.LONGEST_MESSAGE]
+            )
+        return True
+
+
+def _first(file: IO[bytes]) -> bytes:
+    start = file.read(4096)
+    file.seek(0)
+    return start.lstrip()[:1]
+
+
+def _leave_out(file: IO[bytes], length: int) -> None:
+    # A broken length would lead beyond the end; from there on, nothing is read.
+    here = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(min(end, here + length))
+
+
+def _is_name(key: str) -> bool:
+    return (
+        0 < len(key) <= 64
+        and key.isascii()
+        and key.replace("_", "").isalnum()
+        and key.upper() == key
+    )
+
+
+def _about_k3s(entry: Entry) -> bool:
+    if entry.unit is None:
+        return entry.identifier in {None, "k3s", "systemd", "systemd-oomd", "kernel"}
+    return "k3s" in entry.unit

@@ -1,0 +1,1 @@
+"""Judges of ports: what K3s forwards, what is in the way, and what it means."""

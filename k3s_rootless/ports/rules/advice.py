@@ -1,0 +1,136 @@
+"""What to do about ports, as commands: keep the network out of them, and have port 80 itself.
+
+K3s sets no address when it asks rootlesskit for a forward (its pkg/rootlessports, v1.21 to v1.36),
+and has no option for one; nor can its offset be switched off. So either is an administrator's work
+outside of K3s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from k3s_rootless.linux.facts import Address
+from k3s_rootless.ports.facts import Exposure, Status
+from k3s_rootless.ports.rules.socket_index import WILD
+
+_TABLE = "k3s_rootless"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A thing to do, who does it, and with which commands; each group of commands stands for
+    itself.
+    """
+
+    text: str
+    commands: tuple[str, ...]
+    undo: str = ""
+
+
+def exposed(rows: Iterable[Exposure]) -> tuple[Exposure, ...]:
+    """Pick the forwards that the network reaches: those which listen at more than loopback."""
+    return tuple(row for row in rows if row.forwarded and row.parent_ip not in {"127.0.0.1", "::1"})
+
+
+def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...]:
+    """Pick the addresses of this host at which a forward is reached.
+
+    A socket at `::` takes IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's
+    driver listens on IPv4 only.
+    """
+    at = set(row.listens_on) or ({row.parent_ip} if row.parent_ip else {"::"})
+    if "::" in at:
+        return tuple(addresses)
+    plain = [one for one in addresses if ":" not in one.text] if at & WILD else []
+    return tuple(dict.fromkeys([*plain, *(one for one in addresses if one.text in at)]))
+
+
+def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
+    """Give the rules that leave loopback alone and drop what comes from elsewhere; None where
+    nothing is exposed.
+    """
+    ports: dict[str, set[int]] = {}
+    for row in exposed(rows):
+        ports.setdefault(row.proto.rstrip("46"), set()).add(row.parent_port)
+    rules = [
+        f"sudo nft add rule inet {_TABLE} input iifname != lo {proto} dport '{{ {_set(numbers)} }}'"
+        " drop"
+        for proto, numbers in sorted(ports.items())
+        if proto in {"tcp", "udp"}
+    ]
+    if not rules:
+        return None
+    return Advice(
+        "K3s has no option to listen on one address only; an administrator's firewall keeps the"
+        " network out:",
+        (
+            f"sudo nft add table inet {_TABLE}",
+            f"sudo nft add chain inet {_TABLE} input '{{ type filter hook input priority -10 ; }}'",
+            *rules,
+        ),
+        undo=f"sudo nft delete table inet {_TABLE}",
+    )
+
+
+def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
+    """Give the honest ways to a privileged port: a redirect, and the sysctl with its limit."""
+    redirect = f"tcp dport {wanted} redirect to :{forwarded}"
+    match = f"-p tcp --dport {wanted} -j REDIRECT --to-ports {forwarded}"
+    return (
+        Advice(
+            f"An administrator may redirect port {wanted} to {forwarded}, for the network and for"
+            " this host itself:",
+            (
+                f"sudo nft add table inet {_TABLE}_{wanted}",
+                (
+                    f"sudo nft add chain inet {_TABLE}_{wanted} prerouting '{{ type nat hook"
+                    " prerouting priority dstnat ; }'"
+                ),
+                (
+                    f"sudo nft add chain inet {_TABLE}_{wanted} output '{{ type nat hook output"
+                    " priority dstnat ; }'"
+                ),
+                (
+                    f"sudo nft add rule inet {_TABLE}_{wanted} prerouting fib daddr type local"
+                    f" {redirect}"
+                ),
+                f"sudo nft add rule inet {_TABLE}_{wanted} output oifname lo {redirect}",
+            ),
+            undo=f"sudo nft delete table inet {_TABLE}_{wanted}",
+        ),
+        Advice(
+            "The same with iptables (IPv4; again with ip6tables for IPv6):",
+            (
+                f"sudo iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL {match}",
+                f"sudo iptables -t nat -A OUTPUT -o lo {match}",
+            ),
+            undo="the same commands with -D in place of -A",
+        ),
+        Advice(
+            f"Or let users listen from port {wanted} on, and run a forwarder of your own. K3s adds"
+            " 10000 all the same, so the sysctl alone changes nothing; and it holds for every user"
+            " of this host:",
+            (
+                f"sudo sysctl net.ipv4.ip_unprivileged_port_start={wanted}",
+                f"socat TCP6-LISTEN:{wanted},ipv6only=0,fork,reuseaddr TCP:localhost:{forwarded}",
+            ),
+            undo="sudo sysctl net.ipv4.ip_unprivileged_port_start=1024",
+        ),
+    )
+
+
+def _set(numbers: Iterable[int]) -> str:
+    # Thousands of ports in a row are one interval to nft, and one word to a reader.
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def is_reached(row: Exposure) -> bool:
+    """Tell whether a row's URL leads anywhere."""
+    return row.status in {Status.ANSWERING, Status.FORWARDED}

@@ -1,0 +1,1 @@
+"""Readers of Services, sockets and manifests."""

@@ -1,0 +1,134 @@
+"""The Services of manifests, before anybody applies them: YAML or JSON, several documents to a
+file, lists of objects.
+
+Read as kubectl would apply them: what names no namespace goes to `default`. Charts and templates
+are no manifests; render them first (`helm template … | k3s-rootless ports plan -`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from k3s_rootless import json_fields
+from k3s_rootless.errors import PeerError, RootlessError
+from k3s_rootless.ports.sources import wire
+from k3s_rootless.printable import printable
+
+if TYPE_CHECKING:
+    from k3s_rootless.ports.facts import PodPort, ServicePort
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of one file; 10,000 Services are some 5 MiB."""
+_MOST_OBJECTS = 100_000
+_HINT = "a manifest is what `kubectl apply --dry-run=client -f FILE` takes"
+
+
+class Manifests:
+    """What was found in files: Services' ports, hostPorts of Pods and their templates, and how many
+    objects in all.
+    """
+
+    def __init__(self, namespace: str = "default") -> None:
+        self.namespace = namespace
+        self.services: list[ServicePort] = []
+        self.pods: list[PodPort] = []
+        self.objects = 0
+
+    def read(self, path: str, standard_input: IO[bytes]) -> None:
+        """Read one file, or standard input for `-`.
+
+        Raises RootlessError, which names file, document and field.
+        """
+        name = "standard input" if path == "-" else path
+        for number, document in enumerate(
+            _documents(name, _content(path, name, standard_input)), start=1
+        ):
+            try:
+                with json_fields.refusing(f"`{printable(name)}`, document {number}"):
+                    for one in self._objects(document):
+                        self._take(one)
+            except PeerError as error:
+                raise RootlessError(error.message, hint=_HINT) from error
+
+    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (other people's YAML)
+        from k3s_rootless.ports.sources.envelope import envelope
+
+        todo, steps = [document], 0
+        while todo:
+            one = todo.pop()
+            # YAML's anchors let a list hold itself, or a short text stand for millions of objects.
+            steps += 1
+            if steps > _MOST_OBJECTS:
+                raise json_fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
+            kind = envelope(one).kind
+            if kind.endswith("List") and "items" in one:
+                # A ServiceList's items need no kind of their own.
+                own = {} if kind == "List" else {"kind": kind.removesuffix("List")}
+                todo += reversed(
+                    [
+                        {**own, **json_fields.typed(item, dict)}
+                        for item in json_fields.optional(one, "items", list) or ()
+                    ]
+                )
+            else:
+                self.objects += 1
+                yield one
+
+    def _take(self, one: json_fields.Json) -> None:
+        metadata = json_fields.optional(one, "metadata", dict) or {}
+        placed = {**one, "metadata": {"namespace": self.namespace, **metadata}}
+        if one["kind"] == "Service":
+            self.services += wire.service(placed)
+            return
+        spec: Any = one.get("spec")
+        # CronJob > Job > Pod: each holds the next as a template.
+        for step in ("jobTemplate", "template"):
+            while isinstance(spec, dict) and isinstance(spec.get(step), dict):
+                spec = spec[step].get("spec")
+        if isinstance(spec, dict) and "containers" in spec:
+            owner = (
+                f"{one['kind']} {json_fields.optional(metadata, 'name', str) or '(without a name)'}"
+            )
+            namespace = json_fields.optional(placed["metadata"], "namespace", str) or self.namespace
+            self.pods += wire.host_ports(namespace, owner, spec)
+
+
+def _content(path: str, name: str, standard_input: IO[bytes]) -> bytes:
+    try:
+        if path == "-":
+            content = standard_input.read(LARGEST + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise RootlessError(
+            f"cannot read `{printable(name)}`: {(error.strerror or str(error)).lower()}"
+        ) from error
+    if len(content) > LARGEST:
+        raise RootlessError(
+            f"cannot read `{printable(name)}`: it is larger than {LARGEST // 2**20} MiB"
+        )
+    return content
+
+
+def _documents(name: str, content: bytes) -> Iterator[Any]:
+    import yaml
+
+    # The loader in C is ten times as fast, and not in every build of PyYAML.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        # An empty document (two separators in a row, or comments only) is none.
+        yield from (
+            document for document in yaml.load_all(content, Loader=loader) if document is not None
+        )
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        why = printable(
+            getattr(error, "problem", None)
+            or str(error).partition("\n")[0]
+            or "it is nested too deep"
+        )
+        raise RootlessError(f"cannot read `{printable(name)}`{where}: {why}", hint=_HINT) from error

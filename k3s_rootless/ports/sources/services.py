@@ -1,0 +1,135 @@
+"""The ports of all Services of the cluster, from the API server: listed once, or watched from then
+on.
+
+Asked in pages of 500, as kubectl does, so that a cluster of 10,000 Services neither stalls its API
+server nor this process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from k3s_rootless.errors import PeerError
+from k3s_rootless.ports.facts import PodPort, ServicePort
+from k3s_rootless.ports.sources import wire
+from k3s_rootless.rest import complaint
+
+if TYPE_CHECKING:
+    from k3s_rootless.rest import Peer
+
+T = TypeVar("T")
+PAGE = 500
+WATCH_SECONDS = 240
+"""For how long one watch is asked for; the API server ends it then, and the next goes on from where
+it ended.
+"""
+_SERVICES = "/api/v1/services"
+_PODS = "/api/v1/pods"
+_GONE = 410
+_CHANGES = frozenset({"ADDED", "MODIFIED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The ports of all Services, and the version of the cluster's state from which a watch goes
+    on.
+    """
+
+    ports: tuple[ServicePort, ...]
+    version: str
+
+
+def service_ports(peer: Peer, timeout: float) -> tuple[ServicePort, ...]:
+    """Ask for the Services of all namespaces, and give their ports in the API server's order.
+
+    `timeout` in seconds is for all pages together. Raises PeerError with the message of the API
+    server's Status.
+    """
+    return listing(peer, timeout).ports
+
+
+def listing(peer: Peer, timeout: float) -> Listing:
+    """Ask as `service_ports` does, and keep the version."""
+    deadline = time.monotonic() + timeout
+
+    def read(path: str) -> tuple[wire.Page, str]:
+        page = wire.services(_ask(peer, path, deadline, "Services"))
+        return page, page.proceed
+
+    try:
+        pages = list(_pages(_SERVICES, "Services", read))
+    except PeerError as error:
+        # A page token lives for some five minutes (Kubernetes API concepts, "Retrieving large
+        # result sets in chunks"); who comes later asks for everything in one answer, as client-go
+        # does.
+        if error.status != _GONE:
+            raise
+        pages = [read(_SERVICES)[0]]
+    return Listing(tuple(port for page in pages for port in page.ports), pages[0].version)
+
+
+def pod_ports(peer: Peer, timeout: float) -> tuple[PodPort, ...]:
+    """Ask for the hostPorts of all Pods but those of servicelb; `timeout` is in seconds.
+
+    Raises PeerError.
+    """
+    deadline = time.monotonic() + timeout
+    pages = _pages(_PODS, "Pods", lambda path: wire.pods(_ask(peer, path, deadline, "Pods")))
+    return tuple(port for page in pages for port in page)
+
+
+def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> str:
+    """Watch from `version` on, and call `changed` for each Service that is added, modified or
+    deleted, until the watch ends.
+
+    Gives the version to go on from, which is empty when the API server forgot so much that a
+    listing is due. A connection that breaks, or says what is no event, is a PeerError.
+    """
+    from urllib.parse import quote
+
+    asked = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
+    path = f"{_SERVICES}?{asked}&resourceVersion={quote(version)}"
+    with closing(peer.stream(path, timeout=WATCH_SECONDS + 10.0)) as lines:
+        for line in lines:
+            event = wire.event(line)
+            if event.kind == "ERROR":
+                return ""
+            version = event.version or version
+            if event.kind in _CHANGES or event.kind == "DELETED":
+                changed(event)
+    return version
+
+
+def _pages(path: str, what: str, read: Callable[[str], tuple[T, str]]) -> Iterator[T]:
+    token, seen = "", {""}
+    while True:
+        page, token = read(f"{path}?limit={PAGE}{_proceeding(token) if token else ''}")
+        yield page
+        if not token:
+            return
+        if token in seen:
+            raise PeerError(f"cannot list the {what}: the API server goes round in circles")
+        seen.add(token)
+
+
+def _proceeding(token: str) -> str:
+    from urllib.parse import quote
+
+    return f"&continue={quote(token, safe='')}"
+
+
+def _ask(peer: Peer, path: str, deadline: float, what: str) -> bytes:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise PeerError(f"cannot list the {what}: the API server did not finish in time")
+    answer = peer.get(path, timeout=left)
+    if answer.status != 200:
+        why = complaint(answer.body)
+        raise PeerError(
+            f"cannot list the {what}: {why} (HTTP status {answer.status})", status=answer.status
+        )
+    return answer.body

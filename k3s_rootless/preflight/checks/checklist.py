@@ -1,0 +1,48 @@
+"""What rootless K3s needs of a host, as a list of questions: each a pure judgement over Facts.
+
+To add a check: write its function under `@check(…)` in the module of its subject, its rows in
+tests/preflight/, and its paragraph in docs/reference/checks.md (a test holds the three together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k3s_rootless.finding import Finding
+from k3s_rootless.preflight.checks import (
+    cluster,
+    configuration,
+    host,
+    identity,
+    kernel,
+    namespaces,
+    network,
+    programs,
+    session,
+    storage,
+    sysctls,
+    unit_limits,
+)
+from k3s_rootless.preflight.checks.judgement import Check
+from k3s_rootless.preflight.facts import Facts
+
+CHECKS: tuple[Check, ...] = (
+    *session.check,
+    *sysctls.check,
+    *namespaces.check,
+    *identity.check,
+    *programs.check,
+    *kernel.check,
+    *network.check,
+    *storage.check,
+    *host.check,
+    *unit_limits.check,
+    *configuration.check,
+    *cluster.check,
+)
+"""In the order of display."""
+
+
+def judge(facts: Facts, asked: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+    """Answer every question, or those that are asked."""
+    return tuple(check.of(facts) for check in asked)

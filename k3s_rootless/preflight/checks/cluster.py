@@ -1,0 +1,129 @@
+"""Whether K3s's settings are those that its cluster began with: networks of pods and Services, name
+of the node.
+
+K3s takes `cluster-cidr` and `service-cidr` for a new cluster; a node keeps its network, and a
+Service its address, in the datastore. With another pod network the controller manager dies (`failed
+to mark cidr[10.42.0.0/24] …: … is out the range of cluster cidr`), with another Service network the
+DNS of pods fails (`Service "kube-dns" is invalid: spec.clusterIPs[0]: … may not change once set`,
+v1.36.3).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s.origin import Source
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Cluster
+from k3s_rootless.preflight.remedies import drop_ins
+from k3s_rootless.preflight.remedies import settings as origins
+
+check = Checklist()
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@check.seen("config.networks", "Networks are those of the cluster", FATAL, "cluster", "unit")
+def config_networks(facts: Facts, seen: Known[Cluster]) -> Judgement:
+    """A node keeps its pod network and a Service its address: with other networks K3s dies, or
+    loses its DNS.
+    """
+    settings = facts.server
+    if settings.problems:
+        return unknown(settings.problems[0])
+    pods = _networks(settings.cluster_cidr)
+    for node in seen.value.nodes:
+        for text in node.networks:
+            if _outside(text, pods):
+                observed = (
+                    f"the pod network of node {node.name} is {text}, and cluster-cidr is"
+                    f" {settings.cluster_cidr}"
+                )
+                reason = (
+                    "K3s's controller manager dies of it: cluster-cidr counts for a new cluster"
+                    " only"
+                )
+                return failed(observed, reason, _back(facts, "cluster-cidr"), seen.source)
+    services = _networks(settings.service_cidr)
+    for address in seen.value.addresses:
+        if _outside(address, services):
+            observed = (
+                f"the Service kubernetes has {address}, and service-cidr is {settings.service_cidr}"
+            )
+            reason = (
+                "pods lose their DNS: service-cidr counts for a new cluster only, Services keep"
+                " their addresses"
+            )
+            return failed(observed, reason, _back(facts, "service-cidr"), seen.source)
+    return passed(f"{settings.cluster_cidr}, {settings.service_cidr}", seen.source)
+
+
+@check.seen("config.node", "The node keeps its name", DEGRADED, "cluster", "unit", "host")
+def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
+    """K3s registers a second node under another name; the first one stays, with its pods and their
+    volumes.
+    """
+    if isinstance(facts.host, Unknown):
+        return unknown(facts.host.reason)
+    if facts.server.switch("with-node-id"):
+        return passed("not compared", seen.source)
+    name = (facts.server.node_name or facts.host.value.hostname).lower()
+    known = [node.name for node in seen.value.nodes]
+    if not known or name in known:
+        return passed(name, seen.source)
+    text = f"let the node keep the name {known[0]}"
+    line = f'Environment="K3S_NODE_NAME={known[0]}"'
+    remedy = drop_ins.written(text, "60-k3s-node-name.conf", line)
+    if facts.server.value("node-name").origin.source in {Source.COMMAND_LINE, Source.CONFIG_FILE}:
+        remedy = _back(facts, "node-name")
+    reason = (
+        f"K3s adds a node {name}; {known[0]} stays as a node that is not ready, with its pods and"
+        " local volumes"
+    )
+    return warned(f"{name}, and the cluster has {', '.join(known)}", reason, remedy, seen.source)
+
+
+def _back(facts: Facts, name: str) -> Remedy:
+    """Return the remedy that takes a setting back: the one that is there, or a note where there is
+    none.
+    """
+    origin = facts.server.value(name).origin
+    if origin.source is not Source.DEFAULT:
+        return origins.without(name, origin, str(facts.server.home))
+    text = f"give K3s the {name} that the cluster began with, in its configuration file"
+    return Remedy(Mender.USER, text, ("k3s-rootless config list",))
+
+
+def _networks(text: str) -> tuple[_Network, ...]:
+    found = []
+    for part in text.split(","):
+        try:
+            found.append(ipaddress.ip_network(part.strip(), strict=False))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def _outside(text: str, networks: Iterable[_Network]) -> bool:
+    """Return whether an address or network lies in none of the networks of its family; rubbish lies
+    in all.
+    """
+    try:
+        own = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    same = [one for one in networks if one.version == own.version]
+    first, last = own.network_address, own.broadcast_address
+    return bool(same) and not any(first in one and last in one for one in same)

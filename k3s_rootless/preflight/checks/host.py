@@ -1,0 +1,269 @@
+"""What else is on the host: configuration of a rootful K3s, security modules, containers, memory,
+clock, names and limits.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from k3s_rootless import host_change
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.host_change import Then
+from k3s_rootless.k3s import config_file
+from k3s_rootless.observation import Known
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    INFORMATIVE,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    warned,
+)
+from k3s_rootless.preflight.checks.kernel import snapshotter
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Beside, Machine, Process
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+_MIB = 2**20
+_FILES_CONF = "/etc/systemd/system/user@.service.d/61-k3s-rootless-files.conf"
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*")
+
+
+@check.seen("config.readable", "Configuration of K3s", FATAL, "beside")
+def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
+    """K3s reads /etc/rancher/k3s/config.yaml of the host, rootless as well, and dies where it may
+    not (K3s #4321).
+    """
+    for path, code in seen.value.configuration.items():
+        if code:
+            text = "name a configuration of your own; the file need not exist"
+            remedy = host.setting(text, "K3S_CONFIG_FILE", "%h/.config/k3s/config.yaml")
+            return failed(
+                f"{path}: {errno.errorcode.get(code, str(code))}",
+                "K3s dies where it may not read it",
+                remedy,
+                path,
+            )
+    if seen.value.configuration and facts.server.config == config_file.DEFAULT:
+        reason = "written for a rootful K3s or not, it applies to yours as well"
+        return told(", ".join(seen.value.configuration), reason, seen.source)
+    return passed(", ".join(seen.value.configuration) or "none", seen.source)
+
+
+@check.seen("config.rootful", "A rootful K3s beside yours", DEGRADED, "beside")
+def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
+    """It holds port 6443, and `k3s kubectl` takes its kubeconfig first."""
+    running = sorted(seen.value.services & {"k3s", "k3s-agent"})
+    if running:
+        unit = running[0]
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "stop it, or give one of the two another port",
+            (f"sudo systemctl disable --now {unit}",),
+        )
+        return warned(
+            f"{unit}.service runs", "both want the same ports of the host", remedy, seen.source
+        )
+    if seen.value.files:
+        reason = (
+            "`k3s kubectl` takes /etc/rancher/k3s/k3s.yaml where it exists: name yours with"
+            " KUBECONFIG"
+        )
+        return told(", ".join(sorted(seen.value.files)), reason, seen.source)
+    return passed("none", seen.source)
+
+
+@check.seen("security.selinux", "SELinux", DEGRADED, "host", "k3s", "unit", "kernel")
+def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
+    """K3s's policy knows /var/lib/rancher only: with a data directory elsewhere, --selinux is not
+    supported.
+    """
+    if not seen.value.selinux:
+        return passed(
+            "permissive" if seen.value.selinux is False else "not there", "/sys/fs/selinux"
+        )
+    if facts.server.selinux:
+        remedy = Remedy(
+            Mender.USER,
+            "start K3s without --selinux",
+            ("systemctl --user cat k3s-rootless.service",),
+        )
+        return warned(
+            "enforcing, --selinux",
+            "the policy of K3s knows no data directory of a user",
+            remedy,
+            "/sys/fs/selinux",
+        )
+    old = isinstance(facts.kernel, Known) and facts.kernel.value < (5, 19)
+    if old and snapshotter(facts) == "overlayfs":
+        remedy = Remedy(
+            Mender.USER,
+            "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
+            ("k3s-rootless up --force",),
+        )
+        return warned(
+            "enforcing",
+            "overlayfs and SELinux work together in a user namespace from Linux 5.19 on",
+            remedy,
+        )
+    return told(
+        "enforcing",
+        "K3s warns that it runs without; denials show in `ausearch -m avc`",
+        "/sys/fs/selinux",
+    )
+
+
+@check.seen("host.container", "Container or virtual machine", INFORMATIVE, "host")
+def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
+    """A container must be given /dev/net/tun, /dev/fuse, nesting and more ids; WSL2 keeps its own
+    settings.
+    """
+    machine = seen.value
+    if machine.wsl:
+        reason = (
+            "needs `[boot] systemd=true` in /etc/wsl.conf, and cgroup_no_v1=all as"
+            " kernelCommandLine in .wslconfig"
+        )
+        return told("WSL2", reason, seen.source)
+    if machine.container:
+        reason = "needs /dev/net/tun, /dev/fuse, and nesting (LXC: nesting=1, keyctl=1)"
+        return told(machine.container, reason, seen.source)
+    return passed("no container", seen.source)
+
+
+@check.seen("host.memory", "Memory", DEGRADED, "host")
+def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
+    """An idle K3s takes 500 to 800 MiB."""
+    observed = f"{seen.value.available / _MIB:.0f} MiB available"
+    if not seen.value.available:
+        return told("unknown", "/proc/meminfo does not tell")
+    if seen.value.available < 384 * _MIB:
+        remedy = Remedy(
+            Mender.USER,
+            "end other programs, or start K3s with --disable=traefik,metrics-server",
+            ("free -h",),
+        )
+        return warned(observed, "an idle K3s takes 500 to 800 MiB", remedy, "/proc/meminfo")
+    if seen.value.available < 1024 * _MIB:
+        return told(observed, "an idle K3s takes 500 to 800 MiB", "/proc/meminfo")
+    return passed(observed, "/proc/meminfo")
+
+
+@check.seen("host.processors", "Processors", INFORMATIVE, "host")
+def host_processors(_: Facts, seen: Known[Machine]) -> Judgement:
+    """K3s asks for two (its requirements), and starts with one."""
+    if seen.value.processors == 1:
+        return told("1", "K3s asks for two; with one it starts slowly", seen.source)
+    return passed(str(seen.value.processors), seen.source)
+
+
+@check.seen("host.clock", "Clock", DEGRADED, "host")
+def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
+    """Certificates that K3s makes with a clock in the past are expired, or not yet valid, once it
+    is right.
+    """
+    if seen.value.early:
+        commands = ("sudo timedatectl set-ntp true",)
+        remedy = Remedy(Mender.ADMINISTRATOR, "set the clock", commands)
+        return warned(
+            "in the past",
+            f"{seen.value.early} is younger than now: certificates would not be valid",
+            remedy,
+        )
+    if not seen.value.synchronized:
+        return told(
+            "not synchronized",
+            "the kernel knows of no time server; certificates need the right time",
+            "adjtimex(2)",
+        )
+    return passed("synchronized", "adjtimex(2)")
+
+
+@check.seen("host.hostname", "Host name", FATAL, "host", "unit")
+def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
+    """K3s names its node by it, in small letters; Kubernetes takes names of RFC 1123 only."""
+    name = facts.server.node_name or seen.value.hostname
+    if not _NAME.fullmatch(name.lower()) or len(name) > 63:
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "give this host a name of letters, digits and hyphens",
+            ("sudo hostnamectl set-hostname NAME",),
+        )
+        return failed(
+            name, "no node can have this name, so K3s never registers its own", remedy, seen.source
+        )
+    return passed(name, seen.source)
+
+
+@check.seen("host.hidepid", "Processes of others in /proc", DEGRADED, "host")
+def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
+    """With hidepid, programs lose sight of processes that changed their user (runc #3124)."""
+    if not seen.value.hidepid:
+        return passed("visible", "/proc/self/mountinfo")
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        "mount /proc without hidepid",
+        ("sudo mount -o remount,hidepid=0 /proc",),
+    )
+    return warned(
+        f"hidepid={seen.value.hidepid}",
+        "containers and newuidmap are known to fail with it",
+        remedy,
+        "/proc/self/mountinfo",
+    )
+
+
+@check.seen("host.files", "Limit of open files", DEGRADED, "process")
+def host_files(_: Facts, seen: Known[Process]) -> Judgement:
+    """K3s's unit asks for no limit, and gets the hard limit of the user manager."""
+    limit = seen.value.open_files
+    if limit is not None and limit < 4096:
+        commands = (
+            "sudo mkdir -p /etc/systemd/system/user@.service.d",
+            f"printf '[Service]\\nLimitNOFILE=524288\\n' | sudo tee {_FILES_CONF}",
+            "sudo systemctl daemon-reload",
+        )
+        measures = (host_change.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "raise the hard limit of user managers, and log in again",
+            commands,
+            measures,
+        )
+        return warned(str(limit), "containers fail with `too many open files`", remedy, seen.source)
+    if limit is not None and limit < 65536:
+        return told(
+            str(limit), "enough to begin with; databases in pods may ask for more", seen.source
+        )
+    return passed("no limit" if limit is None else str(limit), seen.source)
+
+
+@check.seen("host.tasks", "Limit of tasks", DEGRADED, "process")
+def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
+    """All programs of the user count together: K3s alone has some 200 threads."""
+    limit = seen.value.tasks
+    if limit is not None and limit < 2048:
+        directory = f"/etc/systemd/system/user-{facts.uid}.slice.d"
+        commands = (
+            f"sudo mkdir -p {directory}",
+            f"printf '[Slice]\\nTasksMax=33%%\\n' | sudo tee {directory}/60-k3s-rootless.conf",
+            "sudo systemctl daemon-reload",
+        )
+        measures = (
+            host_change.File(
+                f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD
+            ),
+        )
+        remedy = Remedy(Mender.ADMINISTRATOR, "let the user have more tasks", commands, measures)
+        return warned(
+            str(limit),
+            "`resource temporarily unavailable` with many pods",
+            remedy,
+            f"user-{facts.uid}.slice",
+        )
+    return passed("no limit" if limit is None else str(limit), f"user-{facts.uid}.slice")

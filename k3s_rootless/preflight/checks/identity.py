@@ -1,0 +1,264 @@
+"""Which ids K3s may use: newuidmap and newgidmap, and subordinate ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from k3s_rootless import host_change
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.checks.namespaces import confined_itself
+from k3s_rootless.preflight.facts import Facts, MapProgram, SubidFiles, SubidRange
+from k3s_rootless.preflight.records import Process, Trial
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+_PAUSE_ID = 65535
+"""The user of Kubernetes' pause image (its build/pause/Dockerfile); with the user's own id as 0, it
+takes as many ids.
+"""
+
+
+def _map_program(name: str) -> Callable[[Facts], Judgement]:
+    def judge_program(facts: Facts) -> Judgement:
+        """K3s bundles neither program; each needs root's privilege to map more than one id."""
+        found: Observed[MapProgram] = getattr(facts, name)
+        if isinstance(found, Unknown):
+            return unknown(found.reason)
+        program = found.value
+        if program.path is None:
+            return failed(
+                "missing",
+                f"{name} is not on the unit's PATH",
+                host.package(facts.distribution),
+                found.source,
+            )
+        if program.nosuid:
+            remedy = Remedy(
+                Mender.ADMINISTRATOR, f"mount the file system of {program.path} without nosuid"
+            )
+            return failed(
+                "on a nosuid mount", "its privilege has no effect there", remedy, program.path
+            )
+        if program.capable or (program.setuid and program.owner == 0):
+            return passed(
+                "with file capabilities" if program.capable else "setuid root", program.path
+            )
+        reason = f"{name} has neither the setuid bit of root nor the file capability"
+        return failed("without privilege", reason, host.setuid(program.path), program.path)
+
+    return judge_program
+
+
+for _name in ("newuidmap", "newgidmap"):
+    check(f"uidmap.{_name}", _name, FATAL, _name)(_map_program(_name))
+
+
+@check.seen("uidmap.privileges", "Privileges of programs are heeded", FATAL, "process")
+def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
+    """Where the user manager runs with no_new_privs, so does K3s, and no setuid bit has an effect
+    (prctl(2)).
+    """
+    if seen.value.no_new_privileges:
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "remove NoNewPrivileges=, or what implies it, from the drop-ins of user@.service, and"
+            " log in again",
+            ("systemctl cat user@.service",),
+        )
+        return failed(
+            "no_new_privs",
+            "newuidmap and newgidmap get no privilege in this session",
+            remedy,
+            seen.source,
+        )
+    return passed("yes", seen.source)
+
+
+@check.seen(
+    "uidmap.mapping",
+    "All ids can be mapped",
+    FATAL,
+    "trial",
+    "newuidmap",
+    "newgidmap",
+    "subuid",
+    "subgid",
+    "confinement",
+)
+def uidmap_mapping(facts: Facts, seen: Known[Trial]) -> Judgement:
+    """The proof: newuidmap and newgidmap map every id of the user into a namespace, as rootlesskit
+    asks them to.
+    """
+    for name, said in seen.value.mapped.items():
+        if said:
+            reason, remedy = _complaint(name, said, facts)
+            return failed(said, reason, remedy, name)
+    missing = [name for name, said in seen.value.mapped.items() if said is None]
+    if missing and seen.value.user and confined_itself(facts):
+        return told(
+            "not tried", "AppArmor refused this program a namespace to map ids into", seen.source
+        )
+    if missing:
+        return unknown(
+            f"{' and '.join(missing)} could not be tried: see userns.create, uidmap and subid"
+        )
+    return passed("mapped", " and ".join(seen.value.mapped))
+
+
+def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
+    found: Observed[MapProgram] = getattr(facts, name)
+    if "not allowed" in said or "owner" in said.lower():
+        kind = "subuid" if name == "newuidmap" else "subgid"
+        return f"/etc/{kind} does not give {facts.user} all of these ids", host.subids(facts.user)
+    if "Invalid argument" in said:
+        return "the kernel maps no id twice, and none that is not there", Remedy(
+            Mender.ADMINISTRATOR,
+            f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid",
+        )
+    path = found.value.path if isinstance(found, Known) and found.value.path else f"/usr/bin/{name}"
+    return (
+        (
+            f"{name} was refused by the kernel: it lacks privileges, or we are in a container"
+            " without them"
+        ),
+        host.setuid(path),
+    )
+
+
+@check.seen("uidmap.nested", "Ids of this host are all there", FATAL, "process", "subuid")
+def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
+    """Inside a user namespace (a container), only the ids that it maps can be mapped again
+    (user_namespaces(7)).
+    """
+    inside = seen.value.id_map
+    if inside == ((0, 0, 2**32 - 1),):
+        return passed("all", "/proc/self/uid_map")
+    observed = ", ".join(f"{first}:{count}" for first, _, count in inside) or "none"
+    ranges = facts.subuid.value if isinstance(facts.subuid, Known) else ()
+    if all(
+        any(
+            first <= one.start and one.start + one.count <= first + count
+            for first, _, count in inside
+        )
+        for one in ranges
+    ):
+        return told(
+            observed,
+            "this is a user namespace (a container), and has the ids of the user",
+            "/proc/self/uid_map",
+        )
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        "give the container more ids than the ranges in /etc/subuid name (LXC: lxc.idmap; LXD,"
+        " Incus: security.idmap.size)",
+    )
+    reason = "this is a user namespace (a container), and the ids of /etc/subuid do not exist in it"
+    return failed(observed, reason, remedy, "/proc/self/uid_map")
+
+
+def _subids(kind: str) -> Callable[[Facts], Judgement]:
+    def judge_ranges(facts: Facts) -> Judgement:
+        """K3s maps all ranges of the user one after another."""
+        found: Observed[tuple[SubidRange, ...]] = getattr(facts, kind)
+        if isinstance(found, Unknown):
+            return unknown(found.reason)
+        total = sum(one.count for one in found.value)
+        observed = ", ".join(f"{one.start}:{one.count}" for one in found.value) or "none"
+        if total == 0:
+            return failed(
+                observed,
+                f"no {kind} range for {facts.user}",
+                host.subids(facts.user),
+                found.source,
+            )
+        if total < _PAUSE_ID:
+            reason = (
+                f"nothing can run as {_PAUSE_ID}, as the pause image of each pod does: K3s starts,"
+                " and no pod"
+            )
+            return failed(observed, reason, host.subids(facts.user), found.source)
+        if _overlap(found.value):
+            reason = (
+                "ranges overlap, and the kernel maps no id twice: newuidmap fails (rootlesskit"
+                " #229)"
+            )
+            remedy = Remedy(
+                Mender.ADMINISTRATOR,
+                f"delete the row of {facts.user} that repeats ids in /etc/{kind}",
+            )
+            return failed(observed, reason, remedy, found.source)
+        return passed(observed, found.source)
+
+    return judge_ranges
+
+
+def _overlap(ranges: tuple[SubidRange, ...]) -> bool:
+    ordered = sorted((one.start, one.start + one.count) for one in ranges)
+    return any(start < end for (_, end), (start, _) in pairwise(ordered))
+
+
+for _name in ("subuid", "subgid"):
+    check(f"subid.{_name}", f"Subordinate ids in {_name}", FATAL, _name)(_subids(_name))
+
+
+@check.seen("subid.files", "/etc/subuid and /etc/subgid are files", FATAL, "subid_files")
+def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
+    """Newuidmap and newgidmap open them with O_NOFOLLOW (rootlesskit #259)."""
+    links = seen.value.links
+    if not links:
+        return passed("no links", "/etc")
+    commands = tuple(f"sudo sh -c 'cp {link} {link}.new && mv {link}.new {link}'" for link in links)
+    remedy = Remedy(
+        Mender.ADMINISTRATOR,
+        "replace the link by a file of the same content",
+        commands,
+        tuple(map(host_change.PlainFile, links)),
+    )
+    return failed(f"{', '.join(links)}: a link", "newuidmap and newgidmap follow no links", remedy)
+
+
+@check.seen(
+    "subid.overlap", "Nobody else has these ids", DEGRADED, "subid_files", "subuid", "subgid"
+)
+def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
+    """Two owners of one id could write each other's files; K3s does not mind."""
+    for kind, found in (("subuid", facts.subuid), ("subgid", facts.subgid)):
+        for one in found.value if isinstance(found, Known) else ():
+            end = one.start + one.count
+            rows = [
+                f"{owner} in /etc/{kind}"
+                for at, owner, other in seen.value.others
+                if at == kind and _meet(one, other)
+            ]
+            rows += [
+                f"user {name} (uid {uid})"
+                for name, uid in seen.value.users
+                if one.start <= uid < end and uid != facts.uid
+            ]
+            if rows:
+                remedy = host.subids(facts.user)
+                shared = f"{one.start}:{one.count} with {', '.join(rows[:3])}"
+                return warned(
+                    shared,
+                    "whoever has these ids as well can reach the files of containers",
+                    remedy,
+                    seen.source,
+                )
+    return passed("nobody", seen.source)
+
+
+def _meet(one: SubidRange, other: SubidRange) -> bool:
+    return one.start < other.start + other.count and other.start < one.start + one.count

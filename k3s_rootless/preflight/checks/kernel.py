@@ -1,0 +1,264 @@
+"""What the kernel must have: modules, devices, and a file system for the layers of images."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+
+from k3s_rootless import host_change
+from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.host_change import Then
+from k3s_rootless.k3s import features
+from k3s_rootless.observation import Known
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Modules, Trial
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+_OTHER_KERNEL = Remedy(
+    Mender.ADMINISTRATOR,
+    "boot a kernel of the distribution that has it (Raspberry Pi: linux-modules-extra-raspi)",
+)
+_TMPFILES = "/etc/tmpfiles.d/60-k3s-rootless-kmsg.conf"
+_KMSG = Remedy(
+    Mender.ADMINISTRATOR,
+    "pass /dev/kmsg on to this container, or let a link to /dev/null stand for it",
+    (
+        f"echo 'L /dev/kmsg - - - - null' | sudo tee {_TMPFILES}",
+        f"sudo systemd-tmpfiles --create {_TMPFILES}",
+    ),
+)
+_MERGED = ("overlay", "overlayfs", "nfs", "nfs4", "ecryptfs", "zfs", "cifs", "smb3", "9p")
+"""File systems that overlayfs refuses as an upper layer, or did until lately (overlayfs.rst, "Upper
+and lower").
+"""
+
+
+@check.seen("kernel.release", "Release of the kernel", FATAL, "kernel", "k3s", "unit")
+def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
+    """FUSE in user namespaces came with 4.18, overlayfs there with 5.11; cgroup v2 is sane from 5.2
+    on (runc docs).
+    """
+    needed = (5, 11) if snapshotter(facts) == "overlayfs" else (4, 18)
+    observed = seen.source or ".".join(map(str, seen.value))
+    if seen.value < needed:
+        reason = f"{snapshotter(facts)} in a user namespace needs Linux {needed[0]}.{needed[1]}"
+        return failed(observed, reason, Remedy(Mender.ADMINISTRATOR, "upgrade the kernel"))
+    if seen.value < (5, 2):
+        return warned(
+            observed,
+            "cgroup v2 works well from Linux 5.2 on",
+            Remedy(Mender.ADMINISTRATOR, "upgrade the kernel"),
+        )
+    return passed(observed)
+
+
+def snapshotter(facts: Facts) -> str:
+    """Name the snapshotter: that of the unit, or else that of the unit which `up` would write."""
+    if isinstance(facts.unit, Known) and facts.unit.value.load_state == "loaded":
+        return facts.server.snapshotter or "overlayfs"
+    found = facts.k3s.version
+    plain = (
+        isinstance(found, Known)
+        and features.unit_variant(found.value) is features.UnitVariant.PLAIN
+    )
+    return "overlayfs" if plain else "fuse-overlayfs"
+
+
+def _module(
+    name: str, why: str, severity: Severity, *, by_itself: bool
+) -> Callable[[Facts, Known[Modules]], Judgement]:
+    def judge_module(facts: Facts, seen: Known[Modules]) -> Judgement:
+        """A module is there, or the kernel loads it when it is first used; K3s itself cannot
+        (modprobe needs root).
+        """
+        refuse = failed if severity is FATAL else warned
+        if name in seen.value.present:
+            return passed("there", seen.source)
+        if name in seen.value.loadable:
+            disabled = facts.sysctls["kernel.modules_disabled"]
+            if isinstance(disabled, Known) and disabled.value == "1":
+                remedy = Remedy(
+                    Mender.ADMINISTRATOR,
+                    f"let {name} be loaded at boot, before kernel.modules_disabled is set",
+                )
+                return refuse(
+                    "not loaded", f"modules can no longer be loaded; {why}", remedy, seen.source
+                )
+            if by_itself:
+                return passed("loaded on demand", seen.source)
+            return refuse(
+                "not loaded", f"K3s may not load it, and {why}", host.modules(name), seen.source
+            )
+        if not seen.value.complete:
+            return unknown(
+                f"{name} is not loaded, and nothing here tells whether the kernel has it"
+            )
+        return refuse("not in this kernel", why, _OTHER_KERNEL, seen.source)
+
+    return judge_module
+
+
+# Interfaces of these kinds load their modules by themselves (net/core/rtnetlink.c, "rtnl-link-%s"),
+# br_netfilter does not.
+for _name, _worst, _alone, _why in (
+    (
+        "br_netfilter",
+        DEGRADED,
+        False,
+        "without it pods reach no Service on their own node, DNS among them (K3s #3751)",
+    ),
+    ("nf_conntrack", FATAL, True, "kube-proxy needs it"),
+    ("bridge", DEGRADED, True, "without it no pod gets a network"),
+    ("veth", DEGRADED, True, "without it no pod gets a network"),
+    ("vxlan", FATAL, True, "K3s ends with `flannel exited: operation not supported`"),
+):
+    check.seen(f"kernel.{_name}", f"Kernel module {_name}", _worst, "modules", "sysctls")(
+        _module(_name, _why, _worst, by_itself=_alone)
+    )
+
+
+@check.seen("kernel.iptables", "Tables for iptables", FATAL, "modules")
+def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
+    """K3s bundles iptables in both kinds: nf_tables loads by itself, the older tables do not."""
+    present, there = seen.value.present, seen.value.present | seen.value.loadable
+    if {"nf_tables", "nft_compat"} <= there:
+        return passed("nf_tables", seen.source)
+    older = {"ip_tables", "iptable_nat", "iptable_filter"}
+    if "ip_tables" in present and older <= there:
+        return passed("ip_tables", seen.source)
+    reason = (
+        "network policies and Services of K3s are made of it, and K3s ends without it (K3s #2942)"
+    )
+    if older <= there:
+        return failed("not loaded", reason, host.modules(*sorted(older)), seen.source)
+    if not seen.value.complete:
+        return unknown(
+            "neither nf_tables nor ip_tables is loaded, and nothing here tells whether the kernel"
+            " has them"
+        )
+    return failed("not in this kernel", reason, _OTHER_KERNEL, seen.source)
+
+
+@check.seen("device.tun", "/dev/net/tun", FATAL, "devices")
+def device_tun(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
+    """slirp4netns makes the network of K3s of it."""
+    return _device(
+        "/dev/net/tun",
+        "tun",
+        seen.value.get("tun", errno.ENOENT),
+        "slirp4netns cannot make the network of K3s",
+    )
+
+
+def _device(path: str, module: str, code: int, reason: str) -> Judgement:
+    if code == 0:
+        return passed("can be opened", path)
+    observed = errno.errorcode.get(code, str(code))
+    if code in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
+        return failed(f"{observed}: not there", reason, host.modules(module), path)
+    name = path.removeprefix("/dev/").removeprefix("net/")
+    measures = (
+        host_change.Mode(path),
+        host_change.File(
+            f"/etc/udev/rules.d/99-k3s-rootless-{name}.rules",
+            f'KERNEL=="{name}", MODE="0666"\n',
+            Then.UDEV,
+        ),
+    )
+    text = f"let users open {path}; in a container, pass it on"
+    remedy = Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod 666 {path}",), measures)
+    return failed(f"{observed}: closed", reason, remedy, path)
+
+
+@check.seen("device.fuse", "/dev/fuse", FATAL, "devices", "k3s", "unit")
+def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
+    """fuse-overlayfs, which K3s's unit names as its snapshotter, is mounted with it."""
+    if snapshotter(facts) != "fuse-overlayfs":
+        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+    return _device(
+        "/dev/fuse",
+        "fuse",
+        seen.value.get("fuse", errno.ENOENT),
+        "fuse-overlayfs cannot be mounted",
+    )
+
+
+@check.seen("device.kmsg", "/dev/kmsg", FATAL, "devices")
+def device_kmsg(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
+    """Where it may not be read, K3s covers it with /dev/null; where it is missing, K3s dies
+    (pkg/rootless/mounts.go, v1.21).
+    """
+    if seen.value.get("kmsg"):
+        reason = (
+            "K3s mounts /dev/null over it, and dies of `no such file or directory` where nothing is"
+            " there to cover"
+        )
+        return failed("ENOENT: not there", reason, _KMSG, "/dev/kmsg")
+    return passed("there", "/dev/kmsg")
+
+
+@check.seen(
+    "snapshotter.mount_fuse3", "mount.fuse3 on the unit's PATH", FATAL, "programs", "k3s", "unit"
+)
+def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Judgement:
+    """K3s bundles fuse-overlayfs, and containerd calls mount.fuse3 of the host to mount it (K3s
+    #2942).
+    """
+    if snapshotter(facts) != "fuse-overlayfs":
+        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+    path = seen.value.get("mount.fuse3")
+    if path is None:
+        reason = "the node never registers: containerd cannot mount fuse-overlayfs without it"
+        return failed("missing", reason, host.fuse(facts.distribution), seen.source)
+    return passed(path, seen.source)
+
+
+@check.seen(
+    "snapshotter.overlayfs",
+    "overlayfs in a user namespace",
+    FATAL,
+    "trial",
+    "storage",
+    "kernel",
+    "k3s",
+    "unit",
+)
+def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
+    """Tried on a tmpfs of the child's own; what the file system of the data directory takes is told
+    by its type.
+    """
+    type_ = facts.storage.value.data.type if isinstance(facts.storage, Known) else ""
+    code = seen.value.overlay
+    if snapshotter(facts) != "overlayfs":
+        return passed(f"not needed for the snapshotter {snapshotter(facts)}")
+    other = Remedy(
+        Mender.USER,
+        "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
+        ("k3s-rootless up --force",),
+    )
+    if code:
+        return failed(
+            errno.errorcode.get(code, str(code)),
+            "overlayfs cannot be mounted in a user namespace",
+            other,
+            seen.source,
+        )
+    if type_ in _MERGED or type_.startswith("fuse"):
+        return failed(f"on {type_}", f"overlayfs keeps no layers on {type_}", other)
+    if code is None:
+        return told(
+            "not tried", "overlayfs is not loaded, or the ids could not be mapped", seen.source
+        )
+    return passed("mounted", f"{seen.source}, on a tmpfs")

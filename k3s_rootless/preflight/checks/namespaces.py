@@ -1,0 +1,182 @@
+"""Whether the namespaces that K3s lives in can be made."""
+
+from __future__ import annotations
+
+import errno
+
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight.checks.judgement import (
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.checks.sysctls import number, sysctl_is_one
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Confinement, Trial
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+_OTHERS = frozenset(
+    f"user.max_{kind}_namespaces" for kind in ("mnt", "pid", "net", "cgroup", "uts", "ipc")
+)
+
+
+@check("userns.sysctl", "kernel.unprivileged_userns_clone", FATAL, "sysctls")
+def userns_sysctl(facts: Facts) -> Judgement:
+    """K3s dies at once where this key of some distributions exists and is not 1."""
+    return sysctl_is_one(facts, "kernel.unprivileged_userns_clone")
+
+
+@check("userns.max", "user.max_user_namespaces", FATAL, "sysctls")
+def userns_max(facts: Facts) -> Judgement:
+    """0 forbids user namespaces; below 1024 rootlesskit warns (rootlesskit pkg/parent/warn.go)."""
+    key = "user.max_user_namespaces"
+    found = facts.sysctls[key]
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    if (limit := number(found.value)) is None:
+        return unknown(f"{found.source} does not hold a number")
+    if limit == 0:
+        return failed("0", "no user namespace can be made", host.sysctl(key, "28633"), found.source)
+    if limit < 1024:
+        return warned(
+            str(limit), "may be too few for many pods", host.sysctl(key, "28633"), found.source
+        )
+    return passed(str(limit), found.source)
+
+
+@check("userns.limits", "Limits of the other namespaces", FATAL, "sysctls")
+def userns_limits(facts: Facts) -> Judgement:
+    """Each pod takes a network, a mount, a PID, an IPC and a UTS namespace, and counts for the user
+    (namespaces(7)).
+    """
+    lowest: tuple[int, str] | None = None
+    for key, found in facts.sysctls.items():
+        if key in _OTHERS:
+            if isinstance(found, Unknown):
+                return unknown(found.reason)
+            limit = number(found.value)
+            if limit is not None and (lowest is None or limit < lowest[0]):
+                lowest = (limit, key)
+    if lowest is None:
+        return passed("this kernel has none")
+    limit, key = lowest
+    if limit == 0:
+        return failed(
+            f"{key} = 0",
+            "K3s needs a namespace of each kind",
+            host.sysctl(key, "28633"),
+            "/proc/sys/user",
+        )
+    if limit < 256:
+        return warned(
+            f"{key} = {limit}",
+            "may be too few for many pods",
+            host.sysctl(key, "28633"),
+            "/proc/sys/user",
+        )
+    return passed(f"{limit} or more", "/proc/sys/user")
+
+
+@check.seen(
+    "userns.apparmor", "AppArmor lets k3s make user namespaces", FATAL, "confinement", "k3s"
+)
+def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
+    """Ubuntu lets only programs with a profile of their own do it; what counts is the path of k3s,
+    not ours (K3s #12711).
+    """
+    if not seen.value.restricted:
+        return passed("not restricted", seen.source)
+    label = seen.value.label
+    if isinstance(label, Unknown):
+        return unknown(f"user namespaces are restricted here, and {label.reason}")
+    if label.value != "unconfined":
+        return passed(f"k3s has the profile {label.value}", label.source)
+    reason = (
+        "user namespaces are restricted here (EPERM or EACCES), and no profile attaches to the path"
+        " of k3s"
+    )
+    return failed(
+        "no profile for k3s",
+        reason,
+        host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"),
+        label.source,
+    )
+
+
+@check.seen("userns.create", "A user namespace can be made", FATAL, "trial", "confinement", "k3s")
+def userns_create(facts: Facts, seen: Known[Trial]) -> Judgement:
+    """The functional proof, in a child that ends at once."""
+    if seen.value.user == 0:
+        return passed("made one", seen.source)
+    return _refused(facts, "user", seen.value.user, "unshare(CLONE_NEWUSER)")
+
+
+@check.seen(
+    "userns.spaces", "The namespaces of K3s can be made", FATAL, "trial", "confinement", "k3s"
+)
+def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
+    """Rootlesskit makes a mount, PID, network, cgroup, UTS and IPC namespace inside the user
+    namespace.
+    """
+    if seen.value.user:
+        if confined_itself(facts):
+            return told(
+                "not tried",
+                "AppArmor refused this program; whether k3s may is what userns.apparmor tells",
+                seen.source,
+            )
+        return unknown("there was no user namespace to make them in: see userns.create")
+    for name, code in seen.value.spaces.items():
+        if code:
+            return _refused(facts, name, code, f"unshare of the {name} namespace")
+    return passed(", ".join(seen.value.spaces), seen.source)
+
+
+def confined_itself(facts: Facts) -> bool:
+    """Tell whether AppArmor's restriction holds for this program, and not, or not known so, for the
+    path of k3s.
+    """
+    found = facts.confinement
+    label = found.value.label if isinstance(found, Known) and found.value.restricted else None
+    return label is not None and not (isinstance(label, Known) and label.value == "unconfined")
+
+
+def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
+    observed = f"{errno.errorcode.get(code, str(code))} for the {name} namespace"
+    if code == errno.ENOSPC:
+        key = f"user.max_{name}_namespaces"
+        return failed(
+            observed,
+            "the limit of these namespaces is reached",
+            host.sysctl(key, "28633"),
+            source,
+        )
+    if code == errno.EINVAL:
+        remedy = Remedy(
+            Mender.ADMINISTRATOR, "boot a kernel that is built with namespaces of all kinds"
+        )
+        return failed(observed, f"this kernel has no {name} namespaces", remedy, source)
+    if confined_itself(facts):
+        return told(
+            observed,
+            "AppArmor refused this program; whether k3s may is what userns.apparmor tells",
+            source,
+        )
+    if isinstance(facts.confinement, Known) and facts.confinement.value.restricted:
+        reason = "AppArmor restricts user namespaces: see userns.apparmor"
+        return failed(
+            observed, reason, host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"), source
+        )
+    return failed(
+        observed,
+        "the kernel, a security module or a container forbids it",
+        host.user_namespaces(),
+        source,
+    )

@@ -1,0 +1,333 @@
+"""What the network of the host means for a node that lives in a namespace of its own: ports,
+ranges, names.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.k3s import features
+from k3s_rootless.observation import Known
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    INFORMATIVE,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Beside, Held, Network, Resolver
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+SLIRP_RANGE = "10.41.0.0/16"
+"""What K3S_ROOTLESS_CIDR is where nobody sets it (K3s pkg/rootless/rootless.go)."""
+_STEP, _LAST = 100, 65_000
+_OLD_IPTABLES = re.compile(r"v1\.8\.[0-4]\b.*nf_tables")
+
+
+def _port(
+    service: int | None, severity: Severity
+) -> Callable[[Facts, Known[tuple[Held, ...]]], Judgement]:
+    def judge_port(facts: Facts, seen: Known[tuple[Held, ...]]) -> Judgement:
+        """Forwards listen at all addresses; one that cannot keeps others waiting (K3s
+        pkg/rootlessports).
+        """
+        port = (
+            facts.server.https_port if service is None else features.child_to_parent_port(service)
+        )
+        if service is not None and not (facts.server.servicelb and facts.server.traefik):
+            return passed("the unit asks for no traefik")
+        held = [one for one in seen.value if one.port == port]
+        if any(one.ours for one in held):
+            return passed(f"{port}: K3s's own", seen.source)
+        if not held:
+            return passed(f"{port} is free", seen.source)
+        remedy = _freed(port, held[0], service)
+        refuse = failed if severity is FATAL else warned
+        return refuse(f"{port} is held by {_owner(held[0])}", _effect(service), remedy, seen.source)
+
+    return judge_port
+
+
+def _owner(held: Held) -> str:
+    program = (
+        f"{held.program} (pid {held.pid}) of " if held.program and held.pid else "a program of "
+    )
+    return f"{program}{held.user}"
+
+
+def _effect(service: int | None) -> str:
+    if service is None:
+        return (
+            "K3s cannot forward its API, so nobody reaches it, and kubectl talks to somebody else's"
+        )
+    return f"traefik's port {service} is not forwarded, and other forwards wait behind it"
+
+
+def _freed(port: int, held: Held, service: int | None) -> Remedy:
+    if held.foreign:
+        return _avoided(port, held, service)
+    look = f"ss -tlnp 'sport = :{port}'"
+    if service is None:
+        return Remedy(Mender.USER, f"end {_owner(held)}, or let it listen elsewhere", (look,))
+    return Remedy(Mender.USER, f"end {_owner(held)}, or start K3s with --disable=traefik", (look,))
+
+
+def _avoided(port: int, held: Held, service: int | None) -> Remedy:
+    """Return what this user can do about a port of another user's program: nobody but its owner may
+    end it.
+    """
+    ask = "an administrator" if held.user == "root" else held.user
+    if service is None:
+        other = port + _STEP if port + _STEP < _LAST else port - _STEP
+        text = (
+            f"give your K3s another port, such as {other} if that is free, or ask {ask} to free"
+            f" port {port}"
+        )
+        return Remedy(Mender.USER, text, (f"k3s-rootless config set https-listen-port {other}",))
+    text = f"start your K3s without traefik, or ask {ask} to free port {port}"
+    return Remedy(Mender.USER, text, ("k3s-rootless config set disable traefik",))
+
+
+for _id, _service, _title, _worst in (
+    ("api", None, "Port of the API", FATAL),
+    ("http", 80, "Port of traefik, http", DEGRADED),
+    ("https", 443, "Port of traefik, https", DEGRADED),
+):
+    check.seen(f"net.port.{_id}", _title, _worst, "sockets", "unit")(_port(_service, _worst))
+
+
+def _ranges(facts: Facts) -> dict[str, str]:
+    environment = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
+    return {
+        "rootless": environment.get("K3S_ROOTLESS_CIDR") or SLIRP_RANGE,
+        "pods": facts.server.cluster_cidr,
+        "services": facts.server.service_cidr,
+    }
+
+
+def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
+    def judge_range(facts: Facts, seen: Known[Network]) -> Judgement:
+        """What lies in a range of K3s's own is not reached from pods: K3s takes it for its own
+        network.
+        """
+        ranges = _ranges(facts)
+        own = ranges[name]
+        if not _networks(own):
+            return unknown(f"{own!r} is no range of addresses")
+        if twice := next(
+            (other for other, text in ranges.items() if other != name and _meet(own, text)), None
+        ):
+            return warned(
+                f"{own} is also the range of {twice}",
+                "K3s does not check that, and pods reach nothing",
+                _elsewhere(name),
+            )
+        met = [
+            f"{network} ({where})" if where else network
+            for network, where in seen.value.networks
+            if _meet(own, network)
+        ]
+        if isinstance(facts.resolver, Known):
+            met += [
+                f"name server {server}"
+                for server in facts.resolver.value.nameservers
+                if _meet(own, server)
+            ]
+        if met:
+            reason = (
+                "the host has these itself: pods do not reach them, nor names that are asked for"
+                " there"
+            )
+            return warned(
+                f"{own} overlaps {', '.join(met[:3])}", reason, _elsewhere(name), seen.source
+            )
+        return passed(f"{own} is free", seen.source)
+
+    return judge_range
+
+
+def _elsewhere(name: str) -> Remedy:
+    if name == "rootless":
+        return host.setting(
+            "give K3s another range for its own network", "K3S_ROOTLESS_CIDR", "172.31.240.0/24"
+        )
+    flag = {"pods": "--cluster-cidr=10.142.0.0/16", "services": "--service-cidr=10.143.0.0/16"}[
+        name
+    ]
+    return Remedy(
+        Mender.USER,
+        f"start a new cluster with {flag}",
+        ("systemctl --user edit --full k3s-rootless.service",),
+    )
+
+
+def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [
+            ipaddress.ip_network(part.strip().partition("%")[0], strict=False)
+            for part in text.split(",")
+        ]
+    except ValueError:
+        return []
+
+
+def _meet(one: str, other: str) -> bool:
+    pairs = ((a, b) for a in _networks(one) for b in _networks(other))
+    return any(
+        (
+            isinstance(a, ipaddress.IPv4Network)
+            and isinstance(b, ipaddress.IPv4Network)
+            and a.overlaps(b)
+        )
+        or (
+            isinstance(a, ipaddress.IPv6Network)
+            and isinstance(b, ipaddress.IPv6Network)
+            and a.overlaps(b)
+        )
+        for a, b in pairs
+    )
+
+
+for _id, _title in (
+    ("rootless", "K3S_ROOTLESS_CIDR"),
+    ("pods", "Range of pods"),
+    ("services", "Range of Services"),
+):
+    check.seen(f"net.cidr.{_id}", f"{_title} is free", DEGRADED, "network", "resolver", "unit")(
+        _range(_id)
+    )
+
+
+@check.seen("net.mtu", "MTU", INFORMATIVE, "network", "unit")
+def net_mtu(facts: Facts, seen: Known[Network]) -> Judgement:
+    """K3s leaves it to rootlesskit, which takes 65520 (K3s's documentation says 1500)."""
+    unit = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
+    own, out = unit.get("K3S_ROOTLESS_MTU"), seen.value.mtu
+    observed = (
+        f"{own or 65520} inside, {out or 'unknown'} at {seen.value.interface or 'no default route'}"
+    )
+    if own is None and out is not None and out < 1500:
+        remedy = host.setting("take the MTU of the way out", "K3S_ROOTLESS_MTU", str(out))
+        return told(
+            observed,
+            "where large transfers stall (a VPN, PPPoE), a smaller MTU helps",
+            seen.source,
+            remedy,
+        )
+    return passed(observed, seen.source)
+
+
+@check.seen("net.resolver", "Name servers", DEGRADED, "resolver")
+def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
+    """slirp4netns asks the host's first name server for pods, a stub at 127.0.0.53 among them;
+    search domains are dropped.
+    """
+    servers, search = seen.value.nameservers, seen.value.search
+    if not servers:
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "name a server in /etc/resolv.conf, or start the resolver that writes it",
+        )
+        return warned(
+            "no name server",
+            "pods resolve no name outside of the cluster, and no image can be pulled",
+            remedy,
+            seen.source,
+        )
+    domains = [domain for domain in search if domain not in {".", "local"}]
+    if domains:
+        return told(
+            f"{servers[0]}, search {' '.join(domains)}",
+            "pods do not know these search domains",
+            seen.source,
+        )
+    return passed(servers[0], seen.source)
+
+
+@check.seen("net.localhost", "localhost in /etc/hosts", DEGRADED, "resolver")
+def net_localhost(_: Facts, seen: Known[Resolver]) -> Judgement:
+    """K3s's /etc/hosts is made of the host's, and port-forward asks for localhost (K3s #5767)."""
+    if seen.value.localhost:
+        return passed("there", "/etc/hosts")
+    commands = (
+        "echo '127.0.0.1 localhost' | sudo tee -a /etc/hosts",
+        "echo '::1 localhost' | sudo tee -a /etc/hosts",
+    )
+    remedy = Remedy(Mender.ADMINISTRATOR, "name localhost in /etc/hosts", commands)
+    return warned("missing", "`kubectl port-forward` fails: no such host", remedy, "/etc/hosts")
+
+
+@check.seen("net.route", "Way out of this host", INFORMATIVE, "network")
+def net_route(_: Facts, seen: Known[Network]) -> Judgement:
+    """Rootless K3s starts without a default route, since its namespace always has one; images it
+    cannot pull.
+    """
+    if seen.value.interface:
+        return passed(seen.value.interface, "/proc/net/route")
+    return told(
+        "no default route (IPv4)",
+        "no image can be pulled; K3s starts all the same",
+        "/proc/net/route",
+    )
+
+
+@check.seen("net.firewall", "Firewall", INFORMATIVE, "beside")
+def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
+    """Pods and Services live behind slirp4netns: of the host's firewall they see nothing but the
+    forwarded ports.
+    """
+    found = [*sorted(seen.value.services & {"firewalld"}), *(["ufw"] if seen.value.ufw else [])]
+    if found:
+        reason = (
+            "pods and Services need no rule; only who comes from other hosts to 6443, 10080, 10443"
+            " does"
+        )
+        return told(", ".join(found), reason, seen.source)
+    return passed("neither firewalld nor ufw", seen.source)
+
+
+@check.seen("net.nm_cloud_setup", "nm-cloud-setup", INFORMATIVE, "beside")
+def net_cloud(_: Facts, seen: Known[Beside]) -> Judgement:
+    """It disturbs a rootful K3s on RHEL, whose routes are the host's; the routes of a rootless one
+    are its own.
+    """
+    if "nm-cloud-setup" in seen.value.services:
+        return told(
+            "active",
+            "it may stay: K3s's documentation asks rootful nodes to switch it off",
+            seen.source,
+        )
+    return passed("not active", seen.source)
+
+
+@check.seen("net.iptables", "iptables of the host", DEGRADED, "iptables")
+def net_iptables(_: Facts, seen: Known[str]) -> Judgement:
+    """K3s prefers the host's iptables to its own; 1.8.0 to 1.8.4 with nf_tables repeat rules (K3s
+    #3117).
+    """
+    if not seen.value:
+        return passed("none: K3s takes its own", seen.source)
+    if _OLD_IPTABLES.search(seen.value):
+        remedy = Remedy(
+            Mender.USER,
+            "let K3s take its own iptables, with --prefer-bundled-bin (v1.23.15, v1.24.9, v1.25.5,"
+            " v1.26.0 and later)",
+            ("systemctl --user edit --full k3s-rootless.service",),
+        )
+        return warned(
+            seen.value,
+            "this iptables repeats rules without end, and slows K3s down",
+            remedy,
+            seen.source,
+        )
+    return passed(seen.value, seen.source)

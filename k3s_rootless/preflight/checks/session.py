@@ -1,0 +1,352 @@
+"""What the session must offer: an ordinary user, systemd and its unit, and control groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from shlex import quote
+
+from k3s_rootless.finding import Mender, Remedy, Verdict, put_aside
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.version import Version
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.paths import OUR_DROP_IN, UNIT
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    INFORMATIVE,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import CgroupMode, Facts
+from k3s_rootless.preflight.records import Caller, Machine, Problem, Unit
+from k3s_rootless.preflight.remedies import drop_ins, host
+
+check = Checklist()
+
+
+@check("user.nonroot", "An ordinary user", FATAL)
+def user_nonroot(facts: Facts) -> Judgement:
+    """Rootless K3s as root would be K3s in a user namespace of root's: upstream calls it
+    unsupported.
+    """
+    if facts.uid == 0:
+        remedy = Remedy(
+            Mender.USER, "run k3s-rootless as the ordinary user who shall own K3s, without sudo"
+        )
+        return failed(
+            "uid 0", "root needs no rootless K3s, and rootless K3s as root is not supported", remedy
+        )
+    return passed(f"{facts.user} (uid {facts.uid})")
+
+
+@check("systemd.booted", "systemd runs this host", FATAL)
+def systemd_booted(facts: Facts) -> Judgement:
+    """K3s's rootless unit is a unit of systemd."""
+    if not facts.systemd_booted:
+        remedy = Remedy(Mender.NOBODY, "use a host whose init is systemd")
+        return failed(
+            "another init", "rootless K3s runs as a unit of systemd, and this host has none", remedy
+        )
+    return passed("yes", "/run/systemd/system")
+
+
+@check("session.runtime_dir", "Runtime directory of the session", FATAL)
+def session_runtime_dir(facts: Facts) -> Judgement:
+    """XDG_RUNTIME_DIR leads to the user manager; su and sudo leave somebody else's in the
+    environment.
+    """
+    runtime = facts.runtime
+    if not runtime.exists:
+        reason = "there is no session of this user: systemd made no runtime directory"
+        return failed(f"{runtime.path} does not exist, or is no directory", reason, host.session())
+    if runtime.owner != facts.uid:
+        observed = f"{runtime.path} belongs to uid {runtime.owner}"
+        return failed(
+            observed,
+            "XDG_RUNTIME_DIR is another user's",
+            host.runtime_directory(runtime.path, facts.uid),
+        )
+    if runtime.mode & 0o077:
+        remedy = Remedy(
+            Mender.USER, "close the directory to others", (f"chmod 700 {quote(runtime.path)}",)
+        )
+        return Judgement(
+            Verdict.WARN,
+            f"{runtime.path}, mode {runtime.mode:04o}",
+            "",
+            "others can look into it",
+            remedy,
+        )
+    origin = (
+        "XDG_RUNTIME_DIR" if runtime.given else "derived from the uid, XDG_RUNTIME_DIR is not set"
+    )
+    return passed(runtime.path, origin)
+
+
+@check("systemd.user", "User manager on its bus", FATAL, "user_manager")
+def systemd_user(facts: Facts) -> Judgement:
+    """`systemd --user` must answer over D-Bus."""
+    manager = facts.user_manager
+    if isinstance(manager, Unknown):
+        missing_bus = facts.runtime.exists and facts.runtime.owner == facts.uid
+        remedy = host.bus() if missing_bus else host.session()
+        return failed("no answer", manager.reason, remedy)
+    return passed(f"systemd {manager.value}", manager.source)
+
+
+@check("cgroup.v2", "Control groups, version 2 alone", FATAL, "cgroup")
+def cgroup_v2(facts: Facts) -> Judgement:
+    """Since v1.22 K3s needs delegated controllers of cgroup v2; beside v1, v2 has none of them."""
+    mode = facts.cgroup
+    if isinstance(mode, Unknown):
+        return unknown(mode.reason)
+    if mode.value is not CgroupMode.UNIFIED:
+        return failed(
+            mode.value.value,
+            "rootless K3s needs the controllers on cgroup v2",
+            host.unified(),
+            mode.source,
+        )
+    return passed(mode.value.value, mode.source)
+
+
+def _delegation(controller: str) -> Callable[[Facts], Judgement]:
+    def judge_controller(facts: Facts) -> Judgement:
+        """Judge by what a unit with Delegate=yes was given: what lies above it can hold more
+        (systemd 257).
+        """
+        reach = facts.delegation
+        if isinstance(reach.effective, Unknown):
+            return unknown(reach.effective.reason)
+        if controller in reach.effective.value:
+            return passed("delegated", reach.effective.source)
+        observed, reason, remedy = _missing(controller, facts)
+        if controller == "pids" and _runs_without_pids(facts.k3s.version):
+            reason = f"{reason}; this release then runs its pods without limits"
+            return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
+        if controller == "io":
+            # K3s starts without io (its pkg/cgroups validates cpu, cpuset and memory, the kubelet
+            # pids).
+            return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
+        return failed(observed, reason, remedy, reach.effective.source)
+
+    return judge_controller
+
+
+def _runs_without_pids(version: Observed[Version] | None) -> bool:
+    # Its kubelet then has no cgroup driver, which later releases refuse (K3s #4065); cpu, cpuset
+    # and memory v1.21 dies without.
+    return isinstance(version, Known) and not features.CONTROLLERS_REQUIRED.holds(version.value)
+
+
+def _missing(controller: str, facts: Facts) -> tuple[str, str, Remedy]:
+    reach = facts.delegation
+    if not isinstance(reach.kernel, Unknown) and controller not in reach.kernel.value:
+        reason = (
+            f"cgroup v2 of this host has no {controller} controller: it is disabled, or bound to"
+            " cgroup v1"
+        )
+        return (
+            "not offered by the kernel",
+            reason,
+            host.kernel_controller(controller, reach.kernel.value),
+        )
+    if _has(reach.realized, controller):
+        reason = (
+            f"user@{facts.uid}.service has {controller}, and its running manager does not pass"
+            " it on"
+        )
+        return "realized, not effective", reason, host.reexecute()
+    if _has(reach.configured, controller):
+        reason = (
+            f"{controller} is configured, and user@{facts.uid}.service runs without it since before"
+        )
+        return "configured, not realized", reason, host.realize()
+    return "not delegated", f"a unit of this user is not given {controller}", host.delegate()
+
+
+def _has(controllers: Observed[frozenset[str]], controller: str) -> bool:
+    return not isinstance(controllers, Unknown) and controller in controllers.value
+
+
+for _name in ("cpu", "cpuset", "memory", "pids", "io"):
+    _worst = DEGRADED if _name == "io" else FATAL
+    _facts = ("delegation", "k3s") if _name == "pids" else ("delegation",)
+    check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated", _worst, *_facts)(
+        _delegation(_name)
+    )
+
+
+@check.seen("systemd.version", "systemd can delegate cpuset", FATAL, "user_manager")
+def systemd_version(_: Facts, seen: Known[str]) -> Judgement:
+    """Delegate= knows cpuset since systemd 244."""
+    digits = seen.value.partition(".")[0].partition(" ")[0].partition("~")[0].partition("-")[0]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 5):
+        return unknown(f"{seen.source} names no number: {seen.value!r}")
+    if int(digits) < 244:
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            "upgrade to a release of the distribution with systemd 244 or later",
+        )
+        return failed(
+            digits, "systemd before 244 cannot delegate the controller cpuset", remedy, seen.source
+        )
+    return passed(digits, seen.source)
+
+
+@check.seen("session.caller", "Called from a session of one's own", INFORMATIVE, "caller")
+def session_caller(facts: Facts, seen: Known[Caller]) -> Judgement:
+    """su, sudo and cron make no session; all that counts is whether the user manager answers."""
+    if seen.value.sudo and facts.uid != 0:
+        return told(
+            f"through sudo, by {seen.value.sudo}",
+            "sudo makes no session; log in directly where something fails",
+            "SUDO_USER",
+        )
+    if f"/user-{facts.uid}.slice" not in seen.value.cgroup:
+        return told(
+            seen.value.cgroup or "unknown",
+            "this process belongs to no session of the user",
+            seen.source,
+        )
+    return passed(seen.value.cgroup.rpartition("/")[2], seen.source)
+
+
+@check.seen("session.linger", "K3s outlives the last session", DEGRADED, "lingers")
+def session_linger(_: Facts, seen: Known[bool]) -> Judgement:
+    """Without lingering, the user manager and K3s end with the last session, and do not start at
+    boot.
+    """
+    if seen.value:
+        return passed("lingers", seen.source)
+    remedy = Remedy(
+        Mender.USER, "let the user manager outlive the last session", ("k3s-rootless linger on",)
+    )
+    return warned(
+        "no lingering",
+        "K3s ends with your last session, and does not start at boot",
+        remedy,
+        seen.source,
+    )
+
+
+@check.seen("session.journal", "The journal is kept for users", INFORMATIVE, "host")
+def session_journal(_: Facts, seen: Known[Machine]) -> Judgement:
+    """Users read their own journal only where it is persistent (systemd-journald.service(8))."""
+    if seen.value.journal:
+        return passed("persistent", "/var/log/journal")
+    return told(
+        "volatile",
+        "`logs` and `diagnose` may find nothing: users may not read a journal in /run",
+        "/var/log/journal",
+    )
+
+
+@check.seen("unit.state", "The unit can be started", FATAL, "unit")
+def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
+    """What systemd says of the unit: it can be masked, broken, or without Delegate=yes by a
+    drop-in.
+    """
+    unit = seen.value
+    if unit.load_state == "masked":
+        unmask = (f"systemctl --user unmask {UNIT}", f"systemctl --user unmask --runtime {UNIT}")
+        remedy = Remedy(Mender.USER, "let it be started again", (*unmask, "k3s-rootless up"))
+        return failed(
+            "masked", "nothing can start it: somebody linked it to /dev/null", remedy, seen.source
+        )
+    if unit.load_state in {"error", "bad-setting"}:
+        remedy = Remedy(
+            Mender.USER,
+            "write the unit anew; a copy of the old one is kept",
+            ("k3s-rootless up --force",),
+        )
+        reason = f"systemd cannot read it: {unit.load_error or 'it does not say why'}"
+        return failed(unit.load_state, reason, remedy, seen.source)
+    if unit.load_state == "loaded" and unit.delegate is False:
+        source = ", ".join(unit.drop_ins) or seen.source
+        return failed(
+            "Delegate=no",
+            "K3s dies in a unit without Delegate=yes",
+            _delegating_again(unit),
+            source,
+        )
+    return (
+        _unit_to_know(unit, seen.source)
+        if unit.load_state == "loaded"
+        else passed("not installed yet", seen.source)
+    )
+
+
+def _delegating_again(unit: Unit) -> Remedy:
+    others = [path for path in unit.drop_ins if not OUR_DROP_IN.fullmatch(path.rpartition("/")[2])]
+    if len(others) != 1:
+        commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
+        return Remedy(
+            Mender.USER, "delete the drop-in that says so, or write the unit anew", commands
+        )
+    return put_aside(others[0], "k3s-rootless up")
+
+
+def _unit_to_know(unit: Unit, source: str) -> Judgement:
+    if unit.active_state == "failed":
+        return told(
+            f"failed ({unit.result})",
+            "its last start failed: `k3s-rootless diagnose` tells why",
+            source,
+        )
+    if unit.needs_reload:
+        return told(
+            "changed on disk", "systemd has not read it since: `k3s-rootless up` lets it", source
+        )
+    if unit.drop_ins:
+        return told(
+            f"{unit.active_state}, with drop-ins",
+            f"settings are changed by {', '.join(unit.drop_ins)}",
+            source,
+        )
+    return passed(unit.active_state, source)
+
+
+_GOOD = {
+    "K3S_ROOTLESS_CIDR": "10.41.0.0/16",
+    "K3S_ROOTLESS_MTU": "1500",
+    "K3S_ROOTLESS_PORT_DRIVER": "builtin",
+    "K3S_ROOTLESS_ENABLE_IPV6": "false",
+    "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK": "true",
+}
+"""A value that K3s takes, for each variable that has one for every host."""
+
+
+@check.seen("env.valid", "Settings of K3s are valid", FATAL, "problems")
+def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
+    """K3s dies of a bad K3S_ROOTLESS_CIDR, and takes its default for most other values that it
+    cannot read.
+    """
+    problems = sorted(seen.value, key=lambda one: not one.fatal)
+    if not problems:
+        return passed("no bad value", seen.source)
+    names = tuple(dict.fromkeys(one.name for one in problems))
+    text = (
+        f"give {', '.join(names)} a value that K3s takes, or none; `k3s-rootless env list` shows"
+        " where each is set"
+    )
+    commands = tuple(command for name in names for command in _valid(name))
+    judge = failed if problems[0].fatal else warned
+    reason = "; ".join(f"{one.name} {one.reason}" for one in problems)
+    remedy = Remedy(Mender.USER, text, (*commands, "k3s-rootless up"))
+    return judge(", ".join(names), reason, remedy, seen.source)
+
+
+def _valid(name: str) -> tuple[str, ...]:
+    """Return the commands that give a variable a value that K3s takes, or take the variable
+    away.
+    """
+    if good := _GOOD.get(name):
+        return (f"k3s-rootless env set {name}={good}",)
+    # `env unset` takes away what `env set` has set; this one also what other files set.
+    return drop_ins.variable("", name, f"UnsetEnvironment={name}").commands[:-1]

@@ -1,0 +1,312 @@
+"""Where K3s writes: what the file systems of the data directory, /tmp and the home directory are,
+allow and have left.
+"""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from k3s_rootless import host_change
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Place, Storage
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+_GIB = 2**30
+_LEAST = _GIB // 2
+"""K3s unpacks some 200 MB of itself, and its images take as much again."""
+_LONGEST_SOCKET = 107
+"""Bytes of sun_path (unix(7)) without the end."""
+_REMOTE = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "lustre",
+        "gpfs",
+        "ceph",
+        "fuse.sshfs",
+        "fuse.s3fs",
+    }
+)
+_NO_OWNERS = frozenset({"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "drvfs"})
+
+
+def _elsewhere() -> Remedy:
+    text = (
+        "put K3s's data on a local file system with room (K3s knows the variable since July 2024;"
+        " before, --data-dir)"
+    )
+    return host.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a proposal)
+
+
+@check.seen("storage.home", "Home directory", FATAL, "storage")
+def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s writes the kubeconfig there, and its data unless it is told another place."""
+    home = seen.value.home
+    mended = Remedy(
+        Mender.ADMINISTRATOR,
+        f"give {facts.user} a home directory",
+        (f"sudo mkhomedir_helper {quote(facts.user)}",),
+    )
+    if not home.exists:
+        return failed(
+            f"{home.path} does not exist", "K3s writes its kubeconfig there", mended, "stat"
+        )
+    if "ro" in home.flags:
+        mounted = Remedy(
+            Mender.ADMINISTRATOR, f"mount the file system of {home.path} with write access"
+        )
+        return failed(
+            f"{home.path} is mounted read-only",
+            "K3s writes its kubeconfig there",
+            mounted,
+            "mountinfo",
+        )
+    if not home.writable and home.owner == facts.uid:
+        opened = Remedy(
+            Mender.USER, "give yourself write access", (f"chmod u+rwx {quote(home.path)}",)
+        )
+        return failed(
+            f"{home.path} is not writable", "K3s writes its kubeconfig there", opened, "access"
+        )
+    if not home.writable:
+        text = (
+            f"make {home.path} writable for {facts.user}, or give {facts.user} another home"
+            " directory"
+        )
+        return failed(
+            f"{home.path} is not writable",
+            "K3s writes its kubeconfig there",
+            Remedy(Mender.ADMINISTRATOR, text),
+            "access",
+        )
+    return passed(home.path)
+
+
+@check.seen("storage.data", "Data directory is yours", FATAL, "storage")
+def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """A K3s that was once started as root leaves a directory that the user may not write."""
+    data = seen.value.data
+    if "ro" in data.flags or data.writable:
+        return passed(data.found)
+    if data.owner != facts.uid and _inside_own_home(data, seen.value.home, facts.uid):
+        remedy = Remedy(
+            Mender.ADMINISTRATOR,
+            f"give {data.found} to {facts.user}",
+            (f"sudo chown -hR -- {quote(f'{facts.user}:')} {quote(data.found)}",),
+        )
+        return failed(
+            f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy
+        )
+    return failed(f"{data.found} is not writable", f"K3s cannot make {data.path}", _elsewhere())
+
+
+def _inside_own_home(place: Place, home: Place, uid: int) -> bool:
+    """Check that a directory is strictly inside the user's own home; both are compared by their
+    real paths.
+    """
+    own = home.exists and home.owner == uid and home.found != "/"
+    return own and place.found.isprintable() and place.found.startswith(f"{home.found}/")
+
+
+@check.seen("storage.type", "File system of the data directory", FATAL, "storage")
+def storage_type(_: Facts, seen: Known[Storage]) -> Judgement:
+    """Containerd gives files to subordinate ids, which a server of another host refuses, and SQLite
+    needs locks that hold.
+    """
+    data = seen.value.data
+    if data.type in _REMOTE:
+        reason = (
+            "a file server knows none of the subordinate ids, so no image can be unpacked; SQLite"
+            " is not safe on it"
+        )
+        return failed(data.type, reason, _elsewhere(), data.found)
+    if data.type in _NO_OWNERS:
+        return failed(
+            data.type, "this file system keeps no owners of files", _elsewhere(), data.found
+        )
+    if data.type == "ecryptfs" or data.type.startswith("fuse."):
+        return warned(
+            data.type, "layers of images are known to fail on it", _elsewhere(), data.found
+        )
+    if data.type in {"tmpfs", "ramfs"}:
+        return told(data.type, "the cluster is gone after a reboot, and takes memory", data.found)
+    return passed(data.type or "unknown to mountinfo", data.found)
+
+
+@check.seen("storage.mount", "Mount of the data directory", FATAL, "storage")
+def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s unpacks itself there and runs what it unpacked; noexec ends it with `permission denied`
+    (K3s #7372).
+    """
+    data = seen.value.data
+    for flag, reason in (
+        ("ro", "K3s cannot write its data"),
+        ("noexec", "K3s runs programs that it unpacks there"),
+    ):
+        if flag in data.flags:
+            return failed(flag, reason, _elsewhere(), data.found)
+    if found := sorted(data.flags & {"nodev", "nosuid"}):
+        return told(
+            ", ".join(found),
+            "some mounts of configMaps are known to fail below such a mount (K3s #7436)",
+            data.found,
+        )
+    return passed("read, write, execute", data.found)
+
+
+@check.seen("storage.space", "Room for data", FATAL, "storage")
+def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
+    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 200 MB of
+    itself.
+    """
+    data = seen.value.data
+    observed = f"{data.free / _GIB:.1f} of {data.size / _GIB:.1f} GiB free"
+    if data.inodes is not None and data.inodes < 10_000:
+        return failed(
+            f"{data.inodes} inodes free",
+            "images are made of many small files",
+            _elsewhere(),
+            data.found,
+        )
+    if data.free < _LEAST:
+        return failed(
+            observed, "K3s cannot even unpack itself and its images", _elsewhere(), data.found
+        )
+    if data.free < 2 * _GIB or data.free * 20 < data.size:
+        reason = "the node has too little room: pods are evicted below 5 %"
+        return warned(observed, reason, _elsewhere(), data.found)
+    return passed(observed, data.found)
+
+
+@check.seen("storage.quota", "Quota", FATAL, "storage")
+def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
+    """The quota of the user; files of containers belong to subordinate ids, which have none or
+    their own.
+    """
+    left = seen.value.data.left
+    if isinstance(left, Unknown):
+        return told("not readable", left.reason)
+    if left.value is None:
+        return passed("none", left.source)
+    observed = f"{left.value / _GIB:.1f} GiB left"
+    if left.value < _LEAST:
+        return failed(
+            observed, "K3s cannot even unpack itself and its images", _elsewhere(), left.source
+        )
+    if left.value < 2 * _GIB:
+        return warned(observed, "images soon fill it", _elsewhere(), left.source)
+    return passed(observed, left.source)
+
+
+@check.seen("storage.tmp", "Temporary directory", FATAL, "storage")
+def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
+    """Before it copies /etc and /run up, rootlesskit makes directories there (its
+    pkg/copyup/tmpfssymlink).
+    """
+    place: Place = seen.value.temporary
+    if not place.writable or "ro" in place.flags:
+        return failed(
+            "not writable", "rootlesskit makes directories there", _writable(place), place.path
+        )
+    if place.free < 2**20 or place.inodes == 0:
+        emptied = Remedy(
+            Mender.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",)
+        )
+        return failed("full", "rootlesskit makes directories there", emptied, place.path)
+    return passed("writable", place.path)
+
+
+def _writable(place: Place) -> Remedy:
+    # The unit's TMPDIR may be any path, and a link after the administrator reviewed the script:
+    # root leaves it alone.
+    if place.path not in host_change.MODES:
+        text = "let TMPDIR of the unit name a directory that this user can write, such as /tmp"
+        return host.setting(text, "TMPDIR", "/tmp")  # noqa: S108 (rootlesskit's own choice)
+    if "ro" in place.flags:
+        return Remedy(Mender.ADMINISTRATOR, f"mount {place.path} so that users can write there")
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"let users write into {place.path}",
+        (f"sudo chmod 1777 {place.path}",),
+        (host_change.Mode(place.path),),
+    )
+
+
+@check.seen("storage.socket", "Paths of sockets", FATAL, "storage")
+def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
+    """The path of a socket has 107 bytes at most (unix(7)); rootlesskit and kine bind below the
+    data directory.
+    """
+    data = seen.value.data.path
+    longest = max(
+        (
+            f"{data}/rootless/.bp-ready.pipe",
+            f"{data}/server/kine.sock",
+            f"{data}/rootless/api.sock",
+        ),
+        key=len,
+    )
+    length = len(longest.encode("utf-8", "surrogateescape"))
+    if length > _LONGEST_SOCKET:
+        return failed(
+            f"{length} bytes: {longest}",
+            f"the path of a socket has {_LONGEST_SOCKET} bytes at most",
+            _elsewhere(),
+        )
+    return passed(f"{length} bytes", data)
+
+
+@check.seen(
+    "storage.leftovers", "Nothing left of a K3s that was killed", DEGRADED, "storage", "unit"
+)
+def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
+    """K3s never purges rootlesskit's directory, and the next start fails once at what a killed one
+    left.
+    """
+    if not seen.value.left_over:
+        return passed("nothing")
+    if isinstance(facts.unit, Unknown):
+        return unknown(f"whether K3s runs is not known: {facts.unit.reason}")
+    if facts.unit.value.active_state not in {"inactive", "failed"}:
+        return passed(f"K3s is {facts.unit.value.active_state}")
+    paths = " ".join(map(quote, seen.value.left_over))
+    remedy = Remedy(Mender.USER, "take away what it left", (f"rm -f {paths}",))
+    return warned(
+        ", ".join(seen.value.left_over), "the next start may fail once, or wait for minutes", remedy
+    )
+
+
+@check.seen("storage.unpacking", "No unfinished copy of K3s", DEGRADED, "storage")
+def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
+    """A K3s that is killed while it unpacks itself leaves some 200 MB, which no other release
+    removes.
+    """
+    unfinished = seen.value.unfinished
+    if not unfinished:
+        return passed("none")
+    paths = [path for path, _ in unfinished]
+    size = sum(size for _, size in unfinished)
+    remedy = Remedy(
+        Mender.USER, "remove the unfinished copy", (f"rm -r -- {' '.join(map(quote, paths))}",)
+    )
+    reason = "K3s was ended while it unpacked itself, and does not use this copy"
+    return warned(f"{size / 2**20:.0f} MiB in {', '.join(paths)}", reason, remedy, seen.source)

@@ -1,0 +1,139 @@
+"""What the kernel's settings in /proc/sys must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from k3s_rootless.observation import Unknown
+from k3s_rootless.preflight.checks.judgement import (
+    DEGRADED,
+    FATAL,
+    INFORMATIVE,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    told,
+    unknown,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.remedies import host
+
+check = Checklist()
+
+
+def sysctl_is_one(facts: Facts, key: str) -> Judgement:
+    """Judge a switch that K3s itself reads before anything else."""
+    found = facts.sysctls[key]
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    if found.value is None:
+        return passed("this kernel has no such switch", found.source)
+    if found.value != "1":
+        return failed(
+            found.value,
+            f"K3s refuses to start unless {key} is 1",
+            host.sysctl(key, "1"),
+            found.source,
+        )
+    return passed(found.value, found.source)
+
+
+def number(text: str | None) -> int | None:
+    """Read a number of the kernel's; None for what is none."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+@check("sysctl.ip_forward", "net.ipv4.ip_forward", FATAL, "sysctls")
+def ip_forward(facts: Facts) -> Judgement:
+    """K3s dies at once where it is not 1 (K3s pkg/rootless/rootless.go, validateSysctl)."""
+    return sysctl_is_one(facts, "net.ipv4.ip_forward")
+
+
+def _limit(key: str, least: int, good: int, reason: str) -> Callable[[Facts], Judgement]:
+    def judge_limit(facts: Facts) -> Judgement:
+        """Below `least` pods fail soon, below `good` with many of them."""
+        found = facts.sysctls[key]
+        if isinstance(found, Unknown):
+            return unknown(found.reason)
+        limit = number(found.value)
+        if limit is None:
+            return passed("this kernel has no such limit", found.source)
+        remedy = host.sysctl(key, str(good))
+        if limit < least:
+            return warned(str(limit), reason, remedy, found.source)
+        if limit < good:
+            return told(
+                str(limit), f"enough to begin with; with many pods, {reason}", found.source, remedy
+            )
+        return passed(str(limit), found.source)
+
+    return judge_limit
+
+
+# All containers of the user count for the user (inotify(7), keyrings(7)); the kernel's defaults are
+# 128, 8192 and more, 200.
+for _id, _key, _least, _good, _reason in (
+    (
+        "inotify_instances",
+        "fs.inotify.max_user_instances",
+        128,
+        1024,
+        "programs fail with `too many open files`",
+    ),
+    (
+        "inotify_watches",
+        "fs.inotify.max_user_watches",
+        8192,
+        524288,
+        "programs fail with `no space left on device`",
+    ),
+    ("keys", "kernel.keys.maxkeys", 200, 200, "containers fail with `disk quota exceeded`"),
+):
+    check(f"sysctl.{_id}", _key, DEGRADED, "sysctls")(_limit(_key, _least, _good, _reason))
+
+
+@check("sysctl.port_start", "net.ipv4.ip_unprivileged_port_start", FATAL, "sysctls")
+def port_start(facts: Facts) -> Judgement:
+    """K3s forwards its API at 6443 and more; lowering the start removes no offset (K3s
+    pkg/rootlessports).
+    """
+    key, port = "net.ipv4.ip_unprivileged_port_start", facts.server.https_port
+    found = facts.sysctls[key]
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    start = number(found.value)
+    if start is None:
+        return passed("this kernel has no such setting", found.source)
+    if start > port:
+        return failed(
+            str(start),
+            f"K3s may not listen at port {port} of the host",
+            host.sysctl(key, "1024"),
+            found.source,
+        )
+    if start < 1024:
+        return told(
+            str(start), "K3s adds 10000 to Service ports up to 1024 all the same", found.source
+        )
+    return passed(str(start), found.source)
+
+
+@check("sysctl.ping", "net.ipv4.ping_group_range", INFORMATIVE, "sysctls")
+def ping(facts: Facts) -> Judgement:
+    """Whether ping works in pods without more privileges (icmp(7))."""
+    key = "net.ipv4.ping_group_range"
+    found = facts.sysctls[key]
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    bounds = [number(word) for word in (found.value or "").split()]
+    if (
+        len(bounds) == 2
+        and bounds[0] is not None
+        and bounds[1] is not None
+        and bounds[0] <= facts.gid <= bounds[1]
+    ):
+        return passed(found.value or "", found.source)
+    reason = "ping in pods needs the capability NET_RAW"
+    return told(found.value or "none", reason, found.source, host.sysctl(key, "0 2147483647"))

@@ -1,0 +1,82 @@
+"""Whether the limits of the unit let K3s run: memory, tasks, and open files.
+
+A limit counts as too low if K3s v1.36.3 was seen to die with it. Between that and what an idle K3s
+takes, the check warns: how much the pods need, only their owner knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s import needs
+from k3s_rootless.k3s.needs import Need
+from k3s_rootless.observation import Known
+from k3s_rootless.preflight.checks.judgement import (
+    FATAL,
+    Checklist,
+    Judgement,
+    failed,
+    passed,
+    warned,
+)
+from k3s_rootless.preflight.facts import Facts
+from k3s_rootless.preflight.records import Unit
+from k3s_rootless.preflight.remedies import drop_ins
+
+check = Checklist()
+_MIB = 2**20
+
+
+@check.seen("unit.memory", "Memory of the unit", FATAL, "unit")
+def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
+    """An idle K3s takes 500 to 800 MiB; with MemoryMax=200M it was seen to be killed at each start
+    (v1.36.3).
+    """
+    text = "give K3s 2 GiB of memory"
+    remedy = Remedy(Mender.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up"))
+    return _judged(seen, "MemoryMax", needs.MEMORY, remedy, _mebibytes)
+
+
+@check.seen("unit.tasks", "Tasks of the unit", FATAL, "unit")
+def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
+    """With TasksMax=24 K3s was seen to die of `fork/exec …: resource temporarily unavailable`
+    (v1.36.3).
+    """
+    remedy = _without_limit("TasksMax")
+    return _judged(seen, "TasksMax", needs.TASKS, remedy, str)
+
+
+@check.seen("unit.files", "Open files of the unit", FATAL, "unit")
+def unit_files(_: Facts, seen: Known[Unit]) -> Judgement:
+    """The server alone holds 88 files open (v1.36.3); with LimitNOFILE=64 K3s was seen to die."""
+    remedy = _without_limit("LimitNOFILE")
+    return _judged(seen, "LimitNOFILE", needs.FILES, remedy, str)
+
+
+def _judged(
+    seen: Known[Unit],
+    name: str,
+    need: Need,
+    remedy: Remedy,
+    shown: Callable[[int], str],
+) -> Judgement:
+    """Judge a limit by what K3s needs."""
+    limit = seen.value.limits.get(name)
+    if limit is None:
+        return passed("no limit", seen.source)
+    observed = f"{name} is {shown(limit)}"
+    if limit <= need.deadly:
+        return failed(observed, f"K3s dies of it: {need.reason}", remedy, seen.source)
+    if limit < need.enough:
+        return warned(observed, f"it may be too low: {need.reason}", remedy, seen.source)
+    return passed(shown(limit), seen.source)
+
+
+def _without_limit(name: str) -> Remedy:
+    text = f"take the limit away, as K3s's own unit does: {name}=infinity"
+    return drop_ins.written(text, f"zz-{name.lower()}.conf", f"{name}=infinity")
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / _MIB:.0f} MiB"

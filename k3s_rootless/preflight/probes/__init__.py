@@ -1,0 +1,1 @@
+"""Readers of the host: they see, and judge nothing."""

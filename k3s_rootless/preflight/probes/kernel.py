@@ -1,0 +1,155 @@
+"""Reads what the kernel offers: its release, modules, devices, and the programs that K3s expects
+beside it.
+
+Read below the given root: /proc/sys/kernel/osrelease, /proc/modules, /sys/module,
+/lib/modules/RELEASE, /proc/config.gz or /boot/config-RELEASE, /dev, and the directories of the
+unit's PATH. Nothing makes the kernel load a module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from k3s_rootless import command
+from k3s_rootless.errors import CommandFailed
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.probes import devices
+from k3s_rootless.preflight.records import Modules
+
+# Each module that is asked for, and what the kernel's configuration calls it.
+CONFIG = {
+    "br_netfilter": "BRIDGE_NETFILTER",
+    "bridge": "BRIDGE",
+    "fuse": "FUSE_FS",
+    "ip_tables": "IP_NF_IPTABLES",
+    "iptable_filter": "IP_NF_FILTER",
+    "iptable_nat": "IP_NF_NAT",
+    "nf_conntrack": "NF_CONNTRACK",
+    "nf_tables": "NF_TABLES",
+    "nft_compat": "NFT_COMPAT",
+    "overlay": "OVERLAY_FS",
+    "tun": "TUN",
+    "veth": "VETH",
+    "vxlan": "VXLAN",
+}
+DEVICES = {"tun": "dev/net/tun", "fuse": "dev/fuse", "kmsg": "dev/kmsg"}
+# The last is where NixOS has them (its modprobe is told so by MODULE_DIR).
+_TREES = ("lib/modules", "usr/lib/modules", "run/booted-system/kernel-modules/lib/modules")
+_LARGEST = 16 * 1024 * 1024
+
+
+def release(root: Path) -> Observed[tuple[int, int]]:
+    """Give major and minor number of the running kernel."""
+    path = root / "proc/sys/kernel/osrelease"
+    try:
+        text = path.read_text("utf-8", "replace").strip()
+    except OSError as error:
+        return Unknown(f"{path} cannot be read: {error.strerror}")
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", text, re.ASCII)
+    return (
+        Known((int(found[1]), int(found[2])), text)
+        if found
+        else Unknown(f"{path} names no release: {text[:40]!r}")
+    )
+
+
+def modules(root: Path) -> Observed[Modules]:
+    """Tell which modules are loaded or built in, and which could be loaded; a built-in one is in no
+    /proc/modules.
+    """
+    number = _text(root / "proc/sys/kernel/osrelease").strip() or os.uname().release
+    tree = next((one for place in _TREES if (one := root / place / number).is_dir()), None)
+    present = {line.partition(" ")[0] for line in _text(root / "proc/modules").splitlines()}
+    present |= {name for name in CONFIG if (root / "sys/module" / name).is_dir()}
+    present |= _named(_text(tree / "modules.builtin")) if tree else set()
+    loadable = _named(_text(tree / "modules.dep")) if tree else set()
+    complete = tree is not None and bool(loadable)
+    if CONFIG.keys() - present - loadable and (config := _config(root, number)):
+        present |= {name for name, option in CONFIG.items() if f"\nCONFIG_{option}=y" in config}
+        complete = (
+            complete
+            or "\n# CONFIG_MODULES is not set" in config
+            or "\nCONFIG_MODULES=y" not in config
+        )
+    known = frozenset(CONFIG)
+    return Known(
+        Modules(known & present, known & loadable, complete),
+        f"/proc/modules and the modules of {number}",
+    )
+
+
+def _named(text: str) -> set[str]:
+    # `kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz`: the name before the
+    # colon.
+    found = re.findall(r"^[^:\n]*?([^/:\n]+)\.ko", text, re.MULTILINE)
+    return {name.replace("-", "_") for name in found}
+
+
+def _config(root: Path, number: str) -> str:
+    with contextlib.suppress(OSError, EOFError, ValueError):
+        import zlib
+
+        packed = (root / "proc/config.gz").read_bytes()[:_LARGEST]
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(31).decompress(packed, _LARGEST).decode("utf-8", "replace")
+    return _text(root / f"boot/config-{number}")
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def opened(root: Path) -> Observed[Mapping[str, int]]:
+    """Try the devices; give 0 or the errno of open(2) for each."""
+    return Known(
+        {name: _tried(root, name, root / path) for name, path in DEVICES.items()}, "open(2)"
+    )
+
+
+def _tried(root: Path, name: str, path: Path) -> int:
+    if name == "kmsg":
+        return 0 if path.exists() else errno.ENOENT
+    if not (root / "sys/class/misc" / name).exists():
+        # The module is not there yet, and opening the device would load it: that is a change to the
+        # host.
+        if not path.exists():
+            return errno.ENOENT
+        return 0 if os.access(path, os.R_OK | os.W_OK) else errno.EACCES
+    tried = devices.opened(path, write=True)
+    return tried.value if isinstance(tried, Known) else errno.EIO
+
+
+def programs(
+    root: Path, search: str, names: tuple[str, ...] = ("mount.fuse3",)
+) -> Observed[Mapping[str, str | None]]:
+    """Look for programs on `search`, the unit's PATH."""
+    places = os.pathsep.join(
+        str(root / entry.lstrip("/")) for entry in search.split(os.pathsep) if entry.startswith("/")
+    )
+    return Known({name: shutil.which(name, path=places) for name in names}, search)
+
+
+def iptables(search: str) -> Observed[str]:
+    """Ask the iptables of the host, which K3s prefers to its own, for its version; empty where
+    there is none.
+    """
+    program = devices.found("iptables", search)
+    if isinstance(program, Unknown):
+        return program
+    if program.value is None:
+        return Known("", search)
+    try:
+        done = command.run([program.value, "--version"], timeout=3)
+    except CommandFailed as error:
+        return Unknown(error.message)
+    return Known(done.stdout.strip()[:80], f"{program.value} --version")

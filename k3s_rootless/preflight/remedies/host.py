@@ -1,0 +1,292 @@
+"""What mends a failed check: the least that does, as commands that can be pasted.
+
+Files for an administrator go under names of our own into `*.d` directories, so that undoing is
+deleting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from shlex import quote
+
+from k3s_rootless import host_change
+from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.host_change import Then
+from k3s_rootless.preflight.remedies import apparmor_profile, drop_ins
+
+CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
+_DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
+_UNIFIED = host_change.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
+_LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
+"""Sysctls of which more is never worse."""
+_SUBID_START = 100000
+_SUBID_COUNT = 65536
+
+
+def delegate() -> Remedy:
+    """Configure what user managers may pass on; needs systemd 244 for cpuset."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "let user managers pass all five controllers on; then log in once more and run"
+        " `k3s-rootless up`, or reboot",
+        (
+            "sudo mkdir -p /etc/systemd/system/user@.service.d",
+            f"printf '[Service]\\nDelegate={' '.join(CONTROLLERS)}\\n' | sudo tee {_DELEGATE_CONF}",
+            "sudo systemctl daemon-reload",
+        ),
+        (
+            host_change.File(
+                _DELEGATE_CONF, f"[Service]\nDelegate={' '.join(CONTROLLERS)}\n", Then.SYSTEMD
+            ),
+        ),
+    )
+
+
+def realize() -> Remedy:
+    """Delegation is configured, and the running user@UID.service was started before.
+
+    Any new login makes systemd realize the new set (seen on systemd 252 and 257); `up` does what is
+    left.
+    """
+    return Remedy(
+        Mender.USER,
+        "delegation is configured but not applied yet: log in once more (ssh, or another console)"
+        " and run `k3s-rootless up` there; a reboot does it too",
+        ("ssh localhost true", "k3s-rootless up"),
+    )
+
+
+def reexecute() -> Remedy:
+    """The cgroup has the controllers and only the running user manager does not know: no root
+    needed (systemd 252, 257).
+    """
+    return Remedy(
+        Mender.USER,
+        "the running user manager has not noticed its new controllers; `k3s-rootless up` makes it"
+        " look again, or do it now; running services are not touched",
+        ("systemctl --user daemon-reexec",),
+    )
+
+
+def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
+    """The kernel does not offer a controller on cgroup v2 at all."""
+    # The firmware of a Raspberry Pi disables memory alone; on a hybrid host all are away together.
+    if controller == "memory" and "cpu" in offered:
+        return Remedy(
+            Mender.ADMINISTRATOR,
+            "enable the memory controller on the kernel command line (on a Raspberry Pi the one"
+            " line of /boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and"
+            " reboot",
+            measures=(host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
+        )
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller:"
+        " systemd.unified_cgroup_hierarchy=1 on the kernel command line",
+        measures=(_UNIFIED,),
+    )
+
+
+def unified() -> Remedy:
+    """The host mounts cgroup v1, alone or beside v2."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
+        " line and reboot",
+        (
+            (
+                "sudo grubby --update-kernel=ALL --args=systemd.unified_cgroup_hierarchy=1  # where"
+                " grubby manages the boot loader"
+            ),
+        ),
+        (_UNIFIED,),
+    )
+
+
+def sysctl(key: str, value: str) -> Remedy:
+    """Set a sysctl now and for later boots."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"set {key}={value}",
+        (
+            f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf",
+            "sudo sysctl --system",
+        ),
+        (host_change.Sysctl(key, value, least=key.startswith(_LIMITS)),),
+    )
+
+
+_INSTALL = {
+    "debian": "sudo apt-get install",
+    "ubuntu": "sudo apt-get install",
+    "fedora": "sudo dnf install",
+    "rhel": "sudo dnf install",
+    "suse": "sudo zypper install",
+    "opensuse": "sudo zypper install",
+    "arch": "sudo pacman -S",
+}
+_MAP_PACKAGES = {
+    "debian": "uidmap",
+    "ubuntu": "uidmap",
+    "suse": "shadow",
+    "opensuse": "shadow",
+    "arch": "shadow",
+}
+
+
+def package(distribution: str) -> Remedy:
+    """Install the package that carries newuidmap and newgidmap."""
+    text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        text,
+        _installing(distribution, _MAP_PACKAGES, "shadow-utils"),
+        (host_change.Package("newuidmap"),),
+    )
+
+
+def fuse(distribution: str) -> Remedy:
+    """Install the package that carries mount.fuse3, which containerd calls and K3s does not
+    bundle.
+    """
+    commands = _installing(distribution, {}, "fuse3")
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "install the package with mount.fuse3 (fuse3)",
+        commands,
+        (host_change.Package("mount.fuse3"),),
+    )
+
+
+def _installing(distribution: str, names: Mapping[str, str], other: str) -> tuple[str, ...]:
+    words = set(distribution.split())
+    found = next(((name, line) for name, line in _INSTALL.items() if name in words), None)
+    return (f"{found[1]} {names.get(found[0], other)}",) if found else ()
+
+
+def apparmor(path: str) -> Remedy:
+    """Return the remedy that lets only this program make user namespaces; the global switch stays
+    as it is.
+    """
+    if not path.isprintable():
+        return Remedy(
+            Mender.USER,
+            "move k3s to a path without control characters: no AppArmor profile can name this one",
+        )
+    file, lines = apparmor_profile.unconfined(path)
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
+        (
+            f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
+            f"sudo apparmor_parser -r {file}",
+        ),
+        (host_change.File(file, "\n".join(lines), Then.APPARMOR),),
+    )
+
+
+def user_namespaces() -> Remedy:
+    """Somebody forbids user namespaces, and only the administrator knows who."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "allow user namespaces: a security module or the container that we run in forbids them",
+        ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
+    )
+
+
+def modules(*names: str) -> Remedy:
+    """Load kernel modules now and at each boot."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"load the kernel module {' and '.join(names)}, now and at each boot",
+        (
+            *(
+                f"echo {name} | sudo tee /etc/modules-load.d/60-k3s-rootless-{name}.conf"
+                for name in names
+            ),
+            f"sudo modprobe -a {' '.join(names)}",
+        ),
+        tuple(map(host_change.Module, names)),
+    )
+
+
+def setting(text: str, name: str, value: str) -> Remedy:
+    """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers
+    (`%h`, `%u`).
+    """
+    if name.startswith("K3S_ROOTLESS_"):
+        return Remedy(
+            Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up")
+        )
+    return drop_ins.variable(text, name, f'Environment="{name}={value}"')
+
+
+def setuid(path: str) -> Remedy:
+    """Return the remedy that gives newuidmap or newgidmap the privilege that its package gives
+    it.
+    """
+    # The unit's PATH may name a directory of the user first: a setuid bit on a program there would
+    # make its owner root.
+    if path not in host_change.MODES:
+        text = (
+            f"remove {path}, or remove its directory from the PATH of the unit: only system paths"
+            " get a setuid bit"
+        )
+        return Remedy(Mender.ADMINISTRATOR, text)
+    text = f"give {path} its privilege back, or reinstall its package"
+    return Remedy(
+        Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (host_change.Mode(path),)
+    )
+
+
+def subids(user: str) -> Remedy:
+    """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give
+    ids a second time.
+    """
+    # Not %d: mawk, the awk of Debian, prints no integer above 2147483647 with it (seen with 1.3.4
+    # of Debian 12).
+    behind = (
+        f'awk -F: \'$2+$3 > n {{n = $2+$3}} END {{printf "%.0f", (n > {_SUBID_START} ? n :'
+        f" {_SUBID_START})}}'"
+    )
+    span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and"
+        " /etc/subgid",
+        (
+            f"first=$(cat /etc/subuid /etc/subgid | {behind})",
+            f"sudo usermod --add-subuids {span} --add-subgids {span} {quote(user)}",
+        ),
+        (host_change.SubordinateIds(user),),
+    )
+
+
+def session() -> Remedy:
+    """Get a session that systemd knows; su and sudo make none."""
+    return Remedy(
+        Mender.USER,
+        "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron"
+        " make no session",
+        ('ssh "$USER@localhost"',),
+    )
+
+
+def bus() -> Remedy:
+    """Get the user manager a bus."""
+    return Remedy(
+        Mender.ADMINISTRATOR,
+        "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
+        ("sudo apt-get install dbus-user-session",),
+        (host_change.Package("dbus.socket"),),
+    )
+
+
+def runtime_directory(path: str, uid: int) -> Remedy:
+    """The environment was inherited from somebody else."""
+    return Remedy(
+        Mender.USER,
+        f"{path} is not yours: the environment was inherited from another user. Log in directly, or"
+        " name your own",
+        (f"export XDG_RUNTIME_DIR=/run/user/{uid}",),
+    )

@@ -1,0 +1,69 @@
+"""Remedies that take a value of K3s's settings out of the place that it comes from."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from k3s_rootless.finding import Mender, Remedy, put_aside
+from k3s_rootless.k3s.origin import Origin, Source
+from k3s_rootless.paths import OUR_DROP_IN
+from k3s_rootless.preflight.remedies import drop_ins, host
+
+_UP = "k3s-rootless up"
+_KEPT = ".k3s-rootless.bak"
+
+
+def without(name: str, origin: Origin, home: str) -> Remedy:
+    """Return the remedy that takes the flag `name` away, by its origin; K3s keeps its default
+    then.
+    """
+    if origin.source is Source.CONFIG_FILE and origin.path is not None:
+        return _line(name, str(origin.path), origin.line, home)
+    if origin.source is Source.ENVIRONMENT:
+        unset = f"UnsetEnvironment={origin.variable}"
+        text = f"take {origin.variable} out of K3s's environment"
+        return drop_ins.variable(text, origin.variable, unset)
+    return from_command(name, str(origin.path or ""))
+
+
+def from_command(name: str, path: str) -> Remedy:
+    """Return the remedy that takes a flag out of ExecStart; `path` is the file that sets it."""
+    file = path.rpartition("/")[2]
+    if OUR_DROP_IN.fullmatch(file):
+        text = f"take --{name} out of K3s's command line"
+        return Remedy(Mender.USER, text, (f"k3s-rootless config unset {name}", _UP))
+    if file.endswith(".conf"):
+        return put_aside(path, _UP)
+    text = f"take --{name} out of the unit; a copy of the unit is kept"
+    return Remedy(Mender.USER, text, (f"{_UP} --force",))
+
+
+def file_aside(path: str, home: str) -> Remedy:
+    """Return the remedy that lets K3s start without a configuration file; the file is kept."""
+    if not _inside(path, home):
+        text = f"let K3s read a file of your own in place of {path}"
+        return _own_file(text, "config.yaml", "touch ~/.config/k3s/config.yaml")
+    kept = quote(f"{path}.off")
+    text = f"correct the file, or put it aside: it is kept as {path}.off"
+    # An empty file in its place: older releases die of a missing one that K3S_CONFIG_FILE names.
+    return Remedy(Mender.USER, text, (f"mv {quote(path)} {kept}", f"touch {quote(path)}", _UP))
+
+
+def _line(name: str, path: str, line: int, home: str) -> Remedy:
+    edit = quote(f"{line}d")
+    if not _inside(path, home):
+        # A name of its own, since the user may have a config.yaml there.
+        file = "from-host.yaml"
+        text = f"let K3s read a copy of {path} without `{name}`"
+        return _own_file(text, file, f"sed {edit} {quote(path)} > ~/.config/k3s/{file}")
+    text = f"take `{name}` out of {path}, line {line}; a copy is kept as {path}{_KEPT}"
+    return Remedy(Mender.USER, text, (f"sed -i{_KEPT} {edit} {quote(path)}", _UP))
+
+
+def _own_file(text: str, file: str, filled: str) -> Remedy:
+    remedy = host.setting(text, "K3S_CONFIG_FILE", f"%h/.config/k3s/{file}")
+    return Remedy(remedy.mender, remedy.text, ("mkdir -p ~/.config/k3s", filled, *remedy.commands))
+
+
+def _inside(path: str, home: str) -> bool:
+    return path.startswith(f"{home.rstrip('/')}/")

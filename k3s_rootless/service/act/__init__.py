@@ -1,0 +1,1 @@
+"""Performers: they carry out steps, and decide nothing."""

@@ -1,0 +1,1 @@
+"""Drop-ins of the unit that k3s-rootless writes."""

@@ -1,0 +1,55 @@
+"""Our drop-in about the environment: its text, what it assigns, and which values no drop-in can
+carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.environment import assignments
+from k3s_rootless.service.environment.variables import LONGEST
+from k3s_rootless.service.unit import text as unit
+
+SUBJECT = "environment"
+MODE = 0o600
+"""A proxy's address may hold a password."""
+_ABOUT = (
+    "Environment of K3s. Written by k3s-rootless env set; change it with that, or in a drop-in of"
+    " your own."
+)
+
+
+def render(values: Mapping[str, str]) -> str | None:
+    """Give the drop-in's whole text; None where there is nothing to assign, and so no drop-in."""
+    lines = [
+        f"Environment={unit.quoted(f'{name}={value}')}" for name, value in sorted(values.items())
+    ]
+    return drop_in.render(_ABOUT, ["[Service]", *lines]) if values else None
+
+
+def read(text: str | None) -> dict[str, str]:
+    """Give what a drop-in assigns, without values that only the manager knows (`%h`), which we
+    never write.
+    """
+    return {
+        name: value
+        for name, value in assignments.of_drop_in(text or "").items()
+        if value is not None
+    }
+
+
+def uncarried(name: str, value: str) -> str | None:
+    """Tell why systemd cannot carry this value to a process; None where it can."""
+    if "\0" in value:
+        return "no environment can hold a NUL"
+    for char in value:
+        if 0xD800 <= ord(char) <= 0xDFFF:
+            return "it is no UTF-8, and systemd drops it"
+        if unit.unreadable(char):
+            return (
+                f"systemd drops a line with the noncharacter U+{ord(char):04X}, and what follows it"
+            )
+    if len(f"{name}={value}".encode()) > LONGEST:
+        return f"Linux starts no program with a variable of more than {LONGEST} bytes"
+    return None

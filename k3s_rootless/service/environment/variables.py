@@ -1,0 +1,325 @@
+"""The environment that K3s reads in rootless mode: which variables there are, and what K3s makes of
+a value.
+
+K3s's own code decides (pkg/rootless/rootless.go and portdriver.go, v1.21 to v1.37), not its
+documentation. Where K3s would only warn in its journal and go on with something else, or die, that
+is said here before anything is written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from k3s_rootless.k3s import features
+from k3s_rootless.k3s.version import Version
+from k3s_rootless.observation import Known, Observed
+from k3s_rootless.service.environment import go_values
+from k3s_rootless.service.environment.pending import PREFIX
+
+INTERNAL = f"_{PREFIX}"
+"""K3s hands such variables from its parent process to its child; one from outside makes it take
+itself for that child.
+"""
+CHILD_NETWORK = "10.41.0.0/16"
+LARGEST_MTU = 65521
+LONGEST = 131_071
+"""Bytes of `NAME=value`: Linux starts no program with a longer one (MAX_ARG_STRLEN, with the NUL at
+its end).
+"""
+
+
+class Effect(Enum):
+    """What K3s makes of a value."""
+
+    TAKEN = "taken"
+    IGNORED = "ignored"
+    FATAL = "fatal"
+    UNREAD = "unread"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What K3s makes of a value, why where it is not just taken, and what else there is to know
+    about it.
+    """
+
+    effect: Effect = Effect.TAKEN
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Give all that there is to say."""
+        return (self.reason, *self.warnings) if self.reason else self.warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that is in use, and by whom: `eth0 of this host`, `Pods`."""
+
+    text: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a value is judged beside: the release, networks in use, directories that were looked
+    for, and the other values.
+    """
+
+    version: Version | None = None
+    networks: tuple[Network, ...] = ()
+    directories: Mapping[str, Observed[bool]] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def child(self) -> ipaddress.IPv4Network:
+        """The network of the child namespace, K3s's default where the variable holds none."""
+        found = go_values.network(self.values.get(f"{PREFIX}CIDR", ""))
+        if found is None or found[0].version != 4:
+            return ipaddress.IPv4Network(CHILD_NETWORK)
+        return ipaddress.IPv4Network((int(found[0]), found[1]), strict=False)
+
+    @property
+    def gateway(self) -> str:
+        """The address at which the child has this host, if it may: the second of its network
+        (rootlesskit, slirp4netns).
+        """
+        return str(self.child.network_address + 2)
+
+    @property
+    def loopback_open(self) -> bool:
+        """Whether the child may reach 127.0.0.1 of this host."""
+        return go_values.boolean(self.values.get(f"{PREFIX}DISABLE_HOST_LOOPBACK", "")) is False
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable: what it takes, what K3s does without it, what it is for, and who judges its
+    value.
+    """
+
+    name: str
+    takes: str
+    default: str | None
+    purpose: str
+    judge: Callable[[str, Surroundings], Judgement]
+    since: features.Since | None = None
+
+
+def judge(name: str, value: str, around: Surroundings) -> Judgement:
+    """Tell what K3s makes of a variable's value; an empty one is as good as none."""
+    variable = VARIABLES[name]
+    if variable.since and around.version and not variable.since.holds(around.version):
+        firsts = ", ".join(first.text for first in variable.since.firsts)
+        return Judgement(
+            Effect.UNREAD,
+            f"K3s {around.version} does not read it; the first releases that do are {firsts}",
+        )
+    return variable.judge(value, around) if value else Judgement()
+
+
+def unknown(name: str) -> str:
+    """Give the reason why there is no such variable, with the one that was perhaps meant."""
+    if name.startswith(INTERNAL):
+        return (
+            "it is K3s's own, from its parent process to its child: set from outside it keeps K3s"
+            " from starting"
+        )
+    if name.upper() in VARIABLES:
+        return f"it is written {name.upper()}"
+    import difflib
+
+    close = difflib.get_close_matches(name.upper(), VARIABLES, n=1)
+    told = f"; did you mean {close[0]}?" if close else ""
+    return (
+        f"K3s knows no such variable{told}"
+        if name.startswith(PREFIX)
+        else f"it is none of the variables kept here{told}"
+    )
+
+
+def directories(value: str) -> tuple[str, ...]:
+    """Give the directories that a K3S_ROOTLESS_COPYUPDIRS names, as K3s looks for them; `.` is
+    where it runs.
+    """
+    return tuple(go_values.clean(entry) for entry in value.split(",")) if value else ()
+
+
+def _mtu(value: str, _: Surroundings) -> Judgement:
+    if (number := go_values.integer(value)) is None:
+        return Judgement(Effect.IGNORED, "K3s reads no number in it, and uses its default of 65520")
+    if number < 0:
+        return Judgement(Effect.FATAL, "K3s dies of a negative MTU")
+    if number > LARGEST_MTU:
+        return Judgement(
+            Effect.FATAL, f"K3s dies of it: slirp4netns takes an MTU of up to {LARGEST_MTU}"
+        )
+    return Judgement(warnings=("0 means the default of 65520",) if number == 0 else ())
+
+
+def _cidr(value: str, around: Surroundings) -> Judgement:
+    if (found := go_values.network(value)) is None:
+        return Judgement(Effect.FATAL, "K3s dies of it: it is no network such as 10.41.0.0/16")
+    address, length = found
+    if address.version != 4:
+        return Judgement(Effect.FATAL, "K3s dies of it: slirp4netns takes an IPv4 network alone")
+    network = ipaddress.IPv4Network((int(address), length), strict=False)
+    if network.network_address != address:
+        return Judgement(
+            Effect.FATAL, f"K3s dies of it: it names a host, and the network is {network}"
+        )
+    if not 1 <= length <= 25:
+        return Judgement(Effect.FATAL, "K3s dies of it: slirp4netns takes prefixes of 1 to 25")
+    return Judgement(warnings=tuple(_overlaps(network, around.networks)))
+
+
+def _overlaps(network: ipaddress.IPv4Network, others: tuple[Network, ...]) -> Iterator[str]:
+    for other in others:
+        if network.overlaps(ipaddress.IPv4Network(other.text)):
+            yield (
+                f"{network} covers addresses of {other.text} ({other.holder}), which K3s and its"
+                " Pods then cannot reach"
+            )
+
+
+def _boolean(default: str) -> Callable[[str, Surroundings], Judgement]:
+    def judged(value: str, _: Surroundings) -> Judgement:
+        if go_values.boolean(value) is None:
+            return Judgement(
+                Effect.IGNORED,
+                f"K3s reads neither true nor false in it, and uses its default: {default}",
+            )
+        return Judgement()
+
+    return judged
+
+
+def _host_loopback(value: str, around: Surroundings) -> Judgement:
+    if go_values.boolean(value) is False:
+        return Judgement(
+            warnings=(
+                f"each Pod can reach services on 127.0.0.1 of this host, at {around.gateway}",
+            )
+        )
+    return _boolean("true")(value, around)
+
+
+def _port_driver(value: str, _: Surroundings) -> Judgement:
+    # Go's ToLower makes an `i` of U+0130, Python two characters.
+    if value.replace("\u0130", "i").lower() in {"builtin", "slirp4netns"}:
+        return Judgement()
+    return Judgement(
+        Effect.IGNORED, "K3s knows builtin and slirp4netns, and uses its default: builtin"
+    )
+
+
+def _copy_up(value: str, around: Surroundings) -> Judgement:
+    warnings = []
+    for entry, directory in zip(value.split(","), directories(value), strict=True):
+        if directory == "/tmp":  # noqa: S108 (rootlesskit's own word)
+            return Judgement(Effect.FATAL, "K3s dies of it: /tmp cannot be copied up")
+        if directory == ".":
+            warnings.append(
+                "an empty entry means the directory that K3s runs in, your home directory"
+            )
+            continue
+        there = around.directories.get(directory)
+        if isinstance(there, Known) and not there.value:
+            spaced = "; K3s does not take blanks away" if entry != entry.strip() else ""
+            return Judgement(Effect.FATAL, f"K3s dies of it: `{directory}` is no directory{spaced}")
+        if there is not None and not isinstance(there, Known):
+            warnings.append(f"K3s dies unless `{directory}` is a directory: {there.reason}")
+    return Judgement(warnings=tuple(warnings))
+
+
+def _proxy(value: str, around: Surroundings) -> Judgement:
+    # Here and below, since most environments name no proxy.
+    from k3s_rootless.service.environment import proxies
+
+    proxy = proxies.parse(value)
+    if proxy is None:
+        return Judgement(
+            Effect.IGNORED,
+            "Go cannot read it as the address of a proxy, and sends requests directly",
+        )
+    if not proxy.host:
+        return Judgement(warnings=("Go reads no host in it, and each request fails",))
+    warnings = []
+    if proxy.scheme not in proxies.SCHEMES:
+        warnings.append(f"Go knows proxies by {', '.join(proxies.SCHEMES)}, not `{proxy.scheme}`")
+    if proxy.host in proxies.SCHEMES:
+        warnings.append(f"Go reads the host `{proxy.host}` in it, which is hardly meant")
+    if proxies.loopback(proxy.host):
+        how = "" if around.loopback_open else f" and {PREFIX}DISABLE_HOST_LOOPBACK=false"
+        warnings.append(
+            "K3s's namespace has a loopback of its own, and no proxy of this host on it: use an"
+            f" address of this host's network, or {around.gateway}{how}"
+        )
+    if proxy.host == around.gateway and not around.loopback_open:
+        warnings.append(f"{proxy.host} leads nowhere without {PREFIX}DISABLE_HOST_LOOPBACK=false")
+    return Judgement(warnings=tuple(warnings))
+
+
+def _no_proxy(value: str, _: Surroundings) -> Judgement:
+    from k3s_rootless.service.environment import proxies
+
+    lost = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))
+    told = f"Go matches nothing by {lost}: it knows names, addresses, networks, `*` and `*.name`"
+    return Judgement(warnings=(told,) if lost else ())
+
+
+def _table() -> Iterator[Variable]:
+    known, later = features.ROOTLESS_VARIABLES, features.COPY_UP_DIRECTORIES
+    yield Variable(
+        f"{PREFIX}MTU", f"1 to {LARGEST_MTU}", "65520", "MTU of the child's network", _mtu, known
+    )
+    yield Variable(
+        f"{PREFIX}CIDR",
+        "an IPv4 network, prefix 1 to 25",
+        CHILD_NETWORK,
+        "the child's network",
+        _cidr,
+        known,
+    )
+    ipv6 = "true if --node-ip is of both families, else false"
+    yield Variable(
+        f"{PREFIX}ENABLE_IPV6", "true or false", ipv6, "IPv6 inside", _boolean(ipv6), known
+    )
+    drivers = "builtin or slirp4netns"
+    yield Variable(
+        f"{PREFIX}PORT_DRIVER", drivers, "builtin", "who forwards ports", _port_driver, known
+    )
+    loopback = "keeps K3s from 127.0.0.1 of this host"
+    yield Variable(
+        f"{PREFIX}DISABLE_HOST_LOOPBACK", "true or false", "true", loopback, _host_loopback, known
+    )
+    yield Variable(
+        f"{PREFIX}COPYUPDIRS",
+        "directories, by commas",
+        "",
+        "directories made writable inside",
+        _copy_up,
+        later,
+    )
+    for before, whose in (("", "K3s and containerd"), ("CONTAINERD_", "containerd alone")):
+        for scheme in ("HTTP", "HTTPS"):
+            purpose = f"proxy of {whose} for {scheme.lower()}://"
+            yield Variable(
+                f"{before}{scheme}_PROXY", "the address of a proxy", None, purpose, _proxy
+            )
+        yield Variable(
+            f"{before}NO_PROXY",
+            "names and networks, by commas",
+            None,
+            f"what is asked directly, by {whose}",
+            _no_proxy,
+        )
+
+
+VARIABLES: Mapping[str, Variable] = {variable.name: variable for variable in _table()}
+SECRETIVE = frozenset(name for name in VARIABLES if name.endswith(("HTTP_PROXY", "HTTPS_PROXY")))
+"""Variables whose value may hold a password."""

@@ -1,0 +1,1 @@
+"""Readers of the unit, its files, its process and its control group."""

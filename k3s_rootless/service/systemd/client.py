@@ -1,0 +1,272 @@
+"""A conversation with systemd on a bus: calls, jobs and signals; the asynchronous half of
+`systemd`.
+
+A manager that executes itself anew leaves the bus for some 50 ms. Whom it had not answered by then,
+the bus answers in its place: NoReply. So what does no harm twice is asked again when systemd is
+back; and a job of whose end nothing was heard by then is judged by what became of its unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from k3s_rootless.errors import BusError, SystemdError
+from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.systemd import bus as wire
+from k3s_rootless.service.systemd import properties
+from k3s_rootless.service.systemd.signals import Signals
+
+SYSTEMD = "org.freedesktop.systemd1"
+ROOT = "/org/freedesktop/systemd1"
+MANAGER = f"{SYSTEMD}.Manager"
+RELOAD_SECONDS = 60.0
+RETURN_SECONDS = 5.0
+"""How long a manager that left the bus is waited for; on a quiet machine it is back within 0.1 s.
+"""
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+_DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+_OWNER = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SYSTEMD}'"
+_JOBS = f"type='signal',sender='{SYSTEMD}',interface='{MANAGER}',member='JobRemoved'"
+_ERROR = "org.freedesktop.DBus.Error"
+NO_REPLY = f"{_ERROR}.NoReply"
+_LEFT = frozenset(
+    {
+        NO_REPLY,
+        f"{_ERROR}.ServiceUnknown",
+        f"{_ERROR}.NameHasNoOwner",
+        f"{_ERROR}.Spawn.ChildExited",
+    }
+)
+"""How the bus says, in systemd's place, that systemd has left, or has not come back yet."""
+
+T = TypeVar("T")
+
+
+class Conversation:
+    """One connection at a time, to the first of `addresses` where systemd answers and `uid`
+    listens.
+    """
+
+    def __init__(self, addresses: Sequence[str], uid: int) -> None:
+        self.signals = Signals()
+        self.own: Mapping[str, Any] = {}
+        """What the manager said of itself when the connection began, or last changed it."""
+        self.bus: wire.Bus | None = None
+        self._addresses = addresses
+        self._uid = uid
+        self._watching = False
+        self._owners = 0
+
+    async def open(self) -> None:
+        """Connect. Raises BusError."""
+        problems = []
+        for address in self._addresses:
+            try:
+                self.bus = await wire.connect([address], self._uid)
+                self.bus.on_loss = self.signals.wake
+                # Where nobody has systemd's name it is another bus, and not worth a wait.
+                self.own = await self._again(
+                    lambda: self._ask_all(ROOT, MANAGER, wire.CONNECT_SECONDS), {NO_REPLY}
+                )
+            except BusError as error:
+                # A bus without systemd on it (dbus-run-session) is not the user manager's: try the
+                # next.
+                problems.append(error.message)
+                await self.close()
+            else:
+                return
+        told = "; ".join(dict.fromkeys(problems))
+        raise BusError(
+            f"cannot talk to the user manager: {told}",
+            hint="log in directly, or see `k3s-rootless check`",
+        )
+
+    async def reopen(self, name: str) -> None:
+        """Connect anew, and watch the unit `name` again."""
+        await self.close()
+        await self.open()
+        await self.watch(name)
+        self.signals.change()
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self.bus is not None:
+            await self.bus.close()
+        self.bus, self._watching = None, False
+
+    @property
+    def connection(self) -> wire.Bus:
+        """The connection. Raises BusError where there is none."""
+        if self.bus is None:
+            raise BusError("there is no connection to the user manager")
+        return self.bus
+
+    async def request(
+        self,
+        member: str,
+        kind: str,
+        body: list[Any],
+        gives: str,
+        seconds: float = wire.CALL_SECONDS,
+        *,
+        once: bool = False,
+    ) -> list[Any]:
+        """Call a method of the manager; `once` is for what must not be asked twice.
+
+        Raises SystemdError, BusError.
+        """
+        to = (SYSTEMD, ROOT, MANAGER)
+        return await self._again(
+            lambda: self.connection.request(to, member, kind, body, seconds, gives),
+            frozenset() if once else _LEFT,
+        )
+
+    async def get_all(self, path: str, interface: str = "") -> Mapping[str, Any]:
+        """Give the properties of an object, of one interface or of all.
+
+        Raises SystemdError, BusError.
+        """
+        return await self._again(lambda: self._ask_all(path, interface, wire.CALL_SECONDS))
+
+    async def look_at_itself(self) -> None:
+        """Read anew what the manager says of itself."""
+        self.own = await self.get_all(ROOT, MANAGER)
+
+    async def unit(self, name: str) -> UnitState:
+        """Load a unit if need be, and give what the manager knows of it."""
+        (path,) = await self.request("LoadUnit", "s", [name], "o")
+        return properties.unit_state(name, await self.get_all(path))
+
+    async def watch(self, name: str) -> None:
+        """From now on, let `wait_change` end when something about this unit changes, or when the
+        manager came back.
+        """
+        (path,) = await self.request("LoadUnit", "s", [name], "o")
+        await self._subscribe()
+        await self.connection.watch(_OWNER, self.signals.note_owner)
+        rule = f"type='signal',sender='{SYSTEMD}',interface='{_PROPERTIES}',path='{path}'"
+        await self.connection.watch(rule, self.signals.note_change)
+        self._watching, self._owners = True, self.signals.owner_changes
+
+    async def wait_change(self, seconds: float) -> bool:
+        """Wait for a change, or to be woken; tell whether there was a change.
+
+        Raises BusError where the connection is gone.
+        """
+        changed = await self.signals.wait(seconds)
+        if not self.connection.connected:
+            raise BusError("the bus closed the connection", hint=wire.LOST_HINT)
+        if self._watching and self.signals.owner_changes != self._owners:
+            # One that was executed anew may have forgotten who listens.
+            self._owners = self.signals.owner_changes
+            await self._subscribe()
+        return changed
+
+    async def run_job(
+        self, member: str, kind: str, body: list[Any], seconds: float, *, once: bool = False
+    ) -> str:
+        """Call a method that makes a job of the unit body[0], wait for its end and give its
+        result.
+        """
+        await self.connection.watch(_JOBS, self.signals.note_job)
+        await self.connection.watch(_OWNER, self.signals.note_owner)
+        self.signals.jobs.clear()
+        owners = self.signals.owner_changes
+        (job,) = await self.request(member, kind, body, "o", once=once)
+        deadline = time.monotonic() + seconds
+        while job not in self.signals.jobs:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _goes_on_too_long(member, body[0], seconds)
+            if self.signals.owner_changes != owners and not await self._goes_on(job):
+                return self.signals.jobs.get(job) or await self._became(
+                    body[0], stops=member == "StopUnit"
+                )
+            # In short turns: a bus that dies makes no signal.
+            await self.wait_change(min(left, 1.0))
+        return self.signals.jobs.pop(job)
+
+    async def reexecute(self) -> None:
+        """Let the manager execute itself anew, and wait until it is back."""
+        await self.connection.watch(_OWNER, self.signals.note_owner)
+        before = self.signals.owner_changes
+        deadline = time.monotonic() + RELOAD_SECONDS
+        try:
+            await self.request("Reexecute", "", [], "", RELOAD_SECONDS, once=True)
+        except SystemdError as error:
+            # The old process answers nothing: the bus says in its place that it has left. All else
+            # is a refusal.
+            if error.name != NO_REPLY:
+                raise SystemdError(
+                    f"cannot re-execute the user manager: {error.message}", name=error.name
+                ) from error
+        while self.signals.owner_changes == before:
+            if time.monotonic() > deadline:
+                raise BusError(
+                    f"the user manager did not come back within {RELOAD_SECONDS:g} s of its"
+                    " re-execution"
+                )
+            await self.wait_change(1.0)
+        await self.look_at_itself()
+
+    async def _ask_all(self, path: str, interface: str, seconds: float) -> Mapping[str, Any]:
+        (values,) = await self.connection.request(
+            (SYSTEMD, path, _PROPERTIES), "GetAll", "s", [interface], seconds, "a{sv}"
+        )
+        return {name: variant.value for name, variant in values.items()}
+
+    async def _subscribe(self) -> None:
+        try:
+            await self.request("Subscribe", "", [], "")
+        except SystemdError as error:
+            if error.name != f"{SYSTEMD}.AlreadySubscribed":
+                raise
+
+    async def _goes_on(self, job: str) -> bool:
+        try:
+            await self.request("GetJob", "u", [int(job.rpartition("/")[2])], "o")
+        except SystemdError as error:
+            if error.name == f"{SYSTEMD}.NoSuchJob":
+                return False
+            raise
+        return True
+
+    async def _became(self, name: str, *, stops: bool) -> str:
+        state = await self.unit(name)
+        return "done" if (state.active_state in {"inactive", "failed"}) == stops else "failed"
+
+    async def _again(
+        self, ask: Callable[[], Awaitable[T]], left: frozenset[str] | set[str] = _LEFT
+    ) -> T:
+        deadline = time.monotonic() + RETURN_SECONDS
+        while True:
+            try:
+                return await ask()
+            except SystemdError as error:
+                if error.name not in left or not await self._returned(deadline):
+                    raise
+
+    async def _returned(self, deadline: float) -> bool:
+        await self.connection.watch(_OWNER, self.signals.note_owner)
+        while True:
+            self.signals.owned.clear()
+            (there,) = await self.connection.request(
+                _DAEMON, "NameHasOwner", "s", [SYSTEMD], gives="b"
+            )
+            remaining = deadline - time.monotonic()
+            if there or remaining <= 0:
+                return bool(there) and remaining > 0
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.signals.owned.wait(), remaining)
+
+
+def _goes_on_too_long(member: str, name: str, seconds: float) -> SystemdError:
+    # K3s may wait for ever for a child that is gone, and its unit sets no limit (seen early in a
+    # start).
+    ends = f"end it: systemctl --user kill --signal=SIGKILL {name}"
+    hint = ends if member == "StopUnit" else f"look at it with: systemctl --user status {name}"
+    return SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)

@@ -1,0 +1,42 @@
+"""The system's own manager, systemd as PID 1, which any user may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from k3s_rootless.errors import SystemdError
+from k3s_rootless.service.systemd import bus as wire
+
+_SYSTEMD = "org.freedesktop.systemd1"
+_MANAGER = (_SYSTEMD, "/org/freedesktop/systemd1", f"{_SYSTEMD}.Manager")
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+
+
+def delegated(name: str) -> frozenset[str]:
+    """Ask which controllers the system manager is configured to delegate to a unit.
+
+    Raises BusError.
+    """
+    return frozenset(asyncio.run(_property(name, "Service", "DelegateControllers")))
+
+
+def active(name: str) -> bool:
+    """Ask whether a unit of the system runs; one that is not loaded does not. Raises BusError."""
+    try:
+        return bool(asyncio.run(_property(name, "Unit", "ActiveState")) == "active")
+    except SystemdError as error:
+        if error.name == f"{_SYSTEMD}.NoSuchUnit":
+            return False
+        raise
+
+
+async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (D-Bus has any type)
+    bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
+    try:
+        (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], gives="o")
+        to = (_SYSTEMD, path, _PROPERTIES)
+        (found,) = await bus.request(to, "Get", "ss", [f"{_SYSTEMD}.{interface}", name], gives="v")
+    finally:
+        await bus.close()
+    return found.value

@@ -1,0 +1,1 @@
+"""The text of the unit, who wrote it, and how it stands."""

@@ -1,0 +1,84 @@
+"""K3s's own unit file, as a user downloads it: told from another by its directives, and adopted
+with the paths of this host.
+
+K3s's documentation ("Rootless Mode", docs/advanced.md) says: take the file of exactly the release
+that is installed, and change the path of k3s in `ExecStart=` if it lies elsewhere. All else must
+stand as K3s ships it.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import zip_longest
+
+from k3s_rootless.errors import UsageError
+from k3s_rootless.service.facts import UnitSettings
+from k3s_rootless.service.unit import text as unit
+from k3s_rootless.service.unit.seal import sealed
+
+_PROGRAM = re.compile(r'^ExecStart=(?:"[^"]*"|\S+)')
+_SEARCH = re.compile(r'^Environment="?PATH=[^"]*"?$')
+
+
+def directives(text: str) -> tuple[str, ...]:
+    """Give the directives of a unit in order, without comments, and without what differs from host
+    to host: its two paths.
+    """
+    joined = re.sub(r"\\\n", " ", text.replace("\r\n", "\n"))
+    lines = (line.strip() for line in joined.split("\n"))
+    return tuple(_without_paths(line) for line in lines if line and line[0] not in "#;")
+
+
+def adopted(text: str, settings: UnitSettings, source: str) -> str:
+    """Give the unit that a user brought, with the paths of this host, sealed as ours; its comments
+    stay.
+
+    Raises UsageError where it is not the unit that K3s ships with that release.
+    """
+    expected, given = directives(unit.render(settings)), directives(text)
+    for shipped, found in zip_longest(expected, given):
+        if shipped != found:
+            has = f"it has `{found}`" if found else "it ends"
+            wanted = f"where K3s ships `{shipped}`" if shipped else "where K3s's ends"
+            raise UsageError(
+                f"cannot use {source}: it is not the unit of K3s {settings.version}: {has}"
+                f" {wanted}",
+                hint="leave out --from: the unit of each release is built in",
+            )
+    unit.require_nameable(settings.binary)
+    lines = [
+        _with_paths(line, settings) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    ]
+    return sealed(
+        "\n".join(
+            (unit.about(settings.version), "# Its text is the one that K3s ships.", *lines, "")
+        )
+    )
+
+
+def same(one: str, other: str) -> bool:
+    """Tell whether two units are for the same release, name the same paths, and differ in comments
+    at most.
+    """
+    return unit.written_for(one) == unit.written_for(other) and _meaning(one) == _meaning(other)
+
+
+def _meaning(text: str) -> list[str]:
+    lines = (line.strip().replace('"', "") for line in text.split("\n"))
+    return [line for line in lines if line and line[0] not in "#;"]
+
+
+def _without_paths(line: str) -> str:
+    if _SEARCH.match(line):
+        return "Environment=PATH=…"
+    found = _PROGRAM.match(line)
+    return f"ExecStart=…{line[found.end() :]}" if found else line
+
+
+def _with_paths(line: str, settings: UnitSettings) -> str:
+    if _SEARCH.match(line.strip()):
+        return f"Environment={unit.quoted(f'PATH={settings.search}')}"
+    found = _PROGRAM.match(line.strip())
+    return (
+        f"ExecStart={unit.quoted(settings.binary)}{line.strip()[found.end() :]}" if found else line
+    )

@@ -1,0 +1,101 @@
+"""How a unit stands beside its files: who wrote them, and what is configured and does not run
+yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.unit.seal import Author
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLOCK_GRAIN = timedelta(seconds=1)
+"""File systems and systemd round their times differently; a start within the same second counts as
+after the write.
+"""
+_RELOAD = "systemctl --user daemon-reload"
+_RESTART = "k3s-rootless restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of the unit, itself or a drop-in: when it was written, and who wrote it, as far as
+    it could be read.
+    """
+
+    path: Path
+    written: datetime | None
+    author: Author | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is configured and not in effect: `what` it takes (`reload`, `restart`), why, and the
+    command.
+    """
+
+    what: str
+    cause: str
+    command: str
+
+
+def outdated(started: datetime | None, written: datetime | None) -> bool:
+    """Tell whether what runs since `started` is older than a file of `written`."""
+    return started is not None and written is not None and started + CLOCK_GRAIN < written
+
+
+def pending(
+    state: UnitState, parts: Sequence[Part], variables: Sequence[str] = ()
+) -> tuple[Pending, ...]:
+    """Give what is configured and not in effect, in the order in which it is mended.
+
+    `variables` are those that a K3s that runs was started with otherwise than it would be now.
+    """
+    found = []
+    if state.needs_reload:
+        found.append(Pending("reload", "the unit changed after systemd read it", _RELOAD))
+    if not state.running:
+        return tuple(found)
+    if variables:
+        found.append(Pending("restart", changed_since(variables), _RESTART))
+    if state.needs_reload:
+        found.append(Pending("restart", "it runs as it was before that change", _RESTART))
+    else:
+        newer = [part for part in parts if outdated(state.started, part.written)]
+        found += [
+            Pending("restart", f"it runs since before `{part.path}` was written", _RESTART)
+            for part in newer
+        ]
+    return tuple(found)
+
+
+def changed_since(variables: Sequence[str]) -> str:
+    """Say which variables K3s was started with otherwise than it would be now, as the cause of a
+    restart.
+    """
+    return f"{', '.join(variables)} changed after K3s was started"
+
+
+def drift(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Say which files of the unit are not as k3s-rootless wrote them."""
+    return tuple(
+        f"`{part.path}` was {part.author.value}"
+        for part in parts
+        if part.author not in {None, Author.OURS}
+    )
+
+
+def unchanged(binary: datetime | None, parts: Sequence[Part]) -> bool:
+    """Tell whether the k3s of the unit is the one that the unit was written for: ours, untouched,
+    and newer than the binary.
+    """
+    if not parts or binary is None or parts[0].author is not Author.OURS:
+        return False
+    return parts[0].written is not None and binary + CLOCK_GRAIN < parts[0].written

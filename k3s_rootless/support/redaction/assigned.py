@@ -1,0 +1,255 @@
+"""Values after names that promise a secret: `NAME=value`, `"name": "value"`, `--name value`,
+`<name>value</name>`.
+
+A value ends where the syntax says so, as far as the line shows which one it is (shell, systemd,
+JSON, YAML, XML). Where two are possible the longer value counts: hiding too much is a loss, hiding
+too little is a leak.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from k3s_rootless.support.facts import Span
+from k3s_rootless.support.redaction import addresses, names
+
+_EMPTY = frozenset(
+    {
+        "",
+        "true",
+        "false",
+        "null",
+        "nil",
+        "none",
+        "<nil>",
+        "yes",
+        "no",
+        "[]",
+        "{}",
+        "~",
+        "[redacted]",
+        "\\",
+    }
+)
+INDICATOR = re.compile(r"[|>][0-9+-]{0,2}(?:[ \t]{1,8}#.*)?", re.DOTALL)
+"""Of YAML: the value is the block of lines that follows."""
+_NAME = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<sep>\\{0,8}[\"']?\]?[ \t]{0,8}(?::=|=>|={1,3}|:)[ \t]{0,8})"
+)
+_FLAG = re.compile(
+    r"(?<![\w.-])--?(?P<name>[A-Za-z][\w.-]*+)(?:[ \t]{1,8}|\\{0,8}[\"'],["
+    r" \t]{0,8}(?=\\{0,8}[\"']))"
+)
+_PAIR = re.compile(
+    r"\\{0,8}\"(?:name|key)\\{0,8}\"[ ]{0,4}:[ ]{0,4}\\{0,8}\"(?P<name>[\w.-]++)\\{0,8}\"[ ]{0,4},["
+    r" ]{0,4}"
+    r"\\{0,8}\"value\\{0,8}\"[ ]{0,4}:[ ]{0,4}"
+)
+_TAG = re.compile(
+    r"(?:<|&lt;|\\{1,8}u003[cC])(?P<name>[\w.:-]{1,128}+)[^<>&\\]{0,256}+(?:>|&gt;|\\{1,8}u003[eE])"
+)
+_TAG_END = re.compile(r"(?:(?!</|&lt;/|\\{1,8}u003[cC]/).)*")
+_OPEN = re.compile(r"[\[({ \t]{0,8}(?P<quote>\\{0,8}[\"'])")
+# Quotes in the middle of a word are part of it, for systemd and a shell too.
+_BARE = re.compile(rf"(?:[^\s\"']|[\"'](?![{addresses.CLOSERS}]|$))*")
+_WIDE = re.compile(r"[^\"'\\]*+")
+# In a flow mapping of YAML a value goes on through blanks.
+_FLOW = re.compile(r"(?:[^,}\]\"']|[,}\]\"'](?![\s,}\]\"'\\]|$))*")
+_SOLID = re.compile(r"\S*+")
+_LINE = re.compile(r"[^\r\n]*+")
+_BEFORE = re.compile(r"[ \t]*+(?:(?:-|#|;|export|set|local)[ \t]{1,8}){0,8}[\"']?")
+_NEXT = re.compile(r"[ \t]{0,8},[ \t]{0,8}(?P<quote>\\{0,8}[\"'])")
+_TAG_ENDS = ("</", "&lt;/", "u003c/", "u003C/")
+_LONGEST_PLACE = 4200
+_LONGEST_BEFORE = 64
+
+
+def spans(line: str) -> Iterator[Span]:
+    """Find the values whose names promise a secret, and the passwords in values whose names promise
+    an address.
+    """
+    if "=" in line or ":" in line:
+        yield from _named(line, _NAME, _value)
+        if "value" in line:
+            yield from _named(line, _PAIR, _after_pair)
+    if "-" in line:
+        yield from _named(line, _FLAG, _after_pair)
+    if (last := max(map(line.rfind, _TAG_ENDS))) >= 0:
+        yield from _named(line, _TAG, partial(_after_tag, last))
+
+
+def harmless(name: str, value: str) -> bool:
+    """Return whether a value may be shown although its name promises a secret: `false`, or the path
+    of a file.
+    """
+    return value.lower() in _EMPTY or names.place(name, value)
+
+
+Bounds = tuple[int, int]
+Value = Callable[[str, re.Match[str], int], Bounds]
+"""Finds where the value after a name begins and ends in a line, of which it reads no more than up
+to the given place.
+"""
+
+
+def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
+    done = 0
+    for found in pattern.finditer(line):
+        if found.start() < done:
+            continue
+        if kind := names.kind(found["name"]):
+            start, end = _secret(line, found, value)
+        elif names.address(found["name"]):
+            kind = addresses.KIND
+            start, end = _credentials(line, found, value)
+        else:
+            continue
+        if start < end:
+            done = end
+            yield Span(start, end, kind)
+
+
+def _secret(line: str, found: re.Match[str], value: Value) -> Bounds:
+    # What is not hidden is read again for the next name, so reading ahead has a bound where a value
+    # may stay.
+    bound = (
+        min(len(line), found.end() + _LONGEST_PLACE)
+        if names.may_place(found["name"])
+        else len(line)
+    )
+    start, end = value(line, found, bound)
+    whole = line[start:end].strip()
+    if INDICATOR.fullmatch(whole) or harmless(found["name"], whole):
+        return start, start
+    return (start, end) if bound == len(line) else value(line, found, len(line))
+
+
+def _credentials(line: str, found: re.Match[str], value: Value) -> Bounds:
+    bound = min(len(line), found.end() + _LONGEST_PLACE)
+    certain = names.proxy(found["name"])
+    start, end = value(line, found, bound)
+    if certain and line[start - 1] not in "\"'":
+        # A quote that looks like the end of the value may stand in its password: `u:p":w@proxy`.
+        end = max(end, _end(_SOLID, line, start, bound))
+    inside = addresses.credentials(line[start:end], certain=certain)
+    return (start + inside[0], start + inside[1]) if inside else (start, start)
+
+
+def _value(line: str, found: re.Match[str], bound: int) -> Bounds:
+    name, sep, start = found["name"], found["sep"], found.end()
+    opener = _opener(line, found.start())
+    quoted = _OPEN.match(line, start, bound)
+    if quoted:
+        return quoted.end(), _closing(line, quoted, bound)
+    if opener and "=" in sep and not {'"', "'"} & set(sep):
+        # `"K3S_TOKEN=two words"`, as in a unit: what opens before the name closes after the value.
+        return start, _closed(line, opener, start, bound)
+    if not name.startswith("-") and _begins(line, found.start()):
+        # A line of YAML, or of a file of variables: its value may have blanks in it.
+        return start, _end(_LINE, line, start, bound)
+    if names.wide(name):
+        return start, _end(_WIDE, line, start, bound)
+    if ":" in sep and sep[-1:] in {" ", "\t"} and _in_flow(line, found.start()):
+        return start, _end(_FLOW, line, start, bound)
+    return start, _end(_BARE, line, start, bound)
+
+
+def _after_pair(line: str, found: re.Match[str], bound: int) -> Bounds:
+    quoted = _OPEN.match(line, found.end(), bound)
+    if quoted:
+        return quoted.end(), _closing(line, quoted, bound)
+    return found.end(), _end(_BARE, line, found.end(), bound)
+
+
+def _after_tag(last: int, line: str, found: re.Match[str], bound: int) -> Bounds:
+    # Without an end behind it, `<token>` is a word of a usage and no tag.
+    start = found.end()
+    return start, _end(_TAG_END, line, start, bound) if start <= last else start
+
+
+def _begins(line: str, start: int) -> bool:
+    return start <= _LONGEST_BEFORE and _BEFORE.fullmatch(line, 0, start) is not None
+
+
+def _in_flow(line: str, start: int) -> bool:
+    before = line[max(0, start - 9) : start].rstrip(" \t\"'")
+    return before.endswith(("{", ",", "["))
+
+
+def _opener(line: str, start: int) -> str:
+    # At most eight backslashes and a quote: JSON inside of JSON doubles them at each level.
+    if start == 0 or line[start - 1] not in "\"'":
+        return ""
+    begin = start - 1
+    while begin > 0 and line[begin - 1] == "\\" and start - begin < 9:
+        begin -= 1
+    return line[begin:start]
+
+
+def _closing(line: str, quoted: re.Match[str], bound: int) -> int:
+    """Return where a value in quotes ends, or a list of them: before the last closing quote."""
+    end = _closed(line, quoted["quote"], quoted.end(), bound)
+    while "[" in quoted[0] and (following := _NEXT.match(line, end + len(quoted["quote"]), bound)):
+        end = _closed(line, following["quote"], following.end(), bound)
+    return end
+
+
+def _closed(line: str, quote: str, start: int, bound: int) -> int:
+    at = _unescaped(line, quote, start, bound)
+    if at < 0:
+        return bound
+    behind = line[at + len(quote) : at + len(quote) + 1]
+    if len(quote) > 1 or not behind or behind in _CLOSERS:
+        return at
+    # `"abc"def` is one word for a shell and for systemd.
+    return _end(_BARE, line, at + 1, bound)
+
+
+def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
+    # A quote behind more backslashes than the opening one had is part of the value, and so is a
+    # doubled one (YAML, shell).
+    at = line.find(quote, start, bound)
+    while at >= 0:
+        if (
+            at > start
+            and line[at - 1] == "\\"
+            and (len(quote) > 1 or _backslashes(line, at, start) % 2)
+        ):
+            at = line.find(quote, at + len(quote), bound)
+        elif quote == "'" and line.startswith("\\''", at + 1):
+            at = line.find(quote, at + 4, bound)
+        elif (
+            len(quote) == 1
+            and line.startswith(quote, at + 1)
+            and (at > start or _goes_on(line, quote, at + 2, bound))
+        ):
+            at = line.find(quote, at + 2, bound)
+        else:
+            return at
+    return -1
+
+
+def _goes_on(line: str, quote: str, after: int, bound: int) -> bool:
+    # `''` at the beginning of a value, and not an empty one: what follows is text, and a quote that
+    # closes it.
+    return (
+        line[after : after + 1] not in {"", ",", "}", "]", ")", ";"}
+        and line.find(quote, after, bound) >= 0
+    )
+
+
+def _backslashes(line: str, at: int, start: int) -> int:
+    count = 0
+    while at - count > start and line[at - count - 1] == "\\" and count < 64:
+        count += 1
+    return count
+
+
+def _end(pattern: re.Pattern[str], line: str, start: int, bound: int) -> int:
+    found = pattern.match(line, start, bound)
+    return found.end() if found else start
+
+
+_CLOSERS = frozenset(" \t\r\n,;:)}]>\\\"'")

@@ -1,0 +1,162 @@
+"""Learns secrets where they are declared (files of K3s, environment, command lines), to look for
+them everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from urllib.parse import unquote
+
+from k3s_rootless.support.facts import Kept
+from k3s_rootless.support.redaction import addresses, assigned, names
+from k3s_rootless.support.redaction.blocks import Blocks
+
+_LONGEST = 16384
+_MOST_FOLDED = 50
+_ESCAPED = re.compile(r"\\(.)")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}")
+
+
+def from_files(kept: Kept) -> Iterator[str]:
+    """Give the secrets of the files that hold them."""
+    for token in kept.tokens:
+        yield from from_token(token)
+    for text in kept.texts:
+        for value in from_text(text):
+            yield value
+            yield from _worthy(_decoded(value))
+    # `password,user,uid,groups`
+    yield from _worthy(line.partition(",")[0] for line in kept.passwords.splitlines())
+    yield from _worthy(_encryption_keys(kept.encryption))
+
+
+def from_token(content: str) -> Iterator[str]:
+    """Give the secrets of a file that holds nothing else: the token of K3s, and its password
+    alone.
+    """
+    token = content.strip()
+    yield from _worthy((token, token.rpartition(":")[2]))
+
+
+def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
+    """Give the values whose names promise a secret, and the passwords in addresses (a proxy's)."""
+    for name, value in environment.items():
+        if names.secret(name) and not names.place(name, value):
+            yield from _worthy((value,))
+        if names.address(name):
+            yield from _of_address(value, certain=names.proxy(name))
+        yield from from_addresses(value)
+
+
+def from_argv(argv: Sequence[str]) -> Iterator[str]:
+    """Give the values of flags such as `--token`, as one word or two, and `-t`, which is K3s's
+    short name for it.
+    """
+    for index, word in enumerate(argv):
+        name, equals, value = word.partition("=")
+        yield from from_addresses(word)
+        if name.startswith("-") and (names.secret(name) or name == "-t"):
+            given = value if equals else "".join(argv[index + 1 : index + 2])
+            if not names.place(name, given):
+                yield from _worthy((given,))
+        if equals and names.address(name):
+            yield from _of_address(value, certain=names.proxy(name))
+
+
+def from_text(text: str) -> Iterator[str]:
+    """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a
+    unit, NAME=value lines.
+    """
+    blocks = Blocks()
+    block: list[str] = []
+    for line in unfolded(text).split("\n"):
+        values = [line[span.start : span.end] for span in assigned.spans(line)]
+        for value in values:
+            yield from _worthy(_readings(value))
+        yield from from_addresses(line)
+        continued = blocks.span(line)
+        if continued is not None:
+            block = [*block[-_MOST_FOLDED:], line[continued.start : continued.end].strip()]
+            # Each line alone, and folded into one as YAML does.
+            yield from _worthy((block[-1], *_readings(" ".join(block))))
+        elif line.strip():
+            block = values[-1:]
+
+
+def from_addresses(text: str) -> Iterator[str]:
+    """Give the users with passwords of the addresses in a text, and the passwords alone, escaped or
+    not.
+    """
+    for span in addresses.in_line(text) if "@" in text else ():
+        yield from _of_user(text[span.start : span.end])
+
+
+def _of_address(text: str, *, certain: bool) -> Iterator[str]:
+    found = addresses.credentials(text, certain=certain)
+    if found is not None:
+        yield from _of_user(text[found[0] : found[1]])
+
+
+def _of_user(given: str) -> Iterator[str]:
+    password = given.partition(":")[2]
+    yield from _worthy((given, password, unquote(password)))
+
+
+def _readings(value: str) -> Iterator[str]:
+    yield value
+    # As systemd, YAML and JSON read a value: a backslash stands for what follows it, two percent
+    # signs for one, and so do two single quotes.
+    plain = _ESCAPED.sub(r"\1", value).replace("%%", "%")
+    yield plain
+    yield value.replace("''", "'")
+    with suppress(ValueError, RecursionError):
+        yield str(json.loads(f'"{value}"'))
+    # A value that runs to the end of its line may be one word with something behind, such as a
+    # comment.
+    head, _, behind = value.strip().partition(" ")
+    if behind:
+        yield head
+        yield value.partition(" #")[0]
+    if ":" in plain:
+        # `user:password` under one name, as in SetCredential= and htpasswd.
+        yield plain.partition(":")[2]
+
+
+def unfolded(text: str) -> str:
+    """Read lines that end with a backslash as systemd does: as one with the next."""
+    return text.replace("\\\n", " ") if "\\\n" in text else text
+
+
+def _worthy(values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        plain = value.strip()
+        if plain and len(plain) <= _LONGEST and not plain.startswith(("${", "[redacted")):
+            yield plain
+
+
+def _decoded(value: str) -> Iterator[str]:
+    # A kubeconfig has its key in base64 of PEM, registries.yaml and docker's files `user:password`.
+    if not _BASE64.fullmatch(value) or len(value) % 4:
+        return
+    try:
+        text = base64.b64decode(value, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return
+    yield text
+    yield text.partition(":")[2] if "\n" not in text else ""
+
+
+def _encryption_keys(content: str) -> Iterator[str]:
+    try:
+        document = json.loads(content) if content else {}
+        for resource in document.get("resources", ()):
+            for provider in resource.get("providers", ()):
+                for kind in provider.values():
+                    yield from (key["secret"] for key in kind.get("keys", ()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return

@@ -1,0 +1,258 @@
+"""Takes secrets out of texts and documents: those that are known, wherever and however they stand,
+and what looks like one.
+
+Line by line and in one direction, so that a journal of any length can pass through; only an open
+block of PEM or YAML is remembered from line to line. Nothing that a text holds makes it fail: it
+knows no format and trusts none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from k3s_rootless.support.facts import Names, Span
+from k3s_rootless.support.redaction import addresses, encodings, names, patterns
+from k3s_rootless.support.redaction.anonymity import Pseudonyms
+from k3s_rootless.support.redaction.blocks import Blocks
+
+_MARK = re.compile(r"\[redacted:[a-z0-9-]{1,40}\]")
+_STATEMENT = re.compile(r"(?<!\\)\n")
+_LONGEST_BLOCK = 200
+_AROUND = 64
+_BATCH = 2**18
+_BATCH_LINES = 500
+_BEGIN = "-----BEGIN "
+_END = "-----END "
+_BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
+_LONE_BODY = re.compile(r"\s*+[A-Za-z0-9+/]{60,76}={0,2}\s*+")
+_HEX = re.compile(r"\s*+[0-9a-fA-F]++\s*+")
+# Colours and other commands to a terminal, raw or as JSON and Go write them; they would separate a
+# name from its value.
+_ESCAPES = re.compile(
+    r"(?:(?:\x1b|\\{1,8}(?:x1[bB]|u001[bB]|033|e))\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]"
+)
+_ESCAPE = "\x1b"
+_WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%")
+
+
+class Redactor:
+    """One redaction; `counts` tells how often each kind of secret was taken out, `anonymous` gives
+    the names to replace.
+    """
+
+    def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        secrets = set(known)
+        self._literals = encodings.literals(secrets | set(map(_plain, secrets)))
+        self._pseudonyms = Pseudonyms(anonymous) if anonymous else None
+        self._block = 0
+        self._blocks = Blocks()
+
+    def text(self, text: str) -> str:
+        """Redact a text of several lines."""
+        return "\n".join(self.lines(text.split("\n")))
+
+    def lines(self, lines: Iterable[str]) -> Iterator[str]:
+        """Redact the lines of one text, of which only some are held at a time; there are as many as
+        before.
+        """
+        self._block, self._blocks = 0, Blocks()
+        for batch in _batches(map(_plain, lines)):
+            together = "\n".join(batch)
+            likely = [literal for literal in self._literals if literal in together]
+            yield from (self._redacted(line, likely) for line in batch)
+        self._block, self._blocks = 0, Blocks()
+
+    def unit(self, text: str) -> str:
+        """Redact a unit file."""
+        return "\n".join(self.unit_lines(text))
+
+    def unit_lines(self, text: str) -> list[str]:
+        """Redact the lines of a unit file; there are as many as before.
+
+        A line that ends with a backslash goes on in the next (systemd.syntax(7)), and so does a
+        secret in it.
+        """
+        self._block, self._blocks = 0, Blocks()
+        return [
+            line
+            for folded in _STATEMENT.split(text)
+            for line in self._statement(folded.split("\n"))
+        ]
+
+    def _statement(self, lines: Sequence[str]) -> Iterator[str]:
+        parts = [_plain(line[:-1]) for line in lines[:-1]] + [_plain(lines[-1])]
+        found = self._spans(" ".join(parts), self._literals)
+        start = 0
+        for number, part in enumerate(parts, 1):
+            here = [
+                Span(max(0, one.start - start), min(len(part), one.end - start), one.kind)
+                for one in found
+            ]
+            redacted = self._replaced(part, [one for one in here if one.start < one.end])
+            yield redacted if number == len(parts) else f"{redacted}\\"
+            start += len(part) + 1
+
+    def line(self, line: str) -> str:
+        """Redact one line, knowing whether the ones before left a block of PEM open."""
+        return self._redacted(_plain(line), self._literals)
+
+    def _redacted(self, line: str, literals: Sequence[str]) -> str:
+        return self._replaced(line, self._spans(line, literals))
+
+    def _spans(self, line: str, literals: Sequence[str]) -> list[Span]:
+        spans = [*self._pem(line), *_known(line, literals), *patterns.spans(line)]
+        if (continued := self._blocks.span(line)) is not None:
+            spans.append(continued)
+        return sorted(spans, key=lambda span: (span.start, -span.end))
+
+    def _replaced(self, line: str, found: Sequence[Span]) -> str:
+        redacted = self._without(line, found)
+        return self._pseudonyms.replace(redacted) if self._pseudonyms else redacted
+
+    def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
+        """Redact what JSON can hold, the keys of objects included; values go by their names as
+        well.
+        """
+        if isinstance(value, str):
+            return (
+                self._placed(name)
+                if self._kept_back(name, value)
+                else self.text(self._address(name, value))
+            )
+        if isinstance(value, Mapping):
+            return self._object(value)
+        if isinstance(value, Sequence):
+            return self._list(value, name)
+        return self._placed(name) if type(value) in {int, float} and names.secret(name) else value
+
+    def _object(self, value: Mapping[Any, Any]) -> dict[str, Any]:
+        called = value.get("name") or value.get("key")
+        named = called if isinstance(called, str) and "value" in value else ""
+        promising = names.secret(named) or names.address(named)
+        return {
+            self.text(str(key)): self.document(
+                one, named if key == "value" and promising else str(key)
+            )
+            for key, one in value.items()
+        }
+
+    def _list(self, value: Sequence[Any], name: str) -> list[Any]:
+        redacted = []
+        flag = ""
+        for one in value:
+            redacted.append(self.document(one, flag or name))
+            # `["--token", "…"]`: the flag names what follows it.
+            flag = (
+                one
+                if isinstance(one, str)
+                and one.startswith("-")
+                and "=" not in one
+                and names.secret(one)
+                else ""
+            )
+        return redacted
+
+    def _kept_back(self, name: str, value: str) -> bool:
+        return bool(value) and names.secret(name) and not names.place(name, value)
+
+    def _address(self, name: str, value: str) -> str:
+        found = (
+            addresses.credentials(value, certain=names.proxy(name)) if names.address(name) else None
+        )
+        if found is None or found[0] == found[1]:
+            return value
+        self.counts[addresses.KIND] += 1
+        return f"{value[: found[0]]}[redacted:{addresses.KIND}]{value[found[1] :]}"
+
+    def _placed(self, name: str) -> str:
+        kind = names.kind(name) or "secret"
+        self.counts[kind] += 1
+        return f"[redacted:{kind}]"
+
+    def _without(self, line: str, found: Sequence[Span]) -> str:
+        parts: list[str] = []
+        done = 0
+        for span in found:
+            if (
+                span.end <= done
+                or span.start >= span.end
+                or _MARK.fullmatch(line, span.start, span.end)
+            ):
+                continue
+            if span.start >= done:
+                self.counts[span.kind] += 1
+                parts += (line[done : span.start], f"[redacted:{span.kind}]")
+            done = span.end
+        return "".join((*parts, line[done:])) if parts else line
+
+    def _pem(self, line: str) -> Iterator[Span]:
+        at = 0
+        if self._block:
+            end = line.find(_END)
+            at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
+            if end < 0 and not _BODY.fullmatch(line):
+                # Somebody else's line between those of the block, or the block was cut off.
+                self._block -= 1
+                at = 0
+            else:
+                self._block = 0 if end >= 0 else self._block - 1
+                yield Span(0, at, "pem")
+        elif _LONE_BODY.fullmatch(line) and not _HEX.fullmatch(line):
+            yield Span(0, len(line), "pem")
+        while (begin := line.find(_BEGIN, at)) >= 0:
+            end = line.find(_END, begin)
+            at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
+            self._block = _LONGEST_BLOCK if end < 0 else 0
+            yield Span(begin, at, "pem")
+
+
+def _plain(line: str) -> str:
+    if _ESCAPE in line or "\x9b" in line or ("\\" in line and "[" in line):
+        line = _ESCAPES.sub("", line)
+    # What is left of them must not reach a terminal either.
+    return line.replace(_ESCAPE, "\u241b") if _ESCAPE in line else line
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    # A kubeconfig makes a thousand texts to look for: looking for all of them in each line costs
+    # ten times what this does.
+    batch: list[str] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if size >= _BATCH or len(batch) >= _BATCH_LINES:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _known(line: str, literals: Iterable[str]) -> Iterator[Span]:
+    for literal in literals:
+        at = line.find(literal)
+        while at >= 0:
+            end = at + len(literal)
+            if len(literal) >= encodings.PIECE:
+                at, end = _whole_word(line, at, end)
+            yield Span(at, end, "known")
+            at = line.find(literal, end)
+
+
+def _after_dashes(line: str, start: int) -> int:
+    end = line.find("-----", start)
+    return len(line) if end < 0 else end + 5
+
+
+def _whole_word(line: str, start: int, end: int) -> tuple[int, int]:
+    # A piece of something long: what stands around it without a gap is of the same thing, up to
+    # where the next piece would be.
+    first, last = max(0, start - _AROUND), min(len(line), end + _AROUND)
+    while start > first and line[start - 1] in _WORD:
+        start -= 1
+    while end < last and line[end] in _WORD:
+        end += 1
+    return start, end

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.errors import UsageError
+from k3s_rootless.linux.facts import Address, Listener
+from k3s_rootless.observation import Known
+from k3s_rootless.ports.facts import ServicePort, Sources, Status
+from k3s_rootless.ports.rules import explain, exposure, prediction
+from k3s_rootless.ports.rules.explain import Question
+from k3s_rootless.ports.rules.exposure import Running
+from tests.ports.rules.test_exposure import NEW, RUNNING, SETTINGS, SOURCES, balancer, forward, join
+from tests.ports.strategies import UID, service_ports
+
+ROWS = join(
+    (forward(10080, 80), forward(8080, 8080)),
+    (balancer(80), balancer(8080, name="other"), balancer(443, addresses=())),
+    (Listener("tcp", "::", 10080, UID), Listener("tcp", "::", 8080, UID)),
+).rows
+ETH = Address("192.0.2.7", "eth0", loopback=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("80", ["default/web:80"]),
+        ("10080", ["default/web:80"]),
+        ("10443", ["default/web:443"]),
+        ("web", ["default/web:443", "default/web:80"]),
+        ("default/web:80", ["default/web:80"]),
+        ("web:10080", ["default/web:80"]),
+        ("other:http", ["default/other:8080"]),
+        ("http", ["default/other:8080", "default/web:443", "default/web:80"]),
+        ("api", ["Kubernetes API"]),
+        ("6443", ["Kubernetes API"]),
+        ("elsewhere/web", []),
+        ("9", []),
+        ("", []),
+    ],
+)
+def test_a_word_means_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
+    assert sorted(row.target for row in explain.find(ROWS, Question.of(text))) == expected
+
+
+def test_a_row_is_explained_inwards_and_back() -> None:
+    question = Question.of("80")
+    (row,) = explain.find(ROWS, question)
+
+    told = dict(explain.told(row, question, (ETH,)))
+
+    assert told["from the network"] == "192.0.2.7:10080 (eth0)"
+    assert told["from this host"] == "http://localhost:10080 (a guess, by the port's name, http)"
+    assert (
+        told["the way back"]
+        == "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is"
+        " not K3s's (asked for here)"
+    )
+
+
+def test_of_a_port_without_a_row_the_rule_is_told() -> None:
+    assert explain.of_nothing(Question.of("10022"), "a program of uid 0") == [
+        ("", "port 10022: no Service has it, and K3s forwards nothing there"),
+        ("by the rule", "port 10022 of a Service would be port 10022 of this host"),
+        ("", "port 22 of a Service would come here as well, with 10000 added"),
+        ("on this host", "a program of uid 0 holds port 10022"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["0", "00", "65536", "99999", "9" * 5000])
+def test_a_number_that_is_no_port_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="a port is a number from 1 to 65535"):
+        Question.of(text)
+
+
+@given(
+    SOURCES,
+    RUNNING,
+    st.integers(1, 65535).map(str) | st.text(max_size=8).filter(lambda text: not text.isdecimal()),
+)
+def test_each_question_has_an_answer_that_prints(
+    sources: Sources, running: Running, text: str
+) -> None:
+    rows = exposure.join(sources, running, everything=True).rows
+    question = Question.of(text)
+
+    for row in rows:
+        for pair in explain.told(row, question, (ETH,)):
+            assert all(part.isprintable() for part in pair)
+    explain.find(rows, question)
+
+
+def planned(*ports: ServicePort, there: Sources) -> dict[str, tuple[Status, str]]:
+    return {
+        row.target: (row.status, row.reason)
+        for row in prediction.predict(ports, (), there, Running(SETTINGS, NEW, UID))
+    }
+
+
+def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
+    there = Sources(
+        forwards=Known((forward(6443, 6443), forward(8080, 8080))),
+        services=Known((balancer(8080, name="old"), balancer(9090, name="same"))),
+        listeners=Known(
+            (
+                Listener("tcp", "::", 8080, UID),
+                Listener("tcp", "::", 5432, 0),
+                Listener("tcp", "::", 9090, UID),
+            )
+        ),
+        inside=Known((Listener("tcp", "::", 10250, 0), Listener("tcp", "::", 9090, 0))),
+    )
+
+    found = planned(
+        balancer(8080, name="new", addresses=()),
+        balancer(5432, name="db", addresses=()),
+        balancer(10250, name="kubelet", addresses=()),
+        balancer(9091, name="same", addresses=()),
+        balancer(53, name="late", proto="sctp", addresses=()),
+        there=there,
+    )
+
+    assert found["default/new:8080"] == (
+        Status.COLLISION,
+        (
+            "port 8080 of the host is wanted by default/old:8080 as well: K3s would give it to one"
+            " of them"
+        ),
+    )
+    assert found["default/db:5432"] == (
+        Status.BLOCKED,
+        "a program of uid 0 holds port 5432 of the host",
+    )
+    assert found["default/kubelet:10250"][0] is Status.COLLISION
+    assert found["default/same:9091"] == (Status.FORWARDED, "")
+    assert found["default/late:53"][0] is Status.NOT_FORWARDED
+
+
+@given(SOURCES, RUNNING, st.lists(service_ports(), max_size=6), st.randoms())
+def test_a_plan_has_an_answer_for_each_port_in_any_order(
+    sources: Sources, running: Running, ports: list[ServicePort], mix: random.Random
+) -> None:
+    rows = prediction.predict(ports, (), sources, running)
+    mixed = list(ports)
+    mix.shuffle(mixed)
+
+    assert prediction.predict(mixed, (), sources, running) == rows
+    assert all(row.reason or row.status is Status.FORWARDED for row in rows)
+    assert {(one.proto, one.port) for one in ports} <= {(row.proto, row.child_port) for row in rows}

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.ports.sources.manifests import Manifests
+
+WEB = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: LoadBalancer
+  ports: [{name: http, port: 80, nodePort: 30080, appProtocol: http}, {name: dns, port: 53, protocol: UDP}]
+"""
+HEAD = "kind: Service\nmetadata: {name: web}\n"
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: agent, namespace: monitoring}
+spec:
+  template:
+    spec: {containers: [{name: a, ports: [{containerPort: 9100, hostPort: 9100}, {containerPort: 1}]}]}
+"""
+CRON = """\
+kind: CronJob
+metadata: {name: nightly}
+spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 1, hostPort: 7}]}]}}}}}
+"""
+
+
+def read(text: str, namespace: str = "default") -> Manifests:
+    found = Manifests(namespace)
+    found.read("-", io.BytesIO(text.encode()))
+    return found
+
+
+def test_documents_lists_and_templates_are_read() -> None:
+    nested = (
+        "kind: List\nitems:\n- "
+        + WEB.replace("\n", "\n  ").rstrip()
+        + "\n- {kind: ConfigMap, metadata: {name: c}}\n"
+    )
+    typed = (
+        "kind: ServiceList\nitems: [{metadata: {name: inner, namespace: n}, spec: {ports: [{port:"
+        " 1}]}}]\n"
+    )
+
+    documents = [WEB, nested, typed, DEPLOYMENT, CRON]
+    found = read("---\n# nothing\n---\n".join(documents), namespace="apps")
+
+    assert [
+        (one.namespace, one.service, one.proto, one.port, one.node_port, one.type)
+        for one in found.services
+    ] == [
+        ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
+        ("apps", "web", "udp", 53, 0, "LoadBalancer"),
+        ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
+        ("apps", "web", "udp", 53, 0, "LoadBalancer"),
+        ("n", "inner", "tcp", 1, 0, "ClusterIP"),
+    ]
+    assert found.services[0].app_protocol == "http"
+    assert [(one.namespace, one.owner, one.port) for one in found.pods] == [
+        ("monitoring", "Deployment agent", 9100),
+        ("apps", "CronJob nightly", 7),
+    ]
+    assert found.objects == 6
+
+
+def test_json_is_yaml() -> None:
+    assert (
+        len(
+            read(
+                '{"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port":'
+                " 80}]}}"
+            ).services
+        )
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: eighty}]}",
+            "document 1: spec.ports.0.port: a whole number is wanted",
+        ),
+        (
+            "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 70000}]}",
+            "document 1: spec.ports.0.port: a port from 1 to 65535",
+        ),
+        (WEB + "---\nkind: Service\nmetadata: {name: api}", "document 2: spec: it is missing"),
+        ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: a text is wanted"),
+        ("just: words", "document 1: kind: it is missing"),
+        ("- a", "document 1: an object is wanted"),
+        ("a: [", "line 2: "),
+        ("a: &a [*a]\nkind: List\nitems: *a", "document 1: "),
+        ("\x00", "not allowed"),
+        ("[" * 20_000, "nested too deep|line 2"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_with_its_place(text: str, expected: str) -> None:
+    with pytest.raises(RootlessError, match=expected) as caught:
+        read(text)
+
+    assert "standard input" in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RootlessError, match=r"cannot read `.*none.yaml`: no such file or directory"
+    ):
+        Manifests().read(str(tmp_path / "none.yaml"), io.BytesIO())
+    with pytest.raises(RootlessError, match="larger than 16 MiB"):
+        read("#" * (16 * 1024 * 1024 + 1))
+
+
+def test_a_list_that_holds_itself_ends() -> None:
+    with pytest.raises(RootlessError, match=r"more than 100000 objects|document 1"):
+        read("kind: List\nitems: &items\n- kind: List\n  items: *items\n")

@@ -1,0 +1,197 @@
+"""A child does as rootlesskit does, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.preflight.facts import SubidRange
+from k3s_rootless.preflight.probes import apparmor, trial
+from k3s_rootless.preflight.records import Trial
+from tests.patience import PATIENCE
+from tests.preflight.trees import write
+
+RANGES = [[SubidRange(100000, 65536)]] * 2
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root may write the map of another without newuidmap"
+)
+
+
+def tried(*programs: str | None) -> Trial:
+    found = trial.Trying().finish(programs, RANGES)
+    assert isinstance(found, Known)
+    return found.value
+
+
+def state() -> tuple[str, ...]:
+    spaces = tuple(
+        str(Path("/proc/self/ns", name).readlink())
+        for name in ("user", "mnt", "net", "pid", "ipc", "uts", "cgroup")
+    )
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    return (
+        *spaces,
+        Path("/proc/self/mountinfo").read_text(),
+        children.read_text() if children.exists() else "",
+    )
+
+
+def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
+    before = state()
+
+    found = tried(None, None)
+
+    unshared = subprocess.run(
+        ["unshare", "--user", "--mount", "--net", "--pid", "--fork", "true"],
+        capture_output=True,
+        check=False,
+    )
+    assert (found.user == 0 and not any(found.spaces.values())) == (unshared.returncode == 0)
+    assert found.mapped == {"newuidmap": None, "newgidmap": None}
+    assert found.overlay is None
+    assert state() == before
+
+
+def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
+    complaining = write(
+        tmp_path / "newuidmap",
+        "#!/bin/sh\necho 'newuidmap: uid range not allowed' >&2\nexit 1\n",
+        0o755,
+    )
+    silent = write(tmp_path / "newgidmap", "#!/bin/sh\nexit 3\n", 0o755)
+
+    found = tried(str(complaining), str(silent))
+
+    assert found.mapped == {
+        "newuidmap": "newuidmap: uid range not allowed",
+        "newgidmap": "exit status 3",
+    }
+
+
+def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None:
+    asked = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
+    ranges = [[SubidRange(100000, 1000), SubidRange(300000, 64536)], [SubidRange(7, 9)]]
+
+    found = trial.Trying().finish((str(asked), str(asked)), ranges)
+
+    assert isinstance(found, Known)
+    uids = f"0 {os.getuid()} 1 1 100000 1000 1001 300000 64536"
+    assert found.value.mapped == {"newuidmap": uids, "newgidmap": f"0 {os.getgid()} 1 1 7 9"}
+
+
+@needs_root
+def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
+    """Root may write the map itself; what is mounted is gone with the child."""
+    script = '#!/bin/sh\necho "0 0 1" > /proc/$1/%s\n'
+    programs = [
+        str(write(tmp_path / name, script % name, 0o755)) for name in ("uid_map", "gid_map")
+    ]
+    before = state()
+
+    found = tried(*programs)
+
+    known = "overlay" in Path("/proc/filesystems").read_text().split()
+    assert found.mapped == {"newuidmap": "", "newgidmap": ""}
+    assert (found.overlay is not None) == known
+    assert state() == before
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
+    code = (
+        "import signal\nfrom k3s_rootless.preflight.probes import trial\nsignal.signal(signal.SIGCHLD,"
+        " signal.SIG_IGN)\nprint(trial.Trying().finish((None, None), ((), ())).value.user)"
+    )
+
+    assert run_python(code).isdecimal()
+
+
+def test_without_a_child_nobody_could_look() -> None:
+    code = (
+        "import resource\nfrom k3s_rootless.preflight.probes import"
+        " trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0,"
+        " 0))\nprint(trial.Trying().finish((None, None), ((), ())))"
+    )
+
+    assert (
+        run_python(code) == "Unknown(reason='there can be no child to try it: Too many open files')"
+    )
+
+
+def test_a_child_that_is_killed_is_unknown() -> None:
+    code = (
+        "import os, signal\nfrom k3s_rootless.preflight.probes import trial\none ="
+        " trial.Trying()\nos.kill(one._child, signal.SIGKILL)\nos.waitpid(one._child,"
+        " 0)\nos.read(one._reading, 99)\nprint(type(one._numbers(1)))"
+    )
+
+    assert run_python(code) == "<class 'NoneType'>"
+
+
+def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:
+    """As that by which Popen learns that a program was executed: another thread may be about
+    that.
+    """
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as ends:
+        under_way = trial.Trying()
+        try:
+            os.close(writing)
+            ended, _, _ = select.select([ends], [], [], 5)
+        finally:
+            under_way.end()
+
+        assert [ends] == ended
+        assert b"" == ends.read()
+
+
+@pytest.mark.parametrize("switch", [None, "0\n"])
+def test_without_a_restriction_nothing_is_executed(tmp_path: Path, switch: str | None) -> None:
+    if switch is not None:
+        write(tmp_path / apparmor.SWITCH, switch)
+
+    found = apparmor.confinement(tmp_path, "/nonexistent/k3s")
+
+    assert isinstance(found, Known)
+    assert not found.value.restricted
+
+
+def test_with_the_restriction_the_label_of_the_real_path_is_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / apparmor.SWITCH, "1\n")
+
+    found = apparmor.confinement(tmp_path, "/bin/true")
+    without = apparmor.confinement(tmp_path, None)
+    missing = apparmor.confinement(tmp_path, "/nonexistent/k3s")
+
+    assert isinstance(found, Known)
+    assert found.value.restricted
+    # On a kernel with AppArmor a label, on another the reason why there is none.
+    assert isinstance(found.value.label, Known) == Path(
+        "/sys/kernel/security/apparmor"
+    ).exists() or isinstance(found.value.label, Unknown)
+    assert isinstance(without, Known)
+    assert isinstance(without.value.label, Unknown)
+    assert isinstance(missing, Known)
+    assert "could not be executed" in str(missing.value.label)
+
+
+def test_the_program_that_is_asked_about_does_not_run(tmp_path: Path) -> None:
+    done = tmp_path / "ran"
+    program = write(tmp_path / "k3s", f"#!/bin/sh\ntouch {done}\n", 0o755)
+
+    apparmor.label(str(program))
+
+    assert not done.exists()

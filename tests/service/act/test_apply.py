@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.plan import steps
+from k3s_rootless.service.systemd.user import UserManager
+from tests.fakes.session import PROJECT, Session
+from tests.patience import PATIENCE
+
+OTHER = 65534
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def program(body: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(body)], cwd=PROJECT, stdout=subprocess.PIPE
+    )
+
+
+def message_of(body: str) -> str:
+    """Run `body` in a process of its own; give the message of the RootlessError that it raises."""
+    before = (
+        "from pathlib import Path\nfrom k3s_rootless.service.act import apply\nfrom k3s_rootless.errors"
+        " import RootlessError\n"
+    )
+    work = textwrap.indent(textwrap.dedent(body), "    ")
+    with program(
+        f"{before}try:\n{work}\nexcept RootlessError as error:\n    print(error.message)\n"
+    ) as process:
+        assert process.stdout is not None
+        return process.stdout.read().decode().strip()
+
+
+def test_a_file_is_written_whole_with_its_directories(tmp_path: Path) -> None:
+    path = tmp_path / "systemd" / "user" / UNIT
+    apply.write(path, "[Unit]\r\nDescription=é \udcff\n")
+
+    assert path.read_bytes() == b"[Unit]\r\nDescription=\xc3\xa9 \xff\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert names(path.parent) == [UNIT]
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode"), [(0o000, 0o755), (0o002, 0o755), (0o022, 0o755), (0o077, 0o700)]
+)
+def test_no_directory_that_is_made_can_be_written_by_others(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    place = tmp_path / "config" / "systemd" / "user"
+    told = message_of(f"""
+        import os
+        os.umask({umask})
+        apply.write(Path({str(place / UNIT)!r}), "new")
+    """)
+
+    assert "" == told
+    made = (place, place.parent, place.parent.parent)
+    assert [mode] * 3 == [stat.S_IMODE(one.stat().st_mode) for one in made]
+    assert 0o644 == stat.S_IMODE((place / UNIT).stat().st_mode)
+
+
+def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
+    text = "a\r\nb\n\udcff"
+    apply.write(tmp_path / UNIT, text)
+
+    found, written = apply.read(tmp_path / UNIT)
+
+    assert found == text
+    assert written is not None
+    assert abs((datetime.now(UTC) - written).total_seconds()) < 60
+
+
+def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+    assert apply.read(tmp_path / "no" / UNIT) == (None, None)
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RootlessError, match=f"cannot read `{tmp_path}`: is a directory"):
+        apply.read(tmp_path)
+
+
+def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / UNIT).symlink_to(tmp_path / "mine")
+
+    apply.write(tmp_path / UNIT, "new")
+
+    assert not (tmp_path / UNIT).is_symlink()
+    assert ("new", "mine") == ((tmp_path / UNIT).read_text(), (tmp_path / "mine").read_text())
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / UNIT).write_text("old")
+
+    told = message_of(f"""
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        apply.write(Path({str(tmp_path / UNIT)!r}), "new" * 1000)
+    """)
+
+    assert told == f"cannot write `{tmp_path / UNIT}`: file too large"
+    assert (tmp_path / UNIT).read_text() == "old"
+    assert names(tmp_path) == [UNIT]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_directory_that_is_not_writable_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "units").mkdir()
+    os.chown(tmp_path / "units", OTHER, OTHER)
+    (tmp_path / "units").chmod(0o555)
+
+    told = message_of(f"""
+        import os
+        os.chdir({str(tmp_path)!r})
+        os.setresuid({OTHER}, {OTHER}, {OTHER})
+        apply.write(Path("units") / {UNIT!r}, "new")
+    """)
+
+    assert told == f"cannot write `units/{UNIT}`: permission denied"
+    assert names(tmp_path / "units") == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None:
+    os.chown(tmp_path, OTHER, OTHER)
+
+    with pytest.raises(RootlessError) as caught:
+        apply.write(tmp_path / UNIT, "new")
+
+    assert caught.value.message == f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}"
+    assert caught.value.hint is not None
+    assert "chown -R" not in caught.value.hint, (
+        "the directory may be a link, or lie outside the home"
+    )
+    assert names(tmp_path) == []
+
+
+def test_a_file_in_the_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "user").write_text("")
+
+    with pytest.raises(RootlessError, match="cannot write"):
+        apply.write(tmp_path / "user" / UNIT, "new")
+
+
+def test_a_write_that_was_killed_leaves_what_the_next_one_sweeps(tmp_path: Path) -> None:
+    body = f"""
+        import os, signal
+        from pathlib import Path
+        from k3s_rootless.service.act import apply
+        os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        apply.write(Path({str(tmp_path / UNIT)!r}), "new")
+    """
+    (tmp_path / UNIT).write_text("old")
+    with program(body) as killed:
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
+    left = names(tmp_path)
+
+    assert (tmp_path / UNIT).read_text() == "old"
+    assert len(left) == 2
+    assert left[0].startswith(f".{UNIT}.")
+    apply.write(tmp_path / UNIT, "new")
+    assert names(tmp_path) == [UNIT]
+
+
+def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    body = f"""
+        import time
+        from pathlib import Path
+        from k3s_rootless.service.act import apply
+        with apply.locked(Path({str(lock)!r}), lambda: None):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    with program(body) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        waited: list[float] = []
+
+        def on_wait() -> None:
+            waited.append(time.monotonic())
+            holder.kill()
+
+        with apply.locked(lock, on_wait):
+            assert len(waited) == 1
+        with apply.locked(lock, on_wait):
+            assert len(waited) == 1
+
+
+def test_a_lock_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+
+    for path in (tmp_path / "no" / "lock", tmp_path / "link", tmp_path):
+        with (
+            pytest.raises(RootlessError, match="cannot open the lock"),
+            apply.locked(path, lambda: None),
+        ):
+            pass
+
+
+def test_a_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
+    with contextlib.suppress(RuntimeError), apply.locked(tmp_path / "lock", lambda: None):
+        raise RuntimeError
+
+    with apply.locked(tmp_path / "lock", lambda: pytest.fail("it is still held")):
+        pass
+
+
+def test_the_old_unit_is_kept_byte_for_byte(manager: UserManager, tmp_path: Path) -> None:
+    old = b"[Service]\r\nExecStart=/bin/true # caf\xe9\n"
+    (tmp_path / UNIT).write_bytes(old)
+
+    apply.perform(
+        steps.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager
+    )
+
+    assert (tmp_path / "kept.bak").read_bytes() == old
+    assert (tmp_path / UNIT).read_text() == "new"
+
+
+def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> None:
+    asked: list[steps.Step] = [
+        steps.WriteUnit(fake.units / UNIT, "[Service]\nExecStart=/bin/true\n", ""),
+        steps.Reload(""),
+        steps.Enable(UNIT, ""),
+        steps.ResetFailed(UNIT, ""),
+        steps.Start(UNIT, ""),
+        steps.Restart(UNIT, ""),
+        steps.Reexecute(""),
+        steps.Stop(UNIT, ""),
+        steps.Disable(UNIT, ""),
+    ]
+    manager.unit(UNIT)
+    for step in asked:
+        apply.perform(step, manager)
+
+    assert [call[0] for call in fake.calls()] == [
+        *("LoadUnit", "Reload", "EnableUnitFiles", "Reload", "ResetFailedUnit"),
+        *("StartUnit", "RestartUnit", "Reexecute", "StopUnit", "DisableUnitFiles", "Reload"),
+    ]
+
+
+def test_a_drop_in_has_the_mode_that_was_asked_for_and_its_copy_no_wider_one(
+    manager: UserManager, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{UNIT}.d" / "50-k3s-rootless-environment.conf"
+    apply.perform(steps.WriteDropIn(path, "secret", "", mode=0o600), manager)
+    apply.perform(steps.WriteDropIn(path, "new", "", path.with_suffix(".bak"), mode=0o600), manager)
+
+    assert [0o600, 0o600] == [
+        stat.S_IMODE(one.stat().st_mode) for one in (path, path.with_suffix(".bak"))
+    ]
+    assert "secret" == path.with_suffix(".bak").read_text()
+
+
+def test_a_mode_is_set_and_not_through_a_link(manager: UserManager, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("secret")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    with pytest.raises(RootlessError, match="cannot set the mode"):
+        apply.perform(steps.SetMode(tmp_path / "link", 0o600, ""), manager)
+    assert 0o644 == stat.S_IMODE((tmp_path / "a").stat().st_mode)
+    apply.perform(steps.SetMode(tmp_path / "a", 0o600, ""), manager)
+    assert 0o600 == stat.S_IMODE((tmp_path / "a").stat().st_mode)
+
+
+def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    left = [
+        f".{UNIT}.abcdefgh.new",
+        ".50-k3s-rootless-environment.conf.x.new",
+        ".50-k3s-rootless-config.conf.1.bak.x.new",
+    ]
+    kept = [
+        ".other.service.abcdefgh.new",
+        "50-k3s-rootless-config.conf",
+        "override.conf",
+        f"{UNIT}.new",
+    ]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+
+    apply.sweep(tmp_path)
+
+    assert sorted(kept) == names(tmp_path)
+    apply.sweep(tmp_path / "none")
+
+
+def test_removing_takes_a_link_and_not_what_it_leads_to(
+    manager: UserManager, tmp_path: Path
+) -> None:
+    directory = tmp_path / f"{UNIT}.d"
+    directory.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (directory / "a.conf").symlink_to(tmp_path / "mine")
+
+    apply.perform(steps.Remove(directory / "a.conf", "", directory / "a.conf.bak"), manager)
+
+    assert ["a.conf.bak"] == names(directory)
+    assert "mine" == (tmp_path / "mine").read_text()
+    (directory / "a.conf.bak").rename(directory / "b.conf")
+    apply.perform(steps.Remove(directory / "b.conf", ""), manager)
+    assert [] == names(directory), "the time of its last change tells that something was there"
+    apply.perform(steps.Remove(directory / "b.conf", ""), manager)
+
+
+def test_a_directory_that_everybody_may_write_into_is_not_written_into(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(RootlessError, match="every user may write there"):
+        apply.write(tmp_path / UNIT, "new")

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.service.facts import ControllerReach, UnitState
+from k3s_rootless.service.observe import delegation
+from k3s_rootless.service.systemd.user import UserManager
+from tests.fakes.session import Session
+
+ALL = "cpuset cpu io memory pids"
+
+
+@pytest.fixture
+def mount(fake: Session) -> Iterator[Path]:
+    own = fake.mount / "user.slice/user-1500.slice/user@1500.service"
+    own.mkdir(parents=True, exist_ok=True)
+    (fake.mount / "cgroup.controllers").write_text(f"{ALL} hugetlb\n")
+    (own / "cgroup.controllers").write_text(f"{ALL}\n")
+    yield fake.mount
+    (fake.mount / "cgroup.controllers").unlink(missing_ok=True)
+
+
+def value(seen: Observed[frozenset[str]]) -> str:
+    assert isinstance(seen, Known)
+    return " ".join(sorted(seen.value))
+
+
+def test_what_reaches_a_unit_is_seen_in_a_unit(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    fake.order(effective="memory pids")
+
+    found = delegation.reach(manager, 65533, mount=mount)
+
+    assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
+    assert value(found.realized) == "cpu cpuset io memory pids"
+    assert value(found.effective) == "memory pids"
+    assert found.configured == Unknown("nothing is lacking that it could explain")
+
+
+def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    (mount / "user.slice/user-1500.slice/user@1500.service/cgroup.controllers").write_text(
+        "cpu io memory pids\n"
+    )
+    fake.order(effective="cpu io memory pids")
+
+    found = delegation.reach(manager, 65533, mount=mount)
+
+    # There is no such user, and on most machines of tests no system bus either: it was asked, and
+    # did not know.
+    assert isinstance(found.configured, Unknown)
+    assert found.configured != Unknown("nothing is lacking that it could explain")
+
+
+def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    delegation.reach(manager, 65533, mount=mount)
+
+    calls = fake.calls()
+    assert [call[0] for call in calls] == ["StartTransientUnit", "LoadUnit", "StopUnit"]
+    assert calls[0][1].startswith("k3s-rootless-check-")
+    assert calls[0][1] == calls[2][1]
+    assert any("Delegate" in setting for setting in calls[0][3])
+    assert any("RuntimeMaxUSec" in setting for setting in calls[0][3])
+
+
+OWN = UnitState(
+    "k3s-rootless.service",
+    "loaded",
+    "active",
+    "running",
+    delegate=True,
+    control_group="/user.slice/k3s-rootless.service",
+)
+
+
+@pytest.fixture
+def given(mount: Path) -> Path:
+    """Give the file that says what K3s's own unit is given."""
+    (mount / OWN.control_group.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    return mount / OWN.control_group.lstrip("/") / "cgroup.controllers"
+
+
+def test_a_k3s_that_runs_and_lacks_nothing_shows_it_itself(
+    fake: Session, manager: UserManager, mount: Path, given: Path
+) -> None:
+    given.write_text(f"{ALL}\n")
+
+    found = delegation.reach(manager, 65533, OWN, mount)
+
+    assert found.effective == Known(
+        frozenset(ALL.split()), "cgroup.controllers of k3s-rootless.service, which runs"
+    )
+    assert [] == fake.calls()
+
+
+@pytest.mark.parametrize(
+    ("own", "has"),
+    [
+        (OWN, "cpu io memory pids\n"),
+        (OWN, None),
+        (replace(OWN, delegate=False), f"{ALL}\n"),
+        (replace(OWN, delegate=None), f"{ALL}\n"),
+        (replace(OWN, active_state="activating", sub_state="auto-restart"), f"{ALL}\n"),
+        (replace(OWN, control_group=""), f"{ALL}\n"),
+    ],
+    ids=["lacks one", "shows nothing", "not delegated to", "nobody knows", "died", "in no group"],
+)
+def test_otherwise_only_another_unit_can_show_it(
+    fake: Session, manager: UserManager, mount: Path, given: Path, own: UnitState, has: str | None
+) -> None:
+    given.unlink(missing_ok=True)
+    if has is not None:
+        given.write_text(has)
+    fake.order(effective="cpuset pids")
+
+    found = delegation.reach(manager, 65533, own, mount)
+
+    assert found.effective == Known(
+        frozenset({"cpuset", "pids"}), "cgroup.controllers of a transient unit with Delegate=yes"
+    )
+    assert "StartTransientUnit" in [call[0] for call in fake.calls()]
+
+
+def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) -> None:
+    assert delegation.reach(manager, 65533, mount=mount).effective == Known(
+        frozenset(), "cgroup.controllers of a transient unit with Delegate=yes"
+    )
+
+
+def test_a_unit_that_cannot_be_started_shows_nothing(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    fake.order(
+        errors={"StartTransientUnit": ("org.freedesktop.DBus.Error.AccessDenied", "Access denied")}
+    )
+
+    found = delegation.reach(manager, 65533, mount=mount)
+
+    assert found.effective == Unknown("a transient unit could not show it: Access denied")
+    assert value(found.realized) == "cpu cpuset io memory pids"
+
+
+def test_a_unit_that_failed_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
+    fake.order(results={"StartTransientUnit": "failed"})
+
+    assert delegation.reach(manager, 65533, mount=mount).effective == Unknown("no cgroup")
+
+
+def test_what_was_seen_counts_though_the_unit_ended_by_itself(
+    fake: Session, manager: UserManager, mount: Path
+) -> None:
+    gone = ("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
+    fake.order(effective=ALL, errors={"StopUnit": gone})
+
+    assert (
+        value(delegation.reach(manager, 65533, mount=mount).effective)
+        == "cpu cpuset io memory pids"
+    )
+
+
+def test_without_cgroup_v2_everything_is_unknown(fake: Session, manager: UserManager) -> None:
+    found = delegation.reach(manager, 65533, mount=fake.directory / "nowhere")
+
+    assert isinstance(found.kernel, Unknown)
+    assert isinstance(found.realized, Unknown)
+    assert isinstance(found.effective, Unknown)
+    assert found.kernel.reason.endswith(
+        "/nowhere/cgroup.controllers cannot be read: No such file or directory"
+    )
+
+
+def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> None:
+    (own.mount / "cgroup.controllers").write_text(f"{ALL}\n")
+    own.order(die_at="StartTransientUnit")
+    with UserManager({}, own.runtime, os.getuid()) as manager:
+        found = delegation.reach(manager, 65533, mount=own.mount)
+
+    assert value(found.kernel) == "cpu cpuset io memory pids"
+    assert isinstance(found.effective, Unknown)
+
+
+def test_without_a_manager_the_kernel_is_left(mount: Path) -> None:
+    found = delegation.unreachable("there is no bus", mount)
+
+    assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
+    assert (found.configured, found.realized, found.effective) == (Unknown("there is no bus"),) * 3
+
+
+@pytest.mark.parametrize(
+    ("realized", "effective", "expected"),
+    [
+        (Known(frozenset({"cpu", "pids"})), Known(frozenset({"pids"})), True),
+        (Known(frozenset({"cpu", "pids"})), Known(frozenset({"cpu", "pids"})), False),
+        (Known(frozenset({"pids"})), Known(frozenset({"pids"})), False),
+        (Known(frozenset({"io", "pids"})), Known(frozenset({"pids"})), False),
+        (Unknown("no"), Known(frozenset()), False),
+        (Known(frozenset({"cpu"})), Unknown("no"), False),
+    ],
+    ids=["lost on the way", "all there", "not delegated", "not needed", "unseen", "unproven"],
+)
+def test_reexecution_helps_where_the_cgroup_has_what_units_lack(
+    realized: Observed[frozenset[str]], effective: Observed[frozenset[str]], *, expected: bool
+) -> None:
+    found = ControllerReach(Unknown(""), Unknown(""), realized, effective)
+
+    assert delegation.only_reexecution_lacks(found, frozenset({"cpu", "pids"})) is expected

@@ -1,0 +1,117 @@
+"""What a killed K3s left is taken away, and never from under one that lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.service.observe import stale_state
+
+UID = os.getuid()
+
+
+def bound(path: Path, *, listening: bool = False) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.bind(str(path))
+    if listening:
+        made.listen()
+    return made
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """The state directory as SIGKILL leaves it."""
+    (tmp_path / "lock").touch()
+    (tmp_path / "child_pid").write_text("4242")
+    (tmp_path / "child_pid").chmod(0o444)
+    for name in ("api.sock", ".bp.sock"):
+        bound(tmp_path / name).close()
+    os.mkfifo(tmp_path / ".bp-ready.pipe")
+    return tmp_path
+
+
+@pytest.fixture
+def locked(killed: Path) -> Iterator[Path]:
+    """The same, and somebody lives there."""
+    with (killed / "lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield killed
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def test_all_that_is_left_goes_but_for_the_lock(killed: Path) -> None:
+    found = stale_state.of(killed, UID)
+    stale_state.clear(found)
+
+    assert ["child_pid", "api.sock", ".bp.sock", ".bp-ready.pipe"] == [path.name for path in found]
+    assert {"lock"} == names(killed)
+    assert () == stale_state.of(killed, UID)
+
+
+def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
+    before = names(locked)
+
+    assert () == stale_state.of(locked, UID)
+    with pytest.raises(RootlessError, match="a K3s lives there"):
+        stale_state.clear([locked / "api.sock"])
+    assert before == names(locked)
+
+
+@pytest.mark.parametrize("name", ["api.sock", ".bp.sock"])
+def test_a_socket_that_answers_is_somebody_who_lives(killed: Path, name: str) -> None:
+    (killed / name).unlink()
+    with closing(bound(killed / name, listening=True)):
+        assert () == stale_state.of(killed, UID)
+        stale_state.clear([killed / name, killed / "child_pid"])
+
+        assert name in names(killed)
+
+
+@pytest.mark.parametrize("uid", [UID + 1, 0 if UID else 1])
+def test_another_users_directory_is_none_of_ours(killed: Path, uid: int) -> None:
+    assert () == stale_state.of(killed, uid)
+
+
+def test_a_directory_that_is_a_link_is_not_followed(
+    killed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    link = tmp_path_factory.mktemp("elsewhere") / "rootless"
+    link.symlink_to(killed)
+
+    assert () == stale_state.of(link, UID)
+
+
+def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
+    killed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    precious = tmp_path_factory.mktemp("elsewhere") / "precious"
+    precious.write_text("mine")
+    (killed / "api.sock").unlink()
+    (killed / "api.sock").symlink_to(precious)
+
+    stale_state.clear(stale_state.of(killed, UID))
+
+    assert "mine" == precious.read_text()
+    assert {"lock"} == names(killed)
+
+
+def test_looking_changes_nothing(killed: Path) -> None:
+    (killed / "lock").unlink()
+
+    assert 4 == len(stale_state.of(killed, UID))
+    assert "lock" not in names(killed)
+
+
+def test_where_nothing_is_left_nothing_is_found(tmp_path: Path) -> None:
+    assert () == stale_state.of(tmp_path, UID)
+    assert () == stale_state.of(tmp_path / "nowhere", UID)

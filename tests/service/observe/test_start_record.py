@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.observe import start_record
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> UnitState:
+    """A unit that runs, with a drop-in."""
+    fragment, drop_in = tmp_path / "k.service", tmp_path / "k.service.d" / "50.conf"
+    drop_in.parent.mkdir()
+    fragment.write_text("[Service]\nExecStart=/k3s server\n")
+    drop_in.write_text("[Service]\nCPUWeight=50\n")
+    return UnitState(
+        "k.service",
+        "loaded",
+        "active",
+        "running",
+        fragment=fragment,
+        drop_ins=(drop_in,),
+        invocation="abc",
+    )
+
+
+@pytest.fixture
+def record(tmp_path: Path, unit: UnitState) -> Path:
+    """A record of the unit as it is."""
+    path = tmp_path / "record"
+    path.write_text(start_record.text(unit) or "")
+    return path
+
+
+def test_a_change_is_seen_and_one_that_is_taken_back_is_none(record: Path, unit: UnitState) -> None:
+    (drop_in,) = unit.drop_ins
+    assert start_record.is_as_started(record, unit)
+
+    drop_in.write_text("[Service]\nCPUWeight=60\n")
+    assert not start_record.is_as_started(record, unit)
+    assert not start_record.is_as_started(record, replace(unit, drop_ins=()))
+
+    drop_in.write_text("[Service]\nCPUWeight=50\n")
+    assert start_record.is_as_started(record, unit)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"invocation": "another start"},
+        {"invocation": ""},
+        {"active_state": "inactive", "sub_state": "dead"},
+        {"needs_reload": True},
+    ],
+)
+def test_a_record_counts_for_its_own_start_and_what_systemd_has_read(
+    record: Path, unit: UnitState, change: dict[str, object]
+) -> None:
+    assert not start_record.is_as_started(record, replace(unit, **change))  # type: ignore[arg-type]
+
+
+def test_without_a_record_nothing_is_known(tmp_path: Path, unit: UnitState) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\xff" * 100_000)
+
+    assert not start_record.is_as_started(tmp_path / "none", unit)
+    assert not start_record.is_as_started(broken, unit)
+
+
+def test_nothing_is_recorded_of_a_unit_that_does_not_run_as_its_files_are(unit: UnitState) -> None:
+    assert start_record.text(unit) is not None
+    assert start_record.text(replace(unit, needs_reload=True)) is None
+    assert start_record.text(replace(unit, active_state="failed")) is None
+    unit.drop_ins[0].unlink()
+    assert start_record.text(unit) is None

@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.errors import WouldOverwrite
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings, UnitState
+from k3s_rootless.service.plan import planner, steps
+from k3s_rootless.service.unit.seal import sealed
+from k3s_rootless.service.unit.text import render
+
+PATH = Path("/home/alice/.config/systemd/user") / UNIT
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+
+
+def text(version: str) -> str:
+    return render(UnitSettings(version, "server --rootless", "/usr/local/bin/k3s", "/usr/bin"))
+
+
+DESIRED = DesiredUnit(PATH, text("v1.36.1+k3s1"), "v1.36.1+k3s1")
+OLD = text("v1.35.0+k3s1")
+EDITED = DESIRED.text.replace("TasksMax=infinity", "TasksMax=100")
+FOREIGN = "[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n"
+ABSENT = UnitState(UNIT, "not-found", "inactive", "dead")
+STOPPED = UnitState(UNIT, "loaded", "inactive", "dead", fragment=PATH, file_state="enabled")
+RUNNING = replace(STOPPED, active_state="active", sub_state="running", started=LATER)
+FAILED = replace(STOPPED, active_state="failed", sub_state="failed", result="exit-code")
+LOOPING = replace(STOPPED, active_state="activating", sub_state="auto-restart", result="exit-code")
+
+
+def found(
+    state: UnitState, contents: str | None = DESIRED.text, *, reexecute: bool = False
+) -> Found:
+    return Found(contents, NOON if contents is not None else None, state, reexecute)
+
+
+def killed(state: UnitState) -> Found:
+    return replace(found(state), leftovers=(STATE / "api.sock", STATE / ".bp.sock"))
+
+
+def told(asked: Sequence[steps.Step]) -> str:
+    return "\n".join(f"{step.describe()}: {step.cause}" for step in asked)
+
+
+STATE = Path("/home/alice/.rancher/k3s/rootless")
+CLEAR = (
+    f"remove api.sock, .bp.sock from {STATE}: an earlier K3s was killed, and nothing lives there"
+    " any more"
+)
+STOP_LOOP = f"stop {UNIT}: it waits to be restarted"
+WRITE_NEW = f"write {PATH}: the unit file does not exist"
+RENEW = f"write {PATH}: it was written for K3s v1.35.0+k3s1, and v1.36.1+k3s1 is installed"
+RELOAD_CHANGED = "reload the user manager: the unit file changed"
+RELOAD_SEEN = "reload the user manager: the unit or a drop-in changed after systemd read it"
+RELOAD_UNREAD = "reload the user manager: systemd has not read the unit file yet"
+ENABLE = f"enable {UNIT}: it does not start with the user manager"
+START = f"start {UNIT}: it is not running"
+RESET = f"reset the failed state of {UNIT}: it failed before"
+RESET_COUNT = f"reset the failed state of {UNIT}: restarts by hand count against its start limit"
+RESTART = f"restart {UNIT}: it runs as it was before these changes"
+RESTART_OLD = f"restart {UNIT}: it runs since before its unit was written"
+RESTART_LOOP = f"restart {UNIT}: it waits to be restarted after a failure"
+REEXECUTE = (
+    "let the user manager re-execute itself; running services go on: it was started before its"
+    " cgroup got all controllers"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(
+            found(ABSENT, None), [WRITE_NEW, RELOAD_CHANGED, ENABLE, START], id="nothing is there"
+        ),
+        pytest.param(found(RUNNING), [], id="all is well"),
+        pytest.param(
+            found(replace(RUNNING, file_state="enabled-runtime")), [], id="enabled until logout"
+        ),
+        pytest.param(found(replace(RUNNING, file_state="disabled")), [ENABLE], id="disabled"),
+        pytest.param(found(STOPPED), [START], id="stopped"),
+        pytest.param(found(FAILED), [RESET, START], id="failed"),
+        pytest.param(found(LOOPING), [RESET, RESTART_LOOP], id="dies again and again"),
+        pytest.param(
+            found(replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm")),
+            [START],
+            id="stopping",
+        ),
+        pytest.param(
+            found(RUNNING, OLD), [RENEW, RELOAD_CHANGED, RESTART], id="another release, running"
+        ),
+        pytest.param(
+            found(STOPPED, OLD), [RENEW, RELOAD_CHANGED, START], id="another release, stopped"
+        ),
+        pytest.param(
+            found(FAILED, OLD), [RENEW, RELOAD_CHANGED, RESET, START], id="another release, failed"
+        ),
+        pytest.param(
+            found(RUNNING, reexecute=True), [REEXECUTE, RESTART], id="controllers lost on the way"
+        ),
+        pytest.param(found(ABSENT), [RELOAD_UNREAD, ENABLE, START], id="killed after the write"),
+        pytest.param(
+            found(replace(RUNNING, needs_reload=True, started=NOON - timedelta(hours=1))),
+            [RELOAD_SEEN, RESTART],
+            id="killed after the write, running",
+        ),
+        pytest.param(
+            found(replace(RUNNING, needs_reload=True)),
+            [RELOAD_SEEN, RESTART],
+            id="killed after the write, restarted since",
+        ),
+        pytest.param(
+            found(replace(STOPPED, file_state="disabled")),
+            [ENABLE, START],
+            id="killed after the reload",
+        ),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(seconds=2))),
+            [RESTART_OLD],
+            id="killed before the restart",
+        ),
+        pytest.param(
+            found(replace(RUNNING, started=NOON - timedelta(milliseconds=900))),
+            [],
+            id="started in the second of the write",
+        ),
+        pytest.param(found(replace(RUNNING, started=None)), [], id="start unknown"),
+        pytest.param(killed(STOPPED), [CLEAR, START], id="killed, stopped"),
+        pytest.param(killed(FAILED), [RESET, CLEAR, START], id="killed, failed"),
+        pytest.param(
+            killed(LOOPING), [RESET, STOP_LOOP, CLEAR, START], id="killed, dies again and again"
+        ),
+        pytest.param(killed(RUNNING), [], id="killed, and runs again"),
+    ],
+)
+def test_up_does_what_is_missing_and_says_why(before: Found, expected: list[str]) -> None:
+    assert told(planner.up(DESIRED, before)) == "\n".join(expected)
+
+
+DROP_IN = steps.WriteDropIn(
+    PATH.parent / f"{UNIT}.d" / "50-k3s-rootless-config.conf", "x", "it builds on the unit"
+)
+
+
+def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
+    written = f"write {DROP_IN.path}: it builds on the unit"
+
+    assert (
+        told(planner.up(DESIRED, found(RUNNING, OLD), (DROP_IN,)))
+        == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    )
+    assert (
+        told(planner.up(DESIRED, found(RUNNING), (DROP_IN,)))
+        == f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}"
+    )
+
+
+def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
+    theirs = replace(found(replace(RUNNING, needs_reload=True)), changed=LATER)
+
+    assert told(planner.up(DESIRED, theirs)) == RELOAD_SEEN
+    assert told(planner.install(DESIRED, theirs)) == RELOAD_SEEN
+
+
+def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
+    directory = Path("/u/k3s-rootless.service.d")
+    remove, kept = (
+        steps.Remove(directory / "a.conf", ""),
+        steps.Remove(directory / "a.conf", "", directory / "a.conf.bak"),
+    )
+    write = steps.WriteDropIn(directory / "a.conf", "", "")
+    stopped = replace(RUNNING, active_state="inactive", sub_state="dead")
+    gone = (steps.RemoveDirectory(directory, "nothing is left in it"),)
+
+    def emptied(
+        step: steps.Step | None, *names: str, state: UnitState = stopped
+    ) -> tuple[steps.Step, ...]:
+        return planner.emptied((step,) if step else (), {directory: frozenset(names)}, state)
+
+    assert gone == emptied(remove, "a.conf") == emptied(None)
+    assert (
+        () == emptied(remove, "a.conf", state=RUNNING) == emptied(remove, "a.conf", "override.conf")
+    )
+    assert (
+        ()
+        == emptied(kept, "a.conf")
+        == emptied(write)
+        == planner.emptied((), {directory: None}, stopped)
+    )
+
+
+def test_an_install_starts_nothing() -> None:
+    assert (
+        told(planner.install(DESIRED, found(ABSENT, None)))
+        == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    )
+    assert planner.install(DESIRED, found(FAILED)) == ()
+
+
+def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
+    given = sealed(
+        DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]")
+    )
+
+    assert planner.up(DESIRED, found(RUNNING, given)) == ()
+    assert told(
+        planner.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))
+    ).startswith("write")
+    assert told(planner.up(replace(DESIRED, given=True), found(RUNNING, given))).startswith(
+        f"write {PATH}: it was asked for"
+    )
+
+
+@pytest.mark.parametrize("state", [ABSENT, STOPPED, RUNNING, FAILED])
+@pytest.mark.parametrize(
+    ("contents", "whose"),
+    [
+        (EDITED, "written by k3s-rootless, and edited since"),
+        (DESIRED.text.replace("\n", "\r\n"), "written by k3s-rootless, and edited since"),
+        (FOREIGN, "not written by k3s-rootless"),
+        (FOREIGN.replace("\n", "\r\n"), "not written by k3s-rootless"),
+        ("", "not written by k3s-rootless"),
+        ("# caf\udce9\n", "not written by k3s-rootless"),
+    ],
+    ids=["edited", "edited into CRLF", "foreign", "foreign CRLF", "empty", "no text"],
+)
+def test_what_is_not_ours_is_replaced_by_force_only(
+    state: UnitState, contents: str, whose: str
+) -> None:
+    with pytest.raises(WouldOverwrite) as caught:
+        planner.up(DESIRED, found(state, contents))
+    forced = planner.up(DESIRED, found(state, contents), force=True)
+
+    assert caught.value.message == f"cannot write `{PATH}`: the unit there was {whose}"
+    assert isinstance(forced[0], steps.WriteUnit)
+    assert forced[0].backup is not None
+    assert forced[0].backup.parent == PATH.parent
+    assert forced[0].backup.suffix == ".bak"
+    assert forced[0].describe() == f"write {PATH}, keeping the old one as {forced[0].backup.name}"
+
+
+def test_two_different_units_are_kept_under_two_names() -> None:
+    kept = [
+        planner.up(DESIRED, found(RUNNING, contents), force=True)[0]
+        for contents in (EDITED, FOREIGN)
+    ]
+
+    assert len({step.backup for step in kept if isinstance(step, steps.WriteUnit)}) == 2
+
+
+@pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
+def test_force_changes_nothing_where_none_is_needed(contents: str | None) -> None:
+    state = ABSENT if contents is None else RUNNING
+
+    assert planner.up(DESIRED, found(state, contents)) == planner.up(
+        DESIRED, found(state, contents), force=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "disable", "expected"),
+    [
+        pytest.param(STOPPED, False, [], id="stopped"),
+        pytest.param(ABSENT, True, [], id="absent"),
+        pytest.param(RUNNING, False, [f"stop {UNIT}: it is active"], id="running"),
+        pytest.param(LOOPING, False, [f"stop {UNIT}: it is activating"], id="dies again and again"),
+        pytest.param(FAILED, False, [RESET], id="failed"),
+        pytest.param(
+            RUNNING,
+            True,
+            [f"stop {UNIT}: it is active", f"disable {UNIT}: it would start with the user manager"],
+            id="disable",
+        ),
+        pytest.param(replace(STOPPED, file_state="disabled"), True, [], id="disabled"),
+    ],
+)
+def test_down_stops_what_runs(state: UnitState, expected: list[str], *, disable: bool) -> None:
+    assert told(planner.down(state, disable=disable)) == "\n".join(expected)
+
+
+@dataclass(frozen=True)
+class World:
+    """A user manager and a disk, as far as steps change them; each step takes its time."""
+
+    disk: str | None
+    loaded: str | None
+    enabled: bool
+    active: tuple[str, str]
+    written: datetime
+    started: datetime
+    now: datetime = NOON
+
+    def found(self) -> Found:
+        known = self.loaded is not None
+        state = UnitState(
+            UNIT,
+            "loaded" if known else "not-found",
+            *self.active,
+            fragment=PATH if known else None,
+            file_state=("enabled" if self.enabled else "disabled") if known else "",
+            needs_reload=known and self.disk != self.loaded,
+            started=self.started if self.active == ("active", "running") else None,
+        )
+        return Found(self.disk, self.written if self.disk is not None else None, state)
+
+    def after(self, step: steps.Step) -> World:
+        world = replace(self, now=self.now + timedelta(seconds=10))
+        match step:
+            case steps.WriteUnit(_, contents):
+                world = replace(world, disk=contents, written=world.now)
+            case steps.Reload():
+                world = replace(world, loaded=world.disk)
+            case steps.Enable() | steps.Disable():
+                world = replace(world, enabled=isinstance(step, steps.Enable), loaded=world.disk)
+            case steps.ResetFailed() | steps.Stop():
+                world = replace(world, active=("inactive", "dead"))
+            case steps.Start() | steps.Restart():
+                assert world.loaded is not None
+                assert world.active[0] != "failed" or isinstance(step, steps.Restart)
+                world = replace(world, active=("active", "running"), started=world.now)
+            case _:
+                raise AssertionError(step)
+        return world
+
+
+TIMES = st.integers(-3600, 0).map(lambda seconds: NOON + timedelta(seconds=seconds))
+ACTIVE = [
+    ("active", "running"),
+    ("inactive", "dead"),
+    ("failed", "failed"),
+    ("activating", "auto-restart"),
+]
+TEXTS = st.sampled_from([None, DESIRED.text, OLD, EDITED, FOREIGN])
+WORLDS = st.builds(World, TEXTS, TEXTS, st.booleans(), st.sampled_from(ACTIVE), TIMES, TIMES)
+
+
+@given(WORLDS)
+def test_after_up_there_is_nothing_left_to_do(world: World) -> None:
+    for step in planner.up(DESIRED, world.found(), force=True):
+        world = world.after(step)
+
+    assert planner.up(DESIRED, world.found()) == ()
+    assert world.disk == DESIRED.text == world.loaded
+    assert world.enabled
+    assert world.active == ("active", "running")
+    assert world.started + timedelta(seconds=1) >= world.written
+
+
+@given(WORLDS, st.lists(st.integers(0, 5), max_size=4))
+def test_up_killed_anywhere_is_finished_by_the_next(world: World, kills: list[int]) -> None:
+    for done in kills:
+        for step in planner.up(DESIRED, world.found(), force=True)[:done]:
+            world = world.after(step)
+
+    test_after_up_there_is_nothing_left_to_do.hypothesis.inner_test(world)  # type: ignore[attr-defined]
+
+
+@given(WORLDS, st.booleans())
+def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> None:  # noqa: FBT001 (drawn)
+    for step in planner.down(world.found().state, disable=disable):
+        world = world.after(step)
+
+    assert planner.down(world.found().state, disable=disable) == ()
+    assert world.active == ("inactive", "dead")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (RUNNING, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
+        (STOPPED, f"{RESET_COUNT}\nrestart {UNIT}: it was asked for"),
+        (
+            FAILED,
+            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+        ),
+        (
+            replace(RUNNING, active_state="activating", sub_state="auto-restart"),
+            f"reset the failed state of {UNIT}: it failed before\nrestart {UNIT}: it was asked for",
+        ),
+        (
+            replace(RUNNING, needs_reload=True),
+            (
+                "reload the user manager: the unit changed after systemd read"
+                f" it\n{RESET_COUNT}\nrestart {UNIT}: it was asked for"
+            ),
+        ),
+    ],
+    ids=["running", "stopped", "failed", "dying again and again", "changed"],
+)
+def test_a_restart_starts_anew_with_what_is_configured(state: UnitState, expected: str) -> None:
+    assert expected == told(planner.restart(state))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import WouldOverwrite
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.facts import FoundFile, UnitState
+from k3s_rootless.service.plan import removal
+from k3s_rootless.service.unit.seal import sealed
+
+UNITS = Path("/home/alice/.config/systemd/user")
+DROP_INS = UNITS / f"{UNIT}.d"
+OURS, EDITED, FOREIGN = sealed("a\n"), sealed("a\n") + "b\n", "[Service]\n"
+LINK = UNITS / "default.target.wants" / UNIT
+
+
+def file(path: Path, text: str | None, *, link: bool = False) -> FoundFile:
+    return FoundFile(path, text, datetime(2026, 11, 24, tzinfo=UTC), 0o644, link)
+
+
+def told(
+    unit: FoundFile, *drop_ins: FoundFile, link: Path | None = None, force: bool = False
+) -> list[str]:
+    names = frozenset(one.path.name for one in drop_ins) if drop_ins else None
+    return [
+        step.describe()
+        for step in removal.files(unit, drop_ins, DROP_INS, names, link, force=force)
+    ]
+
+
+CONFIG = DROP_INS / drop_in.name("config")
+
+
+def test_ours_goes_and_the_directory_with_it() -> None:
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}", f"remove {UNITS / UNIT}"] == told(
+        file(UNITS / UNIT, OURS), file(CONFIG, OURS)
+    )
+
+
+def test_what_is_not_ours_stays_and_the_directory_with_it() -> None:
+    others = [
+        file(DROP_INS / "override.conf", OURS),
+        file(Path("/etc/systemd/user") / f"{UNIT}.d" / drop_in.name("x"), OURS),
+        file(DROP_INS / drop_in.name("environment"), EDITED),
+        file(DROP_INS / drop_in.name("mask"), "", link=True),
+        FoundFile(DROP_INS / drop_in.name("pipe"), None, problem="it is no regular file"),
+    ]
+
+    assert [f"remove {CONFIG}", f"remove {UNITS / UNIT}"] == told(
+        file(UNITS / UNIT, OURS), *others, file(CONFIG, OURS)
+    )
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [file(UNITS / UNIT, EDITED), file(UNITS / UNIT, FOREIGN), file(UNITS / UNIT, OURS, link=True)],
+    ids=["edited", "foreign", "link"],
+)
+def test_a_unit_that_is_not_ours_goes_by_force_only_and_is_kept(unit: FoundFile) -> None:
+    with pytest.raises(WouldOverwrite):
+        told(unit, file(CONFIG, OURS))
+
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == told(unit, file(CONFIG, OURS), force=True)[
+        :2
+    ]
+    assert "keeping it as k3s-rootless.service." in told(unit, force=True)[-1]
+
+
+def test_what_a_killed_run_left_is_removed() -> None:
+    assert [f"remove {LINK}"] == told(file(UNITS / UNIT, None), link=LINK)
+    assert [f"remove {CONFIG}", f"remove {DROP_INS}"] == told(
+        file(UNITS / UNIT, None), file(CONFIG, OURS)
+    )
+    assert [] == told(file(UNITS / UNIT, None))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (
+            UnitState(UNIT, "loaded", "active", "running", file_state="enabled"),
+            [f"stop {UNIT}", f"disable {UNIT}"],
+        ),
+        (
+            UnitState(UNIT, "loaded", "activating", "auto-restart", file_state="disabled"),
+            [f"stop {UNIT}"],
+        ),
+        (UnitState(UNIT, "loaded", "failed", "failed", file_state="enabled"), [f"disable {UNIT}"]),
+        (UnitState(UNIT, "not-found", "inactive", "dead"), []),
+        (UnitState(UNIT, "not-found", "active", "running"), [f"stop {UNIT}"]),
+    ],
+    ids=["running", "dies again and again", "failed", "absent", "runs without its file"],
+)
+def test_k3s_is_stopped_before_its_unit_goes(state: UnitState, expected: list[str]) -> None:
+    assert expected == [
+        step.describe() for step in removal.stopping(state, file(UNITS / UNIT, OURS))
+    ]

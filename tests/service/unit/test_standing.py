@@ -1,0 +1,114 @@
+"""What a unit's files, its times and its k3s say about each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.service.facts import UnitState
+from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit.seal import Author
+from k3s_rootless.service.unit.standing import Part
+
+THEN = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+UNIT, DROP_IN = Path("/u/k3s-rootless.service"), Path("/u/k3s-rootless.service.d/a.conf")
+
+
+def state(**more: object) -> UnitState:
+    given: dict[str, object] = {
+        "active_state": "active",
+        "sub_state": "running",
+        "started": THEN,
+        **more,
+    }
+    return UnitState("k3s-rootless.service", "loaded", **given)  # type: ignore[arg-type]
+
+
+def part(path: Path = UNIT, seconds: float = -60, author: Author | None = Author.OURS) -> Part:
+    return Part(path, THEN + timedelta(seconds=seconds), author)
+
+
+@pytest.mark.parametrize(
+    ("unit", "parts", "owed"),
+    [
+        (state(), [part()], []),
+        (state(), [part(seconds=0.9)], []),
+        (
+            state(),
+            [part(seconds=60)],
+            ["restart: it runs since before `/u/k3s-rootless.service` was written"],
+        ),
+        (
+            state(),
+            [part(), part(DROP_IN, 60)],
+            [f"restart: it runs since before `{DROP_IN}` was written"],
+        ),
+        (
+            state(needs_reload=True),
+            [part(seconds=60)],
+            [
+                "reload: the unit changed after systemd read it",
+                "restart: it runs as it was before that change",
+            ],
+        ),
+        (
+            state(needs_reload=True, active_state="inactive", sub_state="dead"),
+            [part(seconds=60)],
+            ["reload: the unit changed after systemd read it"],
+        ),
+        (state(active_state="inactive", sub_state="dead"), [part(seconds=60)], []),
+        (state(started=None), [part(seconds=60)], []),
+        (state(), [Part(UNIT, None, None, "cannot read it")], []),
+    ],
+)
+def test_what_is_configured_and_not_in_effect(
+    unit: UnitState, parts: list[Part], owed: list[str]
+) -> None:
+    assert owed == [f"{one.what}: {one.cause}" for one in standing.pending(unit, parts)]
+
+
+def test_variables_are_named_where_k3s_runs_without_them() -> None:
+    owed = [
+        f"{one.what}: {one.cause}"
+        for one in standing.pending(state(), [part(DROP_IN, 60)], ("A", "B"))
+    ]
+
+    assert [
+        "restart: A, B changed after K3s was started",
+        f"restart: it runs since before `{DROP_IN}` was written",
+    ] == owed
+    assert () == standing.pending(state(active_state="inactive", sub_state="dead"), [], ("A",))
+
+
+def test_drift_names_the_files_that_are_not_ours() -> None:
+    parts = [
+        part(author=Author.EDITED),
+        part(DROP_IN, author=Author.FOREIGN),
+        part(DROP_IN),
+        part(author=None),
+    ]
+
+    assert (
+        "`/u/k3s-rootless.service` was written by k3s-rootless, and edited since",
+        f"`{DROP_IN}` was not written by k3s-rootless",
+    ) == standing.drift(parts)
+
+
+@pytest.mark.parametrize(
+    ("binary", "parts", "same"),
+    [
+        (THEN - timedelta(days=1), [part()], True),
+        (THEN - timedelta(seconds=60.5), [part()], False),
+        (THEN, [part()], False),
+        (THEN - timedelta(days=1), [part(author=Author.EDITED)], False),
+        (THEN - timedelta(days=1), [part(author=Author.FOREIGN)], False),
+        (THEN - timedelta(days=1), [], False),
+        (None, [part()], False),
+    ],
+)
+def test_a_binary_is_the_one_of_the_unit_only_if_it_is_older(
+    binary: datetime | None, parts: list[Part], *, same: bool
+) -> None:
+    assert same is standing.unchanged(binary, parts)
