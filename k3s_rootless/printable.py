@@ -53,3 +53,8 @@ def _escaped(char: str) -> str:
     # RFC 8259, section 7: what lies beyond U+FFFF is escaped as a pair of surrogates.
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def printable_lines(text: str) -> str:
+    """Replace what does not print, and keep lines; a tab becomes spaces, as in a Go panic."""
+    return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))

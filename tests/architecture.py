@@ -39,8 +39,8 @@ JUDGES = (
     "service/drop_ins/",
     "service/environment/",
     "service/plan/",
-    "service/phases.py",
-    "service/readiness.py",
+    "operations/readiness/phases.py",
+    "operations/readiness/wait.py",
     "ports/rules/",
     "journal/catalogue/",
     "journal/diagnosis.py",
@@ -54,7 +54,7 @@ JUDGES = (
     "cluster/heartbeat.py",
     "support/redaction/",
     "support/drawing.py",
-    "support/milestones.py",
+    "operations/readiness/milestones.py",
     "support/page.py",
 )
 READERS = (
@@ -81,7 +81,7 @@ IMPURE = frozenset(
     "os pathlib socket time asyncio subprocess http shutil tempfile threading".split()  # noqa: SIM905 (words read best as words)
 )
 PRINTING = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
-PRINTERS = ("cli/report.py", "cli/stream.py", "cli/__init__.py")
+PRINTERS = ("cli/display/report.py", "cli/display/stream.py", "cli/__init__.py")
 LONGEST_MODULE = 355
 LONGEST_FUNCTION = 66
 

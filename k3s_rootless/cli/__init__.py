@@ -124,7 +124,7 @@ def _reason(error: OSError | ImportError) -> str:
 def _tell(
     given: Sequence[str], message: str, hint: str | None, code: int, details: Mapping[str, Any]
 ) -> int:
-    from k3s_rootless.cli.report import Report
+    from k3s_rootless.cli.display.report import Report
 
     words = [word for word in given if not word.startswith("-")]
     name = next((word for word in words if word in _COMMANDS), "error")

@@ -10,8 +10,8 @@ import click
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
-    from k3s_rootless.cli.gather import Bundle
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.bundle.gather import Bundle
 
 
 @click.command("bundle")
@@ -38,11 +38,11 @@ def command(
     Tokens, keys, certificates and passwords are taken out. Works with K3s down and without a user
     manager: what cannot be read is named. Open index.html of it in a browser.
     """
-    from k3s_rootless.cli import gather
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.bundle import gather
     from k3s_rootless.support import archive
 
-    session = Session.of("bundle" if as_json else None)
+    session = Session.begin("bundle" if as_json else None)
     target = _target(output)
     if target is not None and not listing:
         archive.require_free(target, force=force)

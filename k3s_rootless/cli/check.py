@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,6 @@ from k3s_rootless.cli.options import json_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.finding import Finding
 
@@ -41,48 +40,24 @@ def command(
     """
     if undo and not admin_script:
         raise click.UsageError("--undo belongs to --admin-script")
-    from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.check import document, selection
 
-    session = Session.of("check" if as_json else None)
+    session = Session.begin("check" if as_json else None)
     session.require_ordinary_user()
-    host.require_known((*ids, *ignored))
-    findings = host.findings(session, ids)
+    selection.require_known((*ids, *ignored))
+    findings = selection.findings(session, ids)
     if admin_script:
         from k3s_rootless.cli import admin_script as printed
 
-        printed.give(session, host.heeded(findings, ignored), undo=undo)
+        printed.give(session, selection.heeded(findings, ignored), undo=undo)
         return
-    error = problem(findings, ignored)
+    error = document.problem(findings, ignored)
     session.report.findings(findings)
-    session.report.document(answered(findings, ignored, error, complete=not ids))
+    session.report.document(document.answered(findings, ignored, error, complete=not ids))
     session.report.answer(_last_line(findings, ignored, error, complete=not ids))
     if error is not None:
         click.get_current_context().exit(error.exit_code)
-
-
-def document(session: Session) -> dict[str, Any]:
-    """Give the answer as JSON has it, of all checks; says nothing."""
-    from k3s_rootless.cli import host
-
-    findings = host.findings(session)
-    return answered(findings, (), problem(findings, ()))
-
-
-def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
-    """Give the error that the answer amounts to; None where this host is ready."""
-    from k3s_rootless.cli import host
-    from k3s_rootless.errors import RootlessError
-
-    if failed := host.failures(findings, ignored):
-        return host.refusal(failed)
-    if unseen := host.unseen(findings, ignored):
-        names = ", ".join(one.check for one in unseen)
-        return RootlessError(
-            f"could not look at {names}",
-            hint="see the reasons above; what you know to be well, leave out with --ignore",
-        )
-    return None
 
 
 def _last_line(
@@ -92,14 +67,14 @@ def _last_line(
     *,
     complete: bool,
 ) -> str:
-    from k3s_rootless.cli import host
     from k3s_rootless.finding import Verdict, matches
+    from k3s_rootless.operations.check import selection
 
     if error is not None:
         return f"\nnot ready: {error.message}\nnext: {error.hint}"
-    warned = sum(one.verdict is Verdict.WARN for one in host.heeded(findings, ignored))
+    warned = sum(one.verdict is Verdict.WARN for one in selection.heeded(findings, ignored))
     less = f", with {warned} warning{'s' if warned > 1 else ''} (see above)" if warned else ""
-    overlooked = [one.check for one in (*host.failures(findings), *host.unseen(findings))]
+    overlooked = [one.check for one in (*selection.failures(findings), *selection.unseen(findings))]
     if overlooked:
         less += f", apart from what you ignored: {', '.join(overlooked)}"
     if not complete:
@@ -108,27 +83,3 @@ def _last_line(
         f" --ignore {name}" for name in ignored if any(matches(one, name) for one in overlooked)
     ]
     return f"\nready{less}\nnext: k3s-rootless up{''.join(options)}"
-
-
-def answered(
-    findings: Sequence[Finding],
-    ignored: Sequence[str],
-    error: RootlessError | None,
-    *,
-    complete: bool = True,
-) -> dict[str, Any]:
-    """Return the answer as JSON has it; `complete` says that all checks were run."""
-    from k3s_rootless.cli.report import finding_document
-
-    errors = (
-        [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
-        if error
-        else []
-    )
-    return {
-        "ready": error is None,
-        "complete": complete,
-        "ignored": list(ignored),
-        "checks": list(map(finding_document, findings)),
-        "errors": errors,
-    }

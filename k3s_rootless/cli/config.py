@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,6 @@ from k3s_rootless.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from k3s_rootless.cli.config_list import Answer
     from k3s_rootless.cli.session import Session
 
 _FORCE = "Replace a drop-in that was edited; a copy is kept."
@@ -37,18 +36,18 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     Labels, taints and disabled components take several values. What a running K3s was started with
     stays until `restart`.
     """
-    from k3s_rootless.cli import settings
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import configuration
 
-    session = Session.of("config-set" if as_json else None)
-    known = settings.require_known(name.partition("=")[0])
+    session = Session.begin("config-set" if as_json else None)
+    known = configuration.require_known(name.partition("=")[0])
     if not values:
         value = name.partition("=")[2] or "VALUE"
         raise UsageError(
             f"cannot set {known}: there is no value",
             hint=f"write it as: k3s-rootless config set {known} {value}",
         )
-    _change(session, {settings.require_known(name): values}, force=force)
+    _change(session, {configuration.require_known(name): values}, force=force)
 
 
 @command.command("unset")
@@ -57,11 +56,11 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
 @json_option
 def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Let NAMES be again what K3s's own unit says, or K3s's default."""
-    from k3s_rootless.cli import settings
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import configuration
 
-    session = Session.of("config-unset" if as_json else None)
-    _change(session, dict.fromkeys(map(settings.require_known, names), ()), force=force)
+    session = Session.begin("config-unset" if as_json else None)
+    _change(session, dict.fromkeys(map(configuration.require_known, names), ()), force=force)
 
 
 @command.command("get")
@@ -72,12 +71,12 @@ def get(*, name: str, as_json: bool) -> None:
 
     Exit codes: 0 it has a value, 1 it has none.
     """
-    from k3s_rootless.cli import config_list, settings
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import configuration, configuration_list
 
-    session = Session.of("config-get" if as_json else None)
-    name = settings.require_known(name)
-    (found,) = (one for one in config_list.read(session).settings if one.name == name)
+    session = Session.begin("config-get" if as_json else None)
+    name = configuration.require_known(name)
+    (found,) = (one for one in configuration_list.read(session).settings if one.name == name)
     for value in found.values:
         session.report.verbatim(value)
     session.report.document({**found.document(), "errors": []})
@@ -88,47 +87,28 @@ def get(*, name: str, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """Show each setting, its value, and where it comes from."""
-    from k3s_rootless.cli import config_list
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import configuration_list
 
-    session = Session.of("config-list" if as_json else None)
-    answer = config_list.read(session)
+    session = Session.begin("config-list" if as_json else None)
+    answer = configuration_list.read(session)
     rows = [
         (one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings
     ]
     session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
-    for number, line in enumerate(config_list.notes(answer.resolved)):
+    for number, line in enumerate(configuration_list.notes(answer.resolved)):
         session.report.answer(line if number else f"\n{line}")
     if answer.restart_needed:
         session.report.answer(
             f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart"
         )
-    session.report.document(document(answer))
-
-
-def document(answer: Answer) -> dict[str, Any]:
-    """Give the answer of `list` as JSON has it."""
-    return {
-        "settings": [one.document() for one in answer.settings],
-        "drop_in": answer.drop_in,
-        "restart_needed": answer.restart_needed,
-        "config_files": [
-            {"path": str(file.path), "missing": file.missing or None}
-            for file in answer.resolved.files
-        ],
-        "skipped": [
-            {"name": one.name, "path": str(one.origin.path), "line": one.origin.line}
-            for one in answer.resolved.skipped
-        ],
-        "unknown": list(answer.resolved.problems),
-        "errors": [],
-    }
+    session.report.document(configuration_list.document(answer))
 
 
 def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> None:
-    from k3s_rootless.cli import settings
+    from k3s_rootless.operations import configuration
 
-    done = settings.change(session, changes, force=force)
+    done = configuration.change(session, changes, force=force)
     for one in done.settings:
         if one.origin == "default":
             session.report.answer(f"{one.name} is K3s's default again")

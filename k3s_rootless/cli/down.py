@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @json_option
 def command(*, disable: bool, as_json: bool) -> None:
     """Stop K3s. Its unit and its data stay."""
-    from k3s_rootless.cli import status
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import installation
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.plan import planner, steps
 
-    session = Session.of("down" if as_json else None)
+    session = Session.begin("down" if as_json else None)
     waiting = "waiting for another k3s-rootless to end"
     with (
         session.manager() as manager,
@@ -33,7 +33,7 @@ def command(*, disable: bool, as_json: bool) -> None:
     ):
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
-            raise status.absence(state)
+            raise installation.absence(state)
         planned = planner.down(state, disable=disable)
         for step in planned:
             session.report.story(f"{step.describe()}: {step.cause}")

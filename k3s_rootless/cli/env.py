@@ -11,9 +11,7 @@ from k3s_rootless.cli import env_change, env_input
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
-    from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.service.environment.variables import Surroundings
 
 _REVEAL = click.option("--reveal", is_flag=True, help="Show passwords in addresses of proxies.")
 
@@ -44,14 +42,15 @@ def list_(*, reveal: bool, as_json: bool) -> None:
 
     Exit codes: 0 shown.
     """
-    from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.environment import document as env_document
+    from k3s_rootless.operations.environment import look, surroundings
 
-    session = Session.of("env-list" if as_json else None)
+    session = Session.begin("env-list" if as_json else None)
     with session.manager() as manager:
-        seen = environment.look(session, manager)
+        seen = look.look(session, manager)
     around = surroundings.of(session, seen, seen.values(), seen.version)
-    found = document(seen, around, reveal=reveal)
+    found = env_document.document(seen, around, reveal=reveal)
     session.report.document(found)
     if not as_json:
         _show(session, found)
@@ -67,15 +66,16 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
     Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such
     variable.
     """
-    from k3s_rootless.cli import environment, surroundings
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.environment import document as env_document
+    from k3s_rootless.operations.environment import look, surroundings
 
-    session = Session.of("env-get" if as_json else None)
+    session = Session.begin("env-get" if as_json else None)
     env_input.require_known([name], "get")
     with session.manager() as manager:
-        seen = environment.look(session, manager)
+        seen = look.look(session, manager)
     around = surroundings.of(session, seen, seen.values(), seen.version)
-    row = _row(seen, around, name, reveal=reveal)
+    row = env_document.row(seen, around, name, reveal=reveal)
     value = row["value"] if row["set"] else row["default"]
     for word in (row["reason"], *row["warnings"], row["doubt"]):
         if word:
@@ -92,66 +92,6 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
 
 command.add_command(env_change.set_)
 command.add_command(env_change.unset)
-
-
-def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
-    """Give the answer of `list` as JSON has it."""
-    from k3s_rootless.observation import Unknown
-
-    pending = seen.pending()
-    return {
-        "installed": seen.state.installed,
-        "running": seen.state.running,
-        "release": str(seen.version) if seen.version else None,
-        "variables": [_row(seen, around, name, reveal=reveal) for name in seen.rows()],
-        "strange": list(seen.strange()),
-        "pending": None if pending is None else list(pending),
-        "unknown_running": (
-            seen.running.reason
-            if isinstance(seen.running, Unknown) and seen.state.running
-            else None
-        ),
-        "errors": [],
-    }
-
-
-def _row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
-    from k3s_rootless.cli import environment, surroundings
-    from k3s_rootless.observation import Known
-    from k3s_rootless.service.environment.variables import VARIABLES
-
-    resolved = seen.resolved(name)
-    variable = VARIABLES.get(name)
-    judged = surroundings.judged(name, resolved.value, around)
-    known = isinstance(seen.running, Known)
-    running = seen.running.value.get(name) if isinstance(seen.running, Known) else None
-    value = environment.shown(name, resolved.value, reveal=reveal)
-    return {
-        "name": name,
-        "value": value,
-        "set": resolved.value is not None,
-        "redacted": value != resolved.value,
-        "default": variable.default if variable else None,
-        "origin": resolved.last.origin.value,
-        "path": str(resolved.last.path) if resolved.last.path else None,
-        "ours": resolved.last.path == seen.own_path,
-        "sources": [
-            {
-                "origin": layer.origin.value,
-                "path": str(layer.path) if layer.path else None,
-                "value": environment.shown(name, layer.value, reveal=reveal),
-            }
-            for layer in resolved.layers
-        ],
-        "effect": judged.effect.value,
-        "reason": judged.reason,
-        "warnings": list(judged.warnings),
-        "doubt": resolved.doubt,
-        "started_with": environment.shown(name, running, reveal=reveal),
-        "restart_needed": (
-            known and not resolved.doubt and (resolved.value or "") != (running or "")
-        ),
-    }
 
 
 def _show(session: Session, found: Mapping[str, Any]) -> None:
@@ -180,9 +120,9 @@ def _show(session: Session, found: Mapping[str, Any]) -> None:
     if running and not known:
         session.report.answer(f"\nunknown what K3s runs with: {found['unknown_running']}")
     if found["pending"]:
-        from k3s_rootless.cli import environment
+        from k3s_rootless.operations.environment import look
 
-        session.report.answer(f"\nrestart needed: {environment.restart_owed(found['pending'])}")
+        session.report.answer(f"\nrestart needed: {look.restart_owed(found['pending'])}")
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

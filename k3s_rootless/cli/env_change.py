@@ -16,9 +16,9 @@ from k3s_rootless.errors import RootlessError, UsageError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from k3s_rootless.cli.environment import Seen
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.version import Version
+    from k3s_rootless.operations.environment.look import Seen
     from k3s_rootless.service.environment.precedence import Origin
     from k3s_rootless.service.environment.variables import Judgement
     from k3s_rootless.service.facts import UnitState
@@ -60,7 +60,7 @@ def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_
     """
     from k3s_rootless.cli.session import Session
 
-    session = Session.of("env-set" if as_json else None)
+    session = Session.begin("env-set" if as_json else None)
     env_input.warn_of_passwords(session, given)
     wanted = env_input.assignments(given, stdin=stdin)
     with session.manager() as manager, _locked(session):
@@ -80,7 +80,7 @@ def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) 
     """
     from k3s_rootless.cli.session import Session
 
-    session = Session.of("env-unset" if as_json else None)
+    session = Session.begin("env-unset" if as_json else None)
     env_input.require_known(names, "unset", strange=True)
     with session.manager() as manager, _locked(session):
         _change(session, manager, {}, tuple(dict.fromkeys(names)), runtime=runtime, force=force)
@@ -103,16 +103,16 @@ def _change(
     runtime: bool,
     force: bool,
 ) -> None:
-    from k3s_rootless.cli import environment
+    from k3s_rootless.operations.environment import look
     from k3s_rootless.service.environment.precedence import Origin
 
-    seen = environment.look(session, manager)
+    seen = look.look(session, manager)
     judged = _judged(session, seen, wanted)
     undone = [name for name in gone if _is_set(seen, name, runtime=runtime)]
     perform = _for_now if runtime else _for_good
     state, changed = perform(session, manager, seen, wanted, gone, force=force)
     # Without another question: it is done, and read back.
-    after = environment.look(session, manager, state)
+    after = look.look(session, manager, state)
     origin = Origin.MANAGER if runtime else Origin.DROP_IN
     rows = [_row(session, after, name, origin, judged.get(name)) for name in wanted]
     for name in gone:
@@ -121,7 +121,7 @@ def _change(
         )
         rows.append(_row(session, after, name, None, None))
     owed = after.pending()
-    if line := environment.restart_owed(owed):
+    if line := look.restart_owed(owed):
         session.report.answer(line)
     session.report.document(
         {
@@ -140,7 +140,7 @@ def _judged(session: Session, seen: Seen, wanted: Mapping[str, str]) -> dict[str
     """Judge what is wanted beside what is there; refuse what would kill K3s, and say what else
     there is to say.
     """
-    from k3s_rootless.cli import surroundings
+    from k3s_rootless.operations.environment import surroundings
     from k3s_rootless.service.environment.variables import VARIABLES, Effect
 
     if not wanted:
@@ -176,7 +176,8 @@ def _for_good(
     *,
     force: bool,
 ) -> tuple[UnitState, bool]:
-    from k3s_rootless.cli import changing, environment
+    from k3s_rootless.operations import change_drop_in
+    from k3s_rootless.operations.environment import look
     from k3s_rootless.service.drop_ins import environment as environment_drop_in
     from k3s_rootless.service.facts import DesiredDropIn
     from k3s_rootless.service.observe import files
@@ -188,7 +189,7 @@ def _for_good(
     )
 
     def differs(state: UnitState) -> str | None:
-        after = environment.assigned_by(state)
+        after = look.assigned_by(state)
         for name in wanted:
             value, path = after.get(name, (None, None))
             if value != wanted[name]:
@@ -202,7 +203,7 @@ def _for_good(
 
     desired = DesiredDropIn(own.path, text, environment_drop_in.MODE)
     cause = f"{', '.join(wanted or gone)} {'set' if wanted else 'unset'}"
-    return changing.perform(session, manager, [(own, desired)], cause, differs, force=force)
+    return change_drop_in.perform(session, manager, [(own, desired)], cause, differs, force=force)
 
 
 def _for_now(
@@ -249,7 +250,7 @@ def _row(
     """Say what became of one variable, and give it as JSON has it; `origin` is where it was set,
     None where it was unset.
     """
-    from k3s_rootless.cli import environment
+    from k3s_rootless.operations.environment import look
     from k3s_rootless.service.environment.precedence import Origin
 
     resolved = after.resolved(name)
@@ -272,7 +273,7 @@ def _row(
         session.report.story(f"warning: {name} is {how} {above[-1].place}")
     return {
         "name": name,
-        "value": environment.shown(name, resolved.value, reveal=False),
+        "value": look.shown(name, resolved.value, reveal=False),
         "origin": resolved.last.origin.value,
         "path": str(resolved.last.path) if resolved.last.path else None,
         "shadowed_by": above[-1].place if above else None,

@@ -135,9 +135,9 @@ def containerd(session: Session, wanted: Wanted) -> None:
 
 
 def _containerd_file(session: Session) -> tuple[UnitState | None, Path]:
-    from k3s_rootless.cli import server_settings
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.sources.containerd_log import FILE
+    from k3s_rootless.operations import server_settings
     from k3s_rootless.paths import UNIT
 
     try:
@@ -177,7 +177,7 @@ def show(
     """Write the entries that are asked for, each at once where they are followed; of the `past`,
     the `last` of them.
     """
-    from k3s_rootless.cli import stream
+    from k3s_rootless.cli.display import stream
 
     found = ((entry, line) for entry in entries if wanted.holds(line := _line(entry)))
     kept: Iterable[tuple[Entry, lines.Line]] = found
@@ -196,7 +196,7 @@ def _line(entry: Entry) -> lines.Line:
 
 
 def _rendered(kept: Iterable[tuple[Entry, lines.Line]], *, fold: bool) -> Iterator[str]:
-    from k3s_rootless.cli import stream
+    from k3s_rootless.cli.display import stream
 
     before, repeated = None, 0
     for entry, line in kept:

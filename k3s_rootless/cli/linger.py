@@ -20,7 +20,7 @@ def command(*, switch: str, as_json: bool) -> None:
     from k3s_rootless.observation import Unknown
     from k3s_rootless.service.systemd import logind
 
-    session = Session.of("linger" if as_json else None)
+    session = Session.begin("linger" if as_json else None)
     asked = switch != "status"
     found = logind.lingers(session.user, session.paths.root)
     # Where it is as it should be, nobody needs to be asked, and nobody can refuse.

@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 (one for each option)
     from k3s_rootless.cli import following
     from k3s_rootless.cli.session import Session
 
-    session = Session.of("logs" if as_json else None)
+    session = Session.begin("logs" if as_json else None)
     _require_sense(
         raw=raw and bool(level or component or as_json),
         previous=previous and bool(since or boot or follow),

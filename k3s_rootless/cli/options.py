@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from k3s_rootless.service.phases import KEYS
+from k3s_rootless.operations.readiness.phases import KEYS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from k3s_rootless.observation import Observed
     from k3s_rootless.ports.facts import Exposure, PortMap, Sources
     from k3s_rootless.ports.rules.explain import Question
-    from k3s_rootless.service.facts import UnitState
 
 
 class Ports(click.Command):
@@ -74,69 +73,32 @@ def command(
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.errors import UsageError
+    from k3s_rootless.operations.ports import look
 
     if watch and (what or probe or urls):
         raise UsageError(
             "cannot watch one thing: --watch shows changes of all ports",
             hint="leave out WHAT, --probe and --url",
         )
-    session = Session.of("ports" if as_json else None)
+    session = Session.begin("ports" if as_json else None)
     asked = _questions(what)
     if watch:
         from k3s_rootless.cli import ports_watch
 
         ports_watch.run(session, everything=everything)
         return
-    found, sources = look(session, everything=everything or bool(what), probe=probe)
+    found, sources = look.look(session, everything=everything or bool(what), probe=probe)
     code = _answer(session, found, sources, asked, urls=urls)
     failed = probe and any(row.probe and row.probe.well is False for row in found.rows)
     click.get_current_context().exit(1 if failed else code)
 
 
-def look(
-    session: Session, *, everything: bool = False, probe: bool = False
-) -> tuple[PortMap, Sources]:
-    """Ask all sources and join them. Raises NotRunning, RootlessError."""
-    from k3s_rootless.cli import ports_sources
-
-    start = ports_sources.started(session, _state(session))
-    sources = ports_sources.ask(start, everything=everything)
-    found = ports_sources.joined(sources, start, everything=everything)
-    return (ports_sources.probed(found) if probe else found), sources
-
-
-def _state(session: Session) -> UnitState:
-    from k3s_rootless import background
-    from k3s_rootless import command as programs
-    from k3s_rootless.paths import UNIT
-
-    asked = background.begin(lambda: session.unit(UNIT))
-    try:
-        # Meanwhile another process works for us: all that the answer will take is loaded here, and
-        # not when it has come.
-        from k3s_rootless.cli import ports_sources
-
-        ports_sources.prepare()
-        return asked.result()
-    except KeyboardInterrupt:
-        # The program that asks has a session of its own, which the terminal's interrupt does not
-        # reach.
-        programs.end_all()
-        raise
-
-
-def document(session: Session) -> dict[str, Any]:
-    """Give the answer as JSON has it; says nothing. Raises NotRunning, RootlessError."""
-    from k3s_rootless.cli import ports_document, ports_sources
-
-    found, _ = look(session)
-    return ports_document.document(found, found.rows, ports_sources.addresses())
-
-
 def _answer(
     session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool
 ) -> int:
-    from k3s_rootless.cli import ports_document, ports_sources, ports_text
+    from k3s_rootless.cli.display import ports
+    from k3s_rootless.operations.ports import document as ports_document
+    from k3s_rootless.operations.ports import sources as ports_sources
     from k3s_rootless.ports.rules import advice
 
     addresses = ports_sources.addresses()
@@ -147,7 +109,7 @@ def _answer(
         if asked
         else found.rows
     )
-    for note in ports_text.unread(found, ports_document.blind(found, addresses)):
+    for note in ports.unread(found, ports_document.blind(found, addresses)):
         session.report.story(note)
     if urls:
         if found.starting:
@@ -158,7 +120,7 @@ def _answer(
     elif asked:
         _explain(session, about, sources, addresses)
     elif session.report.json_for is None:
-        ports_text.table(session.report, rows, addresses)
+        ports.table(session.report, rows, addresses)
     session.report.document(ports_document.document(found, rows, addresses))
     return 4 if code == 0 and _is_unready(found) else code
 
@@ -214,17 +176,18 @@ def _explain(
     sources: Sources,
     addresses: Observed[tuple[Address, ...]],
 ) -> None:
-    from k3s_rootless.cli import ports_sources, ports_text
+    from k3s_rootless.cli.display import ports
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations.ports import sources as ports_sources
     from k3s_rootless.ports.rules import reasons
 
     listeners = sources.listeners.value if isinstance(sources.listeners, Known) else ()
     for question, rows in about.items():
         if rows:
-            ports_text.explanation(session.report, rows, question, addresses)
+            ports.explanation(session.report, rows, question, addresses)
             continue
         there = [one for one in listeners if one.port == question.number]
         held = ports_sources.whose(there, session.uid).values()
-        ports_text.nothing(
+        ports.nothing(
             session.report, question, ", ".join(reasons.described(one, session.uid) for one in held)
         )

@@ -10,7 +10,7 @@ import click
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
-    from k3s_rootless.cli.report import Report
+    from k3s_rootless.cli.display.report import Report
     from k3s_rootless.cli.session import Session
     from k3s_rootless.ports.facts import Exposure, Sources
     from k3s_rootless.ports.rules.exposure import Running
@@ -37,7 +37,7 @@ def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     from k3s_rootless.ports.rules import prediction
     from k3s_rootless.ports.sources import manifests
 
-    session = Session.of("ports-plan" if as_json else None)
+    session = Session.begin("ports-plan" if as_json else None)
     found = manifests.Manifests(namespace)
     for path in files:
         found.read(path, sys.stdin.buffer)
@@ -63,19 +63,20 @@ def command(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
 
 def _look(session: Session) -> tuple[Sources, Running]:
     """Ask the sources; without a K3s that runs, the sockets of the host still tell of conflicts."""
-    from k3s_rootless.cli import ports_sources, server_settings
-    from k3s_rootless.cli.start import Start
-    from k3s_rootless.cli.status import unit_version
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Unknown
+    from k3s_rootless.operations import server_settings
+    from k3s_rootless.operations.ports import sources as ports_sources
+    from k3s_rootless.operations.readiness.conditions import Start
     from k3s_rootless.paths import UNIT
     from k3s_rootless.ports.facts import Sources
     from k3s_rootless.ports.rules.exposure import Running
+    from k3s_rootless.service.observe.files import release_of
 
     try:
         state = session.unit(UNIT)
-        start = Start.of(session, state, unit_version(state.fragment))
+        start = Start.of(session, state, release_of(state.fragment))
         running = ports_sources.running(start)
         if state.running:
             sources = ports_sources.ask(start)
@@ -100,8 +101,8 @@ def _look(session: Session) -> tuple[Sources, Running]:
 def _named(sources: Sources, running: Running) -> Sources:
     from dataclasses import replace
 
-    from k3s_rootless.cli import ports_sources
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations.ports import sources as ports_sources
 
     # Any of them can be in the way of a Service that is not there yet.
     listeners = sources.listeners.value if isinstance(sources.listeners, Known) else ()
@@ -150,9 +151,9 @@ def _cells(row: Exposure) -> tuple[str, ...]:
 
 
 def _document(row: Exposure) -> dict[str, Any]:
-    from k3s_rootless.cli import ports_document
+    from k3s_rootless.operations.ports import document
 
-    whole = ports_document.port(row, None)
+    whole = document.port(row, None)
     keys = (
         "protocol",
         "parent_port",

@@ -12,19 +12,20 @@ import threading
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli import ports_changes, ports_sources
-from k3s_rootless.cli.start import Start
-from k3s_rootless.cli.status import unit_version
+from k3s_rootless.cli.display import ports_changes
 from k3s_rootless.errors import NotRunning, RootlessError
 from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.operations.ports import sources as ports_sources
+from k3s_rootless.operations.readiness.conditions import Start
 from k3s_rootless.paths import UNIT
 from k3s_rootless.ports.facts import PortMap, Sources
 from k3s_rootless.ports.rules import exposure
 from k3s_rootless.ports.sources import services
+from k3s_rootless.service.observe.files import release_of
 
 if TYPE_CHECKING:
-    from k3s_rootless.cli.ports_changes import Teller
+    from k3s_rootless.cli.display.ports_changes import Teller
     from k3s_rootless.cli.session import Session
     from k3s_rootless.ports.facts import Exposure, ServicePort
     from k3s_rootless.ports.sources.wire import Event
@@ -111,7 +112,7 @@ class Watch:
     """What was told last, and the sources that it came from."""
 
     def __init__(self, session: Session, teller: Teller, *, everything: bool) -> None:
-        self._session = session
+        self._context = session
         self._teller = teller
         self._everything = everything
         self._sources: Sources | None = None
@@ -148,7 +149,7 @@ class Watch:
         if self._followed is not None:
             self._followed.stop()
         self._start = (
-            Start.of(self._session, state, unit_version(state.fragment)) if state.running else None
+            Start.of(self._context, state, release_of(state.fragment)) if state.running else None
         )
         self._followed = Followed(self._start) if self._start is not None else None
 

@@ -63,7 +63,7 @@ def known(
 
     `manager` is what the user manager hands to each unit.
     """
-    from k3s_rootless.cli import server_settings
+    from k3s_rootless.operations import server_settings
 
     running = (server_settings.of_running(session, state),) if state and state.running else ()
     return (*running, server_settings.of_next_start(session, state, manager)) if state else ()

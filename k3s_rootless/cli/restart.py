@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from k3s_rootless.cli.options import json_option, timeout_option, wait_for_option, wait_option
+from k3s_rootless.operations import installation
+from k3s_rootless.service.observe import files as unit_files
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
 @json_option
 def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None:
     """Stop K3s and start it, and wait until it is ready."""
-    from k3s_rootless.cli import first_start, follow, install, rotation, status, waiting
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations import first_start, rotation
+    from k3s_rootless.operations.launch import death, until_ready
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.plan import planner
     from k3s_rootless.service.plan.rotation import stopped_for
 
-    session = Session.of("restart" if as_json else None)
+    session = Session.begin("restart" if as_json else None)
     begun = time.monotonic()
     with session.manager() as manager:
         with apply.locked(
@@ -37,26 +40,28 @@ def command(*, timeout: float, wait: bool, wait_for: str, as_json: bool) -> None
             lambda: session.report.story("waiting for another k3s-rootless to end"),
         ):
             directory = first_start.unit_directory(manager, session.paths)
-            state = install.observed(manager, directory)
+            state = installation.observed(manager, directory)
             if not state.installed:
-                raise status.absence(state)
+                raise installation.absence(state)
             manager.watch(UNIT)
             state = _reloaded(session, manager, state)
             rotate = rotation.needed(session, manager.environment, state)
-            steps = planner.restart(state, install.left_behind(session, state, manager.environment))
+            steps = planner.restart(
+                state, installation.left_behind(session, state, manager.environment)
+            )
             for step in stopped_for(rotate, steps, state):
                 session.report.story(f"{step.describe()}: {step.cause}")
-                follow.perform(session, manager, step)
-        release = status.unit_version(state.fragment)
+                death.perform(session, manager, step)
+        release = unit_files.release_of(state.fragment)
         reached = (
-            waiting.until_ready(
+            until_ready.until_ready(
                 session, manager, release, seconds=timeout, until=wait_for, started=True
             )
             if wait
             else None
         )
     seconds = time.monotonic() - begun
-    ready = waiting.means_ready(reached) if reached is not None else None
+    ready = until_ready.means_ready(reached) if reached is not None else None
     if reached is not None and not ready:
         session.report.answer(
             f"K3s is on its way ({seconds:.1f} s): it reached `{reached[-1].phase.name}`"

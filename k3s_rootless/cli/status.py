@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.errors import NotRunning
-    from k3s_rootless.k3s.version import Version
-    from k3s_rootless.service.facts import UnitState
-
-_BESIDE_OTHERS = 4.0
 
 
 @click.command("status")
@@ -34,10 +27,10 @@ def command(*, watch: bool, as_json: bool) -> None:
     from k3s_rootless import command as programs
     from k3s_rootless.cli.session import Session
 
-    session = Session.of("status" if as_json else None)
+    session = Session.begin("status" if as_json else None)
     try:
         if watch:
-            from k3s_rootless.cli import status_watch
+            from k3s_rootless.cli.display import status_watch
 
             status_watch.run(session)
             return
@@ -49,60 +42,18 @@ def command(*, watch: bool, as_json: bool) -> None:
 
 
 def _tell(session: Session) -> int:
-    from k3s_rootless.cli.status_look import Look
+    from k3s_rootless.operations.status.look import Look
 
     seen = Look(session).take()
     if session.report.json_for is None:
-        from k3s_rootless.cli import status_text
+        from k3s_rootless.cli.display import status
 
-        for line in status_text.lines(seen):
-            session.report.answer(line, hang=status_text.LABEL)
+        for line in status.lines(seen):
+            session.report.answer(line, hang=status.LABEL)
     else:
-        from k3s_rootless.cli import status_document
+        from k3s_rootless.operations.status import document as status_document
 
         session.report.document(status_document.document(seen))
     if seen.problem is not None:
         session.report.problem(seen.problem.message, seen.problem.hint)
     return seen.code
-
-
-def document(session: Session) -> dict[str, Any]:
-    """Give the answer as JSON has it; says nothing.
-
-    Raises NotRunning where K3s is not installed, RootlessError.
-    """
-    from k3s_rootless.cli import status_document
-    from k3s_rootless.cli.status_look import Look
-
-    # Beside all else that a bundle asks, everybody answers later.
-    return status_document.document(Look(session, seconds=_BESIDE_OTHERS).take())
-
-
-def unit_version(fragment: Path | None) -> Version | None:
-    """Give the release that the unit was written for, by its own words; None for a unit that does
-    not say.
-    """
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.k3s import version
-    from k3s_rootless.service.observe import files
-    from k3s_rootless.service.unit import text as unit
-
-    try:
-        text = files.read(fragment).text if fragment else None
-    except RootlessError:
-        return None
-    return version.parse(unit.written_for(text) or "") if text else None
-
-
-def absence(state: UnitState) -> NotRunning:
-    """Give the error for a unit that there is none of."""
-    from k3s_rootless.errors import NotRunning
-
-    if state.load_state == "masked":
-        return NotRunning(
-            f"`{state.name}` is masked, so nothing can start it",
-            hint=f"systemctl --user unmask {state.name}",
-        )
-    return NotRunning(
-        "K3s is not installed for this user", hint="install and start it with: k3s-rootless up"
-    )

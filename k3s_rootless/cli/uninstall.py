@@ -50,7 +50,7 @@ def command(*, purge: bool, data_dir: Path | None, yes: bool, force: bool, as_js
     from k3s_rootless.errors import UsageError
     from k3s_rootless.service.plan import removal
 
-    session = Session.of("uninstall" if as_json else None)
+    session = Session.begin("uninstall" if as_json else None)
     if data_dir is not None and not purge:
         raise UsageError("cannot use --data-dir without --purge: nothing else is removed from it")
     with ExitStack() as opened:
@@ -90,7 +90,8 @@ class _Found:
 
 
 def _look(session: Session, manager: UserManager | None) -> _Found:
-    from k3s_rootless.cli import first_start, install, purging
+    from k3s_rootless.cli import purging
+    from k3s_rootless.operations import first_start, installation
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.observe import files
@@ -99,7 +100,7 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
         first_start.unit_directory(manager, session.paths) if manager else session.paths.user_units
     )
     state = manager.unit(UNIT) if manager else None
-    drop_in_directory = install.drop_in_directory(directory)
+    drop_in_directory = installation.drop_in_directory(directory)
     for one in (directory, drop_in_directory):
         apply.sweep(one)
     unit = files.read(directory / UNIT)
@@ -124,7 +125,7 @@ def _look(session: Session, manager: UserManager | None) -> _Found:
 
 
 def _locked(session: Session) -> AbstractContextManager[None]:
-    from k3s_rootless.cli import install
+    from k3s_rootless.operations import installation
     from k3s_rootless.service.act import apply
 
     # Without a runtime directory of the user's there is no session, and nobody else at work in it
@@ -134,7 +135,7 @@ def _locked(session: Session) -> AbstractContextManager[None]:
             return nullcontext()
     except OSError:
         return nullcontext()
-    return apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING))
+    return apply.locked(session.paths.lock, lambda: session.report.story(installation.WAITING))
 
 
 @dataclass(slots=True)

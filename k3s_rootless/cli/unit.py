@@ -28,20 +28,20 @@ def show(*, as_json: bool) -> None:
 
     Exit codes: 0 shown, 3 there is no unit.
     """
-    from k3s_rootless.cli import first_start, install, status
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.sources import declared
+    from k3s_rootless.operations import first_start, installation
+    from k3s_rootless.operations.bundle.sources import declared
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.observe import files
     from k3s_rootless.support.redaction.redact import Redactor
 
-    session = Session.of("unit-show" if as_json else None)
+    session = Session.begin("unit-show" if as_json else None)
     with session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
         state = manager.unit(UNIT)
-    drop_ins = install.drop_ins(directory, state)
+    drop_ins = installation.drop_ins(directory, state)
     if not state.installed and not drop_ins:
-        raise status.absence(state)
+        raise installation.absence(state)
     found = files.read(state.fragment or directory / UNIT)
     redactor = Redactor(declared(one.text or "" for one in (found, *drop_ins)))
     parts = []
@@ -65,21 +65,21 @@ def diff(*, as_json: bool) -> None:
 
     Exit codes: 0 they are the same, 1 they differ.
     """
-    from k3s_rootless.cli import first_start, install
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.cli.sources import declared
     from k3s_rootless.k3s.unit_path import unit_search
+    from k3s_rootless.operations import first_start, installation
+    from k3s_rootless.operations.bundle.sources import declared
     from k3s_rootless.preflight.probes import host
     from k3s_rootless.service.observe import files
     from k3s_rootless.service.unit import differences, seal
     from k3s_rootless.support.redaction.redact import Redactor
 
-    session = Session.of("unit-diff" if as_json else None)
+    session = Session.begin("unit-diff" if as_json else None)
     with session.manager() as manager:
         directory = first_start.unit_directory(manager, session.paths)
     k3s = host.k3s_binary(session.environ, unit_search(), session.paths.home)
-    wanted, found = install.desired(k3s, directory), []
-    drop_ins = [(file, rendered.text) for file, rendered in install.rebuilt(wanted)]
+    wanted, found = installation.desired(k3s, directory), []
+    drop_ins = [(file, rendered.text) for file, rendered in installation.rebuilt(wanted)]
     compared = [(files.read(wanted.path), wanted.text), *drop_ins]
     redactor = Redactor(declared(text or "" for file, new in compared for text in (file.text, new)))
     for file, text in compared:

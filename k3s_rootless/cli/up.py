@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from k3s_rootless.cli.progress import Reached
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.events import PhaseReached
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import ControllerReach, DesiredUnit, Found, UnitState
     from k3s_rootless.service.plan.steps import Step
@@ -65,13 +65,14 @@ def command(  # noqa: PLR0913 (one for each option)
     changes nothing. If a running K3s must restart for the changes, which stops all pods, `up` asks
     first; without a terminal it needs --restart.
     """
-    from k3s_rootless.cli import host
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.check import selection
 
-    begun, session = time.monotonic(), Session.of("up" if as_json else None)
+    begun, session = time.monotonic(), Session.begin("up" if as_json else None)
     # k3s is asked for its release while the rest is loaded
-    examination = host.begin(session, ignored)
-    from k3s_rootless.cli import first_start, install, up_plan
+    examination = selection.begin(session, ignored)
+    from k3s_rootless.cli import up_plan
+    from k3s_rootless.operations import first_start, installation
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.plan import outage
 
@@ -82,9 +83,9 @@ def command(  # noqa: PLR0913 (one for each option)
         # Before the checks, which may end here for a port that is taken: what is free instead is to
         # be known by then.
         _mind_rivals(session, manager, directory, asked)
-        _require_ready(session, host.judge(facts), ignored)
-        wanted = install.desired(facts.k3s, directory, given)
-        with apply.locked(session.paths.lock, lambda: session.report.story(install.WAITING)):
+        _require_ready(session, selection.judge(facts), ignored)
+        wanted = installation.desired(facts.k3s, directory, given)
+        with apply.locked(session.paths.lock, lambda: session.report.story(installation.WAITING)):
             found, steps = _plan(session, manager, wanted, reach, facts.k3s, force=force)
             stops = outage.of(steps, found.state, found.text, wanted.version)
             if dry_run:
@@ -113,17 +114,18 @@ def _plan(
     *,
     force: bool,
 ) -> tuple[Found, Sequence[Step]]:
-    from k3s_rootless.cli import first_start, host, install, rotation
+    from k3s_rootless.operations import first_start, installation, rotation
+    from k3s_rootless.operations.check import selection
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.observe import delegation
     from k3s_rootless.service.plan import planner
     from k3s_rootless.service.plan.rotation import stopped_for
 
     manager.watch(UNIT)  # before the look: what changes after it is told
-    reexecute = delegation.only_reexecution_lacks(reach, host.NEEDED)
-    found = install.found(session, manager, wanted.path, reexecute=reexecute)
+    reexecute = delegation.only_reexecution_lacks(reach, selection.NEEDED)
+    found = installation.found(session, manager, wanted.path, reexecute=reexecute)
     steps = planner.up(
-        wanted, found, install.renewed_drop_ins(session, wanted, force=force), force=force
+        wanted, found, installation.renewed_drop_ins(session, wanted, force=force), force=force
     )
     foreseen = first_start.foreseen(found.state, wanted.path.parent)
     rotate = rotation.needed(session, manager.environment, foreseen, k3s.path or "")
@@ -135,11 +137,11 @@ def _read_anew(
 ) -> UnitState | None:
     """Let systemd read the unit anew if need be; give the unit where it was not."""
     # What is judged below is the unit as systemd has read it: somebody may have mended it since.
-    from k3s_rootless.cli import install
+    from k3s_rootless.operations import installation
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.plan import steps
 
-    state = None if dry_run else install.observed(manager, directory)
+    state = None if dry_run else installation.observed(manager, directory)
     if state is None or not state.needs_reload:
         return state
     step = steps.Reload("the unit or a drop-in changed after systemd read it")
@@ -153,17 +155,21 @@ def _mind_rivals(
 ) -> None:
     if asked is not None and asked.running:
         return  # what it wants, it has
-    from k3s_rootless.cli import first_start, rivals
+    from k3s_rootless.operations import first_start
+    from k3s_rootless.operations.launch import conflicts
     from k3s_rootless.paths import UNIT
 
-    rivals.mind(session, first_start.foreseen(manager.unit(UNIT), directory), manager.environment)
+    conflicts.mind(
+        session, first_start.foreseen(manager.unit(UNIT), directory), manager.environment
+    )
 
 
 def _tell_of_restart(
     session: Session, manager: UserManager, found: Found, steps: Sequence[Step]
 ) -> str | None:
-    from k3s_rootless.cli import environment, server_settings
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations import server_settings
+    from k3s_rootless.operations.environment import look
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.drop_ins import drop_in
     from k3s_rootless.service.unit import standing
@@ -171,7 +177,7 @@ def _tell_of_restart(
     if not steps:
         session.report.story("nothing to do: the unit is installed, enabled and running")
     state = manager.unit(UNIT) if steps else found.state
-    variables = environment.pending(manager.environment, state)
+    variables = look.pending(manager.environment, state)
     changed = variables.value if isinstance(variables, Known) else ()
     owed = (
         standing.changed_since(changed) if changed else drop_in.restart_owed(state, found.changed)
@@ -191,13 +197,13 @@ def _wait(
     *,
     timeout: float,
     until: str,
-) -> Sequence[Reached]:
-    from k3s_rootless.cli import waiting
+) -> Sequence[PhaseReached]:
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations.launch import until_ready
 
     version = k3s.version.value if isinstance(k3s.version, Known) else None
     state, started = None if steps else found.state, _starts(steps)
-    return waiting.until_ready(
+    return until_ready.until_ready(
         session, manager, version, seconds=timeout, until=until, started=started, state=state
     )
 
@@ -212,29 +218,32 @@ def _load() -> None:
     # What follows the examination, also before K3s is started: a death of its first moments is told
     # no later for it.
     from k3s_rootless.preflight.checks import checklist  # noqa: F401, I001 (in the order of their need)
-    from k3s_rootless.cli import environment, observer, progress, start, waiting  # noqa: F401
+    from k3s_rootless.operations.environment import look  # noqa: F401
+    from k3s_rootless.operations.readiness import watcher, conditions  # noqa: F401
+    from k3s_rootless.cli.display import live  # noqa: F401
+    from k3s_rootless.operations.launch import until_ready  # noqa: F401
     from k3s_rootless.cluster import api, kubeconfig  # noqa: F401
     from k3s_rootless.rootlesskit import client  # noqa: F401
     from k3s_rootless.service.plan import planner  # noqa: F401
 
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
-    from k3s_rootless.cli import host
     from k3s_rootless.finding import Verdict
+    from k3s_rootless.operations.check import selection
 
-    failed = host.failures(findings, ignored)
-    blocking = tuple(finding for finding in failed if not host.left_to_up(finding))
-    unknown = host.unseen(findings, ignored)
+    failed = selection.failures(findings, ignored)
+    blocking = tuple(finding for finding in failed if not selection.left_to_up(finding))
+    unknown = selection.unseen(findings, ignored)
     if blocking:
         session.report.findings((*failed, *unknown), to_stderr=True)
-        raise host.refusal(blocking)
+        raise selection.refusal(blocking)
     for finding in unknown:
         session.report.story(f"could not check {finding.check}: {finding.reason}")
-    host.tell_release(session, findings)
+    selection.tell_release(session, findings)
     passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
-    left_out = len(host.failures(findings)) - len(failed)
+    left_out = len(selection.failures(findings)) - len(failed)
     warned = ", ".join(
-        one.check for one in host.heeded(findings, ignored) if one.verdict is Verdict.WARN
+        one.check for one in selection.heeded(findings, ignored) if one.verdict is Verdict.WARN
     )
     session.report.story(
         f"host checked: {passed} of {len(findings)} passed"
@@ -246,23 +255,26 @@ def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str])
 def _perform(
     session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]
 ) -> None:
-    from k3s_rootless.cli import environment, follow, host, progress
+    from k3s_rootless.cli.display import live
+    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.environment import look
+    from k3s_rootless.operations.launch import death
     from k3s_rootless.service.plan.steps import Reexecute
 
-    environment.warn_of_strange(session, manager)
+    look.warn_of_strange(session, manager)
     if _starts(steps):
         _load()
-        progress.prepare(session.report)
+        live.prepare(session.report)
     for step in steps:
         session.report.story(f"{step.describe()}: {step.cause}")
-        follow.perform(session, manager, step)
+        death.perform(session, manager, step)
         if isinstance(step, Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to
             # find out.
-            facts, _ = host.begin(session).finish(manager)
-            if failed := host.failures(host.judge(facts), ignored):
+            facts, _ = selection.begin(session).finish(manager)
+            if failed := selection.failures(selection.judge(facts), ignored):
                 session.report.findings(failed, to_stderr=True)
-                raise host.refusal(failed)
+                raise selection.refusal(failed)
 
 
 def _mind_lingering(session: Session) -> None:
@@ -281,15 +293,16 @@ def _answer(
     session: Session,
     steps: Sequence[Step],
     seconds: float,
-    reached: Sequence[Reached] | None,
+    reached: Sequence[PhaseReached] | None,
     restart_needed: str | None,
 ) -> None:
-    from k3s_rootless.cli import up_plan, waiting
+    from k3s_rootless.cli import up_plan
+    from k3s_rootless.operations.launch import until_ready
 
     if reached is None:
         what = "K3s was started" if _starts(steps) else "K3s was already running"
         session.report.answer(f"{what}; check whether it is ready with `k3s-rootless status`")
-    elif waiting.means_ready(reached):
+    elif until_ready.means_ready(reached):
         session.report.answer(
             f"K3s is ready ({seconds:.1f} s); see `k3s-rootless ports` for what the host reaches"
         )
@@ -300,7 +313,7 @@ def _answer(
     session.report.document(
         {
             "changed": bool(steps),
-            "ready": waiting.means_ready(reached) if reached is not None else None,
+            "ready": until_ready.means_ready(reached) if reached is not None else None,
             "seconds": round(seconds, 3),
             "steps": up_plan.documents(steps),
             "phases": [one.document() for one in reached or ()],

@@ -18,12 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
-from k3s_rootless.cli import admin_script, check, examination, host
-from k3s_rootless.cli.report import Report
+from k3s_rootless.cli import admin_script
+from k3s_rootless.cli.display.report import Report
 from k3s_rootless.cli.session import Session
 from k3s_rootless.errors import UnsupportedHost
 from k3s_rootless.finding import Verdict
 from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.check import document as documents
+from k3s_rootless.operations.check import probing, selection
+from k3s_rootless.operations.context import Context
 from k3s_rootless.paths import Paths
 from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.preflight.facts import Facts
@@ -42,19 +45,19 @@ SECONDS = 0.5
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
-def session(root: Path, **environ: str) -> Session:
+def context(root: Path, **environ: str) -> Context:
     """A session whose host is a tree of files."""
     home = root / "home/alice"
     home.mkdir(parents=True, exist_ok=True)
     paths = replace(Paths.of({}, os.getuid(), home), root=root, runtime=root / "run/user/1000")
-    return Session(paths, environ, os.getuid(), "alice", Report())
+    return Context(paths, environ, os.getuid(), "alice")
 
 
 def findings(root: Path, *ids: str) -> dict[str, Any]:
-    needs = frozenset[str]().union(*(one.needs for one in host.asked(ids)))
-    begun = examination.Examination(session(root), needs, seconds=SECONDS)
+    needs = frozenset[str]().union(*(one.needs for one in selection.asked(ids)))
+    begun = probing.Examination(context(root), needs, seconds=SECONDS)
     facts, _ = begun.finish(None, "there is none")
-    return {one.check: one for one in checklist.judge(facts, host.asked(ids))}
+    return {one.check: one for one in checklist.judge(facts, selection.asked(ids))}
 
 
 @pytest.fixture
@@ -132,7 +135,7 @@ def test_only_what_a_check_needs_is_read(tmp_path: Path, reader: list[Path]) -> 
 
 def test_each_fact_that_a_check_needs_is_read_by_somebody(tmp_path: Path) -> None:
     """A name that is spelled wrong would be `nobody asked for it` for ever."""
-    begun = examination.Examination(session(tmp_path))
+    begun = probing.Examination(context(tmp_path))
     facts, _ = begun.finish(None, "there is none")
 
     unasked = [
@@ -145,7 +148,7 @@ def test_each_fact_that_a_check_needs_is_read_by_somebody(tmp_path: Path) -> Non
 def test_each_answer_keeps_its_schema(row: Any) -> None:
     found = checklist.judge(row.host)
 
-    document = check.answered(found, ("cgroup",), check.problem(found, ("cgroup",)))
+    document = documents.answered(found, ("cgroup",), documents.problem(found, ("cgroup",)))
 
     VALIDATOR.validate({"schema": "k3s-rootless/check/v1", **document})
 
@@ -156,14 +159,17 @@ def test_any_answer_keeps_its_schema(facts: Facts) -> None:
     found = checklist.judge(facts)
 
     VALIDATOR.validate(
-        {"schema": "k3s-rootless/check/v1", **check.answered(found, (), check.problem(found, ()))}
+        {
+            "schema": "k3s-rootless/check/v1",
+            **documents.answered(found, (), documents.problem(found, ())),
+        }
     )
 
 
 def test_the_schema_refuses_what_is_wrong() -> None:
     document = {
         "schema": "k3s-rootless/check/v1",
-        **check.answered(checklist.judge(HEALTHY), (), None),
+        **documents.answered(checklist.judge(HEALTHY), (), None),
     }
     for key, value in (
         ("verdict", "maybe"),
@@ -200,7 +206,7 @@ def test_the_schema_refuses_what_is_wrong() -> None:
     ],
 )
 def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int | None) -> None:
-    error = check.problem(checklist.judge(replace(HEALTHY, **changes)), ())
+    error = documents.problem(checklist.judge(replace(HEALTHY, **changes)), ())
 
     assert (error.exit_code if error else None) == code
 
@@ -242,7 +248,7 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
     code = (
-        "import sys; from k3s_rootless.cli.style import styled; sys.stdout.write(styled('fail',"
+        "import sys; from k3s_rootless.cli.display.style import styled; sys.stdout.write(styled('fail',"
         " fg='red'))"
     )
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
@@ -261,7 +267,9 @@ def test_where_nobody_can_mend_it_there_is_no_script(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Alpine has no systemd: what else is missing there is not worth a change of the host."""
-    here = session(HOSTS["Alpine"].plant(tmp_path))
+    at = context(HOSTS["Alpine"].plant(tmp_path))
+    report = Report()
+    here = Session(at.paths, at.environ, at.uid, at.user, report.hear, report)
     found = checklist.judge(
         replace(sysctl("net.ipv4.ip_forward", Known("0")), systemd_booted=False)
     )

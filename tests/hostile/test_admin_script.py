@@ -463,7 +463,7 @@ def test_a_line_in_the_record_that_no_script_writes_is_refused(
 def test_the_text_has_the_same_bytes_as_json_under_every_encoding(encoding: str) -> None:
     script_text = text_of(*host.apparmor("/home/é\\n$x/k3s").measures, user="bjørn")
     code = (
-        "import sys\nfrom k3s_rootless.cli.report import"
+        "import sys\nfrom k3s_rootless.cli.display.report import"
         " Report\nReport().verbatim(sys.stdin.buffer.read())\n"
     )
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.cli.sources import declared
+from k3s_rootless.operations.bundle.sources import declared
 from k3s_rootless.service.unit import text as unit
 from k3s_rootless.support import secret_files
 from k3s_rootless.support.facts import Names

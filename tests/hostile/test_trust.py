@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless import command, trust
-from k3s_rootless.cli import stream
+from k3s_rootless.cli.display import stream
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.journal import lines
 from k3s_rootless.journal.sources import exported, journald

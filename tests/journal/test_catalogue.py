@@ -17,8 +17,8 @@ from k3s_rootless.journal import diagnosis, exits
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
 from k3s_rootless.journal.sources import journald
+from k3s_rootless.operations.readiness import phases
 from k3s_rootless.preflight.checks.checklist import CHECKS
-from k3s_rootless.service import phases
 from tests.journal import failures_page
 from tests.patience import PATIENCE
 

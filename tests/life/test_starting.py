@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from k3s_rootless.service.phases import KEYS
+from k3s_rootless.operations.readiness.phases import KEYS
 from tests.life.conftest import UNIT, Tool
 from tests.machine import HOME, TOOL, UID, Machine
 

@@ -101,10 +101,10 @@ def table(count: int, proto: str) -> str:
 def main(directory: Path) -> None:
     """Read all sources, join them, and write the document: what `ports --json` does."""
     import k3s_rootless.__main__  # noqa: F401 (with the command's own setting of the garbage collector)
-    from k3s_rootless.cli import ports_document
     from k3s_rootless.k3s.version import parse
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations.ports import document as ports_document
     from k3s_rootless.ports.facts import Sources
     from k3s_rootless.ports.rules import exposure
     from k3s_rootless.ports.rules.exposure import Running
@@ -121,7 +121,7 @@ def main(directory: Path) -> None:
     running = Running(server.settings(), parse("v1.36.0+k3s1"), 1000)
     found = exposure.join(Sources(forwards, listed, host, host), running)
     document = ports_document.document(found, found.rows, Known(()))
-    from k3s_rootless.cli.report import Report
+    from k3s_rootless.cli.display.report import Report
 
     Report(json_for="ports").document(document)
     taken = time.process_time() - begun

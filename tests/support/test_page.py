@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.journal.lines import LEVELS
-from k3s_rootless.support import drawing, milestones, page
+from k3s_rootless.operations.readiness import milestones
+from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.support import drawing, page
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
-from k3s_rootless.support.milestones import Milestone
 from tests.lab.fixtures import absent
 from tests.support import chromium
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import version
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.service.facts import FoundFile, UnitState
+from k3s_rootless.service.unit import text
 
 _NULL = os.makedev(1, 3)
 _LARGEST = 4 * 2**20
@@ -102,3 +105,12 @@ def or_problem(path: Path) -> FoundFile:
         return read(path)
     except RootlessError as error:
         return FoundFile(path, None, problem=error.message)
+
+
+def release_of(fragment: Path | None) -> Version | None:
+    """Return the release that a unit file says it was written for; None if it says none."""
+    try:
+        found = read(fragment).text if fragment else None
+    except RootlessError:
+        return None
+    return version.parse(text.written_for(found) or "") if found else None

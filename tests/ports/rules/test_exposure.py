@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3s_rootless.cli import ports_document
 from k3s_rootless.finding import Verdict
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.ports import document
 from k3s_rootless.ports.facts import (
     Exposure,
     Holder,
@@ -731,7 +731,7 @@ def test_rows_print_and_serialise_and_no_source_blanks_another(
     for row in found.rows:
         texts = [value for value in dataclasses.asdict(row).values() if isinstance(value, str)]
         assert all(text.isprintable() for text in texts)
-        json.dumps(ports_document.port(row, ()))
+        json.dumps(document.port(row, ()))
     assert any(row.kind is Kind.API for row in found.rows)
     assert len(found.blind) == sum(isinstance(getattr(sources, side), Unknown) for side in SIDES)
 

@@ -1,0 +1,320 @@
+"""The only module that prints. stdout is the answer, stderr the story; words carry the meaning,
+colour only adds.
+
+rich is loaded only where a table or a tree is asked for as text; it honours NO_COLOR, TERM=dumb and
+pipes by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k3s_rootless.cli import output
+from k3s_rootless.cli.display import layout
+from k3s_rootless.cli.display.findings import details
+from k3s_rootless.cli.display.style import STYLES, styled
+from k3s_rootless.printable import json_text
+from k3s_rootless.printable import printable_lines as safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from k3s_rootless.cli.display.live import Progress
+    from k3s_rootless.cli.display.terminal import Screen
+    from k3s_rootless.finding import Finding
+    from k3s_rootless.operations.events import Event
+
+_MOST_RICH_ROWS = 500
+_EVENTFUL = frozenset({"up", "restart"})
+_PIECES = 10_000
+"""Pieces of a JSON document that are written together; a small document is one write."""
+_VERDICT = 8
+"""Columns of the verdict of a finding."""
+_MOST_PASSED = 12
+"""Findings that are well are folded into a line for each group where there are more."""
+
+
+class Report:
+    """How one command speaks; with `json_for`, its answer is one document with the schema of that
+    command.
+    """
+
+    def __init__(self, *, json_for: str | None = None) -> None:
+        self.json_for = json_for
+        self._progress: Progress | None = None
+        if json_for is not None:
+            # JSON is UTF-8 in each locale (RFC 8259), and half characters of a file name have no
+            # place in it.
+            _write_utf8(sys.stdout)
+        if self.eventful:
+            _write_utf8(sys.stderr)
+
+    def hear(self, event: Event) -> None:
+        """Show what an operation tells while it works."""
+        from k3s_rootless.operations import events
+
+        match event:
+            case events.Notice(text):
+                self.story(text)
+            case events.Lacking(findings):
+                self.findings(findings, to_stderr=True)
+            case _:
+                self._hear_of_wait(event)
+
+    def _hear_of_wait(self, event: Event) -> None:
+        from k3s_rootless.cli.display.live import Progress
+        from k3s_rootless.operations import events
+
+        if isinstance(event, events.Waiting):
+            self._progress = Progress(self, event)
+        if self._progress is None:
+            return
+        if isinstance(event, events.PhaseReached):
+            self._progress.reached(event)
+        elif isinstance(event, events.Died):
+            self._progress.died(event)
+        elif isinstance(event, events.WaitOver):
+            self._progress.end()
+
+    def story(self, line: str) -> None:
+        """Print progress."""
+        if self.eventful:
+            self.event("story", text=line)
+        else:
+            _say(safe(line), err=True)
+
+    @property
+    def eventful(self) -> bool:
+        """Whether the story is told as events, for programs that follow a start: one JSON object a
+        line, on stderr.
+        """
+        return self.json_for in _EVENTFUL
+
+    def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
+        """Tell of one event, with its time."""
+        import json
+        from datetime import UTC, datetime
+
+        head = {
+            "schema": f"k3s-rootless/{self.json_for}-event/v1",
+            "event": name,
+            "time": datetime.now(UTC).isoformat(),
+        }
+        click.echo(json_text(json.dumps({**head, **content}, ensure_ascii=False)), err=True)
+
+    def answer(self, line: str = "", *, hang: int | None = None) -> None:
+        """Print a line of the answer, unless the answer is JSON; `hang` is as for
+        `layout.wrapped`.
+        """
+        if self.json_for is None:
+            _say(safe(line), hang=hang)
+
+    def verbatim(self, text: str | bytes) -> None:
+        """Print text that is copied or piped into a file with its own lines only; bytes are the
+        same under any locale.
+        """
+        if self.json_for is None:
+            click.echo(safe(text) if isinstance(text, str) else text)
+
+    def value(self, text: str) -> None:
+        """Print one value that is not ours: each byte of it to a program, and what is safe to a
+        terminal.
+        """
+        if self.json_for is None:
+            click.echo(
+                safe(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape")
+            )
+
+    def document(self, content: Mapping[str, Any]) -> None:
+        """Give the answer, where it is JSON."""
+        if self.json_for is None:
+            return
+        import json
+        from itertools import islice
+
+        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
+        # In parts: the pieces of a document of 20,000 ports at once take 60 MiB.
+        while part := "".join(islice(pieces, _PIECES)):
+            click.echo(json_text(part), nl=False)
+        click.echo()
+
+    def document_line(self, content: Mapping[str, Any]) -> None:
+        """Give an answer that is one of many: a whole document in one line."""
+        import json
+
+        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
+
+    def reader_left(self) -> bool:
+        """Return whether the reader of the answer has left."""
+        return output.is_unread()
+
+    def error(
+        self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside
+        the words.
+        """
+        self.problem(message, hint)
+        self.document(
+            {"errors": [{"message": message, "hint": hint, "exit_code": code, **(details or {})}]}
+        )
+
+    def problem(self, message: str, hint: str | None) -> None:
+        """Tell what went wrong beside an answer that there is all the same."""
+        _say(f"{click.style('error', fg='red')}: {safe(message)}", err=True)
+        if hint:
+            _say(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
+
+    def confirm(self, question: str) -> bool | None:
+        """Ask whoever sits at the terminal; None where nobody does."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        return click.confirm(safe(question), err=True)
+
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        spare: Sequence[str] = (),
+        prose: str | None = None,
+    ) -> None:
+        """Print a table, as wide as its content unless stdout is a terminal.
+
+        On a terminal that is too narrow, columns of `spare` are left out, in this order, and the
+        column `prose` is broken between words; where this is not enough, each row is stacked.
+        Nothing is cut. A pipe and a very long table get plain columns: those take a hundredth of
+        the time.
+        """
+        if self.json_for is not None:
+            return
+        cells = [tuple(safe(cell) for cell in row) for row in rows]
+        if not sys.stdout.isatty():
+            _print(layout.plain(head, cells))
+            return
+        room = layout.columns(sys.stdout)
+        fitted = layout.fitted(head, cells, room, spare, prose)
+        if fitted is None:
+            _print(line for card in layout.cards(head, cells, room) for line in card)
+        elif len(cells) > _MOST_RICH_ROWS:
+            _print(layout.plain(head, cells))
+        else:
+            _draw(*fitted)
+            if left_out := [name for name in head if name not in fitted[0]]:
+                self.answer(f"(a wider terminal also shows {', '.join(left_out)})")
+
+    def on_terminal(self, *, story: bool = False) -> bool:
+        """Tell whether the answer, or the story, is text for a terminal on which it can be drawn
+        anew in its place.
+        """
+        stream = sys.stderr if story else sys.stdout
+        return (
+            self.json_for is None
+            and stream.isatty()
+            and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+        )
+
+    @contextmanager
+    def screen(self) -> Iterator[Screen]:
+        """Give a place on the terminal in which tables are drawn one over the other; the last one
+        stays.
+        """
+        from rich.live import Live
+
+        from k3s_rootless.cli.display.terminal import Screen
+
+        console = _console()
+        with Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        ) as live:
+            # rich hides the cursor, and a program that is killed could not bring it back.
+            console.show_cursor(show=True)
+            yield Screen(console, live)
+
+    def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
+        """Show findings as a tree: what needs doing first, and what mends several once, behind the
+        last of the gravest.
+        """
+        if self.json_for is not None and not to_stderr:
+            return
+        if self.eventful:
+            from k3s_rootless.operations.check.document import finding_document
+
+            for one in findings:
+                self.event("finding", **finding_document(one))
+            return
+        order = ("fail", "unknown", "warn", "info", "pass")
+        ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))
+        gravest = {one.remedy: one.verdict for one in reversed(ordered) if one.remedy}
+        last = {
+            one.remedy: one.check
+            for one in ordered
+            if one.remedy and one.verdict is gravest[one.remedy]
+        }
+        passed = [one for one in ordered if one.verdict.value == "pass"]
+        folded = len(passed) > _MOST_PASSED
+        for one in ordered[: len(ordered) - len(passed)] if folded else ordered:
+            behind, told = (
+                (last[one.remedy], gravest[one.remedy] is not one.verdict)
+                if one.remedy
+                else ("", False)
+            )
+            self._finding(one, err=to_stderr, behind=behind, told=told)
+        for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
+            names = [
+                one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")
+            ]
+            said = f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}"
+            _say(said, err=to_stderr, hang=_VERDICT)
+
+    def _finding(self, one: Finding, *, err: bool, behind: str, told: bool) -> None:
+        verdict = styled(f"{one.verdict.value:<{_VERDICT}}", fg=STYLES[one.verdict.value])
+        observed = styled(
+            safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail"
+        )
+        _say(f"{verdict}{one.title}  {observed}".rstrip(), err=err, hang=_VERDICT)
+        for detail in details(one, behind, told=told):
+            _say(f"{' ' * _VERDICT}{detail}", err=err)
+
+
+def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be of any kind)
+    stream.reconfigure(encoding="utf-8", errors=output.ERRORS)
+
+
+def _say(text: str, *, err: bool = False, hang: int | None = None) -> None:
+    stream = sys.stderr if err else sys.stdout
+    click.echo(
+        layout.wrapped(text, layout.columns(stream), hang) if stream.isatty() else text, err=err
+    )
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _draw(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in table.columns:
+        column.no_wrap = True
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    _console(layout.columns(sys.stdout)).print(table)
+
+
+def _console(columns: int | None = None) -> Console:
+    from rich.console import Console
+
+    return Console(width=columns, highlight=False, emoji=False, markup=False)

@@ -1,0 +1,1 @@
+"""What commands do, as functions over a Context; nothing is printed here."""

@@ -1,0 +1,116 @@
+"""What an operation works with: who the user is, where things lie, and who listens."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import PreflightFailed, RootlessError
+from k3s_rootless.operations.events import Listener, Notice, ignore
+from k3s_rootless.paths import Paths
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run of the tool by one user; `listener` hears what happens meanwhile."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    uid: int
+    user: str
+    listener: Listener = ignore
+
+    @classmethod
+    def of(cls, listener: Listener = ignore) -> Context:
+        """Read the context of this process. Raises RootlessError for a user without an entry."""
+        uid = os.getuid()
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            raise RootlessError(
+                f"uid {uid} is not in the user database", hint="look at it with: getent passwd"
+            ) from None
+        # HOME of the environment may be another user's (sudo, su); K3s itself and systemd go by the
+        # database as well.
+        paths = Paths.of(os.environ, uid, Path(entry.pw_dir))
+        return cls(paths, dict(os.environ), uid, entry.pw_name, listener)
+
+    def notice(self, text: str) -> None:
+        """Tell the listener in a line what happens now."""
+        self.listener(Notice(text))
+
+    def manager(self) -> UserManager:
+        """Give the user manager, to be used as a context; a session that cannot have one is told
+        why. Raises RootlessError.
+        """
+        self._require_manager()
+        from k3s_rootless.service.systemd.user import UserManager
+
+        return UserManager(self.environ, self.paths.runtime, self.uid)
+
+    def unit(self, name: str) -> UnitState:
+        """Give what the user manager knows of a unit: `manager` for a single question.
+
+        Raises RootlessError.
+        """
+        self._require_manager()
+        from k3s_rootless.service.systemd import busctl
+
+        state = busctl.unit(name, self.paths.runtime)
+        if state is not None:
+            return state
+        with self.manager() as manager:
+            return manager.unit(name)
+
+    def manager_environment(self) -> Mapping[str, str]:
+        """Give what the user manager hands to each of its units: `manager` for a single question.
+
+        Raises RootlessError.
+        """
+        self._require_manager()
+        from k3s_rootless.service.systemd import busctl
+
+        found = busctl.environment(self.paths.runtime)
+        if found is not None:
+            return found
+        with self.manager() as manager:
+            return manager.environment
+
+    def require_ordinary_user(self) -> None:
+        """Refuse root. Raises PreflightFailed."""
+        if self.uid == 0:
+            raise PreflightFailed(
+                "cannot manage rootless K3s as root: it belongs to an ordinary user",
+                hint=(
+                    "log in as that user, then run k3s-rootless there: machinectl shell USER@ (or"
+                    " ssh USER@localhost)"
+                ),
+            )
+
+    def _require_manager(self) -> None:
+        self.require_ordinary_user()
+        runtime = self.paths.runtime
+        try:
+            owner = runtime.stat().st_uid
+        except OSError:
+            raise PreflightFailed(
+                f"cannot find the user manager: {runtime} does not exist, so this user has no"
+                " session",
+                hint=(
+                    "log in directly (ssh, a console or machinectl shell): su, sudo and cron make"
+                    " no session"
+                ),
+            ) from None
+        if owner != self.uid:
+            raise PreflightFailed(
+                f"cannot use XDG_RUNTIME_DIR: {runtime} belongs to uid {owner}, not to you",
+                hint=f"log in directly, or run: export XDG_RUNTIME_DIR=/run/user/{self.uid}",
+            )

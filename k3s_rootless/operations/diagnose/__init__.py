@@ -1,0 +1,1 @@
+"""Why a start failed: its journal, and what the host shows of it."""

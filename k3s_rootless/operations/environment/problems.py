@@ -1,0 +1,38 @@
+"""Tells which values of its environment K3s dies of or ignores, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, Observed
+from k3s_rootless.preflight.records import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from k3s_rootless.service.facts import UnitState
+
+
+def problems(
+    manager: Mapping[str, str], state: UnitState, home: Path
+) -> Observed[tuple[Problem, ...]]:
+    """List what the next start would die of, replace or not read, by the rules of `env set`.
+
+    `manager` is what the user manager hands to each unit; K3s runs in the directory `home`.
+    """
+    from k3s_rootless.operations.environment import look, surroundings
+    from k3s_rootless.service.environment.variables import Effect
+    from k3s_rootless.service.observe import files as unit_files
+
+    values = look.next_start(manager, state)
+    around = surroundings.alone(values, home, unit_files.release_of(state.fragment))
+    found = []
+    for name, value in values.items():
+        judged = surroundings.judged(name, value, around)
+        if value and judged.effect is not Effect.TAKEN:
+            shown = look.shown(name, value, reveal=False)
+            found.append(
+                Problem(name, f"{shown!r}: {judged.reason}", fatal=judged.effect is Effect.FATAL)
+            )
+    return Known(tuple(found), "the unit's environment, and the user manager's")

@@ -1,0 +1,1 @@
+"""Ask the sources of `ports`, and join what they say."""

@@ -1,0 +1,54 @@
+"""Find out whether K3s's next start needs its certificates renewed, and with which command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.k3s import config_file, issued
+from k3s_rootless.observation import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.plan.steps import RotateCertificates
+
+
+def needed(
+    context: Context, handed: Mapping[str, str], state: UnitState, binary: str = ""
+) -> RotateCertificates | None:
+    """Return the step without which the next start of the unit dies; None if it needs none.
+
+    `handed` is the environment that the user manager gives to each unit, `binary` the k3s to run:
+    by default that of the unit.
+    """
+    from k3s_rootless.operations import server_settings, unit_environment
+
+    settings = server_settings.of_next_start(context, state, handed)
+    if settings.problems:
+        return None  # any setting may be another one; `check` names what cannot be read
+    found = issued.read(settings.data, context.uid)
+    if isinstance(found, Unknown):
+        context.notice(f"could not read K3s's own kubeconfigs: {found.reason}")
+        return None
+    port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
+    cause = issued.stale(found.value, port)
+    program = binary or next(iter(state.argv), "")
+    if cause is None or not program.startswith("/"):
+        return None
+    from k3s_rootless.service.environment import precedence
+    from k3s_rootless.service.plan.steps import RotateCertificates
+
+    sources = unit_environment.sources(handed, state)
+    resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}
+    environ = {name: value for name, value in resolved.items() if value is not None}
+
+    return RotateCertificates(
+        unit=state.name,
+        argv=(program, "certificate", "rotate", "--data-dir", str(settings.data)),
+        # K3s looks for the file in its environment only for this command.
+        environ={**environ, config_file.VARIABLE: settings.config},
+        state=settings.data / "rootless",
+        cause=cause,
+    )

@@ -1,0 +1,238 @@
+"""Brings together what K3s's settings follow from: of the K3s that runs, or of the unit's next
+start.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import config_file, flags
+from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
+from k3s_rootless.k3s.settings import Inputs, Settings, resolve
+from k3s_rootless.observation import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from k3s_rootless.k3s.version import Version
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.environment.precedence import Sources
+    from k3s_rootless.service.facts import UnitState
+
+_NAMES = (*flags.VARIABLES, "HOME", "TMPDIR")
+_NOTHING = Variable("")
+
+
+def of(
+    context: Context, state: UnitState | None, manager: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings of the K3s that runs, or of the next start where none runs.
+
+    `manager` is what the user manager hands to each unit, which is asked for it where it is not
+    given.
+    """
+    if state is not None and state.running:
+        return of_running(context, state)
+    return of_next_start(context, state, manager)
+
+
+def of_next_start(
+    context: Context, state: UnitState | None, manager: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings that the next start of the unit will have; `manager` as for `of`.
+
+    Where the unit is not known, K3s's defaults and its default configuration file are what is left.
+    """
+    if state is None:
+        return _resolved(context, None, {}, ("the unit could not be queried",))
+    problems = []
+    if manager is None:
+        try:
+            manager = context.manager_environment()
+        except RootlessError as error:
+            manager, problems = {}, [f"the environment of the user manager: {error.message}"]
+    from k3s_rootless.operations import unit_environment
+    from k3s_rootless.service.environment import expansion
+
+    sources = unit_environment.sources(manager, state, unit_environment.texts(state))
+    variables, doubts = _of_sources(sources, (*_NAMES, *expansion.named(state.argv)))
+    return _resolved(context, state, variables, (*problems, *doubts))
+
+
+def of_unit_alone(context: Context, state: UnitState | None, reason: str) -> Settings:
+    """Return what the unit's own command line and environment say; `reason` is why no more is
+    known.
+    """
+    assigned = (state.environment if state else None) or {}
+    variables = {name: Variable(text) for name, text in assigned.items()}
+    argv = state.argv if state else ()
+    return resolve(
+        Inputs(
+            context.paths.home,
+            argv,
+            environment=variables,
+            directory=_directory(context, state),
+            problems=(reason,),
+        )
+    )
+
+
+def of_running(context: Context, state: UnitState) -> Settings:
+    """Return the settings that the running K3s was started with.
+
+    Its environment and its data directory are those of its process. Where a file changed after the
+    start, its port is the one in the kubeconfig that this start wrote.
+    """
+    from k3s_rootless.service.observe import process
+
+    found = process.started_with(state.main_pid, state.invocation)
+    if isinstance(found, Unknown):
+        settings = of_next_start(context, state)
+    else:
+        variables = {name: Variable(text) for name, text in found.value.items()}
+        settings = _resolved(context, state, variables, ())
+    settings = replace(settings, outdated=_config_changed(context, state, settings))
+    return settings.having(dict(_seen(context, state, settings)))
+
+
+def _resolved(
+    context: Context,
+    state: UnitState | None,
+    variables: Mapping[str, Variable],
+    problems: Sequence[str],
+) -> Settings:
+    from k3s_rootless.service.observe import config_files
+
+    def value(name: str) -> str:
+        return variables.get(name, _NOTHING).text
+
+    argv = tuple(_expanded(state, value)) if state else ()
+    directory = _directory(context, state)
+    location = config_file.location(argv, value(config_file.VARIABLE))
+    home = value("HOME")
+    return resolve(
+        Inputs(
+            Path(home) if home.startswith("/") else context.paths.home,
+            argv,
+            config_files.read(location, directory, context.paths.root),
+            variables,
+            directory,
+            _version(state),
+            _command(state),
+            location,
+            tuple(problems),
+        )
+    )
+
+
+def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
+    if not any("$" in word for word in state.argv):
+        return state.argv
+    from k3s_rootless.service.environment import expansion
+
+    return expansion.expanded(state.argv, value)
+
+
+def _of_sources(
+    sources: Sources, names: Sequence[str]
+) -> tuple[dict[str, Variable], tuple[str, ...]]:
+    """Resolve the variables of the next start, and say which files leave them in doubt."""
+    from k3s_rootless.service.environment import precedence
+
+    found: dict[str, Variable] = {}
+    doubts: dict[str, None] = {}
+    for name in names:
+        resolved = precedence.resolve(name, sources)
+        if resolved.doubt:
+            doubts[resolved.doubt] = None
+        if resolved.value is not None:
+            last = resolved.last
+            found[name] = Variable(resolved.value, last.origin.value, last.path)
+    return found, tuple(doubts)
+
+
+def _seen(context: Context, state: UnitState, settings: Settings) -> Iterator[tuple[str, Value]]:
+    """Yield what the running K3s itself shows, where that is another value."""
+    from k3s_rootless.rootlesskit import client
+
+    held = client.state_of(state.main_pid)
+    if held is not None and held.name == "rootless" and not _same(held.parent, settings.data):
+        place = f"process {state.main_pid} holds {held}/lock"
+        yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
+    if not settings.outdated and not _unit_changed(context, state):
+        return
+    from k3s_rootless.cluster import kubeconfig
+
+    try:
+        found = kubeconfig.load(settings.kubeconfig, uid=context.uid)
+    except RootlessError:
+        return
+    # Without the grain of clocks: the file of the start before may be as young, and its port be
+    # waited for in vain.
+    if (
+        state.started is not None
+        and found.modified >= state.started
+        and found.port != settings.https_port
+    ):
+        port = Origin(Source.PROCESS, place=f"this start wrote {found.path}")
+        yield "https-listen-port", Value("https-listen-port", str(found.port), port)
+
+
+def _config_changed(context: Context, state: UnitState, settings: Settings) -> str:
+    from k3s_rootless.service.observe import config_files
+    from k3s_rootless.service.unit import standing
+
+    newest = config_files.last_changed(settings.config, settings.directory, context.paths.root)
+    if newest is None or not standing.outdated(state.started, newest[1]):
+        return ""
+    return f"`{newest[0]}` changed after K3s was started"
+
+
+def _unit_changed(context: Context, state: UnitState) -> bool:
+    from k3s_rootless.operations import unit_changes
+    from k3s_rootless.service.drop_ins import drop_in
+
+    if state.fragment is None:
+        return False
+    drop_ins = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
+    return drop_in.restart_owed(state, unit_changes.last(context, state, drop_ins)) is not None
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one == other or os.path.samefile(one, other)  # noqa: PTH121 (two paths of one kind)
+    except OSError:
+        return False
+
+
+def _directory(context: Context, state: UnitState | None) -> Path:
+    return (state.working_directory if state else None) or context.paths.home
+
+
+def _version(state: UnitState | None) -> Version | None:
+    from k3s_rootless.service.observe import files as unit_files
+
+    return unit_files.release_of(state.fragment) if state else None
+
+
+def _command(state: UnitState | None) -> Path | None:
+    """Return the file of the unit that sets its command: the last drop-in that does, else the
+    unit.
+    """
+    if state is None:
+        return None
+    from k3s_rootless.service.observe import files
+
+    texts = ((path, files.or_problem(path).text or "") for path in reversed(state.drop_ins))
+    return next(
+        (path for path, text in texts if any(map(_sets_command, text.splitlines()))), state.fragment
+    )
+
+
+def _sets_command(line: str) -> bool:
+    name, _, value = line.partition("=")
+    return name.strip() == "ExecStart" and value.strip() != ""

@@ -1,0 +1,1 @@
+"""What `status` sees, and what that means."""

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k3s_rootless.operations.readiness.wait import (
+    FIRST_LOOK,
+    LONGEST_PAUSE,
+    Died,
+    Outcome,
+    OutOfTime,
+    Phase,
+    Ready,
+    Stuck,
+    first_missing,
+    wait,
+)
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.facts import UnitState
+
+RUNNING = UnitState(UNIT, "loaded", "active", "running", invocation="one")
+ENDS = {
+    "failed": replace(RUNNING, active_state="failed", sub_state="failed", result="exit-code"),
+    "about to restart": replace(RUNNING, active_state="activating", sub_state="auto-restart"),
+    "stopped": replace(RUNNING, active_state="inactive", sub_state="dead"),
+    "stopping": replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm"),
+    "restarted": replace(RUNNING, restarts=1),
+    "started anew": replace(RUNNING, invocation="two"),
+}
+
+
+@dataclass
+class Unit:
+    """A unit that comes to its end at `dies`; time passes while somebody waits for its change, or
+    looks.
+    """
+
+    now: float = 0.0
+    dies: float = float("inf")
+    sticks: float = float("inf")
+    end: UnitState = ENDS["failed"]
+    signals: bool = True
+    longest: float = 0.0
+    reached: list[str] = field(default_factory=list)
+    _told: bool = False
+
+    def unit(self, name: str) -> UnitState:
+        assert name == UNIT
+        return self.end if self.now >= self.dies else RUNNING
+
+    def wait_change(self, seconds: float) -> bool:
+        assert seconds > 0
+        self.longest = max(self.longest, seconds)
+        if self.signals and not self._told and self.dies <= self.now + seconds:
+            self.now, self._told = max(self.now, self.dies), True
+            return True
+        self.now += seconds
+        return False
+
+    def stuck(self, key: str) -> bool:
+        return self.now >= self.sticks and key == "kubeconfig"
+
+    def after(self, seconds: float, *, takes: float = 0.0) -> Callable[[], str | None]:
+        def missing() -> str | None:
+            self.now += takes
+            return None if self.now >= seconds else f"not before {seconds}"
+
+        return missing
+
+
+def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Outcome:
+    def reached(phase: Phase, after: float) -> None:
+        assert after >= 0
+        unit.reached.append(phase.name)
+
+    return wait(
+        phases, unit, unit.unit(UNIT), seconds=seconds, clock=lambda: unit.now, on_reached=reached
+    )
+
+
+def three(unit: Unit) -> Iterator[Phase]:
+    return (
+        Phase(name, unit.after(at), name)
+        for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0))
+    )
+
+
+def unlooked(unit: Unit, name: str, takes: float) -> Phase:
+    """A phase that a thread looks at: its first look takes so many seconds, and finds it
+    reached.
+    """
+
+    def looked() -> bool:
+        return unit.now >= takes
+
+    return Phase(name, lambda: None if looked() else "no look yet", looked=looked)
+
+
+def test_with_no_time_each_phase_is_looked_at_once() -> None:
+    unit = Unit()
+
+    assert isinstance(
+        followed(unit, unlooked(unit, "api", 0.2), unlooked(unit, "node", 0.4), seconds=0), Ready
+    )
+    assert ["api", "node"] == unit.reached
+
+
+def test_a_first_look_that_hangs_is_not_waited_for_without_end() -> None:
+    unit = Unit()
+    outcome = followed(unit, unlooked(unit, "api", 60), seconds=0)
+
+    assert isinstance(outcome, OutOfTime)
+    assert FIRST_LOOK <= unit.now <= FIRST_LOOK + LONGEST_PAUSE
+
+
+def test_a_phase_that_is_missing_at_its_first_look_ends_a_wait_of_no_time() -> None:
+    unit = Unit()
+    missing = Phase("node", lambda: "not registered", looked=lambda: unit.now > 0)
+
+    assert isinstance(outcome := followed(unit, missing, seconds=0), OutOfTime)
+    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_LOOK)
+
+
+def test_phases_are_reached_in_order() -> None:
+    unit = Unit()
+
+    outcome = followed(unit, *three(unit))
+
+    assert isinstance(outcome, Ready)
+    assert 3.0 <= outcome.seconds <= 3.0 + LONGEST_PAUSE
+    assert unit.reached == ["socket", "kubeconfig", "node"]
+
+
+def test_what_is_true_already_is_not_waited_for() -> None:
+    unit = Unit()
+
+    assert followed(unit, Phase("socket", lambda: None)) == Ready(0.0)
+    assert unit.longest == 0.0
+
+
+def test_no_turn_is_longer_than_promised() -> None:
+    unit = Unit()
+    followed(unit, *three(unit))
+
+    assert unit.longest == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("dies", "phase"), [(0.5, "socket"), (1.5, "kubeconfig"), (2.5, "node")])
+def test_a_death_is_told_with_the_phase_it_came_in(dies: float, phase: str, end: UnitState) -> None:
+    unit = Unit(dies=dies, end=end)
+
+    assert followed(unit, *three(unit)) == Died(phase, end)
+    assert unit.now == dies
+
+
+def test_a_death_before_the_wait_is_told_at_once() -> None:
+    unit = Unit(dies=0.0)
+
+    assert followed(unit, *three(unit)) == Died("socket", ENDS["failed"])
+    assert unit.now == 0.0
+
+
+def test_a_death_after_the_last_phase_is_no_yes() -> None:
+    unit = Unit(dies=5.0)
+
+    assert followed(unit, Phase("node", unit.after(0, takes=6))) == Died("node", ENDS["failed"])
+
+
+def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in() -> None:
+    unit = Unit(sticks=0.0)
+
+    outcome = followed(unit, *three(unit))
+
+    assert isinstance(outcome, Stuck)
+    assert ("kubeconfig", "not before 2.0", ["socket"]) == (
+        outcome.phase,
+        outcome.missing,
+        unit.reached,
+    )
+
+
+def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
+    unit = Unit(dies=1.5, sticks=1.5)
+
+    assert Died("kubeconfig", ENDS["failed"]) == followed(unit, *three(unit))
+
+
+def test_time_that_is_up_is_told_with_what_is_missing() -> None:
+    unit = Unit()
+
+    outcome = followed(unit, *three(unit), seconds=1.5)
+
+    assert outcome == OutOfTime("kubeconfig", "not before 2.0", 1.5)
+
+
+def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
+    unit = Unit(dies=1.0)
+
+    assert followed(unit, Phase("node", unit.after(9, takes=5)), seconds=3) == Died(
+        "node", ENDS["failed"]
+    )
+
+
+@given(
+    st.floats(0, 10),
+    st.lists(st.floats(0, 5), min_size=1, max_size=5),
+    st.floats(0.1, 10),
+    st.booleans(),
+)
+def test_there_is_never_a_yes_after_a_death(
+    dies: float,
+    phases: list[float],
+    seconds: float,
+    signals: bool,  # noqa: FBT001
+) -> None:
+    unit = Unit(dies=dies, signals=signals)
+
+    outcome = followed(unit, *(Phase(str(at), unit.after(at)) for at in phases), seconds=seconds)
+
+    if unit.now >= dies:
+        assert isinstance(outcome, Died)
+    assert unit.now <= seconds + LONGEST_PAUSE or isinstance(outcome, Ready | Died)
+
+
+def test_the_first_thing_missing_is_given() -> None:
+    phases = [
+        Phase("socket", lambda: None),
+        Phase("node", lambda: "none registered"),
+        Phase("more", lambda: "never asked"),
+    ]
+
+    assert (phases[1], "none registered") == first_missing(phases)
+    assert first_missing(phases[:1]) is None

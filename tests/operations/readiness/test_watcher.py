@@ -1,0 +1,126 @@
+"""The thread that looks at the phases: what it knows can be asked at any time, and never waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from k3s_rootless.operations.readiness.wait import Phase
+from k3s_rootless.operations.readiness.watcher import Observer
+from tests.patience import HANGS, PATIENCE
+
+LONG = HANGS
+
+
+class Woken:
+    """Counts, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def __call__(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.count >= count, LONG)
+
+
+def gate(opened: threading.Event, name: str = "gate") -> Phase:
+    return Phase(name, lambda: None if opened.is_set() else "it is shut", name, opened.wait)
+
+
+def test_phases_are_looked_at_one_after_the_other() -> None:
+    woken, first, second = Woken(), threading.Event(), threading.Event()
+    second.set()
+    observer = Observer([gate(first, "first"), gate(second, "second")], woken)
+    known = observer.phases()
+
+    assert known[1].missing() == "nobody has looked yet"
+    first.set()
+    woken.wait(2)
+
+    assert [None, None] == [phase.missing() for phase in known]
+    assert observer.waits_for() is None
+    assert ["first", "second"] == [phase.key for phase in known]
+
+
+def test_a_question_that_hangs_holds_nobody_up() -> None:
+    hangs, looked = threading.Event(), threading.Event()
+
+    def missing() -> str | None:
+        looked.set()
+        return None if hangs.wait(LONG) else "no"
+
+    observer = Observer([Phase("api", missing)], lambda: None)
+    begun = time.monotonic()
+
+    looked.wait(LONG)
+    assert observer.phases()[0].missing() == "it was asked, and has not answered yet"
+    assert time.monotonic() - begun < PATIENCE
+    hangs.set()
+
+
+def test_what_is_missing_is_told_while_it_is() -> None:
+    looked = threading.Event()
+
+    def missing() -> str:
+        looked.set()
+        return "etcd"
+
+    observer = Observer([Phase("api", missing)], lambda: None)
+    assert looked.wait(LONG)
+    time.sleep(0.05)
+    waiting = observer.waits_for()
+    observer.stop()
+
+    assert waiting is not None
+    assert ("api", "etcd") == (waiting[0].name, waiting[1])
+
+
+def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
+    woken = Woken()
+    observer = Observer([Phase("api", lambda: str(1 // 0))], woken)
+    woken.wait(1)
+
+    with pytest.raises(ZeroDivisionError):
+        observer.phases()[0].missing()
+
+
+def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> None:
+    """A socket is bound before anybody listens: the look right after the word of it finds nothing
+    yet.
+    """
+    answers: Iterator[str | None] = iter(["not there", "nobody listens", "nobody listens", None])
+    told = iter([True, False, False])
+    woken = Woken()
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return next(told)
+
+    Observer([Phase("socket", lambda: next(answers), wait=wait)], woken)
+    woken.wait(1)
+
+    assert waits[1] <= waits[0]
+    assert waits[2] < 0.25
+
+
+def test_stopped_it_ends() -> None:
+    observer = Observer([Phase("api", lambda: "never")], lambda: None)
+    observer.stop()
+    deadline = time.monotonic() + LONG
+    while (
+        any(thread.name == "observer" for thread in threading.enumerate())
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
+
+    assert "observer" not in [thread.name for thread in threading.enumerate()]
