@@ -20,7 +20,6 @@ from k3s_rootless import __version__
 from k3s_rootless.cli import output
 from k3s_rootless.errors import RootlessError
 
-INTERRUPTED = 130
 _COMMANDS = {
     "check": "Tell whether this user can run K3s here, and what is missing.",
     "up": "Bring K3s up for this user, and wait until it is ready.",
@@ -89,7 +88,7 @@ class Shell(click.Group):
 
             command.end_all(for_good=True)
             click.echo("interrupted", err=True)
-            return INTERRUPTED
+            return output.INTERRUPTED
         except RootlessError as error:
             return _tell(given, error.message, error.hint, error.exit_code, error.details)
         except click.ClickException as error:
@@ -102,7 +101,7 @@ class Shell(click.Group):
 def _settled(code: int) -> int:
     """Return the exit code: that of the work, or 1 if its answer could not be written."""
     error = output.failure()
-    if error is None or code == INTERRUPTED:
+    if error is None or code == output.INTERRUPTED:
         return code
     click.echo(f"error: cannot write the answer: {_reason(error)}", err=True)
     return 1

@@ -25,6 +25,9 @@ ERRORS = "k3s-rootless"
 _PLAIN = {"\u2500": "-", "\u2026": "...", "\ufffd": "?"}
 """Plain forms of the characters beyond ASCII that our own text has."""
 
+INTERRUPTED = 130
+"""The exit code after an interrupt, as a shell has it for SIGINT."""
+
 
 def secure() -> None:
     """Take over stdin, stdout and stderr of this process; one that is closed becomes /dev/null.
@@ -59,18 +62,21 @@ def failure() -> OSError | None:
 
 
 def end(code: object) -> None:
-    """End the process with an exit code if a thread still runs; else return, so that Python
-    ends as usual.
+    """End the process with an exit code if Python would not end with it; else return.
 
-    A daemon thread that runs while Python takes itself apart can crash it: of 40 interrupts of
-    `bundle` under Python 3.11 one to four ended with SIGSEGV. Such a thread may be about to start a
-    program, which would outlive this process.
+    A daemon thread that runs while Python finalizes can crash it: of 40 interrupts of `bundle`
+    under Python 3.11 one to four ended with SIGSEGV. Such a thread may be about to start a program,
+    which would outlive this process. And CPython ends by SIGINT, whatever the exit code is, once an
+    interrupt has passed through exec(), with which dataclasses are created (pythonrun.c, 3.8 to
+    3.14).
     """
-    if threading.active_count() == 1 or not isinstance(code, int):
+    threads = threading.active_count() > 1
+    if not isinstance(code, int) or not (threads or code == INTERRUPTED):
         return
-    from k3s_rootless import command
+    if threads:
+        from k3s_rootless import command
 
-    command.end_all(for_good=True)
+        command.end_all(for_good=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

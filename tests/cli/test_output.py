@@ -224,3 +224,18 @@ def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place
             text = answer.read()
         assert json.loads(text)["errors"][0]["exit_code"] == process.wait(PATIENCE)
     assert len(text) > 4096
+
+
+def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same() -> None:
+    """Dataclasses are created with exec(), and an interrupt often meets an import."""
+    code = (
+        "from k3s_rootless.cli import output\n"
+        "try: exec('raise KeyboardInterrupt')\n"
+        "except KeyboardInterrupt: pass\n"
+        "output.end(130)\n"
+        "raise SystemExit(130)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+
+    assert 130 == done.returncode
