@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 
+from k3s_rootless import unit_file
 from k3s_rootless.finding import Remedy
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, administrator, drop_in, user
@@ -51,10 +52,8 @@ def found_in(name: str, texts: Mapping[str, str]) -> str:
     """
     found = ""
     for path, text in texts.items():
-        for line in text.splitlines():
-            key, equals, value = line.partition("=")
-            if equals and key.strip() == name:
-                found = path if value.strip() else ""
+        for value in unit_file.values(text, name):
+            found = path if value else ""
     return found
 
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless.operations.bundle.sources import declared
-from k3s_rootless.service.unit import text as unit
 from k3s_rootless.support import secret_files
 from k3s_rootless.support.facts import Names
 from k3s_rootless.support.redaction import addresses, known_secrets, names
 from k3s_rootless.support.redaction.redact import Redactor
+from k3s_rootless.unit_file import quoted
 from tests.support.search import Haystack
 
 EXAMPLES = settings(
@@ -309,7 +309,7 @@ def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secre
     documents of a bundle.
     """
     value = f"{scheme}bob:{secret}@proxy:3128"
-    written = f"[Service]\nEnvironment={unit.quoted(f'{name}={value}')}\n"
+    written = f"[Service]\nEnvironment={quoted(f'{name}={value}')}\n"
 
     assert [] == leaks(addresses.hidden(value), secret)
     assert [] == leaks(Redactor(declared([written])).unit(written), secret)

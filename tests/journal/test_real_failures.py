@@ -157,10 +157,11 @@ def test_the_result_oom_kill_outranks_last_words_that_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
-        ({"unit": "[Service]\nTasksMax=infinity\n", "a": "TasksMax=24"}, "a"),
-        ({"unit": "TasksMax = 24\n", "a": "MemoryMax=1G"}, "unit"),
-        ({"a": "TasksMax=24", "b": "[Service]\nTasksMax=\n"}, ""),
-        ({"a": "#TasksMax=24"}, ""),
+        ({"unit": "[Service]\nTasksMax=infinity\n", "a": "[Service]\nTasksMax=24"}, "a"),
+        ({"unit": "[Service]\nTasksMax = 24\n", "a": "[Service]\nMemoryMax=1G"}, "unit"),
+        ({"a": "[Service]\nTasksMax=24", "b": "[Service]\nTasksMax=\n"}, ""),
+        ({"a": "[Service]\n#TasksMax=24"}, ""),
+        ({"a": "[Service]\nTasksMax= \\\n 24", "b": "[Unit]\nTasksMax=24"}, "a"),
     ],
 )
 def test_the_last_file_that_sets_a_limit_is_found(texts: dict[str, str], expected: str) -> None:

@@ -224,6 +224,7 @@ def declared(texts: Iterable[str]) -> set[str]:
     """Return the secrets that the texts of a unit and its drop-ins hold, as they stand there and as
     systemd reads them.
     """
+    from k3s_rootless import unit_file
     from k3s_rootless.service.environment import assignments
     from k3s_rootless.support.redaction import known_secrets
 
@@ -233,8 +234,8 @@ def declared(texts: Iterable[str]) -> set[str]:
         for line in assignments.of_unit(text):
             values = {name: value for name, value in (line or {}).items() if value is not None}
             found.update(known_secrets.from_environment(values))
-        for command_line in assignments.values(text, "ExecStart"):
-            found.update(known_secrets.from_argv(assignments.words(command_line) or ()))
+        for command_line in unit_file.values(text, "ExecStart"):
+            found.update(known_secrets.from_argv(unit_file.words(command_line) or ()))
     return found
 
 

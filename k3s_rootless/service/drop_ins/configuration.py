@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from k3s_rootless import unit_file
 from k3s_rootless.k3s import flags as k3s_flags
 from k3s_rootless.k3s.options import OPTIONS, Option
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.drop_ins.limits import LIMITS, Limit
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.unit.text import quoted
+from k3s_rootless.unit_file import quoted
 
 SUBJECT = "config"
 MODE = 0o644
@@ -87,12 +88,7 @@ def command_words(text: str) -> tuple[str, ...]:
     """Give the words of a unit's last ExecStart as they stand in its text, with their quotes,
     escapes and specifiers.
     """
-    joined = re.sub(r"\\\n[ \t]*", " ", text.replace("\r\n", "\n"))
-    lines = [
-        line.partition("=")[2].strip()
-        for line in joined.split("\n")
-        if re.match(r"[ \t]*ExecStart[ \t]*=", line)
-    ]
+    lines = tuple(unit_file.values(text, "ExecStart"))
     return tuple(_RAW_WORD.findall(lines[-1])) if lines else ()
 
 

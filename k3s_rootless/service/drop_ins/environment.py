@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.environment import assignments
 from k3s_rootless.service.environment.variables import LONGEST
-from k3s_rootless.service.unit import text as unit
+from k3s_rootless.unit_file import quoted, unreadable
 
 SUBJECT = "environment"
 MODE = 0o600
@@ -22,9 +22,7 @@ _ABOUT = (
 
 def render(values: Mapping[str, str]) -> str | None:
     """Give the drop-in's whole text; None where there is nothing to assign, and so no drop-in."""
-    lines = [
-        f"Environment={unit.quoted(f'{name}={value}')}" for name, value in sorted(values.items())
-    ]
+    lines = [f"Environment={quoted(f'{name}={value}')}" for name, value in sorted(values.items())]
     return drop_in.render(_ABOUT, ["[Service]", *lines]) if values else None
 
 
@@ -46,7 +44,7 @@ def uncarried(name: str, value: str) -> str | None:
     for char in value:
         if 0xD800 <= ord(char) <= 0xDFFF:
             return "it is no UTF-8, and systemd drops it"
-        if unit.unreadable(char):
+        if unreadable(char):
             return (
                 f"systemd drops a line with the noncharacter U+{ord(char):04X}, and what follows it"
             )

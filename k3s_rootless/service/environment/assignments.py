@@ -11,12 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-_ESCAPE = re.compile(
-    r"\\(?:(?P<letter>[abfnrtvs\\\"'])|x(?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-7]{3})"
-    r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"
-)
-_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
-_BLANK = " \t\n\r"
+from k3s_rootless.unit_file import BLANK, values, words
+
 _SPECIFIER = re.compile(r"%(?P<kind>.?)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -59,7 +55,7 @@ def of_file(text: str) -> dict[str, str]:
     """
     found = {}
     rest = text
-    while rest := rest.lstrip(_BLANK):
+    while rest := rest.lstrip(BLANK):
         if rest[0] in "#;":
             rest = rest.partition("\n")[2]
             continue
@@ -69,83 +65,9 @@ def of_file(text: str) -> dict[str, str]:
             rest = after
             continue
         value, rest = _file_value(rest[len(name) + 1 :])
-        if _NAME.fullmatch(name.rstrip(_BLANK)):
-            found[name.rstrip(_BLANK)] = value
+        if _NAME.fullmatch(name.rstrip(BLANK)):
+            found[name.rstrip(BLANK)] = value
     return found
-
-
-def words(line: str) -> list[str] | None:
-    """Split a line as systemd does: quotes anywhere in a word, C escapes everywhere; None for a
-    line that it drops.
-    """
-    found, word, quote, at = [], "", "", 0
-    inside = False
-    while at < len(line):
-        char = line[at]
-        if char == "\\":
-            escape = _ESCAPE.match(line, at)
-            if escape is None:
-                return None
-            word, at, inside = word + _unescaped(escape), escape.end(), True
-            continue
-        at += 1
-        if quote:
-            quote, word = ("", word) if char == quote else (quote, word + char)
-        elif char in "\"'":
-            quote, inside = char, True
-        elif char in _BLANK:
-            found += [word] if inside else []
-            word, inside = "", False
-        else:
-            word, inside = word + char, True
-    return None if quote else [*found, *([word] if inside else [])]
-
-
-def values(text: str, key: str) -> Iterator[str]:
-    """Return what each line `key=` of the section [Service] says, in order, without the blanks
-    around it.
-    """
-    section = ""
-    for line in _lines(text):
-        if line.startswith("["):
-            section = line
-        elif section == "[Service]" and "=" in line:
-            name, _, value = line.partition("=")
-            if name.rstrip(_BLANK) == key:
-                yield value.strip(_BLANK)
-
-
-def _lines(text: str) -> Iterator[str]:
-    # A backslash at its end joins a line and the next with a blank; comments in between are left
-    # out (systemd.syntax(7)).
-    begun = ""
-    for line in text.split("\n"):
-        stripped = line.strip(_BLANK)
-        if stripped.startswith(("#", ";")):
-            continue
-        whole = begun + (line.rstrip("\r") if begun else stripped)
-        if _continues(whole):
-            begun = f"{whole[:-1]} "
-            continue
-        begun = ""
-        yield whole.strip(_BLANK)
-    if begun:
-        yield begun.strip(_BLANK)
-
-
-def _continues(line: str) -> bool:
-    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    if letter := escape["letter"]:
-        return _LETTERS.get(letter, letter)
-    number = (
-        int(escape["octal"], 8)
-        if escape["octal"]
-        else int(escape["hex"] or escape["short"] or escape["long"], 16)
-    )
-    return chr(number) if number < 0x110000 else ""
 
 
 def _plain(value: str) -> str | None:
@@ -171,7 +93,7 @@ def _file_value(rest: str) -> tuple[str, str]:
             at, kept = at + 2, len(bare)
             continue
         bare += rest[at]
-        kept = kept if rest[at] in _BLANK else len(bare)
+        kept = kept if rest[at] in BLANK else len(bare)
         at += 1
     return value + bare[:kept], rest[at + 1 :]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from k3s_rootless.service.environment import assignments
+from k3s_rootless.unit_file import words
 
 _WHOLE = re.compile(r"\$(?P<name>(?![{$]).*)", re.DOTALL)
 _PART = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\})")
@@ -26,7 +26,7 @@ def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
             yield word
         elif whole is not None:
             text = value(whole["name"])
-            yield from assignments.words(text) or text.split()
+            yield from words(text) or text.split()
         else:
             yield _PART.sub(
                 lambda found: "$" if found["name"] is None else value(found["name"]), word

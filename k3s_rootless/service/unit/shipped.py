@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from itertools import zip_longest
 
+from k3s_rootless import unit_file
 from k3s_rootless.errors import UsageError
 from k3s_rootless.service.facts import UnitSettings
-from k3s_rootless.service.unit import text as unit
 from k3s_rootless.service.unit.seal import sealed
+from k3s_rootless.service.unit.text import about, render, require_nameable, written_for
+from k3s_rootless.unit_file import quoted
 
 _PROGRAM = re.compile(r'^ExecStart=(?:"[^"]*"|\S+)')
 _SEARCH = re.compile(r'^Environment="?PATH=[^"]*"?$')
@@ -24,9 +26,7 @@ def directives(text: str) -> tuple[str, ...]:
     """Give the directives of a unit in order, without comments, and without what differs from host
     to host: its two paths.
     """
-    joined = re.sub(r"\\\n", " ", text.replace("\r\n", "\n"))
-    lines = (line.strip() for line in joined.split("\n"))
-    return tuple(_without_paths(line) for line in lines if line and line[0] not in "#;")
+    return tuple(map(_without_paths, unit_file.lines(text)))
 
 
 def adopted(text: str, settings: UnitSettings, source: str) -> str:
@@ -35,7 +35,7 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
 
     Raises UsageError where it is not the unit that K3s ships with that release.
     """
-    expected, given = directives(unit.render(settings)), directives(text)
+    expected, given = directives(render(settings)), directives(text)
     for shipped, found in zip_longest(expected, given):
         if shipped != found:
             has = f"it has `{found}`" if found else "it ends"
@@ -45,14 +45,12 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
                 f" {wanted}",
                 hint="leave out --from: the unit of each release is built in",
             )
-    unit.require_nameable(settings.binary)
+    require_nameable(settings.binary)
     lines = [
         _with_paths(line, settings) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")
     ]
     return sealed(
-        "\n".join(
-            (unit.about(settings.version), "# Its text is the one that K3s ships.", *lines, "")
-        )
+        "\n".join((about(settings.version), "# Its text is the one that K3s ships.", *lines, ""))
     )
 
 
@@ -60,12 +58,11 @@ def same(one: str, other: str) -> bool:
     """Tell whether two units are for the same release, name the same paths, and differ in comments
     at most.
     """
-    return unit.written_for(one) == unit.written_for(other) and _meaning(one) == _meaning(other)
+    return written_for(one) == written_for(other) and _meaning(one) == _meaning(other)
 
 
 def _meaning(text: str) -> list[str]:
-    lines = (line.strip().replace('"', "") for line in text.split("\n"))
-    return [line for line in lines if line and line[0] not in "#;"]
+    return [line.replace('"', "") for line in unit_file.lines(text)]
 
 
 def _without_paths(line: str) -> str:
@@ -77,8 +74,6 @@ def _without_paths(line: str) -> str:
 
 def _with_paths(line: str, settings: UnitSettings) -> str:
     if _SEARCH.match(line.strip()):
-        return f"Environment={unit.quoted(f'PATH={settings.search}')}"
+        return f"Environment={quoted(f'PATH={settings.search}')}"
     found = _PROGRAM.match(line.strip())
-    return (
-        f"ExecStart={unit.quoted(settings.binary)}{line.strip()[found.end() :]}" if found else line
-    )
+    return f"ExecStart={quoted(settings.binary)}{line.strip()[found.end() :]}" if found else line

@@ -9,13 +9,13 @@ from k3s_rootless import templates
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit.seal import Author, author, digest, sealed
+from k3s_rootless.unit_file import quoted, unreadable
 
 _RELEASE = re.compile(
     r"^# K3s for this user, without root\. Written by k3s-rootless for K3s (?P<release>\S+);",
     re.MULTILINE,
 )
 _NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\]")
-_UNESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t"}
 
 
 def render(settings: UnitSettings) -> str:
@@ -83,32 +83,3 @@ def written_for(text: str) -> str | None:
     """
     found = _RELEASE.search(text)
     return found["release"] if found else None
-
-
-def quoted(word: str) -> str:
-    """Give one word as systemd reads it back: quoted, C-escaped, with specifiers doubled
-    (systemd.syntax(7), systemd.unit(5)).
-
-    `$` stays: it is expanded neither in `Environment=` nor in the path of the program (systemd 257,
-    load-fragment.c); `${NAME}` is in argv[0], of which K3s reads no more than the last part.
-    """
-    plain = "".join(
-        _UNESCAPED.get(char)
-        or (f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else char)
-        for char in word
-    )
-    return f'"{plain}"'
-
-
-def unreadable(char: str) -> bool:
-    """Tell whether systemd reads no unit file with this character: it drops the line, and with it
-    what follows.
-
-    Such are surrogates (of a name that is no UTF-8) and Unicode's noncharacters (systemd 247 to
-    262).
-    """
-    return (
-        0xD800 <= ord(char) <= 0xDFFF
-        or 0xFDD0 <= ord(char) <= 0xFDEF
-        or ord(char) & 0xFFFE == 0xFFFE
-    )

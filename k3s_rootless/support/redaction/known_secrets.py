@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import unquote
 
+from k3s_rootless import unit_file
 from k3s_rootless.support.facts import Kept
 from k3s_rootless.support.redaction import addresses, assigned, names
 from k3s_rootless.support.redaction.blocks import Blocks
@@ -74,7 +75,7 @@ def from_text(text: str) -> Iterator[str]:
     """
     blocks = Blocks()
     block: list[str] = []
-    for line in unfolded(text).split("\n"):
+    for line in unit_file.joined(text).split("\n"):
         values = [line[span.start : span.end] for span in assigned.spans(line)]
         for value in values:
             yield from _worthy(_readings(value))
@@ -125,11 +126,6 @@ def _readings(value: str) -> Iterator[str]:
     if ":" in plain:
         # `user:password` under one name, as in SetCredential= and htpasswd.
         yield plain.partition(":")[2]
-
-
-def unfolded(text: str) -> str:
-    """Read lines that end with a backslash as systemd does: as one with the next."""
-    return text.replace("\\\n", " ") if "\\\n" in text else text
 
 
 def _worthy(values: Iterable[str]) -> Iterator[str]:

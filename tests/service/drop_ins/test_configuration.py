@@ -120,7 +120,7 @@ def test_what_was_set_is_read_again(wanted: dict[str, tuple[str, ...]]) -> None:
     ids=["shipped", "ours", "folded", "CRLF, specifier, quotes", "escape", "none", "others"],
 )
 def test_the_command_of_a_unit_is_taken_as_it_stands(line: str, expected: tuple[str, ...]) -> None:
-    assert expected == configuration.command_words(line)
+    assert expected == configuration.command_words(f"[Service]\n{line}")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3s_rootless.service.environment import assignments
-from k3s_rootless.service.unit.text import quoted
+from k3s_rootless.unit_file import quoted
 
 
 @pytest.mark.parametrize(

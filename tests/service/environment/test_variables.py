@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless import unit_file
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.service.drop_ins import environment
 from k3s_rootless.service.environment import variables
@@ -14,7 +15,6 @@ from k3s_rootless.service.environment.variables import (
     Surroundings,
     judge,
 )
-from k3s_rootless.service.unit import text as unit
 from k3s_rootless.service.unit.seal import Author, author
 from tests.service.environment import environment_page
 from tests.strategies import version
@@ -203,7 +203,7 @@ def test_what_systemd_cannot_carry_is_known_before(value: str, word: str) -> Non
 
 @given(TEXTS)
 def test_what_it_can_carry_has_no_bad_character(value: str) -> None:
-    bad = "\0" in value or any(map(unit.unreadable, value))
+    bad = "\0" in value or any(map(unit_file.unreadable, value))
 
     assert (environment.uncarried("NO_PROXY", value) is None) == (not bad)
 

@@ -13,7 +13,7 @@ from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.k3s.features import UNIT_PATH, UnitVariant
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit.seal import Author, author, sealed
-from k3s_rootless.service.unit.text import is_rendered_from, quoted, render, written_for
+from k3s_rootless.service.unit.text import is_rendered_from, render, written_for
 
 # Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no
 # --snapshotter.
@@ -97,48 +97,6 @@ def test_a_unit_that_was_edited_is_not_known_for_it() -> None:
     assert not is_rendered_from(text.replace("RestartSec=2", "RestartSec=3"), settings())
     assert not is_rendered_from(text.partition("\n")[2], settings())
     assert not is_rendered_from(sealed("[Service]\n"), settings())
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("/usr/bin/k3s", '"/usr/bin/k3s"'),
-        ("/a b/k3s", '"/a b/k3s"'),
-        ("/50%h/k3s", '"/50%%h/k3s"'),
-        ("/$HOME/${HOME}", '"/$HOME/${HOME}"'),
-        ('say "it\'s"', '"say \\"it\'s\\""'),
-        ("back\\", '"back\\\\"'),
-        ("a\nb\tc\r\x7f", '"a\\nb\\tc\\x0d\\x7f"'),
-        ("é日😀", '"é日😀"'),
-    ],
-    ids=["plain", "space", "percent", "dollar", "quotes", "backslash", "control", "letters"],
-)
-def test_a_word_is_quoted_as_systemd_reads_it_back(word: str, expected: str) -> None:
-    assert quoted(word) == expected
-
-
-def read_back(word: str) -> str:
-    """Read a quoted word by the rules of systemd.syntax(7) and the specifiers of
-    systemd.unit(5).
-    """
-    plain, rest = "", word[1:-1]
-    while rest:
-        if rest[0] == "\\":
-            kind = rest[1]
-            plain += (
-                chr(int(rest[2:4], 16)) if kind == "x" else {"n": "\n", "t": "\t"}.get(kind, kind)
-            )
-            rest = rest[4:] if kind == "x" else rest[2:]
-        else:
-            assert rest[0] not in '"\n'
-            plain, rest = plain + rest[0], rest[2:] if rest.startswith("%%") else rest[1:]
-    return plain
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\\"%$\n\t ')))
-def test_every_word_is_read_back_as_it_was(word: str) -> None:
-    assert read_back(quoted(word)) == word
-    assert "\n" not in quoted(word)
 
 
 @pytest.mark.parametrize(
