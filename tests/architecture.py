@@ -29,7 +29,7 @@ OWNERS = {
     "pyroute2": ("linux/",),
     "rich": ("cli/",),
     "subprocess": ("command.py",),
-    "yaml": ("cluster/kubeconfig.py", "ports/sources/manifests.py", "k3s/config_yaml.py"),
+    "yaml": ("yaml_file.py",),
 }
 """The home of each outside library, as a beginning of paths inside the package."""
 JUDGES = (

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LARGEST = 256 * 1024
 """Bytes; K3s's are about 3 KiB."""
 _DEEPEST = 32
+"""Levels; K3s's has five, and no aliases."""
 _PLAIN = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65535
 _HINT = "restart K3s, which writes its kubeconfig anew: `k3s-rootless restart`"
@@ -103,32 +104,13 @@ def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
 def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
     if (known := written.document(content)) is not None:
         return known
-    import yaml
+    # Here, since K3s's own file needs no PyYAML, which takes 20 ms to load.
+    from k3s_rootless import yaml_file
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _require_plain(yaml.parse(content, Loader=loader))
-        return yaml.load(content, Loader=loader)  # noqa: S506 (a safe loader, in C where there is one)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ValueError(
-            f"it is no YAML ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from None
-
-
-def _require_plain(events: Any) -> None:  # noqa: ANN401 (pyyaml's events)
-    # Aliases and merge keys can make a short file explode, and deep nesting can end the process
-    # (PyYAML's composer recurses in C); K3s writes neither.
-    import yaml
-
-    depth = 0
-    for event in events:
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it has aliases")  # noqa: TRY004 (its content, not its type)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
-            event, yaml.CollectionEndEvent
-        )
-        if depth > _DEEPEST:
-            raise ValueError("it is nested too deeply")
+        return yaml_file.load(content, _DEEPEST)
+    except yaml_file.NotYaml as error:
+        raise ValueError(f"it is no YAML ({str(error).splitlines()[0]})") from None
 
 
 def _record(path: Path, document: Any, status: os.stat_result) -> Kubeconfig:  # noqa: ANN401 (a foreign document)

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, Observed, Unknown
 
+if TYPE_CHECKING:
+    from k3s_rootless.yaml_file import Node
+
 _DEEPEST = 100
+_LONGEST_REASON = 300
 _TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
 _FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -60,81 +64,23 @@ class Entry:
 
 def parse(text: str) -> Observed[tuple[Entry, ...]]:
     """Read one file; Unknown with the place of the error where K3s does not start with it."""
-    import yaml
+    # Here, since only few hosts have such a file, and PyYAML takes 20 ms to load.
+    from k3s_rootless import yaml_file
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = _document(yaml.parse(text, Loader=loader))
-        return Known(tuple(_entries(root, text)))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        return Unknown(f"{where}{error.problem or error.context or 'it is not YAML'}")
-    except (yaml.YAMLError, ValueError) as error:
-        return Unknown(" ".join(str(error).split())[:300] or "it is not YAML")
+        return Known(tuple(_entries(yaml_file.compose(text, _DEEPEST), text)))
+    except yaml_file.NotYaml as error:
+        place = "" if error.line is None else f"line {error.line}: "
+        return Unknown(place + (error.problem or _one_line(str(error))))
+    except ValueError as error:
+        return Unknown(_one_line(str(error)))
 
 
-@dataclass(slots=True)
-class _Node:
-    """A value of a document: a scalar with its text and tag, or a collection with its children."""
-
-    line: int
-    start: int
-    end: int = 0
-    text: str | None = None
-    tag: str | None = None
-    plain: bool = False
-    mapping: bool = False
-    children: list[_Node] = field(default_factory=list)
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_REASON] or "it is not YAML"
 
 
-def _document(events: Iterable[Any]) -> _Node | None:
-    """Build the first document, of which K3s reads no further one."""
-    import yaml
-
-    anchors: dict[str, _Node] = {}
-    open_nodes: list[_Node] = []
-    root: _Node | None = None
-    for event in events:
-        end = event.end_mark.index
-        if isinstance(event, yaml.DocumentEndEvent):
-            return root
-        if isinstance(event, yaml.CollectionEndEvent):
-            open_nodes.pop().end = end
-            continue
-        node = _node(event, anchors)
-        if node is None:
-            continue
-        if open_nodes:
-            open_nodes[-1].children.append(node)
-        root = root or node
-        if isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append(node)
-            if len(open_nodes) > _DEEPEST:
-                raise ValueError(f"line {node.line}: it is nested more than {_DEEPEST} levels deep")
-    return root
-
-
-def _node(event: Any, anchors: dict[str, _Node]) -> _Node | None:  # noqa: ANN401 (PyYAML's events)
-    import yaml
-
-    line, start, end = event.start_mark.line + 1, event.start_mark.index, event.end_mark.index
-    if isinstance(event, yaml.AliasEvent):
-        if event.anchor not in anchors:
-            raise ValueError(f"line {line}: unknown anchor '{event.anchor}' referenced")
-        return anchors[event.anchor]
-    if isinstance(event, yaml.ScalarEvent):
-        node = _Node(line, start, end, event.value, event.tag, plain=event.implicit[0])
-    elif isinstance(event, yaml.CollectionStartEvent):
-        node = _Node(line, start, mapping=isinstance(event, yaml.MappingStartEvent))
-    else:
-        return None
-    if event.anchor:
-        anchors[event.anchor] = node
-    return node
-
-
-def _entries(root: _Node | None, text: str) -> Iterator[Entry]:
+def _entries(root: Node | None, text: str) -> Iterator[Entry]:
     if root is None or (root.text is not None and _resolved(root) is None):
         return
     if not root.mapping:
@@ -149,7 +95,7 @@ def _entries(root: _Node | None, text: str) -> Iterator[Entry]:
         yield Entry(name.removesuffix("+"), items, key.line, name.endswith("+"), listed)
 
 
-def _item(node: _Node, text: str) -> Item:
+def _item(node: Node, text: str) -> Item:
     if node.text is not None:
         resolved = _resolved(node)
         return Item((resolved or "").strip(), node.line, null=resolved is None)
@@ -161,7 +107,7 @@ def _item(node: _Node, text: str) -> Item:
     )
 
 
-def _resolved(node: _Node) -> str | None:
+def _resolved(node: Node) -> str | None:
     value = node.text or ""
     if node.tag == "tag:yaml.org,2002:binary":
         import base64

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from k3s_rootless import json_fields
+from k3s_rootless import json_fields, yaml_file
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.ports.sources import wire
 from k3s_rootless.printable import printable
@@ -114,21 +114,9 @@ def _content(path: str, name: str, standard_input: IO[bytes]) -> bytes:
 
 
 def _documents(name: str, content: bytes) -> Iterator[Any]:
-    import yaml
-
-    # The loader in C is ten times as fast, and not in every build of PyYAML.
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # An empty document (two separators in a row, or comments only) is none.
-        yield from (
-            document for document in yaml.load_all(content, Loader=loader) if document is not None
-        )
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        why = printable(
-            getattr(error, "problem", None)
-            or str(error).partition("\n")[0]
-            or "it is nested too deep"
-        )
+        yield from yaml_file.load_all(content)
+    except yaml_file.NotYaml as error:
+        where = "" if error.line is None else f", line {error.line}"
+        why = printable(error.problem or str(error).partition("\n")[0])
         raise RootlessError(f"cannot read `{printable(name)}`{where}: {why}", hint=_HINT) from error
