@@ -20,11 +20,7 @@ OWNERS = {
     "click": ("cli/",),
     "dbus_next": ("service/systemd/bus.py",),
     "http": ("rest.py",),
-    "jinja2": (
-        "preflight/remedies/admin_script.py",
-        "service/unit/text.py",
-        "support/page.py",
-    ),
+    "jinja2": ("templates/rendering.py",),
     "pydantic": ("ports/sources/envelope.py",),
     "pyroute2": ("linux/",),
     "rich": ("cli/",),
@@ -179,7 +175,9 @@ def broken_purity(root: Path) -> list[str]:
 
 
 def broken_membership(root: Path) -> list[str]:
-    """Each module of a subject has a role; a folder holds at least three modules or folders."""
+    """Each module of a subject has a role; a folder holds at least three modules, templates or
+    folders.
+    """
     found = []
     held: dict[str, set[str]] = {}
     for module, _ in modules(root):
@@ -190,6 +188,8 @@ def broken_membership(root: Path) -> list[str]:
         known = module.startswith((*JUDGES, *READERS, *PERFORMERS)) or name in RECORDS
         if layer(module) == LAYERS.index("subjects") and not known:
             found.append(f"{module} has no role")
+    for path in (root / PACKAGE / "templates").glob("*.j2"):
+        held["templates"].add(path.name)
     return found + [f"{folder} holds {len(one)}" for folder, one in held.items() if len(one) < 3]
 
 

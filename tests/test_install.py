@@ -111,12 +111,17 @@ def test_a_plain_checkout_renders_the_unit(tmp_path: Path) -> None:
     assert where.startswith(str(checkout))
 
 
-def test_the_archives_hold_the_units_and_no_tests(built: Path) -> None:
+def test_the_archives_hold_all_templates_and_no_tests(built: Path) -> None:
     wheel = zipfile.ZipFile(next(built.glob("*.whl"))).namelist()
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         source = ["/".join(name.split("/")[1:]) for name in sdist.getnames()]
 
-    assert "k3s_rootless/units/k3s-rootless.service.j2" in wheel
-    assert "k3s_rootless/units/k3s-rootless.service.j2" in source
+    templates = {
+        "k3s_rootless/units/k3s-rootless.service.j2",
+        "k3s_rootless/units/administrator.sh.j2",
+        "k3s_rootless/templates/page.html.j2",
+    }
+    assert set() == templates - set(wheel)
+    assert set() == templates - set(source)
     assert "LICENSE" in source
     assert not [name for name in (*wheel, *source) if name.startswith("tests")]

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless import templates
 from k3s_rootless.support import drawing
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
+from k3s_rootless.templates import loader, rendering
 
 MOST_LINES = 1500
 _FIRST_LINES = 300
@@ -30,26 +30,14 @@ class Content:
 
 
 def render(content: Content) -> str:
-    """Give the page; whatever stands in a value is escaped, and unprintable characters are
-    replaced.
+    """Return the page; a document that holds less than usual, such as an error alone, leaves
+    sections out.
     """
-    # Here, since jinja2 is needed only where a page is made.
-    from jinja2 import ChainableUndefined, Environment
-
-    template = templates.read("support", "page.html.j2")
-    # A document that says less than usual, such as an error alone, must not cost the page.
-    environment = Environment(
-        undefined=ChainableUndefined,
-        autoescape=True,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=("jinja2.ext.loopcontrols",),
-    )
     documents = content.documents
     newest = content.starts[0] if content.starts else None
     lines, gap = excerpt(newest.lines if newest else ())
-    return environment.from_string(template).render(
+    return rendering.html(
+        loader.read("templates", "page.html.j2"),
         about=content.about,
         status=documents.get("status", {}),
         versions=documents.get("version", {}),
@@ -82,13 +70,3 @@ def excerpt(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
     if len(lines) <= MOST_LINES:
         return tuple(lines), 0
     return (*lines[:_FIRST_LINES], *lines[_FIRST_LINES - MOST_LINES :]), len(lines) - MOST_LINES
-
-
-def visible(text: object) -> object:
-    """Replace what a browser would not show as it stands: control characters, and marks that
-    reorder text.
-    """
-    if hasattr(text, "__html__"):
-        # What a macro of the template made; no value from outside has it.
-        return text
-    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in str(text))

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_letters
 
-from k3s_rootless import host_change, templates
+from k3s_rootless import host_change
 from k3s_rootless.finding import Finding, Mender, Remedy
 from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.paths import linger_flag
 from k3s_rootless.printable import printable, require_printable
+from k3s_rootless.templates import loader, rendering
 
 RECORDS = "/var/lib/k3s-rootless"
 FAMILIES = {
@@ -115,20 +116,8 @@ def render_undo(host: Host) -> str:
 def _script(
     host: Host, *, undo: bool, steps: Sequence[Step], by_hand: Sequence[str], kinds: set[str]
 ) -> str:
-    # Here, since jinja2 is needed only where a script is asked for.
-    from jinja2 import Environment, StrictUndefined
-
-    template = templates.read("units", "administrator.sh.j2")
-    # The output is a shell script and no HTML: each value was quoted for the shell before it gets
-    # here.
-    environment = Environment(
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.from_string(template).render(
+    return rendering.text(
+        loader.read("units", "administrator.sh.j2"),
         undo=undo,
         steps=steps,
         by_hand=by_hand,

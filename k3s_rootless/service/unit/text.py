@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import astuple
 
-from k3s_rootless import templates
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit.seal import Author, author, digest, sealed
+from k3s_rootless.templates import loader, rendering
 from k3s_rootless.unit_file import quoted, unreadable
 
 _RELEASE = re.compile(
@@ -23,19 +23,10 @@ def render(settings: UnitSettings) -> str:
 
     Raises PreflightFailed for a path that no unit can name.
     """
-    # Here, since jinja2 is needed only where a unit is rendered.
-    from jinja2 import Environment, StrictUndefined
-
     require_nameable(settings.binary)
     template = _template()
-    # The output is a unit file and no HTML: each value is escaped by systemd's rules before it gets
-    # here.
-    environment = Environment(
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701
-    )
-    body = environment.from_string(template).render(
+    body = rendering.text(
+        template,
         about=about(settings.version),
         origin=_origin(template, settings),
         server=settings.server,
@@ -74,7 +65,7 @@ def _origin(template: str, settings: UnitSettings) -> str:
 
 
 def _template() -> str:
-    return templates.read("units", "k3s-rootless.service.j2")
+    return loader.read("units", "k3s-rootless.service.j2")
 
 
 def written_for(text: str) -> str | None:
