@@ -55,19 +55,32 @@ def _ipv4() -> list[Address]:
     return found
 
 
+def all_ipv6(if_inet6: Path) -> tuple[str, ...]:
+    """List the IPv6 addresses of all interfaces, without these and also those that do not answer.
+
+    Raises OSError, and ValueError for what is no list of addresses.
+    """
+    return tuple(socket.inet_ntop(socket.AF_INET6, packed) for packed, _, _ in _rows(if_inet6))
+
+
 def _ipv6(path: Path) -> list[Address]:
+    return [
+        _address(packed, interface)
+        for packed, flags, interface in _rows(path)
+        if not flags & _TENTATIVE_OR_FAILED
+    ]
+
+
+def _rows(path: Path) -> list[tuple[bytes, int, str]]:
+    """Return address, flags and interface of each line; none on a kernel without IPv6."""
     try:
         lines = path.read_bytes().decode("ascii").splitlines()
     except FileNotFoundError:
-        return []  # a kernel without IPv6
+        return []
     # `address index prefix scope flags name`, all but the name hexadecimal (Linux
     # net/ipv6/addrconf.c).
     rows = (words for line in lines if len(words := line.split()) == 6)
-    return [
-        _address(bytes.fromhex(row[0]), row[5])
-        for row in rows
-        if not int(row[4], 16) & _TENTATIVE_OR_FAILED
-    ]
+    return [(bytes.fromhex(row[0]), int(row[4], 16), row[5]) for row in rows]
 
 
 def _address(packed: bytes, interface: str) -> Address:

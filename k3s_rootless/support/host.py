@@ -8,14 +8,16 @@ may fail alone.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from k3s_rootless import command
-from k3s_rootless.linux import mounts as mountinfo
+from k3s_rootless.linux import os_release, routes
+from k3s_rootless.linux.addresses import all_ipv6
+from k3s_rootless.linux.mounts import Mount, holding, mounts
 
 _VIRTUALIZATION_SECONDS = 3.0
 _LARGEST = 256 * 1024
@@ -29,12 +31,12 @@ def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
     What cannot be read is null, and `unknown` says why.
     """
     asked: dict[str, Callable[[], Any]] = {
-        "os_release": lambda: _os_release(root),
+        "os_release": lambda: os_release.read(root),
         "kernel": lambda: f"{os.uname().sysname} {os.uname().release} {os.uname().version}",
         "machine": lambda: os.uname().machine,
         "processors": os.cpu_count,
         "virtualization": _virtualization,
-        "cgroup_mounts": lambda: [one for one in mounts(root) if one["type"].startswith("cgroup")],
+        "cgroup_mounts": lambda: _cgroup_mounts(root),
         "memory_kib": lambda: _memory(root),
         "uptime_seconds": lambda: float((root / "proc/uptime").read_text("ascii").split()[0]),
         "load": lambda: (root / "proc/loadavg").read_text("ascii").strip(),
@@ -63,19 +65,13 @@ def addresses(root: Path) -> tuple[str, ...]:
     """List the addresses of this host, save those of the loopback; empty where they cannot be
     read.
     """
+    net = root / "proc/net"
     found: list[str] = []
-    try:
-        before = ""
-        for line in (root / "proc/net/fib_trie").read_text("ascii").splitlines():
-            # `|-- 192.0.2.7`, and on the next line `/32 host LOCAL`.
-            if "/32 host LOCAL" in line:
-                found.append(before)
-            before = line.split()[-1]
-        lines = (root / "proc/net/if_inet6").read_text("ascii").splitlines()
-        found += [str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in lines]
-    except (OSError, ValueError, IndexError):
-        pass
-    return tuple(dict.fromkeys(one for one in found if not ipaddress.ip_address(one).is_loopback))
+    with suppress(OSError):
+        found += routes.local_addresses(net)
+    with suppress(OSError, ValueError):
+        found += all_ipv6(net / "if_inet6")
+    return tuple(one for one in found if one != "::1" and not one.startswith("127."))
 
 
 def aliases(root: Path, name: str) -> tuple[str, ...]:
@@ -125,12 +121,11 @@ def _text(path: Path) -> str:
         return ""
 
 
-def mounts(root: Path) -> list[dict[str, str]]:
-    """List the mounts that this process sees."""
-    return [_mount(one) for one in mountinfo.mounts(root)]
+def _cgroup_mounts(root: Path) -> list[dict[str, str]]:
+    return [_mount(one) for one in mounts(root) if one.type.startswith("cgroup")]
 
 
-def _mount(one: mountinfo.Mount) -> dict[str, str]:
+def _mount(one: Mount) -> dict[str, str]:
     return {
         "point": one.point,
         "type": one.type,
@@ -142,26 +137,16 @@ def _mount(one: mountinfo.Mount) -> dict[str, str]:
 def _place(root: Path, path: Path) -> dict[str, Any]:
     above = next(one for one in (path, *path.parents) if one.exists())
     real = above.resolve()
-    holding = mountinfo.holding(mountinfo.mounts(root), real)
+    mount = holding(mounts(root), real)
     room = os.statvfs(real)
     return {
         "path": str(path),
         "exists": above == path,
-        "mount": holding and _mount(holding),
+        "mount": mount and _mount(mount),
         "free_mib": room.f_bavail * room.f_frsize // 2**20,
         "size_mib": room.f_blocks * room.f_frsize // 2**20,
         "free_inodes": room.f_favail,
     }
-
-
-def _os_release(root: Path) -> dict[str, str]:
-    text = (root / "etc/os-release").read_text("utf-8", "replace")
-    pairs = (
-        line.partition("=")
-        for line in text.splitlines()
-        if "=" in line and not line.startswith("#")
-    )
-    return {key: value.strip("\"'") for key, _, value in pairs}
 
 
 def _memory(root: Path) -> dict[str, int]:

@@ -40,3 +40,14 @@ def test_a_kernel_without_ipv6_has_ipv4_all_the_same(tmp_path: Path) -> None:
 def test_when_nobody_could_look_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match="cannot list the addresses of this host"):
         addresses.addresses(tmp_path)
+
+
+def test_all_ipv6_addresses_are_listed_also_those_that_do_not_answer(tmp_path: Path) -> None:
+    file = tmp_path / "if_inet6"
+    file.write_text(
+        "00000000000000000000000000000001 01 80 10 80 lo\n"
+        "fe800000000000000000000000000007 02 40 20 40 eth0\n"
+    )
+
+    assert ("::1", "fe80::7") == addresses.all_ipv6(file)
+    assert () == addresses.all_ipv6(tmp_path / "none")

@@ -17,6 +17,7 @@ from pathlib import Path
 from k3s_rootless import command, trust
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.k3s import version
+from k3s_rootless.linux import os_release
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.facts import (
     CgroupMode,
@@ -262,18 +263,11 @@ def distribution(root: Path) -> str:
     """Give `ID` and `ID_LIKE` of os-release as one string of words, such as `ubuntu debian`; empty
     when unreadable.
     """
-    words = {}
-    for name in ("etc/os-release", "usr/lib/os-release"):
-        try:
-            lines = (root / name).read_text("utf-8", "replace").splitlines()
-        except OSError:
-            continue
-        words = {
-            key: value.strip().strip("\"'")
-            for key, _, value in (line.partition("=") for line in lines)
-        }
-        break
-    return f"{words.get('ID', '')} {words.get('ID_LIKE', '')}".strip()
+    try:
+        said = os_release.read(root)
+    except OSError:
+        return ""
+    return f"{said.get('ID', '')} {said.get('ID_LIKE', '')}".strip()
 
 
 def systemd_booted(root: Path) -> bool:

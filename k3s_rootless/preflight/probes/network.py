@@ -1,21 +1,18 @@
 """Reads addresses, routes, MTU and resolver of the host.
 
-/proc/net/fib_trie lists the IPv4 routes of all tables, those of VPNs with tables of their own
-included, and all addresses; /proc/net/route adds the interfaces, /proc/net/ipv6_route is both for
-IPv6. Together they take under a millisecond for a usual host, where the import of a netlink library
-takes 500.
+IPv4 as `linux.routes` reads it, IPv6 from /proc/net/ipv6_route, which has routes and interfaces.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import sys
 from pathlib import Path
 
+from k3s_rootless.linux import routes
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Network, Resolver
 
-_KINDS = frozenset({"UNICAST", "LOCAL"})
+_TYPES = frozenset({"UNICAST", "LOCAL"})
 _LARGEST = 4 * 1024 * 1024
 
 
@@ -23,50 +20,27 @@ def network(root: Path) -> Observed[Network]:
     """List the networks that the host has addresses in or routes to, without default routes and
     loopback.
     """
-    trie = root / "proc/net/fib_trie"
+    net = root / "proc/net"
     try:
-        found = dict.fromkeys(_trie(_read(trie)), "")
-        routes = _routes(_read(root / "proc/net/route"))
+        tries = [one.network for one in routes.all_tables(net) if one.type in _TYPES]
+        table = routes.main_table(net)
     except (OSError, ValueError, IndexError) as error:
-        return Unknown(f"the routes of {trie.parent} cannot be read: {error}")
-    found |= {network: name for network, name, _ in routes if network in found}
+        return Unknown(f"the routes of {net} cannot be read: {error}")
+    found = dict.fromkeys(tries, "")
+    found |= {one.network: one.interface for one in table if one.network in found}
     found |= _six(root / "proc/net/ipv6_route")
-    ways = sorted((metric, name) for network, name, metric in routes if network == "0.0.0.0/0")
+    ways = sorted((one.metric, one.interface) for one in table if one.network == "0.0.0.0/0")
     interface = ways[0][1] if ways else ""
     mtu = _number(root / "sys/class/net" / interface / "mtu") if interface else None
     networks = tuple(
         (network, name) for network, name in found.items() if not _of_no_interest(network)
     )
-    return Known(Network(networks, mtu, interface), str(trie))
+    return Known(Network(networks, mtu, interface), str(net / "fib_trie"))
 
 
 def _read(path: Path) -> list[str]:
     with path.open("rb") as file:
         return file.read(_LARGEST).decode("ascii", "replace").splitlines()
-
-
-def _trie(lines: list[str]) -> list[str]:
-    # `|-- 10.8.0.0`, and below it a line for each prefix length: `/24 link UNICAST` (Linux
-    # net/ipv4/fib_trie.c).
-    found, address = [], ""
-    for words in (line.split() for line in lines):
-        if words[:1] == ["|--"]:
-            address = words[1]
-        elif len(words) == 3 and words[0].startswith("/") and words[2] in _KINDS:
-            found.append(f"{address}{words[0]}")
-    return found
-
-
-def _routes(lines: list[str]) -> list[tuple[str, str, int]]:
-    # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses in the machine's own
-    # byte order.
-    found = []
-    for words in (line.split() for line in lines[1:]):
-        address, mask = (
-            ipaddress.IPv4Address(int(words[at], 16).to_bytes(4, sys.byteorder)) for at in (1, 7)
-        )
-        found.append((f"{address}/{int(mask).bit_count()}", words[0], int(words[6])))
-    return found
 
 
 def _six(path: Path) -> dict[str, str]:
