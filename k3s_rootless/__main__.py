@@ -19,6 +19,9 @@ def main() -> None:
     output.secure()
     try:
         shell(prog_name="k3s-rootless")
+    except KeyboardInterrupt:
+        # A second one, that came while the first was handled.
+        output.end(output.INTERRUPTED)
     except SystemExit as end:
         output.end(end.code)
         raise

@@ -84,8 +84,12 @@ class Shell(click.Group):
         try:
             return super().main(given, *more, **extra)
         except click.exceptions.Abort:
+            import signal
+
             from k3s_rootless import command
 
+            # The first one counts; a second would meet Python where it ends.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             command.end_all(for_good=True)
             click.echo("interrupted", err=True)
             return output.INTERRUPTED

@@ -66,9 +66,8 @@ def end(code: object) -> None:
 
     A daemon thread that runs while Python finalizes can crash it: of 40 interrupts of `bundle`
     under Python 3.11 one to four ended with SIGSEGV. Such a thread may be about to start a program,
-    which would outlive this process. And CPython ends by SIGINT, whatever the exit code is, once an
-    interrupt has passed through exec(), with which dataclasses are created (pythonrun.c, 3.8 to
-    3.14).
+    which would outlive this process. And `python -m` ends by SIGINT, whatever the exit code is,
+    once an interrupt has passed through exec(), with which dataclasses are created.
     """
     threads = threading.active_count() > 1
     if not isinstance(code, int) or not (threads or code == INTERRUPTED):
@@ -111,17 +110,19 @@ class _Stream(io.FileIO):
     failure: OSError | None = None
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write, and return how many bytes are done with."""
-        size = memoryview(data).nbytes
-        if self.failure is not None:
-            return size
+        """Write all of it, and return how many bytes are done with."""
+        view = memoryview(data).cast("B")
+        done = 0
         try:
-            while (written := super().write(data)) is None:
-                self._wait()
+            while self.failure is None and done < len(view):
+                written = super().write(view[done:])
+                if written is None:
+                    self._wait()
+                else:
+                    done += written
         except OSError as error:
             self.failure = error
-            return size
-        return written
+        return len(view)
 
     def _wait(self) -> None:
         # Another program that has the same pipe or terminal made it non-blocking.
@@ -132,9 +133,17 @@ class _Stream(io.FileIO):
 
 def _secured(descriptor: int, before: TextIO | None) -> io.TextIOWrapper:
     encoding = (before.encoding if before is not None else None) or "utf-8"
-    buffer = io.BufferedWriter(_Stream(descriptor, "w", closefd=False))
-    by_line = descriptor == 2 or os.isatty(descriptor)
-    return io.TextIOWrapper(buffer, encoding=encoding, errors=ERRORS, line_buffering=by_line)
+    stream = _Stream(descriptor, "w", closefd=False)
+    if descriptor == 2:
+        # Without a buffer: an interrupt that comes with the end of a write would leave the text in
+        # it, and print it twice.
+        return io.TextIOWrapper(stream, encoding=encoding, errors=ERRORS, write_through=True)
+    return io.TextIOWrapper(
+        io.BufferedWriter(stream),
+        encoding=encoding,
+        errors=ERRORS,
+        line_buffering=os.isatty(descriptor),
+    )
 
 
 def _stream() -> _Stream | None:

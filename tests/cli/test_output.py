@@ -226,7 +226,7 @@ def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place
     assert len(text) > 4096
 
 
-def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same() -> None:
+def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same(tmp_path: Path) -> None:
     """Dataclasses are created with exec(), and an interrupt often meets an import."""
     code = (
         "from k3s_rootless.cli import output\n"
@@ -235,7 +235,31 @@ def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same() -> None
         "output.end(130)\n"
         "raise SystemExit(130)"
     )
+    (tmp_path / "interrupted.py").write_text(code)
+    environ = {"PYTHONPATH": f"{PROJECT}:{tmp_path}"}
 
-    done = subprocess.run([sys.executable, "-c", code], check=False)
+    done = subprocess.run([sys.executable, "-m", "interrupted"], env=environ, check=False)
 
     assert 130 == done.returncode
+
+
+def test_an_interrupt_at_the_end_of_a_write_prints_no_line_twice() -> None:
+    """Each line is answered by an interrupt, which often comes before Python has left the write."""
+    code = (
+        "import sys, time; from k3s_rootless.cli import output; output.secure()\n"
+        "for number in range(200):\n"
+        "    try:\n"
+        "        print(number, file=sys.stderr)\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt: pass"
+    )
+    command = [sys.executable, "-c", code]
+
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        printed = []
+        for line in process.stderr:
+            printed.append(line.strip())
+            process.send_signal(signal.SIGINT)
+
+    assert list(map(str, range(200))) == printed
