@@ -25,6 +25,16 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def error_document(
+    message: str,
+    hint: str | None = None,
+    exit_code: int = 1,
+    details: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return an entry of `errors` in a JSON answer; `details` follow the words."""
+    return {"message": message, "hint": hint, "exit_code": exit_code, **(details or {})}
+
+
 class RootlessError(Exception):
     """A failure that the user is told about: `message`, and apart from it a `hint`.
 
@@ -40,6 +50,10 @@ class RootlessError(Exception):
         self.message = message
         self.hint = hint
         self.details = details or {}
+
+    def document(self) -> dict[str, Any]:
+        """Return this error as an entry of `errors` in a JSON answer."""
+        return error_document(self.message, self.hint, self.exit_code, self.details)
 
 
 class UsageError(RootlessError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from k3s_rootless.cli.options import json_option
+from k3s_rootless.errors import error_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,7 +245,7 @@ class _Work:
             )
         for path in self.kept:
             report.answer(f"kept: {path}")
-        errors = [{"message": problem, "hint": None, "exit_code": 1} for problem in self.problems]
+        errors = [error_document(problem) for problem in self.problems]
         document: dict[str, Any] = {
             "changed": bool(self.done) or removed > 0,
             "steps": [

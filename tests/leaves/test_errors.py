@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from k3s_rootless import errors
-from k3s_rootless.errors import PeerError, RootlessError, SystemdError
+from k3s_rootless.errors import (
+    NotRunning,
+    PeerError,
+    RootlessError,
+    SystemdError,
+    error_document,
+)
 
 CLASSES = [
     made
@@ -68,3 +74,16 @@ def test_some_errors_say_more_than_words() -> None:
     )
     assert PeerError("no", status=503).status == 503
     assert PeerError("no").status is None
+
+
+def test_the_json_of_an_error_has_its_keys_in_the_documented_order() -> None:
+    error = NotRunning("cannot stop: no", hint="look", details={"cause": "stopped", "check": None})
+
+    assert [
+        ("message", "cannot stop: no"),
+        ("hint", "look"),
+        ("exit_code", 3),
+        ("cause", "stopped"),
+        ("check", None),
+    ] == list(error.document().items())
+    assert {"message": "no", "hint": None, "exit_code": 1} == error_document("no")

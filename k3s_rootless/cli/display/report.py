@@ -19,6 +19,7 @@ from k3s_rootless.cli import output
 from k3s_rootless.cli.display import layout
 from k3s_rootless.cli.display.findings import details
 from k3s_rootless.cli.display.style import STYLES, styled
+from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_text
 from k3s_rootless.printable import printable_lines as safe
 
@@ -163,9 +164,7 @@ class Report:
         the words.
         """
         self.problem(message, hint)
-        self.document(
-            {"errors": [{"message": message, "hint": hint, "exit_code": code, **(details or {})}]}
-        )
+        self.document({"errors": [error_document(message, hint, code, details)]})
 
     def problem(self, message: str, hint: str | None) -> None:
         """Tell what went wrong beside an answer that there is all the same."""

@@ -11,7 +11,7 @@ import gc
 import threading
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k3s_rootless.cli.display import status
 from k3s_rootless.errors import BusError, NotRunning, RootlessError
@@ -122,7 +122,7 @@ class Watch:
     def tell_absence(self, error: NotRunning) -> None:
         """Tell that there is no unit (any more)."""
         if self._report.json_for is not None:
-            content = {"installed": False, "errors": [_error(error)]}
+            content = {"installed": False, "errors": [error.document()]}
             if repr(content) != self._document:
                 self._report.document_line(content)
             self._document = repr(content)
@@ -187,10 +187,6 @@ def _facts(seen: Seen) -> list[tuple[str, str]]:
     if pending:
         told.append(("pending", "; ".join(pending)))
     return told
-
-
-def _error(error: RootlessError) -> dict[str, Any]:
-    return {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 def _now() -> str:

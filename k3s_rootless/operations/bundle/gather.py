@@ -74,11 +74,7 @@ def _gathered(context: Context, *, anonymous: bool) -> Bundle:
                 )
         except RootlessError as error:
             problem = error.message
-            document = {
-                "errors": [
-                    {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-                ]
-            }
+            document = {"errors": [error.document()]}
         documents[name] = redactor.document(
             {"schema": f"k3s-rootless/{name}/v1", "errors": [], **document}
         )

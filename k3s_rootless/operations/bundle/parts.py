@@ -90,7 +90,7 @@ def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
         asked = background.begin(partial(causes.document, sources.context))
         document = background.answer(asked, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
-        errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
+        errors = [error.document()]
         document = causes.document_of(sources.observed(deadline).story)
     # A cause that was found is the answer, and no error of the bundle.
     errors += [] if document["cause"] else document["errors"]
@@ -156,7 +156,7 @@ def _environment(sources: Sources) -> dict[str, Any]:
             seen, surroundings.of(context, seen, seen.values(), seen.version), reveal=False
         )
     except RootlessError as error:
-        errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        errors.append(error.document())
     unit: Mapping[str, str] | None = None
     manager: dict[str, str | None] | None = None
     with suppress(RootlessError):
@@ -166,7 +166,7 @@ def _environment(sources: Sources) -> dict[str, Any]:
         found = sources.manager_environment()
         manager = {name: value if _matters(name) else None for name, value in sorted(found.items())}
     except RootlessError as error:
-        errors.append({"message": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        errors.append(error.document())
     return {
         **listed,
         "schema": "k3s-rootless/env-list/v1",

@@ -44,11 +44,7 @@ def answered(
     complete: bool = True,
 ) -> dict[str, Any]:
     """Return the answer as JSON has it; `complete` says that all checks were run."""
-    errors = (
-        [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code}]
-        if error
-        else []
-    )
+    errors = [error.document()] if error else []
     return {
         "ready": error is None,
         "complete": complete,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless.errors import error_document
+
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, Story
 
@@ -54,13 +56,8 @@ def document(answer: Answer, asked: str) -> dict[str, Any]:
     errors = []
     if answer.code:
         message = cause.title if cause else _without_cause(answer)
-        errors = [
-            {
-                "message": message,
-                "hint": cause.remedy.text if cause and cause.remedy else None,
-                "exit_code": answer.code,
-            }
-        ]
+        hint = cause.remedy.text if cause and cause.remedy else None
+        errors = [error_document(message, hint, answer.code)]
     return {
         "ready": answer.ready,
         "source": answer.source,

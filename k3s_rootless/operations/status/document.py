@@ -66,11 +66,7 @@ def document(seen: Seen) -> dict[str, Any]:
         "loop": _loop(seen),
         "cause": _cause(seen.died_of) if seen.died_of else None,
         "unknown": [{"part": part, "reason": reason} for part, reason in unknown(seen)],
-        "errors": [
-            {"message": problem.message, "hint": problem.hint, "exit_code": problem.exit_code}
-        ]
-        if problem
-        else [],
+        "errors": [problem.document()] if problem else [],
     }
     if missing and (state is None or state.running):
         content["missing"] = {"phase": missing[0], "reason": missing[1]}
