@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from k3s_rootless.host_change import Measure
@@ -57,6 +57,14 @@ class Remedy:
     commands: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """Return this remedy in JSON."""
+        return {
+            "mender": self.mender.value,
+            "text": self.text,
+            "commands": list(self.commands),
+        }
+
 
 def put_aside(drop_in: str, then: str) -> Remedy:
     """Give the remedy that takes a drop-in out of the unit, and keeps it; `then` is the command
@@ -89,6 +97,20 @@ class Finding:
     def anchor(self) -> str:
         """Where the documentation explains this check."""
         return f"{CHECKS_PAGE}#{self.check.replace('.', '')}"
+
+    def document(self) -> dict[str, Any]:
+        """Return this finding in JSON; keys are only ever added."""
+        return {
+            "check": self.check,
+            "title": self.title,
+            "verdict": self.verdict.value,
+            "severity": self.severity.value,
+            "observed": self.observed,
+            "source": self.source,
+            "reason": self.reason,
+            "documentation": self.anchor,
+            "remedy": self.remedy.document() if self.remedy else None,
+        }
 
 
 def matches(check: str, asked: str) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k3s_rootless.finding import Finding, Severity, Verdict, matches
+from k3s_rootless.finding import Finding, Mender, Remedy, Severity, Verdict, matches
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
 def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
     assert [verdict.value for verdict in Verdict] == ["pass", "info", "warn", "fail", "unknown"]
     assert [severity.value for severity in Severity] == ["fatal", "degraded", "informative"]
+
+
+def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:
+    remedy = Remedy(Mender.ADMINISTRATOR, "load it", ("modprobe tun",))
+    finding = Finding("a.b", "A", Verdict.FAIL, "none", "/proc", "no tunnel", remedy)
+
+    assert {
+        "check": "a.b",
+        "title": "A",
+        "verdict": "fail",
+        "severity": "fatal",
+        "observed": "none",
+        "source": "/proc",
+        "reason": "no tunnel",
+        "documentation": "docs/reference/checks.md#ab",
+        "remedy": {"mender": "administrator", "text": "load it", "commands": ["modprobe tun"]},
+    } == finding.document()
+    assert Finding("a.b", "A", Verdict.PASS, "").document()["remedy"] is None

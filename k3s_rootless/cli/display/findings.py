@@ -1,28 +1,89 @@
-"""What a finding says below its own line: why, who can fix it, and how."""
+"""Findings as text: what needs doing first, and a remedy of several findings once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli.display.style import STYLES, styled
+from k3s_rootless.finding import Verdict
 from k3s_rootless.printable import printable_lines as safe
 
 if TYPE_CHECKING:
-    from k3s_rootless.finding import Finding
+    from k3s_rootless.finding import Finding, Remedy
+
+_ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.INFO, Verdict.PASS)
+_INDENT = 8
+"""Columns of the verdict, and of what stands below it."""
+_MOST_PASSED = 12
+"""If more findings pass, they are folded into one line for each group."""
+
+Line = tuple[str, int | None]
+"""A line, and the columns that its continuation is indented by (`layout.wrapped`)."""
 
 
-def details(finding: Finding, behind: str, *, told: bool) -> list[str]:
-    """Return these lines; `behind` is the check that has the same remedy in full, `told` whether
-    that is a graver one.
+def lines(findings: Sequence[Finding]) -> Iterator[Line]:
+    """Yield the lines of findings, the gravest first.
+
+    A remedy that several findings share is shown in full behind the last of the gravest of them.
     """
-    if finding.verdict.value == "pass":
+    ordered = sorted(findings, key=lambda one: _ORDER.index(one.verdict))
+    owners = _owners(ordered)
+    passed = [one for one in ordered if one.verdict is Verdict.PASS]
+    folded = passed if len(passed) > _MOST_PASSED else []
+    for one in ordered[: len(ordered) - len(folded)]:
+        yield _head(one), _INDENT
+        owner = owners[one.remedy] if one.remedy else one
+        for text in _details(one, owner):
+            yield f"{' ' * _INDENT}{text}", None
+    for group in dict.fromkeys(_group(one) for one in folded):
+        names = [one.check.partition(".")[2] for one in folded if _group(one) == group]
+        yield (
+            f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}",
+            _INDENT,
+        )
+
+
+def _owners(ordered: Sequence[Finding]) -> Mapping[Remedy, Finding]:
+    """Return the finding that shows each remedy in full."""
+    owners: dict[Remedy, Finding] = {}
+    for one in ordered:
+        if one.remedy is None:
+            continue
+        owner = owners.setdefault(one.remedy, one)
+        if owner.verdict is one.verdict:
+            owners[one.remedy] = one
+    return owners
+
+
+def _head(one: Finding) -> str:
+    verdict = styled(f"{one.verdict.value:<{_INDENT}}", fg=STYLES[one.verdict.value])
+    failed = one.verdict is Verdict.FAIL
+    observed = styled(safe(one.observed), bold=failed, dim=not failed)
+    return f"{verdict}{one.title}  {observed}".rstrip()
+
+
+def _details(one: Finding, owner: Finding) -> list[str]:
+    """Return the lines below a finding: the reason, who can fix it, and how.
+
+    `owner` is the finding that shows the same remedy in full.
+    """
+    if one.verdict is Verdict.PASS:
         return []
-    source = f", {safe(finding.source)}" if finding.source else ""
-    lines = [f"{safe(finding.reason)} ({finding.check}{source})"]
-    if finding.remedy and told:
-        lines.append(f"{finding.remedy.mender.value}: the same as for {behind}")
-    elif finding.remedy and behind == finding.check:
-        lines.append(f"{finding.remedy.mender.value}: {safe(finding.remedy.text)}")
-        # What nothing needs to be done about is told in a line; the commands are in the JSON.
-        commands = () if finding.verdict.value == "info" else finding.remedy.commands
-        lines += [f"  $ {safe(command)}" for command in commands]
-    return lines
+    source = f", {safe(one.source)}" if one.source else ""
+    texts = [f"{safe(one.reason)} ({one.check}{source})"]
+    if one.remedy is None:
+        return texts
+    mender = one.remedy.mender.value
+    if owner.verdict is not one.verdict:
+        return [*texts, f"{mender}: the same as for {owner.check}"]
+    if owner.check != one.check:
+        return texts
+    texts.append(f"{mender}: {safe(one.remedy.text)}")
+    if one.verdict is not Verdict.INFO:  # nothing has to be done; the commands are in the JSON
+        texts += [f"  $ {safe(command)}" for command in one.remedy.commands]
+    return texts
+
+
+def _group(one: Finding) -> str:
+    return one.check.partition(".")[0]

@@ -17,8 +17,7 @@ import click
 
 from k3s_rootless.cli import output
 from k3s_rootless.cli.display import layout
-from k3s_rootless.cli.display.findings import details
-from k3s_rootless.cli.display.style import STYLES, styled
+from k3s_rootless.cli.display.style import STYLES
 from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_text
 from k3s_rootless.printable import printable_lines as safe
@@ -35,10 +34,6 @@ _MOST_RICH_ROWS = 500
 _EVENTFUL = frozenset({"up", "restart"})
 _PIECES = 10_000
 """Pieces of a JSON document that are written together; a small document is one write."""
-_VERDICT = 8
-"""Columns of the verdict of a finding."""
-_MOST_PASSED = 12
-"""Findings that are well are folded into a line for each group where there are more."""
 
 
 class Report:
@@ -239,49 +234,17 @@ class Report:
             yield Screen(console, live)
 
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
-        """Show findings as a tree: what needs doing first, and what mends several once, behind the
-        last of the gravest.
-        """
+        """Show findings: as events of a start, else as text."""
         if self.json_for is not None and not to_stderr:
             return
         if self.eventful:
-            from k3s_rootless.operations.check.document import finding_document
-
             for one in findings:
-                self.event("finding", **finding_document(one))
+                self.event("finding", **one.document())
             return
-        order = ("fail", "unknown", "warn", "info", "pass")
-        ordered = sorted(findings, key=lambda one: order.index(one.verdict.value))
-        gravest = {one.remedy: one.verdict for one in reversed(ordered) if one.remedy}
-        last = {
-            one.remedy: one.check
-            for one in ordered
-            if one.remedy and one.verdict is gravest[one.remedy]
-        }
-        passed = [one for one in ordered if one.verdict.value == "pass"]
-        folded = len(passed) > _MOST_PASSED
-        for one in ordered[: len(ordered) - len(passed)] if folded else ordered:
-            behind, told = (
-                (last[one.remedy], gravest[one.remedy] is not one.verdict)
-                if one.remedy
-                else ("", False)
-            )
-            self._finding(one, err=to_stderr, behind=behind, told=told)
-        for group in dict.fromkeys(one.check.partition(".")[0] for one in passed if folded):
-            names = [
-                one.check.partition(".")[2] for one in passed if one.check.startswith(f"{group}.")
-            ]
-            said = f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}"
-            _say(said, err=to_stderr, hang=_VERDICT)
+        from k3s_rootless.cli.display import findings as renderer
 
-    def _finding(self, one: Finding, *, err: bool, behind: str, told: bool) -> None:
-        verdict = styled(f"{one.verdict.value:<{_VERDICT}}", fg=STYLES[one.verdict.value])
-        observed = styled(
-            safe(one.observed), bold=one.verdict.value == "fail", dim=one.verdict.value != "fail"
-        )
-        _say(f"{verdict}{one.title}  {observed}".rstrip(), err=err, hang=_VERDICT)
-        for detail in details(one, behind, told=told):
-            _say(f"{' ' * _VERDICT}{detail}", err=err)
+        for text, hang in renderer.lines(tuple(findings)):
+            _say(text, err=to_stderr, hang=hang)
 
 
 def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be of any kind)

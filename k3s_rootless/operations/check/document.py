@@ -49,29 +49,6 @@ def answered(
         "ready": error is None,
         "complete": complete,
         "ignored": list(ignored),
-        "checks": list(map(finding_document, findings)),
+        "checks": [finding.document() for finding in findings],
         "errors": errors,
-    }
-
-
-def finding_document(finding: Finding) -> dict[str, Any]:
-    """Give a finding as JSON has it; keys are only ever added."""
-    remedy = finding.remedy
-    return {
-        "check": finding.check,
-        "title": finding.title,
-        "verdict": finding.verdict.value,
-        "severity": finding.severity.value,
-        "observed": finding.observed,
-        "source": finding.source,
-        "reason": finding.reason,
-        "documentation": finding.anchor,
-        "remedy": (
-            remedy
-            and {
-                "mender": remedy.mender.value,
-                "text": remedy.text,
-                "commands": list(remedy.commands),
-            }
-        ),
     }

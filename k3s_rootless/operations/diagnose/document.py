@@ -96,7 +96,6 @@ def _without_cause(answer: Answer) -> str:
 
 
 def _cause_document(cause: Cause) -> dict[str, Any]:
-    remedy = cause.remedy
     return {
         "id": cause.id,
         "check": cause.check or None,
@@ -108,14 +107,7 @@ def _cause_document(cause: Cause) -> dict[str, Any]:
         "frames": list(cause.frames),
         "seen": list(cause.seen),
         "why": cause.why or None,
-        "remedy": (
-            remedy
-            and {
-                "mender": remedy.mender.value,
-                "text": remedy.text,
-                "commands": list(remedy.commands),
-            }
-        ),
+        "remedy": cause.remedy.document() if cause.remedy else None,
         "documentation": (
             f"docs/reference/failures.md#{cause.id}" if cause.id != "unknown" else None
         ),
