@@ -9,10 +9,7 @@ import click
 from k3s_rootless.cli.options import json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.finding import Finding
+    from k3s_rootless.cli.session import Session
 
 
 @click.command("check")
@@ -41,45 +38,32 @@ def command(
     if undo and not admin_script:
         raise click.UsageError("--undo belongs to --admin-script")
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations.check import document, selection
 
     session = Session.begin("check" if as_json else None)
-    session.require_ordinary_user()
-    selection.require_known((*ids, *ignored))
-    findings = selection.findings(session, ids)
     if admin_script:
-        from k3s_rootless.cli import admin_script as printed
-
-        printed.give(session, selection.heeded(findings, ignored), undo=undo)
+        _print_script(session, ids, ignored, undo=undo)
         return
-    error = document.problem(findings, ignored)
-    session.report.findings(findings)
-    session.report.document(document.answered(findings, ignored, error, complete=not ids))
-    session.report.answer(_last_line(findings, ignored, error, complete=not ids))
-    if error is not None:
-        click.get_current_context().exit(error.exit_code)
+    from k3s_rootless.cli.display import findings
+    from k3s_rootless.operations.check import checking, document
+
+    checked = checking.check(session, ids, ignored)
+    session.report.findings(checked.findings)
+    session.report.document(document.document(checked))
+    session.report.answer(findings.summary(checked))
+    if checked.error is not None:
+        click.get_current_context().exit(checked.error.exit_code)
 
 
-def _last_line(
-    findings: Sequence[Finding],
-    ignored: Sequence[str],
-    error: RootlessError | None,
-    *,
-    complete: bool,
-) -> str:
-    from k3s_rootless.finding import Verdict, matches
-    from k3s_rootless.operations.check import selection
+def _print_script(
+    session: Session, ids: tuple[str, ...], ignored: tuple[str, ...], *, undo: bool
+) -> None:
+    """Print the script alone on stdout, so that it can be written to a file."""
+    from k3s_rootless.operations.check import admin_script
 
-    if error is not None:
-        return f"\nnot ready: {error.message}\nnext: {error.hint}"
-    warned = sum(one.verdict is Verdict.WARN for one in selection.heeded(findings, ignored))
-    less = f", with {warned} warning{'s' if warned > 1 else ''} (see above)" if warned else ""
-    overlooked = [one.check for one in (*selection.failures(findings), *selection.unseen(findings))]
-    if overlooked:
-        less += f", apart from what you ignored: {', '.join(overlooked)}"
-    if not complete:
-        return f"\npassed{less}; the other checks were not run\nnext: k3s-rootless check"
-    options = [
-        f" --ignore {name}" for name in ignored if any(matches(one, name) for one in overlooked)
-    ]
-    return f"\nready{less}\nnext: k3s-rootless up{''.join(options)}"
+    script = admin_script.read(session, ids, ignored, undo=undo)
+    for notice in script.notices:
+        session.report.story(notice)
+    if script.text:
+        # In UTF-8 under any locale, since root runs it: the same bytes that JSON holds.
+        session.report.verbatim(script.text.rstrip("\n").encode())
+    session.report.document(script.document())

@@ -26,14 +26,14 @@ def command(*, given: Path | None, force: bool, as_json: bool) -> None:
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import installation
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import checking, outcome
     from k3s_rootless.service.act import apply
     from k3s_rootless.service.plan import planner
 
     session = Session.begin("install" if as_json else None)
-    with selection.begin(session) as examination, session.manager() as manager:
+    with checking.begin(session) as examination, session.manager() as manager:
         facts, _ = examination.finish(manager)
-        selection.require_k3s(session, selection.judge(facts))
+        outcome.require_k3s(session, checking.judge(facts))
         wanted = installation.desired(facts.k3s, unit_directory(manager, session.paths), given)
         with apply.locked(session.paths.lock, lambda: session.report.story(installation.WAITING)):
             drop_ins = installation.renewed_drop_ins(session, wanted, force=force)

@@ -66,11 +66,11 @@ def command(  # noqa: PLR0913 (one for each option)
     first; without a terminal it needs --restart.
     """
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import checking
 
     begun, session = time.monotonic(), Session.begin("up" if as_json else None)
     # k3s is asked for its release while the rest is loaded
-    examination = selection.begin(session, ignored)
+    examination = checking.begin(session, ignored)
     from k3s_rootless.cli import up_plan
     from k3s_rootless.operations import first_start, installation
     from k3s_rootless.service.act import apply
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913 (one for each option)
         # Before the checks, which may end here for a port that is taken: what is free instead is to
         # be known by then.
         _mind_rivals(session, manager, directory, asked)
-        _require_ready(session, selection.judge(facts), ignored)
+        _require_ready(session, checking.judge(facts), ignored)
         wanted = installation.desired(facts.k3s, directory, given)
         with apply.locked(session.paths.lock, lambda: session.report.story(installation.WAITING)):
             found, steps = _plan(session, manager, wanted, reach, facts.k3s, force=force)
@@ -114,15 +114,15 @@ def _plan(
     *,
     force: bool,
 ) -> tuple[Found, Sequence[Step]]:
+    from k3s_rootless.k3s import needs
     from k3s_rootless.operations import first_start, installation, rotation
-    from k3s_rootless.operations.check import selection
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.observe import delegation
     from k3s_rootless.service.plan import planner
     from k3s_rootless.service.plan.rotation import stopped_for
 
     manager.watch(UNIT)  # before the look: what changes after it is told
-    reexecute = delegation.only_reexecution_lacks(reach, selection.NEEDED)
+    reexecute = delegation.only_reexecution_lacks(reach, needs.CONTROLLERS)
     found = installation.found(session, manager, wanted.path, reexecute=reexecute)
     steps = planner.up(
         wanted, found, installation.renewed_drop_ins(session, wanted, force=force), force=force
@@ -229,21 +229,21 @@ def _load() -> None:
 
 def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
     from k3s_rootless.finding import Verdict
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import outcome
 
-    failed = selection.failures(findings, ignored)
-    blocking = tuple(finding for finding in failed if not selection.left_to_up(finding))
-    unknown = selection.unseen(findings, ignored)
+    failed = outcome.failures(findings, ignored)
+    blocking = tuple(finding for finding in failed if not outcome.fixed_by_up(finding))
+    unknown = outcome.unknown(findings, ignored)
     if blocking:
         session.report.findings((*failed, *unknown), to_stderr=True)
-        raise selection.refusal(blocking)
+        raise outcome.refusal(blocking)
     for finding in unknown:
         session.report.story(f"could not check {finding.check}: {finding.reason}")
-    selection.tell_release(session, findings)
+    outcome.warn_about_release(session, findings)
     passed = sum(finding.verdict in {Verdict.PASS, Verdict.INFO} for finding in findings)
-    left_out = len(selection.failures(findings)) - len(failed)
+    left_out = len(outcome.failures(findings)) - len(failed)
     warned = ", ".join(
-        one.check for one in selection.heeded(findings, ignored) if one.verdict is Verdict.WARN
+        one.check for one in outcome.not_ignored(findings, ignored) if one.verdict is Verdict.WARN
     )
     session.report.story(
         f"host checked: {passed} of {len(findings)} passed"
@@ -256,7 +256,7 @@ def _perform(
     session: Session, manager: UserManager, steps: Sequence[Step], ignored: Sequence[str]
 ) -> None:
     from k3s_rootless.cli.display import live
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import checking, outcome
     from k3s_rootless.operations.environment import look
     from k3s_rootless.operations.launch import death
     from k3s_rootless.service.plan.steps import Reexecute
@@ -271,10 +271,10 @@ def _perform(
         if isinstance(step, Reexecute):
             # The step was to make the controllers effective: look whether it did, before K3s has to
             # find out.
-            facts, _ = selection.begin(session).finish(manager)
-            if failed := selection.failures(selection.judge(facts), ignored):
+            facts, _ = checking.begin(session).finish(manager)
+            if failed := outcome.failures(checking.judge(facts), ignored):
                 session.report.findings(failed, to_stderr=True)
-                raise selection.refusal(failed)
+                raise outcome.refusal(failed)
 
 
 def _mind_lingering(session: Session) -> None:

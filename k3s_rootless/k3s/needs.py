@@ -1,4 +1,4 @@
-"""How much memory, how many tasks and how many open files K3s needs to run.
+"""Which controllers K3s needs to run, and how much memory, how many tasks and open files.
 
 `deadly` is the largest value of a limit that K3s v1.36.3 was seen to die of. `enough` is the least
 value for an idle K3s: how much the Pods need on top, only their owner knows.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 _MIB = 2**20
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from k3s_rootless.k3s.issued import Baked
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.k3s.version import Version
-from k3s_rootless.observation import Observed
+from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.preflight.records import (
     Beside,
     Caller,
@@ -28,6 +28,9 @@ from k3s_rootless.preflight.records import (
     Trial,
     Unit,
 )
+
+NOT_ASKED = Unknown("nobody asked for it")
+"""A fact that no check of this run needs."""
 
 
 class CgroupMode(Enum):

@@ -11,6 +11,7 @@ from k3s_rootless.printable import printable_lines as safe
 
 if TYPE_CHECKING:
     from k3s_rootless.finding import Finding, Remedy
+    from k3s_rootless.operations.check.checking import Checked
 
 _ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.INFO, Verdict.PASS)
 _INDENT = 8
@@ -42,6 +43,23 @@ def lines(findings: Sequence[Finding]) -> Iterator[Line]:
             f"{styled('pass    ', fg='green')}{group}  {styled(', '.join(names), dim=True)}",
             _INDENT,
         )
+
+
+def summary(checked: Checked) -> str:
+    """Return the last lines of `check`: whether this host is ready, and what to run next."""
+    error = checked.error
+    if error is not None:
+        return f"\nnot ready: {error.message}\nnext: {error.hint}"
+    limits = ""
+    if checked.warnings:
+        plural = "s" if checked.warnings > 1 else ""
+        limits += f", with {checked.warnings} warning{plural} (see above)"
+    if checked.overlooked:
+        limits += f", apart from what you ignored: {', '.join(checked.overlooked)}"
+    if not checked.complete:
+        return f"\npassed{limits}; the other checks were not run\nnext: k3s-rootless check"
+    options = "".join(f" --ignore {name}" for name in checked.effective_ignored)
+    return f"\nready{limits}\nnext: k3s-rootless up{options}"
 
 
 def _owners(ordered: Sequence[Finding]) -> Mapping[Remedy, Finding]:

@@ -46,7 +46,7 @@ def all_of(sources: Sources, deadline: float) -> dict[str, tuple[str, Ask]]:
     return {
         "check": (
             "what this host lacks, as `k3s-rootless check --json` says it",
-            partial(check.document, context),
+            partial(check.read, context),
         ),
         "status": (
             "how far K3s is, as `k3s-rootless status --json` says it",

@@ -1,1 +1,1 @@
-"""Read the host and judge it: what `check`, `up` and `diagnose` need."""
+"""Read the host and judge it: what `check`, `up`, `install` and `diagnose` need."""

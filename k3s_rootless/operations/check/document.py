@@ -1,54 +1,26 @@
-"""The answer of `check` as JSON has it, and the error that it amounts to."""
+"""The JSON of `check`; keys are only ever added (docs/reference/schemas/check-v1.json)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.finding import Finding
-    from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.check import checking
+from k3s_rootless.operations.check.checking import Checked
+from k3s_rootless.operations.context import Context
 
 
-def document(context: Context) -> dict[str, Any]:
-    """Give the answer as JSON has it, of all checks; says nothing."""
-    from k3s_rootless.operations.check import selection
-
-    findings = selection.findings(context)
-    return answered(findings, (), problem(findings, ()))
+def read(context: Context) -> dict[str, Any]:
+    """Read and judge this host by all checks, and return the answer."""
+    return document(Checked(checking.findings(context)))
 
 
-def problem(findings: Sequence[Finding], ignored: Sequence[str]) -> RootlessError | None:
-    """Give the error that the answer amounts to; None where this host is ready."""
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.operations.check import selection
-
-    if failed := selection.failures(findings, ignored):
-        return selection.refusal(failed)
-    if unseen := selection.unseen(findings, ignored):
-        names = ", ".join(one.check for one in unseen)
-        return RootlessError(
-            f"could not look at {names}",
-            hint="see the reasons above; what you know to be well, leave out with --ignore",
-        )
-    return None
-
-
-def answered(
-    findings: Sequence[Finding],
-    ignored: Sequence[str],
-    error: RootlessError | None,
-    *,
-    complete: bool = True,
-) -> dict[str, Any]:
-    """Return the answer as JSON has it; `complete` says that all checks were run."""
-    errors = [error.document()] if error else []
+def document(checked: Checked) -> dict[str, Any]:
+    """Return the answer."""
+    error = checked.error
     return {
         "ready": error is None,
-        "complete": complete,
-        "ignored": list(ignored),
-        "checks": [finding.document() for finding in findings],
-        "errors": errors,
+        "complete": checked.complete,
+        "ignored": list(checked.ignored),
+        "checks": [finding.document() for finding in checked.findings],
+        "errors": [error.document()] if error else [],
     }

@@ -1,53 +1,46 @@
-"""Gives what other subjects found as the records that the judges of `check` know."""
+"""Translate records of other subjects into those that the judges of `check` know."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from k3s_rootless.k3s.features import child_to_parent_port
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.paths import UNIT
+from k3s_rootless.ports.sources import holders
 from k3s_rootless.preflight.records import Held, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.linux.facts import Listener
     from k3s_rootless.service.facts import UnitState
 
 
-def held(
-    found: Iterable[Listener] | Unknown, server: Settings, uid: int
-) -> Observed[tuple[Held, ...]]:
-    """Give who holds the ports that K3s wants, of the listening sockets of the host, as far as user
-    `uid` can see it.
+def held(listeners: Iterable[Listener], settings: Settings, uid: int) -> Observed[tuple[Held, ...]]:
+    """Return the owners of the ports that K3s needs on this host, as far as user `uid` sees
+    them.
     """
-    if isinstance(found, Unknown):
-        return found
-    from k3s_rootless.k3s.features import child_to_parent_port
-    from k3s_rootless.ports.sources import holders
-
-    wanted = {server.https_port, child_to_parent_port(80), child_to_parent_port(443)}
-    listening = [one for one in found if one.port in wanted and one.proto == "tcp"]
+    needed = {settings.https_port, child_to_parent_port(80), child_to_parent_port(443)}
+    listening = [one for one in listeners if one.port in needed and one.proto == "tcp"]
     owners = holders.of(listening, uid=uid)
-    told = {
+    found = {
         Held(
-            one.port,
-            holder.user or f"uid {holder.uid}",
-            holder.program,
-            holder.pid,
-            ours=holder.unit == UNIT,
-            foreign=holder.uid != uid,
+            listener.port,
+            owner.user or f"uid {owner.uid}",
+            owner.program,
+            owner.pid,
+            ours=owner.unit == UNIT,
+            foreign=owner.uid != uid,
         )
-        for one, holder in owners.items()
+        for listener, owner in owners.items()
     }
-    return Known(
-        tuple(sorted(told, key=lambda one: (one.port, one.pid or 0))), "the sockets of this host"
-    )
+    ordered = sorted(found, key=lambda one: (one.port, one.pid or 0))
+    return Known(tuple(ordered), "the sockets of this host")
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:
-    """Give the unit."""
+    """Return the unit."""
     if isinstance(found, Unknown):
         return found
     state = found.value

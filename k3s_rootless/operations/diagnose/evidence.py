@@ -72,11 +72,11 @@ def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
 
 
 def _findings(context: Context, check: str) -> tuple[Finding, ...]:
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import checking
 
     # What a finding is told apart by is asked for as well: the version of systemd, and what the
     # unit asks for.
-    return selection.findings(context, (check, "systemd.user", "unit.state"))
+    return checking.findings(context, (check, "systemd.user", "unit.state"))
 
 
 def _of_others(state: UnitState) -> dict[str, str]:

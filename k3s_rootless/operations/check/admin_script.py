@@ -1,0 +1,89 @@
+"""What an administrator must do on this host, as one script to review."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k3s_rootless import __version__
+from k3s_rootless.errors import UnsupportedHost
+from k3s_rootless.finding import Finding, Mender, Verdict
+from k3s_rootless.operations.check import checking, outcome
+from k3s_rootless.operations.context import Context
+from k3s_rootless.preflight.probes import host as host_probes
+from k3s_rootless.preflight.remedies import admin_script, nixos
+
+_NOT_IN_SCRIPT = {
+    Mender.NOBODY: "which nobody can mend on this host",
+    Mender.USER: "which you can mend yourself: k3s-rootless check",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AdminScript:
+    """The script, or the one that undoes it.
+
+    `text` is empty if there is nothing for an administrator to do. `covers` names the checks that
+    the script fixes, none for an undo. `notices` are lines for the user that are not part of it.
+    """
+
+    text: str
+    undo: bool
+    covers: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the answer of `check --admin-script` in JSON."""
+        return {"script": self.text, "undo": self.undo, "covers": list(self.covers), "errors": []}
+
+
+def read(
+    context: Context, ids: Sequence[str], ignored: Sequence[str], *, undo: bool
+) -> AdminScript:
+    """Check this host as `check` does, and return the script for what is wrong.
+
+    Raises PreflightFailed for root, UsageError for an id that names no check, UnsupportedHost.
+    """
+    checked = checking.check(context, ids, ignored)
+    counted = outcome.not_ignored(checked.findings, checked.ignored)
+    return of_findings(context, counted, undo=undo)
+
+
+def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) -> AdminScript:
+    """Return the script for these findings.
+
+    Raises UnsupportedHost if no script makes this host run K3s: its changes would be for nothing.
+    """
+    if not undo:
+        _require_fixable(findings)
+    wrong = [one for one in findings if one.verdict in {Verdict.FAIL, Verdict.WARN}]
+    fixed = admin_script.wanted(wrong)
+    distribution = host_probes.distribution(context.paths.root)
+    host = admin_script.Host(context.user, context.uid, distribution, __version__)
+    notices = []
+    text = ""
+    if undo:
+        text = admin_script.render_undo(host)
+    elif not fixed:
+        notices.append("nothing for an administrator to do")
+    elif host.family == "nixos":
+        text = nixos.declared(fixed, context.user)
+    else:
+        text = admin_script.render(wrong, host)
+    for one in wrong:
+        reason = _NOT_IN_SCRIPT.get(one.remedy.mender) if one.remedy else None
+        if reason is not None:
+            notices.append(f"not in the script: {one.check}, {reason}")
+    covers = tuple(one.check for ones in fixed.values() for one in ones)
+    return AdminScript(text, undo, () if undo else covers, tuple(notices))
+
+
+def _require_fixable(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        remedy = one.remedy
+        if one.verdict is Verdict.FAIL and remedy and remedy.mender is Mender.NOBODY:
+            raise UnsupportedHost(
+                f"no script makes this host run rootless K3s: {one.check}: {one.reason}",
+                hint=remedy.text,
+            )

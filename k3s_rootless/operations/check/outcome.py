@@ -1,0 +1,96 @@
+"""What findings amount to: which of them count, the error, and what keeps K3s from starting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, RootlessError, UnsupportedHost
+from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
+from k3s_rootless.operations.events import Lacking
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.context import Context
+
+_FIXED_BY_PLAN = frozenset({"unit.state", "config.certificates"})
+"""Checks whose failures the plan of `up` fixes."""
+
+
+def not_ignored(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
+    """Return the findings whose checks the user did not ask to ignore."""
+    return tuple(one for one in findings if not any(matches(one.check, name) for name in ignored))
+
+
+def failures(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Return the failed findings that are not ignored."""
+    return tuple(one for one in not_ignored(findings, ignored) if one.verdict is Verdict.FAIL)
+
+
+def unknown(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Return the unknown findings, not ignored, that could keep K3s from starting."""
+    return tuple(
+        one
+        for one in not_ignored(findings, ignored)
+        if one.verdict is Verdict.UNKNOWN and one.severity is Severity.FATAL
+    )
+
+
+def error(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> RootlessError | None:
+    """Return the error that the findings amount to; None if this host is ready."""
+    failed = failures(findings, ignored)
+    if failed:
+        return refusal(failed)
+    unseen = unknown(findings, ignored)
+    if unseen:
+        names = ", ".join(one.check for one in unseen)
+        return RootlessError(
+            f"could not look at {names}",
+            hint="see the reasons above; what you know to be well, leave out with --ignore",
+        )
+    return None
+
+
+def refusal(failed: Sequence[Finding]) -> PreflightFailed:
+    """Return the error of these failures; the one that is hardest to fix decides the exit code."""
+    names = ", ".join(finding.check for finding in failed)
+    menders = {finding.remedy.mender for finding in failed if finding.remedy}
+    message = f"this host is not ready for rootless K3s: {names}"
+    if Mender.NOBODY in menders:
+        return UnsupportedHost(message, hint="use another host; the reasons are above")
+    if Mender.ADMINISTRATOR in menders:
+        return AdministratorNeeded(
+            message,
+            hint="give an administrator this to review and run: k3s-rootless check --admin-script",
+        )
+    return PreflightFailed(message, hint="run the commands above, then `k3s-rootless check`")
+
+
+def fixed_by_up(finding: Finding) -> bool:
+    """Return whether `up` fixes this itself: by re-executing the user manager, or by its plan."""
+    # 13 ms before k3s is asked for its version; after that, the checks have loaded it.
+    from k3s_rootless.preflight.remedies import host
+
+    return finding.check in _FIXED_BY_PLAN or finding.remedy == host.reexecute()
+
+
+def warn_about_release(context: Context, findings: Sequence[Finding]) -> None:
+    """Report warnings about the release of K3s."""
+    for finding in findings:
+        if finding.verdict is Verdict.WARN and matches(finding.check, "k3s"):
+            context.notice(f"{finding.title}: {finding.observed}: {finding.reason}")
+
+
+def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
+    """Refuse a host without a K3s that can be started; report everything else that is missing.
+
+    Raises PreflightFailed.
+    """
+    failed = failures(findings)
+    lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
+    if lacking:
+        context.listener(Lacking(lacking))
+        raise refusal(lacking)
+    warn_about_release(context, findings)
+    if failed:
+        names = ", ".join(finding.check for finding in failed)
+        context.notice(f"this host is not ready for rootless K3s: {names}; see: k3s-rootless check")

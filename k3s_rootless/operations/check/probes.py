@@ -1,0 +1,238 @@
+"""The probes: how each fact that the checks need is read, and which facts come before it.
+
+k3s itself is missing here, since it is queried before this module is loaded (`probing`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from k3s_rootless import command
+from k3s_rootless.k3s import issued
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.linux import sockets
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.operations.check import translate
+from k3s_rootless.operations.context import Context
+from k3s_rootless.preflight.facts import NOT_ASKED
+from k3s_rootless.preflight.probes import (
+    apparmor,
+    configuration,
+    datastore,
+    host,
+    kernel,
+    network,
+    session,
+    storage,
+    trial,
+)
+from k3s_rootless.preflight.records import Confinement, Held, Problem, Process, Token, Trial
+from k3s_rootless.service.facts import ControllerReach, UnitState
+from k3s_rootless.service.systemd import logind
+
+if TYPE_CHECKING:
+    from k3s_rootless.service.systemd.user import UserManager
+
+REACH_NOT_ASKED = ControllerReach(NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED)
+
+_MAP_PROGRAMS = ("newuidmap", "newgidmap")
+_SUBORDINATE_IDS = ("subuid", "subgid")
+_CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
+
+InputsT_contra = TypeVar("InputsT_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What every probe reads with."""
+
+    context: Context
+
+    @property
+    def root(self) -> Path:
+        """The root of the file system."""
+        return self.context.paths.root
+
+
+@dataclass(frozen=True, slots=True)
+class HostInputs(Inputs):
+    """What the probes of the host read with.
+
+    `search` is the PATH of the unit. `trying` is the child of the trial, None if no check needs it.
+    `answer` waits for another probe and returns its fact, Unknown if that probe failed.
+    """
+
+    search: str
+    trying: trial.Trying | None
+    answer: Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitInputs(Inputs):
+    """What the probes read with that need the answer of systemd.
+
+    `environment` is what the user manager passes to each unit, `control_group` its own cgroup;
+    both are empty without a user manager.
+    """
+
+    unit: Observed[UnitState]
+    settings: Settings
+    environment: Mapping[str, str]
+    control_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(Generic[InputsT_contra]):
+    """How one fact is read.
+
+    `name` is the field of `Facts`. The facts of `after` are read first. `seconds` is the time
+    limit, None for the limit that all probes share. `unknown` turns a failure into the fact where
+    the field is more than an Observed.
+    """
+
+    name: str
+    read: Callable[[InputsT_contra], object]
+    after: tuple[str, ...] = ()
+    seconds: float | None = None
+    unknown: Callable[[Unknown], object] | None = None
+
+
+def _trial(at: HostInputs) -> Observed[Trial]:
+    """Map the ids in the child that made the namespaces of rootlesskit."""
+    if at.trying is None:
+        return NOT_ASKED
+    programs = []
+    for name in _MAP_PROGRAMS:
+        program = at.answer(name)
+        programs.append(program.value.path if isinstance(program, Known) else None)
+    ranges = []
+    for kind in _SUBORDINATE_IDS:
+        ids = at.answer(kind)
+        ranges.append(ids.value if isinstance(ids, Known) else ())
+    return at.trying.finish(programs, ranges)
+
+
+def _confinement(at: HostInputs) -> Observed[Confinement]:
+    """Read the AppArmor label of k3s.
+
+    To read it, k3s is executed up to its first instruction, so a k3s at risk is left out.
+    """
+    found = at.answer("k3s")
+    trusted = not isinstance(found, Unknown) and not found.risk
+    return apparmor.confinement(at.root, found.path if trusted else None)
+
+
+def _sysctls_unknown(failure: Unknown) -> Mapping[str, Unknown]:
+    return dict.fromkeys(host.SYSCTLS, failure)
+
+
+def _process(at: UnitInputs) -> Observed[Process]:
+    mounts = tuple(at.root / mount for mount in _CGROUP_MOUNTS)
+    return session.process(at.root, mounts, at.control_group)
+
+
+def _sockets(at: UnitInputs) -> Observed[tuple[Held, ...]]:
+    return translate.held(sockets.listeners(), at.settings, at.context.uid)
+
+
+def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:
+    if isinstance(at.unit, Unknown):
+        return at.unit
+    # It loads the rules of the environment, 25 ms, which most of `check ID` and `diagnose` spare.
+    from k3s_rootless.operations.environment import problems
+
+    return problems.problems(at.environment, at.unit.value, at.context.paths.home)
+
+
+def _token(at: UnitInputs) -> Observed[Token]:
+    given = at.settings.value("token-file")
+    if not given.text:
+        given = at.settings.value("token")
+    return configuration.token(at.settings.data, given, at.settings.directory)
+
+
+HOST: tuple[Probe[HostInputs], ...] = (
+    Probe("cgroup", lambda at: host.cgroup_mode(at.root)),
+    Probe("sysctls", lambda at: host.sysctls(at.root), unknown=_sysctls_unknown),
+    Probe("newuidmap", lambda at: host.map_program("newuidmap", at.search, at.root)),
+    Probe("newgidmap", lambda at: host.map_program("newgidmap", at.search, at.root)),
+    Probe("subuid", lambda at: host.subids("subuid", at.root, at.context.user, at.context.uid)),
+    Probe("subgid", lambda at: host.subids("subgid", at.root, at.context.user, at.context.uid)),
+    Probe(
+        "trial",
+        _trial,
+        after=(*_MAP_PROGRAMS, *_SUBORDINATE_IDS),
+        seconds=2 * trial.SECONDS,  # it waits for the four
+    ),
+    Probe("confinement", _confinement, after=("k3s",), seconds=host.VERSION_SECONDS + 4),
+    Probe("subid_files", lambda at: session.subid_files(at.root, at.context.user, at.context.uid)),
+    Probe("caller", lambda at: session.caller(at.root, at.context.environ)),
+    Probe("lingers", lambda at: logind.lingers(at.context.user, at.root)),
+    Probe("kernel", lambda at: kernel.release(at.root)),
+    Probe("modules", lambda at: kernel.modules(at.root)),
+    Probe("devices", lambda at: kernel.opened(at.root)),
+    Probe("programs", lambda at: kernel.programs(at.root, at.search)),
+    Probe("iptables", lambda at: kernel.iptables(at.search)),
+    Probe("network", lambda at: network.network(at.root)),
+    Probe("resolver", lambda at: network.resolver(at.root)),
+    Probe("host", lambda at: session.machine(at.root, command.found("k3s")[0])),
+)
+"""They start at once."""
+
+OF_UNIT: tuple[Probe[UnitInputs], ...] = (
+    Probe("sockets", _sockets, after=("unit",)),
+    Probe("process", _process, after=("user_manager",)),
+    Probe(
+        "storage",
+        lambda at: storage.storage(
+            at.root,
+            at.settings.data,
+            at.context.paths.home,
+            at.settings.temporary,
+            at.context.uid,
+        ),
+        after=("unit",),
+    ),
+    Probe("beside", lambda at: session.beside(at.root, at.settings.config_path), after=("unit",)),
+    Probe("problems", _problems, after=("unit",)),
+    Probe("token", _token, after=("unit",)),
+    Probe(
+        "target",
+        lambda at: configuration.target(at.settings.kubeconfig, at.context.uid, os.getgid()),
+        after=("unit",),
+    ),
+    Probe(
+        "kubeconfigs",
+        lambda at: issued.read(at.settings.data, at.context.uid),
+        after=("unit",),
+    ),
+    Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),
+)
+"""They start when systemd has answered: they need the ports, the data directory or the environment
+of K3s, or the cgroup of the user manager.
+"""
+
+ALL: tuple[Probe[Any], ...] = (*HOST, *OF_UNIT)
+
+
+def with_those_before(names: Iterable[str]) -> frozenset[str]:
+    """Return these facts, and the facts that are read before them."""
+    wanted = frozenset(names)
+    before = {name for probe in ALL if probe.name in wanted for name in probe.after}
+    return wanted | before
+
+
+def reach(
+    manager: UserManager | None, uid: int, state: UnitState | None, reason: str
+) -> ControllerReach:
+    """Read how far the controllers reach; `reason` says why there is no manager."""
+    # It loads the bus, 40 ms, which `check ID` needs only for this and for the unit.
+    from k3s_rootless.service.observe import delegation
+
+    if manager is None:
+        return delegation.unreachable(reason)
+    return delegation.reach(manager, uid, state)

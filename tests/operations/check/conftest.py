@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.session import Session, session
+
+
+@pytest.fixture
+def fifos() -> Iterator[list[Path]]:
+    """FIFOs that readers hang at; at the end, the readers can go on."""
+    opened: list[Path] = []
+    yield opened
+    for path in opened:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK), "wb", buffering=0) as end:
+            end.write(b"\n")
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Session]:
+    """A private bus with a fake user manager."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    with session(tmp_path / "session") as opened:
+        yield opened
