@@ -153,7 +153,7 @@ def purge(session: Session, directory: Path) -> Purged:
 
 def _mapping(session: Session) -> Ids | str:
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight.probes import host
+    from k3s_rootless.preflight.probes import host, subids
     from k3s_rootless.service.act.purge import Mapping
 
     root = session.paths.root
@@ -165,7 +165,7 @@ def _mapping(session: Session) -> Ids | str:
         programs.append(found.value.path)
     ranges = []
     for kind in ("subuid", "subgid"):
-        ids = host.subids(kind, root, session.user, session.uid)
+        ids = subids.of_user(kind, root, session.user, session.uid)
         if not isinstance(ids, Known):
             return ids.reason
         ranges.append([(one.start, one.count) for one in ids.value])

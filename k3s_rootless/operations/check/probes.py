@@ -28,6 +28,7 @@ from k3s_rootless.preflight.probes import (
     network,
     session,
     storage,
+    subids,
     trial,
 )
 from k3s_rootless.preflight.records import Confinement, Held, Problem, Process, Token, Trial
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 REACH_NOT_ASKED = ControllerReach(NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED)
 
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
-_SUBORDINATE_IDS = ("subuid", "subgid")
 _CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
 
 InputsT_contra = TypeVar("InputsT_contra", contravariant=True)
@@ -110,7 +110,7 @@ def _trial(at: HostInputs) -> Observed[Trial]:
         program = at.answer(name)
         programs.append(program.value.path if isinstance(program, Known) else None)
     ranges = []
-    for kind in _SUBORDINATE_IDS:
+    for kind in subids.KINDS:
         ids = at.answer(kind)
         ranges.append(ids.value if isinstance(ids, Known) else ())
     return at.trying.finish(programs, ranges)
@@ -160,16 +160,16 @@ HOST: tuple[Probe[HostInputs], ...] = (
     Probe("sysctls", lambda at: host.sysctls(at.root), unknown=_sysctls_unknown),
     Probe("newuidmap", lambda at: host.map_program("newuidmap", at.search, at.root)),
     Probe("newgidmap", lambda at: host.map_program("newgidmap", at.search, at.root)),
-    Probe("subuid", lambda at: host.subids("subuid", at.root, at.context.user, at.context.uid)),
-    Probe("subgid", lambda at: host.subids("subgid", at.root, at.context.user, at.context.uid)),
+    Probe("subuid", lambda at: subids.of_user("subuid", at.root, at.context.user, at.context.uid)),
+    Probe("subgid", lambda at: subids.of_user("subgid", at.root, at.context.user, at.context.uid)),
     Probe(
         "trial",
         _trial,
-        after=(*_MAP_PROGRAMS, *_SUBORDINATE_IDS),
+        after=(*_MAP_PROGRAMS, *subids.KINDS),
         seconds=2 * trial.SECONDS,  # it waits for the four
     ),
     Probe("confinement", _confinement, after=("k3s",), seconds=host.VERSION_SECONDS + 4),
-    Probe("subid_files", lambda at: session.subid_files(at.root, at.context.user, at.context.uid)),
+    Probe("subid_files", lambda at: subids.of_all(at.root, at.context.user, at.context.uid)),
     Probe("caller", lambda at: session.caller(at.root, at.context.environ)),
     Probe("lingers", lambda at: logind.lingers(at.context.user, at.root)),
     Probe("kernel", lambda at: kernel.release(at.root)),

@@ -25,35 +25,27 @@ _TRACE_ME, _SET_DEATH_SIGNAL = 0, 1
 
 
 def confinement(root: Path, program: str | None) -> Observed[Confinement]:
-    """Tell whether user namespaces are restricted, and which label `program` would have."""
+    """Return whether user namespaces are restricted, and which label `program` would have."""
     switch = root / SWITCH
     try:
-        restricted = switch.read_text("ascii", "replace").strip() == "1"
+        value = switch.read_text("ascii", "replace").strip()
     except FileNotFoundError:
-        return Known(
-            Confinement(restricted=False, label=Unknown("there is no such restriction")),
-            str(switch),
-        )
+        value = ""
     except OSError as error:
         return Unknown(f"{switch} cannot be read: {error.strerror}")
+    restricted = value == "1"
+    found: Observed[str]
     if not restricted:
-        return Known(
-            Confinement(restricted=False, label=Unknown("there is no such restriction")),
-            str(switch),
-        )
-    if program is None:
-        return Known(
-            Confinement(
-                restricted=True,
-                label=Unknown("there is no trusted k3s whose AppArmor profile could be read"),
-            ),
-            str(switch),
-        )
-    return Known(Confinement(restricted=True, label=label(program)), str(switch))
+        found = Unknown("there is no such restriction")
+    elif program is None:
+        found = Unknown("there is no trusted k3s whose AppArmor profile could be read")
+    else:
+        found = label(program)
+    return Known(Confinement(restricted=restricted, label=found), str(switch))
 
 
 def label(program: str) -> Observed[str]:
-    """Give the label under which AppArmor would run a program, such as `unconfined` or `k3s
+    """Return the label under which AppArmor would run a program, such as `unconfined` or `k3s
     (unconfined)`.
     """
     libc = ctypes.CDLL(None, use_errno=True)

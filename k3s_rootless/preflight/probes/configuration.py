@@ -37,12 +37,12 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
         asked, problem = _text(place)
         if problem:
             return Known(Token(origin, fits=None, reason=problem), str(file))
-    passwords = tokens.password(own.strip()), tokens.password(asked.strip())
-    if None in passwords:
-        return Known(
-            Token(origin, fits=None, reason="one of the two is not a server token"), str(file)
-        )
-    return Known(Token(origin, fits=passwords[0] == passwords[1]), str(file))
+    kept = tokens.password(own.strip())
+    given_now = tokens.password(asked.strip())
+    if kept is None or given_now is None:
+        reason = "one of the two is not a server token"
+        return Known(Token(origin, fits=None, reason=reason), str(file))
+    return Known(Token(origin, fits=kept == given_now), str(file))
 
 
 def _text(path: Path) -> tuple[str, str]:
@@ -79,15 +79,21 @@ def target(path: Path, uid: int, gid: int) -> Observed[Target]:
     except OSError as error:
         return Unknown(f"{path} cannot be looked at: {(error.strerror or str(error)).lower()}")
     own = status.st_uid == uid
-    name, directory = str(found), stat.S_ISDIR(status.st_mode)
+    directory = stat.S_ISDIR(status.st_mode)
+    problem = ""
+    source = "stat"
     if found == path and not stat.S_ISREG(status.st_mode):
-        return Known(
-            Target(str(path), f"{name} is not a regular file", name, own, directory), "stat"
-        )
-    if found != path and not directory:
-        return Known(Target(str(path), f"{name} is not a directory", name, own, directory), "stat")
-    needed = os.W_OK | (os.X_OK if directory else 0)
-    overridden = own and status.st_gid == gid and not read_only
-    if not overridden and not os.access(found, needed):
-        return Known(Target(str(path), f"{name} is not writable", name, own, directory), "access")
-    return Known(Target(str(path)), "access")
+        problem = f"{found} is not a regular file"
+    elif found != path and not directory:
+        problem = f"{found} is not a directory"
+    else:
+        source = "access"
+        needed = os.W_OK
+        if directory:
+            needed |= os.X_OK
+        overridden = own and status.st_gid == gid and not read_only
+        if not overridden and not os.access(found, needed):
+            problem = f"{found} is not writable"
+    if not problem:
+        return Known(Target(str(path)), source)
+    return Known(Target(str(path), problem, str(found), own, directory), source)

@@ -21,6 +21,8 @@ _SECONDS = 1.0
 _MAGIC = b"k8s\x00"
 _NODES = "/registry/minions/"
 _API_SERVICE = "/registry/services/specs/default/kubernetes"
+_FIXED = {1: 8, 5: 4}
+"""The bytes of a field by its kind, for kinds of one size (protobuf's wire format)."""
 _LIVE = (
     "SELECT name, value FROM kine WHERE deleted = 0 AND id IN "
     "(SELECT max(id) FROM kine WHERE name >= ? AND name < ? GROUP BY name) LIMIT 100"
@@ -42,7 +44,9 @@ def cluster(data: Path) -> Observed[Cluster]:
     except ImportError:
         return Unknown("this Python has no sqlite3")
     # Without its log there is nothing that SQLite would have to write beside the file.
-    how = "mode=ro" if file.with_name("state.db-wal").exists() else "immutable=1"
+    how = "immutable=1"
+    if file.with_name("state.db-wal").exists():
+        how = "mode=ro"
     try:
         found = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=_SECONDS)
     except sqlite3.Error as error:
@@ -98,8 +102,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             at += length
         elif kind == 0:
             _, at = _varint(message, at)
-        elif kind in {1, 5}:
-            at += 8 if kind == 1 else 4
+        elif kind in _FIXED:
+            at += _FIXED[kind]
         else:
             raise ValueError("an object is not in Kubernetes' protobuf")
 

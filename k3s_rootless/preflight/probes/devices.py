@@ -11,9 +11,10 @@ from k3s_rootless.observation import Known, Observed, Unknown
 
 
 def opened(path: Path, *, write: bool = False) -> Observed[int]:
-    """Open a file or device, and close it at once; give 0, or the errno of open(2)."""
-    # Never blocks, and never becomes the controlling terminal, whatever lies there.
-    flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    """Open a file or device, close it at once, and return 0 or the errno of open(2)."""
+    # It never blocks and never becomes the controlling terminal, whatever kind of file it is.
+    flags = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    flags |= os.O_RDWR if write else os.O_RDONLY
     try:
         os.close(os.open(path, flags))
     except OSError as error:

@@ -1,7 +1,7 @@
 """Reads the host, and judges nothing.
 
-Read below the given root: /etc/os-release, /etc/subuid, /etc/subgid, /proc/sys,
-/run/systemd/system, /sys/fs/cgroup and the directories of the unit's PATH. Every probe answers
+Read below the given root: /etc/os-release, /proc/sys, /run/systemd/system, /sys/fs/cgroup and
+the directories of the unit's PATH. Every probe answers
 Known or Unknown, and none of them raises for what it finds.
 """
 
@@ -24,7 +24,6 @@ from k3s_rootless.preflight.facts import (
     K3sBinary,
     MapProgram,
     RuntimeDirectory,
-    SubidRange,
 )
 
 # include/uapi/linux/magic.h
@@ -48,7 +47,7 @@ VERSION_SECONDS = 10.0
 
 
 def cgroup_mode(root: Path) -> Observed[CgroupMode]:
-    """Tell how control groups are mounted, by the magic numbers of the file systems."""
+    """Return how control groups are mounted, by the magic numbers of the file systems."""
     top = root / "sys/fs/cgroup"
     if not top.is_dir():
         return Known(CgroupMode.ABSENT, str(top))
@@ -60,8 +59,9 @@ def cgroup_mode(root: Path) -> Observed[CgroupMode]:
             f"{top} is neither cgroup2 nor tmpfs but a file system with the magic number {magic:#x}"
         )
     beside = top / "unified"
-    hybrid = beside.is_dir() and _file_system_magic(beside) == _CGROUP2_MAGIC
-    return Known(CgroupMode.HYBRID if hybrid else CgroupMode.LEGACY, f"statfs {top}")
+    if beside.is_dir() and _file_system_magic(beside) == _CGROUP2_MAGIC:
+        return Known(CgroupMode.HYBRID, f"statfs {top}")
+    return Known(CgroupMode.LEGACY, f"statfs {top}")
 
 
 def _file_system_magic(path: Path) -> int:
@@ -74,9 +74,7 @@ def _file_system_magic(path: Path) -> int:
 
 
 def sysctls(root: Path) -> Mapping[str, Observed[str | None]]:
-    """Read the sysctls that K3s depends on; None stands for a key that this kernel does not
-    have.
-    """
+    """Read the sysctls that K3s depends on; None for a key that this kernel does not have."""
     return {key: _sysctl(root / "proc/sys" / key.replace(".", "/")) for key in SYSCTLS}
 
 
@@ -143,55 +141,6 @@ def _has_capability(path: Path, bit: int) -> bool:
     return len(attribute) >= 8 and bool(int.from_bytes(attribute[4:8], "little") >> bit & 1)
 
 
-def subids(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRange, ...]]:
-    """List the subordinate ids of the user; `kind` is `subuid` or `subgid`.
-
-    getsubids(1) is asked first, since it alone knows ranges that come from a directory service
-    (`subid:` in nsswitch.conf), as rootlesskit does from 1.1.0 on (K3s v1.33); then the file, by
-    name or by uid.
-    """
-    if root == Path("/") and (found := _getsubids(kind, user)):
-        return found
-    path = root / "etc" / kind
-    try:
-        lines = path.read_text("utf-8", "replace").split("\n")
-    except FileNotFoundError:
-        return Known((), str(path))
-    except OSError as error:
-        return Unknown(f"{path} cannot be read: {error.strerror}")
-    ranges = (_range(line, (user, str(uid))) for line in lines)
-    return Known(tuple(found for found in ranges if found is not None), str(path))
-
-
-def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
-    program, _ = command.found("getsubids")
-    if program is None:
-        return None
-    arguments = [program, "-g", user] if kind == "subgid" else [program, user]
-    try:
-        output = command.run(arguments, timeout=5)
-    except CommandFailed:
-        return None
-    # `0: alice 100000 65536`
-    words = [line.split() for line in output.stdout.splitlines()]
-    ranges = tuple(
-        found for line in words if len(line) == 4 and (found := _numbers(line[2], line[3]))
-    )
-    return Known(ranges, " ".join(arguments)) if ranges else None
-
-
-def _range(line: str, owners: tuple[str, ...]) -> SubidRange | None:
-    owner, _, rest = line.strip().partition(":")
-    start, _, count = rest.partition(":")
-    return _numbers(start, count) if owner in owners else None
-
-
-def _numbers(start: str, count: str) -> SubidRange | None:
-    if not all(text.isascii() and text.isdecimal() and len(text) < 20 for text in (start, count)):
-        return None
-    return SubidRange(int(start), int(count))
-
-
 def k3s_binary(
     environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS
 ) -> K3sBinary:
@@ -212,12 +161,15 @@ def k3s_binary(
         found = shutil.which("k3s", path=place)
         if found is None:
             continue
-        if not (risk := trust.risk(Path(found))):
+        risk = trust.risk(Path(found))
+        if not risk:
             return _trusted(Path(found), home, seconds)
-        risky = risky or K3sBinary(
-            found, executable=True, risk=risk, version=Unknown(f"{found} was not run: {risk}")
-        )
-    return risky or K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
+        if risky is None:
+            not_run = Unknown(f"{found} was not run: {risk}")
+            risky = K3sBinary(found, executable=True, risk=risk, version=not_run)
+    if risky is not None:
+        return risky
+    return K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
 
 
 def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
@@ -235,7 +187,9 @@ def _pinned(found: Path) -> Path:
     real = found.resolve(strict=True)
     # A path into the Nix store is collected after the next upgrade; there, the link that is kept is
     # the real name.
-    return found.absolute() if real.is_relative_to("/nix/store") else real
+    if real.is_relative_to("/nix/store"):
+        return found.absolute()
+    return real
 
 
 def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
@@ -251,17 +205,15 @@ def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Ver
     found = version.from_output(output.stdout)
     if found is not None:
         return Known(found, asked)
-    printed = (
-        next(iter(output.stdout.splitlines()), "nothing")
-        if output.status == 0
-        else f"exit status {output.status}"
-    )
+    printed = f"exit status {output.status}"
+    if output.status == 0:
+        printed = next(iter(output.stdout.splitlines()), "nothing")
     return Unknown(f"`{asked}` did not answer like K3s: {printed[:80]!r}")
 
 
 def distribution(root: Path) -> str:
-    """Give `ID` and `ID_LIKE` of os-release as one string of words, such as `ubuntu debian`; empty
-    when unreadable.
+    """Return `ID` and `ID_LIKE` of os-release as words, such as `ubuntu debian`; empty if it cannot
+    be read.
     """
     try:
         said = os_release.read(root)
@@ -271,5 +223,5 @@ def distribution(root: Path) -> str:
 
 
 def systemd_booted(root: Path) -> bool:
-    """Tell whether systemd is the init of this host, as sd_booted(3) does."""
+    """Return whether systemd is the init of this host, as sd_booted(3) does."""
     return (root / "run/systemd/system").is_dir()

@@ -13,13 +13,14 @@ import errno
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from k3s_rootless import command
 from k3s_rootless.errors import CommandFailed
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.preflight.probes import devices
+from k3s_rootless.preflight.probes import devices, files
 from k3s_rootless.preflight.records import Modules
 
 # Each module that is asked for, and what the kernel's configuration calls it.
@@ -45,38 +46,39 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def release(root: Path) -> Observed[tuple[int, int]]:
-    """Give major and minor number of the running kernel."""
+    """Return major and minor number of the running kernel."""
     path = root / "proc/sys/kernel/osrelease"
     try:
         text = path.read_text("utf-8", "replace").strip()
     except OSError as error:
         return Unknown(f"{path} cannot be read: {error.strerror}")
     found = re.match(r"(\d{1,4})\.(\d{1,4})", text, re.ASCII)
-    return (
-        Known((int(found[1]), int(found[2])), text)
-        if found
-        else Unknown(f"{path} names no release: {text[:40]!r}")
-    )
+    if found is None:
+        return Unknown(f"{path} names no release: {text[:40]!r}")
+    return Known((int(found[1]), int(found[2])), text)
 
 
 def modules(root: Path) -> Observed[Modules]:
-    """Tell which modules are loaded or built in, and which could be loaded; a built-in one is in no
-    /proc/modules.
+    """Return which modules are loaded or built in, and which could be loaded.
+
+    A built-in module is not in /proc/modules.
     """
-    number = _text(root / "proc/sys/kernel/osrelease").strip() or os.uname().release
-    tree = next((one for place in _TREES if (one := root / place / number).is_dir()), None)
-    present = {line.partition(" ")[0] for line in _text(root / "proc/modules").splitlines()}
+    number = files.text(root / "proc/sys/kernel/osrelease").strip() or os.uname().release
+    present = {line.partition(" ")[0] for line in files.text(root / "proc/modules").splitlines()}
     present |= {name for name in CONFIG if (root / "sys/module" / name).is_dir()}
-    present |= _named(_text(tree / "modules.builtin")) if tree else set()
-    loadable = _named(_text(tree / "modules.dep")) if tree else set()
-    complete = tree is not None and bool(loadable)
-    if CONFIG.keys() - present - loadable and (config := _config(root, number)):
+    loadable = set()
+    for place in _TREES:
+        tree = root / place / number
+        if tree.is_dir():
+            present |= _named(files.text(tree / "modules.builtin"))
+            loadable = _named(files.text(tree / "modules.dep"))
+            break
+    complete = bool(loadable)
+    missing = CONFIG.keys() - present - loadable
+    config = _config(root, number) if missing else ""
+    if config:
         present |= {name for name, option in CONFIG.items() if f"\nCONFIG_{option}=y" in config}
-        complete = (
-            complete
-            or "\n# CONFIG_MODULES is not set" in config
-            or "\nCONFIG_MODULES=y" not in config
-        )
+        complete = complete or "\nCONFIG_MODULES=y" not in config
     known = frozenset(CONFIG)
     return Known(
         Modules(known & present, known & loadable, complete),
@@ -93,40 +95,30 @@ def _named(text: str) -> set[str]:
 
 def _config(root: Path, number: str) -> str:
     with contextlib.suppress(OSError, EOFError, ValueError):
-        import zlib
-
         packed = (root / "proc/config.gz").read_bytes()[:_LARGEST]
         with contextlib.suppress(zlib.error):
             return zlib.decompressobj(31).decompress(packed, _LARGEST).decode("utf-8", "replace")
-    return _text(root / f"boot/config-{number}")
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return files.text(root / f"boot/config-{number}")
 
 
 def opened(root: Path) -> Observed[Mapping[str, int]]:
-    """Try the devices; give 0 or the errno of open(2) for each."""
+    """Open each device, and return 0 or the errno of open(2)."""
     return Known(
         {name: _tried(root, name, root / path) for name, path in DEVICES.items()}, "open(2)"
     )
 
 
 def _tried(root: Path, name: str, path: Path) -> int:
-    if name == "kmsg":
-        return 0 if path.exists() else errno.ENOENT
-    if not (root / "sys/class/misc" / name).exists():
-        # The module is not there yet, and opening the device would load it: that is a change to the
-        # host.
-        if not path.exists():
-            return errno.ENOENT
-        return 0 if os.access(path, os.R_OK | os.W_OK) else errno.EACCES
-    tried = devices.opened(path, write=True)
-    return tried.value if isinstance(tried, Known) else errno.EIO
+    loaded = (root / "sys/class/misc" / name).exists()
+    if name != "kmsg" and loaded:
+        tried = devices.opened(path, write=True)
+        return tried.value if isinstance(tried, Known) else errno.EIO
+    # Without its module, opening the device would load the module: a change to the host.
+    if not path.exists():
+        return errno.ENOENT
+    if name != "kmsg" and not os.access(path, os.R_OK | os.W_OK):
+        return errno.EACCES
+    return 0
 
 
 def programs(
@@ -140,8 +132,8 @@ def programs(
 
 
 def iptables(search: str) -> Observed[str]:
-    """Ask the iptables of the host, which K3s prefers to its own, for its version; empty where
-    there is none.
+    """Return the version of the host's iptables, which K3s prefers to its own; empty without
+    one.
     """
     program = devices.found("iptables", search)
     if isinstance(program, Unknown):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from k3s_rootless.linux import routes
 from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.preflight.probes import files
 from k3s_rootless.preflight.records import Network, Resolver
 
 _TYPES = frozenset({"UNICAST", "LOCAL"})
@@ -29,9 +30,13 @@ def network(root: Path) -> Observed[Network]:
     found = dict.fromkeys(tries, "")
     found |= {one.network: one.interface for one in table if one.network in found}
     found |= _six(root / "proc/net/ipv6_route")
-    ways = sorted((one.metric, one.interface) for one in table if one.network == "0.0.0.0/0")
-    interface = ways[0][1] if ways else ""
-    mtu = _number(root / "sys/class/net" / interface / "mtu") if interface else None
+    interface = ""
+    mtu = None
+    defaults = sorted((one.metric, one.interface) for one in table if one.network == "0.0.0.0/0")
+    if defaults:
+        interface = defaults[0][1]
+    if interface:
+        mtu = _number(root / "sys/class/net" / interface / "mtu")
     networks = tuple(
         (network, name) for network, name in found.items() if not _of_no_interest(network)
     )
@@ -72,19 +77,13 @@ def resolver(root: Path) -> Observed[Resolver]:
     """Read name servers and search domains, and whether /etc/hosts knows localhost."""
     servers: list[str] = []
     domains: tuple[str, ...] = ()
-    for words in (line.split() for line in _lines(root / "etc/resolv.conf")):
+    for words in (line.split() for line in files.text(root / "etc/resolv.conf").splitlines()):
         if words[:1] == ["nameserver"] and len(words) > 1:
             servers.append(words[1])
         elif words[:1] in (["search"], ["domain"]):
             domains = tuple(words[1:])
     local = any(
-        "localhost" in line.partition("#")[0].split()[1:] for line in _lines(root / "etc/hosts")
+        "localhost" in line.partition("#")[0].split()[1:]
+        for line in files.text(root / "etc/hosts").splitlines()
     )
     return Known(Resolver(tuple(servers), domains, local), str(root / "etc/resolv.conf"))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8", "replace")[:_LARGEST].splitlines()
-    except OSError:
-        return []

@@ -1,4 +1,4 @@
-"""Reads what surrounds the user: ids, session, limits, services beside K3s, and the machine itself.
+"""Reads what surrounds the user: session, limits, services beside K3s, and the machine itself.
 
 Each below the given root: /etc, /proc, /run, /sys; clock by adjtimex(2), which with no mode only
 looks.
@@ -14,8 +14,7 @@ from pathlib import Path
 
 from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.preflight.facts import SubidFiles, SubidRange
-from k3s_rootless.preflight.probes import devices
+from k3s_rootless.preflight.probes import devices, files
 from k3s_rootless.preflight.records import Beside, Caller, Machine, Process
 
 _SERVICES = ("firewalld", "k3s", "k3s-agent", "nm-cloud-setup", "systemd-resolved")
@@ -35,7 +34,7 @@ _DAY = 86400.0
 
 
 def caller(root: Path, environ: Mapping[str, str]) -> Observed[Caller]:
-    """Tell by whom and in which cgroup this process was started."""
+    """Return who started this process, and in which cgroup."""
     path = root / "proc/self/cgroup"
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
@@ -46,7 +45,9 @@ def caller(root: Path, environ: Mapping[str, str]) -> Observed[Caller]:
         for line in lines
         if line.startswith("0::") or ":name=systemd:" in line
     ]
-    own = next((group for group in groups if group != "/"), "/" if groups else "")
+    own = next((group for group in groups if group != "/"), "")
+    if groups and not own:
+        own = "/"
     return Known(Caller(environ.get("SUDO_USER", ""), own), str(path))
 
 
@@ -64,11 +65,10 @@ def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observe
         limits = (root / "proc" / pid / "limits").read_text("utf-8", "replace").splitlines()
     except (OSError, ValueError) as error:
         return Unknown(f"the process of the user manager cannot be looked at: {error}")
-    hard = next((line[26:].split()[1] for line in limits if line.startswith("Max open files")), "")
     return Known(
         Process(
             no_new_privileges="NoNewPrivs:\t1" in status,
-            open_files=int(hard) if hard.isdecimal() else None,
+            open_files=_open_files(limits),
             tasks=_tasks(groups, control_group),
             id_map=id_map,
         ),
@@ -76,41 +76,31 @@ def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observe
     )
 
 
+def _open_files(limits: list[str]) -> int | None:
+    """Return the hard limit of open files; None if there is none."""
+    for line in limits:
+        if line.startswith("Max open files"):
+            hard = line[26:].split()[1]
+            return int(hard) if hard.isdecimal() else None
+    return None
+
+
 def _manager(groups: tuple[Path, ...], control_group: str) -> str:
+    if not control_group:
+        return ""
     for group in groups:
-        path = group / control_group.lstrip("/") / "init.scope/cgroup.procs"
-        if control_group and (found := _text(path).split()):
-            return found[0]
+        processes = files.text(
+            group / control_group.lstrip("/") / "init.scope/cgroup.procs"
+        ).split()
+        if processes:
+            return processes[0]
     return ""
 
 
 def _tasks(groups: tuple[Path, ...], control_group: str) -> int | None:
     above = Path(control_group.lstrip("/")).parent
-    limits = [_text(group / above / "pids.max").strip() for group in groups if control_group]
+    limits = [files.text(group / above / "pids.max").strip() for group in groups if control_group]
     return next((int(limit) for limit in limits if limit.isdecimal()), None)
-
-
-def subid_files(root: Path, user: str, uid: int) -> Observed[SubidFiles]:
-    """Read the ranges of everybody else, and the uids of real users, to see whether ids are given
-    twice.
-    """
-    others = []
-    for kind in ("subuid", "subgid"):
-        for line in _text(root / "etc" / kind).split("\n"):
-            owner, _, rest = line.strip().partition(":")
-            start, _, count = rest.partition(":")
-            if owner not in {user, str(uid)} and _small(start) and _small(count):
-                others.append((kind, owner, SubidRange(int(start), int(count))))
-    rows = [line.split(":") for line in _text(root / "etc/passwd").splitlines()]
-    users = tuple((row[0], int(row[2])) for row in rows if len(row) > 2 and _small(row[2]))
-    links = tuple(
-        str(path) for kind in ("subuid", "subgid") if (path := root / "etc" / kind).is_symlink()
-    )
-    return Known(SubidFiles(links, tuple(others), users), "/etc/subuid, /etc/subgid, /etc/passwd")
-
-
-def _small(digits: str) -> bool:
-    return digits.isascii() and digits.isdecimal() and len(digits) < 20
 
 
 def beside(root: Path, config: str) -> Observed[Beside]:
@@ -122,77 +112,95 @@ def beside(root: Path, config: str) -> Observed[Beside]:
         for name in _SERVICES
         if any((root / group / f"{name}.service").is_dir() for group in _GROUPS)
     )
-    files = frozenset(path for path in _FILES if (root / path.lstrip("/")).exists())
+    present = frozenset(path for path in _FILES if (root / path.lstrip("/")).exists())
     tried: dict[str, int] = {}
-    for path in _configuration(root, config) if config else ():
+    for path in _configuration(root, config):
         found = devices.opened(path)
         if isinstance(found, Unknown):
             return found
         if found.value != 2:  # what does not exist K3s passes over
             tried[str(path)] = found.value
-    ufw = "ENABLED=yes" in _text(root / "etc/ufw/ufw.conf").split()
-    return Known(Beside(running, files, tried, ufw), "/sys/fs/cgroup and /etc")
+    ufw = "ENABLED=yes" in files.text(root / "etc/ufw/ufw.conf").split()
+    return Known(Beside(running, present, tried, ufw), "/sys/fs/cgroup and /etc")
 
 
 def _configuration(root: Path, config: str) -> list[Path]:
+    """Return the configuration files of K3s, or the directory of them if it cannot be read."""
+    if not config:
+        return []
     main = root / config.lstrip("/")
     more = main.with_name(f"{main.name}.d")
     try:
-        return [
-            main,
-            *(
-                more / name
-                for name in sorted(one.name for one in more.iterdir())
-                if name.endswith((".yaml", ".yml"))
-            ),
-        ]
+        names = sorted(one.name for one in more.iterdir())
     except FileNotFoundError:
         return [main]
     except OSError:
         return [main, more]
+    return [main, *(more / name for name in names if name.endswith((".yaml", ".yml")))]
 
 
 def machine(root: Path, program: str | None) -> Observed[Machine]:
     """Read what the host is; `program` is k3s, whose age the clock is compared with."""
-    proc = [one for one in mounts.mounts(root) if one.point == "/proc"]
-    options = proc[-1].super_options.split(",") if proc else []
-    hidden = next((one.partition("=")[2] for one in options if one.startswith("hidepid=")), "")
     memory = {
         line.partition(":")[0]: line.split()[1]
-        for line in _text(root / "proc/meminfo").splitlines()
+        for line in files.text(root / "proc/meminfo").splitlines()
         if ":" in line
     }
-    enforce = _text(root / "sys/fs/selinux/enforce").strip()
-    kernel = _text(root / "proc/sys/kernel/osrelease").lower()
+    kernel = files.text(root / "proc/sys/kernel/osrelease").lower()
     return Known(
         Machine(
             available=int(memory.get("MemAvailable", "0")) * 1024,
             processors=os.cpu_count() or 0,
-            hostname=_text(root / "proc/sys/kernel/hostname").strip() or os.uname().nodename,
+            hostname=files.text(root / "proc/sys/kernel/hostname").strip() or os.uname().nodename,
             synchronized=_synchronized(),
             early=_younger(program, root / "etc/os-release"),
             container=_container(root),
             wsl="microsoft" in kernel,
-            selinux=enforce == "1" if enforce else None,
-            hidepid="" if hidden in {"0", "off"} else hidden,
+            selinux=_selinux(root),
+            hidepid=_hidepid(root),
             journal=(root / "var/log/journal").is_dir(),
         ),
         "/proc and /sys",
     )
 
 
+def _selinux(root: Path) -> bool | None:
+    """Return whether SELinux enforces its policy; None without SELinux."""
+    enforce = files.text(root / "sys/fs/selinux/enforce").strip()
+    if not enforce:
+        return None
+    return enforce == "1"
+
+
+def _hidepid(root: Path) -> str:
+    """Return the option `hidepid` of /proc; empty if all processes are visible."""
+    hidden = ""
+    for mount in mounts.mounts(root):
+        if mount.point != "/proc":
+            continue
+        hidden = ""  # the last mount hides those below it
+        for option in mount.super_options.split(","):
+            if option.startswith("hidepid="):
+                hidden = option.partition("=")[2]
+                break
+    if hidden in {"0", "off"}:
+        return ""
+    return hidden
+
+
 def _synchronized() -> bool:
     # struct timex begins with `modes`: with none set, adjtimex(2) changes nothing and needs no
     # privilege.
-    return (
-        int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))) != _CLOCK_UNSYNCHRONIZED
-    )
+    timex = ctypes.create_string_buffer(512)
+    return int(ctypes.CDLL(None).adjtimex(timex)) != _CLOCK_UNSYNCHRONIZED
 
 
 def _younger(*paths: str | Path | None) -> str:
+    """Return the first file that is more than a day younger than the clock; empty if none is."""
+    tomorrow = time.time() + _DAY
     for path in paths:
         try:
-            if path and os.stat(path).st_mtime > time.time() + _DAY:  # noqa: PTH116 (a text or a Path)
+            if path and Path(path).stat().st_mtime > tomorrow:
                 return str(path)
         except OSError:
             continue
@@ -200,14 +208,8 @@ def _younger(*paths: str | Path | None) -> str:
 
 
 def _container(root: Path) -> str:
-    if found := _text(root / "run/systemd/container").strip():
+    found = files.text(root / "run/systemd/container").strip()
+    if found:
         return found
     marks = {"docker": ".dockerenv", "podman": "run/.containerenv"}
     return next((name for name, mark in marks.items() if (root / mark).exists()), "")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""

@@ -56,10 +56,11 @@ def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
     try:
         found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
         # K3s unpacks itself under this lock (its cmd/k3s/main.go and pkg/flock).
-        unpacking = bool(found) and atomic.is_locked(place / ".lock")
-        return () if unpacking else tuple((path, _size(path)) for path in found)
+        if found and atomic.is_locked(place / ".lock"):
+            return ()
     except OSError:
         return ()
+    return tuple((path, _size(path)) for path in found)
 
 
 def _is_unfinished(entry: os.DirEntry[str]) -> bool:
@@ -85,40 +86,44 @@ def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:
     found = next(one for one in (path, *path.parents) if one.exists())
     real = found.resolve()
     mount = mountinfo.holding(mounts, real)
-    room, status = os.statvfs(real), real.stat()
-    flags = {
-        *(mount.options.split(",") if mount else ()),
-        *(mount.super_options.split(",") if mount else ()),
-    }
+    kind = ""
+    flags: set[str] = set()
+    left: Observed[int | None] = Known(None)
+    if mount:
+        kind = mount.type
+        flags = {*mount.options.split(","), *mount.super_options.split(",")}
+        if mount.source.startswith("/dev/"):
+            left = _quota(mount.source, uid)
+    room = os.statvfs(real)
+    status = real.stat()
     return Place(
         path=str(path),
         exists=found == path,
         found=str(real),
-        type=mount.type if mount else "",
+        type=kind,
         flags=frozenset(flags & {"ro", "noexec", "nosuid", "nodev"}),
         owner=status.st_uid,
         writable=os.access(real, os.W_OK | os.X_OK),
         free=room.f_bavail * room.f_frsize,
         size=room.f_blocks * room.f_frsize,
         inodes=room.f_favail if room.f_files else None,
-        left=_quota(mount.source, uid)
-        if mount and mount.source.startswith("/dev/")
-        else Known(None),
+        left=left,
     )
 
 
 def _quota(device: str, uid: int) -> Observed[int | None]:
+    """Return the bytes that the user may still write; None without a quota."""
     answer = (ctypes.c_uint64 * 16)()
-    if (
-        ctypes.CDLL(None, use_errno=True).quotactl(
-            _GET_USER_QUOTA, os.fsencode(device), uid, answer
-        )
-        != 0
-    ):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.quotactl(_GET_USER_QUOTA, os.fsencode(device), uid, answer) != 0:
         code = ctypes.get_errno()
         # Switched off, or a file system or kernel that has none.
         if code in {errno.ESRCH, errno.ENOSYS, errno.EOPNOTSUPP}:
             return Known(None, device)
         return Unknown(f"the quota on {device} cannot be read: {os.strerror(code)}")
-    hard, used = answer[0] * 1024, answer[2]
-    return Known(max(0, hard - used) if hard else None, f"quota on {device}")
+    hard = answer[0] * 1024
+    used = answer[2]
+    source = f"quota on {device}"
+    if not hard:
+        return Known(None, source)
+    return Known(max(0, hard - used), source)

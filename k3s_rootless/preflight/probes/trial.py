@@ -71,8 +71,8 @@ class Trying:
     def finish(
         self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
     ) -> Observed[Trial]:
-        """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and tell
-        how it all went.
+        """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and return
+        how all of it went.
         """
         if self._problem:
             return Unknown(self._problem)
@@ -103,30 +103,30 @@ class Trying:
             return Unknown(
                 "the child that was to make namespaces died first, or gave no answer in time"
             )
-        user, spaces = (
-            first[0],
-            {
-                name: code
-                for name, code in zip(_SPACES, first[1:], strict=True)
-                if code != _NOT_TRIED
-            },
-        )
+        user, *codes = first
         mapped: dict[str, str | None] = {"newuidmap": None, "newgidmap": None}
         if user:
             return Known(Trial(user, {}, mapped), "unshare(CLONE_NEWUSER)")
+        tried = zip(_SPACES, codes, strict=True)
+        spaces = {name: code for name, code in tried if code != _NOT_TRIED}
         own = (os.getuid(), os.getgid())
         for name, program, identity, found in zip(mapped, programs, own, ranges, strict=True):
-            mapped[name] = (
-                _map(program, self._child, identity, found) if program and found else None
-            )
+            if program and found:
+                mapped[name] = _map(program, self._child, identity, found)
         overlay = None
-        if all(said == "" for said in mapped.values()) and not spaces.get("mnt"):
-            os.write(self._going, b"1")
-            answer = self._numbers(1)
-            overlay = answer[0] if answer and answer[0] != _NOT_TRIED else None
+        if all(complaint == "" for complaint in mapped.values()) and not spaces.get("mnt"):
+            overlay = self._overlay()
         return Known(
             Trial(user, spaces, mapped, overlay), "a child that made the namespaces of rootlesskit"
         )
+
+    def _overlay(self) -> int | None:
+        """Let the child mount an overlay, and return 0 or its errno; None if it was not tried."""
+        os.write(self._going, b"1")
+        answer = self._numbers(1)
+        if not answer or answer[0] == _NOT_TRIED:
+            return None
+        return answer[0]
 
     def _numbers(self, count: int) -> list[int] | None:
         received = b""
@@ -142,7 +142,9 @@ class Trying:
 
 
 def _map(program: str, child: int, identity: int, ranges: Sequence[SubidRange]) -> str:
-    words, inside = ["0", str(identity), "1"], 1
+    """Map the ids of a child; return the complaint of the program, empty if it mapped all."""
+    words = ["0", str(identity), "1"]
+    inside = 1
     for one in ranges:
         words += [str(inside), str(one.start), str(one.count)]
         inside += one.count
@@ -150,22 +152,19 @@ def _map(program: str, child: int, identity: int, ranges: Sequence[SubidRange]) 
         done = command.run([program, str(child), *words], timeout=SECONDS)
     except CommandFailed as error:
         return error.message
-    complaint = next(iter(done.stderr.strip().splitlines()), f"exit status {done.status}")
-    return "" if done.status == 0 else complaint
+    if done.status == 0:
+        return ""
+    return next(iter(done.stderr.strip().splitlines()), f"exit status {done.status}")
 
 
 def _try(libc: ctypes.CDLL, go: int, writing: int) -> None:
     libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     _keep_only(go, writing)
-    failed = _errno(partial(libc.unshare, _NEWUSER))
-    said = [
-        failed,
-        *(
-            _NOT_TRIED if failed else _errno(partial(libc.unshare, flag))
-            for flag in _SPACES.values()
-        ),
-    ]
-    os.write(writing, b"".join(code.to_bytes(2, "little") for code in said))
+    user = _errno(partial(libc.unshare, _NEWUSER))
+    codes = [_NOT_TRIED] * len(_SPACES)
+    if not user:
+        codes = [_errno(partial(libc.unshare, flag)) for flag in _SPACES.values()]
+    os.write(writing, b"".join(code.to_bytes(2, "little") for code in (user, *codes)))
     if os.read(go, 1):
         os.write(writing, _overlay(libc).to_bytes(2, "little"))
         os.read(go, 1)
@@ -182,7 +181,9 @@ def _keep_only(*kept: int) -> None:
 
 
 def _errno(call: Callable[[], int]) -> int:
-    return 0 if call() == 0 else ctypes.get_errno()
+    if call() == 0:
+        return 0
+    return ctypes.get_errno()
 
 
 def _overlay(libc: ctypes.CDLL) -> int:

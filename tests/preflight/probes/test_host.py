@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight.probes import kernel, session, storage
+from k3s_rootless.preflight.probes import kernel, session, storage, subids
 from k3s_rootless.preflight.probes import network as network_probes
 from k3s_rootless.preflight.records import Caller, Resolver
 from tests.preflight.trees import write
@@ -131,7 +131,7 @@ def test_no_content_stops_a_reader(tmp_path: Path, junk: bytes) -> None:
         network_probes.resolver(tmp_path),
         kernel.release(tmp_path),
         session.caller(tmp_path, {}),
-        session.subid_files(tmp_path, "alice", 1000),
+        subids.of_all(tmp_path, "alice", 1000),
         session.process(tmp_path, (), ""),
         storage.storage(tmp_path, tmp_path / "data", tmp_path, tmp_path, os.getuid()),
     ):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, RuntimeDirectory
-from k3s_rootless.preflight.probes import host
+from k3s_rootless.preflight.probes import host, subids
 from tests.patience import PATIENCE
 from tests.preflight.trees import write
 
@@ -69,9 +69,9 @@ def test_what_may_not_be_read_is_unknown(tmp_path: Path) -> None:
     write(tmp_path / "etc/subuid", "nobody:1:2\n", 0o600)
 
     said = as_nobody(
-        "from pathlib import Path\n"
+        "from pathlib import Path\nfrom k3s_rootless.preflight.probes import subids\n"
         f"root = Path({str(tmp_path)!r})\nprint(probes.sysctls(root)['net.ipv4.ip_forward'])\n"
-        "print(probes.subids('subuid', root, 'nobody', 65534))"
+        "print(subids.of_user('subuid', root, 'nobody', 65534))"
     )
 
     assert [line.split("(")[0] for line in said.splitlines()] == ["Unknown", "Unknown"]
@@ -84,7 +84,7 @@ def test_no_content_stops_the_readers(tmp_path: Path, content: bytes) -> None:
     for name in ("etc/subuid", "etc/os-release", "proc/sys/net/ipv4/ip_forward"):
         write(tmp_path / name, content)
 
-    assert isinstance(host.subids("subuid", tmp_path, "alice", 1000), Known)
+    assert isinstance(subids.of_user("subuid", tmp_path, "alice", 1000), Known)
     assert isinstance(host.sysctls(tmp_path)[FORWARD], Known)
     assert host.distribution(tmp_path) == host.distribution(tmp_path).strip()
 

@@ -6,7 +6,7 @@ import pytest
 
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidRange
-from k3s_rootless.preflight.probes import host
+from k3s_rootless.preflight.probes import subids
 from tests.preflight.trees import write
 
 ALICE = (SubidRange(100000, 65536),)
@@ -66,21 +66,23 @@ def test_the_ranges_of_a_user_are_read(
 ) -> None:
     path = write(tmp_path / "etc/subuid", content)
 
-    assert host.subids("subuid", tmp_path, "alice", 1000) == Known(expected, str(path))
+    assert subids.of_user("subuid", tmp_path, "alice", 1000) == Known(expected, str(path))
 
 
 @pytest.mark.parametrize("kind", ["subuid", "subgid"])
 def test_each_kind_has_its_file_and_a_missing_one_holds_no_range(tmp_path: Path, kind: str) -> None:
-    assert host.subids(kind, tmp_path, "alice", 1000) == Known((), str(tmp_path / "etc" / kind))
+    assert subids.of_user(kind, tmp_path, "alice", 1000) == Known((), str(tmp_path / "etc" / kind))
 
     write(tmp_path / "etc" / kind, "alice:100000:65536\n")
 
-    assert host.subids(kind, tmp_path, "alice", 1000) == Known(ALICE, str(tmp_path / "etc" / kind))
+    assert subids.of_user(kind, tmp_path, "alice", 1000) == Known(
+        ALICE, str(tmp_path / "etc" / kind)
+    )
 
 
 def test_a_file_that_leads_nowhere_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "etc/subgid").mkdir(parents=True)
     (tmp_path / "etc/subuid").symlink_to("subuid")
 
-    assert isinstance(host.subids("subuid", tmp_path, "alice", 1000), Unknown)
-    assert isinstance(host.subids("subgid", tmp_path, "alice", 1000), Unknown)
+    assert isinstance(subids.of_user("subuid", tmp_path, "alice", 1000), Unknown)
+    assert isinstance(subids.of_user("subgid", tmp_path, "alice", 1000), Unknown)

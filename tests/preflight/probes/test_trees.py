@@ -16,7 +16,7 @@ from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.preflight.facts import Delegation, Facts
-from k3s_rootless.preflight.probes import apparmor, kernel, network, session
+from k3s_rootless.preflight.probes import apparmor, kernel, network, session, subids
 from k3s_rootless.preflight.probes import host as probes
 from k3s_rootless.preflight.records import Confinement
 from k3s_rootless.preflight.remedies import admin_script, nixos
@@ -52,9 +52,9 @@ def facts(host: Host, root: Path) -> Facts:
         confinement=confined,
         newuidmap=probes.map_program("newuidmap", search, root),
         newgidmap=probes.map_program("newgidmap", search, root),
-        subuid=probes.subids("subuid", root, "alice", 1000),
-        subgid=probes.subids("subgid", root, "alice", 1000),
-        subid_files=session.subid_files(root, "alice", 1000),
+        subuid=subids.of_user("subuid", root, "alice", 1000),
+        subgid=subids.of_user("subgid", root, "alice", 1000),
+        subid_files=subids.of_all(root, "alice", 1000),
         process=session.process(root, (), ""),
         kernel=kernel.release(root),
         modules=kernel.modules(root),
