@@ -31,11 +31,12 @@ def lines(findings: Sequence[Finding]) -> Iterator[Line]:
     ordered = sorted(findings, key=lambda one: _ORDER.index(one.verdict))
     owners = _owners(ordered)
     passed = [one for one in ordered if one.verdict is Verdict.PASS]
-    folded = passed if len(passed) > _MOST_PASSED else []
+    folded = []
+    if len(passed) > _MOST_PASSED:
+        folded = passed
     for one in ordered[: len(ordered) - len(folded)]:
         yield _head(one), _INDENT
-        owner = owners[one.remedy] if one.remedy else one
-        for text in _details(one, owner):
+        for text in _details(one, owners.get(one.remedy, one)):
             yield f"{' ' * _INDENT}{text}", None
     for group in dict.fromkeys(_group(one) for one in folded):
         names = [one.check.partition(".")[2] for one in folded if _group(one) == group]
@@ -62,9 +63,9 @@ def summary(checked: Checked) -> str:
     return f"\nready{limits}\nnext: k3s-rootless up{options}"
 
 
-def _owners(ordered: Sequence[Finding]) -> Mapping[Remedy, Finding]:
+def _owners(ordered: Sequence[Finding]) -> Mapping[Remedy | None, Finding]:
     """Return the finding that shows each remedy in full."""
-    owners: dict[Remedy, Finding] = {}
+    owners: dict[Remedy | None, Finding] = {}
     for one in ordered:
         if one.remedy is None:
             continue

@@ -75,8 +75,10 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
         reason = _NOT_IN_SCRIPT.get(one.remedy.mender) if one.remedy else None
         if reason is not None:
             notices.append(f"not in the script: {one.check}, {reason}")
-    covers = tuple(one.check for ones in fixed.values() for one in ones)
-    return AdminScript(text, undo, () if undo else covers, tuple(notices))
+    covers: tuple[str, ...] = ()
+    if not undo:
+        covers = tuple(one.check for ones in fixed.values() for one in ones)
+    return AdminScript(text, undo, covers, tuple(notices))
 
 
 def _require_fixable(findings: Sequence[Finding]) -> None:

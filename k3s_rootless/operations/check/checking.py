@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,13 +76,19 @@ def findings(context: Context, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
 
         needs = selection.needs(ids)
     with Probing(context, needs) as probing:
-        try:
-            manager = context.manager() if probing.needs(*_OF_MANAGER) else nullcontext()
-            with manager as opened:
-                facts, _ = probing.finish(opened)
-        except RootlessError as error:
-            facts, _ = probing.finish(None, error.message)
+        facts = _finished(probing)
     return judge(facts, ids)
+
+
+def _finished(probing: Probing) -> Facts:
+    """Return the facts, also if the user manager does not answer."""
+    if not probing.needs(*_OF_MANAGER):
+        return probing.finish(None)[0]
+    try:
+        with probing.context.manager() as manager:
+            return probing.finish(manager)[0]
+    except RootlessError as error:
+        return probing.finish(None, error.message)[0]
 
 
 def begin(context: Context, ignored: Sequence[str] = ()) -> Probing:

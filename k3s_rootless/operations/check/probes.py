@@ -122,8 +122,9 @@ def _confinement(at: HostInputs) -> Observed[Confinement]:
     To read it, k3s is executed up to its first instruction, so a k3s at risk is left out.
     """
     found = at.answer("k3s")
-    trusted = not isinstance(found, Unknown) and not found.risk
-    return apparmor.confinement(at.root, found.path if trusted else None)
+    if isinstance(found, Unknown) or found.risk:
+        return apparmor.confinement(at.root, None)
+    return apparmor.confinement(at.root, found.path)
 
 
 def _sysctls_unknown(failure: Unknown) -> Mapping[str, Unknown]:

@@ -57,7 +57,9 @@ class Probing:
         self._seconds = seconds
         self._needs = needs
         self._asked: dict[str, tuple[background.Asked[Any], float]] = {}
-        self._trying = trial.Trying() if self.needs("trial") else None
+        self._trying: trial.Trying | None = None
+        if self.needs("trial"):
+            self._trying = trial.Trying()
         self._search = unit_search(context.paths.root)
         if self.needs("k3s"):
             read = partial(host.k3s_binary, context.environ, self._search, context.paths.home)
