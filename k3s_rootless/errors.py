@@ -6,8 +6,8 @@ The tree, with the exit code that the shell gives each (docs/reference/exit-code
     ├── UsageError                   2   asked for in a way that cannot be served
     ├── NotRunning                   3   K3s is not running, or not installed, for this user
     ├── NotReady                     4   running, but not ready in time
-    ├── PreflightFailed              5   the host lacks something that the user can mend
-    ├── AdministratorNeeded          6   the host lacks something that an administrator can mend
+    ├── PreflightFailed              5   the host lacks something that the user can fix
+    ├── AdministratorNeeded          6   the host lacks something that an administrator can fix
     ├── WouldOverwrite               7   refused, since it would overwrite local changes
     ├── UnsupportedHost              8   this host cannot run it
     ├── BusError                     1   no user manager to talk to, or it stopped talking
@@ -36,9 +36,9 @@ def error_document(
 
 
 class RootlessError(Exception):
-    """A failure that the user is told about: `message`, and apart from it a `hint`.
+    """A failure that is reported to the user: `message`, and apart from it a `hint`.
 
-    `details` are what a program may want to know of it: JSON has them beside the words.
+    `details` are for programs: only the JSON has them, after the words.
     """
 
     exit_code = 1
@@ -75,19 +75,19 @@ class NotReady(RootlessError):
 
 
 class PreflightFailed(RootlessError):
-    """A check failed, and the user can mend it."""
+    """A check failed, and the user can fix it."""
 
     exit_code = 5
 
 
 class AdministratorNeeded(PreflightFailed):
-    """A check failed, and an administrator must mend it."""
+    """A check failed, and an administrator must fix it."""
 
     exit_code = 6
 
 
 class WouldOverwrite(RootlessError):
-    """Going on would overwrite what somebody edited."""
+    """The operation would overwrite a file that was edited."""
 
     exit_code = 7
 

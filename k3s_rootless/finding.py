@@ -1,4 +1,4 @@
-"""A verdict on one question, with what it rests on and what would mend it."""
+"""A verdict on one question, with the observation behind it and how to fix it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHECKS_PAGE = "docs/reference/checks.md"
 
 
 class Verdict(Enum):
-    """The five answers; `unknown` means that nobody could look, and is never dressed as one of the
-    others.
+    """The five answers; `unknown` means that the fact could not be read, and is never turned into
+    another answer.
 
-    `info` is a fact worth knowing that nothing needs to be done about.
+    `info` is a fact worth knowing that needs no action.
     """
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
@@ -39,7 +39,7 @@ class Severity(Enum):
 
 
 class Mender(Enum):
-    """Who can mend it; `nobody` means that this host cannot run rootless K3s."""
+    """Who can fix a finding; NOBODY means that this host cannot run rootless K3s."""
 
     USER = "user"
     ADMINISTRATOR = "administrator"
@@ -48,7 +48,7 @@ class Mender(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What mends a finding: who can do it, one sentence, and the commands to paste (none where no
+    """How to fix a finding: who can do it, one sentence, and the commands to paste (none if no
     command helps).
     """
 
@@ -67,8 +67,8 @@ class Remedy:
 
 
 def put_aside(drop_in: str, then: str) -> Remedy:
-    """Give the remedy that takes a drop-in out of the unit, and keeps it; `then` is the command
-    that applies it.
+    """Return the remedy that takes a drop-in out of the unit, and keeps its file; `then` is the
+    command that applies the change.
     """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
     text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
@@ -114,5 +114,5 @@ class Finding:
 
 
 def matches(check: str, asked: str) -> bool:
-    """Tell whether `asked` names this check or a group that it belongs to (`cgroup.delegation`)."""
+    """Return whether `asked` names this check or a group of it (`cgroup.delegation`)."""
     return check == asked or check.startswith(f"{asked}.")

@@ -17,7 +17,7 @@ _FIXED_BY_PLAN = frozenset({"unit.state", "config.certificates"})
 
 
 def not_ignored(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
-    """Return the findings whose checks the user did not ask to ignore."""
+    """Return the findings that the user did not ask to ignore."""
     return tuple(one for one in findings if not any(matches(one.check, name) for name in ignored))
 
 

@@ -40,7 +40,7 @@ CONFIG = {
     "vxlan": "VXLAN",
 }
 DEVICES = {"tun": "dev/net/tun", "fuse": "dev/fuse", "kmsg": "dev/kmsg"}
-# The last is where NixOS has them (its modprobe is told so by MODULE_DIR).
+# The last is where NixOS has them (its modprobe reads MODULE_DIR).
 _TREES = ("lib/modules", "usr/lib/modules", "run/booted-system/kernel-modules/lib/modules")
 _LARGEST = 16 * 1024 * 1024
 

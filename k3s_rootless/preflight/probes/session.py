@@ -140,7 +140,7 @@ def _configuration(root: Path, config: str) -> list[Path]:
 
 
 def machine(root: Path, program: str | None) -> Observed[Machine]:
-    """Read what the host is; `program` is k3s, whose age the clock is compared with."""
+    """Read what the host is; the clock is compared with the age of `program`, which is k3s."""
     memory = {
         line.partition(":")[0]: line.split()[1]
         for line in files.text(root / "proc/meminfo").splitlines()

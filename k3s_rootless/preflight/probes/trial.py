@@ -76,7 +76,7 @@ class Trying:
         """
         if self._problem:
             return Unknown(self._problem)
-        # From now on: the child made its namespaces while nobody waited for it.
+        # From now on: the child made its namespaces before this.
         self._begun = time.monotonic()
         try:
             return self._finish(programs, ranges)
@@ -87,7 +87,7 @@ class Trying:
         """End the child, and wait for it."""
         if self._child:
             os.kill(self._child, signal.SIGKILL)
-            # Whoever started us may have set SIGCHLD to be ignored, and then the kernel takes ended
+            # The caller may have set SIGCHLD to be ignored, and then the kernel takes ended
             # children away by itself.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._child, 0)
