@@ -1,4 +1,4 @@
-"""Whether K3s is still starting, as far as its ports show."""
+"""The state of a start of K3s, as far as its ports show it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SECONDS = 300.0
 def is_starting(sources: Sources, https_port: int, seconds: float | None) -> bool:
     """Return whether K3s has not forwarded its API server's port yet, within the time of a start.
 
-    K3s forwards that port once the API server runs. `seconds` is for how long K3s runs, None if
-    systemd does not say.
+    K3s forwards that port once the API server runs. `seconds` is how long K3s has been
+    running, None if systemd does not know.
     """
     if seconds is None or seconds >= SECONDS or not isinstance(sources.services, Unknown):
         return False

@@ -1,6 +1,4 @@
-"""Before a start: which ports K3s will want that somebody holds already, and which it could have
-instead.
-"""
+"""Before a start: the ports of K3s that another process holds, and free ports to use instead."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ from k3s_rootless.linux.facts import Listener
 from k3s_rootless.ports.facts import Holder
 
 TRAEFIK = (80, 443)
-"""Ports of the Service of traefik, which K3s brings along."""
+"""Ports of the Service of traefik, which K3s deploys by default."""
 _STEP = 100
 _LAST = 65000
 _INSIDE = frozenset({6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 10010})
-"""Ports that K3s has in its own namespace (K3s's documentation, "Networking"; containerd's streams
+"""Ports that K3s uses in its own namespace (K3s's documentation, "Networking"; containerd's streams
 are 10010).
 """
 
@@ -24,35 +22,33 @@ are 10010).
 def taken(
     settings: Settings, listeners: Iterable[Listener], *, traefik: bool
 ) -> Mapping[int, Listener]:
-    """Give the ports of the host that K3s will want and that somebody has, each with the socket
-    that has it.
-    """
+    """Return the ports of the host that K3s needs and that are taken, each with its socket."""
     held = {one.port: one for one in listeners if one.proto == "tcp"}
     return {port: held[port] for port in wanted(settings, traefik=traefik) if port in held}
 
 
 def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
-    """List the ports of the host that K3s wants by itself: that of its API, and those of traefik
-    where servicelb serves it.
+    """Return the ports of the host that K3s needs by itself: that of its API, and those of traefik
+    if servicelb serves it.
     """
-    own = tuple(map(child_to_parent_port, TRAEFIK)) if traefik and settings.servicelb else ()
-    return (settings.https_port, *own)
+    if not (traefik and settings.servicelb):
+        return (settings.https_port,)
+    return (settings.https_port, *map(child_to_parent_port, TRAEFIK))
 
 
 def instead(
     ports: Sequence[int], listeners: Iterable[Listener], settings: Settings
 ) -> Mapping[int, int]:
-    """Give for each port one that is free on the host and not K3s's inside: the API's is the same
-    in both.
+    """Return for each port one that is free on the host and that K3s does not use inside: the port
+    of the API is the same in both.
     """
     busy = {one.port for one in listeners} | _INSIDE | set(wanted(settings, traefik=True))
     found: dict[int, int] = {}
     for port in ports:
-        start = (
-            port if port == settings.https_port else port - child_to_parent_port(TRAEFIK[0]) + 8080
-        )
-        # Beside it K3s listens for itself: at the next port of the API's (K3s
-        # pkg/cli/server/server.go).
+        start = port
+        if port != settings.https_port:
+            start = port - child_to_parent_port(TRAEFIK[0]) + 8080
+        # K3s also listens on the port after that of the API (K3s pkg/cli/server/server.go).
         free = next((one for one in range(start, _LAST, _STEP) if not {one, one + 1} & busy), None)
         if free is not None:
             found[port] = free
@@ -63,7 +59,7 @@ def instead(
 def owner(
     holder: Holder, others: Iterable[Holder], uid: int, described: Callable[[Holder, int], str]
 ) -> str:
-    """Name who holds a port, and the K3s that this user is seen to run."""
+    """Describe the owner of a port, and the K3s that this owner runs."""
     named = described(holder, uid)
     runs = next((one for one in others if one.uid == holder.uid and one.unit), None)
     if runs is None or runs.unit in named:

@@ -1,8 +1,7 @@
-"""Who holds a socket: its process, program and unit where it is our own, and its user where it is
-somebody else's.
+"""The owner of a socket: process, program and unit of the user's own, only the user of others.
 
-Only a process's owner may read /proc/PID/fd (proc_pid_fd(5)), so of others no more than the uid is
-ever known.
+Only the owner of a process may read /proc/PID/fd (proc_pid_fd(5)), so of others only the uid is
+known.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _PROC = Path("/proc")
 _Process = tuple[int | None, str, str, bool]
 """PID, program, unit, and whether the process is in the control group of K3s's unit."""
 _K3S = frozenset({"k3s-server", "k3s-agent"})
-"""What K3s calls itself once it serves; as `k3s` a process may be no more than `k3s kubectl`."""
+"""The process names of a K3s that serves; `k3s` can also be `k3s kubectl`."""
 _UNITS = frozenset({"k3s.service", "k3s-agent.service", "k3s-rootless.service"})
 
 
@@ -34,10 +33,12 @@ def of(
 
     `unit_group` is the control group of K3s's unit: a process in it belongs to K3s.
     """
-    asked = tuple(listeners)
-    own = {one.inode for one in asked if one.uid == uid and one.inode}
-    found = _processes(own, uid, unit_group, proc) if own else {}
-    return {one: _holder(one, found) for one in asked}
+    sockets = tuple(listeners)
+    own = {one.inode for one in sockets if one.uid == uid and one.inode}
+    found: Mapping[int, _Process] = {}
+    if own:
+        found = _processes(own, uid, unit_group, proc)
+    return {one: _holder(one, found) for one in sockets}
 
 
 def _holder(listener: Listener, found: Mapping[int, _Process]) -> Holder:
@@ -63,7 +64,7 @@ def _processes(inodes: set[int], uid: int, unit_group: str, proc: Path) -> dict[
                 one = (pid, _program(process), _innermost_unit(groups), of_k3s)
                 found.update(dict.fromkeys(held - found.keys(), one))
         except OSError:
-            continue  # it ended meanwhile, or guards its descriptors even from its owner
+            continue  # it ended meanwhile, or its owner may not read its descriptors either
         if len(found) == len(links):
             break
     return found
@@ -88,7 +89,7 @@ def _unit(process: Path) -> str:
 
 
 def _innermost_unit(groups: tuple[str, ...]) -> str:
-    # The innermost part with a unit's ending; a slice is no answer to "what do I stop".
+    # The innermost part with the suffix of a unit; a slice is nothing that a user stops.
     endings = (".service", ".scope", ".socket")
     for path in groups:
         parts = [part for part in path.split("/") if part.endswith(endings)]
@@ -105,8 +106,8 @@ def _user(uid: int) -> str:
 
 
 def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
-    """List who runs a K3s on this host, by its program or its unit, which every user may read; one
-    for each user and unit.
+    """Return the owners of each K3s on this host, by its program or its unit, which every user may
+    read; one for each user and unit.
     """
     found: dict[tuple[int, str], Holder] = {}
     pids = sorted(int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal())
@@ -122,8 +123,8 @@ def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
 
 
 def of_lock(file: Path, *, uid: int, proc: Path = _PROC) -> Holder | None:
-    """Tell which process of `uid` holds a lock on a file (flock(2)); None where none does, or
-    nobody can see it.
+    """Return the process of `uid` that holds a lock on a file (flock(2)); None if there is none, or
+    it cannot be read.
     """
     try:
         inode = file.stat().st_ino

@@ -1,8 +1,8 @@
-"""The Services of manifests, before anybody applies them: YAML or JSON, several documents to a
-file, lists of objects.
+"""The Services of manifests before they are applied: YAML or JSON, several documents to a file,
+lists of objects.
 
-Read as kubectl would apply them: what names no namespace goes to `default`. Charts and templates
-are no manifests; render them first (`helm template … | k3s-rootless ports plan -`).
+Read as kubectl would apply them: an object without a namespace goes to `default`. Charts and
+templates are not manifests; render them first (`helm template … | k3s-rootless ports plan -`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from k3s_rootless import json_fields, yaml_file
 from k3s_rootless.errors import PeerError, RootlessError
 from k3s_rootless.ports.sources import wire
+from k3s_rootless.ports.sources.envelope import envelope
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class Manifests:
 
         Raises RootlessError, which names file, document and field.
         """
-        name = "standard input" if path == "-" else path
-        for number, document in enumerate(
-            _documents(name, _content(path, name, standard_input)), start=1
-        ):
+        name = path
+        if path == "-":
+            name = "standard input"
+        documents = _documents(name, _content(path, name, standard_input))
+        for number, document in enumerate(documents, start=1):
             try:
                 with json_fields.refusing(f"`{printable(name)}`, document {number}"):
                     for one in self._objects(document):
@@ -53,25 +55,16 @@ class Manifests:
                 raise RootlessError(error.message, hint=_HINT) from error
 
     def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (other people's YAML)
-        from k3s_rootless.ports.sources.envelope import envelope
-
         todo, steps = [document], 0
         while todo:
             one = todo.pop()
-            # YAML's anchors let a list hold itself, or a short text stand for millions of objects.
+            # With YAML's anchors a list can contain itself, and a short text millions of objects.
             steps += 1
             if steps > _MOST_OBJECTS:
                 raise json_fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
             kind = envelope(one).kind
             if kind.endswith("List") and "items" in one:
-                # A ServiceList's items need no kind of their own.
-                own = {} if kind == "List" else {"kind": kind.removesuffix("List")}
-                todo += reversed(
-                    [
-                        {**own, **json_fields.typed(item, dict)}
-                        for item in json_fields.optional(one, "items", list) or ()
-                    ]
-                )
+                todo += reversed(_items(one, kind))
             else:
                 self.objects += 1
                 yield one
@@ -88,11 +81,18 @@ class Manifests:
             while isinstance(spec, dict) and isinstance(spec.get(step), dict):
                 spec = spec[step].get("spec")
         if isinstance(spec, dict) and "containers" in spec:
-            owner = (
-                f"{one['kind']} {json_fields.optional(metadata, 'name', str) or '(without a name)'}"
-            )
+            name = json_fields.optional(metadata, "name", str) or "(without a name)"
             namespace = json_fields.optional(placed["metadata"], "namespace", str) or self.namespace
-            self.pods += wire.host_ports(namespace, owner, spec)
+            self.pods += wire.host_ports(namespace, f"{one['kind']} {name}", spec)
+
+
+def _items(listed: json_fields.Json, kind: str) -> list[json_fields.Json]:
+    """Return the objects of a list; those of a ServiceList and the like may lack a kind."""
+    own = {}
+    if kind != "List":
+        own["kind"] = kind.removesuffix("List")
+    items = json_fields.optional(listed, "items", list) or ()
+    return [{**own, **json_fields.typed(item, dict)} for item in items]
 
 
 def _content(path: str, name: str, standard_input: IO[bytes]) -> bytes:
@@ -117,6 +117,8 @@ def _documents(name: str, content: bytes) -> Iterator[Any]:
     try:
         yield from yaml_file.load_all(content)
     except yaml_file.NotYaml as error:
-        where = "" if error.line is None else f", line {error.line}"
+        where = ""
+        if error.line is not None:
+            where = f", line {error.line}"
         why = printable(error.problem or str(error).partition("\n")[0])
         raise RootlessError(f"cannot read `{printable(name)}`{where}: {why}", hint=_HINT) from error

@@ -1,27 +1,25 @@
 """Real connections through the forwards, from this host's loopback only, many at a time, each
-within its time.
+within its time limit.
 
-A forward takes a connection before it knows whether anybody is there: rootlesskit accepts, dials
-inside, and hangs up when nobody answers (its pkg/port/builtin, 0.14 to 2.3). So a connection is
-only half of the proof: it must stay open for a moment, or be answered by TLS or HTTP where the port
-is said to speak that. Certificates are not verified: what is asked is whether anybody is there.
+A forward accepts a connection before it is known whether a program listens inside: rootlesskit
+accepts, connects inside, and closes if no program answers (its pkg/port/builtin, 0.14 to 2.3). So
+a connection is only half of the proof: it must stay open for a moment, or be answered by TLS or
+HTTP if the port speaks that. Certificates are not verified: the question is whether any program
+answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from k3s_rootless.ports.facts import Probe
 from k3s_rootless.printable import printable
-
-if TYPE_CHECKING:
-    import ssl
 
 ANSWER_SECONDS = 2.0
 ALL_SECONDS = 60.0
@@ -46,7 +44,7 @@ class Target:
 def probe(targets: Iterable[Target], *, seconds: float = ALL_SECONDS) -> Mapping[Target, Probe]:
     """Connect to each target once.
 
-    All together have `seconds`; what is not reached by then is told as such.
+    `seconds` is the time limit of all together; a target that is not reached by then says so.
     """
     with asyncio.Runner() as runner:
         return runner.run(_all(tuple(dict.fromkeys(targets)), seconds))
@@ -70,10 +68,10 @@ async def _all(targets: tuple[Target, ...], seconds: float) -> Mapping[Target, P
 
 async def _one(target: Target, context: ssl.SSLContext | None) -> Probe:
     started = time.perf_counter()
-    asked = {"udp": _udp, "http": _http, "https": _https}.get(target.speaks, _tcp)
+    connect = {"udp": _udp, "http": _http, "https": _https}.get(target.speaks, _tcp)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await asked(target, started, context)
+            return await connect(target, started, context)
     except TimeoutError:
         return Probe(f"no answer within {ANSWER_SECONDS:g} s", well=False)
     except ConnectionRefusedError:
@@ -94,11 +92,9 @@ async def _tcp(target: Target, started: float, _context: ssl.SSLContext | None) 
         return Probe("connected", well=True, milliseconds=took)
     finally:
         writer.close()
-    return (
-        Probe("connected, and it spoke first", well=True, milliseconds=took)
-        if said
-        else Probe(_HUNG_UP, well=False)
-    )
+    if not said:
+        return Probe(_HUNG_UP, well=False)
+    return Probe("connected, and it spoke first", well=True, milliseconds=took)
 
 
 async def _http(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
@@ -110,15 +106,12 @@ async def _http(target: Target, started: float, _context: ssl.SSLContext | None)
 
 
 async def _https(target: Target, started: float, context: ssl.SSLContext | None) -> Probe:
-    import ssl
-
     try:
         reader, writer = await asyncio.open_connection(
             target.address, target.port, ssl=context, server_hostname="localhost"
         )
     except ssl.SSLError as error:
-        # Somebody is there, and has a reason of their own: a client certificate wanted, or no TLS
-        # at all.
+        # A program answers, and refuses: it requires a client certificate, or does not speak TLS.
         return Probe(
             f"connected, and no TLS: {printable(error.reason or 'it said something else')}",
             well=True,
@@ -128,7 +121,9 @@ async def _https(target: Target, started: float, context: ssl.SSLContext | None)
         spoken = writer.get_extra_info("ssl_object").version() or "TLS"
         took = _since(started)
         answer = await _status(reader, writer, started, spoken)
-        return answer if answer.well else Probe(f"{spoken} handshake", well=True, milliseconds=took)
+        if answer.well:
+            return answer
+        return Probe(f"{spoken} handshake", well=True, milliseconds=took)
     except (ConnectionError, asyncio.IncompleteReadError):
         return Probe(f"{spoken} handshake", well=True, milliseconds=took)
     finally:
@@ -147,14 +142,18 @@ async def _status(
     if not line:
         return Probe(_HUNG_UP, well=False)
     if len(line) > 1 and line[0].startswith(b"HTTP/") and line[1].isdigit() and len(line[1]) == 3:
-        spoken = "HTTP" if how == "HTTP" else f"HTTP over {how}"
+        spoken = f"HTTP over {how}"
+        if how == "HTTP":
+            spoken = how
         return Probe(f"{spoken}: status {line[1].decode('ascii')}", well=True, milliseconds=took)
     return Probe("connected, and what it said is no HTTP", well=True, milliseconds=took)
 
 
 async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) -> Probe:
     loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+    family = socket.AF_INET
+    if ":" in target.address:
+        family = socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asker:
         asker.connect((target.address, target.port))
         # An empty datagram means nothing to the program at the port, and is refused like any other
@@ -170,8 +169,6 @@ async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) 
 
 
 def _context() -> ssl.SSLContext:
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,8 @@
 """The ports of all Services of the cluster, from the API server: listed once, or watched from then
 on.
 
-Asked in pages of 500, as kubectl does, so that a cluster of 10,000 Services neither stalls its API
-server nor this process.
+Requested in pages of 500, as kubectl does, so that a cluster of 10,000 Services stalls neither its
+API server nor this process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports.facts import PodPort, ServicePort
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PAGE = 500
 WATCH_SECONDS = 240
-"""For how long one watch is asked for; the API server ends it then, and the next goes on from where
-it ended.
-"""
+"""How long one watch lasts; the API server ends it then, and the next continues where it ended."""
 _SERVICES = "/api/v1/services"
 _PODS = "/api/v1/pods"
 _GONE = 410
@@ -35,16 +34,14 @@ _CHANGES = frozenset({"ADDED", "MODIFIED"})
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The ports of all Services, and the version of the cluster's state from which a watch goes
-    on.
-    """
+    """The ports of all Services, and the version of the cluster's state where a watch continues."""
 
     ports: tuple[ServicePort, ...]
     version: str
 
 
 def service_ports(peer: Peer, timeout: float) -> tuple[ServicePort, ...]:
-    """Ask for the Services of all namespaces, and give their ports in the API server's order.
+    """Return the ports of the Services of all namespaces, in the API server's order.
 
     `timeout` in seconds is for all pages together. Raises PeerError with the message of the API
     server's Status.
@@ -53,7 +50,7 @@ def service_ports(peer: Peer, timeout: float) -> tuple[ServicePort, ...]:
 
 
 def listing(peer: Peer, timeout: float) -> Listing:
-    """Ask as `service_ports` does, and keep the version."""
+    """Return what `service_ports` does, and the version."""
     deadline = time.monotonic() + timeout
 
     def read(path: str) -> tuple[wire.Page, str]:
@@ -64,8 +61,8 @@ def listing(peer: Peer, timeout: float) -> Listing:
         pages = list(_pages(_SERVICES, "Services", read))
     except PeerError as error:
         # A page token lives for some five minutes (Kubernetes API concepts, "Retrieving large
-        # result sets in chunks"); who comes later asks for everything in one answer, as client-go
-        # does.
+        # result sets in chunks"); after that, everything is requested in one answer, as
+        # client-go does.
         if error.status != _GONE:
             raise
         pages = [read(_SERVICES)[0]]
@@ -73,7 +70,7 @@ def listing(peer: Peer, timeout: float) -> Listing:
 
 
 def pod_ports(peer: Peer, timeout: float) -> tuple[PodPort, ...]:
-    """Ask for the hostPorts of all Pods but those of servicelb; `timeout` is in seconds.
+    """Return the hostPorts of all Pods except those of servicelb; `timeout` is in seconds.
 
     Raises PeerError.
     """
@@ -86,11 +83,10 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
     """Watch from `version` on, and call `changed` for each Service that is added, modified or
     deleted, until the watch ends.
 
-    Gives the version to go on from, which is empty when the API server forgot so much that a
-    listing is due. A connection that breaks, or says what is no event, is a PeerError.
+    Returns the version to continue from; it is empty if the API server no longer has it, so that
+    the Services must be listed again. Raises PeerError for a broken connection, or a line that is
+    not an event.
     """
-    from urllib.parse import quote
-
     asked = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
     path = f"{_SERVICES}?{asked}&resourceVersion={quote(version)}"
     with closing(peer.stream(path, timeout=WATCH_SECONDS + 10.0)) as lines:
@@ -107,7 +103,7 @@ def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> s
 def _pages(path: str, what: str, read: Callable[[str], tuple[T, str]]) -> Iterator[T]:
     token, seen = "", {""}
     while True:
-        page, token = read(f"{path}?limit={PAGE}{_proceeding(token) if token else ''}")
+        page, token = read(f"{path}?limit={PAGE}{_proceeding(token)}")
         yield page
         if not token:
             return
@@ -117,8 +113,8 @@ def _pages(path: str, what: str, read: Callable[[str], tuple[T, str]]) -> Iterat
 
 
 def _proceeding(token: str) -> str:
-    from urllib.parse import quote
-
+    if not token:
+        return ""
     return f"&continue={quote(token, safe='')}"
 
 

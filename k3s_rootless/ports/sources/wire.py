@@ -22,7 +22,7 @@ from k3s_rootless.ports.facts import PodPort, ServicePort
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of Services: their ports, the token of the next page, and the version that a watch
-    goes on from.
+    continues from.
     """
 
     ports: tuple[ServicePort, ...]
@@ -106,16 +106,16 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
 
 
 def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
-    """Read one page of a PodList: the hostPorts that its Pods ask for, and the token of the next
-    page. Raises PeerError.
+    """Read one page of a PodList: the hostPorts of its Pods, and the token of the next page.
+
+    Raises PeerError.
     """
     with json_fields.refusing("the API server's list of Pods"):
         page = typed(json.loads(body), dict)
         groups = each(page, "items", lambda one: tuple(_pod(one)))
         metadata = optional(page, "metadata", dict) or {}
-        return tuple(port for group in groups for port in group), optional(
-            metadata, "continue", str
-        ) or ""
+        proceed = optional(metadata, "continue", str) or ""
+        return tuple(port for group in groups for port in group), proceed
 
 
 def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
@@ -132,16 +132,15 @@ def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...
 
 
 def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (other people's JSON)
-    return (optional(typed(port, dict), "protocol", str) or "TCP").lower(), json_fields.port(
-        port, "hostPort", lowest=0
-    )
+    proto = optional(typed(port, dict), "protocol", str) or "TCP"
+    return proto.lower(), json_fields.port(port, "hostPort", lowest=0)
 
 
 def _pod(pod: Any) -> Iterator[PodPort]:  # noqa: ANN401 (other people's JSON)
     metadata, spec = field(typed(pod, dict), "metadata", dict), field(pod, "spec", dict)
     labels = optional(metadata, "labels", dict) or {}
-    # servicelb works through Pods with hostPorts of its own; those ports are the Services', and
-    # forwarded as theirs (K3s pkg/cloudprovider/servicelb.go).
+    # servicelb has Pods with hostPorts; those ports belong to the Services, and are forwarded for
+    # them (K3s pkg/cloudprovider/servicelb.go).
     if "svccontroller.k3s.cattle.io/svcname" not in labels:
         yield from host_ports(
             optional(metadata, "namespace", str) or "", field(metadata, "name", str), spec
