@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from k3s_rootless.cli.options import json_option
-from k3s_rootless.cli.ports_plan import command as plan
+from k3s_rootless.errors import UsageError
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.linux.facts import Address
-    from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.facts import Exposure, PortMap, Sources
-    from k3s_rootless.ports.rules.explain import Question
+
+
+@click.command("plan")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="For what names no namespace."
+)
+@json_option
+def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
+    """Tell which host ports the Services of manifests would get.
+
+    Names every conflict with this host and this cluster before anything is applied. `-` reads
+    standard input.
+
+    Exit codes: 0 all are free, 1 there are conflicts.
+    """
+    from k3s_rootless.cli.display import ports as renderer
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.ports import plan as operation
+
+    session = Session.begin("ports-plan" if as_json else None)
+    found = operation.plan(session, files, namespace, sys.stdin.buffer)
+    renderer.show_plan(session.report, found)
+    click.get_current_context().exit(found.exit_code)
 
 
 class Ports(click.Command):
@@ -32,7 +53,7 @@ class Ports(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401 (click's signature)
     ) -> click.Context:
-        """Make the context of the subcommand where one is named."""
+        """Make the context of the subcommand, if one is named."""
         for one in self.subcommands:
             if args and args[0] == one.name:
                 return one.make_context(f"{info_name} {one.name}", args[1:], parent, **extra)
@@ -47,7 +68,8 @@ class Ports(click.Command):
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 (click's signature)
-    return [name for one in Ports.subcommands if (name := one.name or "").startswith(incomplete)]
+    names = [one.name or "" for one in Ports.subcommands]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @click.command("ports", cls=Ports)
@@ -72,7 +94,6 @@ def command(
     K3s is starting, or neither its forwards nor its Services can be read.
     """
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.errors import UsageError
     from k3s_rootless.operations.ports import look
 
     if watch and (what or probe or urls):
@@ -81,113 +102,24 @@ def command(
             hint="leave out WHAT, --probe and --url",
         )
     session = Session.begin("ports" if as_json else None)
-    asked = _questions(what)
     if watch:
-        from k3s_rootless.cli import ports_watch
-
-        ports_watch.run(session, everything=everything)
+        _watch(session, everything=everything)
         return
-    found, sources = look.look(session, everything=everything or bool(what), probe=probe)
-    code = _answer(session, found, sources, asked, urls=urls)
-    failed = probe and any(row.probe and row.probe.well is False for row in found.rows)
-    click.get_current_context().exit(1 if failed else code)
+    answer = look.look(session, what, everything=everything, probe=probe)
+    # Not before `look`, which loads what both need while systemd answers.
+    from k3s_rootless.cli.display import ports as renderer
+
+    renderer.show(session.report, answer, urls=urls)
+    click.get_current_context().exit(answer.exit_code)
 
 
-def _answer(
-    session: Session, found: PortMap, sources: Sources, asked: Sequence[Question], *, urls: bool
-) -> int:
-    from k3s_rootless.cli.display import ports
-    from k3s_rootless.operations.ports import document as ports_document
-    from k3s_rootless.operations.ports import sources as ports_sources
-    from k3s_rootless.ports.rules import advice
+def _watch(session: Session, *, everything: bool) -> None:
+    from k3s_rootless.cli.display import ports_changes
+    from k3s_rootless.operations.ports import watch
 
-    addresses = ports_sources.addresses()
-    about = _about(found, asked) if asked else {}
-    code = _refuse_unknown(found, about)
-    rows: Sequence[Exposure] = (
-        tuple(dict.fromkeys(row for group in about.values() for row in group))
-        if asked
-        else found.rows
-    )
-    for note in ports.unread(found, ports_document.blind(found, addresses)):
-        session.report.story(note)
-    if urls:
-        if found.starting:
-            session.report.story("K3s is starting; no port is forwarded yet")
-        for row in rows:
-            if advice.is_reached(row):
-                session.report.verbatim(row.url)
-    elif asked:
-        _explain(session, about, sources, addresses)
-    elif session.report.json_for is None:
-        ports.table(session.report, rows, addresses)
-    session.report.document(ports_document.document(found, rows, addresses))
-    return 4 if code == 0 and _is_unready(found) else code
-
-
-def _is_unready(found: PortMap) -> bool:
-    """Return whether K3s is starting, or what it forwards cannot be read at all."""
-    return found.starting or {"rootlesskit", "services"} <= dict(found.blind).keys()
-
-
-def _questions(what: Sequence[str]) -> tuple[Question, ...]:
-    if not what:
-        return ()
-    from k3s_rootless.ports.rules.explain import Question
-
-    return tuple(map(Question.of, what))
-
-
-def _about(found: PortMap, asked: Sequence[Question]) -> dict[Question, tuple[Exposure, ...]]:
-    from k3s_rootless.ports.rules import explain
-
-    return {question: explain.find(found.rows, question) for question in asked}
-
-
-def _refuse_unknown(found: PortMap, about: dict[Question, tuple[Exposure, ...]]) -> int:
-    from k3s_rootless.errors import NotReady, RootlessError
-
-    unknown = [question for question, rows in about.items() if not rows and question.number is None]
-    if not unknown:
-        return 0 if all(about.values()) else 1
-    names = sorted({f"{row.namespace}/{row.service}" for row in found.rows if row.service})
-    seen = f"there are: {', '.join(names[:12])}" if names else "the cluster has none"
-    services = dict(found.blind).get("services")
-    said = ", ".join(f"`{question.text}`" for question in unknown)
-    if found.starting:
-        raise NotReady(
-            f"cannot look up {said}: K3s is starting, and its Services are not known yet",
-            hint="see how far it is: k3s-rootless status",
-        )
-    if services:
-        raise RootlessError(
-            f"cannot tell what {said} is: {services}",
-            hint="ask for a port's number, or see: k3s-rootless status",
-        )
-    raise RootlessError(
-        f"no Service and no port is called {said}",
-        hint=f"{seen}; see them with: k3s-rootless ports --all",
-    )
-
-
-def _explain(
-    session: Session,
-    about: dict[Question, tuple[Exposure, ...]],
-    sources: Sources,
-    addresses: Observed[tuple[Address, ...]],
-) -> None:
-    from k3s_rootless.cli.display import ports
-    from k3s_rootless.observation import Known
-    from k3s_rootless.operations.ports import sources as ports_sources
-    from k3s_rootless.ports.rules import reasons
-
-    listeners = sources.listeners.value if isinstance(sources.listeners, Known) else ()
-    for question, rows in about.items():
-        if rows:
-            ports.explanation(session.report, rows, question, addresses)
-            continue
-        there = [one for one in listeners if one.port == question.number]
-        held = ports_sources.whose(there, session.uid).values()
-        ports.nothing(
-            session.report, question, ", ".join(reasons.described(one, session.uid) for one in held)
-        )
+    turns = closing(watch.turns(session, everything=everything))
+    with turns as running, ports_changes.renderer(session.report) as renderer:
+        for turn in running:
+            renderer.show(turn)
+            if session.report.reader_left():
+                return

@@ -50,13 +50,6 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
         raise RootlessError(f"cannot use the kubeconfig {path}: {error}", hint=_HINT) from error
 
 
-def prepare() -> None:
-    """Load what connecting by a kubeconfig takes, for a caller who has to wait for something
-    else.
-    """
-    import ssl  # noqa: F401 (used by `context`)
-
-
 def peer(credentials: Credentials) -> TlsPeer:
     """Give the API server as a peer that is verified by the authority of the credentials alone;
     raises RootlessError.

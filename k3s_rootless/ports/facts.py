@@ -1,4 +1,4 @@
-"""What each source says about ports, and the rows that come of it: frozen records, no decisions.
+"""What each source says about ports, and the rows that follow: frozen records, no decisions.
 
 Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s
 lives in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip`
@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from k3s_rootless.finding import Verdict
+from k3s_rootless.k3s.settings import Settings
+from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import Listener
-from k3s_rootless.observation import Known, Observed
+from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.rootlesskit.facts import Forward
 
 
@@ -38,7 +40,7 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class PodPort:
-    """One hostPort that a Pod (or the template of one, by its owner's name) asks for."""
+    """One hostPort of a Pod, or of a Pod template; `owner` names the object that holds it."""
 
     namespace: str
     owner: str
@@ -48,11 +50,10 @@ class PodPort:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a port, as far as it can be seen: process and unit only of our own, `user` by the
-    user database.
+    """The owner of a port; process and unit are known of the caller's own processes only.
 
-    `address` is where their socket listens. `of_unit` is whether the process is in the control
-    group of K3s's own unit.
+    `user` is the name in the user database, `address` where the socket listens. `of_unit` is
+    whether the process is in the control group of K3s's own unit.
     """
 
     uid: int
@@ -66,12 +67,12 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was seen, each for itself, or why it was not; a judge reads it as one moment.
+    """What each source answered, or why it could not be read; a judge reads it as one moment.
 
     `inside` are the sockets of the child namespace, where rootlesskit's port driver connects to the
-    address `dials`. `holders` tells who has those of the host's sockets that stand in the way.
-    `unprivileged_from` is the first port that a user may listen at (sysctl
-    net.ipv4.ip_unprivileged_port_start). `pods` is asked for only where all is to be shown.
+    address `dials`. `holders` names the owners of those sockets of the host that block a forward.
+    `unprivileged_from` is the first port that a user may listen on (sysctl
+    net.ipv4.ip_unprivileged_port_start). `pods` is read only if all ports are shown.
     """
 
     forwards: Observed[tuple[Forward, ...]]
@@ -83,14 +84,35 @@ class Sources:
     pods: Observed[tuple[PodPort, ...]] = field(default_factory=lambda: Known(()))
     unprivileged_from: int = 1024
 
+    def unread(self) -> tuple[tuple[str, str], ...]:
+        """Return name and reason of each source that could not be read."""
+        named = {
+            "rootlesskit": self.forwards,
+            "services": self.services,
+            "sockets": self.listeners,
+            "child": self.inside,
+            "pods": self.pods,
+        }
+        return tuple((name, one.reason) for name, one in named.items() if isinstance(one, Unknown))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The K3s that the ports belong to; `seconds` is how long it has been running, if known."""
+
+    settings: Settings
+    version: Version | None
+    uid: int
+    unit_group: str = ""
+    seconds: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a real connection through a forward met: `well`, None where UDP says nothing; `said` is
-    what was heard.
+    """The result of a real connection through a forward; `well` is None where UDP cannot say.
 
-    `milliseconds` is the time to the connection for TCP, to the handshake or the status where those
-    were asked for.
+    `milliseconds` is the time to the connection for TCP, to the handshake for TLS and to the status
+    for HTTP.
     """
 
     said: str
@@ -99,7 +121,7 @@ class Probe:
 
 
 class Kind(Enum):
-    """What a row is about; `unknown` when no source could name what the forward is for."""
+    """What a row is about; `unknown` if no source could name the purpose of the forward."""
 
     API = "api"
     SERVICE_PORT = "service-port"
@@ -110,11 +132,11 @@ class Kind(Enum):
 
 
 class Status(Enum):
-    """How it stands with one row; docs/explanation/ports.md says how each comes about.
+    """The state of one row; docs/explanation/ports.md explains when each is reported.
 
-    `answering`: all four sources agree. `forwarded`: all that can be seen agrees, and inside no
-    socket was seen, which is usual for K3s's own load balancer: it redirects in the kernel.
-    `silent`: forwarded, and nobody is there.
+    `answering`: all four sources agree. `forwarded`: the same without a socket inside, which is
+    usual for K3s's own load balancer, since it redirects in the kernel. `silent`: forwarded, and
+    nothing listens.
     """
 
     ANSWERING = "answering"
@@ -131,14 +153,14 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One row: a port of the host, the port of the child that it reaches, and what stands there.
+    """One row: a port of the host, the port of the child that it reaches, and its state.
 
-    `target` reads `namespace/Service:port`, `Kubernetes API`, or is empty when nobody could name
-    it. `offset` is 10000 where K3s adds it, else 0. `forwarded`, `listening` (on the host) and
-    `inside` (a socket of the child) are None when nobody could look. `listens_on` holds the
-    addresses of the host's sockets. `rivals` are other targets for which K3s wants this very port
-    of the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about
-    the row. All text is printable, whoever wrote it.
+    `target` reads `namespace/Service:port` or `Kubernetes API`, and is empty if no source names it.
+    `offset` is 10000 where K3s adds it, else 0. `forwarded`, `listening` (on the host) and `inside`
+    (a socket of the child) are None if the source could not be read. `listens_on` holds the
+    addresses of the host's sockets. `rivals` are other targets for which K3s needs the same port of
+    the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about the
+    row. All text is printable, whatever its source.
     """
 
     proto: str
@@ -165,17 +187,27 @@ class Exposure:
     url_guess: str = ""
     probe: Probe | None = None
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether the URL of the row leads to a program."""
+        return self.status in {Status.ANSWERING, Status.FORWARDED}
+
+    @property
+    def is_never_forwarded(self) -> bool:
+        """Whether K3s forwards no port of this kind, so that the row has no port of the host."""
+        return self.status is Status.NOT_FORWARDED and self.verdict is Verdict.WARN
+
 
 @dataclass(frozen=True, slots=True)
 class PortMap:
-    """All rows in a fixed order, and what is no row.
+    """All rows in a fixed order, and what is not a row.
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
-    like), None when nobody could look. `blind` holds, for each source that could not be read, its
-    name and the reason. `starting` is whether K3s has not reached its API server's forward yet.
+    like); None if the Services could not be read. `unread` holds name and reason of each source
+    that could not be read. `starting` is whether K3s has not forwarded its API server's port yet.
     """
 
     rows: tuple[Exposure, ...]
     internal: int | None
-    blind: tuple[tuple[str, str], ...]
+    unread: tuple[tuple[str, str], ...]
     starting: bool = False

@@ -104,10 +104,10 @@ def main(directory: Path) -> None:
     from k3s_rootless.k3s.version import parse
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Known
+    from k3s_rootless.operations.ports import answer
     from k3s_rootless.operations.ports import document as ports_document
-    from k3s_rootless.ports.facts import Sources
+    from k3s_rootless.ports.facts import Running, Sources
     from k3s_rootless.ports.rules import exposure
-    from k3s_rootless.ports.rules.exposure import Running
     from k3s_rootless.ports.sources import services
     from k3s_rootless.rest import UnixPeer
     from k3s_rootless.rootlesskit import client
@@ -120,7 +120,7 @@ def main(directory: Path) -> None:
     host = Known(sockets.listeners(proc_net=directory))
     running = Running(server.settings(), parse("v1.36.0+k3s1"), 1000)
     found = exposure.join(Sources(forwards, listed, host, host), running)
-    document = ports_document.document(found, found.rows, Known(()))
+    document = ports_document.document(answer.of_all(found, Known(())))
     from k3s_rootless.cli.display.report import Report
 
     Report(json_for="ports").document(document)

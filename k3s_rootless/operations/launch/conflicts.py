@@ -63,14 +63,14 @@ def _second(context: Context, lock: Path) -> PreflightFailed:
 def _busy(context: Context, settings: Settings, *, traefik: bool) -> Iterator[str]:
     from k3s_rootless.operations.ports import sources
 
-    seen = sources.ask_host()
+    seen = sources.read_host()
     if not isinstance(seen, Known):
         yield f"could not look whether K3s's ports are free: {seen.reason}"
         return
     busy = startup_conflicts.taken(settings, seen.value, traefik=traefik)
     if not busy:
         return
-    who = sources.whose(busy.values(), context.uid)
+    who = sources.owners(busy.values(), context.uid)
     others = holders.of_k3s()
     for port, listener in busy.items():
         owner = startup_conflicts.owner(who[listener], others, context.uid, reasons.described)

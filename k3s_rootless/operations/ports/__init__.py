@@ -1,1 +1,1 @@
-"""Ask the sources of `ports`, and join what they say."""
+"""Read the sources of `ports` side by side, and join them."""

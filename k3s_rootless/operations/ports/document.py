@@ -1,63 +1,85 @@
-"""The answer of `ports` as JSON has it (docs/reference/schemas/ports-v1.json); keys are only ever
-added.
+"""The answers of `ports` as JSON has them (docs/reference/schemas/ports-v1.json, and that of `ports
+plan`); keys are only added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless.observation import Unknown
+from k3s_rootless.ports.facts import Status
 from k3s_rootless.ports.rules import advice
 
 if TYPE_CHECKING:
     from k3s_rootless.linux.facts import Address
-    from k3s_rootless.observation import Observed
-    from k3s_rootless.ports.facts import Exposure, PortMap
+    from k3s_rootless.operations.ports.answer import Answer
+    from k3s_rootless.operations.ports.plan import Plan
+    from k3s_rootless.operations.ports.watch import Turn
+    from k3s_rootless.ports.facts import Exposure, Holder, Probe
+    from k3s_rootless.ports.rules.advice import Advice
+
+_PLANNED = (
+    "protocol",
+    "parent_port",
+    "child_port",
+    "offset",
+    "kind",
+    "namespace",
+    "service",
+    "port_name",
+    "target",
+    "verdict",
+    "reason",
+    "holder",
+    "rivals",
+    "url",
+    "url_guess",
+    "explanation",
+)
+"""What a plan has of a row: all that is known before K3s forwards it."""
 
 
-def document(
-    found: PortMap, rows: Sequence[Exposure], addresses: Observed[tuple[Address, ...]]
-) -> dict[str, Any]:
-    """Give the document for the rows that were asked for."""
-    from k3s_rootless.observation import Known
-
-    known = addresses.value if isinstance(addresses, Known) else None
-    counsel = advice.keep_the_network_out(rows)
+def document(answer: Answer) -> dict[str, Any]:
+    """Return the document of one look."""
+    here = _known_addresses(answer)
     return {
-        "ports": [port(row, known) for row in rows],
-        "internal_services": found.internal,
-        "addresses": known
-        and [
-            {"address": one.text, "interface": one.interface or None, "loopback": one.loopback}
-            for one in known
-        ],
-        "exposed": len(advice.exposed(rows)),
-        "advice": counsel
-        and {"text": counsel.text, "commands": list(counsel.commands), "undo": counsel.undo},
-        "starting": found.starting,
-        "unknown_sources": [
-            {"source": name, "reason": reason} for name, reason in blind(found, addresses)
-        ],
+        "ports": [port(row, here) for row in answer.rows],
+        "internal_services": answer.internal,
+        "addresses": _addresses(here),
+        "exposed": answer.exposed,
+        "advice": _advice(answer.advice),
+        "starting": answer.starting,
+        "unknown_sources": _sources(answer.unread),
         "errors": [],
     }
 
 
-def blind(found: PortMap, addresses: Observed[tuple[Address, ...]]) -> tuple[tuple[str, str], ...]:
-    """Give the sources that could not be asked, and why."""
-    from k3s_rootless.observation import Unknown
+def of_turn(turn: Turn) -> dict[str, Any]:
+    """Return the document of one change of `ports --watch`."""
+    here = _known_addresses(turn.answer)
+    changes = [{"change": one.what.value, "port": port(one.row, here)} for one in turn.changes]
+    time = turn.time.isoformat(timespec="milliseconds")
+    return {"time": time, **document(turn.answer), "changes": changes}
 
-    more = (("addresses", addresses.reason),) if isinstance(addresses, Unknown) else ()
-    return (*found.blind, *more)
+
+def of_plan(plan: Plan) -> dict[str, Any]:
+    """Return the document of `ports plan`."""
+    return {
+        "ports": [_planned(row) for row in plan.rows],
+        "conflicts": plan.conflicts,
+        "objects": plan.objects,
+        "unknown_sources": _sources(plan.unread),
+        "errors": [],
+    }
 
 
 def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
-    """Give one row; `addresses` are those of this host, None when they are not known."""
-    reachable = (
-        [one.text for one in advice.reachable(row, addresses)]
-        if row.forwarded and addresses is not None
-        else None
-    )
-    holder, probe = row.holder, row.probe
+    """Return one row; `addresses` are those of this host, None if they are not known."""
+    reachable = None
+    if row.forwarded and addresses is not None:
+        reachable = [one.text for one in advice.reachable(row, addresses)]
+    url, url_guess = _url(row)
     return {
         "protocol": row.proto,
         "parent_ip": row.parent_ip or None,
@@ -77,19 +99,68 @@ def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
         "status": row.status.value,
         "verdict": row.verdict.value,
         "reason": row.reason,
-        "holder": holder
-        and {
-            "uid": holder.uid,
-            "user": holder.user or None,
-            "pid": holder.pid,
-            "program": holder.program or None,
-            "unit": holder.unit or None,
-            "address": holder.address or None,
-        },
+        "holder": _holder(row.holder),
         "rivals": list(row.rivals),
-        "url": row.url if advice.is_reached(row) else None,
-        "url_guess": (row.url_guess or None) if advice.is_reached(row) else None,
-        "probe": probe
-        and {"answered": probe.well, "said": probe.said, "milliseconds": probe.milliseconds},
+        "url": url,
+        "url_guess": url_guess,
+        "probe": _probe(row.probe),
         "explanation": row.explanation,
     }
+
+
+def _planned(row: Exposure) -> dict[str, Any]:
+    whole = port(row, None)
+    status = row.status.value
+    if row.status is Status.FORWARDED:
+        status = "free"
+    return {**{key: whole[key] for key in _PLANNED}, "status": status}
+
+
+def _known_addresses(answer: Answer) -> Sequence[Address] | None:
+    if isinstance(answer.addresses, Unknown):
+        return None
+    return answer.addresses.value
+
+
+def _addresses(here: Sequence[Address] | None) -> list[dict[str, Any]] | None:
+    if here is None:
+        return None
+    return [
+        {"address": one.text, "interface": one.interface or None, "loopback": one.loopback}
+        for one in here
+    ]
+
+
+def _advice(one: Advice | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {"text": one.text, "commands": list(one.commands), "undo": one.undo}
+
+
+def _sources(unread: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"source": name, "reason": reason} for name, reason in unread]
+
+
+def _url(row: Exposure) -> tuple[str | None, str | None]:
+    if not row.is_reached:
+        return None, None
+    return row.url, row.url_guess or None
+
+
+def _holder(holder: Holder | None) -> dict[str, Any] | None:
+    if holder is None:
+        return None
+    return {
+        "uid": holder.uid,
+        "user": holder.user or None,
+        "pid": holder.pid,
+        "program": holder.program or None,
+        "unit": holder.unit or None,
+        "address": holder.address or None,
+    }
+
+
+def _probe(probe: Probe | None) -> dict[str, Any] | None:
+    if probe is None:
+        return None
+    return {"answered": probe.well, "said": probe.said, "milliseconds": probe.milliseconds}

@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from k3s_rootless import background
+from k3s_rootless import command as programs
+from k3s_rootless.paths import UNIT
+from k3s_rootless.ports.rules.question import Question
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.ports.facts import PortMap, Sources
+    from k3s_rootless.operations.ports.answer import Answer
     from k3s_rootless.service.facts import UnitState
 
 
 def look(
-    context: Context, *, everything: bool = False, probe: bool = False
-) -> tuple[PortMap, Sources]:
-    """Ask all sources and join them. Raises NotRunning, RootlessError."""
-    from k3s_rootless.operations.ports import sources as ports_sources
+    context: Context, what: Sequence[str] = (), *, everything: bool = False, probe: bool = False
+) -> Answer:
+    """Read all sources, join them, and return the answer to `what`: words as `Question.of` reads
+    them, none for all ports.
 
-    start = ports_sources.started(context, _state(context))
-    sources = ports_sources.ask(start, everything=everything)
-    found = ports_sources.joined(sources, start, everything=everything)
-    return (ports_sources.probed(found) if probe else found), sources
+    Raises UsageError, NotRunning, NotReady, RootlessError.
+    """
+    questions = tuple(map(Question.of, what))
+    state = _state(context)
+    from k3s_rootless.operations.ports import gather
 
-
-def _state(context: Context) -> UnitState:
-    from k3s_rootless import background
-    from k3s_rootless import command as programs
-    from k3s_rootless.paths import UNIT
-
-    asked = background.begin(lambda: context.unit(UNIT))
-    try:
-        # Meanwhile another process works for us: all that the answer will take is loaded here, and
-        # not when it has come.
-        from k3s_rootless.operations.ports import sources as ports_sources
-
-        ports_sources.prepare()
-        return asked.result()
-    except KeyboardInterrupt:
-        # The program that asks has a context of its own, which the terminal's interrupt does not
-        # reach.
-        programs.end_all()
-        raise
+    return gather.answer(context, state, questions, everything=everything, probe=probe)
 
 
 def document(context: Context) -> dict[str, Any]:
-    """Give the answer as JSON has it; says nothing. Raises NotRunning, RootlessError."""
-    from k3s_rootless.operations.ports import document as ports_document
-    from k3s_rootless.operations.ports import sources as ports_sources
+    """Return the answer about all ports as JSON has it. Raises NotRunning, RootlessError."""
+    answer = look(context)
+    from k3s_rootless.operations.ports import document as documents
 
-    found, _ = look(context)
-    return ports_document.document(found, found.rows, ports_sources.addresses())
+    return documents.document(answer)
+
+
+def preload() -> None:
+    """Load all that the answer needs, while systemd answers in another process.
+
+    It takes 40 ms, and the answer of systemd 14 ms, which this saves of 170.
+    """
+    from k3s_rootless.operations.ports import gather  # noqa: F401 (loaded here, used by `look`)
+
+
+def _state(context: Context) -> UnitState:
+    querying = background.begin(lambda: context.unit(UNIT))
+    try:
+        preload()
+        return querying.result()
+    except KeyboardInterrupt:
+        # An interrupt from the terminal does not reach busctl, which has its own process group.
+        programs.end_all()
+        raise

@@ -1,8 +1,8 @@
-"""What to do about ports, as commands: keep the network out of them, and have port 80 itself.
+"""What to do about ports, as commands: keep the network out of them, and use port 80 itself.
 
-K3s sets no address when it asks rootlesskit for a forward (its pkg/rootlessports, v1.21 to v1.36),
-and has no option for one; nor can its offset be switched off. So either is an administrator's work
-outside of K3s.
+K3s sets no address when it requests a forward from rootlesskit (its pkg/rootlessports, v1.21 to
+v1.36), and has no option for one; nor can its offset be switched off. So an administrator must do
+either outside of K3s.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from k3s_rootless.linux.facts import Address
-from k3s_rootless.ports.facts import Exposure, Status
-from k3s_rootless.ports.rules.socket_index import WILD
+from k3s_rootless.ports.facts import Exposure
+from k3s_rootless.ports.rules.socket_index import LOOPBACK, WILD
 
 _TABLE = "k3s_rootless"
+_LAST_PRIVILEGED = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A thing to do, who does it, and with which commands; each group of commands stands for
-    itself.
-    """
+    """One way to change something: a sentence, its commands, and the command that undoes them."""
 
     text: str
     commands: tuple[str, ...]
@@ -29,26 +28,29 @@ class Advice:
 
 
 def exposed(rows: Iterable[Exposure]) -> tuple[Exposure, ...]:
-    """Pick the forwards that the network reaches: those which listen at more than loopback."""
-    return tuple(row for row in rows if row.forwarded and row.parent_ip not in {"127.0.0.1", "::1"})
+    """Return the forwards that the network reaches: those that listen on more than loopback."""
+    return tuple(row for row in rows if row.forwarded and row.parent_ip not in LOOPBACK)
 
 
 def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...]:
-    """Pick the addresses of this host at which a forward is reached.
+    """Return the addresses of this host at which a forward is reached.
 
-    A socket at `::` takes IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's
+    A socket at `::` accepts IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's
     driver listens on IPv4 only.
     """
-    at = set(row.listens_on) or ({row.parent_ip} if row.parent_ip else {"::"})
-    if "::" in at:
+    listens_on = set(row.listens_on) or {row.parent_ip or "::"}
+    if "::" in listens_on:
         return tuple(addresses)
-    plain = [one for one in addresses if ":" not in one.text] if at & WILD else []
-    return tuple(dict.fromkeys([*plain, *(one for one in addresses if one.text in at)]))
+    found = {}
+    if listens_on & WILD:
+        found = {one: None for one in addresses if ":" not in one.text}
+    found |= {one: None for one in addresses if one.text in listens_on}
+    return tuple(found)
 
 
 def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
-    """Give the rules that leave loopback alone and drop what comes from elsewhere; None where
-    nothing is exposed.
+    """Return the firewall rules that accept loopback and drop all other traffic; None if the
+    network reaches no forward.
     """
     ports: dict[str, set[int]] = {}
     for row in exposed(rows):
@@ -73,8 +75,20 @@ def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
     )
 
 
+def privileged(port: int | None, rows: Iterable[Exposure]) -> tuple[Advice, ...]:
+    """Return how an administrator makes a privileged port itself reach one of `rows`; empty if K3s
+    offsets none of them from this port.
+    """
+    if port is None or port > _LAST_PRIVILEGED:
+        return ()
+    for row in rows:
+        if row.offset and row.child_port == port and row.forwarded and row.proto == "tcp":
+            return port_itself(port, row.parent_port)
+    return ()
+
+
 def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
-    """Give the honest ways to a privileged port: a redirect, and the sysctl with its limit."""
+    """Return the ways to a privileged port: a redirect, and the sysctl with its limit."""
     redirect = f"tcp dport {wanted} redirect to :{forwarded}"
     match = f"-p tcp --dport {wanted} -j REDIRECT --to-ports {forwarded}"
     return (
@@ -121,16 +135,17 @@ def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
 
 
 def _set(numbers: Iterable[int]) -> str:
-    # Thousands of ports in a row are one interval to nft, and one word to a reader.
+    # Thousands of consecutive ports are one interval, for nft and for a reader.
     spans: list[list[int]] = []
     for number in sorted(numbers):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+    return ", ".join(_span(first, last) for first, last in spans)
 
 
-def is_reached(row: Exposure) -> bool:
-    """Tell whether a row's URL leads anywhere."""
-    return row.status in {Status.ANSWERING, Status.FORWARDED}
+def _span(first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    return f"{first}-{last}"

@@ -1,5 +1,5 @@
-"""Which forwards this release of K3s makes for these Services: its rules, as data, without a look
-at what is there.
+"""Which forwards this release of K3s makes for these Services: its rules as data, without reading
+the host.
 
 K3s's pkg/rootlessports/controller.go (v1.21 to v1.36), read as a table: the API server's port
 always and never offset; nothing else with servicelb disabled; then, for each Service of any type
@@ -20,15 +20,22 @@ from k3s_rootless.ports.facts import Kind, PodPort, ServicePort, Status
 from k3s_rootless.printable import printable
 
 API = "Kubernetes API"
+_NO_HOST_PORTS = (
+    "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of type"
+    " LoadBalancer"
+)
+_NO_SERVICELB = "servicelb is disabled, and without it K3s forwards its API only"
+_NO_HOST_NAMES = "its load balancer has a host name only, and K3s forwards Services with an IP"
+_MARKS = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One forward that K3s makes or could be expected to make.
 
-    `status` is FORWARDED where K3s makes it, PENDING where it waits for an address, NOT_FORWARDED
-    where it never will; `why` says why not, and is empty where it does. `certain` is false when the
-    release is not known well enough to tell. `namespace`, `service` and `name` are printable.
+    `status` is FORWARDED if K3s makes it, PENDING if it waits for an address, NOT_FORWARDED if K3s
+    never makes it; `why` is the reason for the last two, else empty. `certain` is false if the
+    release is not known well enough. `namespace`, `service` and `name` are printable.
     """
 
     proto: str
@@ -45,15 +52,19 @@ class Wanted:
 
     @property
     def target(self) -> str:
-        """What stands at the child port, as people write it; a nodePort and a hostPort are marked
-        as such.
-        """
+        """What the child port belongs to, as people write it; nodePorts and hostPorts say so."""
         if self.kind is Kind.API:
             return API
         if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
             return ""
-        suffix = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}.get(self.kind, "")
-        return f"{self.namespace}/{self.service}:{self.child_port}{suffix}"
+        return f"{self.namespace}/{self.service}:{self.child_port}{_MARKS.get(self.kind, '')}"
+
+    @property
+    def offset(self) -> int:
+        """What K3s adds to the child port; 0 for a forward that K3s did not make."""
+        if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
+            return 0
+        return self.parent_port - self.child_port
 
     @property
     def key(self) -> tuple[str, int]:
@@ -62,25 +73,31 @@ class Wanted:
 
     @property
     def order(self) -> tuple[int, str, int, str, str, str, str, str, str, bool, str]:
-        """Who comes first when two want the same: the API server, what K3s makes, the rest; then
-        any order that is fixed.
+        """The order of those that need the same port: the API server, what K3s makes, the rest;
+        then any fixed order.
         """
-        first = 0 if self.kind is Kind.API else 1 if not self.why else 2
         named = (self.namespace, self.service, self.name)
         rest = (self.status.value, self.why, self.certain, self.app_protocol)
-        return (first, self.proto, self.child_port, self.kind.value, *named, *rest)
+        return (self._rank(), self.proto, self.child_port, self.kind.value, *named, *rest)
+
+    def _rank(self) -> int:
+        if self.kind is Kind.API:
+            return 0
+        if not self.why:
+            return 1
+        return 2
 
 
 def api(settings: Settings) -> Wanted:
-    """Give the forward of the API server, which K3s makes in any case and never offsets."""
+    """Return the forward of the API server, which K3s always makes and never offsets."""
     return Wanted("tcp", settings.https_port, settings.https_port, Kind.API)
 
 
 def of_services(
     ports: Iterable[ServicePort], settings: Settings, version: Version | None
 ) -> Iterator[Wanted]:
-    """Give the forwards of all ports that a load balancer stands for, or should; other Services
-    yield none.
+    """Yield the forwards of all ports that a load balancer serves, or should; other Services have
+    none.
     """
     for port in set(ports):
         if not is_internal(port):
@@ -93,24 +110,16 @@ def never(
     settings: Settings,
     version: Version | None,
 ) -> Iterator[Wanted]:
-    """Give what people look for on the host in vain: what `of_services` leaves out, each with the
+    """Yield the ports that K3s never forwards and `of_services` leaves out, each with the
     reason.
     """
+    without_node_ports = (
+        settings.servicelb and _known(version) and not _forwards_node_ports(version)
+    )
     for port in set(ports):
         if is_internal(port):
-            yield _wanted(
-                port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, _why_internal(port)
-            )
-            if port.node_port and port.node_port != port.port:
-                yield _wanted(
-                    port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, _why_internal(port)
-                )
-        elif (
-            settings.servicelb
-            and port.node_port
-            and _known(version)
-            and not _forwards_node_ports(version)
-        ):
+            yield from _internal(port)
+        elif without_node_ports and port.node_port:
             why = f"K3s {version} forwards no nodePorts; v1.29.3 and later do"
             yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
     for pod in set(pods):
@@ -122,16 +131,20 @@ def never(
             namespace=printable(pod.namespace),
             service=printable(pod.owner),
             status=Status.NOT_FORWARDED,
-            why=(
-                "K3s forwards ports of Services, never the hostPorts of Pods: give it a Service of"
-                " type LoadBalancer"
-            ),
+            why=_NO_HOST_PORTS,
         )
 
 
 def is_internal(port: ServicePort) -> bool:
-    """Tell whether K3s keeps this port inside the cluster by design."""
+    """Return whether K3s keeps this port inside the cluster by design."""
     return port.type != "LoadBalancer" and not port.addresses
+
+
+def _internal(port: ServicePort) -> Iterator[Wanted]:
+    why = _why_internal(port)
+    yield _wanted(port, port.port, Kind.SERVICE_PORT, Status.NOT_FORWARDED, why)
+    if port.node_port and port.node_port != port.port:
+        yield _wanted(port, port.node_port, Kind.NODE_PORT, Status.NOT_FORWARDED, why)
 
 
 def _of_port(port: ServicePort, settings: Settings, version: Version | None) -> Iterator[Wanted]:
@@ -166,43 +179,31 @@ def _wanted(
 
 def _state(port: ServicePort, settings: Settings, version: Version | None) -> tuple[Status, str]:
     if port.proto not in {"tcp", "udp"}:
-        return (
-            Status.NOT_FORWARDED,
-            f"K3s forwards TCP and UDP, never {printable(port.proto).upper()}",
-        )
+        proto = printable(port.proto).upper()
+        return Status.NOT_FORWARDED, f"K3s forwards TCP and UDP, never {proto}"
     if not settings.servicelb:
-        return (
-            Status.NOT_FORWARDED,
-            "servicelb is disabled, and without it K3s forwards its API only",
-        )
-    if (
-        port.proto == "udp"
-        and version is not None
-        and _known(version)
-        and not features.UDP_FORWARDED.holds(version)
-    ):
+        return Status.NOT_FORWARDED, _NO_SERVICELB
+    if port.proto == "udp" and _known(version) and not _forwards_udp(version):
         return Status.NOT_FORWARDED, f"K3s {version} forwards TCP only"
     if port.addresses:
         return Status.FORWARDED, ""
     if port.hostnames:
-        return (
-            Status.NOT_FORWARDED,
-            "its load balancer has a host name only, and K3s forwards Services with an IP",
-        )
+        return Status.NOT_FORWARDED, _NO_HOST_NAMES
     return Status.PENDING, "its load balancer has no address yet"
 
 
 def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
     """Return, for each forward whose host port others need too, the targets of those others."""
-    # What never is forwarded has no rivals. One that waits for an address has those that keep it
-    # waiting: of one load balancer each port is there once (K3s's servicelb is a Pod with
-    # hostPorts).
+    # A port that is never forwarded has no rivals. One that waits for an address has those that
+    # block it: a load balancer has each port once (K3s's servicelb is a Pod with hostPorts).
     groups: dict[tuple[str, int], list[Wanted]] = {}
     for want in wants:
         if want.status is not Status.NOT_FORWARDED:
             groups.setdefault(want.key, []).append(want)
     found: dict[Wanted, tuple[str, ...]] = {}
-    for group in (group for group in groups.values() if len(group) > 1):
+    for group in groups.values():
+        if len(group) == 1:
+            continue
         settled = [one for one in group if one.status is Status.FORWARDED] or group[:1]
         targets = list(dict.fromkeys(one.target for one in settled))
         for want in group:
@@ -222,9 +223,12 @@ def _why_internal(port: ServicePort) -> str:
 
 
 def _known(version: Version | None) -> bool:
-    # The number of a build between releases can be older than what is in it (K3s
-    # scripts/version.sh).
+    # The version of a build between releases can be older than its code (K3s scripts/version.sh).
     return version is not None and not version.commit_build
+
+
+def _forwards_udp(version: Version | None) -> bool:
+    return version is not None and features.UDP_FORWARDED.holds(version)
 
 
 def _forwards_node_ports(version: Version | None) -> bool:

@@ -1,96 +1,82 @@
 """The join: what K3s should forward, what rootlesskit forwards, what the host listens on, what
-stands inside; a row for each.
+listens inside; a row for each.
 
-A row is `answering` only where all sources agree. A source that could not be read blanks nothing:
-its column is None, and the rows that would have needed it say `unknown` and why.
+A row is `answering` only if all sources agree. If a source cannot be read, its column is None, and
+the rows that depend on it have the status `unknown` and a reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from k3s_rootless.finding import Verdict
-from k3s_rootless.k3s.settings import Settings
-from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import Listener
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.ports.facts import Exposure, Kind, PortMap, Probe, Sources, Status
-from k3s_rootless.ports.rules import expected, reasons, starting, urls
+from k3s_rootless.ports.facts import (
+    Exposure,
+    Kind,
+    PodPort,
+    PortMap,
+    Probe,
+    Running,
+    ServicePort,
+    Sources,
+    Status,
+)
+from k3s_rootless.ports.rules import expected, reasons, rows, starting
 from k3s_rootless.ports.rules.expected import Wanted
-from k3s_rootless.ports.rules.socket_index import Key, Sight, key_of
+from k3s_rootless.ports.rules.socket_index import Key, SocketIndex, key_of
 from k3s_rootless.printable import printable
 from k3s_rootless.rootlesskit.facts import Forward
 
-_VERDICTS = {
-    Status.ANSWERING: Verdict.PASS,
-    Status.FORWARDED: Verdict.PASS,
-    Status.PENDING: Verdict.WARN,
-    Status.STRAY: Verdict.WARN,
-    Status.UNKNOWN: Verdict.UNKNOWN,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The K3s whose ports these are: its settings, release, user, its unit's control group, and for
-    how long it runs.
-    """
-
-    settings: Settings
-    version: Version | None
-    uid: int
-    unit_group: str = ""
-    seconds: float | None = None
+_LONGEST_REASON = 600
 
 
 def join(sources: Sources, running: Running, *, everything: bool = False) -> PortMap:
     """Join the sources into rows, sorted by protocol, host port and target; the order of the input
-    never matters.
+    does not matter.
 
     With `everything` there are also rows for what K3s never forwards.
     """
-    sight = replace(Sight.of(sources, running.uid), starting=_starting(sources, running))
-    services = sources.services.value if isinstance(sources.services, Known) else ()
+    index = replace(SocketIndex.of(sources, running.uid), starting=_starting(sources, running))
     wants = _wants(sources, running)
-    rows = list(_rows(sources, wants, sight))
+    found = list(_rows(sources, wants, index))
     if everything:
-        pods = sources.pods.value if isinstance(sources.pods, Known) else ()
-        vain = expected.never(services, pods, running.settings, running.version)
-        rows += [_row(want, None, sight, Status.NOT_FORWARDED, want.why) for want in vain]
-    named = {
-        "rootlesskit": sources.forwards,
-        "services": sources.services,
-        "sockets": sources.listeners,
-        "child": sources.inside,
-        "pods": sources.pods,
-    }
-    internal = {(port.namespace, port.service) for port in services if expected.is_internal(port)}
+        found += _never(sources, running, index)
+    internal = None
+    if isinstance(sources.services, Known):
+        names = {
+            (port.namespace, port.service)
+            for port in sources.services.value
+            if expected.is_internal(port)
+        }
+        internal = len(names)
     return PortMap(
-        rows=tuple(sorted(rows, key=_row_order)),
-        internal=len(internal) if isinstance(sources.services, Known) else None,
-        blind=tuple((name, one.reason) for name, one in named.items() if isinstance(one, Unknown)),
-        starting=bool(sight.starting) and all(row.reason == sight.starting for row in rows),
+        rows=tuple(sorted(found, key=_row_order)),
+        internal=internal,
+        unread=sources.unread(),
+        starting=bool(index.starting) and all(row.reason == index.starting for row in found),
     )
 
 
 def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
-    """Give the sockets of the host at ports that K3s wants and rootlesskit does not forward: whose
-    they are is worth a look.
+    """Return the sockets of the host on ports that K3s wants and rootlesskit does not forward;
+    their owners explain a port conflict.
     """
     if isinstance(sources.forwards, Unknown) or isinstance(sources.listeners, Unknown):
         return ()
-    sight = Sight.of(sources, running.uid)
+    index = SocketIndex.of(sources, running.uid)
     served = {
-        key_of(one) for one in sources.forwards.value if sight.serving(key_of(one), one.parent_ip)
+        key_of(one) for one in sources.forwards.value if index.serving(key_of(one), one.parent_ip)
     }
     keys = {want.key for want in _wants(sources, running)} - served
     return tuple(one for one in sources.listeners.value if (one.proto, one.port) in keys)
 
 
 def with_probe(row: Exposure, probe: Probe) -> Exposure:
-    """Give the row as it stands after a real connection: who was met answers, and who was not does
-    not.
+    """Return the row after a real connection: a program that answered makes it `answering`, a
+    connection that failed `silent`.
     """
     changed = replace(row, probe=probe)
     if probe.well and row.status is Status.FORWARDED:
@@ -101,77 +87,117 @@ def with_probe(row: Exposure, probe: Probe) -> Exposure:
     return changed
 
 
+def _services(sources: Sources) -> tuple[ServicePort, ...]:
+    if isinstance(sources.services, Unknown):
+        return ()
+    return sources.services.value
+
+
+def _pods(sources: Sources) -> tuple[PodPort, ...]:
+    if isinstance(sources.pods, Unknown):
+        return ()
+    return sources.pods.value
+
+
 def _wants(sources: Sources, running: Running) -> list[Wanted]:
-    services = sources.services.value if isinstance(sources.services, Known) else ()
-    asked = expected.of_services(services, running.settings, running.version)
-    return sorted({expected.api(running.settings), *asked}, key=lambda one: one.order)
+    of_services = expected.of_services(_services(sources), running.settings, running.version)
+    return sorted({expected.api(running.settings), *of_services}, key=lambda one: one.order)
 
 
 def _starting(sources: Sources, running: Running) -> str:
-    begins = starting.is_starting(sources, running.settings.https_port, running.seconds)
-    return starting.reason(sources) if begins else ""
+    if starting.is_starting(sources, running.settings.https_port, running.seconds):
+        return starting.reason(sources)
+    return ""
 
 
-def _rows(sources: Sources, wants: list[Wanted], sight: Sight) -> Iterator[Exposure]:
+def _never(sources: Sources, running: Running, index: SocketIndex) -> Iterator[Exposure]:
+    services, pods = _services(sources), _pods(sources)
+    for want in expected.never(services, pods, running.settings, running.version):
+        yield _without_forward(want, Status.NOT_FORWARDED, want.why, index)
+
+
+def _rows(sources: Sources, wants: list[Wanted], index: SocketIndex) -> Iterator[Exposure]:
     rivals = expected.rivals(wants)
     if isinstance(sources.forwards, Unknown):
         for want in wants:
-            status, reason = want.status, want.why
-            if not want.why:
-                unread = f"nobody could see whether it is forwarded: {sources.forwards.reason}"
-                status, reason = Status.UNKNOWN, sight.starting or unread
-            yield _row(
-                want, None, sight, status, reason, forwarded=None, rivals=rivals.get(want, ())
-            )
+            others = rivals.get(want, ())
+            yield _of_unread_forwards(want, sources.forwards.reason, others, index)
         return
-    there: dict[Key, list[Forward]] = {}
-    for forward in sorted(sources.forwards.value, key=_forward_order):
-        there.setdefault(key_of(forward), []).append(forward)
-    taken = {key: found[0] for key, found in there.items()}
+    remaining = _by_key(sources.forwards.value)
+    taken = {key: found[0] for key, found in remaining.items()}
     missing = []
     for want in wants:
-        match = next(
-            (one for one in there.get(want.key, ()) if one.child_port == want.child_port), None
-        )
-        if match is None:
+        forward = _take(remaining, want)
+        if forward is None:
             missing.append(want)
-        else:
-            there[want.key].remove(match)
-            status, reason = _forwarded(want, match, sight)
-            yield _row(want, match, sight, status, reason, rivals=rivals.get(want, ()))
-    first = min(
-        (want for want in missing if _is_blocked(want, taken, sight)),
-        key=lambda one: one.parent_port,
-        default=None,
-    )
+            continue
+        status, reason = _forwarded(want, forward, index)
+        yield _with_forward(want, forward, status, reason, index, rivals.get(want, ()))
+    first = _first_blocked(missing, taken, index)
     for want in missing:
         others = rivals.get(want, ())
-        status, reason = _missing(want, taken.get(want.key), first, others, sight)
-        yield _row(want, None, sight, status, reason, rivals=others)
-    for stray in (forward for rest in there.values() for forward in rest):
-        yield _stray(stray, sources, sight)
+        status, reason = _missing(want, taken.get(want.key), first, others, index)
+        yield _without_forward(want, status, reason, index, others)
+    for group in remaining.values():
+        for forward in group:
+            yield _stray(forward, sources, index)
 
 
-def _forwarded(want: Wanted, forward: Forward, sight: Sight) -> tuple[Status, str]:
-    listening = sight.listening(key_of(forward), forward.parent_ip)
+def _by_key(forwards: tuple[Forward, ...]) -> dict[Key, list[Forward]]:
+    found: dict[Key, list[Forward]] = {}
+    for forward in sorted(forwards, key=_forward_order):
+        found.setdefault(key_of(forward), []).append(forward)
+    return found
+
+
+def _take(remaining: dict[Key, list[Forward]], want: Wanted) -> Forward | None:
+    """Remove the forward that K3s made for `want`, and return it."""
+    for forward in remaining.get(want.key, ()):
+        if forward.child_port == want.child_port:
+            remaining[want.key].remove(forward)
+            return forward
+    return None
+
+
+def _of_unread_forwards(
+    want: Wanted, why: str, others: tuple[str, ...], index: SocketIndex
+) -> Exposure:
+    status, reason = want.status, want.why
+    if not want.why:
+        status = Status.UNKNOWN
+        reason = index.starting or f"nobody could see whether it is forwarded: {why}"
+    return _without_forward(want, status, reason, index, others, forwarded=None)
+
+
+def _forwarded(want: Wanted, forward: Forward, index: SocketIndex) -> tuple[Status, str]:
+    listening = index.listening(key_of(forward), forward.parent_ip)
     if listening is None:
-        return Status.UNKNOWN, f"forwarded; nobody could see whether the host listens: {sight.why}"
+        return Status.UNKNOWN, f"forwarded; nobody could see whether the host listens: {index.why}"
     if not listening:
-        return Status.SILENT, reasons.listed_only(
-            forward.parent_port, sight.holder(want.key), sight.uid
-        )
+        holder = index.holder(want.key)
+        return Status.SILENT, reasons.listed_only(forward.parent_port, holder, index.uid)
     if want.why:
         return want.status, f"rootlesskit still forwards it, though {want.why}"
-    inside = sight.inside(want.proto, want.child_port, forward.child_ip)
+    inside = index.inside(want.proto, want.child_port, forward.child_ip)
     if want.kind is Kind.API and inside is False:
         return Status.SILENT, reasons.api_down(want.child_port)
-    return (Status.ANSWERING if inside else Status.FORWARDED), ""
+    if inside:
+        return Status.ANSWERING, ""
+    return Status.FORWARDED, ""
 
 
-def _is_blocked(want: Wanted, taken: dict[Key, Forward], sight: Sight) -> bool:
-    if want.why or want.key in taken or sight.held_by_k3s(want.key):
+def _first_blocked(
+    missing: list[Wanted], taken: dict[Key, Forward], index: SocketIndex
+) -> Wanted | None:
+    """Return the missing forward of the lowest port at which K3s stops."""
+    blocked = (want for want in missing if _is_blocked(want, taken, index))
+    return min(blocked, key=lambda one: one.parent_port, default=None)
+
+
+def _is_blocked(want: Wanted, taken: dict[Key, Forward], index: SocketIndex) -> bool:
+    if want.why or want.key in taken or index.held_by_k3s(want.key):
         return False
-    return sight.holder(want.key) is not None or want.parent_port < sight.unprivileged_from
+    return index.holder(want.key) is not None or want.parent_port < index.unprivileged_from
 
 
 def _missing(
@@ -179,7 +205,7 @@ def _missing(
     instead: Forward | None,
     first: Wanted | None,
     rivals: tuple[str, ...],
-    sight: Sight,
+    index: SocketIndex,
 ) -> tuple[Status, str]:
     if want.status is Status.PENDING and rivals and want.kind is Kind.SERVICE_PORT:
         return Status.COLLISION, reasons.no_room(want, rivals)
@@ -187,83 +213,74 @@ def _missing(
         return want.status, want.why
     if instead is not None:
         return Status.COLLISION, reasons.lost(want, instead.child_port, rivals)
-    if sight.held_by_k3s(want.key):
+    if index.held_by_k3s(want.key):
         return Status.PENDING, reasons.being_forwarded(want.parent_port)
     if not want.certain:
-        return Status.UNKNOWN, "the release of K3s is not known, and only newer ones forward this"
-    return _absent(want, first, sight)
+        return Status.UNKNOWN, reasons.UNCERTAIN
+    return _absent(want, first, index)
 
 
-def _absent(want: Wanted, first: Wanted | None, sight: Sight) -> tuple[Status, str]:
-    port, holder = want.parent_port, sight.holder(want.key)
-    if sight.why is not None:
-        return (
-            Status.NOT_FORWARDED,
-            f"nobody could see who holds port {port} of the host: {sight.why}",
-        )
+def _absent(want: Wanted, first: Wanted | None, index: SocketIndex) -> tuple[Status, str]:
+    port, holder = want.parent_port, index.holder(want.key)
+    if index.why is not None:
+        return Status.NOT_FORWARDED, reasons.holder_unknown(port, index.why)
     if holder is not None:
-        return Status.BLOCKED, reasons.blocked(port, holder, sight.uid)
-    if port < sight.unprivileged_from:
-        return Status.BLOCKED, reasons.privileged(port, sight.unprivileged_from)
+        return Status.BLOCKED, reasons.blocked(port, holder, index.uid)
+    if port < index.unprivileged_from:
+        return Status.BLOCKED, reasons.privileged(port, index.unprivileged_from)
     if first is not None:
-        return Status.STALLED, reasons.stalled(first, sight.holder(first.key), sight.uid)
-    if sight.starting:
-        return Status.PENDING, sight.starting
+        return Status.STALLED, reasons.stalled(first, index.holder(first.key), index.uid)
+    if index.starting:
+        return Status.PENDING, index.starting
     return Status.NOT_FORWARDED, reasons.not_yet(port)
 
 
-def _stray(forward: Forward, sources: Sources, sight: Sight) -> Exposure:
+def _stray(forward: Forward, sources: Sources, index: SocketIndex) -> Exposure:
+    status, kind = Status.STRAY, Kind.STRAY
+    reason = "no Service asks for this forward; K3s removes such at its next pass"
     if isinstance(sources.services, Unknown):
         status, kind = Status.UNKNOWN, Kind.UNKNOWN
         reason = f"nobody could see which Service it is for: {sources.services.reason}"
-    else:
-        status, kind, reason = (
-            Status.STRAY,
-            Kind.STRAY,
-            "no Service asks for this forward; K3s removes such at its next pass",
-        )
     want = Wanted(printable(forward.proto), forward.parent_port, forward.child_port, kind)
-    return _row(want, forward, sight, status, reason)
+    return _with_forward(want, forward, status, reason, index)
 
 
-def _row(
+def _with_forward(
     want: Wanted,
-    forward: Forward | None,
-    sight: Sight,
+    forward: Forward,
     status: Status,
     reason: str,
-    *,
-    forwarded: bool | None = False,
+    index: SocketIndex,
     rivals: tuple[str, ...] = (),
 ) -> Exposure:
-    key = key_of(forward) if forward else want.key
-    address = printable(forward.parent_ip) if forward else ""
-    by_design = status is Status.NOT_FORWARDED and want.why
-    url, guess = urls.guess(want, address)
-    return Exposure(
-        proto=want.proto,
-        parent_ip=address,
-        parent_port=want.parent_port,
-        child_port=want.child_port,
-        kind=want.kind,
-        status=status,
-        verdict=_VERDICTS.get(status, Verdict.WARN if by_design else Verdict.FAIL),
-        reason=printable(reason, 600),
-        namespace=want.namespace,
-        service=want.service,
-        port_name=want.name,
-        target=want.target,
-        offset=want.parent_port - want.child_port if want.target else 0,
-        forwarded=True if forward else forwarded,
-        listening=sight.listening(key, forward.parent_ip) if forward else sight.held(key),
-        inside=sight.inside(key[0], want.child_port, forward.child_ip if forward else ""),
-        listens_on=sight.addresses(key, forward.parent_ip) if forward else (),
-        holder=sight.holder(key) if status in {Status.BLOCKED, Status.SILENT} else None,
-        rivals=rivals,
-        explanation=reasons.explanation(want, address),
-        url=url,
-        url_guess=guess,
+    key = key_of(forward)
+    seen = rows.Seen(
+        parent_ip=printable(forward.parent_ip),
+        forwarded=True,
+        listening=index.listening(key, forward.parent_ip),
+        inside=index.inside(key[0], want.child_port, forward.child_ip),
+        listens_on=index.addresses(key, forward.parent_ip),
     )
+    text = printable(reason, _LONGEST_REASON)
+    return rows.row(want, status, text, index, rivals=rivals, seen=seen)
+
+
+def _without_forward(
+    want: Wanted,
+    status: Status,
+    reason: str,
+    index: SocketIndex,
+    rivals: tuple[str, ...] = (),
+    *,
+    forwarded: bool | None = False,
+) -> Exposure:
+    seen = rows.Seen(
+        forwarded=forwarded,
+        listening=index.held(want.key),
+        inside=index.inside(want.proto, want.child_port, ""),
+    )
+    text = printable(reason, _LONGEST_REASON)
+    return rows.row(want, status, text, index, rivals=rivals, seen=seen)
 
 
 def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:
@@ -277,5 +294,5 @@ def _forward_order(forward: Forward) -> tuple[str, int, int, str, str]:
 
 
 def _row_order(row: Exposure) -> tuple[str, int, str, int, str, str, str, bool]:
-    said = (row.parent_ip, row.port_name, row.reason)
-    return (row.proto, row.parent_port, row.target, row.child_port, *said, row.forwarded is True)
+    texts = (row.parent_ip, row.port_name, row.reason)
+    return (row.proto, row.parent_port, row.target, row.child_port, *texts, row.forwarded is True)

@@ -1,167 +1,132 @@
-"""What would become of Services that nobody has applied yet: the ports that they would get, and
-what is in the way.
-"""
+"""The ports that Services would get before they are applied, and what is in the way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from k3s_rootless.finding import Verdict
-from k3s_rootless.observation import Known
-from k3s_rootless.ports.facts import Exposure, PodPort, ServicePort, Sources, Status
-from k3s_rootless.ports.rules import expected, reasons, urls
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.ports.facts import Exposure, PodPort, Running, ServicePort, Sources, Status
+from k3s_rootless.ports.rules import expected, reasons, rows
 from k3s_rootless.ports.rules.expected import Wanted
-from k3s_rootless.ports.rules.exposure import Running
-from k3s_rootless.ports.rules.socket_index import Key, Sight, key_of
+from k3s_rootless.ports.rules.socket_index import Key, SocketIndex, key_of
 
 _BALANCED = ("127.0.0.1",)
-_VERDICTS = {
-    Status.FORWARDED: Verdict.PASS,
-    Status.NOT_FORWARDED: Verdict.WARN,
-    Status.UNKNOWN: Verdict.UNKNOWN,
-}
 
 
 def predict(
     planned: Sequence[ServicePort], pods: Iterable[PodPort], sources: Sources, running: Running
 ) -> tuple[Exposure, ...]:
-    """Give a row for each port: FORWARDED where it would be, BLOCKED, COLLISION, NOT_FORWARDED or
-    UNKNOWN with the reason.
+    """Return a row for each port: FORWARDED where K3s would forward it, else BLOCKED, COLLISION,
+    NOT_FORWARDED or UNKNOWN with the reason.
 
-    A Service of the cluster with the same namespace and name would be replaced, and is in nobody's
-    way.
+    A Service of the cluster with the same namespace and name would be replaced, and is no conflict.
     """
     # Once servicelb has seen it, a LoadBalancer Service has an address.
-    addressed = [
-        replace(one, addresses=_BALANCED) if one.type == "LoadBalancer" else one for one in planned
+    balanced = [_balanced(one) for one in planned]
+    wants = set(expected.of_services(balanced, running.settings, running.version))
+    names = {(one.namespace, one.service) for one in planned}
+    existing = {*_existing(sources, names, running), expected.api(running.settings)}
+    cluster = _Cluster(
+        claims=_claims(wants | existing),
+        forwarded=_forwarded(sources),
+        inside=_taken_inside(sources, existing),
+        index=SocketIndex.of(sources, running.uid),
+    )
+    found = [_judged(want, cluster) for want in wants]
+    found += [
+        rows.row(want, Status.NOT_FORWARDED, want.why, cluster.index)
+        for want in expected.never(balanced, pods, running.settings, running.version)
     ]
-    wants = set(expected.of_services(addressed, running.settings, running.version))
-    named = {(one.namespace, one.service) for one in planned}
-    there = {*_existing(sources, named, running), expected.api(running.settings)}
-    claims: dict[Key, set[Wanted]] = {}
-    for want in wants | there:
-        if want.status is not Status.NOT_FORWARDED:
-            claims.setdefault(want.key, set()).add(want)
-    sight = Sight.of(sources, running.uid)
-    forwarded = (
-        {key_of(one) for one in sources.forwards.value}
-        if isinstance(sources.forwards, Known)
-        else set()
-    )
-    inside = _taken_inside(sources, there)
-    rows = []
-    for want in wants:
-        others = sorted(claims.get(want.key, {want}) - {want}, key=lambda one: one.order)
-        if want.why:
-            rows.append(_made(want, want.status, want.why, (), sight))
-        elif others:
-            rows.append(_contested(want, others, sight))
-        elif (want.proto, want.child_port) in inside:
-            why = (
-                f"K3s itself listens at port {want.child_port} of its namespace: a load balancer"
-                " there would take its place"
-            )
-            rows.append(_made(want, Status.COLLISION, why, (), sight))
-        else:
-            rows.append(_alone(want, sight, taken=want.key in forwarded))
-    vain = expected.never(addressed, pods, running.settings, running.version)
-    rows += [_made(want, Status.NOT_FORWARDED, want.why, (), sight) for want in vain]
-    return tuple(
-        sorted(
-            rows,
-            key=lambda row: (row.target, row.proto, row.parent_port, row.child_port, row.reason),
-        )
-    )
+    return tuple(sorted(found, key=_order))
 
 
-def _existing(sources: Sources, named: set[tuple[str, str]], running: Running) -> Iterator[Wanted]:
-    services = sources.services.value if isinstance(sources.services, Known) else ()
-    others = [one for one in services if (one.namespace, one.service) not in named]
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """What is taken: ports of the host by others, by K3s's own forwards, and inside by K3s."""
+
+    claims: Mapping[Key, set[Wanted]]
+    forwarded: set[Key]
+    inside: set[Key]
+    index: SocketIndex
+
+
+def _balanced(port: ServicePort) -> ServicePort:
+    if port.type != "LoadBalancer":
+        return port
+    return replace(port, addresses=_BALANCED)
+
+
+def _existing(sources: Sources, names: set[tuple[str, str]], running: Running) -> Iterator[Wanted]:
+    if isinstance(sources.services, Unknown):
+        return iter(())
+    others = [one for one in sources.services.value if (one.namespace, one.service) not in names]
     return expected.of_services(others, running.settings, running.version)
 
 
-def _taken_inside(sources: Sources, there: set[Wanted]) -> set[Key]:
-    # Sockets inside that are no Service's are K3s's own (6444, 10250 and the like): a load balancer
-    # there would cut them off.
-    inside = sources.inside.value if isinstance(sources.inside, Known) else ()
-    if not isinstance(sources.services, Known):
+def _claims(wants: Iterable[Wanted]) -> Mapping[Key, set[Wanted]]:
+    found: dict[Key, set[Wanted]] = {}
+    for want in wants:
+        if want.status is not Status.NOT_FORWARDED:
+            found.setdefault(want.key, set()).add(want)
+    return found
+
+
+def _forwarded(sources: Sources) -> set[Key]:
+    if isinstance(sources.forwards, Unknown):
         return set()
-    own = {
+    return {key_of(one) for one in sources.forwards.value}
+
+
+def _taken_inside(sources: Sources, existing: set[Wanted]) -> set[Key]:
+    # Sockets inside that belong to no Service are K3s's own (6444, 10250 and the like): a load
+    # balancer there would cut them off.
+    if not (isinstance(sources.inside, Known) and isinstance(sources.services, Known)):
+        return set()
+    of_services = {
         (one.proto, port) for one in sources.services.value for port in (one.port, one.node_port)
     }
-    return (
-        {(one.proto, one.port) for one in inside}
-        - own
-        - {(one.proto, one.child_port) for one in there}
-    )
+    of_forwards = {(one.proto, one.child_port) for one in existing}
+    return {(one.proto, one.port) for one in sources.inside.value} - of_services - of_forwards
 
 
-def _contested(want: Wanted, others: list[Wanted], sight: Sight) -> Exposure:
-    rivals = tuple(dict.fromkeys(one.target for one in others))
-    why = (
-        f"port {want.parent_port} of the host is wanted by {', '.join(rivals)} as well: K3s would"
-        " give it to one of them"
-    )
-    return _made(want, Status.COLLISION, why, rivals, sight)
+def _judged(want: Wanted, cluster: _Cluster) -> Exposure:
+    others = cluster.claims.get(want.key, {want}) - {want}
+    if not want.why and others:
+        return _contested(want, others, cluster.index)
+    status, reason = _state(want, cluster)
+    return rows.row(want, status, reason, cluster.index)
 
 
-def _alone(want: Wanted, sight: Sight, *, taken: bool) -> Exposure:
-    # `taken`: K3s forwards it already, so the socket there is its own, of the Service that would be
-    # replaced.
-    port, holder = want.parent_port, sight.holder(want.key)
-    if sight.why is not None:
-        return _made(
-            want,
-            Status.UNKNOWN,
-            f"nobody could see who holds port {port} of the host: {sight.why}",
-            (),
-            sight,
-        )
-    if holder is not None and not taken:
-        return _made(
-            want,
-            Status.BLOCKED,
-            f"{reasons.described(holder, sight.uid)} holds port {port} of the host",
-            (),
-            sight,
-        )
-    if port < sight.unprivileged_from:
-        return _made(
-            want, Status.BLOCKED, reasons.privileged(port, sight.unprivileged_from), (), sight
-        )
+def _contested(want: Wanted, others: set[Wanted], index: SocketIndex) -> Exposure:
+    ordered = sorted(others, key=lambda one: one.order)
+    rivals = tuple(dict.fromkeys(one.target for one in ordered))
+    reason = reasons.contested(want.parent_port, rivals)
+    return rows.row(want, Status.COLLISION, reason, index, rivals=rivals)
+
+
+def _state(want: Wanted, cluster: _Cluster) -> tuple[Status, str]:
+    if want.why:
+        return want.status, want.why
+    if (want.proto, want.child_port) in cluster.inside:
+        return Status.COLLISION, reasons.taken_inside(want.child_port)
+    return _state_on_host(want, cluster)
+
+
+def _state_on_host(want: Wanted, cluster: _Cluster) -> tuple[Status, str]:
+    port, index = want.parent_port, cluster.index
+    if index.why is not None:
+        return Status.UNKNOWN, reasons.holder_unknown(port, index.why)
+    # A port that K3s forwards already belongs to the Service that would be replaced.
+    holder = index.holder(want.key)
+    if holder is not None and want.key not in cluster.forwarded:
+        return Status.BLOCKED, reasons.blocked(port, holder, index.uid)
+    if port < index.unprivileged_from:
+        return Status.BLOCKED, reasons.privileged(port, index.unprivileged_from)
     if not want.certain:
-        return _made(
-            want,
-            Status.UNKNOWN,
-            "the release of K3s is not known, and only newer ones forward this",
-            (),
-            sight,
-        )
-    return _made(want, Status.FORWARDED, "", (), sight)
+        return Status.UNKNOWN, reasons.UNCERTAIN
+    return Status.FORWARDED, ""
 
 
-def _made(
-    want: Wanted, status: Status, reason: str, rivals: tuple[str, ...], sight: Sight
-) -> Exposure:
-    url, guess = urls.guess(want, "")
-    return Exposure(
-        proto=want.proto,
-        parent_ip="",
-        parent_port=want.parent_port,
-        child_port=want.child_port,
-        kind=want.kind,
-        status=status,
-        verdict=_VERDICTS.get(status, Verdict.FAIL),
-        reason=reason,
-        namespace=want.namespace,
-        service=want.service,
-        port_name=want.name,
-        target=want.target,
-        offset=want.parent_port - want.child_port,
-        holder=sight.holder(want.key) if status is Status.BLOCKED else None,
-        rivals=rivals,
-        explanation=reasons.explanation(want, ""),
-        url=url,
-        url_guess=guess,
-    )
+def _order(row: Exposure) -> tuple[str, str, int, int, str]:
+    return (row.target, row.proto, row.parent_port, row.child_port, row.reason)

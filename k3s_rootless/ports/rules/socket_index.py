@@ -1,5 +1,5 @@
-"""What a judge sees of the host's sockets and of those inside: who holds a port, and whether
-somebody listens.
+"""The sockets of the host and of the child namespace by port: who holds a port, and whether a
+program listens on it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from k3s_rootless.printable import printable
 from k3s_rootless.rootlesskit.facts import Forward
 
 WILD = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
 Key = tuple[str, int]
 """Protocol (tcp or udp) and port."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """The sockets by port; `why` says why those of the host are not known, and is None when they
-    are.
+class SocketIndex:
+    """The sockets by port; `why` is the reason if those of the host could not be read, else None.
 
-    `starting` is the reason for a forward that is missing because K3s is still starting, else
-    empty.
+    `child` is None if the sockets inside could not be read. `starting` is the reason for a forward
+    that is missing because K3s is still starting, else empty.
     """
 
     host: Mapping[Key, Sequence[Listener]]
@@ -37,10 +37,14 @@ class Sight:
     starting: str = ""
 
     @classmethod
-    def of(cls, sources: Sources, uid: int) -> Sight:
-        """Sort the sockets of the sources by port; the forwards are those of `uid`."""
-        why = sources.listeners.reason if isinstance(sources.listeners, Unknown) else None
-        child = None if isinstance(sources.inside, Unknown) else _by_port(sources.inside)
+    def of(cls, sources: Sources, uid: int) -> SocketIndex:
+        """Sort the sockets of the sources by port; the forwards belong to `uid`."""
+        why = None
+        if isinstance(sources.listeners, Unknown):
+            why = sources.listeners.reason
+        child = None
+        if not isinstance(sources.inside, Unknown):
+            child = _by_port(sources.inside)
         return cls(
             _by_port(sources.listeners),
             why,
@@ -52,7 +56,7 @@ class Sight:
         )
 
     def serving(self, key: Key, parent_ip: str) -> tuple[Listener, ...]:
-        """Give the sockets of the host that can be a forward's: of our user, and at its address."""
+        """Return the sockets of the host that can serve a forward: of our user, at its address."""
         return tuple(
             one
             for one in self.host.get(key, ())
@@ -60,20 +64,24 @@ class Sight:
         )
 
     def listening(self, key: Key, parent_ip: str) -> bool | None:
-        """Tell whether the host listens for a forward; None when nobody could look."""
-        return None if self.why is not None else bool(self.serving(key, parent_ip))
+        """Return whether the host listens for a forward; None if its sockets are not known."""
+        if self.why is not None:
+            return None
+        return bool(self.serving(key, parent_ip))
 
     def held(self, key: Key) -> bool | None:
-        """Tell whether anybody has this port; None when nobody could look."""
-        return None if self.why is not None else bool(self.host.get(key))
+        """Return whether any process holds this port; None if the host's sockets are not known."""
+        if self.why is not None:
+            return None
+        return bool(self.host.get(key))
 
     def addresses(self, key: Key, parent_ip: str) -> tuple[str, ...]:
-        """List the addresses at which the host listens for a forward."""
+        """Return the addresses at which the host listens for a forward, sorted."""
         return tuple(sorted({one.address for one in self.serving(key, parent_ip)}))
 
     def holder(self, key: Key) -> Holder | None:
-        """Name who else holds a port: somebody else's socket first, since that is the one to go and
-        ask about.
+        """Return the owner of a port; a socket of another user comes first, since that user has to
+        be asked.
         """
         found = min(
             self.host.get(key, ()),
@@ -93,24 +101,26 @@ class Sight:
         return any(one in self.holders and self.holders[one].of_unit for one in listeners)
 
     def inside(self, proto: str, port: int, child_ip: str) -> bool | None:
-        """Tell whether a socket inside takes what rootlesskit forwards to a port; None when nobody
-        could look.
+        """Return whether a socket inside receives what rootlesskit forwards to a port; None if the
+        sockets inside are not known.
         """
         if self.child is None:
             return None
-        wanted = {*WILD, child_ip or self.dials}
-        return any(one.address in wanted for one in self.child.get((proto, port), ()))
+        accepted = {*WILD, child_ip or self.dials}
+        return any(one.address in accepted for one in self.child.get((proto, port), ()))
 
 
 def key_of(forward: Forward) -> Key:
-    """Give what a forward takes: rootlesskit's tcp4 and tcp6 name a family of addresses; the port
-    is one and the same.
+    """Return what a forward takes: rootlesskit's tcp4 and tcp6 name a family of addresses; the port
+    is the same.
     """
     return (printable(forward.proto).removesuffix("4").removesuffix("6"), forward.parent_port)
 
 
 def _by_port(observed: Observed[tuple[Listener, ...]]) -> dict[Key, list[Listener]]:
     found: dict[Key, list[Listener]] = {}
-    for one in () if isinstance(observed, Unknown) else observed.value:
+    if isinstance(observed, Unknown):
+        return found
+    for one in observed.value:
         found.setdefault((one.proto, one.port), []).append(one)
     return found

@@ -1,4 +1,4 @@
-"""The URL to click: what a port speaks is its Service's word (appProtocol), or a guess by the
+"""The URL of a forward: its scheme comes from the Service (appProtocol), or is a guess by the
 port's name and number.
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from k3s_rootless.ports.facts import Kind
 from k3s_rootless.ports.rules.expected import Wanted
-from k3s_rootless.ports.rules.socket_index import WILD
+from k3s_rootless.ports.rules.socket_index import LOOPBACK, WILD
 
 _HTTPS_PORTS = frozenset({443, 6443, 8443, 9443})
 _HTTP_PORTS = frozenset({80, 81, 3000, 5000, 5601, 8000, 8008, 8080, 8081, 8888, 9000, 9090, 9091})
@@ -21,27 +21,37 @@ _APP_PROTOCOLS = {
 
 
 def guess(want: Wanted, parent_ip: str) -> tuple[str, str]:
-    """Give the URL of a forward from this host, and by what its scheme was guessed; "" where it is
-    no guess.
+    """Return the URL of a forward from this host, and what its scheme was guessed by; "" if it is
+    not a guess.
 
-    Where nothing tells, the scheme is tcp or udp, which says no more than is known.
+    If nothing names the scheme, it is tcp or udp.
     """
     scheme, by = _scheme(want)
     return f"{scheme}://{host(parent_ip)}:{want.parent_port}", by
 
 
 def host(parent_ip: str) -> str:
-    """Give how this host is called in a URL, by the address that a forward listens on."""
-    if not parent_ip or parent_ip in WILD or parent_ip in {"127.0.0.1", "::1"}:
+    """Return the name of this host in a URL, by the address that a forward listens on."""
+    if not parent_ip or parent_ip in WILD or parent_ip in LOOPBACK:
         return "localhost"
-    return f"[{parent_ip}]" if ":" in parent_ip else parent_ip
+    return bracketed(parent_ip)
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port: IPv6 in brackets."""
+    if ":" in address:
+        return f"[{address}]"
+    return address
 
 
 def _scheme(want: Wanted) -> tuple[str, str]:
     if want.kind is Kind.API:
         return "https", ""
     if want.proto not in {"tcp", "tcp4", "tcp6"}:
-        return want.proto if want.proto.isalnum() else "unknown", ""
+        scheme = "unknown"
+        if want.proto.isalnum():
+            scheme = want.proto
+        return scheme, ""
     if want.app_protocol or not want.target:
         return _APP_PROTOCOLS.get(want.app_protocol.lower(), "tcp"), ""
     return _by_name(want.name) or _by_number(want) or ("tcp", "")
@@ -49,7 +59,7 @@ def _scheme(want: Wanted) -> tuple[str, str]:
 
 def _by_name(name: str) -> tuple[str, str] | None:
     parts = [part for part in name.lower().split("-") if part]
-    # `websecure` begins with `web`, and `https` with `http`: the longer word first.
+    # `websecure` begins with `web`, and `https` with `http`: the longer word comes first.
     for scheme, words in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
         if any(part.startswith(words) for part in parts):
             return scheme, f"by the port's name, {name}"

@@ -1,4 +1,4 @@
-"""What is different between two states, and a table that is drawn in its place on a terminal."""
+"""A table that is drawn again in its place on a terminal."""
 
 from __future__ import annotations
 
@@ -6,66 +6,8 @@ import os
 import pty
 import subprocess
 import sys
-from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from k3s_rootless.cli.display import ports_changes
-from k3s_rootless.finding import Verdict
-from k3s_rootless.ports.facts import Exposure, Kind, PortMap, Status
 from tests.fakes.session import PROJECT
-
-ROW = Exposure(
-    "tcp",
-    "",
-    10080,
-    80,
-    Kind.SERVICE_PORT,
-    Status.ANSWERING,
-    Verdict.PASS,
-    "",
-    "default",
-    "web",
-    forwarded=True,
-)
-ROWS = st.builds(
-    replace,
-    st.just(ROW),
-    parent_port=st.integers(1, 6),
-    status=st.sampled_from([Status.ANSWERING, Status.SILENT]),
-    listens_on=st.sampled_from([(), ("::",)]),
-)
-MAPS = st.lists(ROWS, max_size=6).map(lambda rows: PortMap(tuple(rows), 0, ()))
-
-
-@given(MAPS, MAPS)
-def test_the_changes_lead_from_one_state_to_the_next(before: PortMap, now: PortMap) -> None:
-    state, wanted = ports_changes.rows_of(before), ports_changes.rows_of(now)
-    keys = {row: key for each in (state, wanted) for key, row in each.items()}
-
-    changes = ports_changes.compared(state, wanted)
-
-    for one in changes:
-        key = keys[one.row]
-        if one.mark == "-":
-            assert one.row == state.pop(key)
-        else:
-            assert ("~" if key in state else "+") == one.mark
-            assert state.get(key) != one.row
-            state[key] = one.row
-    assert wanted == state
-
-
-def test_a_change_that_no_line_shows_is_no_news_for_people() -> None:
-    before = ports_changes.rows_of(PortMap((ROW,), 0, ()))
-    for row, shows in (
-        (replace(ROW, listens_on=("::",)), False),
-        (replace(ROW, status=Status.SILENT, reason="gone"), True),
-    ):
-        (change,) = ports_changes.compared(before, ports_changes.rows_of(PortMap((row,), 0, ())))
-        assert shows is change.shows
-
 
 DRAWN = """
 from k3s_rootless.cli.display.report import Report

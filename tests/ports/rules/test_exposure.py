@@ -22,12 +22,12 @@ from k3s_rootless.ports.facts import (
     PodPort,
     PortMap,
     Probe,
+    Running,
     ServicePort,
     Sources,
     Status,
 )
 from k3s_rootless.ports.rules import exposure
-from k3s_rootless.ports.rules.exposure import Running
 from k3s_rootless.rootlesskit.facts import Forward
 from tests import server
 from tests.ports import strategies
@@ -110,7 +110,7 @@ def test_a_running_k3s_as_it_was_seen() -> None:
         "tcp/11024->1024 default/web:1024 +10000 forwarded: ",
     ]
     assert found.internal == 1
-    assert found.blind == ()
+    assert found.unread == ()
     assert found.rows[0].target == "Kubernetes API"
     assert found.rows[0].verdict is Verdict.PASS
     assert [row.explanation for row in found.rows[:3]] == [
@@ -610,7 +610,7 @@ def test_a_blind_source_is_named() -> None:
         Running(SETTINGS, None, UID),
     )
 
-    assert found.blind == (
+    assert found.unread == (
         ("rootlesskit", "a"),
         ("services", "b"),
         ("sockets", "c"),
@@ -733,7 +733,7 @@ def test_rows_print_and_serialise_and_no_source_blanks_another(
         assert all(text.isprintable() for text in texts)
         json.dumps(document.port(row, ()))
     assert any(row.kind is Kind.API for row in found.rows)
-    assert len(found.blind) == sum(isinstance(getattr(sources, side), Unknown) for side in SIDES)
+    assert len(found.unread) == sum(isinstance(getattr(sources, side), Unknown) for side in SIDES)
 
 
 def test_ten_thousand_services_are_joined_in_linear_time() -> None:

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from k3s_rootless.errors import UsageError
 from k3s_rootless.linux.facts import Address, Listener
 from k3s_rootless.observation import Known
-from k3s_rootless.ports.facts import ServicePort, Sources, Status
-from k3s_rootless.ports.rules import explain, exposure, prediction
-from k3s_rootless.ports.rules.explain import Question
-from k3s_rootless.ports.rules.exposure import Running
+from k3s_rootless.ports.facts import Running, ServicePort, Sources, Status
+from k3s_rootless.ports.rules import explanation, exposure, prediction
+from k3s_rootless.ports.rules.question import Question
 from tests.ports.rules.test_exposure import NEW, RUNNING, SETTINGS, SOURCES, balancer, forward, join
 from tests.ports.strategies import UID, service_ports
 
@@ -43,14 +42,14 @@ ETH = Address("192.0.2.7", "eth0", loopback=False)
     ],
 )
 def test_a_word_means_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
-    assert sorted(row.target for row in explain.find(ROWS, Question.of(text))) == expected
+    assert sorted(row.target for row in explanation.find(ROWS, Question.of(text))) == expected
 
 
 def test_a_row_is_explained_inwards_and_back() -> None:
     question = Question.of("80")
-    (row,) = explain.find(ROWS, question)
+    (row,) = explanation.find(ROWS, question)
 
-    told = dict(explain.told(row, question, (ETH,)))
+    told = dict(explanation.of_row(row, question, (ETH,)))
 
     assert told["from the network"] == "192.0.2.7:10080 (eth0)"
     assert told["from this host"] == "http://localhost:10080 (a guess, by the port's name, http)"
@@ -62,12 +61,16 @@ def test_a_row_is_explained_inwards_and_back() -> None:
 
 
 def test_of_a_port_without_a_row_the_rule_is_told() -> None:
-    assert explain.of_nothing(Question.of("10022"), "a program of uid 0") == [
-        ("", "port 10022: no Service has it, and K3s forwards nothing there"),
-        ("by the rule", "port 10022 of a Service would be port 10022 of this host"),
-        ("", "port 22 of a Service would come here as well, with 10000 added"),
-        ("on this host", "a program of uid 0 holds port 10022"),
-    ]
+    found = explanation.of_nothing(Question.of("10022"), "a program of uid 0")
+
+    assert (
+        (
+            ("", "port 10022: no Service has it, and K3s forwards nothing there"),
+            ("by the rule", "port 10022 of a Service would be port 10022 of this host"),
+            ("", "port 22 of a Service would come here as well, with 10000 added"),
+            ("on this host", "a program of uid 0 holds port 10022"),
+        ),
+    ) == found.paragraphs
 
 
 @pytest.mark.parametrize("text", ["0", "00", "65536", "99999", "9" * 5000])
@@ -88,9 +91,9 @@ def test_each_question_has_an_answer_that_prints(
     question = Question.of(text)
 
     for row in rows:
-        for pair in explain.told(row, question, (ETH,)):
+        for pair in explanation.of_row(row, question, (ETH,)):
             assert all(part.isprintable() for part in pair)
-    explain.find(rows, question)
+    explanation.find(rows, question)
 
 
 def planned(*ports: ServicePort, there: Sources) -> dict[str, tuple[Status, str]]:

@@ -1,0 +1,147 @@
+"""The answer of `ports`: the rows of interest, and all that a renderer shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import NotReady, RootlessError
+from k3s_rootless.observation import Observed, Unknown
+from k3s_rootless.ports.rules import advice, remarks
+
+if TYPE_CHECKING:
+    from k3s_rootless.linux.facts import Address
+    from k3s_rootless.ports.facts import Exposure, PortMap
+    from k3s_rootless.ports.rules.advice import Advice
+    from k3s_rootless.ports.rules.explanation import Explanation
+    from k3s_rootless.ports.rules.question import Question
+
+_MOST_NAMES = 12
+About = Mapping["Question", tuple["Exposure", ...]]
+"""The rows that each question means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `ports` found out; `rows` are those that the questions mean, or all.
+
+    `unread` holds name and reason of each source that could not be read, `notices` the lines about
+    them; `starting` is whether K3s is still starting. `exposed` is the number of forwards that the
+    network reaches, and `advice` how to prevent that. `explanations` answer one question each.
+    """
+
+    rows: tuple[Exposure, ...]
+    addresses: Observed[tuple[Address, ...]]
+    internal: int | None
+    unread: tuple[tuple[str, str], ...]
+    notices: tuple[str, ...]
+    starting: bool
+    exposed: int
+    advice: Advice | None
+    explanations: tuple[Explanation, ...]
+    exit_code: int
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The lines below the table that are about one row each."""
+        return tuple(filter(None, map(remarks.of_row, self.rows)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The lines below the table that explain its columns."""
+        return remarks.of_table(self.rows)
+
+    @property
+    def warning(self) -> tuple[str, ...]:
+        """The lines about forwards that face the network."""
+        if self.advice is None:
+            return ()
+        return remarks.of_exposed(self.addresses)
+
+
+def of_all(found: PortMap, addresses: Observed[tuple[Address, ...]]) -> Answer:
+    """Return the answer about all rows."""
+    return _answer(found, addresses, found.rows, (), _exit_code(found, complete=True))
+
+
+def of_questions(
+    found: PortMap,
+    addresses: Observed[tuple[Address, ...]],
+    about: About,
+    explanations: tuple[Explanation, ...],
+) -> Answer:
+    """Return the answer about the rows that the questions mean, each row once."""
+    rows = tuple(dict.fromkeys(row for group in about.values() for row in group))
+    code = _exit_code(found, complete=all(about.values()))
+    return _answer(found, addresses, rows, explanations, code)
+
+
+def refuse_unknown(found: PortMap, about: About) -> None:
+    """Refuse names that no row has. Raises NotReady while K3s starts, else RootlessError."""
+    unknown = [question for question, rows in about.items() if not rows and question.number is None]
+    if not unknown:
+        return
+    words = ", ".join(f"`{question.text}`" for question in unknown)
+    if found.starting:
+        raise NotReady(
+            f"cannot look up {words}: K3s is starting, and its Services are not known yet",
+            hint="see how far it is: k3s-rootless status",
+        )
+    reason = dict(found.unread).get("services")
+    if reason:
+        raise RootlessError(
+            f"cannot tell what {words} is: {reason}",
+            hint="ask for a port's number, or see: k3s-rootless status",
+        )
+    raise RootlessError(
+        f"no Service and no port is called {words}",
+        hint=f"{_existing(found)}; see them with: k3s-rootless ports --all",
+    )
+
+
+def _existing(found: PortMap) -> str:
+    names = sorted({f"{row.namespace}/{row.service}" for row in found.rows if row.service})
+    if not names:
+        return "the cluster has none"
+    return f"there are: {', '.join(names[:_MOST_NAMES])}"
+
+
+def _answer(
+    found: PortMap,
+    addresses: Observed[tuple[Address, ...]],
+    rows: tuple[Exposure, ...],
+    explanations: tuple[Explanation, ...],
+    exit_code: int,
+) -> Answer:
+    unread = found.unread
+    if isinstance(addresses, Unknown):
+        unread = (*unread, ("addresses", addresses.reason))
+    return Answer(
+        rows=rows,
+        addresses=addresses,
+        internal=found.internal,
+        unread=unread,
+        notices=_notices(found, unread),
+        starting=found.starting,
+        exposed=len(advice.exposed(rows)),
+        advice=advice.keep_the_network_out(rows),
+        explanations=explanations,
+        exit_code=exit_code,
+    )
+
+
+def _notices(found: PortMap, unread: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    if found.starting:
+        return ()  # the row of the API server says so
+    return tuple(f"could not ask {source}: {reason}" for source, reason in unread)
+
+
+def _exit_code(found: PortMap, *, complete: bool) -> int:
+    failed = any(row.probe and row.probe.well is False for row in found.rows)
+    if failed or not complete:
+        return 1
+    unreadable = {"rootlesskit", "services"} <= dict(found.unread).keys()
+    if found.starting or unreadable:
+        return NotReady.exit_code
+    return 0

@@ -1,0 +1,89 @@
+"""Read the sources of a K3s that runs, and answer the questions about its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.linux import addresses as interfaces
+from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.operations.ports import answer as answers
+from k3s_rootless.operations.ports import sources
+from k3s_rootless.ports.rules import explanation, exposure, reasons
+
+if TYPE_CHECKING:
+    from k3s_rootless.linux.facts import Address
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.ports.answer import Answer
+    from k3s_rootless.ports.facts import PortMap, Running, Sources
+    from k3s_rootless.ports.rules.question import Question
+    from k3s_rootless.service.facts import UnitState
+
+
+def answer(
+    context: Context,
+    state: UnitState,
+    questions: Sequence[Question],
+    *,
+    everything: bool = False,
+    probe: bool = False,
+) -> Answer:
+    """Return the answer of the K3s that the unit runs; with questions all rows are read.
+
+    Raises NotRunning, NotReady, RootlessError.
+    """
+    sources.require_running(state)
+    start = sources.start_of(context, state)
+    everything = everything or bool(questions)
+    seen = sources.begin(start).result(everything=everything)
+    running = sources.running(start)
+    found = joined(seen, running, everything=everything)
+    if probe:
+        from k3s_rootless.operations.ports import probing  # loads asyncio, 50 ms
+
+        found = probing.probed(found)
+    if not questions:
+        return answers.of_all(found, addresses())
+    return _answered(found, questions, seen, context.uid)
+
+
+def joined(seen: Sources, running: Running, *, everything: bool = False) -> PortMap:
+    """Join the sources, with the owners of the sockets that are in the way."""
+    in_the_way = exposure.in_the_way(seen, running)
+    identified = sources.with_owners(seen, in_the_way, running)
+    return exposure.join(identified, running, everything=everything)
+
+
+def addresses() -> Observed[tuple[Address, ...]]:
+    """List the addresses of this host."""
+    try:
+        return Known(interfaces.addresses(), "the interfaces of this host")
+    except RootlessError as error:
+        return Unknown(error.message)
+
+
+def _answered(found: PortMap, questions: Sequence[Question], seen: Sources, uid: int) -> Answer:
+    about = {question: explanation.find(found.rows, question) for question in questions}
+    answers.refuse_unknown(found, about)
+    here = addresses()
+    known: tuple[Address, ...] = ()
+    if isinstance(here, Known):
+        known = here.value
+    explanations = []
+    for question, rows in about.items():
+        if rows:
+            explanations.append(explanation.of_rows(question, rows, known))
+        else:
+            owner = _owner(question, seen, uid)
+            explanations.append(explanation.of_nothing(question, owner))
+    return answers.of_questions(found, here, about, tuple(explanations))
+
+
+def _owner(question: Question, seen: Sources, uid: int) -> str:
+    """Describe who listens on the port of a question; empty if no process does."""
+    if isinstance(seen.listeners, Unknown):
+        return ""
+    there = [one for one in seen.listeners.value if one.port == question.number]
+    owners = sources.owners(there, uid).values()
+    return ", ".join(reasons.described(one, uid) for one in owners)

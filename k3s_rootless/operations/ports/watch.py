@@ -1,0 +1,151 @@
+"""The ports again and again, as they change.
+
+The API server reports changes of Services. Nothing reports forwards and sockets: rootlesskit's API
+has no events, and the kernel none for sockets that listen. So these are read again every 400 ms,
+which takes some milliseconds, and joined again only if something is different. systemd's signals
+end a pause at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import astuple, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.ports import answer as answers
+from k3s_rootless.operations.ports import changes, gather, sources
+from k3s_rootless.operations.ports.followed_services import FollowedServices
+from k3s_rootless.paths import UNIT
+from k3s_rootless.ports.facts import PortMap
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.ports.answer import Answer
+    from k3s_rootless.operations.ports.changes import Change, Key, What
+    from k3s_rootless.operations.ports.sources import Kit
+    from k3s_rootless.operations.readiness.conditions import Start
+    from k3s_rootless.ports.facts import Exposure, Sources
+    from k3s_rootless.service.facts import UnitState
+
+INTERVAL = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One look of a watch: the answer of now, and the changes since the turn before.
+
+    `table` are the rows with what happened to them lately, those that were removed among them;
+    `is_news` is whether it differs from that of the turn before, or the answer does.
+    """
+
+    time: datetime
+    answer: Answer
+    changes: tuple[Change, ...]
+    table: tuple[tuple[What | None, Exposure], ...]
+    is_first: bool = False
+    is_news: bool = False
+
+
+def turns(context: Context, *, everything: bool = False) -> Generator[Turn, None, None]:
+    """Yield a turn at once, and then one at least every 400 ms, without an end.
+
+    Raises NotRunning if K3s does not run at the beginning, RootlessError.
+    """
+    with context.manager() as manager:
+        watch = _Watch(context, everything=everything)
+        state = manager.unit(UNIT)
+        sources.require_running(state)
+        manager.watch(UNIT)
+        while True:
+            yield watch.turn(state)
+            if manager.wait_change(INTERVAL):
+                state = manager.unit(UNIT)
+
+
+class _Watch:
+    """The sources of the last look, and what followed from them."""
+
+    def __init__(self, context: Context, *, everything: bool) -> None:
+        self._context = context
+        self._everything = everything
+        self._start: Start | None = None
+        self._followed: FollowedServices | None = None
+        self._sources: Sources | None = None
+        self._rows: dict[Key, Exposure] = {}
+        self._marks = changes.Marks()
+        self._last: Turn | None = None
+
+    def turn(self, state: UnitState) -> Turn:
+        """Look once, and return what is different."""
+        self._follow(state)
+        seen = self._look()
+        if self._last is None or seen != self._sources:
+            self._sources = seen
+            turn = self._after(seen, is_first=self._last is None)
+        else:
+            turn = self._at_rest(self._last)
+        self._last = turn
+        return turn
+
+    def _after(self, seen: Sources, *, is_first: bool) -> Turn:
+        answer = answers.of_all(self._joined(seen), gather.addresses())
+        before, self._rows = self._rows, changes.by_key(answer.rows)
+        found: tuple[Change, ...] = ()
+        if not is_first:
+            found = changes.compared(before, self._rows)
+        now = time.monotonic()
+        self._marks.expire(now)
+        self._marks.add(found, now)
+        table = self._marks.table(answer.rows)
+        return Turn(_now(), answer, found, table, is_first=is_first, is_news=True)
+
+    def _at_rest(self, last: Turn) -> Turn:
+        expired = self._marks.expire(time.monotonic())
+        table = last.table
+        if expired:
+            table = self._marks.table(last.answer.rows)
+        return Turn(_now(), last.answer, (), table, is_news=expired)
+
+    def _joined(self, seen: Sources) -> PortMap:
+        if self._start is None:
+            return PortMap((), None, (("unit", sources.NOT_RUNNING),))
+        running = sources.running(self._start)
+        return gather.joined(seen, running, everything=self._everything)
+
+    def _follow(self, state: UnitState) -> None:
+        # A restart brings another namespace, in older releases another socket, and another
+        # kubeconfig.
+        same = self._start is not None and self._start.state.invocation == state.invocation
+        if same and state.running:
+            return
+        if self._followed is not None:
+            self._followed.stop()
+        self._start = self._followed = None
+        if state.running:
+            self._start = sources.start_of(self._context, state)
+            self._followed = FollowedServices(self._start)
+
+    def _look(self) -> Sources:
+        nothing = Unknown(sources.NOT_RUNNING)
+        if self._start is None or self._followed is None:
+            return sources.without_k3s(sources.NOT_RUNNING, nothing)
+        kit = sources.read_rootlesskit(self._start)
+        if isinstance(kit.forwards, Unknown):
+            self._start.rootlesskit = None
+        host = sources.read_host()
+        return sources.together(_sorted(kit), self._followed.seen(), host)
+
+
+def _sorted(kit: Kit) -> Kit:
+    # rootlesskit lists the forwards in another order each time.
+    if isinstance(kit.forwards, Unknown):
+        return kit
+    forwards = tuple(sorted(kit.forwards.value, key=astuple))
+    return replace(kit, forwards=Known(forwards, kit.forwards.source))
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()

@@ -1,0 +1,64 @@
+"""What stands below a table of ports: the reason of a row, and what a new user must know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k3s_rootless.linux.facts import Address
+from k3s_rootless.observation import Observed, Unknown
+from k3s_rootless.ports.facts import Exposure, Kind, Status
+
+_OFFSET = "K3s adds 10000 to ports up to and including 1024"
+_FACING = (
+    "\nwarning: forwards marked * listen on all interfaces: the API and these Services face the"
+    " network."
+)
+
+
+def of_row(row: Exposure) -> str:
+    """Return the line about one row; empty if the table says everything."""
+    if row.status is Status.NOT_FORWARDED and row.target:
+        return f"{row.target}/{row.proto}: {row.reason}"
+    if row.reason:
+        return f"{row.parent_port}/{row.proto}: {row.reason}"
+    if row.rivals:
+        rivals = ", ".join(row.rivals)
+        return f"{row.parent_port}/{row.proto}: {rivals} wants this port of the host as well"
+    return ""
+
+
+def of_table(rows: Sequence[Exposure]) -> tuple[str, ...]:
+    """Return what the columns of these rows mean."""
+    found = []
+    if any(row.offset for row in rows):
+        found.append(f"{_OFFSET}: what a Service calls 80 is 10080 of this host.")
+    if any(row.url_guess and row.is_reached for row in rows):
+        found.append("http and https are guesses by the names and numbers of ports.")
+    if any(row.status is Status.FORWARDED for row in rows):
+        found.append(
+            "`forwarded`: no socket was seen inside, as with K3s's load balancer; a real connection"
+            " tells: --probe"
+        )
+    return tuple(found)
+
+
+def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
+    """Return the paragraph about forwards that face the network, and where they are reached."""
+    if isinstance(addresses, Unknown):
+        return (_FACING,)
+    outside = [f"{one.text} ({one.interface})" for one in addresses.value if not one.loopback]
+    reached = ", ".join(outside) or "no address but loopback at the moment"
+    return (_FACING, f"They are reached at {reached}.")
+
+
+def of_plan(rows: Sequence[Exposure]) -> tuple[str, ...]:
+    """Return what the rows of a plan mean; the offset begins a paragraph."""
+    found = []
+    if any(row.offset and row.status is not Status.NOT_FORWARDED for row in rows):
+        found.append(f"\n{_OFFSET}.")
+    if any(row.kind is Kind.SERVICE_PORT and row.status is Status.FORWARDED for row in rows):
+        found.append(
+            "Forwards listen on all interfaces, so these face the network. nodePorts left open are"
+            " K3s's choice."
+        )
+    return tuple(found)
