@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 import click
 
-if TYPE_CHECKING:
-    from k3s_rootless.cli.session import Session
+from k3s_rootless.errors import UsageError
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 _COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
@@ -62,38 +61,44 @@ def command(  # noqa: PLR0913 (one for each option)
 
     Exit codes: 0 shown, 3 K3s was never started.
     """
-    from k3s_rootless.cli import following
+    from k3s_rootless.cli.display import stream
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.command import replace
+    from k3s_rootless.operations import logs
 
     session = Session.begin("logs" if as_json else None)
-    _require_sense(
-        raw=raw and bool(level or component or as_json),
-        previous=previous and bool(since or boot or follow),
-    )
-    wanted = following.Wanted(
-        level, component, lines, grep, follow=follow, raw=raw, as_json=as_json
-    )
+    _require_one_format(raw=raw, others=bool(level or component or as_json))
+    _require_one_start(previous=previous, others=bool(since or boot or follow))
     if component == "containerd":
-        _require_sense(other=bool(previous or since or boot))
-        following.containerd(session, wanted)
-        return
-    invocation = None if since or boot else _invocation(session, previous=previous)
-    following.journal(session, wanted, invocation=invocation, since=since, boot=boot)
-
-
-def _require_sense(*, raw: bool = False, previous: bool = False, other: bool = False) -> None:
-    from k3s_rootless.errors import UsageError
-
+        _require_current_start(others=bool(previous or since or boot))
+    request = logs.Request(previous, since, boot, level, component, lines, grep, follow)
     if raw:
+        replace(logs.journalctl(session, request), session.environ)
+    in_colour = stream.coloured() and not as_json
+    with closing(logs.read(session, request, weighed=in_colour)) as records:
+        rendered = stream.json_lines(records)
+        if not as_json:
+            rendered = stream.text_lines(records, in_colour=in_colour)
+        stream.write(rendered, at_once=follow)
+
+
+def _require_one_format(*, raw: bool, others: bool) -> None:
+    if raw and others:
         raise UsageError(
             "cannot filter what is to be raw", hint="leave --level, --component and --json out"
         )
-    if previous:
+
+
+def _require_one_start(*, previous: bool, others: bool) -> None:
+    if previous and others:
         raise UsageError(
             "the start before this one is over, and one",
             hint="leave --since, --boot and --follow out",
         )
-    if other:
+
+
+def _require_current_start(*, others: bool) -> None:
+    if others:
         raise UsageError(
             "cannot look for another start in containerd's log: it is a file, and no journal",
             hint=(
@@ -101,27 +106,3 @@ def _require_sense(*, raw: bool = False, previous: bool = False, other: bool = F
                 " ~/.rancher/k3s/agent/containerd/containerd.log"
             ),
         )
-
-
-def _invocation(session: Session, *, previous: bool) -> str:
-    from k3s_rootless.errors import NotRunning
-    from k3s_rootless.journal.sources import journald
-    from k3s_rootless.paths import UNIT
-
-    with session.manager() as manager:
-        current = manager.unit(UNIT).invocation
-    if current and not previous:
-        return current
-    earlier = [one for one in journald.invocations(session.uid) if one != current]
-    if not earlier:
-        raise NotRunning(
-            (
-                "the journal knows of no start before this one"
-                if previous
-                else "K3s has not been started since you logged in"
-            ),
-            hint="see all that is kept: k3s-rootless logs --since 1970-01-01",
-        )
-    if not previous:
-        session.report.story("K3s is not loaded; this is its last start")
-    return earlier[-1]

@@ -21,6 +21,7 @@ from k3s_rootless.errors import CommandFailed
 from k3s_rootless.journal import lines
 from k3s_rootless.journal.sources import exported, journald
 from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import logs
 from k3s_rootless.preflight.probes import host
 from tests.fakes.session import PROJECT
 
@@ -261,7 +262,8 @@ def test_no_field_of_the_journal_is_printed_as_it_came(
     found = journald.parse(entry(field, shape(value)))
 
     assert found is not None
-    shown = stream.text_line(found, lines.parse(found.message, found.identifier, found.priority))
+    line = lines.parse(found.message, found.identifier, found.priority)
+    shown = stream.text_line(logs.LogLine(found, line))
     assert shown.replace("\n", "").isprintable()
     assert "\n" not in shown or field == "MESSAGE"
     document = {

@@ -1,76 +1,112 @@
-"""Prints lines without end: how a line looks, and when it is through."""
+"""Prints lines without end: how a line looks, and when it is flushed."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import click
 
 from k3s_rootless.cli import output
+from k3s_rootless.journal import lines
+from k3s_rootless.operations import logs
 from k3s_rootless.printable import json_text, printable
-
-if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Entry
-    from k3s_rootless.journal.lines import Line
 
 _COLOURS = {"fatal": "red", "error": "red", "warning": "yellow"}
 _LONGEST = 64 * 1024
 
 
-def write(rendered: Iterable[str], *, at_once: bool) -> None:
-    """Write lines to stdout until they end or no reader is left; flush each before the next is read
-    if `at_once`.
+def write(rendered: Iterable[str | None], *, at_once: bool) -> None:
+    """Write lines to stdout until they end or stdout has no reader.
+
+    With `at_once`, flush each line before the next one is read. None is no line: it stands where a
+    wait of hours may begin.
     """
     if at_once and output.is_unread():
         return  # it may take hours until the next line is written, and fails
-    # click knows whether colours are wanted: NO_COLOR is honoured by `_coloured`, pipes by click.
     out = sys.stdout
     for line in rendered:
-        print(line, file=out, flush=at_once)
-        if output.is_broken():
+        if line is not None:
+            print(line, file=out, flush=at_once)
+            if output.is_broken():
+                return
+        elif output.is_unread():
             return
     out.flush()
 
 
-def text_line(entry: Entry, line: Line) -> str:
-    """Give a line as text: when, who, what; serious ones in colour, what is usual and harmless
-    dimmed.
+def coloured() -> bool:
+    """Return whether lines are printed in colour, by their weights."""
+    # click itself knows pipes, but not NO_COLOR.
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def json_lines(records: Iterable[logs.Record]) -> Iterator[str | None]:
+    """Return each line as a JSON object on one line, and None where only new lines follow."""
+    for record in records:
+        yield None if isinstance(record, logs.CaughtUp) else json_line(logs.document(record))
+
+
+def text_lines(records: Iterable[logs.Record], *, in_colour: bool) -> Iterator[str | None]:
+    """Return each line as text, and None where only new lines follow.
+
+    Existing lines that are the same but for their times are counted. New lines are not: a count
+    would have to wait for the next line.
     """
-    from k3s_rootless.journal import diagnosis
-    from k3s_rootless.journal.catalogue import Weight
+    existing = True
+    before: tuple[str | None, str] | None = None
+    count = 0
+    for record in records:
+        if isinstance(record, logs.CaughtUp):
+            if count:
+                yield repeated(count, in_colour=in_colour)
+            existing, count = False, 0
+            yield None
+            continue
+        if existing:
+            same = (record.entry.identifier, lines.folded(record.line.text))
+            if same == before:
+                count += 1
+                continue
+            if count:
+                yield repeated(count, in_colour=in_colour)
+            before, count = same, 0
+        yield text_line(record, in_colour=in_colour)
+    if count:
+        yield repeated(count, in_colour=in_colour)
 
-    time = entry.time.astimezone().strftime("%b %d %H:%M:%S") if entry.time else "-"
+
+def text_line(record: logs.LogLine, *, in_colour: bool = False) -> str:
+    """Return a line as text: time, program, message; in the colour of its weight."""
+    entry, _, weight = record
+    time = "-"
+    if entry.time is not None:
+        time = entry.time.astimezone().strftime("%b %d %H:%M:%S")
     text = f"{time} {entry.identifier or 'k3s'}: {safe(entry.message)}"
-    if not _coloured():
+    if not in_colour:
         return text
-    known = diagnosis.recognise(diagnosis.normal(line.text[:4096]))
-    weight = known and (known[1].weight or known[0].weight)
-    if weight in {Weight.BENIGN, Weight.NOTE} or line.level in {"trace", "debug"}:
+    if weight == logs.QUIET:
         return click.style(text, dim=True)
-    colour = _COLOURS.get(line.level)
-    return click.style(text, fg=colour, bold=line.level == "fatal") if colour else text
+    colour = _COLOURS.get(weight)
+    if colour is None:
+        return text
+    return click.style(text, fg=colour, bold=weight == "fatal")
 
 
-def repeated(count: int) -> str:
-    """Say how often the line before was said again."""
+def repeated(count: int, *, in_colour: bool) -> str:
+    """Return the line that counts how often the line before was printed again."""
     text = f"                … {count} more like it"
-    return click.style(text, dim=True) if _coloured() else text
+    return click.style(text, dim=True) if in_colour else text
 
 
 def json_line(document: Mapping[str, Any]) -> str:
-    """Give one JSON object on one line."""
+    """Return one JSON object on one line."""
     return json_text(json.dumps({"schema": "k3s-rootless/logs/v1", **document}, ensure_ascii=False))
 
 
 def safe(message: str) -> str:
     """Replace what does not print; a line that others ended inside of an entry stays one."""
     return "\n".join(printable(part, _LONGEST) for part in message.expandtabs(4).split("\n"))
-
-
-def _coloured() -> bool:
-    import os
-
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

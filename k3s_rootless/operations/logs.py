@@ -1,0 +1,292 @@
+"""The lines that `logs` shows: filtered, in order, each with its weight, in constant memory."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from k3s_rootless.errors import NotRunning, RootlessError, UsageError
+from k3s_rootless.journal import lines
+from k3s_rootless.journal.facts import Entry, Query
+from k3s_rootless.journal.sources import containerd_log, journald
+from k3s_rootless.paths import UNIT
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+QUIET = "quiet"
+"""The weight of a line that is usual and harmless, or of debugging."""
+_TAIL = 10
+"""How many existing lines come before new lines, as with journalctl and tail."""
+_FILTERED_LINES = 100_000
+"""The most lines that are kept to find the last lines of one level or component."""
+_LONGEST_RECOGNISED = 4096
+_DEBUGGING = frozenset({"trace", "debug"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The lines to return: by default those of the current start, or of the last one.
+
+    `previous` means the start before; `since` (a time that journalctl understands) and `boot` mean
+    all starts from then on. `level` is the least serious level, `count` the number of last lines,
+    `grep` a regular expression. `follow` adds new lines, also of later starts.
+    """
+
+    previous: bool = False
+    since: str | None = None
+    boot: bool = False
+    level: str | None = None
+    component: str | None = None
+    count: int | None = None
+    grep: str | None = None
+    follow: bool = False
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the last lines can be counted only after they were read."""
+        return self.level is not None or self.component is not None or self.grep is not None
+
+    @property
+    def tail(self) -> int | None:
+        """How many of the existing lines are returned; None for all of them."""
+        if self.count is None and self.follow and self.since is None:
+            return _TAIL
+        return self.count
+
+    def matches(self, line: lines.Line) -> bool:
+        """Return whether a line has the requested component and level."""
+        if self.component is not None and line.component != self.component:
+            return False
+        return self.level is None or lines.at_least(line.level, self.level)
+
+
+class LogLine(NamedTuple):
+    """One line; a named tuple, since creating a frozen dataclass takes four times as long.
+
+    `weight` is QUIET, or the level of the line; empty if weights were not requested.
+    """
+
+    entry: Entry
+    line: lines.Line
+    weight: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """All existing lines were returned: the lines that follow are new."""
+
+
+Record = LogLine | CaughtUp
+Records = Generator[Record, None, None]
+Search = Callable[[Iterable[Entry]], Iterable[Entry]]
+
+
+def read(context: Context, request: Request, *, weighed: bool = False) -> Records:
+    """Return the requested lines, oldest first; new lines come as soon as they are written.
+
+    With `weighed`, each line has its weight; recognising lines takes twice as long as reading them.
+    Raises NotRunning if there was no such start, and RootlessError, also while iterating, if this
+    user cannot read the log.
+    """
+    if request.component == "containerd":
+        records = _of_containerd(context, request)
+    else:
+        records = _of_journal(context, request, _query(context, request))
+    return _weighed(records) if weighed else records
+
+
+def journalctl(context: Context, request: Request) -> list[str]:
+    """Return the command line with which journalctl prints the requested lines; level and component
+    do not count. Raises RootlessError.
+    """
+    query = _query(context, request)
+    if request.follow:
+        query = replace(query, invocation=None)
+    return journald.plain(query)
+
+
+def document(one: LogLine) -> dict[str, Any]:
+    """Return a line as JSON has it."""
+    entry, line, _ = one
+    return {
+        "time": entry.time.isoformat() if entry.time else None,
+        "level": line.level,
+        "component": line.component,
+        "message": entry.message,
+        "identifier": entry.identifier,
+        "priority": entry.priority,
+        "pid": entry.pid,
+        "invocation": entry.invocation,
+        "cursor": entry.cursor,
+    }
+
+
+def _query(context: Context, request: Request) -> Query:
+    invocation = None
+    if not request.since and not request.boot:
+        invocation = _invocation(context, previous=request.previous)
+    return Query(
+        context.uid,
+        invocation,
+        request.count,
+        request.since,
+        boot=request.boot,
+        follow=request.follow,
+        grep=request.grep,
+    )
+
+
+def _invocation(context: Context, *, previous: bool) -> str:
+    with context.manager() as manager:
+        current = manager.unit(UNIT).invocation
+    if current and not previous:
+        return current
+    earlier = [one for one in journald.invocations(context.uid) if one != current]
+    if not earlier:
+        why = "K3s has not been started since you logged in"
+        if previous:
+            why = "the journal knows of no start before this one"
+        raise NotRunning(why, hint="see all that is kept: k3s-rootless logs --since 1970-01-01")
+    if not previous:
+        context.notice("K3s is not loaded; this is its last start")
+    return earlier[-1]
+
+
+def _of_journal(context: Context, request: Request, query: Query) -> Records:
+    with journald.read(_existing(request, query)) as reading:
+        passed = _Passed(reading)
+        found = _matching(request, passed)
+        yield from _last(found, request.tail) if request.filtered else found
+    newest = passed.last
+    if newest is None and _expects_lines(request, query) and journald.hidden():
+        # What systemd itself says of a start is always in the journal. Where the disk keeps old
+        # files, journalctl does not see a new journal in memory.
+        context.notice(f"this user can read nothing of this start in the journal\n{journald.HINT}")
+    if request.follow:
+        yield CaughtUp()
+        cursor = newest.cursor if newest is not None else None
+        with journald.read(_new(query, cursor)) as reading:
+            yield from _matching(request, reading)
+
+
+def _expects_lines(request: Request, query: Query) -> bool:
+    return query.invocation is not None and request.grep is None and request.count != 0
+
+
+def _existing(request: Request, query: Query) -> Query:
+    # journalctl cannot count the lines that pass our filters; and the last lines that match a
+    # pattern, it prints in reverse order (journalctl(1), --grep with --lines).
+    count = None if request.filtered else request.tail
+    return replace(query, follow=False, lines=count)
+
+
+def _new(query: Query, cursor: str | None) -> Query:
+    # Of all later starts: a user who follows a K3s that dies wants to see it start again.
+    if cursor is None and query.since is None:
+        return replace(query, invocation=None, lines=0)
+    since = None if cursor else query.since
+    return replace(query, invocation=None, lines=None, after=cursor, since=since, whole=True)
+
+
+def _of_containerd(context: Context, request: Request) -> Records:
+    state, path = _containerd_file(context)
+    if not path.exists():
+        running = state is not None and state.running
+        raise NotRunning(
+            f"containerd has written no log: there is no {path}",
+            hint=None if running else "start K3s with: k3s-rootless up",
+        )
+    search = _search(request.grep)
+    started = state.started if state is not None else None
+    return _of_file(request, path, started, search)
+
+
+def _of_file(request: Request, path: Path, started: datetime | None, search: Search) -> Records:
+    with containerd_log.Reading(path) as reading:
+        existing = search(containerd_log.since(reading, started))
+        yield from _last(_matching(request, existing), request.tail)
+    if request.follow:
+        yield CaughtUp()
+        with containerd_log.Reading(path, start=reading.end, follow=True) as coming:
+            yield from _matching(request, search(coming))
+
+
+def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
+    # Here, since only this component needs K3s's settings, and they take 11 ms to load.
+    from k3s_rootless.operations import server_settings
+
+    try:
+        state = context.unit(UNIT)
+    except RootlessError as error:
+        context.notice(
+            f"{error.message}: reading the log in K3s's own default place, of all its starts"
+        )
+        return None, context.paths.data / containerd_log.FILE
+    return state, server_settings.of(context, state).data / containerd_log.FILE
+
+
+def _search(pattern: str | None) -> Search:
+    if pattern is None:
+        return iter
+    # As in journalctl, a pattern without capitals matches letters of both cases.
+    flags = re.IGNORECASE if pattern == pattern.lower() else 0
+    try:
+        compiled = re.compile(pattern, flags)
+    except re.error as error:
+        raise UsageError(f"cannot search for `{pattern}`: {error}") from None
+    return lambda entries: (entry for entry in entries if compiled.search(entry.message))
+
+
+class _Passed:
+    """Entries, and the last of them that was read."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.last: Entry | None = None
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._entries:
+            self.last = entry
+            yield entry
+
+
+def _matching(request: Request, entries: Iterable[Entry]) -> Iterator[LogLine]:
+    for entry in entries:
+        line = lines.parse(entry.message, entry.identifier, entry.priority)
+        if request.matches(line):
+            yield LogLine(entry, line)
+
+
+def _last(found: Iterable[LogLine], count: int | None) -> Iterable[LogLine]:
+    if count is None:
+        return found
+    return deque(found, maxlen=min(count, _FILTERED_LINES))
+
+
+def _weighed(records: Iterable[Record]) -> Records:
+    # Here, since only a terminal needs weights, and the catalogue takes 20 ms to load.
+    from k3s_rootless.journal import diagnosis
+    from k3s_rootless.journal.catalogue import Weight
+
+    harmless = {Weight.BENIGN, Weight.NOTE}
+    for record in records:
+        if isinstance(record, CaughtUp):
+            yield record
+            continue
+        entry, line, _ = record
+        weight = line.level
+        if weight in _DEBUGGING:
+            weight = QUIET
+        else:
+            known = diagnosis.recognise(diagnosis.normal(line.text[:_LONGEST_RECOGNISED]))
+            if known is not None and (known[1].weight or known[0].weight) in harmless:
+                weight = QUIET
+        yield LogLine(entry, line, weight)

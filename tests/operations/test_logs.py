@@ -1,0 +1,337 @@
+"""`operations.logs` returns the requested lines in order, with their weights; the other side is a
+journalctl that prints files, and a user manager on a private bus.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import NotRunning, UsageError
+from k3s_rootless.operations import logs
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.logs import QUIET, CaughtUp, LogLine, Request
+from k3s_rootless.paths import UNIT, Paths
+from tests.fakes.session import Session, session
+from tests.fakes.user import USER, ordinary_user
+
+FIRST, SECOND = "1" * 32, "2" * 32
+JOURNALCTL = """\
+#!/bin/sh
+echo "$*" >> {place}/calls
+case "$*" in
+*--follow*) cat {place}/new ;;
+*MESSAGE_ID*) cat {place}/starts ;;
+*) cat {place}/existing ;;
+esac
+echo "no entry"
+"""
+"""It never prints nothing: then it would matter whether this host keeps a journal."""
+INFO = 'time="2026-11-23T21:35:11Z" level=info msg="Starting k3s v1.33.4+k3s1"'
+DEBUG = 'time="2026-11-23T21:35:12Z" level=debug msg="details"'
+FATAL = 'time="2026-11-23T21:35:13Z" level=fatal msg="failed to find memory cgroup (v2)"'
+KUBELET = "E1123 21:35:14.000001      21 kubelet.go:240] something is wrong"
+USUAL = "E1127 07:04:46.846176      34 oomparser.go:151] exiting analyzeLines. OOM events will not be reported."
+
+
+class Host:
+    """A place with a journalctl, a home, and the events of the operations."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.events: list[Event] = []
+        self.paths = Paths(place, place / "home", place / "session/runtime", place / "config")
+        self.context = Context(self.paths, {}, USER, "alice", self.events.append)
+        (place / "bin").mkdir()
+        program = place / "bin/journalctl"
+        program.write_text(JOURNALCTL.format(place=place))
+        program.chmod(0o755)
+        (place / "calls").touch()
+        (place / "calls").chmod(0o666)
+        self.says("existing")
+        self.says("new")
+        self.says("starts")
+
+    def says(self, name: str, *entries: dict[str, str]) -> None:
+        """Let journalctl print entries: `existing` lines, `new` lines, or the `starts`."""
+        lines = (
+            json.dumps({"__CURSOR": f"s=1;i={number}", "SYSLOG_IDENTIFIER": "k3s", **entry}) + "\n"
+            for number, entry in enumerate(entries)
+        )
+        (self.place / name).write_text("".join(lines))
+
+    def calls(self) -> list[list[str]]:
+        """Return the arguments of each call of journalctl."""
+        return [line.split() for line in (self.place / "calls").read_text().splitlines()]
+
+    def write_containerd_log(self, *lines: str) -> None:
+        log = self.paths.data / "agent/containerd/containerd.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{place}/bin:{os.environ['PATH']}")
+        yield Host(place)
+
+
+@pytest.fixture
+def bus(host: Host) -> Iterator[Session]:
+    """The user manager of that host, for which this process is an ordinary user."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    (host.place / "session").mkdir()
+    with session(host.place / "session", USER) as opened, ordinary_user():
+        yield opened
+
+
+def install(host: Host, bus: Session) -> None:
+    """Write a unit, and start the user manager that loads it."""
+    command = f"/usr/local/bin/k3s server --rootless --data-dir={host.paths.data}"
+    (bus.units / UNIT).write_text(f"[Service]\nExecStart={command}\n")
+    bus.start_manager()
+
+
+def said(message: str, **fields: str) -> dict[str, str]:
+    return {"MESSAGE": message, "_SYSTEMD_INVOCATION_ID": FIRST, **fields}
+
+
+def messages(records: Iterable[logs.Record]) -> list[str]:
+    """Return the messages, and `…` where new lines begin."""
+    return ["…" if isinstance(one, CaughtUp) else one.entry.message for one in records]
+
+
+def test_the_lines_come_in_order_with_what_they_say_of_themselves(host: Host) -> None:
+    host.says("existing", said(INFO), said(KUBELET), said("plain", PRIORITY="4"))
+
+    found = [one for one in logs.read(host.context, Request(boot=True)) if isinstance(one, LogLine)]
+
+    assert [INFO, KUBELET, "plain"] == [one.entry.message for one in found]
+    assert [("info", "k3s"), ("error", "kubelet"), ("warning", "k3s")] == [
+        (one.line.level, one.line.component) for one in found
+    ]
+    assert {""} == {one.weight for one in found}
+    assert "--boot" in host.calls()[0]
+    assert [] == host.events
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request(boot=True, level="error"), [FATAL, KUBELET]),
+        (Request(boot=True, level="error", count=1), [KUBELET]),
+        (Request(boot=True, component="kubelet"), [KUBELET]),
+        (Request(boot=True, component="kubelet", level="fatal"), []),
+        (Request(boot=True, level="trace", count=0), []),
+    ],
+)
+def test_filters_and_the_last_lines(host: Host, request_: Request, expected: list[str]) -> None:
+    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET))
+
+    assert expected == messages(logs.read(host.context, request_))
+    # journalctl cannot count lines that pass these filters.
+    assert not any("--lines" in word for word in host.calls()[0])
+
+
+def test_journalctl_counts_lines_without_a_filter(host: Host) -> None:
+    list(logs.read(host.context, Request(boot=True, count=7)))
+
+    assert "--lines=7" in host.calls()[0]
+
+
+def test_weights_on_request(host: Host) -> None:
+    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET), said(USUAL))
+
+    records = logs.read(host.context, Request(boot=True, follow=True), weighed=True)
+
+    weights = ["…" if isinstance(one, CaughtUp) else one.weight for one in records]
+    assert ["info", QUIET, "fatal", "error", QUIET, "…"] == weights
+
+
+def test_new_lines_follow_the_last_line_that_was_read(host: Host) -> None:
+    host.says("existing", said("one"), said("two"))
+    host.says("new", said("three", _SYSTEMD_INVOCATION_ID=SECOND))
+
+    records = logs.read(host.context, Request(boot=True, follow=True, grep="t"))
+
+    assert ["one", "two", "…", "three"] == messages(records)
+    existing, new = host.calls()
+    assert "--follow" not in existing
+    assert {"--follow", "--no-tail", "--after-cursor=s=1;i=1", "--grep=t"} <= set(new)
+
+
+def test_following_shows_the_last_ten_lines_unless_a_time_is_requested(host: Host) -> None:
+    list(logs.read(host.context, Request(boot=True, follow=True)))
+    list(logs.read(host.context, Request(since="yesterday", follow=True)))
+
+    tailed, _, since, new = host.calls()
+    assert "--lines=10" in tailed
+    assert not any("--lines" in word for word in since)
+    assert {"--since=yesterday", "--no-tail"} <= set(new)
+
+
+def test_without_any_line_only_new_lines_are_followed(host: Host) -> None:
+    list(logs.read(host.context, Request(boot=True, follow=True)))
+
+    assert "--lines=0" in host.calls()[1]
+
+
+def test_journalctl_ends_with_its_reader(host: Host) -> None:
+    host.says("existing", said("one"), said("two"))
+    (host.place / "bin/journalctl").write_text(
+        f"#!/bin/sh\necho $$ > {host.place}/pid\ncat {host.place}/existing\nexec sleep 600\n"
+    )
+    records = logs.read(host.context, Request(boot=True))
+
+    next(records)
+    records.close()
+
+    pid = int((host.place / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_current_start_is_the_default(host: Host, bus: Session) -> None:
+    bus.order(properties={"InvocationID": ("ay", FIRST)})
+    install(host, bus)
+    host.says("existing", said("one"))
+
+    assert ["one"] == messages(logs.read(host.context, Request()))
+    assert f"_SYSTEMD_INVOCATION_ID={FIRST}" in host.calls()[0]
+    assert [] == host.events
+
+
+def test_the_start_before_and_the_last_start_of_a_unit_that_is_not_loaded(
+    host: Host, bus: Session
+) -> None:
+    bus.start_manager()
+    started = [{"MESSAGE": "Started K3s", "USER_INVOCATION_ID": one} for one in (FIRST, SECOND)]
+    host.says("starts", *started)
+    host.says("existing", said("one"))
+
+    assert ["one"] == messages(logs.read(host.context, Request()))
+    assert [Notice("K3s is not loaded; this is its last start")] == host.events
+    assert f"_SYSTEMD_INVOCATION_ID={SECOND}" in host.calls()[1]
+    host.events.clear()
+    assert ["one"] == messages(logs.read(host.context, Request(previous=True)))
+    assert [] == host.events
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (Request(), "K3s has not been started since you logged in"),
+        (Request(previous=True), "the journal knows of no start before this one"),
+    ],
+)
+def test_a_k3s_that_was_never_started_has_no_log(
+    host: Host, bus: Session, request_: Request, reason: str
+) -> None:
+    bus.start_manager()
+
+    # Before the first line is requested: a caller may wait for one for hours.
+    with pytest.raises(NotRunning, match=reason):
+        logs.read(host.context, request_)
+
+
+def test_the_command_line_for_raw_lines(host: Host) -> None:
+    found = logs.journalctl(host.context, Request(since="09:00", count=3, grep="x", follow=True))
+
+    assert [
+        *("journalctl", "--no-pager", f"--user-unit={UNIT}"),
+        *("--lines=3", "--since=09:00", "--grep=x", "--follow", f"_UID={USER}"),
+    ] == found
+
+
+def test_raw_lines_are_followed_into_later_starts(host: Host, bus: Session) -> None:
+    bus.order(properties={"InvocationID": ("ay", FIRST)})
+    install(host, bus)
+
+    assert f"_SYSTEMD_INVOCATION_ID={FIRST}" in logs.journalctl(host.context, Request())
+    assert not any(FIRST in word for word in logs.journalctl(host.context, Request(follow=True)))
+
+
+def containerd_line(second: int, text: str) -> str:
+    return f'time="2026-11-23T21:35:{second:02}.5Z" level=info msg="{text}"'
+
+
+def test_containerd_has_a_file(host: Host, bus: Session) -> None:
+    lines = [containerd_line(10, "old"), containerd_line(20, "New"), "  goes on"]
+    host.write_containerd_log(*lines)
+    started = datetime(2026, 11, 23, 21, 35, 15, tzinfo=UTC)
+    microseconds = int(started.timestamp() * 1_000_000)
+    bus.order(properties={"ExecMainStartTimestamp": ("t", microseconds)})
+    install(host, bus)
+
+    found = list(logs.read(host.context, Request(component="containerd")))
+    last = logs.read(host.context, Request(component="containerd", count=1))
+    by_pattern = logs.read(host.context, Request(component="containerd", grep="new"))
+    by_capitals = logs.read(host.context, Request(component="containerd", grep="NEW"))
+
+    assert lines[1:] == messages(found)
+    assert ["  goes on"] == messages(last)
+    assert lines[1:2] == messages(by_pattern)
+    assert [] == messages(by_capitals)
+    assert [] == host.calls()
+
+
+def test_containerd_without_a_user_manager_is_read_in_the_default_place(host: Host) -> None:
+    host.write_containerd_log("one")
+    host.paths.runtime.mkdir(parents=True)
+    os.chown(host.paths.runtime, USER, USER)
+
+    with ordinary_user():
+        records = logs.read(host.context, Request(component="containerd"))
+        assert ["one"] == messages(records)
+
+    (notice,) = host.events
+    assert isinstance(notice, Notice)
+    assert "reading the log in K3s's own default place, of all its starts" in notice.text
+
+
+def test_containerd_that_never_ran_has_no_log(host: Host, bus: Session) -> None:
+    bus.start_manager()
+
+    with pytest.raises(NotRunning, match="containerd has written no log") as refused:
+        logs.read(host.context, Request(component="containerd"))
+
+    assert "start K3s with: k3s-rootless up" == refused.value.hint
+
+
+def test_a_pattern_that_is_none_is_refused(host: Host, bus: Session) -> None:
+    host.write_containerd_log("one")
+    install(host, bus)
+
+    with pytest.raises(UsageError, match=r"cannot search for `\(`"):
+        logs.read(host.context, Request(component="containerd", grep="("))
+
+
+def test_a_line_as_json(host: Host) -> None:
+    host.says("existing", said(FATAL, PRIORITY="6", _PID="21", __REALTIME_TIMESTAMP="1000000"))
+
+    (record,) = logs.read(host.context, Request(boot=True))
+
+    assert isinstance(record, LogLine)
+    assert {
+        "time": "1970-01-01T00:00:01+00:00",
+        "level": "fatal",
+        "component": "k3s",
+        "message": FATAL,
+        "identifier": "k3s",
+        "priority": 6,
+        "pid": 21,
+        "invocation": FIRST,
+        "cursor": "s=1;i=0",
+    } == logs.document(record)
