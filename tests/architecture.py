@@ -49,7 +49,6 @@ JUDGES = (
     "journal/verdict.py",
     "cluster/heartbeat.py",
     "support/redaction/",
-    "support/drawing.py",
     "operations/readiness/milestones.py",
     "support/page.py",
 )

@@ -1,8 +1,8 @@
-"""What is handed over, what is kept back, and what a picture is drawn of: frozen records."""
+"""What is handed over, what is kept back, and the time line of the page: frozen records."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -97,58 +97,34 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A phase on the time line, in the units of its picture; `width` is None where the phase was
-    not observed.
+    """A phase on the time line, in percent of its length; `width` is None if it was not observed.
+
+    `after` is when the phase was reached, `note` where that was seen, `end` whether the start died
+    there.
     """
 
-    y: int
     label: str
-    x: float
-    width: float | None
-    after: str
-    note: str
+    start: float = 0.0
+    width: float | None = None
+    after: str = ""
+    note: str = ""
     end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on the axis of the time line."""
+    """A mark on the axis of the time line, in percent of its length."""
 
-    x: float
+    at: float
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLine:
-    """The picture of a start: `width` and `height` of its view box, bars from top to bottom, ticks
-    from left to right.
+    """The phases of a start from the first to the last, ticks from left to right, and the percent
+    between two ticks.
     """
 
-    width: int
-    height: int
     bars: tuple[Bar, ...]
-    ticks: tuple[Tick, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """A forward in the picture: what stands in each of its three boxes, its verdict, and the word
-    that is written for that.
-    """
-
-    y: int
-    outside: str
-    inside: str
-    target: str
-    verdict: str
-    mark: str = ""
-    offset: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardPicture:
-    """The picture of the forwards; `left_out` counts those that it has no room for."""
-
-    height: int
-    arrows: tuple[Arrow, ...] = field(default=())
-    left_out: int = 0
+    ticks: tuple[Tick, ...]
+    step: float

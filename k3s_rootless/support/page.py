@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.support import drawing
-from k3s_rootless.support.facts import Begun, Item, Line, Missing
+from k3s_rootless.support.facts import Bar, Begun, Item, Line, Missing, Tick, TimeLine
 from k3s_rootless.templates import loader, rendering
 
 MOST_LINES = 1500
+MOST_FORWARDS = 40
 _FIRST_LINES = 300
 _ORDER = ("fail", "unknown", "warn", "info", "pass")
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+"""Seconds between two ticks of a time line."""
+_MOST_TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ def render(content: Content) -> str:
             key=lambda one: _ORDER.index(one["verdict"]),
         ),
         check=documents.get("check", {}),
-        time_line=drawing.time_line(documents.get("phases", {}).get("phases", ())),
-        forwards=drawing.forwards(documents.get("ports", {}).get("ports", ())),
+        time_line=time_line(documents.get("phases", {}).get("phases", ())),
+        most_forwards=MOST_FORWARDS,
         newest=newest,
         lines=lines,
         gap=gap,
@@ -70,3 +73,52 @@ def excerpt(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
     if len(lines) <= MOST_LINES:
         return tuple(lines), 0
     return (*lines[:_FIRST_LINES], *lines[_FIRST_LINES - MOST_LINES :]), len(lines) - MOST_LINES
+
+
+def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
+    """Return where the phases of a start, as `milestones.document` returns them, are on a time
+    line; None if no phase was seen.
+
+    A bar reaches from the phase that was seen before to its own.
+    """
+    seconds = [float(one["seconds"]) for one in phases if one["seconds"] is not None]
+    if not seconds:
+        return None
+    longest = max(*seconds, 0.1)
+    bars = []
+    before = 0.0
+    for phase in phases:
+        at = phase["seconds"]
+        if at is None:
+            bars.append(Bar(phase["phase"], note=f"not seen: {phase['reason']}"))
+            continue
+        start = _percent(min(before, at), longest)
+        bars.append(
+            Bar(
+                phase["phase"],
+                start=start,
+                width=round(_percent(at, longest) - start, 2),
+                after=_length(at),
+                note=phase["source"],
+                end=bool(phase.get("end")),
+            )
+        )
+        before = at
+    step = next((step for step in _STEPS if longest / step <= _MOST_TICKS), longest)
+    ticks = tuple(
+        Tick(_percent(number * step, longest), _length(number * step))
+        for number in range(int(longest / step) + 1)
+    )
+    return TimeLine(tuple(bars), ticks, round(100 * step / longest, 2))
+
+
+def _percent(seconds: float, longest: float) -> float:
+    return round(100 * min(1.0, max(0.0, seconds) / longest), 2)
+
+
+def _length(seconds: float) -> str:
+    if abs(seconds) < 120:
+        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
+    if abs(seconds) < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

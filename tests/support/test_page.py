@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from k3s_rootless.journal.lines import LEVELS
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.readiness.milestones import Milestone
-from k3s_rootless.support import drawing, page
+from k3s_rootless.support import page
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
 from tests.lab.fixtures import absent
 from tests.support import chromium
@@ -231,7 +231,7 @@ def test_a_long_journal_shows_its_beginning_and_its_end() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=12))
 def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
-    drawn = drawing.time_line(
+    drawn = page.time_line(
         [{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds]
     )
 
@@ -240,17 +240,25 @@ def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
         return
     assert len(drawn.bars) == len(seconds)
     assert all(
-        bar.width is None or (bar.x >= 0 and bar.x + bar.width <= drawn.width) for bar in drawn.bars
+        bar.width is None or (bar.start >= 0 <= bar.width and bar.start + bar.width <= 100.001)
+        for bar in drawn.bars
     )
+    assert all(0 <= tick.at <= 100 for tick in drawn.ticks)
     assert len(drawn.ticks) <= 9
 
 
-def test_many_forwards_are_drawn_in_part_and_counted() -> None:
-    drawn = drawing.forwards([port(parent_port=number) for number in range(1000)])
+def forwards(count: int) -> str:
+    """Return the page's section on so many forwards."""
+    ports = {"ports": [port(parent_port=number) for number in range(count)], "errors": []}
+    shown = page.render(page.Content({"ports": ports}, (), "", [], [], ABOUT))
+    return shown.partition('id="forwards"')[2].partition("</section>")[0]
 
-    assert drawn is not None
-    assert 1000 == len(drawn.arrows) + drawn.left_out
-    assert drawing.forwards([]) is None
+
+def test_many_forwards_are_shown_in_part_and_counted() -> None:
+    assert page.MOST_FORWARDS == forwards(1000).count("kube-system/traefik:80")
+    assert f"and {1000 - page.MOST_FORWARDS} more: see ports.json" in forwards(1000)
+    assert "more:" not in forwards(page.MOST_FORWARDS)
+    assert "Nothing is forwarded." in forwards(0)
 
 
 def test_what_is_older_than_the_start_is_of_another_one() -> None:
@@ -288,7 +296,7 @@ def test_a_browser_shows_it_and_asks_for_nothing(browser: Path) -> None:
 
     assert () == light.asked == dark.asked
     assert "<title>Rootless K3s: support bundle" in light.document
-    assert "<svg" in light.document
+    assert 'class="bar"' in light.document
     assert corner(light.picture)[0] > 200
     assert corner(dark.picture)[0] < 60
 
