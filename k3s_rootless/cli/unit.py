@@ -30,7 +30,7 @@ def show(*, as_json: bool) -> None:
     """
     from k3s_rootless.cli.session import Session
     from k3s_rootless.operations import first_start, installation
-    from k3s_rootless.operations.bundle.sources import declared
+    from k3s_rootless.operations.declared_secrets import declared
     from k3s_rootless.paths import UNIT
     from k3s_rootless.service.observe import files
     from k3s_rootless.support.redaction.redact import Redactor
@@ -68,7 +68,7 @@ def diff(*, as_json: bool) -> None:
     from k3s_rootless.cli.session import Session
     from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.operations import first_start, installation
-    from k3s_rootless.operations.bundle.sources import declared
+    from k3s_rootless.operations.declared_secrets import declared
     from k3s_rootless.preflight.probes import host
     from k3s_rootless.service.observe import files
     from k3s_rootless.service.unit import differences, seal

@@ -100,7 +100,9 @@ def read(context: Context, request: Request, *, weighed: bool = False) -> Record
         records = _of_containerd(context, request)
     else:
         records = _of_journal(context, request, _query(context, request))
-    return _weighed(records) if weighed else records
+    if weighed:
+        return _weighed(records)
+    return records
 
 
 def journalctl(context: Context, request: Request) -> list[str]:
@@ -164,16 +166,17 @@ def _of_journal(context: Context, request: Request, query: Query) -> Records:
     with journald.read(_existing(request, query)) as reading:
         passed = _Passed(reading)
         found = _matching(request, passed)
-        yield from _last(found, request.tail) if request.filtered else found
-    newest = passed.last
-    if newest is None and _expects_lines(request, query) and journald.hidden():
+        if request.filtered:
+            yield from _last(found, request.tail)
+        else:
+            yield from found
+    if passed.empty and _expects_lines(request, query) and journald.hidden():
         # What systemd itself says of a start is always in the journal. Where the disk keeps old
         # files, journalctl does not see a new journal in memory.
         context.notice(f"this user can read nothing of this start in the journal\n{journald.HINT}")
     if request.follow:
         yield CaughtUp()
-        cursor = newest.cursor if newest is not None else None
-        with journald.read(_new(query, cursor)) as reading:
+        with journald.read(_new(query, passed.cursor)) as reading:
             yield from _matching(request, reading)
 
 
@@ -182,31 +185,33 @@ def _expects_lines(request: Request, query: Query) -> bool:
 
 
 def _existing(request: Request, query: Query) -> Query:
-    # journalctl cannot count the lines that pass our filters; and the last lines that match a
-    # pattern, it prints in reverse order (journalctl(1), --grep with --lines).
-    count = None if request.filtered else request.tail
+    count = request.tail
+    if request.filtered:
+        # journalctl cannot count the lines that pass our filters; and the last lines that match a
+        # pattern, it prints in reverse order (journalctl(1), --grep with --lines).
+        count = None
     return replace(query, follow=False, lines=count)
 
 
 def _new(query: Query, cursor: str | None) -> Query:
     # Of all later starts: a user who follows a K3s that dies wants to see it start again.
-    if cursor is None and query.since is None:
-        return replace(query, invocation=None, lines=0)
-    since = None if cursor else query.since
-    return replace(query, invocation=None, lines=None, after=cursor, since=since, whole=True)
+    query = replace(query, invocation=None, lines=None)
+    if cursor is not None:
+        return replace(query, since=None, after=cursor, whole=True)
+    if query.since is not None:
+        return replace(query, whole=True)
+    return replace(query, lines=0)
 
 
 def _of_containerd(context: Context, request: Request) -> Records:
     state, path = _containerd_file(context)
     if not path.exists():
-        running = state is not None and state.running
-        raise NotRunning(
-            f"containerd has written no log: there is no {path}",
-            hint=None if running else "start K3s with: k3s-rootless up",
-        )
-    search = _search(request.grep)
+        hint: str | None = "start K3s with: k3s-rootless up"
+        if state is not None and state.running:
+            hint = None
+        raise NotRunning(f"containerd has written no log: there is no {path}", hint=hint)
     started = state.started if state is not None else None
-    return _of_file(request, path, started, search)
+    return _of_file(request, path, started, _search(request.grep))
 
 
 def _of_file(request: Request, path: Path, started: datetime | None, search: Search) -> Records:
@@ -246,15 +251,17 @@ def _search(pattern: str | None) -> Search:
 
 
 class _Passed:
-    """Entries, and the last of them that was read."""
+    """Entries, and the cursor of the last of them that was read."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.last: Entry | None = None
+        self.empty = True
+        self.cursor: str | None = None
         self._entries = entries
 
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._entries:
-            self.last = entry
+            self.empty = False
+            self.cursor = entry.cursor
             yield entry
 
 

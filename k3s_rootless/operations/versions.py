@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s.unit_path import unit_search
+from k3s_rootless.observation import Known
+from k3s_rootless.preflight.probes import host
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 
 def document(context: Context) -> dict[str, Any]:
-    """Give the answer as JSON has it; says nothing."""
-    from k3s_rootless.errors import RootlessError
-    from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.observation import Known
-    from k3s_rootless.preflight.probes import host
-
+    """Return the versions as JSON has them; None for what cannot be read."""
     binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
-    k3s = binary.version.value.text if isinstance(binary.version, Known) else None
+    k3s: str | None = None
+    if isinstance(binary.version, Known):
+        k3s = binary.version.value.text
     try:
         with context.manager() as manager:
-            systemd = manager.version
+            systemd: str | None = manager.version
     except RootlessError:
         systemd = None
     return {

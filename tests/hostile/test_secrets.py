@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.operations.bundle.sources import declared
+from k3s_rootless.operations.declared_secrets import declared
 from k3s_rootless.support import secret_files
 from k3s_rootless.support.facts import Names
 from k3s_rootless.support.redaction import addresses, known_secrets, names

@@ -1,18 +1,21 @@
-"""The documents of a bundle: what each is, and who is asked for it."""
+"""The documents of a bundle: what each is, and how it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations import versions
+from k3s_rootless.operations import configuration_list, versions
+from k3s_rootless.operations.bundle.sources import or_default
 from k3s_rootless.operations.check import document as check
 from k3s_rootless.operations.diagnose import causes
+from k3s_rootless.operations.environment import document as environment_document
+from k3s_rootless.operations.environment import look, surroundings
 from k3s_rootless.operations.ports import look as ports
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
@@ -20,11 +23,13 @@ from k3s_rootless.operations.status import document as status
 from k3s_rootless.support import host
 
 if TYPE_CHECKING:
+    from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.bundle.sources import Sources
     from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
 
 JOURNAL_SECONDS = 2.0
-"""For the diagnosis by the journal alone, where the host was too slow to ask."""
+"""For the diagnosis from the journal alone, if the host did not answer in time."""
 _SHOWN = (
     "K3S_",
     "CONTAINERD_",
@@ -35,107 +40,138 @@ _SHOWN = (
     "DBUS_SESSION_BUS_ADDRESS",
 )
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"})
-Ask = Callable[[], Mapping[str, Any]]
+Read = Callable[[], Mapping[str, Any]]
 
 
-def all_of(sources: Sources, deadline: float) -> dict[str, tuple[str, Ask]]:
-    """Give what is asked, by the name of its file: what it is, and how it is asked; each may raise
-    RootlessError.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document of a bundle, without secrets removed: its name, what it is, and how it is read.
+
+    `read` may raise RootlessError.
     """
+
+    name: str
+    what: str
+    read: Read
+
+
+def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
+    """Return the parts; each is read until `deadline` (time.monotonic) at the latest."""
     context = sources.context
-    return {
-        "check": (
+    return (
+        Part(
+            "check",
             "what this host lacks, as `k3s-rootless check --json` says it",
             partial(check.read, context),
         ),
-        "status": (
+        Part(
+            "status",
             "how far K3s is, as `k3s-rootless status --json` says it",
             partial(status.read, context),
         ),
-        "ports": (
+        Part(
+            "ports",
             "who reaches what, as `k3s-rootless ports --json` says it",
             partial(ports.document, context),
         ),
-        "version": (
+        Part(
+            "version",
             "versions of k3s-rootless, K3s and systemd",
             partial(versions.document, context),
         ),
-        "diagnosis": (
+        Part(
+            "diagnosis",
             "why it fails, as `k3s-rootless diagnose --json` says it",
             partial(_diagnosis, sources, deadline),
         ),
-        "phases": (
+        Part(
+            "phases",
             "what the last start reached, and where each time comes from",
             partial(_phases, sources, deadline),
         ),
-        "config": (
+        Part(
+            "config",
             "flags and limits of K3s, as `k3s-rootless config list --json` says it",
-            partial(_config, context),
+            partial(_configuration, context),
         ),
-        "env": (
-            (
-                "K3s's environment, as `k3s-rootless env list --json` says it, and all that the"
-                " unit and the user manager set"
-            ),
+        Part(
+            "env",
+            "K3s's environment, as `k3s-rootless env list --json` says it, and all that the unit"
+            " and the user manager set",
             partial(_environment, sources),
         ),
-        "host": ("release, kernel, memory, disks and mounts of this host", partial(_host, sources)),
-    }
+        Part(
+            "host",
+            "release, kernel, memory, disks and mounts of this host",
+            partial(_host, sources),
+        ),
+    )
+
 
 
 def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
-    # Without systemd or in time for the host, what the journal's newest start tells is left.
     errors: list[Any] = []
     try:
         asked = background.begin(partial(causes.document, sources.context))
         document = background.answer(asked, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
+        # Without systemd, or in time, what the newest start in the journal says is left.
         errors = [error.document()]
         document = causes.document_of(sources.observed(deadline).story)
     # A cause that was found is the answer, and no error of the bundle.
-    errors += [] if document["cause"] else document["errors"]
+    if not document["cause"]:
+        errors += document["errors"]
     return {**document, "schema": "k3s-rootless/diagnose/v1", "errors": errors}
 
 
 def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     reached: Mapping[str, datetime] = {}
-    first, why, cause = None, "", None
+    first: datetime | None = None
+    cause: Cause | None = None
+    why = ""
     try:
         observed = sources.observed(deadline)
         reached, first, cause = observed.reached, observed.first, observed.story.cause
     except RootlessError as error:
         why = error.message
-    try:
-        started, source = sources.state().started, "systemd: ExecMainStartTimestamp"
-    except RootlessError:
-        started, source = None, ""
-    if started is None:
-        started, source = first, "first line of its journal"
+    started, source = _beginning(sources, first)
+    unseen = "" if started else why or "nobody saw it"
     settings = sources.settings()
     seen = [
-        Milestone(milestones.STARTED, started, source, "" if started else why or "nobody saw it")
+        Milestone(milestones.STARTED, started, source, unseen),
+        *traces.of_files(settings.data / "rootless", settings.kubeconfig, started),
+        *milestones.of_journal(reached, why),
     ]
-    seen += traces.of_files(settings.data / "rootless", settings.kubeconfig, started)
-    seen += milestones.of_journal(reached, why)
-    told = milestones.document(milestones.ordered(seen), started)
-    if cause is not None and cause.fatal and cause.time is not None and started is not None:
-        died = Milestone("died", cause.time, "the journal")
-        told += [{**one, "end": True} for one in milestones.document([died], started)]
+    phases = milestones.document(milestones.ordered(seen), started)
     return {
         "start": started.isoformat() if started else None,
         "start_source": source,
-        "phases": told,
+        "phases": phases + _end(cause, started),
         "errors": [],
     }
 
 
-def _config(context: Context) -> dict[str, Any]:
-    from k3s_rootless.operations import configuration_list
+def _beginning(sources: Sources, first: datetime | None) -> tuple[datetime | None, str]:
+    """Return when the last start began, and the source; `first` is when its first line was
+    written.
+    """
+    state: UnitState | None = or_default(sources.state, None)
+    if state is not None and state.started is not None:
+        return state.started, "systemd: ExecMainStartTimestamp"
+    return first, "first line of its journal"
 
-    return {
-        "schema": "k3s-rootless/config-list/v1",
-        **configuration_list.document(configuration_list.read(context)),
-    }
+
+def _end(cause: Cause | None, started: datetime | None) -> list[dict[str, Any]]:
+    """Return when the last start died, as a phase; nothing if it did not."""
+    if cause is None or not cause.fatal or cause.time is None or started is None:
+        return []
+    died = Milestone("died", cause.time, "the journal")
+    return [{**one, "end": True} for one in milestones.document([died], started)]
+
+
+def _configuration(context: Context) -> dict[str, Any]:
+    document = configuration_list.document(configuration_list.read(context))
+    return {"schema": "k3s-rootless/config-list/v1", **document}
 
 
 def _host(sources: Sources) -> dict[str, Any]:
@@ -144,29 +180,23 @@ def _host(sources: Sources) -> dict[str, Any]:
 
 
 def _environment(sources: Sources) -> dict[str, Any]:
-    from k3s_rootless.operations.environment import document, look, surroundings
-
-    context = sources.context
     listed: dict[str, Any] = {}
+    manager: dict[str, str | None] | None = None
     errors = []
     try:
-        with context.manager() as asked:
-            seen = look.look(context, asked)
-        listed = document.document(
-            seen, surroundings.of(context, seen, seen.values(), seen.version), reveal=False
-        )
+        listed = _list_of_environment(sources.context)
     except RootlessError as error:
         errors.append(error.document())
-    unit: Mapping[str, str] | None = None
-    manager: dict[str, str | None] | None = None
-    with suppress(RootlessError):
-        # Where nobody can ask, the list says so already.
-        unit = dict(sorted((sources.state().environment or {}).items()))
     try:
         found = sources.manager_environment()
         manager = {name: value if _matters(name) else None for name, value in sorted(found.items())}
     except RootlessError as error:
         errors.append(error.document())
+    # Without an answer about the unit, the list has the error already.
+    state: UnitState | None = or_default(sources.state, None)
+    unit: Mapping[str, str] | None = None
+    if state is not None:
+        unit = dict(sorted((state.environment or {}).items()))
     return {
         **listed,
         "schema": "k3s-rootless/env-list/v1",
@@ -174,6 +204,13 @@ def _environment(sources: Sources) -> dict[str, Any]:
         "manager": manager,
         "errors": errors,
     }
+
+
+def _list_of_environment(context: Context) -> dict[str, Any]:
+    with context.manager() as manager:
+        seen = look.look(context, manager)
+    around = surroundings.of(context, seen, seen.values(), seen.version)
+    return environment_document.document(seen, around, reveal=False)
 
 
 def _matters(name: str) -> bool:

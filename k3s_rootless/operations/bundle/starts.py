@@ -1,6 +1,4 @@
-"""The last starts as the journal has them: their lines, what they reached, and what they tell of
-their end.
-"""
+"""The last starts as the journal has them: their lines, what they reached, and how they ended."""
 
 from __future__ import annotations
 
@@ -8,22 +6,24 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from k3s_rootless.journal.facts import Entry, Story
-    from k3s_rootless.support.facts import Begun, Line
+from k3s_rootless.journal import diagnosis, lines
+from k3s_rootless.journal.facts import Entry, Query, Story
+from k3s_rootless.journal.sources import journald
+from k3s_rootless.operations.readiness import milestones
+from k3s_rootless.support.facts import Begun, Line
 
 MOST_STARTS = 5
 MOST_LINES = 20_000
 MOST_CHARACTERS = 4 * 2**20
 LONGEST_LINE = 65_536
+_LONGEST_NOTICED = 1000
 
 
 @dataclass(slots=True)
 class Observed:
-    """What the journal of one start tells: its story, when it reached what, when its first line
-    came.
+    """What the journal says of one start: its story, when it reached what, when its first line was
+    written.
     """
 
     story: Story
@@ -31,47 +31,66 @@ class Observed:
     first: datetime | None = None
 
 
+class _Newest:
+    """The newest lines with the invocation of each, as many as have room; `cut` names the starts
+    that lost lines.
+    """
+
+    def __init__(self) -> None:
+        self.kept: deque[tuple[str, Line]] = deque()
+        self.cut: set[str] = set()
+        self._room = MOST_CHARACTERS
+
+    def add(self, invocation: str, line: Line) -> None:
+        """Keep a line."""
+        self.kept.append((invocation, line))
+        self._room -= len(line.text)
+
+    def make_room(self) -> None:
+        """Drop the oldest lines that have no room."""
+        while self._room < 0 and len(self.kept) > 1:
+            invocation, line = self.kept.popleft()
+            self.cut.add(invocation)
+            self._room += len(line.text)
+
+    def by_start(self) -> dict[str, list[Line]]:
+        """Return the lines of each start; the start with the newest line is the last."""
+        starts: dict[str, list[Line]] = {}
+        for invocation, line in self.kept:
+            # Removed and added again, so that the start with the newest line ends up last.
+            of_start = starts.pop(invocation, [])
+            starts[invocation] = of_start
+            of_start.append(line)
+        return starts
+
+
 def last(uid: int) -> tuple[Begun, ...]:
     """Read the lines of the last starts, the newest start first; of too many, the newest are kept.
 
     Raises RootlessError.
     """
-    from k3s_rootless.journal.facts import Query
-    from k3s_rootless.journal.sources import journald
-    from k3s_rootless.support.facts import Begun
-
-    kept: deque[tuple[str, Line]] = deque()
-    cut: set[str] = set()
-    room, count = MOST_CHARACTERS, 0
+    newest = _Newest()
+    first = ""
+    count = 0
     with journald.read(Query(uid=uid, lines=MOST_LINES)) as entries:
         for count, entry in enumerate(entries, 1):
+            invocation = entry.invocation or ""
             if count == 1:
-                first = entry.invocation or ""
+                first = invocation
             for line in _lines(entry):
-                kept.append((entry.invocation or "", line))
-                room -= len(line.text)
-            while room < 0 and len(kept) > 1:
-                invocation, old = kept.popleft()
-                cut.add(invocation)
-                room += len(old.text)
+                newest.add(invocation, line)
+            newest.make_room()
     if count >= MOST_LINES:
-        cut.add(first)
-    starts: dict[str, list[Line]] = {}
-    for invocation, line in kept:
-        # Taken out and put in again, so that the one with the newest line ends up last.
-        lines = starts.pop(invocation, [])
-        starts[invocation] = lines
-        lines.append(line)
-    newest = list(reversed(starts.items()))[:MOST_STARTS]
-    return tuple(Begun(invocation, tuple(lines), invocation in cut) for invocation, lines in newest)
+        newest.cut.add(first)
+    starts = list(reversed(newest.by_start().items()))[:MOST_STARTS]
+    return tuple(
+        Begun(invocation, tuple(of_start), invocation in newest.cut)
+        for invocation, of_start in starts
+    )
 
 
 def observe(uid: int, invocation: str) -> Observed:
     """Follow the journal of one start from its first line on. Raises RootlessError."""
-    from k3s_rootless.journal import diagnosis
-    from k3s_rootless.journal.facts import Query, Story
-    from k3s_rootless.journal.sources import journald
-
     found = Observed(Story(None, invocation=invocation or None))
     if invocation:
         with journald.read(Query(uid=uid, invocation=invocation)) as entries:
@@ -80,21 +99,19 @@ def observe(uid: int, invocation: str) -> Observed:
 
 
 def _noting(entries: Iterable[Entry], found: Observed) -> Iterator[Entry]:
-    from k3s_rootless.operations.readiness import milestones
-
     for entry in entries:
         if entry.time is not None:
             found.first = found.first or entry.time
-            if name := milestones.noticed(entry.message[:1000]):
+            name = milestones.noticed(entry.message[:_LONGEST_NOTICED])
+            if name is not None:
                 found.reached.setdefault(name, entry.time)
         yield entry
 
 
 def _lines(entry: Entry) -> Iterator[Line]:
-    from k3s_rootless.journal import lines
-    from k3s_rootless.support.facts import Line
-
     level = lines.parse(entry.message, entry.identifier, entry.priority).level
-    source = f"{entry.identifier or 'k3s'}[{entry.pid}]" if entry.pid else entry.identifier or "k3s"
+    source = entry.identifier or "k3s"
+    if entry.pid:
+        source = f"{source}[{entry.pid}]"
     for text in entry.message.split("\n"):
         yield Line(entry.time, level, source, text[:LONGEST_LINE])

@@ -1,0 +1,41 @@
+"""Shows what a bundle holds, and what it lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations.bundle import create
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.display.report import Report
+    from k3s_rootless.operations.bundle.create import Created
+    from k3s_rootless.operations.bundle.gather import Bundle
+
+
+def show(report: Report, created: Created) -> None:
+    """Show the file that was written, or the list of what would go in; and what is missing."""
+    bundle = created.bundle
+    if created.path is None:
+        rows = [
+            (item.name, str(len(item.text.encode("utf-8", "replace"))), item.what)
+            for item in bundle.items
+        ]
+        report.table(("FILE", "BYTES", "WHAT"), rows, prose="WHAT")
+    else:
+        taken = bundle.about["redacted_total"]
+        size = created.size // 1024
+        report.answer(f"wrote {created.path} ({size} KiB; {taken} secrets taken out)")
+    _show_missing(report, bundle)
+    if created.path is not None:
+        report.story("look at it before you hand it over: it is yours to judge what may be told")
+    report.document(create.document(created))
+
+
+def _show_missing(report: Report, bundle: Bundle) -> None:
+    for item in bundle.items:
+        if item.problem:
+            report.story(f"{item.name} is incomplete: {item.problem}")
+    for one in bundle.missing:
+        report.story(f"{one.name} is missing: {one.reason}")
+    if bundle.about["secrets_note"]:
+        report.story(bundle.about["secrets_note"])

@@ -1,0 +1,73 @@
+"""The texts of a bundle: the unit, and what the last starts wrote to the journal, redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from k3s_rootless.operations.bundle import starts
+from k3s_rootless.operations.bundle.sources import UnitFile
+from k3s_rootless.printable import printable_lines as safe
+from k3s_rootless.support.facts import Begun, Item, Line
+from k3s_rootless.support.redaction.redact import Redactor
+
+UNIT_FILE = "unit.txt"
+UNIT = "the unit and its drop-ins, as `systemctl --user cat` shows them"
+JOURNAL = "journal/"
+STARTS = "what K3s said in its last starts"
+LONGEST_LINE = 8192
+
+
+def unit(files: Iterable[UnitFile], redactor: Redactor) -> Item:
+    """Return the files of the unit as one text."""
+    parts = []
+    problems = []
+    for one in files:
+        path = redactor.text(str(one.path))
+        parts.append(safe(f"# {path}\n{redactor.unit(one.text or '')}"))
+        if one.problem:
+            problems.append(one.problem)
+    return Item(UNIT_FILE, UNIT, "\n".join(parts), redactor.text("; ".join(problems)))
+
+
+def redacted(begun: Begun, redactor: Redactor) -> Begun:
+    """Return a start with redacted and printable lines."""
+    # Made printable after they are redacted: the redactor knows secrets within escape sequences.
+    sources = {
+        source: safe(redactor.line(source)) for source in {line.source for line in begun.lines}
+    }
+    texts = redactor.lines(line.text for line in begun.lines)
+    lines = tuple(
+        replace(line, source=sources[line.source], text=safe(_cut(line.text, text)))
+        for line, text in zip(begun.lines, texts, strict=True)
+    )
+    return replace(begun, lines=lines)
+
+
+def journal(number: int, begun: Begun) -> Item:
+    """Return the lines of a start as a file; the last start has the number 1."""
+    what = "what K3s said in its last start"
+    if number > 1:
+        what = f"what K3s said {number - 1} start(s) before the last"
+    head = f"# start {begun.invocation or 'of unknown invocation'}, times are UTC"
+    if begun.cut:
+        head += "; older lines had no room"
+    body = "".join(map(_text, begun.lines))
+    return Item(f"{JOURNAL}start-{number}.txt", what, f"{head}\n{body}")
+
+
+def _text(line: Line) -> str:
+    time = "-"
+    if line.time is not None:
+        time = line.time.isoformat(timespec="microseconds")
+    return f"{time} {line.level:<7} {line.source}: {line.text}\n"
+
+
+def _cut(text: str, line: str) -> str:
+    if len(text) == starts.LONGEST_LINE:
+        # The text was cut before it was redacted, perhaps in the middle of a secret: its end cannot
+        # be trusted.
+        line = line[: max(0, len(line) - LONGEST_LINE)]
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[:LONGEST_LINE]}… (cut)"
