@@ -4,37 +4,22 @@ journalctl that prints files, and a user manager on a private bus.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from k3s_rootless.errors import NotRunning, UsageError
 from k3s_rootless.operations import logs
-from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.events import Notice
 from k3s_rootless.operations.logs import QUIET, CaughtUp, LogLine, Request
-from k3s_rootless.paths import UNIT, Paths
-from tests.fakes.session import Session, session
+from k3s_rootless.paths import UNIT
+from tests.fakes.host import Host, opened, user_session
+from tests.fakes.session import Session
 from tests.fakes.user import USER, ordinary_user
 
 FIRST, SECOND = "1" * 32, "2" * 32
-JOURNALCTL = """\
-#!/bin/sh
-echo "$*" >> {place}/calls
-case "$*" in
-*--follow*) cat {place}/new ;;
-*MESSAGE_ID*) cat {place}/starts ;;
-*) cat {place}/existing ;;
-esac
-echo "no entry"
-"""
-"""It never prints nothing: then it would matter whether this host keeps a journal."""
 INFO = 'time="2026-11-23T21:35:11Z" level=info msg="Starting k3s v1.33.4+k3s1"'
 DEBUG = 'time="2026-11-23T21:35:12Z" level=debug msg="details"'
 FATAL = 'time="2026-11-23T21:35:13Z" level=fatal msg="failed to find memory cgroup (v2)"'
@@ -42,66 +27,21 @@ KUBELET = "E1123 21:35:14.000001      21 kubelet.go:240] something is wrong"
 USUAL = "E1127 07:04:46.846176      34 oomparser.go:151] exiting analyzeLines. OOM events will not be reported."
 
 
-class Host:
-    """A place with a journalctl, a home, and the events of the operations."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.events: list[Event] = []
-        self.paths = Paths(place, place / "home", place / "session/runtime", place / "config")
-        self.context = Context(self.paths, {}, USER, "alice", self.events.append)
-        (place / "bin").mkdir()
-        program = place / "bin/journalctl"
-        program.write_text(JOURNALCTL.format(place=place))
-        program.chmod(0o755)
-        (place / "calls").touch()
-        (place / "calls").chmod(0o666)
-        self.says("existing")
-        self.says("new")
-        self.says("starts")
-
-    def says(self, name: str, *entries: dict[str, str]) -> None:
-        """Let journalctl print entries: `existing` lines, `new` lines, or the `starts`."""
-        lines = (
-            json.dumps({"__CURSOR": f"s=1;i={number}", "SYSLOG_IDENTIFIER": "k3s", **entry}) + "\n"
-            for number, entry in enumerate(entries)
-        )
-        (self.place / name).write_text("".join(lines))
-
-    def calls(self) -> list[list[str]]:
-        """Return the arguments of each call of journalctl."""
-        return [line.split() for line in (self.place / "calls").read_text().splitlines()]
-
-    def write_containerd_log(self, *lines: str) -> None:
-        log = self.paths.data / "agent/containerd/containerd.log"
-        log.parent.mkdir(parents=True)
-        log.write_text("".join(f"{line}\n" for line in lines))
-
-
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
-        place = Path(name)
-        place.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{place}/bin:{os.environ['PATH']}")
-        yield Host(place)
+    with opened(monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture
 def bus(host: Host) -> Iterator[Session]:
-    """The user manager of that host, for which this process is an ordinary user."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
-    (host.place / "session").mkdir()
-    with session(host.place / "session", USER) as opened, ordinary_user():
-        yield opened
+    with user_session(host) as found:
+        yield found
 
 
-def install(host: Host, bus: Session) -> None:
-    """Write a unit, and start the user manager that loads it."""
-    command = f"/usr/local/bin/k3s server --rootless --data-dir={host.paths.data}"
-    (bus.units / UNIT).write_text(f"[Service]\nExecStart={command}\n")
-    bus.start_manager()
+def write_containerd_log(host: Host, *lines: str) -> None:
+    log = host.paths.data / "agent/containerd/containerd.log"
+    host.write(log, "".join(f"{line}\n" for line in lines))
 
 
 def said(message: str, **fields: str) -> dict[str, str]:
@@ -205,7 +145,7 @@ def test_journalctl_ends_with_its_reader(host: Host) -> None:
 
 def test_the_current_start_is_the_default(host: Host, bus: Session) -> None:
     bus.order(properties={"InvocationID": ("ay", FIRST)})
-    install(host, bus)
+    host.install(bus)
     host.says("existing", said("one"))
 
     assert ["one"] == messages(logs.read(host.context, Request()))
@@ -257,7 +197,7 @@ def test_the_command_line_for_raw_lines(host: Host) -> None:
 
 def test_raw_lines_are_followed_into_later_starts(host: Host, bus: Session) -> None:
     bus.order(properties={"InvocationID": ("ay", FIRST)})
-    install(host, bus)
+    host.install(bus)
 
     assert f"_SYSTEMD_INVOCATION_ID={FIRST}" in logs.journalctl(host.context, Request())
     assert not any(FIRST in word for word in logs.journalctl(host.context, Request(follow=True)))
@@ -269,11 +209,11 @@ def containerd_line(second: int, text: str) -> str:
 
 def test_containerd_has_a_file(host: Host, bus: Session) -> None:
     lines = [containerd_line(10, "old"), containerd_line(20, "New"), "  goes on"]
-    host.write_containerd_log(*lines)
+    write_containerd_log(host, *lines)
     started = datetime(2026, 11, 23, 21, 35, 15, tzinfo=UTC)
     microseconds = int(started.timestamp() * 1_000_000)
     bus.order(properties={"ExecMainStartTimestamp": ("t", microseconds)})
-    install(host, bus)
+    host.install(bus)
 
     found = list(logs.read(host.context, Request(component="containerd")))
     last = logs.read(host.context, Request(component="containerd", count=1))
@@ -288,7 +228,7 @@ def test_containerd_has_a_file(host: Host, bus: Session) -> None:
 
 
 def test_containerd_without_a_user_manager_is_read_in_the_default_place(host: Host) -> None:
-    host.write_containerd_log("one")
+    write_containerd_log(host, "one")
     host.paths.runtime.mkdir(parents=True)
     os.chown(host.paths.runtime, USER, USER)
 
@@ -311,8 +251,8 @@ def test_containerd_that_never_ran_has_no_log(host: Host, bus: Session) -> None:
 
 
 def test_a_pattern_that_is_none_is_refused(host: Host, bus: Session) -> None:
-    host.write_containerd_log("one")
-    install(host, bus)
+    write_containerd_log(host, "one")
+    host.install(bus)
 
     with pytest.raises(UsageError, match=r"cannot search for `\(`"):
         logs.read(host.context, Request(component="containerd", grep="("))

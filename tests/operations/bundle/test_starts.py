@@ -1,0 +1,85 @@
+"""The last starts, of which the newest lines are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from k3s_rootless.operations.bundle import starts
+from tests.fakes.host import Host
+
+FIRST, SECOND = "1" * 32, "2" * 32
+
+
+def said(message: str, invocation: str, **fields: str) -> dict[str, str]:
+    return {"MESSAGE": message, "_SYSTEMD_INVOCATION_ID": invocation, **fields}
+
+
+def test_the_newest_start_comes_first_also_when_starts_overlap(host: Host) -> None:
+    host.says(
+        "existing",
+        said("one", FIRST, _PID="7"),
+        said("two", SECOND, PRIORITY="4"),
+        said("three\nfour", FIRST, SYSLOG_IDENTIFIER="systemd"),
+    )
+
+    found = starts.last(0)
+
+    assert [FIRST, SECOND] == [one.invocation for one in found]
+    assert [("k3s[7]", "one"), ("systemd", "three"), ("systemd", "four")] == [
+        (line.source, line.text) for line in found[0].lines
+    ]
+    assert ["warning"] == [line.level for line in found[1].lines]
+    assert not any(one.cut for one in found)
+
+
+def test_five_starts_are_kept(host: Host) -> None:
+    host.says("existing", *(said("x", f"{number:032x}") for number in range(1, 9)))
+
+    assert [f"{number:032x}" for number in (8, 7, 6, 5, 4)] == [
+        one.invocation for one in starts.last(0)
+    ]
+
+
+def test_of_too_much_text_the_newest_is_kept_and_the_start_is_marked(host: Host) -> None:
+    long = "x" * 60_000
+    count = starts.MOST_CHARACTERS // len(long) + 5
+    host.says("existing", *(said(long, FIRST) for _ in range(count)), said("end", SECOND))
+
+    newest, oldest = starts.last(0)
+
+    assert (False, True) == (newest.cut, oldest.cut)
+    assert sum(len(line.text) for line in oldest.lines) <= starts.MOST_CHARACTERS
+
+
+def test_of_too_many_lines_the_first_start_is_marked(host: Host) -> None:
+    host.says("existing", *(said("x", FIRST) for _ in range(starts.MOST_LINES)))
+
+    (only,) = starts.last(0)
+
+    assert only.cut
+    assert f"--lines={starts.MOST_LINES}" in host.calls()[0]
+
+
+def test_a_start_is_followed_to_its_cause(host: Host) -> None:
+    times = ("1795469711000000", "1795469712000000", "1795469713000000")
+    host.says(
+        "existing",
+        said("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[0]),
+        said("Starting k3s v1.33.4+k3s1", FIRST, __REALTIME_TIMESTAMP=times[1]),
+        said('level=fatal msg="got negative mtu"', FIRST, __REALTIME_TIMESTAMP=times[2]),
+    )
+
+    found = starts.observe(0, FIRST)
+
+    first = datetime.fromtimestamp(1795469711, UTC)
+    assert (first, {"K3s begins in its namespace": first}) == (found.first, found.reached)
+    assert found.story.cause is not None
+    assert "mtu-invalid" == found.story.cause.id
+
+
+@pytest.mark.parametrize("invocation", [""])
+def test_without_a_start_nothing_is_read(host: Host, invocation: str) -> None:
+    assert starts.observe(0, invocation).story.cause is None
+    assert [] == host.calls()
