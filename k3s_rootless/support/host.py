@@ -106,11 +106,8 @@ def domains(root: Path) -> tuple[str, ...]:
 
 def machine_ids(root: Path) -> tuple[str, ...]:
     """Return the machine id of the host (machine-id(5)), which other programs derive names from."""
-    return tuple(
-        one
-        for file in ("etc/machine-id", "var/lib/dbus/machine-id")
-        if (one := _text(root / file).strip())
-    )
+    texts = (_text(root / file) for file in ("etc/machine-id", "var/lib/dbus/machine-id"))
+    return tuple(filter(None, map(str.strip, texts)))
 
 
 def _text(path: Path) -> str:
@@ -167,6 +164,6 @@ def _limits(root: Path) -> dict[str, str]:
 
 def _virtualization() -> str | None:
     program = command.found("systemd-detect-virt")[0]
-    return (
-        command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip() if program else None
-    )
+    if program is None:
+        return None
+    return command.run([program], timeout=_VIRTUALIZATION_SECONDS).stdout.strip()

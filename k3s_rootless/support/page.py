@@ -37,8 +37,8 @@ def render(content: Content) -> str:
     sections out.
     """
     documents = content.documents
-    newest = content.starts[0] if content.starts else None
-    lines, gap = excerpt(newest.lines if newest else ())
+    newest = next(iter(content.starts), None)
+    lines, gap = excerpt(newest.lines if newest is not None else ())
     return rendering.html(
         loader.read("templates", "page.html.j2"),
         about=content.about,
@@ -67,9 +67,7 @@ def render(content: Content) -> str:
 
 
 def excerpt(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
-    """Give the first and the last lines of a start, and how many are left out after the first
-    ones.
-    """
+    """Return the first and the last lines of a start, and how many are left out between them."""
     if len(lines) <= MOST_LINES:
         return tuple(lines), 0
     return (*lines[:_FIRST_LINES], *lines[_FIRST_LINES - MOST_LINES :]), len(lines) - MOST_LINES
@@ -118,7 +116,8 @@ def _percent(seconds: float, longest: float) -> float:
 
 def _length(seconds: float) -> str:
     if abs(seconds) < 120:
-        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
+        digits = 1 if seconds % 1 else 0
+        return f"{seconds:.{digits}f} s"
     if abs(seconds) < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"

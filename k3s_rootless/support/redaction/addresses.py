@@ -40,7 +40,8 @@ def hidden(address: str) -> str:
         return address
     start, end = found
     user, colon, _ = address[start:end].partition(":")
-    return f"{address[:start]}{user if colon else ''}{colon}{HIDDEN}{address[end:]}"
+    shown = f"{user}:" if colon else ""
+    return f"{address[:start]}{shown}{HIDDEN}{address[end:]}"
 
 
 def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
@@ -49,8 +50,11 @@ def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
     With `certain` the text is known to be the address of a host, such as a proxy's; otherwise an
     `@` may stand in its path.
     """
+    start = 0
     scheme = _SCHEME.match(text)
-    start, end = scheme.end() if scheme else 0, text.rfind("@")
+    if scheme is not None:
+        start = scheme.end()
+    end = text.rfind("@")
     if end < start:
         return None
     if not certain and "/" in text[start:end] and ":" not in text[start:end]:
@@ -62,37 +66,46 @@ def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
 def in_line(line: str) -> Iterator[Span]:
     """Find users with passwords in the addresses of a line that does not name them as such."""
     for run in _RUN.finditer(line):
-        text, at = run[0], run[0].rfind("@")
+        text = run[0]
+        at = text.rfind("@")
         if at < 0:
             continue
-        offset, begin = run.start(), text.find("://")
-        if 0 <= begin < at:
-            found = credentials(text[begin + 3 :], certain=False)
-            if found is not None and found[1] > 0:
-                yield Span(offset + begin + 3, offset + at, KIND)
-        elif start := _without_scheme(text, at):
-            yield Span(offset + start - 1, offset + at, KIND)
+        offset = run.start()
+        start = _start(text, at)
+        if start >= 0:
+            yield Span(offset + start, offset + at, KIND)
         for driver in _DRIVERS:
-            if (end := text.find(driver)) > 0:
+            end = text.find(driver)
+            if end > 0:
                 yield Span(offset + text.rfind("=", 0, end) + 1, offset + end, KIND)
 
 
+def _start(text: str, at: int) -> int:
+    """Return where the user begins that ends at this `@`; below 0 if there is none."""
+    scheme = text.find("://")
+    if not 0 <= scheme < at:
+        return _without_scheme(text, at)
+    found = credentials(text[scheme + 3 :], certain=False)
+    if found is None or found[1] == 0:
+        return -1
+    return scheme + 3
+
+
 def _without_scheme(text: str, at: int) -> int:
-    """Return one more than where `user:password@` begins, 0 where there is none."""
-    if (
-        _NO_HOST.match(text, at)
-        or at + 1 == len(text)
-        or not (text[at + 1].isalnum() or text[at + 1] == "[")
-    ):
-        return 0
+    """Return where `user:password@` begins; below 0 if there is none."""
+    behind = text[at + 1 : at + 2]
+    if not (behind.isalnum() or behind == "[") or _NO_HOST.match(text, at):
+        return -1
     # Without a name that says so, nothing before a slash belongs to it:
     # `0::/user.slice/…@1000.service`, `a/b:c@d`.
     first = text.rfind("/", 0, at) + 1
     colon = text.find(":", first, at)
     if colon <= first or colon + 1 == at:
-        return 0
+        return -1
     start = first
     for found in _BEFORE_USER.finditer(text, first, colon):
         start = found.end()
     user = text[start:colon]
-    return 0 if not user or user.lower() in _NO_USER else start + 1
+    if not user or user.lower() in _NO_USER:
+        return -1
+    return start

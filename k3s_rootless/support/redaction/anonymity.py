@@ -34,6 +34,9 @@ _COMMON = frozenset(
         "svc",
     }
 )
+# The characters of a unit's name as systemd-escape(1) writes them, by their numbers.
+_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.")
+_ESCAPED = tuple(chr(byte) if byte in _KEPT else f"\\x{byte:02x}" for byte in range(256))
 # A name may also begin after an escape: `%2Falice`, `\\x5calice`, `\\nalice`.
 _BEFORE = (
     r"(?:(?<![a-z0-9])|(?<=%[0-9a-f][0-9a-f])|(?<=\\x[0-9a-f][0-9a-f])"
@@ -53,9 +56,9 @@ class Pseudonyms:
         words = sorted(
             (word for word in self._instead if len(word) >= _SHORTEST), key=len, reverse=True
         )
-        self._pattern = (
-            re.compile("|".join(map(_expression, words)), re.IGNORECASE) if words else None
-        )
+        self._pattern: re.Pattern[str] | None = None
+        if words:
+            self._pattern = re.compile("|".join(map(_expression, words)), re.IGNORECASE)
 
     def replace(self, text: str) -> str:
         """Replace each name that stands alone: `alice` in `/home/alice/x` and `alice@host`, not in
@@ -88,10 +91,13 @@ def _parted(user: str) -> tuple[list[str], list[str]]:
     r"""Return account and domain of a user of a directory service: `CORP\alice` (winbind),
     `alice@corp` (sssd).
     """
-    for separator, account_first in (("\\", False), ("+", False), ("@", True)):
-        first, found, last = user.partition(separator)
-        if found and first and last:
-            return ([first], [last]) if account_first else ([last], [first])
+    for separator in ("\\", "+"):
+        domain, _, account = user.partition(separator)
+        if domain and account:
+            return [account], [domain]
+    account, _, domain = user.partition("@")
+    if account and domain:
+        return [account], [domain]
     return [], []
 
 
@@ -122,13 +128,8 @@ def _forms(word: str) -> Iterator[str]:
 
 
 def _escaped(word: str) -> str:
-    escaped = (
-        chr(byte)
-        if byte < 128 and (chr(byte).isalnum() or chr(byte) in ":_.")
-        else f"\\x{byte:02x}"
-        for byte in word.encode("utf-8", "surrogateescape")
-    )
-    return "".join(escaped).replace("\\x2f", "-")
+    escaped = "".join(map(_ESCAPED.__getitem__, word.encode("utf-8", "surrogateescape")))
+    return escaped.replace("\\x2f", "-")
 
 
 def _expression(word: str) -> str:
@@ -137,5 +138,6 @@ def _expression(word: str) -> str:
         return rf"(?<![0-9.]){escaped}(?![0-9]|\.[0-9])"
     if ":" in word and re.fullmatch(r"[0-9a-f:.]+", word):
         return rf"(?<![0-9a-f:]){escaped}(?![0-9a-f:])"
-    before = _BEFORE if word[0].isalnum() else ""
-    return rf"{before}{escaped}(?![a-z0-9])"
+    if word[0].isalnum():
+        escaped = f"{_BEFORE}{escaped}"
+    return rf"{escaped}(?![a-z0-9])"

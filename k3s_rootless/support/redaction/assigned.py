@@ -76,7 +76,8 @@ def spans(line: str) -> Iterator[Span]:
             yield from _named(line, _PAIR, _after_pair)
     if "-" in line:
         yield from _named(line, _FLAG, _after_pair)
-    if (last := max(map(line.rfind, _TAG_ENDS))) >= 0:
+    last = max(map(line.rfind, _TAG_ENDS))
+    if last >= 0:
         yield from _named(line, _TAG, partial(_after_tag, last))
 
 
@@ -99,7 +100,8 @@ def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
     for found in pattern.finditer(line):
         if found.start() < done:
             continue
-        if kind := names.kind(found["name"]):
+        kind = names.kind(found["name"])
+        if kind:
             start, end = _secret(line, found, value)
         elif names.address(found["name"]):
             kind = addresses.KIND
@@ -114,16 +116,16 @@ def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
 def _secret(line: str, found: re.Match[str], value: Value) -> Bounds:
     # What is not hidden is read again for the next name, so reading ahead has a bound where a value
     # may stay.
-    bound = (
-        min(len(line), found.end() + _LONGEST_PLACE)
-        if names.may_place(found["name"])
-        else len(line)
-    )
+    bound = len(line)
+    if names.may_place(found["name"]):
+        bound = min(bound, found.end() + _LONGEST_PLACE)
     start, end = value(line, found, bound)
     whole = line[start:end].strip()
     if INDICATOR.fullmatch(whole) or harmless(found["name"], whole):
         return start, start
-    return (start, end) if bound == len(line) else value(line, found, len(line))
+    if bound == len(line):
+        return start, end
+    return value(line, found, len(line))
 
 
 def _credentials(line: str, found: re.Match[str], value: Value) -> Bounds:
@@ -134,26 +136,36 @@ def _credentials(line: str, found: re.Match[str], value: Value) -> Bounds:
         # A quote that looks like the end of the value may stand in its password: `u:p":w@proxy`.
         end = max(end, _end(_SOLID, line, start, bound))
     inside = addresses.credentials(line[start:end], certain=certain)
-    return (start + inside[0], start + inside[1]) if inside else (start, start)
+    if inside is None:
+        return start, start
+    return start + inside[0], start + inside[1]
 
 
 def _value(line: str, found: re.Match[str], bound: int) -> Bounds:
-    name, sep, start = found["name"], found["sep"], found.end()
-    opener = _opener(line, found.start())
+    start = found.end()
     quoted = _OPEN.match(line, start, bound)
     if quoted:
         return quoted.end(), _closing(line, quoted, bound)
-    if opener and "=" in sep and not {'"', "'"} & set(sep):
+    opener = _opener(line, found.start())
+    unquoted = '"' not in found["sep"] and "'" not in found["sep"]
+    if opener and unquoted and "=" in found["sep"]:
         # `"K3S_TOKEN=two words"`, as in a unit: what opens before the name closes after the value.
         return start, _closed(line, opener, start, bound)
+    return start, _end(_form(line, found), line, start, bound)
+
+
+def _form(line: str, found: re.Match[str]) -> re.Pattern[str]:
+    """Return the form of a value without quotes."""
+    name = found["name"]
     if not name.startswith("-") and _begins(line, found.start()):
         # A line of YAML, or of a file of variables: its value may have blanks in it.
-        return start, _end(_LINE, line, start, bound)
+        return _LINE
     if names.wide(name):
-        return start, _end(_WIDE, line, start, bound)
-    if ":" in sep and sep[-1:] in {" ", "\t"} and _in_flow(line, found.start()):
-        return start, _end(_FLOW, line, start, bound)
-    return start, _end(_BARE, line, start, bound)
+        return _WIDE
+    sep = found["sep"]
+    if ":" in sep and sep.endswith((" ", "\t")) and _in_flow(line, found.start()):
+        return _FLOW
+    return _BARE
 
 
 def _after_pair(line: str, found: re.Match[str], bound: int) -> Bounds:
@@ -164,9 +176,11 @@ def _after_pair(line: str, found: re.Match[str], bound: int) -> Bounds:
 
 
 def _after_tag(last: int, line: str, found: re.Match[str], bound: int) -> Bounds:
-    # Without an end behind it, `<token>` is a word of a usage and no tag.
     start = found.end()
-    return start, _end(_TAG_END, line, start, bound) if start <= last else start
+    if start > last:
+        # Without an end behind it, `<token>` is a word of a usage and no tag.
+        return start, start
+    return start, _end(_TAG_END, line, start, bound)
 
 
 def _begins(line: str, start: int) -> bool:
@@ -191,8 +205,12 @@ def _opener(line: str, start: int) -> str:
 def _closing(line: str, quoted: re.Match[str], bound: int) -> int:
     """Return where a value in quotes ends, or a list of them: before the last closing quote."""
     end = _closed(line, quoted["quote"], quoted.end(), bound)
-    while "[" in quoted[0] and (following := _NEXT.match(line, end + len(quoted["quote"]), bound)):
+    if "[" not in quoted[0]:
+        return end
+    following = _NEXT.match(line, end + len(quoted["quote"]), bound)
+    while following is not None:
         end = _closed(line, following["quote"], following.end(), bound)
+        following = _NEXT.match(line, end + len(quoted["quote"]), bound)
     return end
 
 
@@ -212,23 +230,24 @@ def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
     # doubled one (YAML, shell).
     at = line.find(quote, start, bound)
     while at >= 0:
-        if (
-            at > start
-            and line[at - 1] == "\\"
-            and (len(quote) > 1 or _backslashes(line, at, start) % 2)
-        ):
-            at = line.find(quote, at + len(quote), bound)
-        elif quote == "'" and line.startswith("\\''", at + 1):
-            at = line.find(quote, at + 4, bound)
-        elif (
-            len(quote) == 1
-            and line.startswith(quote, at + 1)
-            and (at > start or _goes_on(line, quote, at + 2, bound))
-        ):
-            at = line.find(quote, at + 2, bound)
-        else:
+        length = _escaped(line, quote, at, start, bound)
+        if not length:
             return at
+        at = line.find(quote, at + length, bound)
     return -1
+
+
+def _escaped(line: str, quote: str, at: int, start: int, bound: int) -> int:
+    """Return the length of what a quote belongs to if it is part of the value, else 0."""
+    backslashes = _backslashes(line, at, start)
+    if backslashes % 2 or (backslashes and len(quote) > 1):
+        return len(quote)
+    if quote == "'" and line.startswith("\\''", at + 1):
+        return 4
+    doubled = len(quote) == 1 and line.startswith(quote, at + 1)
+    if doubled and (at > start or _goes_on(line, quote, at + 2, bound)):
+        return 2
+    return 0
 
 
 def _goes_on(line: str, quote: str, after: int, bound: int) -> bool:
@@ -249,7 +268,9 @@ def _backslashes(line: str, at: int, start: int) -> int:
 
 def _end(pattern: re.Pattern[str], line: str, start: int, bound: int) -> int:
     found = pattern.match(line, start, bound)
-    return found.end() if found else start
+    if found is None:
+        return start
+    return found.end()
 
 
 _CLOSERS = frozenset(" \t\r\n,;:)}]>\\\"'")

@@ -17,6 +17,7 @@ _MAPPING = re.compile(r"[ \t]*+(?:-[ \t]{1,8}){0,8}[\"']?[\w./-]++[\"']?[ \t]{0,
 # Lines of other writers, in between: K3s logs by logrus and klog.
 _LOG = re.compile(r"time=\"|level=[a-z]|[IWEF][0-9]{4} [0-9]{2}:")
 _MOST_BETWEEN = 20
+_QUOTES = ('"', "'")
 _TAG = re.compile(r"(?:[!&][\w!:./-]{0,60}+[ \t]{1,8}){1,3}")
 
 
@@ -32,43 +33,62 @@ class Blocks:
 
     def span(self, line: str) -> Span | None:
         """Return what of a line belongs to a secret that an earlier line began."""
-        if self._indent is not None and not line.strip():
+        if self._indent is None:
+            self._begin(line)
             return None
-        if self._indent is not None and (found := self._inside(line)) is not None:
+        if not line.strip():
+            return None
+        found = self._inside(line, self._indent)
+        if found is not None:
             return found
-        if self._indent is not None and self._between < _MOST_BETWEEN and _LOG.match(line):
+        if self._between < _MOST_BETWEEN and _LOG.match(line):
             self._between += 1
             return None
         self._begin(line)
         return None
 
-    def _inside(self, line: str) -> Span | None:
+    def _inside(self, line: str, indent: int) -> Span | None:
         bare = line.lstrip(" \t")
         column = len(line) - len(bare)
-        deeper = column > (self._indent or 0) or (
-            not self._scalar and column == self._indent and bare.startswith("- ")
-        )
+        of_list = not self._scalar and column == indent and bare.startswith("- ")
+        deeper = column > indent or of_list
         if not deeper or (not self._scalar and _MAPPING.match(line)):
             return None
         return Span(column, len(line), self._kind)
 
     def _begin(self, line: str) -> None:
         self._indent = None
-        found = _KEY.match(line) if ":" in line else None
-        if found is None or not (kind := names.kind(found["name"])):
+        if ":" not in line:
             return
-        value = found["rest"].strip()
-        value = value[tag.end() :] if (tag := _TAG.match(f"{value} ")) else value
-        indicated = assigned.INDICATOR.fullmatch(value) is not None
-        if (
-            value
-            and not indicated
-            and not value.startswith("#")
-            and assigned.harmless(found["name"], value)
-        ):
+        found = _KEY.match(line)
+        if found is None:
             return
-        quoted = value[:1] in {'"', "'"}
-        if quoted and len(value) > 1 and value.rstrip(" ,").endswith(value[0]):
+        kind = names.kind(found["name"])
+        value = _untagged(found["rest"].strip())
+        if not kind or _is_complete(found["name"], value):
             return
-        self._indent, self._kind, self._between = len(found["indent"]), kind, 0
-        self._scalar = indicated or quoted
+        self._indent = len(found["indent"])
+        self._kind = kind
+        self._between = 0
+        self._scalar = value.startswith(_QUOTES) or _is_indicator(value)
+
+
+def _untagged(value: str) -> str:
+    tag = _TAG.match(f"{value} ")
+    if tag is None:
+        return value
+    return value[tag.end() :]
+
+
+def _is_indicator(value: str) -> bool:
+    return assigned.INDICATOR.fullmatch(value) is not None
+
+
+def _is_complete(name: str, value: str) -> bool:
+    """Return whether the line of a key has all of its value, or a value that may be shown."""
+    if value.startswith(_QUOTES):
+        closed = len(value) > 1 and value.rstrip(" ,").endswith(value[0])
+        return closed or assigned.harmless(name, value)
+    if not value or value.startswith("#") or _is_indicator(value):
+        return False
+    return assigned.harmless(name, value)

@@ -20,23 +20,25 @@ What is shorter is found by its name only: taken out wherever it stands, it take
 along.
 """
 _LONGEST = 64
-_GO = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-}
-_CONTROLS = frozenset(map(chr, (*range(32), 127))) - _GO.keys()
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+_GO = _CONTROLS | str.maketrans(
+    {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        "\v": "\\v",
+    }
+)
 PIECE = 32
 
 
 def literals(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Give every text to look for, the longest first; long ones also in pieces, since a journal
+    """Return every text to look for, the longest first; long ones also in pieces, since a journal
     cuts lines.
     """
     found = {
@@ -51,7 +53,7 @@ def literals(secrets: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms(secret: str) -> Iterator[str]:
-    """Give the forms of one secret of one line; some may be the same."""
+    """Return the forms of one secret of one line; some may be the same."""
     raw = secret.encode("utf-8", "surrogateescape")
     yield secret
     for escaped in _quoted(secret):
@@ -72,7 +74,7 @@ def forms(secret: str) -> Iterator[str]:
 
 
 def pieces(form: str) -> Iterator[str]:
-    """Give the form, or, where it is long, the pieces that any larger part of it has one of."""
+    """Return the form; of a long one, pieces of which each larger part of it contains one."""
     if len(form) <= _LONGEST:
         yield form
         return
@@ -96,9 +98,7 @@ def _quoted(text: str) -> Iterator[str]:
     plain = json.dumps(text)[1:-1]
     yield plain
     # Go's strconv.Quote, which logrus and klog use, writes control characters in two digits.
-    yield "".join(
-        f"\\x{ord(char):02x}" if char in _CONTROLS else _GO.get(char, char) for char in text
-    )
+    yield text.translate(_GO)
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     # Go's encoding/json escapes what HTML would read.
     yield plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -24,7 +24,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}")
 
 
 def from_files(kept: Kept) -> Iterator[str]:
-    """Give the secrets of the files that hold them."""
+    """Return the secrets in the files that hold secrets."""
     for token in kept.tokens:
         yield from from_token(token)
     for text in kept.texts:
@@ -37,15 +37,13 @@ def from_files(kept: Kept) -> Iterator[str]:
 
 
 def from_token(content: str) -> Iterator[str]:
-    """Give the secrets of a file that holds nothing else: the token of K3s, and its password
-    alone.
-    """
+    """Return the secrets of a file with nothing else in it: K3s's token, and its password alone."""
     token = content.strip()
     yield from _worthy((token, token.rpartition(":")[2]))
 
 
 def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
-    """Give the values whose names promise a secret, and the passwords in addresses (a proxy's)."""
+    """Return the values whose names promise a secret, and the passwords in addresses of proxies."""
     for name, value in environment.items():
         if names.secret(name) and not names.place(name, value):
             yield from _worthy((value,))
@@ -55,14 +53,16 @@ def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def from_argv(argv: Sequence[str]) -> Iterator[str]:
-    """Give the values of flags such as `--token`, as one word or two, and `-t`, which is K3s's
-    short name for it.
+    """Return the values of flags such as `--token`, as one word or two, and of `-t`, K3s's short
+    name for it.
     """
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
         yield from from_addresses(word)
         if name.startswith("-") and (names.secret(name) or name == "-t"):
-            given = value if equals else "".join(argv[index + 1 : index + 2])
+            given = value
+            if not equals:
+                given = "".join(argv[index + 1 : index + 2])
             if not names.place(name, given):
                 yield from _worthy((given,))
         if equals and names.address(name):
@@ -70,8 +70,8 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
 
 
 def from_text(text: str) -> Iterator[str]:
-    """Give the values that names promise in a text: config.yaml, registries.yaml, a kubeconfig, a
-    unit, NAME=value lines.
+    """Return the values whose names promise a secret in a text: config.yaml, registries.yaml, a
+    kubeconfig, a unit, lines of NAME=value.
     """
     blocks = Blocks()
     block: list[str] = []
@@ -90,10 +90,12 @@ def from_text(text: str) -> Iterator[str]:
 
 
 def from_addresses(text: str) -> Iterator[str]:
-    """Give the users with passwords of the addresses in a text, and the passwords alone, escaped or
-    not.
+    """Return the users with passwords of the addresses in a text, and the passwords alone, escaped
+    or not.
     """
-    for span in addresses.in_line(text) if "@" in text else ():
+    if "@" not in text:
+        return
+    for span in addresses.in_line(text):
         yield from _of_user(text[span.start : span.end])
 
 
@@ -144,12 +146,15 @@ def _decoded(value: str) -> Iterator[str]:
     except (binascii.Error, ValueError):
         return
     yield text
-    yield text.partition(":")[2] if "\n" not in text else ""
+    if "\n" not in text:
+        yield text.partition(":")[2]
 
 
 def _encryption_keys(content: str) -> Iterator[str]:
+    if not content:
+        return
     try:
-        document = json.loads(content) if content else {}
+        document = json.loads(content)
         for resource in document.get("resources", ()):
             for provider in resource.get("providers", ()):
                 for kind in provider.values():

@@ -73,6 +73,7 @@ _HARMLESS = frozenset(
     limits interval
     """.split()  # noqa: SIM905 (words read best as words)
 )
+_KEY = frozenset({"key", "keys"})
 _AMOUNTS = frozenset({"max", "min", "num", "total", "avg", "burst"})
 # `tokencleaner.go:117` is a place in a source, and `--preserve-credentials` a switch of nsenter(1).
 _OTHERS = re.compile(r"[\w.-]{1,200}\.go|-{0,2}preserve-credentials")
@@ -95,7 +96,8 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def _split(name: str) -> tuple[str, ...]:
-    return tuple(word for part in _BETWEEN.split(name.lower()) if (word := part.rstrip(_DIGITS)))
+    parts = (part.rstrip(_DIGITS) for part in _BETWEEN.split(name.lower()))
+    return tuple(filter(None, parts))
 
 
 @lru_cache(maxsize=4096)
@@ -111,7 +113,8 @@ def kind(name: str) -> str:
     # Capitals separate words in `clientSecret` and do not in `My_PassWord`, so both ways count.
     unparted = _split(name[-200:])
     for word in (*parts, *unparted):
-        if found := _INSIDE.search(word):
+        found = _INSIDE.search(word)
+        if found is not None:
             return found[0]
         if word in _WORDS:
             return word
@@ -120,20 +123,24 @@ def kind(name: str) -> str:
 
 def _by_last(parts: tuple[str, ...], unparted: str) -> str:
     last = parts[-1]
-    # `client-key-data`, `certificate-authority-data`.
-    data = last == "data" and not {"key", "certificate"}.isdisjoint(parts)
-    if last in _LAST or data or ("datastore" in parts and last == "endpoint"):
+    if last in _LAST or _is_data_of_key(parts) or (last == "endpoint" and "datastore" in parts):
         return last
     for first, after in pairwise(parts):
-        if first in _KEYS and after in {"key", "keys"}:
+        if first in _KEYS and after in _KEY:
             return "key"
         if first == "pass" and after not in _NO_PASSWORD:
             return "pass"
-    if last in {"key", "keys"}:
-        return "key" if parts[-2:-1] and parts[-2] not in _OPEN_KEYS else ""
+    if last in _KEY:
+        is_secret = len(parts) > 1 and parts[-2] not in _OPEN_KEYS
+        return "key" if is_secret else ""
     if last in _ENDS_ALIKE or unparted in _ENDS_ALIKE:
         return ""
     return next((end for end in _ENDINGS if last.endswith(end)), "")
+
+
+def _is_data_of_key(parts: tuple[str, ...]) -> bool:
+    # `client-key-data`, `certificate-authority-data`.
+    return parts[-1] == "data" and not {"key", "certificate"}.isdisjoint(parts)
 
 
 def secret(name: str) -> bool:

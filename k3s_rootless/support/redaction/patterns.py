@@ -107,7 +107,8 @@ def spans(line: str) -> Iterator[Span]:
     """
     for kind, hints, pattern in FORMS:
         if any(hint in line for hint in hints):
-            group = "secret" if "secret" in pattern.groupindex else 0
+            # The group `secret`, or all of it.
+            group = pattern.groupindex.get("secret", 0)
             yield from (Span(*found.span(group), kind) for found in pattern.finditer(line))
     yield from assigned.spans(line)
     if "@" in line:

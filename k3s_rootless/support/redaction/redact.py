@@ -26,6 +26,7 @@ _BATCH = 2**18
 _BATCH_LINES = 500
 _BEGIN = "-----BEGIN "
 _END = "-----END "
+_DASHES = "-----"
 _BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
 _LONE_BODY = re.compile(r"\s*+[A-Za-z0-9+/]{60,76}={0,2}\s*+")
 _HEX = re.compile(r"\s*+[0-9a-fA-F]++\s*+")
@@ -39,15 +40,17 @@ _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 
 class Redactor:
-    """One redaction; `counts` tells how often each kind of secret was taken out, `anonymous` gives
-    the names to replace.
+    """One redaction; `counts` holds how often each kind of secret was removed, `anonymous` the
+    names to replace.
     """
 
     def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
         self.counts: Counter[str] = Counter()
         secrets = set(known)
         self._literals = encodings.literals(secrets | set(map(_plain, secrets)))
-        self._pseudonyms = Pseudonyms(anonymous) if anonymous else None
+        self._pseudonyms: Pseudonyms | None = None
+        if anonymous is not None:
+            self._pseudonyms = Pseudonyms(anonymous)
         self._block = 0
         self._blocks = Blocks()
 
@@ -93,7 +96,9 @@ class Redactor:
                 for one in found
             ]
             redacted = self._replaced(part, [one for one in here if one.start < one.end])
-            yield redacted if number == len(parts) else f"{redacted}\\"
+            if number < len(parts):
+                redacted += "\\"
+            yield redacted
             start += len(part) + 1
 
     def line(self, line: str) -> str:
@@ -105,40 +110,42 @@ class Redactor:
 
     def _spans(self, line: str, literals: Sequence[str]) -> list[Span]:
         spans = [*self._pem(line), *_known(line, literals), *patterns.spans(line)]
-        if (continued := self._blocks.span(line)) is not None:
+        continued = self._blocks.span(line)
+        if continued is not None:
             spans.append(continued)
         return sorted(spans, key=lambda span: (span.start, -span.end))
 
     def _replaced(self, line: str, found: Sequence[Span]) -> str:
         redacted = self._without(line, found)
-        return self._pseudonyms.replace(redacted) if self._pseudonyms else redacted
+        if self._pseudonyms is None:
+            return redacted
+        return self._pseudonyms.replace(redacted)
 
     def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
         """Redact what JSON can hold, the keys of objects included; values go by their names as
         well.
         """
         if isinstance(value, str):
-            return (
-                self._placed(name)
-                if self._kept_back(name, value)
-                else self.text(self._address(name, value))
-            )
+            if self._kept_back(name, value):
+                return self._placed(name)
+            return self.text(self._address(name, value))
         if isinstance(value, Mapping):
             return self._object(value)
         if isinstance(value, Sequence):
             return self._list(value, name)
-        return self._placed(name) if type(value) in {int, float} and names.secret(name) else value
+        if type(value) in {int, float} and names.secret(name):
+            return self._placed(name)
+        return value
 
     def _object(self, value: Mapping[Any, Any]) -> dict[str, Any]:
-        called = value.get("name") or value.get("key")
-        named = called if isinstance(called, str) and "value" in value else ""
-        promising = names.secret(named) or names.address(named)
-        return {
-            self.text(str(key)): self.document(
-                one, named if key == "value" and promising else str(key)
-            )
-            for key, one in value.items()
-        }
+        named = _name_of_value(value)
+        redacted = {}
+        for key, one in value.items():
+            name = str(key)
+            if key == "value" and named:
+                name = named
+            redacted[self.text(str(key))] = self.document(one, name)
+        return redacted
 
     def _list(self, value: Sequence[Any], name: str) -> list[Any]:
         redacted = []
@@ -146,23 +153,18 @@ class Redactor:
         for one in value:
             redacted.append(self.document(one, flag or name))
             # `["--token", "…"]`: the flag names what follows it.
-            flag = (
-                one
-                if isinstance(one, str)
-                and one.startswith("-")
-                and "=" not in one
-                and names.secret(one)
-                else ""
-            )
+            flag = ""
+            if isinstance(one, str) and one.startswith("-") and "=" not in one:
+                flag = one if names.secret(one) else ""
         return redacted
 
     def _kept_back(self, name: str, value: str) -> bool:
         return bool(value) and names.secret(name) and not names.place(name, value)
 
     def _address(self, name: str, value: str) -> str:
-        found = (
-            addresses.credentials(value, certain=names.proxy(name)) if names.address(name) else None
-        )
+        if not names.address(name):
+            return value
+        found = addresses.credentials(value, certain=names.proxy(name))
         if found is None or found[0] == found[1]:
             return value
         self.counts[addresses.KIND] += 1
@@ -187,34 +189,50 @@ class Redactor:
                 self.counts[span.kind] += 1
                 parts += (line[done : span.start], f"[redacted:{span.kind}]")
             done = span.end
-        return "".join((*parts, line[done:])) if parts else line
+        if not parts:
+            return line
+        parts.append(line[done:])
+        return "".join(parts)
 
     def _pem(self, line: str) -> Iterator[Span]:
         at = 0
         if self._block:
-            end = line.find(_END)
-            at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
-            if end < 0 and not _BODY.fullmatch(line):
-                # Somebody else's line between those of the block, or the block was cut off.
-                self._block -= 1
-                at = 0
-            else:
-                self._block = 0 if end >= 0 else self._block - 1
+            at = self._end_of_open_block(line)
+            if at > 0:
                 yield Span(0, at, "pem")
         elif _LONE_BODY.fullmatch(line) and not _HEX.fullmatch(line):
             yield Span(0, len(line), "pem")
-        while (begin := line.find(_BEGIN, at)) >= 0:
-            end = line.find(_END, begin)
-            at = len(line) if end < 0 else _after_dashes(line, end + len(_END))
-            self._block = _LONGEST_BLOCK if end < 0 else 0
+        begin = line.find(_BEGIN, at)
+        while begin >= 0:
+            at = _end_of_block(line, begin)
+            if at < 0:
+                self._block = _LONGEST_BLOCK
+                yield Span(begin, len(line), "pem")
+                return
+            self._block = 0
             yield Span(begin, at, "pem")
+            begin = line.find(_BEGIN, at)
+
+    def _end_of_open_block(self, line: str) -> int:
+        """Return where the block that an earlier line began ends in this line; 0 if the line is not
+        part of it.
+        """
+        end = _end_of_block(line, 0)
+        if end >= 0:
+            self._block = 0
+            return end
+        self._block -= 1
+        if _BODY.fullmatch(line):
+            return len(line)
+        # Another program's line between those of the block, or the block was cut off.
+        return 0
 
 
 def _plain(line: str) -> str:
     if _ESCAPE in line or "\x9b" in line or ("\\" in line and "[" in line):
         line = _ESCAPES.sub("", line)
     # What is left of them must not reach a terminal either.
-    return line.replace(_ESCAPE, "\u241b") if _ESCAPE in line else line
+    return line.replace(_ESCAPE, "\u241b")
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -242,9 +260,26 @@ def _known(line: str, literals: Iterable[str]) -> Iterator[Span]:
             at = line.find(literal, end)
 
 
-def _after_dashes(line: str, start: int) -> int:
-    end = line.find("-----", start)
-    return len(line) if end < 0 else end + 5
+def _name_of_value(value: Mapping[Any, Any]) -> str:
+    """Return the name that an object such as `{"name": "K3S_TOKEN", "value": "…"}` has for its
+    value, if that promises a secret or an address.
+    """
+    name = value.get("name") or value.get("key")
+    if not isinstance(name, str) or "value" not in value:
+        return ""
+    promising = names.secret(name) or names.address(name)
+    return name if promising else ""
+
+
+def _end_of_block(line: str, start: int) -> int:
+    """Return where a block of PEM ends, behind its last dashes; below 0 if not in this line."""
+    end = line.find(_END, start)
+    if end < 0:
+        return end
+    dashes = line.find(_DASHES, end + len(_END))
+    if dashes < 0:
+        return len(line)
+    return dashes + len(_DASHES)
 
 
 def _whole_word(line: str, start: int, end: int) -> tuple[int, int]:
