@@ -1,4 +1,4 @@
-"""`k3s-rootless logs`: the journal of the unit, of this start by default."""
+"""`k3s-rootless logs`: the journal of the unit, by default of its current start."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def command(  # noqa: PLR0913 (one for each option)
     from k3s_rootless.operations import logs
 
     session = Session.begin("logs" if as_json else None)
-    _require_one_format(raw=raw, others=bool(level or component or as_json))
-    _require_one_start(previous=previous, others=bool(since or boot or follow))
+    _require_one_format(raw=raw, others=any((level, component, as_json)))
+    _require_one_start(previous=previous, others=any((since, boot, follow)))
     if component == "containerd":
-        _require_current_start(others=bool(previous or since or boot))
+        _require_current_start(others=any((previous, since, boot)))
     request = logs.Request(previous, since, boot, level, component, lines, grep, follow)
     if raw:
         replace(logs.journalctl(session, request), session.environ)

@@ -1,1 +1,1 @@
-"""What to hand to somebody who helps: an archive that tells much and gives nothing away."""
+"""The support archive: everything that a helper needs to know, and no secret."""

@@ -50,14 +50,14 @@ def missing(found: Iterable[Missing]) -> list[dict[str, str]]:
 
 
 def manifest(items: Sequence[Item], absent: Sequence[Missing], about: Mapping[str, Any]) -> Item:
-    """Give the list of contents as a file of the archive; `about` goes before the lists."""
+    """Return the list of contents as a file of the archive; `about` goes before the lists."""
     content = {"schema": SCHEMA, **about, "files": files(items), "missing": missing(absent)}
     return Item(MANIFEST, "this list", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
-    """Give the archive, with all files in one folder; it tells nothing about who made it or with
-    which rights.
+    """Return the archive, with all files in one folder, and without the names, ids and rights of
+    its maker.
     """
     content = io.BytesIO()
     # tarfile's own gzip writes the name of the file and the time into the header.
@@ -102,7 +102,7 @@ def write(path: Path, data: bytes, *, force: bool) -> None:
     """Write a file that only its owner may read: beside it first, synced, then put in its place.
 
     What a bundle left there that was killed is removed. A link of that name is replaced, never
-    followed. Raises RootlessError, WouldOverwrite where somebody took the name since.
+    followed. Raises RootlessError, WouldOverwrite if another program took the name since.
     """
     require_free(path, force=force)
     atomic.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")

@@ -26,7 +26,7 @@ _LIMITS = ("Max open files", "Max processes", "Max locked memory")
 
 
 def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
-    """Give the facts as JSON has them; `places` are directories whose mounts and room matter.
+    """Return the facts as JSON has them; `places` are directories whose mounts and room matter.
 
     What cannot be read is null, and `unknown` says why.
     """

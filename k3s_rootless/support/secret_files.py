@@ -52,22 +52,20 @@ def read(
     end.
     """
     problems: list[str] = []
-    all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS] + list(
-        configurations
-    )
-    in_texts = [
-        kubeconfig,
-        *(data / name for name in _TEXTS),
-        *(root / name for name in _HOST_TEXTS),
-        *texts,
-    ]
+    in_tokens = [data / name for name in _TOKENS]
+    in_tokens += tokens
+    in_texts = [kubeconfig]
+    in_texts += [data / name for name in _TEXTS]
+    in_texts += [root / name for name in _HOST_TEXTS]
+    in_texts += texts
+    all_configurations = [base / name for base in (data, root) for name in _CONFIGURATIONS]
+    all_configurations += configurations
     for one in dict.fromkeys(all_configurations):
-        in_texts += [one, *_matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)]
+        in_texts.append(one)
+        in_texts += _matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)
     in_texts += _matching(data / _CONTAINERD, _CONTAINERD_TEXTS, problems)
     return Kept(
-        tokens=tuple(
-            _content(path, problems) for path in (*(data / name for name in _TOKENS), *tokens)
-        ),
+        tokens=tuple(_content(path, problems) for path in in_tokens),
         texts=tuple(_content(path, problems) for path in in_texts),
         passwords=_content(data / "server/cred/passwd", problems),
         encryption=_content(data / "server/cred/encryption-config.json", problems),

@@ -14,7 +14,8 @@ _DIGITS = "0123456789"
 _INSIDE = re.compile(
     r"passwords?+(?!less)|passwd|passphrase|passcode|passwort|kennwort|secret(?!ar)|"
     r"token(?!i[sz]|review)|credential|htpasswd"
-    r"|apikey|accesskey|privatekey|presharedkey|accountkey|signingkey|encryptionkey|dockerconfigjson"
+    r"|apikey|accesskey|privatekey|presharedkey|accountkey|signingkey|encryptionkey"
+    r"|dockerconfigjson"
 )
 # Secret as a word of its own.
 _WORDS = frozenset(
@@ -123,22 +124,32 @@ def kind(name: str) -> str:
 
 def _by_last(parts: tuple[str, ...], unparted: str) -> str:
     last = parts[-1]
-    if last in _LAST or _is_data_of_key(parts) or (last == "endpoint" and "datastore" in parts):
+    if last in _LAST or _is_secret_last(parts):
         return last
-    for first, after in pairwise(parts):
-        if first in _KEYS and after in _KEY:
-            return "key"
-        if first == "pass" and after not in _NO_PASSWORD:
-            return "pass"
+    found = _by_pair(parts)
+    if found:
+        return found
     if last in _KEY:
-        is_secret = len(parts) > 1 and parts[-2] not in _OPEN_KEYS
-        return "key" if is_secret else ""
+        secret_key = len(parts) > 1 and parts[-2] not in _OPEN_KEYS
+        return "key" if secret_key else ""
     if last in _ENDS_ALIKE or unparted in _ENDS_ALIKE:
         return ""
     return next((end for end in _ENDINGS if last.endswith(end)), "")
 
 
-def _is_data_of_key(parts: tuple[str, ...]) -> bool:
+def _by_pair(parts: tuple[str, ...]) -> str:
+    for first, after in pairwise(parts):
+        if first in _KEYS and after in _KEY:
+            return "key"
+        if first == "pass" and after not in _NO_PASSWORD:
+            return "pass"
+    return ""
+
+
+def _is_secret_last(parts: tuple[str, ...]) -> bool:
+    """Return whether the last word is secret because of the words before it."""
+    if parts[-1] == "endpoint":
+        return "datastore" in parts
     # `client-key-data`, `certificate-authority-data`.
     return parts[-1] == "data" and not {"key", "certificate"}.isdisjoint(parts)
 
