@@ -247,6 +247,22 @@ def test_bars_stay_in_the_picture(seconds: list[float | None]) -> None:
     assert len(drawn.ticks) <= 9
 
 
+def test_a_bar_reaches_from_the_phase_before_to_its_own() -> None:
+    seconds = (0.0, 5.0, None, 20.0)
+    drawn = page.time_line(
+        [{"phase": "x", "seconds": one, "source": "y", "reason": "z"} for one in seconds]
+    )
+
+    assert drawn is not None
+    assert [(0.0, 0.0), (0.0, 25.0), (0.0, None), (25.0, 75.0)] == [
+        (bar.start, bar.width) for bar in drawn.bars
+    ]
+    assert [(0.0, "0 s"), (25.0, "5 s"), (50.0, "10 s"), (75.0, "15 s"), (100.0, "20 s")] == [
+        (tick.at, tick.label) for tick in drawn.ticks
+    ]
+    assert 25.0 == drawn.step
+
+
 def forwards(count: int) -> str:
     """Return the page's section on so many forwards."""
     ports = {"ports": [port(parent_port=number) for number in range(count)], "errors": []}

@@ -124,7 +124,7 @@ def _document(
         document = background.answer(answer, deadline)
     except RootlessError as error:
         problem = error.message
-        document = {"errors": [parts.error.document()]}
+        document = {"errors": [error.document()]}
     else:
         if part.name == "status":
             unknown = (f"{one['part']}: {one['reason']}" for one in document["unknown"])

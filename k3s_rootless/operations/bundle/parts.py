@@ -108,7 +108,6 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
     )
 
 
-
 def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     errors: list[Any] = []
     try:
