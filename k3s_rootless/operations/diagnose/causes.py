@@ -61,7 +61,7 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     from k3s_rootless.journal import verdict
     from k3s_rootless.operations.diagnose import document as answers
     from k3s_rootless.operations.diagnose import ending, evidence
-    from k3s_rootless.operations.launch import death
+    from k3s_rootless.operations.diagnose import story as stories
     from k3s_rootless.operations.readiness.conditions import Start
     from k3s_rootless.operations.readiness.wait import first_missing
     from k3s_rootless.paths import UNIT
@@ -78,7 +78,7 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
         else None
     )
     ready = state.running and missing is None
-    end = ending.of(state, death.period(context) if state.restarts > 1 else None)
+    end = ending.of(state, stories.period(context) if state.restarts > 1 else None)
     by_status = None if ready else verdict.of_ending(end)
     story = _story(context, state, since, ready=ready, needed=not (ready or broken or by_status))
     cause = broken or verdict.of_story(story, end)
@@ -87,7 +87,7 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     if cause is None and stopped_too:
         _require_unit(state, started=False)
     waits = f"{missing[0].name}: {missing[1]}" if missing else ""
-    earlier = death.earlier(context, state) if ready and not since else None
+    earlier = stories.earlier(context, state) if ready and not since else None
     return answers.Answer(
         cause, story, end, "the journal", ready=ready, missing=waits, earlier=earlier
     )
@@ -99,10 +99,10 @@ def _story(
     from k3s_rootless.errors import RootlessError
     from k3s_rootless.journal.facts import Story
     from k3s_rootless.journal.sources import journald
-    from k3s_rootless.operations.launch import death
+    from k3s_rootless.operations.diagnose import story as stories
 
     try:
-        told = death.story(context, state, since, ready=ready, settle=True)
+        told = stories.of(context, state, since, ready=ready, settle=True)
     except RootlessError as error:
         if needed or since:
             raise

@@ -163,7 +163,9 @@ def _death(context: Context, died: wait.Died, first: UnitState, restarts: int) -
     # that died.
     seen = first.restarts <= restarts or first.invocation != state.invocation
     error = death.death(context, state, first.invocation if seen else "", when)
-    if (loop := death.loop(context, state)) is not None:
+    from k3s_rootless.operations.diagnose import story
+
+    if (loop := story.loop(context, state)) is not None:
         from k3s_rootless.journal import loops
 
         error.message += f"\n  it dies again and again: {loops.words(loop)}"

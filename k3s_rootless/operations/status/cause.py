@@ -27,12 +27,11 @@ def of(context: Context, state: UnitState) -> Cause | None:
     Raises RootlessError where that cannot be read.
     """
     from k3s_rootless.journal import verdict
-    from k3s_rootless.operations.diagnose import ending
-    from k3s_rootless.operations.launch import death
+    from k3s_rootless.operations.diagnose import ending, story
 
     end = ending.of(state)
     return verdict.of_unit(end) or verdict.of_story(
-        death.story(context, state, None, ready=False), end
+        story.of(context, state, None, ready=False), end
     )
 
 

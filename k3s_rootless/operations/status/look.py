@@ -264,18 +264,18 @@ class Look:
         if state is None or not (state.dead or state.restarts):
             self._told = None
             return None
-        from k3s_rootless.operations.launch import death
+        from k3s_rootless.operations.diagnose import story
 
         # The last lines of a start may come after its end: what was told at once is asked once
         # more.
         fresh = (
             state.changed is not None
-            and abs((datetime.now(UTC) - state.changed).total_seconds()) < death.SETTLE_SECONDS
+            and abs((datetime.now(UTC) - state.changed).total_seconds()) < story.SETTLE_SECONDS
         )
         key = (state.invocation, state.restarts, state.active_state, state.sub_state, fresh)
         if self._told is not None and self._told[0] == key:
             return None
-        period = self._begin(f"restarts {key}", lambda: death.period(self._context))
+        period = self._begin(f"restarts {key}", lambda: story.period(self._context))
         return (
             key,
             period,

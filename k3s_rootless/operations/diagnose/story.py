@@ -1,0 +1,125 @@
+"""Reads the story of K3s's last start, and how often K3s restarted, for all commands that name a
+cause.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.journal import diagnosis, loops
+from k3s_rootless.journal.facts import Query
+from k3s_rootless.journal.sources import journald
+from k3s_rootless.linux.inotify import Directories
+from k3s_rootless.operations.diagnose import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.journal.facts import Cause, Entry, Loop, Story
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+SETTLE_SECONDS = last_words.LATE.total_seconds()
+"""How long the last lines of a start that ended may take to reach the journal."""
+_AFTER_THE_END = 0.5
+_LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
+_RECENTLY = 3600.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
+
+
+def of(
+    context: Context, state: UnitState, since: str | None, *, ready: bool, settle: bool = False
+) -> Story:
+    """Return the story of the last start, or of the start before it if the last one names no cause.
+
+    The cause of an earlier start is marked as earlier; once the last start has lived much longer,
+    that cause explains nothing. With `since`, return the last start since then that has a cause.
+    With `settle`, wait for the last lines of a start that ended just now. Raises RootlessError if
+    the journal cannot be read.
+    """
+    if since:
+        with journald.read(Query(uid=context.uid, since=since)) as entries:
+            return diagnosis.last_start(entries)
+    # systemd forgets the last start of a unit that was reset, and the journal remembers it.
+    last = state.invocation or next(iter(journald.invocations(context.uid)[-1:]), "")
+    if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
+        return settled(context, state, last)
+    told = last_words.heard(context, last, ready=ready, ended=last_words.end(state))
+    if told.cause is not None or ready or state.dead or not state.restarts:
+        return told
+    if loops.is_past(_age(state.started), period(context)):
+        return told
+    before = _before(context, state)
+    return told if before.cause is None else before
+
+
+def settled(context: Context, state: UnitState, invocation: str) -> Story:
+    """Return the story of a start that ended just now, once its last lines are in the journal.
+
+    The lines of K3s and those of systemd reach journald by different ways. So the wait ends with a
+    fatal line, or shortly after systemd's line about the end, and after at most SETTLE_SECONDS; a
+    change of the journal ends each turn. Raises RootlessError if the journal cannot be read.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    pause = _FIRST_PAUSE
+    with Directories() as journal:
+        while True:
+            journal.arm(journald.files())
+            told = last_words.of(context, state, invocation)
+            left = deadline - time.monotonic()
+            if (told.cause is not None and told.cause.fatal) or left <= 0:
+                return told
+            if told.ended:
+                deadline = min(deadline, time.monotonic() + _AFTER_THE_END)
+            journal.wait(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def earlier(context: Context, state: UnitState) -> Cause | None:
+    """Return the cause that ended the start before a K3s that is ready now; None if that was more
+    than an hour ago.
+    """
+    if not state.restarts or _age(state.started) > _RECENTLY:
+        return None
+    try:
+        return _before(context, state).cause
+    except RootlessError:
+        return None
+
+
+def _before(context: Context, state: UnitState) -> Story:
+    before = last_words.of(context, state)
+    if before.cause is None:
+        return before
+    return replace(before, cause=replace(before.cause, earlier=True))
+
+
+def _age(time: datetime | None) -> float:
+    return (datetime.now(UTC) - time).total_seconds() if time else 0.0
+
+
+def period(context: Context) -> float | None:
+    """Return the usual time between two restarts, in seconds; None if the journal does not show
+    it.
+    """
+    return loops.period([entry.time for entry in _restarts(context, None) if entry.time])
+
+
+def loop(context: Context, state: UnitState) -> Loop | None:
+    """Return the loop of restarts in systemd's lines of the last hour; None if there is none."""
+    if state.restarts < loops.FEWEST:
+        return None
+    return loops.of(_restarts(context, _LOOKED_BACK), state.restarts)
+
+
+def _restarts(context: Context, since: str | None) -> Sequence[Entry]:
+    try:
+        return journald.collect(
+            Query(context.uid, ids=journald.RESTARTING, since=since, lines=_MOST_RESTARTS)
+        )
+    except RootlessError:
+        return ()
