@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
+T = TypeVar("T")
+D = TypeVar("D")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -29,3 +31,10 @@ class Unknown:
 
 
 Observed: TypeAlias = Known[T_co] | Unknown
+
+
+def value_or(observed: Observed[T], default: D) -> T | D:
+    """Return the value that was observed, or `default` if none was."""
+    if isinstance(observed, Unknown):
+        return default
+    return observed.value

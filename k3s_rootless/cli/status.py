@@ -30,30 +30,42 @@ def command(*, watch: bool, as_json: bool) -> None:
     session = Session.begin("status" if as_json else None)
     try:
         if watch:
-            from k3s_rootless.cli.display import status_watch
-
-            status_watch.run(session)
+            _watch(session)
             return
-        code = _tell(session)
+        code = _show(session)
     finally:
-        # What hangs in a thread that nobody waits for leaves no journalctl behind.
+        # A question that hangs in a thread leaves no journalctl behind.
         programs.end_all()
     click.get_current_context().exit(code)
 
 
-def _tell(session: Session) -> int:
+def _show(session: Session) -> int:
     from k3s_rootless.operations.status.look import Look
 
+    report = session.report
     seen = Look(session).take()
-    if session.report.json_for is None:
+    if report.json_for is not None:
+        from k3s_rootless.operations.status.document import document
+
+        report.document(document(seen))
+    else:
         from k3s_rootless.cli.display import status
 
         for line in status.lines(seen):
-            session.report.answer(line, hang=status.LABEL)
-    else:
-        from k3s_rootless.operations.status import document as status_document
-
-        session.report.document(status_document.document(seen))
+            report.answer(line, hang=status.LABEL)
     if seen.problem is not None:
-        session.report.problem(seen.problem.message, seen.problem.hint)
+        report.problem(seen.problem.message, seen.problem.hint)
     return seen.code
+
+
+def _watch(session: Session) -> None:
+    import gc
+
+    from k3s_rootless.cli.display import status_watch
+    from k3s_rootless.operations.status import watch
+
+    # Loading is over, and this may go on for days: garbage is collected as often as Python does it
+    # by default.
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
+    status_watch.show(session.report, watch.looks(session, session.report.reader_left))

@@ -1,15 +1,17 @@
-"""What `status` saw, as one screen of text."""
+"""Shows a look of `status` as one screen of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from k3s_rootless.observation import Known
-from k3s_rootless.operations.status import document, parts
-from k3s_rootless.operations.status.model import Seen, stale
-from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.unit import standing
+from k3s_rootless.observation import Known, value_or
+
+if TYPE_CHECKING:
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.operations.status.model import Loop, Seen
+    from k3s_rootless.service.facts import UnitState
 
 _SHORT = {
     "child namespace made": "namespace",
@@ -18,150 +20,218 @@ _SHORT = {
     "node ready": "node ready",
 }
 LABEL = 13
-"""Columns before what a line says."""
+"""Columns before the text of a line."""
 _SOON = timedelta(days=30)
+_BIG = 10 * 2**30
 
 
 def lines(seen: Seen) -> Iterator[str]:
-    """Give the screen: what is asked first stands first, and what there is nothing to say of is
-    left out.
+    """Yield the lines of the screen, the most important ones first, without those that have
+    nothing to show.
     """
-    runs = seen.state is None or seen.state.running
-    missing = seen.missing if runs else None
-    yield f"K3s          {seen.word}" + (f": {missing[0]}: {missing[1]}" if missing else "")
-    if seen.state is not None:
-        yield from _unit(seen, seen.state)
-    elif isinstance(seen.kit, Known):
-        yield (
-            f"processes    rootlesskit answers, and its child is process {seen.kit.value.child_pid}"
-        )
-    if release := _release(seen):
-        yield f"release      {release}"
-    if runs:
-        yield from _start(seen)
-        if seen.node is not None and seen.node.ready:
-            yield f"node         {seen.node.name}, ready{_since(seen.node.since, seen.time)}"
-        yield from _usage(seen)
-        if isinstance(seen.kit, Known):
-            yield f"forwards     {len(seen.kit.value.forwards)} (see: k3s-rootless ports)"
+    yield f"K3s          {headline(seen)}"
+    yield from _unit(seen)
+    yield f"release      {_release(seen)}"
+    if seen.may_run:
+        yield from _running(seen)
     yield from _kubeconfig(seen)
-    if isinstance(seen.lingers, Known):
-        yield (
-            "linger      "
-            f" {'on' if seen.lingers.value else 'off: K3s stops when your last session ends'}"
-        )
-    files = seen.files.value if isinstance(seen.files, Known) else ()
-    for line in standing.drift(files):
+    yield from _certificates(seen)
+    yield from _lingering(seen)
+    for line in seen.drift:
         yield f"drift        {line}"
-    for one in parts.pending(seen):
+    for one in seen.pending:
         yield f"pending      {one.what}: {one.cause}: {one.command}"
-    # What K3s waits for stands in the first line already, and what ended all this is an error.
-    shown = {"unit", "kubeconfig"} if seen.ready_without_kubeconfig else {"unit"}
-    for part, reason in document.unknown(seen):
-        if part not in shown and (missing is None or reason != missing[1]):
-            yield f"unknown      {part}: {reason}"
+    yield from _unknown(seen)
 
 
-def _unit(seen: Seen, state: UnitState) -> Iterator[str]:
+def headline(seen: Seen) -> str:
+    """Return the state of K3s, and what it lacks."""
+    missing = seen.missing
+    if missing is None:
+        return seen.word
+    return f"{seen.word}: {missing.phase}: {missing.reason}"
+
+
+def _unit(seen: Seen) -> Iterator[str]:
+    if seen.state is not None:
+        yield _state(seen, seen.state)
+        yield f"restarts     {_restarts(seen, seen.state)}"
+        yield from _cause(seen.died_of)
+    elif isinstance(seen.kit, Known):
+        child = seen.kit.value.child_pid
+        yield f"processes    rootlesskit answers, and its child is process {child}"
+
+
+def _state(seen: Seen, state: UnitState) -> str:
     since = state.started if state.running else state.changed
-    result = f", last result {state.result}" if state.result != "success" else ""
-    yield (
-        f"unit         {state.active_state} ({state.sub_state}),"
-        f" {state.file_state or 'not enabled'}{_since(since, seen.time)}{result}"
-    )
-    yield f"restarts     {_restarts(seen, state)}"
-    cause = seen.died_of
-    if cause is not None:
-        check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
-        label = (
-            "earlier      the start before this one failed: " if cause.earlier else "cause        "
-        )
-        yield f"{label}{cause.title}{check}"
-        if cause.line:
-            yield f"             {cause.line}"
-        yield "             see what mends it: k3s-rootless diagnose"
+    enabled = state.file_state or "not enabled"
+    line = f"unit         {state.active_state} ({state.sub_state}), {enabled}"
+    line += _since(since, seen.time)
+    if state.result != "success":
+        line += f", last result {state.result}"
+    return line
 
 
 def _restarts(seen: Seen, state: UnitState) -> str:
     loop = seen.loop
     if loop is None:
         return str(state.restarts)
-    every = f", every {_length(loop.period)}" if loop.period else ""
+    every = _every(loop)
     if not loop.over:
         return f"{loop.restarts}: K3s dies again and again{every}"
-    rest = "systemd has given up" if state.active_state == "failed" else "it has run since then"
+    rest = "it has run since then"
+    if state.active_state == "failed":
+        rest = "systemd has given up"
     return f"{loop.restarts}: K3s died again and again{every}; {rest}"
 
 
+def _every(loop: Loop) -> str:
+    if not loop.period:
+        return ""
+    return f", every {_length(loop.period)}"
+
+
+def _cause(cause: Cause | None) -> Iterator[str]:
+    if cause is None:
+        return
+    check = ""
+    if cause.id != "unknown":
+        check = f" ({cause.check or cause.id})"
+    label = "cause        "
+    if cause.earlier:
+        label = "earlier      the start before this one failed: "
+    yield f"{label}{cause.title}{check}"
+    if cause.line:
+        yield f"             {cause.line}"
+    yield "             see what mends it: k3s-rootless diagnose"
+
+
 def _release(seen: Seen) -> str:
-    installed = seen.installed.value if isinstance(seen.installed, Known) else None
-    told = {
-        "the unit was written for": str(seen.version) if seen.version else None,
-        "installed is": installed,
-        "running is": seen.running_release,
+    releases = {
+        "the unit was written for": "" if seen.version is None else str(seen.version),
+        "installed is": value_or(seen.installed, ""),
+        "running is": seen.running_release or "",
     }
-    known = {text for text in told.values() if text}
-    if len(known) < 2:
-        return next(iter(known), "unknown")
-    return ", ".join(f"{what} {text}" for what, text in told.items() if text)
+    known = {what: release for what, release in releases.items() if release}
+    different = set(known.values())
+    if len(different) < 2:
+        return next(iter(different), "unknown")
+    return ", ".join(f"{what} {release}" for what, release in known.items())
+
+
+def _running(seen: Seen) -> Iterator[str]:
+    yield from _start(seen)
+    node = seen.ready_node
+    if node is not None:
+        yield f"node         {node.name}, ready{_since(node.since, seen.time)}"
+    yield from _memory(seen)
+    yield from _cpu(seen)
+    if isinstance(seen.kit, Known):
+        yield f"forwards     {len(seen.kit.value.forwards)} (see: k3s-rootless ports)"
 
 
 def _start(seen: Seen) -> Iterator[str]:
-    started = seen.state.started if seen.state else None
-    told = [
+    if seen.state is None or seen.state.started is None:
+        return
+    started = seen.state.started
+    reached = [
         f"{_SHORT[one.name]} {(one.time - started).total_seconds():.1f} s"
         for one in seen.milestones
-        if one.time and started and one.name in _SHORT
+        if one.time and one.name in _SHORT
     ]
-    if told:
-        yield f"start        {', '.join(told)}"
+    if reached:
+        yield f"start        {', '.join(reached)}"
 
 
-def _usage(seen: Seen) -> Iterator[str]:
+def _memory(seen: Seen) -> Iterator[str]:
     usage = seen.usage
-    if usage.memory is not None:
-        peak = f", at most {_size(usage.memory_peak)}" if usage.memory_peak is not None else ""
-        limit = f", of {_size(usage.memory_limit)}" if usage.memory_limit is not None else ""
-        yield f"memory       {_size(usage.memory)}{peak}{limit}"
-    if usage.cpu is not None:
-        limit = f", limited to {usage.cpu_limit:g} CPUs" if usage.cpu_limit else ""
-        since = seen.state.started if seen.state else None
-        seconds = (seen.time - since).total_seconds() if since else 0.0
-        share = f", {usage.cpu / seconds:.1%} of one CPU since the start" if seconds > 1 else ""
-        yield f"cpu          {usage.cpu:.1f} s{share}{limit}"
+    if usage.memory is None:
+        return
+    line = f"memory       {_size(usage.memory)}"
+    if usage.memory_peak is not None:
+        line += f", at most {_size(usage.memory_peak)}"
+    if usage.memory_limit is not None:
+        line += f", of {_size(usage.memory_limit)}"
+    yield line
+
+
+def _cpu(seen: Seen) -> Iterator[str]:
+    usage = seen.usage
+    if usage.cpu is None:
+        return
+    line = f"cpu          {usage.cpu:.1f} s"
+    if seen.state is not None and seen.state.started is not None:
+        seconds = (seen.time - seen.state.started).total_seconds()
+        if seconds > 1:
+            line += f", {usage.cpu / seconds:.1%} of one CPU since the start"
+    if usage.cpu_limit:
+        line += f", limited to {usage.cpu_limit:g} CPUs"
+    yield line
 
 
 def _kubeconfig(seen: Seen) -> Iterator[str]:
     if not isinstance(seen.kubeconfig, Known):
         if seen.ready_without_kubeconfig:
-            yield (
-                f"kubeconfig   {seen.kubeconfig.reason}; a restart writes it: k3s-rootless restart"
-            )
+            reason = seen.kubeconfig.reason
+            yield f"kubeconfig   {reason}; a restart writes it: k3s-rootless restart"
         return
     found = seen.kubeconfig.value
-    old = ", of an earlier start" if stale(found, seen.state) else ""
-    open_ = ", readable by others" if found.mode & 0o077 else ""
     age = _length((seen.time - found.modified).total_seconds())
-    yield f"kubeconfig   {found.path}, {age} old, mode {found.mode:04o}{open_}{old}"
-    ends = parts.certificates(seen)
-    told = [
-        f"{whose} {_until(end.value, seen.time)}" for whose, end in ends if isinstance(end, Known)
+    line = f"kubeconfig   {found.path}, {age} old, mode {found.mode:04o}"
+    if found.mode & 0o077:
+        line += ", readable by others"
+    if seen.stale_kubeconfig:
+        line += ", of an earlier start"
+    yield line
+
+
+def _certificates(seen: Seen) -> Iterator[str]:
+    if not isinstance(seen.kubeconfig, Known):
+        return
+    ends = [
+        f"{one.owner} {_until(one.until.value, seen.time)}"
+        for one in seen.certificates
+        if isinstance(one.until, Known)
     ]
-    if told:
-        yield f"certificates {', '.join(told)}"
+    if ends:
+        yield f"certificates {', '.join(ends)}"
 
 
 def _until(end: datetime, now: datetime) -> str:
     day = f"{end:%Y-%m-%d}"
     if end <= now:
         return f"expired on {day}"
-    return f"until {day}" + (
-        f" (in {_length((end - now).total_seconds())})" if end - now < _SOON else ""
-    )
+    if end - now < _SOON:
+        return f"until {day} (in {_length((end - now).total_seconds())})"
+    return f"until {day}"
+
+
+def _lingering(seen: Seen) -> Iterator[str]:
+    lingers = value_or(seen.lingers, None)
+    if lingers is None:
+        return
+    if lingers:
+        yield "linger       on"
+    else:
+        yield "linger       off: K3s stops when your last session ends"
+
+
+def _unknown(seen: Seen) -> Iterator[str]:
+    # The first line shows already what K3s waits for, and an error what ended the look.
+    shown = {"unit"}
+    if seen.ready_without_kubeconfig:
+        shown.add("kubeconfig")
+    missing = seen.missing
+    for part, reason in seen.unknown:
+        if part in shown or (missing is not None and reason == missing.reason):
+            continue
+        yield f"unknown      {part}: {reason}"
 
 
 def _since(time: datetime | None, now: datetime) -> str:
-    return f", since {_length((now - time).total_seconds())}" if time is not None else ""
+    if time is None:
+        return ""
+    return f", since {_length((now - time).total_seconds())}"
 
 
 def _length(seconds: float) -> str:
@@ -172,4 +242,6 @@ def _length(seconds: float) -> str:
 
 
 def _size(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 10 * 2**30 else f"{size / 2**20:.0f} MiB"
+    if size >= _BIG:
+        return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**20:.0f} MiB"

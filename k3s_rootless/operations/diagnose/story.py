@@ -13,7 +13,6 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import diagnosis, loops
 from k3s_rootless.journal.facts import Query
 from k3s_rootless.journal.sources import journald
-from k3s_rootless.linux.inotify import Directories
 from k3s_rootless.operations.diagnose import last_words
 
 if TYPE_CHECKING:
@@ -64,6 +63,9 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
     fatal line, or shortly after systemd's line about the end, and after at most SETTLE_SECONDS; a
     change of the journal ends each turn. Raises RootlessError if the journal cannot be read.
     """
+    # Loaded only here: it loads ctypes (2 ms), and `status` of a K3s that failed does not wait.
+    from k3s_rootless.linux.inotify import Directories
+
     deadline = time.monotonic() + SETTLE_SECONDS
     pause = _FIRST_PAUSE
     with Directories() as journal:

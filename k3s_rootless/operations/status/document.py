@@ -1,4 +1,4 @@
-"""What `status` saw, as JSON has it; keys are only ever added
+"""The answer of `status` as JSON has it; keys are only added
 (docs/reference/schemas/status-v1.json).
 """
 
@@ -8,107 +8,65 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.observation import Known, value_or
 from k3s_rootless.operations.readiness import milestones
-from k3s_rootless.operations.status import parts
-from k3s_rootless.operations.status.model import Seen, stale
+from k3s_rootless.operations.status.look import Look
+from k3s_rootless.operations.status.model import READY, Certificate, Seen
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
+    from k3s_rootless.errors import NotRunning, RootlessError
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.unit.standing import Part
 
 _BESIDE_OTHERS = 4.0
 """Seconds for each question where much else is asked at the same time."""
 
 
 def read(context: Context) -> dict[str, Any]:
-    """Look, and return the answer as JSON has it.
+    """Take a look, and return the answer.
 
-    Raises NotRunning where K3s is not installed, RootlessError.
+    Raises NotRunning if K3s is not installed, RootlessError.
     """
-    from k3s_rootless.operations.status.look import Look
-
     return document(Look(context, seconds=_BESIDE_OTHERS).take())
 
 
 def document(seen: Seen) -> dict[str, Any]:
-    """Give all of it."""
-    state, node, missing = seen.state, seen.node, seen.missing
-    problem, pending = seen.problem, parts.pending(seen)
+    """Return the answer."""
     content: dict[str, Any] = {
         "time": seen.time.isoformat(),
-        "installed": True if state else None,
-        "running": state.running if state else True if isinstance(seen.kit, Known) else None,
-        "ready": seen.code == 0 if state else None,
-        "state": seen.word,
-        "unit": _unit(state, seen) if state else None,
-        "release": str(seen.version) if seen.version else None,
-        "releases": {
-            "unit": str(seen.version) if seen.version else None,
-            "installed": seen.installed.value if isinstance(seen.installed, Known) else None,
-            "running": seen.running_release,
-        },
-        "node": node.name if node and node.ready else None,
-        "node_ready_since": _iso(node.since) if node and node.ready else None,
-        "phases": milestones.document(seen.milestones, state.started if state else None),
-        "child_pid": seen.kit.value.child_pid or None if isinstance(seen.kit, Known) else None,
-        "forwards": len(seen.kit.value.forwards) if isinstance(seen.kit, Known) else None,
+        **_state(seen),
+        "unit": _unit(seen),
+        **_releases(seen),
+        **_node(seen),
+        "phases": milestones.document(seen.milestones, _started(seen)),
+        **_kit(seen),
         "kubeconfig": _kubeconfig(seen),
-        "certificates": [_certificate(seen, *one) for one in parts.certificates(seen)],
-        "lingers": seen.lingers.value if isinstance(seen.lingers, Known) else None,
-        "drift": _drift(seen),
-        "pending": [
-            {"what": one.what, "cause": one.cause, "command": one.command} for one in pending
-        ],
-        "restart_needed": next((one.cause for one in pending if one.what == "restart"), None),
+        "certificates": [_certificate(seen, one) for one in seen.certificates],
+        "lingers": value_or(seen.lingers, None),
+        "drift": [_drift(file) for file in value_or(seen.files, ())],
+        **_pending(seen),
         "loop": _loop(seen),
-        "cause": _cause(seen.died_of) if seen.died_of else None,
-        "unknown": [{"part": part, "reason": reason} for part, reason in unknown(seen)],
-        "errors": [problem.document()] if problem else [],
+        "cause": _cause(seen.died_of),
+        "unknown": [{"part": part, "reason": reason} for part, reason in seen.unknown],
+        "errors": [] if seen.problem is None else [_error(seen.problem)],
     }
-    if missing and (state is None or state.running):
-        content["missing"] = {"phase": missing[0], "reason": missing[1]}
+    missing = seen.missing
+    if missing is not None:
+        content["missing"] = {"phase": missing.phase, "reason": missing.reason}
     return content
 
 
-def unknown(seen: Seen) -> list[tuple[str, str]]:
-    """Name the parts that nobody could look at, with the reason; what a K3s that does not run
-    cannot have is none of them.
-    """
-    looked: dict[str, object] = {
-        "unit files": seen.files,
-        "installed release": seen.installed,
-        "lingering": seen.lingers,
-        "restarts": seen.period,
-        "cause": seen.cause,
-    }
-    if seen.state is not None and seen.state.running:
-        looked["environment"] = seen.variables
-    if seen.state is None or seen.state.running:
-        looked |= {
-            "forwards": seen.kit,
-            "kubeconfig": seen.kubeconfig,
-            "API server": seen.ready,
-            "node": seen.nodes,
-        }
-    found = [(part, one.reason) for part, one in looked.items() if isinstance(one, Unknown)]
-    files = seen.files.value if isinstance(seen.files, Known) else ()
-    found += [("unit files", part.problem) for part in files if part.problem]
-    told = parts.certificates(seen)
-    unread = [
-        (f"certificate of the {whose}", one.reason)
-        for whose, one in told
-        if isinstance(one, Unknown)
-    ]
-    if seen.state is not None:
-        found += [("settings", problem) for problem in seen.settings.problems]
-    return ([("unit", seen.problem.message)] if seen.problem else []) + found + unread
+def absence(error: NotRunning) -> dict[str, Any]:
+    """Return the answer of a watch where there is no unit."""
+    return {"installed": False, "errors": [_error(error)]}
 
 
 def without_usage(content: dict[str, Any]) -> str:
-    """Give what of a document says that something happened: all but the time and what K3s uses."""
+    """Return the part of a document that shows events: without the time and the resources that K3s
+    uses.
+    """
     kept = {name: value for name, value in content.items() if name != "time"}
     if kept["unit"]:
         kept["unit"] = {
@@ -119,13 +77,29 @@ def without_usage(content: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _unit(state: UnitState, seen: Seen) -> dict[str, Any]:
+def _state(seen: Seen) -> dict[str, Any]:
+    if seen.state is None:
+        # Only rootlesskit, if it answers, shows that K3s runs.
+        running = True if isinstance(seen.kit, Known) else None
+        return {"installed": None, "running": running, "ready": None, "state": seen.word}
+    return {
+        "installed": True,
+        "running": seen.state.running,
+        "ready": seen.code == READY,
+        "state": seen.word,
+    }
+
+
+def _unit(seen: Seen) -> dict[str, Any] | None:
+    state = seen.state
+    if state is None:
+        return None
     return {
         "name": UNIT,
         "active_state": state.active_state,
         "sub_state": state.sub_state,
         "file_state": state.file_state,
-        "fragment": str(state.fragment) if state.fragment else None,
+        "fragment": _text(state.fragment),
         "drop_ins": [str(path) for path in state.drop_ins],
         "result": state.result,
         "restarts": state.restarts,
@@ -141,33 +115,69 @@ def _unit(state: UnitState, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _kubeconfig(seen: Seen) -> dict[str, Any]:
-    found = seen.kubeconfig.value if isinstance(seen.kubeconfig, Known) else None
+def _releases(seen: Seen) -> dict[str, Any]:
+    of_unit = _text(seen.version)
+    installed = value_or(seen.installed, None)
     return {
-        "path": str(seen.settings.kubeconfig),
-        "written": _iso(found.modified) if found else None,
-        "mode": f"{found.mode:04o}" if found else None,
-        "of_this_start": not stale(found, seen.state)
-        if found and seen.state and seen.state.started
-        else None,
+        "release": of_unit,
+        "releases": {
+            "unit": of_unit,
+            "installed": installed,
+            "running": seen.running_release,
+        },
     }
 
 
-def _certificate(seen: Seen, whose: str, until: Known[datetime] | Unknown) -> dict[str, Any]:
-    end = until.value if isinstance(until, Known) else None
-    return {"of": whose, "until": _iso(end), "expired": end <= seen.time if end else None}
+def _node(seen: Seen) -> dict[str, Any]:
+    node = seen.ready_node
+    if node is None:
+        return {"node": None, "node_ready_since": None}
+    return {"node": node.name, "node_ready_since": _iso(node.since)}
 
 
-def _drift(seen: Seen) -> list[dict[str, Any]]:
-    files = seen.files.value if isinstance(seen.files, Known) else ()
-    return [
-        {
-            "path": str(part.path),
-            "author": part.author.name.lower() if part.author else None,
-            "reason": part.problem,
-        }
-        for part in files
-    ]
+def _kit(seen: Seen) -> dict[str, Any]:
+    kit = value_or(seen.kit, None)
+    if kit is None:
+        return {"child_pid": None, "forwards": None}
+    return {"child_pid": kit.child_pid or None, "forwards": len(kit.forwards)}
+
+
+def _kubeconfig(seen: Seen) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "path": str(seen.settings.kubeconfig),
+        "written": None,
+        "mode": None,
+        "of_this_start": None,
+    }
+    found = value_or(seen.kubeconfig, None)
+    if found is None:
+        return content
+    content["written"] = _iso(found.modified)
+    content["mode"] = f"{found.mode:04o}"
+    if _started(seen) is not None:
+        content["of_this_start"] = not seen.stale_kubeconfig
+    return content
+
+
+def _certificate(seen: Seen, certificate: Certificate) -> dict[str, Any]:
+    end = value_or(certificate.until, None)
+    expired = None if end is None else end <= seen.time
+    return {"of": certificate.owner, "until": _iso(end), "expired": expired}
+
+
+def _drift(file: Part) -> dict[str, Any]:
+    author = None if file.author is None else file.author.name.lower()
+    return {"path": str(file.path), "author": author, "reason": file.problem}
+
+
+def _pending(seen: Seen) -> dict[str, Any]:
+    restarts = (one.cause for one in seen.pending if one.what == "restart")
+    return {
+        "pending": [
+            {"what": one.what, "cause": one.cause, "command": one.command} for one in seen.pending
+        ],
+        "restart_needed": next(restarts, None),
+    }
 
 
 def _loop(seen: Seen) -> dict[str, Any] | None:
@@ -177,7 +187,9 @@ def _loop(seen: Seen) -> dict[str, Any] | None:
     return {"restarts": loop.restarts, "seconds_between_restarts": loop.period, "over": loop.over}
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _cause(cause: Cause | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
     return {
         "id": cause.id,
         "check": cause.check or None,
@@ -188,5 +200,17 @@ def _cause(cause: Cause) -> dict[str, Any]:
     }
 
 
+def _error(error: RootlessError) -> dict[str, Any]:
+    return {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+def _started(seen: Seen) -> datetime | None:
+    return None if seen.state is None else seen.state.started
+
+
 def _iso(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
+    return None if time is None else time.isoformat()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,16 +1,17 @@
-"""What `status` saw, and what that makes of K3s: ready, failed, not running, on its way, or not to
-be known.
+"""The record of one look at K3s, and the judgement of it: ready, failed, not running, not ready or
+unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import loops
-from k3s_rootless.observation import Known, Observed, Unknown
+from k3s_rootless.observation import Known, Observed, Unknown, value_or
+from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +24,23 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness.milestones import Milestone
     from k3s_rootless.rootlesskit.facts import Forward
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.unit.standing import Part
+    from k3s_rootless.service.unit.standing import Part, Pending
 
-WORDS = {0: "ready", 1: "failed", 3: "not running", 4: "running, not ready"}
+READY, FAILED, NOT_RUNNING, NOT_READY = 0, 1, 3, 4
+"""Exit codes of `status`."""
+WORDS = {
+    READY: "ready",
+    FAILED: "failed",
+    NOT_RUNNING: "not running",
+    NOT_READY: "running, not ready",
+}
 _CLOCK_GRAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """rootlesskit as its API tells of it: its socket, the process that owns the child's namespaces,
-    and the forwards.
+    """What rootlesskit reports of itself: its API socket, the process that owns the child's
+    namespaces, and the forwards.
     """
 
     socket: Path
@@ -41,9 +49,17 @@ class Kit:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """The end of validity (UTC) of a certificate; `owner` is `client` or `server`."""
+
+    owner: str
+    until: Observed[datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
-    """Restarts that came one after the other: how many, the seconds between two, and whether it
-    goes on.
+    """Consecutive restarts: their number, the seconds between two of them, and whether they have
+    ended.
     """
 
     restarts: int
@@ -52,13 +68,21 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """All that was looked at; each part is known, or says why not.
+class Missing:
+    """A phase that a ready K3s has reached and this one has not, and the reason."""
 
-    `state` is as the user manager has it, and `problem` why it could not be asked. `version` is the
-    release that the unit was written for, `variables` name what K3s was started with otherwise than
-    it would be now. `cause` and `loop` are None where there is no reason to ask. `as_started` is
-    whether K3s is known to run with the files of its unit as they are.
+    phase: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All parts of one look; each part is known, or has the reason why it is not.
+
+    `state` is the unit as the user manager reports it, and `problem` the error if it did not.
+    `version` is the release that the unit was written for. `variables` are the names of variables
+    that K3s was started with and that have another value now. `period` and `cause` are None if
+    there was no reason to read the journal. `pending` are changes that are not in effect yet.
     """
 
     time: datetime
@@ -78,42 +102,61 @@ class Seen:
     period: Observed[float | None] | None
     cause: Observed[Cause | None] | None
     milestones: Sequence[Milestone]
-    as_started: bool = False
+    certificates: tuple[Certificate, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
     @property
     def code(self) -> int:
-        """The exit code: what nobody could look at is not ready."""
+        """The exit code; a part that could not be read does not count as ready."""
         if self.state is None:
-            return self.problem.exit_code if self.problem else 1
-        return 1 if self.state.dead else 3 if not self.state.running else 4 if self.missing else 0
+            return FAILED if self.problem is None else self.problem.exit_code
+        if self.state.dead:
+            return FAILED
+        if not self.state.running:
+            return NOT_RUNNING
+        return READY if self.missing is None else NOT_READY
 
     @property
     def word(self) -> str:
-        """How K3s is, in a word or two."""
-        return WORDS[self.code] if self.state is not None else "unknown"
+        """The state of K3s in a word or two."""
+        return "unknown" if self.state is None else WORDS[self.code]
+
+    @property
+    def may_run(self) -> bool:
+        """Whether K3s runs, or may run since the user manager gave no answer."""
+        return self.state is None or self.state.running
 
     @property
     def node(self) -> Node | None:
         """The node that is ready, or else the first (rootless K3s has one)."""
-        nodes = self.nodes.value if isinstance(self.nodes, Known) else ()
-        return next((node for node in nodes if node.ready), next(iter(nodes), None))
+        nodes = value_or(self.nodes, ())
+        for node in nodes:
+            if node.ready:
+                return node
+        return next(iter(nodes), None)
 
     @property
-    def missing(self) -> tuple[str, str] | None:
-        """The first thing that a ready K3s has and this one was not seen to have, by the name that
-        `up` has for it, and why.
+    def ready_node(self) -> Node | None:
+        """The node that is ready."""
+        node = self.node
+        return node if node is not None and node.ready else None
+
+    @property
+    def missing(self) -> Missing | None:
+        """The first phase, by its name in `up`, that a ready K3s has reached and this one has not;
+        None for a K3s that does not run.
         """
-        https = self.settings.https_port
+        if not self.may_run:
+            return None
         if isinstance(self.kit, Unknown):
-            return "child namespace and API socket", self.kit.reason
-        if not any(
-            one.parent_port == https and one.proto.startswith("tcp")
-            for one in self.kit.value.forwards
-        ):
-            return f"port {https} forwarded", f"rootlesskit does not forward port {https} yet"
+            return Missing("child namespace and API socket", self.kit.reason)
+        port = self.settings.https_port
+        if not _forwards_tcp(self.kit.value, port):
+            reason = f"rootlesskit does not forward port {port} yet"
+            return Missing(f"port {port} forwarded", reason)
         without = self._kubeconfig_missing()
         if without is not None and not self.ready_without_kubeconfig:
-            return "kubeconfig of this start", without
+            return Missing("kubeconfig of this start", without)
         return self._cluster_missing()
 
     @property
@@ -126,50 +169,112 @@ class Seen:
         api_ready = isinstance(self.ready, Known) and self.ready.value.ready
         return api_ready and self._kubeconfig_missing() is not None
 
+    @property
+    def stale_kubeconfig(self) -> bool:
+        """Whether the kubeconfig was read, and an earlier start wrote it."""
+        return isinstance(self.kubeconfig, Known) and stale(self.kubeconfig.value, self.state)
+
     def _kubeconfig_missing(self) -> str | None:
         if isinstance(self.kubeconfig, Unknown):
             return self.kubeconfig.reason
-        if stale(self.kubeconfig.value, self.state):
+        if self.stale_kubeconfig:
             return f"{self.kubeconfig.value.path} is older than this start of K3s"
         return None
 
-    def _cluster_missing(self) -> tuple[str, str] | None:
+    def _cluster_missing(self) -> Missing | None:
         if isinstance(self.ready, Unknown):
-            return "API server ready", self.ready.reason
+            return Missing("API server ready", self.ready.reason)
         if not self.ready.value.ready:
-            return (
-                "API server ready",
-                f"the API server is not ready: {', '.join(self.ready.value.failing)}",
-            )
+            failing = ", ".join(self.ready.value.failing)
+            return Missing("API server ready", f"the API server is not ready: {failing}")
         if isinstance(self.nodes, Unknown):
-            return "node ready", self.nodes.reason
-        if not any(node.ready for node in self.nodes.value):
-            reasons = [f"node {node.name}: {node.reason}" for node in self.nodes.value]
-            return "node ready", "; ".join(reasons) or "no node has registered yet"
-        return None
+            return Missing("node ready", self.nodes.reason)
+        if self.ready_node is not None:
+            return None
+        reasons = [f"node {node.name}: {node.reason}" for node in self.nodes.value]
+        return Missing("node ready", "; ".join(reasons) or "no node has registered yet")
 
     @property
     def loop(self) -> Loop | None:
-        """The restarts of a K3s that dies again and again, also after it has come to rest."""
+        """The restarts of a K3s that died more than once, also after they have ended."""
         state = self.state
-        if state is None or state.restarts < 2:
+        if state is None or state.restarts < loops.FEWEST:
             return None
-        period = self.period.value if isinstance(self.period, Known) else None
-        rest = (self.time - state.started).total_seconds() if state.started else 0.0
-        over = state.active_state == "failed" or (state.running and loops.is_past(rest, period))
-        return Loop(state.restarts, period, over)
+        period = None if self.period is None else value_or(self.period, None)
+        return Loop(state.restarts, period, self._is_loop_over(state, period))
+
+    def _is_loop_over(self, state: UnitState, period: float | None) -> bool:
+        if state.active_state == "failed":
+            return True
+        lived = 0.0
+        if state.started is not None:
+            lived = (self.time - state.started).total_seconds()
+        return state.running and loops.is_past(lived, period)
 
     @property
     def died_of(self) -> Cause | None:
-        """The cause of a death that K3s has not recovered from."""
-        return self.cause.value if isinstance(self.cause, Known) and self.code in {1, 4} else None
+        """The cause of a failure that K3s has not recovered from."""
+        if self.code not in {FAILED, NOT_READY} or self.cause is None:
+            return None
+        return value_or(self.cause, None)
 
     @property
     def running_release(self) -> str | None:
-        """The release that runs, by its kubelet's own word."""
-        return self.node.version or None if self.node else None
+        """The release that runs, as its kubelet reports it."""
+        if self.node is None:
+            return None
+        return self.node.version or None
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """The files of the unit that are not as k3s-rootless wrote them, a sentence each."""
+        return standing.drift(value_or(self.files, ()))
+
+    @property
+    def unknown(self) -> tuple[tuple[str, str], ...]:
+        """The parts that could not be read, each with the reason; without those that a stopped
+        K3s does not have.
+        """
+        found = [] if self.problem is None else [("unit", self.problem.message)]
+        found += [
+            (part, observed.reason)
+            for part, observed in self._parts()
+            if isinstance(observed, Unknown)
+        ]
+        files = value_or(self.files, ())
+        found += [("unit files", file.problem) for file in files if file.problem]
+        if self.state is not None:
+            found += [("settings", problem) for problem in self.settings.problems]
+        for certificate in self.certificates:
+            if isinstance(certificate.until, Unknown):
+                part = f"certificate of the {certificate.owner}"
+                found.append((part, certificate.until.reason))
+        return tuple(found)
+
+    def _parts(self) -> Iterator[tuple[str, object]]:
+        """Yield the name and the observation of each part that this K3s should have."""
+        yield "unit files", self.files
+        yield "installed release", self.installed
+        yield "lingering", self.lingers
+        yield "restarts", self.period
+        yield "cause", self.cause
+        if self.state is not None and self.state.running:
+            yield "environment", self.variables
+        if self.may_run:
+            yield "forwards", self.kit
+            yield "kubeconfig", self.kubeconfig
+            yield "API server", self.ready
+            yield "node", self.nodes
 
 
 def stale(kubeconfig: Kubeconfig, state: UnitState | None) -> bool:
-    """Tell whether a kubeconfig was left by an earlier start: K3s writes it at each."""
-    return bool(state and state.started and kubeconfig.modified + _CLOCK_GRAIN < state.started)
+    """Return whether an earlier start left this kubeconfig: K3s writes it at each start."""
+    if state is None or state.started is None:
+        return False
+    return kubeconfig.modified + _CLOCK_GRAIN < state.started
+
+
+def _forwards_tcp(kit: Kit, port: int) -> bool:
+    return any(
+        forward.parent_port == port and forward.proto.startswith("tcp") for forward in kit.forwards
+    )

@@ -1,70 +1,81 @@
-"""The parts of `status` that need no peer: files of the unit, the installed k3s, the cgroup, traces
-of the last start.
+"""Reads the parts of `status`: the files of the unit, the installed k3s, rootlesskit, the control
+group, and what the last start left behind.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless import trust
+from k3s_rootless.cluster import access
+from k3s_rootless.cluster import certificates as reader
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations.status.model import stale
+from k3s_rootless.operations.readiness import milestones, traces
+from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.operations.status.model import Certificate, Kit, stale
 from k3s_rootless.paths import UNIT
+from k3s_rootless.rootlesskit import client
+from k3s_rootless.service.environment import pending
+from k3s_rootless.service.observe import files as unit_files
+from k3s_rootless.service.observe import process, usage
+from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit import text as unit
+from k3s_rootless.service.unit.seal import author
+from k3s_rootless.service.unit.standing import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node
+    from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.readiness.milestones import Milestone
-    from k3s_rootless.operations.status.model import Kit, Seen
     from k3s_rootless.service.facts import UnitState, Usage
-    from k3s_rootless.service.unit.standing import Part, Pending
+
+_NO_COMMAND = Unknown("nobody could say which k3s the unit starts")
 
 
-def files(
-    context: Context, state: UnitState | None
-) -> tuple[Version | None, Observed[tuple[Part, ...]]]:
-    """Read the unit and its drop-ins; where nobody could be asked which they are, the place where
-    `up` writes it.
-    """
-    from k3s_rootless.k3s import version
-    from k3s_rootless.service.act import apply
-    from k3s_rootless.service.unit import text as unit
-    from k3s_rootless.service.unit.seal import author
-    from k3s_rootless.service.unit.standing import Part
+@dataclass(frozen=True, slots=True)
+class UnitFiles:
+    """The unit and its drop-ins, and the release that the unit was written for."""
 
-    paths = (state.fragment, *state.drop_ins) if state else (context.paths.user_units / UNIT,)
-    found: list[Part] = []
+    version: Version | None
+    files: tuple[Part, ...]
+
+
+def files(context: Context, state: UnitState | None) -> UnitFiles:
+    """Read the unit and its drop-ins; without a `state`, the unit that `up` writes."""
+    if state is None:
+        paths = [context.paths.user_units / UNIT]
+    else:
+        paths = [path for path in (state.fragment, *state.drop_ins) if path is not None]
+    found = []
     release = None
-    for path in filter(None, paths):
-        try:
-            text, written = apply.read(path)
-        except RootlessError as error:
-            found.append(Part(path, None, None, error.message))
-            continue
-        if text is None:
+    for path in paths:
+        file = unit_files.or_problem(path)
+        if file.problem:
+            found.append(Part(path, None, None, file.problem))
+        elif file.text is None:
             found.append(Part(path, None, None, f"`{path}` is not there"))
-            continue
-        if not found:
-            release = version.parse(unit.written_for(text) or "")
-        found.append(Part(path, written, author(text)))
-    return release, Known(tuple(found), "the files of the unit")
+        else:
+            if not found:
+                release = version.parse(unit.written_for(file.text) or "")
+            found.append(Part(path, file.written, author(file.text)))
+    return UnitFiles(release, tuple(found))
 
 
 def credentials(
     load: Callable[[], Kubeconfig], state: UnitState | None, settings: Settings, uid: int
 ) -> Credentials:
-    """Return the credentials of the kubeconfig of this start, or else K3s's own.
+    """Return the credentials of the kubeconfig of this start, or else those in K3s's own data.
 
     Raises RootlessError.
     """
-    from k3s_rootless.cluster import access
-
     try:
         found = load()
         if not stale(found, state):
@@ -79,9 +90,9 @@ def credentials(
 
 
 def binary_changed(state: UnitState | None) -> Observed[datetime]:
-    """Tell when the k3s of the unit came to lie where it does; a link to it counts as well."""
+    """Return when the k3s of the unit, or a link to it, was put in its place."""
     if state is None or not state.argv:
-        return Unknown("nobody could say which k3s the unit starts")
+        return _NO_COMMAND
     binary = Path(state.argv[0])
     try:
         times = (binary.lstat().st_ctime, binary.stat().st_ctime)
@@ -91,123 +102,124 @@ def binary_changed(state: UnitState | None) -> Observed[datetime]:
 
 
 def installed(
-    context: Context,
-    state: UnitState | None,
-    version: Version | None,
-    parts: Observed[tuple[Part, ...]],
-    seconds: float,
+    context: Context, state: UnitState | None, found: Observed[UnitFiles], seconds: float
 ) -> Observed[str]:
-    """Tell which release the unit would start: that which it was written for, where its k3s is
-    older, or what k3s says.
+    """Return the release that the unit would start: the one that it was written for if its k3s is
+    older than the unit, or else the one that k3s prints.
     """
     if state is None or not state.argv:
-        return Unknown("nobody could say which k3s the unit starts")
-    from k3s_rootless.service.unit import standing
-
+        return _NO_COMMAND
     binary = Path(state.argv[0])
     changed = binary_changed(state)
     if isinstance(changed, Unknown):
         return changed
-    if version and isinstance(parts, Known) and standing.unchanged(changed.value, parts.value):
-        return Known(str(version), f"{binary} is older than the unit, which was written for it")
-    from k3s_rootless import trust
+    if isinstance(found, Known) and found.value.version is not None:
+        written = found.value
+        if standing.unchanged(changed.value, written.files):
+            source = f"{binary} is older than the unit, which was written for it"
+            return Known(str(written.version), source)
+    return _printed(context, binary, seconds)
+
+
+def _printed(context: Context, binary: Path, seconds: float) -> Observed[str]:
+    """Return the release that k3s prints."""
+    # Loaded only here: k3s has to be run for few hosts, and loading the probe takes 14 ms.
     from k3s_rootless.preflight.probes import host
 
-    if risk := trust.risk(binary):
+    risk = trust.risk(binary)
+    if risk:
         return Unknown(f"{binary} was not run: {risk}")
-    found = host.k3s_binary({"PATH": str(binary.parent)}, "", context.paths.home, seconds=seconds)
+    search = {"PATH": str(binary.parent)}
+    found = host.k3s_binary(search, "", context.paths.home, seconds=seconds)
     if found.path is None or not Path(found.path).samefile(binary):
         return Unknown(f"the unit starts {binary}, which is not called k3s")
-    told = found.version
-    return (
-        Known(str(told.value), told.source)
-        if isinstance(told, Known)
-        else told or Unknown("k3s did not say")
-    )
+    if isinstance(found.version, Known):
+        return Known(str(found.version.value), found.version.source)
+    return found.version or Unknown("k3s did not say")
 
 
-def used(state: UnitState | None, kit: Observed[Kit]) -> Usage:
-    """Tell what K3s uses; its control group is found by rootlesskit's child where systemd cannot be
-    asked.
+def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:
+    """Return the names of variables whose values differ between the running K3s and its next
+    start. Raises RootlessError.
     """
-    from k3s_rootless.service.observe import usage
+    manager = context.manager_environment()
+    if state.environment_files:
+        # Loaded only here: few units have such files, and what reads them takes 3 ms to load.
+        from k3s_rootless.operations.environment import look
 
-    group = state.control_group if state else ""
-    if state is None and isinstance(kit, Known):
-        group = usage.group_of(kit.value.child_pid, UNIT)
-    return usage.of(state, group)
+        return look.pending(manager, state)
+    running = process.started_with(state.main_pid, state.invocation)
+    if isinstance(running, Unknown):
+        return running
+    return Known(pending.differing(manager, state, running.value), running.source)
+
+
+def kit(
+    state: UnitState | None,
+    settings: Settings,
+    release: Version | None,
+    uid: int,
+    seconds: float,
+) -> Kit:
+    """Query rootlesskit, each call for at most `seconds`. Raises RootlessError."""
+    candidates = client.state_candidates(settings, release, uid=uid)
+    peer = client.live_peer(candidates, uid=uid, timeout=seconds)
+    forwards = client.forwards(peer, seconds)
+    child = 0
+    if state is None:
+        # systemd names the control group; without it, the processes of K3s show it.
+        child = client.child_pid(peer, None)
+    return Kit(peer.socket, child, forwards)
+
+
+def used(state: UnitState | None, found: Observed[Kit]) -> Usage:
+    """Return the resources that K3s uses; without a `state`, by the control group of rootlesskit's
+    child.
+    """
+    if state is not None:
+        return usage.of(state, state.control_group)
+    if isinstance(found, Known):
+        return usage.of(None, usage.group_of(found.value.child_pid, UNIT))
+    return usage.of(None, "")
 
 
 def reached(
     state: UnitState | None,
     settings: Settings,
-    kit: Observed[Kit],
+    found: Observed[Kit],
     nodes: Observed[tuple[Node, ...]],
 ) -> tuple[Milestone, ...]:
-    """Tell what the last start reached, by what it left behind; the journal, which tells more, may
-    take seconds to read.
+    """Return what the last start reached, by the files that it left behind and by its node: the
+    journal may take seconds to read.
     """
-    from k3s_rootless.operations.readiness import milestones, traces
-
-    started = state.started if state else None
-    if started is None:
+    if state is None or state.started is None:
         return ()
-    where = kit.value.socket.parent if isinstance(kit, Known) else settings.data / "rootless"
-    seen = [milestones.Milestone(milestones.STARTED, started, "systemd: ExecMainStartTimestamp")]
+    started = state.started
+    where = settings.data / "rootless"
+    if isinstance(found, Known):
+        where = found.value.socket.parent
+    seen = [Milestone(milestones.STARTED, started, "systemd: ExecMainStartTimestamp")]
     seen += traces.of_files(where, settings.kubeconfig, started)
     seen.append(traces.of_node(nodes, started))
     return milestones.ordered(seen)
 
 
-def certificates(seen: Seen) -> tuple[tuple[str, Observed[datetime]], ...]:
-    """Tell until when the certificates are valid: ours of the kubeconfig, and the one that the API
-    server showed.
+def certificates(
+    kubeconfig: Observed[Kubeconfig], ready: Observed[Readiness]
+) -> tuple[Certificate, ...]:
+    """Return the certificates that were seen: the client's in the kubeconfig, and the one that the
+    API server showed.
     """
-    from k3s_rootless.cluster import certificates as reader
-
-    given = []
-    if isinstance(seen.kubeconfig, Known):
-        given.append(("client", seen.kubeconfig.value.certificate))
-    if isinstance(seen.ready, Known) and seen.ready.value.certificate:
-        given.append(("server", seen.ready.value.certificate))
-    found: list[tuple[str, Observed[datetime]]] = []
-    for whose, certificate in given:
-        try:
-            found.append((whose, Known(reader.until(certificate), "notAfter")))
-        except RootlessError as error:
-            found.append((whose, Unknown(error.message)))
+    found = []
+    if isinstance(kubeconfig, Known):
+        found.append(_certificate("client", kubeconfig.value.certificate))
+    if isinstance(ready, Known) and ready.value.certificate:
+        found.append(_certificate("server", ready.value.certificate))
     return tuple(found)
 
 
-def pending(seen: Seen) -> tuple[Pending, ...]:
-    """Tell what is configured and not in effect."""
-    from k3s_rootless.service.drop_ins import drop_in, environment
-    from k3s_rootless.service.observe import files as unit_files
-    from k3s_rootless.service.unit import standing
-
-    parts = seen.files.value if isinstance(seen.files, Known) else ()
-    variables = seen.variables.value if isinstance(seen.variables, Known) else ()
-    if isinstance(seen.variables, Known):
-        # What K3s was started with tells more than the time of the drop-in that sets it.
-        parts = tuple(part for part in parts if part.path.name != drop_in.name(environment.SUBJECT))
-    if seen.as_started:
-        parts = ()
-    found = standing.pending(seen.state, parts, variables) if seen.state else ()
-    checked = seen.as_started or any(one.what == "restart" for one in found)
-    if seen.state and seen.state.fragment and not checked:
-        # A drop-in that is gone leaves its trace in the time of its directory.
-        directory = seen.state.fragment.with_name(f"{seen.state.name}{drop_in.DIRECTORY_SUFFIX}")
-        if cause := drop_in.restart_owed(
-            seen.state, unit_files.last_changed(directory, seen.state)
-        ):
-            found += (standing.Pending("restart", cause, "k3s-rootless restart"),)
-    if seen.settings.outdated:
-        found += (standing.Pending("restart", seen.settings.outdated, "k3s-rootless restart"),)
-    installed, runs = seen.installed, seen.running_release
-    if isinstance(installed, Known) and runs and runs != installed.value:
-        cause = f"K3s {runs} runs, and {installed.value} is installed"
-        found += (standing.Pending("restart", cause, "k3s-rootless up --restart"),)
-    elif isinstance(installed, Known) and seen.version and str(seen.version) != installed.value:
-        cause = f"the unit was written for K3s {seen.version}, and {installed.value} is installed"
-        found += (standing.Pending("up", cause, "k3s-rootless up"),)
-    return found
+def _certificate(owner: str, content: bytes) -> Certificate:
+    try:
+        return Certificate(owner, Known(reader.until(content), "notAfter"))
+    except RootlessError as error:
+        return Certificate(owner, Unknown(error.message))

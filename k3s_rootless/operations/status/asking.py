@@ -1,0 +1,49 @@
+"""The questions of one look after the other, each in a thread of its own and with a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from k3s_rootless import background
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Observed, Unknown
+
+if TYPE_CHECKING:
+    from k3s_rootless.background import Asked
+
+T = TypeVar("T")
+
+
+class Asking:
+    """Questions by their names; while one is not answered, it is not asked a second time."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Asked[Any]] = {}
+
+    def begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
+        """Begin to ask, or return the question of this name that is still not answered."""
+        before = self._asked.get(name)
+        if before is not None and before.asking:
+            return before
+        asked = background.begin(ask)
+        self._asked[name] = asked
+        return asked
+
+    def drop_answered(self) -> None:
+        """Forget the questions that were answered."""
+        self._asked = {name: asked for name, asked in self._asked.items() if asked.asking}
+
+
+def within(asked: Asked[Observed[T]], deadline: float, who: str) -> Observed[T]:
+    """Return the answer, or Unknown if there is none by `deadline` (time.monotonic).
+
+    `who` names what should have answered.
+    """
+    try:
+        return asked.result(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        return Unknown(f"{who} gave no answer in time")
+    except RootlessError as error:
+        return Unknown(error.message)

@@ -1,0 +1,93 @@
+"""Reads why the last start failed, with the judge of `diagnose` but without its look at the host,
+which takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from k3s_rootless.journal import verdict
+from k3s_rootless.observation import Known, Observed
+from k3s_rootless.operations.diagnose import ending, story
+from k3s_rootless.operations.status.asking import Asking, within
+
+if TYPE_CHECKING:
+    from k3s_rootless.background import Asked
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+_JOURNAL = "the journal"
+
+
+def cause_of(context: Context, state: UnitState) -> Cause | None:
+    """Return the cause that systemd or the journal names; None if neither does.
+
+    Raises RootlessError if they cannot be read.
+    """
+    end = ending.of(state)
+    broken = verdict.of_unit(end)
+    if broken is not None:
+        return broken
+    return verdict.of_story(story.of(context, state, None, ready=False), end)
+
+
+class LastDeath:
+    """The seconds between two restarts, and the cause of the last failure.
+
+    The journal is read again only after the unit has changed: a watch looks every second.
+    """
+
+    def __init__(self, context: Context, asking: Asking) -> None:
+        self._context = context
+        self._asking = asking
+        self._known_for: Hashable = None
+        self._key: Hashable = None
+        self._period: Asked[Observed[float | None]] | None = None
+        self._cause: Asked[Observed[Cause | None]] | None = None
+        self._answers: tuple[Observed[float | None], Observed[Cause | None]] | None = None
+
+    def begin(self, state: UnitState) -> None:
+        """Begin to read the journal, unless this state of the unit was read before."""
+        # The last lines of a start may come after its end: a first answer is not the last one.
+        fresh = _is_fresh(state)
+        key = (state.invocation, state.restarts, state.active_state, state.sub_state, fresh)
+        self._key = key
+        if self._known_for == key:
+            return
+        self._period = self._asking.begin(f"restarts {key}", self._read_period)
+        self._cause = self._asking.begin(f"cause {key}", lambda: self._read_cause(state))
+        self._answers = None
+
+    def answers(
+        self, deadline: float
+    ) -> tuple[Observed[float | None] | None, Observed[Cause | None] | None]:
+        """Return the seconds between two restarts and the cause, as far as they are read by
+        `deadline`.
+        """
+        if self._answers is not None:
+            return self._answers
+        if self._period is None or self._cause is None:
+            return None, None
+        period = within(self._period, deadline, _JOURNAL)
+        cause = within(self._cause, deadline, _JOURNAL)
+        if isinstance(period, Known) and isinstance(cause, Known):
+            self._known_for, self._answers = self._key, (period, cause)
+        else:
+            self._known_for = None
+        return period, cause
+
+    def _read_period(self) -> Observed[float | None]:
+        return Known(story.period(self._context), _JOURNAL)
+
+    def _read_cause(self, state: UnitState) -> Observed[Cause | None]:
+        return Known(cause_of(self._context, state), _JOURNAL)
+
+
+def _is_fresh(state: UnitState) -> bool:
+    if state.changed is None:
+        return False
+    age = (datetime.now(UTC) - state.changed).total_seconds()
+    return abs(age) < story.SETTLE_SECONDS

@@ -1,0 +1,79 @@
+"""Which changes are configured and not in effect yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Known, value_or
+from k3s_rootless.service.drop_ins import drop_in, environment
+from k3s_rootless.service.unit import standing
+from k3s_rootless.service.unit.standing import Pending
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.unit.standing import Part
+
+_RESTART = "k3s-rootless restart"
+
+
+def of(seen: Seen, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
+    """Return the changes that are not in effect yet, in the order in which they should be applied.
+
+    `changed` is when the unit or a drop-in was last written, added or removed. `as_started` is
+    whether K3s is known to run with the files of its unit as they are.
+    """
+    return (
+        *_of_files(seen, changed, as_started=as_started),
+        *_of_settings(seen),
+        *_of_release(seen),
+    )
+
+
+def _of_files(seen: Seen, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
+    if seen.state is None:
+        return ()
+    variables = value_or(seen.variables, ())
+    found = standing.pending(seen.state, _files(seen, as_started=as_started), variables)
+    if as_started or any(one.what == "restart" for one in found):
+        return found
+    return (*found, *_of_removed_drop_in(seen.state, changed))
+
+
+def _files(seen: Seen, *, as_started: bool) -> tuple[Part, ...]:
+    if as_started:
+        return ()
+    files = value_or(seen.files, ())
+    if not isinstance(seen.variables, Known):
+        return files
+    # The environment of the process shows more than the time of the drop-in that sets it.
+    ours = drop_in.name(environment.SUBJECT)
+    return tuple(file for file in files if file.path.name != ours)
+
+
+def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[Pending]:
+    # A drop-in that was removed shows only in the time of its directory.
+    if state.fragment is None:
+        return
+    cause = drop_in.restart_owed(state, changed)
+    if cause is not None:
+        yield Pending("restart", cause, _RESTART)
+
+
+def _of_settings(seen: Seen) -> Iterator[Pending]:
+    if seen.settings.outdated:
+        yield Pending("restart", seen.settings.outdated, _RESTART)
+
+
+def _of_release(seen: Seen) -> Iterator[Pending]:
+    if not isinstance(seen.installed, Known):
+        return
+    installed, runs, version = seen.installed.value, seen.running_release, seen.version
+    if runs and runs != installed:
+        cause = f"K3s {runs} runs, and {installed} is installed"
+        yield Pending("restart", cause, "k3s-rootless up --restart")
+    elif version and str(version) != installed:
+        cause = f"the unit was written for K3s {version}, and {installed} is installed"
+        yield Pending("up", cause, "k3s-rootless up")

@@ -1,0 +1,67 @@
+"""Reads what keeps a running K3s, which systemd has not restarted, from ever becoming ready."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from k3s_rootless import background
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Known, Observed
+from k3s_rootless.operations.diagnose import last_words
+
+if TYPE_CHECKING:
+    from k3s_rootless.background import Asked
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+_SECONDS = 5.0
+_MOST_TURNS = 60
+
+
+class Stuck:
+    """The fatal cause in the lines of a running K3s.
+
+    The journal is read again only every few seconds, and only in the first minutes of a start: a
+    watch looks every second, the journal may be long, and K3s logs early what it waits for.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turn = ("", 0)
+        self._asked: Asked[Cause | None] | None = None
+
+    def cause(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
+        """Return the cause that the lines of this start name; None if they are not read by
+        `deadline`.
+        """
+        asked = self._begin(state)
+        try:
+            return Known(background.answer(asked, deadline), "the journal")
+        except RootlessError:
+            return None
+
+    def _begin(self, state: UnitState) -> Asked[Cause | None]:
+        turn = (state.invocation, min(int(_age(state) / _SECONDS), _MOST_TURNS))
+        asked = self._asked
+        same_start = self._turn[0] == turn[0]
+        # A question that is not answered is not asked a second time. It does not count for another
+        # start.
+        if asked is not None and same_start and (self._turn == turn or asked.asking):
+            return asked
+        self._turn = turn
+        self._asked = background.begin(lambda: self._fatal(state))
+        return self._asked
+
+    def _fatal(self, state: UnitState) -> Cause | None:
+        cause = last_words.heard(self._context, state.invocation, ready=False).cause
+        if cause is None or not cause.fatal:
+            return None
+        return cause
+
+
+def _age(state: UnitState) -> float:
+    if state.started is None:
+        return 0.0
+    return (datetime.now(UTC) - state.started).total_seconds()

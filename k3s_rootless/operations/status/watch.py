@@ -1,0 +1,102 @@
+"""`status --watch`: looks at K3s whenever its unit changes, and at least every second.
+
+The user manager sends a signal for each change of the unit. There is no signal for the rest
+(readiness, forwards, memory). A separate thread keeps the connection to the manager, so that a bus
+that hangs delays nothing but the answer about the unit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import BusError, NotRunning, RootlessError
+from k3s_rootless.operations.status.look import Look
+from k3s_rootless.paths import UNIT
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.service.facts import UnitState
+
+INTERVAL = 1.0
+_SHORTEST = 0.05
+"""Seconds between two looks, however many signals come meanwhile."""
+_PAUSE = 0.5
+"""Seconds before a lost user manager is queried again."""
+_SILENCE = 2.0
+"""Seconds without an answer after which the last answer does not count any more."""
+
+
+def looks(context: Context, ended: Callable[[], bool]) -> Iterator[Seen | NotRunning]:
+    """Yield one look after the other until `ended()`; NotRunning while K3s is not installed."""
+    followed = Followed(context)
+    look = Look(context, followed.state)
+    while not ended():
+        yield _taken(look)
+        followed.changed.wait(INTERVAL)
+        followed.changed.clear()
+        time.sleep(_SHORTEST)
+
+
+def _taken(look: Look) -> Seen | NotRunning:
+    try:
+        return look.take()
+    except NotRunning as error:
+        return error
+
+
+class Followed:
+    """The unit as the user manager reports it, kept up to date by a thread, which connects again
+    whenever the manager is lost.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.changed = threading.Event()
+        self._context = context
+        self._state: UnitState | RootlessError = BusError(
+            "cannot talk to the user manager: no answer yet"
+        )
+        self._asked: float | None = None
+        self._answered = threading.Event()
+        threading.Thread(target=self._run, name="unit", daemon=True).start()
+
+    def state(self) -> UnitState:
+        """Return the last answer of the manager; wait for the first one.
+
+        Raises RootlessError if the manager is lost or silent.
+        """
+        self._answered.wait(_SILENCE)
+        if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
+            raise BusError(f"cannot talk to the user manager: no answer within {_SILENCE:g} s")
+        if isinstance(self._state, RootlessError):
+            raise self._state
+        return self._state
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._asked = time.monotonic()
+                self._follow()
+            except RootlessError as error:
+                self._put(error)
+            time.sleep(_PAUSE)
+
+    def _follow(self) -> None:
+        with self._context.manager() as manager:
+            manager.watch(UNIT)
+            while True:
+                self._asked = time.monotonic()
+                self._put(manager.unit(UNIT))
+                # Queried without a signal as well: a manager that was re-executed may have lost
+                # its subscribers.
+                manager.wait_change(2 * INTERVAL)
+
+    def _put(self, state: UnitState | RootlessError) -> None:
+        different = repr(state) != repr(self._state)
+        self._state, self._asked = state, None
+        self._answered.set()
+        if different:
+            self.changed.set()
