@@ -39,7 +39,9 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
             hint="leave --since out, or narrow it when it is exported",
         )
     session = Session.begin("diagnose" if as_json else None)
-    answer = (
-        causes.of_file(session, file) if file else causes.of_unit(session, since, stopped_too=False)
-    )
-    click.get_current_context().exit(diagnose.tell(session, answer, asked=causes.WHERE_TO_ASK))
+    if file:
+        answer = causes.of_file(session, file)
+    else:
+        answer = causes.of_unit(session, since, stopped_too=False)
+    diagnose.show(session.report, answer)
+    click.get_current_context().exit(answer.code)

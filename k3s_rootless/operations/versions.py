@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__
@@ -14,21 +15,40 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 
-def document(context: Context) -> dict[str, Any]:
-    """Return the versions as JSON has them; None for what cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The version of K3s and the path of its binary, and the version of systemd; None if it is not
+    known.
+    """
+
+    k3s: str | None
+    k3s_path: str | None
+    systemd: str | None
+
+
+def read(context: Context) -> Versions:
+    """Run k3s, and query the user manager."""
     binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
-    k3s: str | None = None
+    k3s = None
     if isinstance(binary.version, Known):
         k3s = binary.version.value.text
-    try:
-        with context.manager() as manager:
-            systemd: str | None = manager.version
-    except RootlessError:
-        systemd = None
+    return Versions(k3s, binary.path, _systemd(context))
+
+
+def document(found: Versions) -> dict[str, Any]:
+    """Return the answer as JSON has it."""
     return {
         "k3s_rootless": __version__,
-        "k3s": k3s,
-        "k3s_path": binary.path,
-        "systemd": systemd,
+        "k3s": found.k3s,
+        "k3s_path": found.k3s_path,
+        "systemd": found.systemd,
         "errors": [],
     }
+
+
+def _systemd(context: Context) -> str | None:
+    try:
+        with context.manager() as manager:
+            return manager.version
+    except RootlessError:
+        return None

@@ -1,53 +1,76 @@
-"""Tells an answer of `diagnose`: as text, as JSON, and as an exit code."""
+"""Shows an answer of `diagnose` as text or as JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3s_rootless.operations.diagnose.answer import (
+    FAILED,
+    FINE,
+    STOPPING,
+    UNKNOWN,
+    WAITING,
+    WHERE_TO_ASK,
+)
+from k3s_rootless.operations.diagnose.document import document
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from k3s_rootless.cli.session import Session
+    from k3s_rootless.cli.display.report import Report
     from k3s_rootless.journal.facts import Cause, Ending
-    from k3s_rootless.operations.diagnose.document import Answer
+    from k3s_rootless.operations.diagnose.answer import Answer
 
 _LABEL = 11
-"""Columns before what a line of text says."""
+"""Columns before the text of a line."""
+_LONGEST = 200
+_EXITED = 1
+"""si_code of wait(2)."""
 
 
-def tell(session: Session, answer: Answer, *, asked: str) -> int:
-    """Give the answer, and its exit code; `asked` is where to ask about what nobody knows."""
-    for line in _text(answer, asked):
-        session.report.answer(line, hang=_LABEL)
-    from k3s_rootless.operations.diagnose.document import document
+def show(report: Report, answer: Answer) -> None:
+    """Show the answer."""
+    if report.json_for is not None:
+        report.document(document(answer))
+        return
+    for line in lines(answer):
+        report.answer(line, hang=_LABEL)
 
-    session.report.document(document(answer, asked))
-    return answer.code
 
-
-def _text(answer: Answer, asked: str) -> Iterator[str]:
-    cause, ending = answer.cause, answer.ending
+def lines(answer: Answer) -> Iterator[str]:
+    """Yield the lines of the text."""
+    ending = answer.ending
     if ending is not None and ending.stopping:
-        since = f" since {_clock(ending.changed)}" if ending.changed else ""
-        yield (
-            f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its"
-            " processes have ended"
-        )
-    if cause is not None:
-        yield from _cause(cause, asked)
-        yield from _after(answer, cause)
-    elif answer.code == 3:
+        yield _stopping(ending)
+    if answer.cause is not None:
+        yield from _cause(answer.cause)
+        yield from _next_start(answer, answer.cause)
+    else:
+        yield from _without_cause(answer)
+    for other in answer.others:
+        yield f"also       {other.title} ({other.id})"
+        yield f"           {_stamp(other)}{other.line[:_LONGEST]}"
+    if ending is not None and answer.code in {FAILED, WAITING}:
+        yield f"unit       {_unit(ending)}"
+
+
+def _stopping(ending: Ending) -> str:
+    since = ""
+    if ending.changed is not None:
+        since = f" since {_clock(ending.changed)}"
+    return (
+        f"stopping   K3s is stopping{since} ({ending.sub_state}): systemd waits until its"
+        " processes have ended"
+    )
+
+
+def _without_cause(answer: Answer) -> Iterator[str]:
+    if answer.code == STOPPING:
         yield "next       start it when it has stopped: k3s-rootless up"
-    elif answer.code == 0:
-        yield (
-            "nothing is wrong: K3s is ready"
-            if answer.ready
-            else f"nothing is wrong in {answer.source}"
-        )
-        if answer.earlier is not None:
-            yield from _past(answer.earlier)
-    elif answer.code == 4:
+    elif answer.code == FINE:
+        yield from _fine(answer)
+    elif answer.code == WAITING:
         yield (
             "K3s runs and is not ready, and nothing in the journal says why; it waits for"
             f" {answer.missing}"
@@ -55,22 +78,31 @@ def _text(answer: Answer, asked: str) -> Iterator[str]:
     else:
         yield "K3s failed, and its journal does not say why"
         yield "next       read what it said: k3s-rootless logs"
-    for other in answer.others:
-        yield f"also       {other.title} ({other.id})"
-        yield f"           {_stamp(other)}{other.line[:200]}"
-    if ending is not None and answer.code in {1, 4}:
-        yield f"unit       {_unit(ending)}"
 
 
-def _past(cause: Cause) -> Iterator[str]:
+def _fine(answer: Answer) -> Iterator[str]:
+    if answer.ready:
+        yield "nothing is wrong: K3s is ready"
+    else:
+        yield f"nothing is wrong in {answer.source}"
+    if answer.earlier is not None:
+        yield from _earlier(answer.earlier)
+
+
+def _earlier(cause: Cause) -> Iterator[str]:
     yield f"earlier    the start before this one failed: {cause.title} ({cause.id})"
+    yield from _evidence(cause)
+
+
+def _evidence(cause: Cause) -> Iterator[str]:
     if cause.line:
         yield f"evidence   {_stamp(cause)}{cause.line}"
-    yield from (f"frame      {frame}" for frame in cause.frames)
+    for frame in cause.frames:
+        yield f"frame      {frame}"
 
 
-def _after(answer: Answer, cause: Cause) -> Iterator[str]:
-    """Return the line about the start that followed an earlier failure; nothing for a failure of
+def _next_start(answer: Answer, cause: Cause) -> Iterator[str]:
+    """Yield the line about the start that followed an earlier failure; nothing for a failure of
     the present start.
     """
     if not cause.earlier:
@@ -87,18 +119,14 @@ def _after(answer: Answer, cause: Cause) -> Iterator[str]:
         yield f"next start it is running, and waits for {answer.missing}"
 
 
-def _cause(cause: Cause, asked: str) -> Iterator[str]:
-    if cause.id == "unknown":
+def _cause(cause: Cause) -> Iterator[str]:
+    if cause.id == UNKNOWN:
         yield "I do not know this one; the first line that K3s died with is:"
         yield f"           {_stamp(cause)}{cause.line}"
-        yield f"next       read what came before it: k3s-rootless logs; ask at {asked}"
+        yield f"next       read what came before it: k3s-rootless logs; ask at {WHERE_TO_ASK}"
         return
-    check = f", check {cause.check}" if cause.check else ""
-    label = "earlier    an earlier start failed: " if cause.earlier else "cause      "
-    yield f"{label}{cause.title} ({cause.id}{check})"
-    if cause.line:
-        yield f"evidence   {_stamp(cause)}{cause.line}"
-    yield from (f"frame      {frame}" for frame in cause.frames)
+    yield _title(cause)
+    yield from _evidence(cause)
     for seen in cause.seen:
         yield f"seen       {seen}"
     yield f"why        {cause.why}"
@@ -108,20 +136,33 @@ def _cause(cause: Cause, asked: str) -> Iterator[str]:
             yield f"             $ {command}"
 
 
+def _title(cause: Cause) -> str:
+    label = "cause      "
+    if cause.earlier:
+        label = "earlier    an earlier start failed: "
+    if not cause.check:
+        return f"{label}{cause.title} ({cause.id})"
+    return f"{label}{cause.title} ({cause.id}, check {cause.check})"
+
+
 def _unit(ending: Ending) -> str:
     words = f"{ending.active_state} ({ending.sub_state})"
     if ending.result != "success":
         words += f", result {ending.result}"
     if ending.code:
-        words += f", {'exit status' if ending.code == 1 else 'signal'} {ending.status}"
+        kind = "exit status" if ending.code == _EXITED else "signal"
+        words += f", {kind} {ending.status}"
     if ending.restarts:
-        every = f", one every {ending.period:.1f} s" if ending.period else ""
-        words += f", {ending.restarts} restarts{every}"
+        words += f", {ending.restarts} restarts"
+        if ending.period:
+            words += f", one every {ending.period:.1f} s"
     return words
 
 
 def _stamp(cause: Cause) -> str:
-    return f"{_clock(cause.time)}  " if cause.time else ""
+    if cause.time is None:
+        return ""
+    return f"{_clock(cause.time)}  "
 
 
 def _clock(time: datetime) -> str:

@@ -13,7 +13,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import configuration_list, versions
 from k3s_rootless.operations.bundle.sources import or_default
 from k3s_rootless.operations.check import document as check
-from k3s_rootless.operations.diagnose import causes
+from k3s_rootless.operations.diagnose import document as diagnosis
 from k3s_rootless.operations.environment import document as environment_document
 from k3s_rootless.operations.environment import look, surroundings
 from k3s_rootless.operations.ports import look as ports
@@ -77,7 +77,7 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
         Part(
             "version",
             "versions of k3s-rootless, K3s and systemd",
-            partial(versions.document, context),
+            lambda: versions.document(versions.read(context)),
         ),
         Part(
             "diagnosis",
@@ -111,12 +111,11 @@ def every_part(sources: Sources, deadline: float) -> tuple[Part, ...]:
 def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     errors: list[Any] = []
     try:
-        asked = background.begin(partial(causes.document, sources.context))
+        asked = background.begin(partial(diagnosis.read, sources.context))
         document = background.answer(asked, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
-        # Without systemd, or in time, what the newest start in the journal says is left.
         errors = [error.document()]
-        document = causes.document_of(sources.observed(deadline).story)
+        document = diagnosis.of_story(sources.observed(deadline).story)
     # A cause that was found is the answer, and no error of the bundle.
     if not document["cause"]:
         errors += document["errors"]

@@ -1,114 +1,107 @@
-"""The answer of `diagnose`: its record, and how JSON has it."""
+"""The answer of `diagnose` as JSON has it; keys are only added."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.errors import error_document
+from k3s_rootless.operations.diagnose import causes
+from k3s_rootless.operations.diagnose.answer import UNKNOWN, WHERE_TO_ASK, Answer
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, Story
+    from k3s_rootless.operations.context import Context
 
 
-_MOST_NOTES = 5
+def read(context: Context) -> dict[str, Any]:
+    """Judge the last start, also of a K3s that was stopped since, and return the answer.
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What was found: the cause, all that the lines told, how the unit ended (None for a file), and
-    where it was read.
-
-    `earlier` is the cause that ended the start before the present one, if K3s is ready and that was
-    a short time ago.
+    Raises RootlessError.
     """
-
-    cause: Cause | None
-    story: Story
-    ending: Ending | None
-    source: str
-    ready: bool = False
-    missing: str = ""
-    earlier: Cause | None = None
-
-    @property
-    def others(self) -> tuple[Cause, ...]:
-        """What else was wrong; notes count only where something is."""
-        notes = self.story.notes[:_MOST_NOTES] if self.cause or not self.ready else ()
-        told = (*self.story.others, *notes)
-        return tuple(one for one in told if self.cause is None or one.id != self.cause.id)
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        if self.cause is not None:
-            return 1
-        if self.ready or self.ending is None:
-            return 0
-        if self.ending.stopping:
-            return 3
-        return 4 if self.ending.active_state == "active" else 1
+    return document(causes.of_unit(context, None, stopped_too=True))
 
 
-def document(answer: Answer, asked: str) -> dict[str, Any]:
-    """Give the answer as JSON has it."""
-    ending, cause = answer.ending, answer.cause
-    errors = []
-    if answer.code:
-        message = cause.title if cause else _without_cause(answer)
-        hint = cause.remedy.text if cause and cause.remedy else None
-        errors = [error_document(message, hint, answer.code)]
+def of_story(story: Story) -> dict[str, Any]:
+    """Return the answer of the lines alone, without systemd: whether K3s is ready is not known."""
+    return {**document(Answer(story.cause, story, None, "the journal")), "ready": None}
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """Return the answer."""
     return {
         "ready": answer.ready,
         "source": answer.source,
-        "cause": cause and _cause_document(cause),
-        "earlier": answer.earlier and _cause_document(answer.earlier),
+        "cause": _cause(answer.cause),
+        "earlier": _cause(answer.earlier),
         "next_start_came_up": answer.story.recovered,
-        "contributing": [_cause_document(one) for one in answer.others],
-        "ask": asked if cause and cause.id == "unknown" else None,
+        "contributing": [_cause(one) for one in answer.others],
+        "ask": _ask(answer.cause),
         "missing": answer.missing or None,
         "invocation": answer.story.invocation,
         "lines_read": answer.story.lines,
-        "unit": (
-            ending
-            and {
-                "load_state": ending.load_state,
-                "active_state": ending.active_state,
-                "sub_state": ending.sub_state,
-                "result": ending.result,
-                "exit_code": ending.code or None,
-                "exit_status": ending.status if ending.code else None,
-                "restarts": ending.restarts,
-                "seconds_between_restarts": ending.period and round(ending.period, 3),
-                "changed": ending.changed.isoformat() if ending.changed else None,
-                "needs_reload": ending.needs_reload,
-                "drop_ins": list(ending.drop_ins),
-            }
-        ),
-        "errors": errors,
+        "unit": _unit(answer.ending),
+        "errors": _errors(answer),
     }
 
 
-def _without_cause(answer: Answer) -> str:
-    if answer.code == 3:
-        return "K3s is stopping"
-    return answer.missing or "K3s failed, and its journal does not say why"
+def _errors(answer: Answer) -> list[dict[str, Any]]:
+    if not answer.code:
+        return []
+    hint = None
+    if answer.cause is not None and answer.cause.remedy is not None:
+        hint = answer.cause.remedy.text
+    return [error_document(answer.problem, hint, answer.code)]
 
 
-def _cause_document(cause: Cause) -> dict[str, Any]:
+def _ask(cause: Cause | None) -> str | None:
+    if cause is None or cause.id != UNKNOWN:
+        return None
+    return WHERE_TO_ASK
+
+
+def _unit(ending: Ending | None) -> dict[str, Any] | None:
+    if ending is None:
+        return None
+    return {
+        "load_state": ending.load_state,
+        "active_state": ending.active_state,
+        "sub_state": ending.sub_state,
+        "result": ending.result,
+        "exit_code": ending.code or None,
+        "exit_status": ending.status if ending.code else None,
+        "restarts": ending.restarts,
+        "seconds_between_restarts": ending.period and round(ending.period, 3),
+        "changed": _iso(ending.changed),
+        "needs_reload": ending.needs_reload,
+        "drop_ins": list(ending.drop_ins),
+    }
+
+
+def _cause(cause: Cause | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
     return {
         "id": cause.id,
         "check": cause.check or None,
         "title": cause.title,
         "fatal": cause.fatal,
         "line": cause.line or None,
-        "time": cause.time.isoformat() if cause.time else None,
+        "time": _iso(cause.time),
         "earlier": cause.earlier,
         "frames": list(cause.frames),
         "seen": list(cause.seen),
         "why": cause.why or None,
         "remedy": cause.remedy.document() if cause.remedy else None,
-        "documentation": (
-            f"docs/reference/failures.md#{cause.id}" if cause.id != "unknown" else None
-        ),
+        "documentation": _documentation(cause),
     }
+
+
+def _documentation(cause: Cause) -> str | None:
+    if cause.id == UNKNOWN:
+        return None
+    return f"docs/reference/failures.md#{cause.id}"
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

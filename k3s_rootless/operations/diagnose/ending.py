@@ -8,7 +8,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.journal import limits
 from k3s_rootless.journal.facts import Ending, Limit
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.drop_ins.limits import LIMITS
+from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
@@ -38,25 +42,14 @@ def of(state: UnitState, period: float | None = None) -> Ending:
 
 
 def _limits(state: UnitState) -> tuple[Limit, ...]:
-    from k3s_rootless.journal import limits
-
     low = limits.relevant(state.limits)
     if not low:
         return ()
-    from k3s_rootless.service.drop_ins import drop_in
-    from k3s_rootless.service.drop_ins.limits import LIMITS
-    from k3s_rootless.service.observe import files
-
     paths = [path for path in (state.fragment, *state.drop_ins) if path is not None]
     texts = {str(path): files.or_problem(path).text or "" for path in paths}
-    found = [(name, value, limits.found_in(name, texts)) for name, value in low]
-    return tuple(
-        Limit(
-            name,
-            value,
-            file,
-            writable=os.access(file, os.W_OK),
-            ours=name in LIMITS and drop_in.is_ours(Path(file).name),
-        )
-        for name, value, file in found
-    )
+    return tuple(_limit(name, value, limits.found_in(name, texts)) for name, value in low)
+
+
+def _limit(name: str, value: int, file: str) -> Limit:
+    ours = name in LIMITS and drop_in.is_ours(Path(file).name)
+    return Limit(name, value, file, writable=os.access(file, os.W_OK), ours=ours)

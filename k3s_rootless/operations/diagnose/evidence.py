@@ -1,5 +1,5 @@
-"""Looks at the host for what a line of the journal shows only the effect of, through the readers of
-`check` and `ports`.
+"""Looks at the host for the origin of what a line of the journal shows only the effect of, with
+the readers of `check` and `ports`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.journal import verdict
 from k3s_rootless.journal.facts import Place
-from k3s_rootless.observation import Observed, Unknown
+from k3s_rootless.k3s.features import UNIT_PATH
+from k3s_rootless.linux import sockets
+from k3s_rootless.observation import Observed, Unknown, value_or
 from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.diagnose import ending
+from k3s_rootless.ports.rules import reasons
+from k3s_rootless.ports.sources import holders
+from k3s_rootless.preflight.probes import devices
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
     from k3s_rootless.finding import Finding, Remedy
@@ -29,21 +36,49 @@ _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
 
 
 def examined(context: Context, cause: Cause, state: UnitState) -> Cause:
-    """Give the cause with what the host shows of it, and with the remedy that fits what was
-    seen.
-    """
-    look = _SIGHTS.get(cause.id)
-    seen = tuple(look(cause, state, context)) if look else ()
-    findings = _findings(context, cause.check) if cause.check else ()
-    other = verdict.aside(cause, _of_others(state))
-    if cause.id == "kubeconfig-unwritable":
-        other = _opened(cause, context)
-    judged = verdict.with_host(cause, findings, seen, ending.of(state), other)
+    """Return the cause with what the host shows of it, and with the remedy that fits that."""
+    seen = _seen(context, cause, state)
+    findings = _findings(context, cause)
+    remedy = _remedy(context, cause, state)
+    judged = verdict.with_host(cause, findings, seen, ending.of(state), remedy)
     data = server_settings.of(context, state).data
     return verdict.relocated(judged, str(data), usual=data == context.paths.data)
 
 
+def _seen(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
+    look = _LOOKS.get(cause.id)
+    if look is None:
+        return ()
+    return tuple(look(cause, state, context))
+
+
+def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
+    if not cause.check:
+        return ()
+    # Loaded only here: `check` takes 40 ms to load, and many causes have no check.
+    from k3s_rootless.operations.check import selection
+
+    # The version of systemd, and what the unit asks for, tell some causes of a check apart.
+    return selection.findings(context, (cause.check, "systemd.user", "unit.state"))
+
+
+def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:
+    if cause.id == "kubeconfig-unwritable":
+        return _kubeconfig_remedy(context, cause)
+    return verdict.aside(cause, _foreign_drop_ins(state))
+
+
+def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
+    places = _kubeconfig_places(cause)
+    # Before an administrator gives a place away, it has to be the user's own, wherever links lead.
+    home = context.paths.home.resolve()
+    if not all(home in Path(place.path).resolve().parents for place in places):
+        return None
+    return verdict.opened(places, context.user, context.uid)
+
+
 def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
+    """Return the directory and the file that K3s could not write, as far as they exist."""
     named = _WRITTEN.search(cause.line)
     if named is None:
         return ()
@@ -57,84 +92,32 @@ def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _opened(cause: Cause, context: Context) -> Remedy | None:
-    places = _kubeconfig_places(cause)
-    # What an administrator is asked to give away has to be the user's own, wherever links lead.
-    home = context.paths.home.resolve()
-    inside = all(home in Path(one.path).resolve().parents for one in places)
-    return verdict.opened(places, context.user, context.uid) if inside else None
-
-
-def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
-    for one in _kubeconfig_places(cause):
-        can = "" if one.writable else ", which this user cannot write"
-        yield f"{one.path} belongs to uid {one.uid}{can}"
-
-
-def _findings(context: Context, check: str) -> tuple[Finding, ...]:
-    from k3s_rootless.operations.check import checking
-
-    # What a finding is told apart by is asked for as well: the version of systemd, and what the
-    # unit asks for.
-    return checking.findings(context, (check, "systemd.user", "unit.state"))
-
-
-def _of_others(state: UnitState) -> dict[str, str]:
-    from k3s_rootless.service.drop_ins import drop_in
-    from k3s_rootless.service.observe import files
-
-    # One that the user cannot move is for somebody else to put aside.
+def _foreign_drop_ins(state: UnitState) -> dict[str, str]:
+    """Return the text of each drop-in, by its path, that is not ours and that the user can move."""
     paths = [
         path
         for path in state.drop_ins
         if not drop_in.is_ours(path.name) and os.access(path.parent, os.W_OK)
     ]
-    return {str(one.path): one.text or "" for one in map(files.or_problem, paths)}
+    found = map(files.or_problem, paths)
+    return {str(file.path): file.text or "" for file in found}
 
 
-def _told(what: str, tried: Observed[int]) -> str:
-    if isinstance(tried, Unknown):
-        return f"could not look: {tried.reason}"
-    return (
-        f"{what} can be opened now"
-        if tried.value == 0
-        else f"{what}: {os.strerror(tried.value).lower()}"
-    )
-
-
-def _search(state: UnitState) -> str:
-    from k3s_rootless.k3s.features import UNIT_PATH
-
-    return (state.environment or {}).get("PATH") or UNIT_PATH
-
-
-def _program(name: str, state: UnitState) -> str:
-    from k3s_rootless.preflight.probes import devices
-
-    search = _search(state)
-    where = devices.found(name, search)
-    if isinstance(where, Unknown):
-        return f"could not look: {where.reason}"
-    return (
-        f"{name} is {where.value}"
-        if where.value
-        else f"{name} is nowhere on the unit's PATH ({search})"
-    )
+def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
+    for place in _kubeconfig_places(cause):
+        line = f"{place.path} belongs to uid {place.uid}"
+        if not place.writable:
+            line += ", which this user cannot write"
+        yield line
 
 
 def _tun(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
-    from k3s_rootless.preflight.probes import devices
-
-    device = context.paths.root / "dev/net/tun"
-    yield _told(str(device), devices.opened(device, write=True))
+    yield _device(context, "dev/net/tun")
 
 
 def _fuse(_: Cause, state: UnitState, context: Context) -> Iterator[str]:
-    from k3s_rootless.preflight.probes import devices
-
-    device = context.paths.root / "dev/fuse"
     yield _program("mount.fuse3", state)
-    yield _told(str(device), devices.opened(device, write=True))
+    yield _device(context, "dev/fuse")
 
 
 def _slirp4netns(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
@@ -147,29 +130,21 @@ def _map_program(cause: Cause, state: UnitState, _: Context) -> Iterator[str]:
 
 
 def _configuration(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
-    from k3s_rootless.preflight.probes import devices
-
     path = cause.title.partition(" ")[0]
-    yield _told(path, devices.opened(Path(path)))
+    yield _opening(path, devices.opened(Path(path)))
 
 
 def _namespace(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
-    from k3s_rootless.preflight.probes import devices
-
     switch = devices.first_line(context.paths.root / "proc/sys" / _APPARMOR)
-    if not isinstance(switch, Unknown) and switch.value == "1":
+    if value_or(switch, "") == "1":
         yield "AppArmor restricts user namespaces here: K3s needs a profile with `userns,`"
 
 
 def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
-    from k3s_rootless.linux import sockets
-    from k3s_rootless.ports.rules import reasons
-    from k3s_rootless.ports.sources import holders
-
-    asked = _PORT.search(cause.line)
-    if asked is None:
+    named = _PORT.search(cause.line)
+    if named is None:
         return
-    kind, port = asked["kind"], int(asked["port"])
+    kind, port = named["kind"], int(named["port"])
     try:
         held = holders.of(
             (one for one in sockets.listeners() if one.port == port and one.proto == kind),
@@ -178,14 +153,14 @@ def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
     except (RootlessError, OSError) as error:
         yield f"could not look who holds port {port}: {error}"
         return
-    yield from sorted(
-        {f"port {port} is held by {reasons.described(one, context.uid)}" for one in held.values()}
-    )
     if not held:
         yield f"nobody holds port {port} of this host now"
+        return
+    described = {reasons.described(holder, context.uid) for holder in held.values()}
+    yield from sorted(f"port {port} is held by {holder}" for holder in described)
 
 
-def _setting(name: str) -> _Sight:
+def _setting(name: str) -> _Look:
     def look(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
         value = (state.environment or {}).get(name)
         if value is not None:
@@ -201,16 +176,16 @@ def _arguments(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
 
 
 def _executable(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
-    from k3s_rootless.preflight.probes import devices
-
     for program in state.argv[:1]:
         tried = devices.opened(Path(program))
-        what = _told(program, tried)
-        yield (
-            f"{program} is there; it cannot be run"
-            if what.endswith("now") and not os.access(program, os.X_OK)
-            else what
-        )
+        if value_or(tried, None) == 0 and not os.access(program, os.X_OK):
+            yield f"{program} is there; it cannot be run"
+        else:
+            yield _opening(program, tried)
+    yield from _drop_ins(state)
+
+
+def _unit_files(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
     yield from _drop_ins(state)
 
 
@@ -219,8 +194,32 @@ def _drop_ins(state: UnitState) -> Iterator[str]:
         yield f"drop-ins of the unit: {', '.join(map(str, state.drop_ins))}"
 
 
-_Sight = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
-_SIGHTS: Mapping[str, _Sight] = {
+def _program(name: str, state: UnitState) -> str:
+    search = (state.environment or {}).get("PATH") or UNIT_PATH
+    where = devices.found(name, search)
+    if isinstance(where, Unknown):
+        return f"could not look: {where.reason}"
+    if not where.value:
+        return f"{name} is nowhere on the unit's PATH ({search})"
+    return f"{name} is {where.value}"
+
+
+def _device(context: Context, name: str) -> str:
+    device = context.paths.root / name
+    return _opening(str(device), devices.opened(device, write=True))
+
+
+def _opening(what: str, tried: Observed[int]) -> str:
+    """Return the sentence about a file or device that was opened; `tried` is an errno or 0."""
+    if isinstance(tried, Unknown):
+        return f"could not look: {tried.reason}"
+    if tried.value == 0:
+        return f"{what} can be opened now"
+    return f"{what}: {os.strerror(tried.value).lower()}"
+
+
+_Look = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
+_LOOKS: Mapping[str, _Look] = {
     "tun": _tun,
     "snapshotter-fuse": _fuse,
     "slirp4netns-missing": _slirp4netns,
@@ -239,5 +238,6 @@ _SIGHTS: Mapping[str, _Sight] = {
     "source-address": _setting("K3S_ROOTLESS_PORT_DRIVER"),
     "flag-unknown": _arguments,
     "exec-failed": _executable,
-    "unit-broken": lambda _, state, __: _drop_ins(state),
+    "unit-broken": _unit_files,
 }
+"""How the host is looked at for a cause, by its id."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.facts import Query, Story, Unowned
+from k3s_rootless.journal.sources import journald
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +58,7 @@ def heard(
     moment = ended - _BEFORE_THE_END
     unowned = Unowned(_IDENTIFIER, max(moment, told.began or moment), ended + LATE)
     more = _story(Query(uid=context.uid, invocation=invocation, unowned=unowned), ready=ready)
-    return more if more.cause is not None else told
+    return told if more.cause is None else more
 
 
 def end(state: UnitState) -> datetime | None:
@@ -65,9 +67,6 @@ def end(state: UnitState) -> datetime | None:
 
 
 def _story(query: Query, *, ready: bool) -> Story:
-    from k3s_rootless.journal import diagnosis
-    from k3s_rootless.journal.sources import journald
-
     with journald.read(query) as entries:
         own = (
             entry
@@ -87,8 +86,6 @@ def _died_last(context: Context, state: UnitState) -> tuple[str, datetime | None
     start that it has last may be one of long ago, which ended otherwise: a restart is scheduled
     after the unit came to its end.
     """
-    from k3s_rootless.journal.sources import journald
-
     if state.dead:
         return state.invocation, state.changed
     # Between two starts, systemd calls the unit inactive for a moment, just after it has said that

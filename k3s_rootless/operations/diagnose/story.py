@@ -47,13 +47,11 @@ def of(
     last = state.invocation or next(iter(journald.invocations(context.uid)[-1:]), "")
     if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
         return settled(context, state, last)
-    told = last_words.heard(context, last, ready=ready, ended=last_words.end(state))
-    if told.cause is not None or ready or state.dead or not state.restarts:
-        return told
-    if loops.is_past(_age(state.started), period(context)):
-        return told
+    story = last_words.heard(context, last, ready=ready, ended=last_words.end(state))
+    if story.cause is not None or ready or not _follows_failure(context, state):
+        return story
     before = _before(context, state)
-    return told if before.cause is None else before
+    return story if before.cause is None else before
 
 
 def settled(context: Context, state: UnitState, invocation: str) -> Story:
@@ -93,6 +91,13 @@ def earlier(context: Context, state: UnitState) -> Cause | None:
         return None
 
 
+def _follows_failure(context: Context, state: UnitState) -> bool:
+    """Return whether the failure of an earlier start may explain the present one."""
+    if state.dead or not state.restarts:
+        return False
+    return not loops.is_past(_age(state.started), period(context))
+
+
 def _before(context: Context, state: UnitState) -> Story:
     before = last_words.of(context, state)
     if before.cause is None:
@@ -101,7 +106,9 @@ def _before(context: Context, state: UnitState) -> Story:
 
 
 def _age(time: datetime | None) -> float:
-    return (datetime.now(UTC) - time).total_seconds() if time else 0.0
+    if time is None:
+        return 0.0
+    return (datetime.now(UTC) - time).total_seconds()
 
 
 def period(context: Context) -> float | None:

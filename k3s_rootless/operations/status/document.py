@@ -50,7 +50,7 @@ def document(seen: Seen) -> dict[str, Any]:
         "loop": _loop(seen),
         "cause": _cause(seen.died_of),
         "unknown": [{"part": part, "reason": reason} for part, reason in seen.unknown],
-        "errors": [] if seen.problem is None else [_error(seen.problem)],
+        "errors": [] if seen.problem is None else [seen.problem.document()],
     }
     missing = seen.missing
     if missing is not None:
@@ -60,7 +60,7 @@ def document(seen: Seen) -> dict[str, Any]:
 
 def absence(error: NotRunning) -> dict[str, Any]:
     """Return the answer of a watch where there is no unit."""
-    return {"installed": False, "errors": [_error(error)]}
+    return {"installed": False, "errors": [error.document()]}
 
 
 def without_usage(content: dict[str, Any]) -> str:
@@ -198,10 +198,6 @@ def _cause(cause: Cause | None) -> dict[str, Any] | None:
         "time": _iso(cause.time),
         "earlier": cause.earlier,
     }
-
-
-def _error(error: RootlessError) -> dict[str, Any]:
-    return {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 def _started(seen: Seen) -> datetime | None:

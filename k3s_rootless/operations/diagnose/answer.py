@@ -1,0 +1,65 @@
+"""The record of a diagnosis, and its exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from k3s_rootless.journal.facts import Cause, Ending, Story
+
+WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
+"""Where to ask about a line that the catalogue does not know."""
+UNKNOWN = "unknown"
+"""The id of a cause that the catalogue does not know."""
+FINE, FAILED, STOPPING, WAITING = 0, 1, 3, 4
+"""Exit codes of `diagnose`."""
+_MOST_NOTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The cause of a failure, the story of the lines, the end of the unit (None for a file), and
+    where the lines were read.
+
+    `missing` is what a running K3s waits for. `earlier` is the cause that ended the start before
+    the present one, if K3s is ready and that was a short time ago.
+    """
+
+    cause: Cause | None
+    story: Story
+    ending: Ending | None
+    source: str
+    ready: bool = False
+    missing: str = ""
+    earlier: Cause | None = None
+
+    @property
+    def others(self) -> tuple[Cause, ...]:
+        """The other causes that the lines name; notes count only if K3s failed or is not ready."""
+        found = self.story.others
+        if self.cause is not None or not self.ready:
+            found += self.story.notes[:_MOST_NOTES]
+        if self.cause is None:
+            return found
+        return tuple(other for other in found if other.id != self.cause.id)
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.cause is not None:
+            return FAILED
+        if self.ready or self.ending is None:
+            return FINE
+        if self.ending.stopping:
+            return STOPPING
+        return WAITING if self.ending.active_state == "active" else FAILED
+
+    @property
+    def problem(self) -> str:
+        """The sentence that says what is wrong."""
+        if self.cause is not None:
+            return self.cause.title
+        if self.code == STOPPING:
+            return "K3s is stopping"
+        return self.missing or "K3s failed, and its journal does not say why"
