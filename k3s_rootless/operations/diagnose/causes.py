@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,10 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     cause = broken or _cause(context, state, story, end)
     if cause is None and stopped_too:
         _require_start(state)
-    earlier = None
+    answer = Answer(cause, story, end, _JOURNAL, ready=ready, missing=missing)
     if ready and not since:
-        earlier = stories.earlier(context, state)
-    return Answer(cause, story, end, _JOURNAL, ready=ready, missing=missing, earlier=earlier)
+        return replace(answer, earlier=stories.earlier(context, state))
+    return answer
 
 
 def _missing(context: Context, state: UnitState) -> str:

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Cluster
+from tests.fakes.session import session
+from tests.fakes.user import USER, ordinary_user
+from tests.operations.status.k3s import K3s
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.make()
+
+
+@pytest.fixture
+def k3s(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[K3s]:
+    """An installed K3s of an ordinary user, which is what this process becomes."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{place}/bin:{os.environ['PATH']}")
+        (place / "session").mkdir()
+        with (
+            session(place / "session", USER, manager=False) as bus,
+            ordinary_user(),
+        ):
+            made = K3s(place, bus, cluster)
+            bus.start_manager()
+            yield made

@@ -1,0 +1,332 @@
+"""A look at K3s asks everything side by side, and what does not answer costs its own part only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import BusError, NotRunning, PreflightFailed
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.status import look
+from k3s_rootless.operations.status.look import Look
+from k3s_rootless.operations.status.model import Missing, Seen
+from k3s_rootless.paths import UNIT, Paths
+from tests.operations.status.k3s import AGE, INVOCATION, RELEASE, K3s
+from tests.ports import peers
+
+SECONDS = 20.0
+"""Enough for each question on any machine."""
+SOON = 0.5
+"""For what hangs."""
+
+
+def seen(k3s: K3s, seconds: float = SECONDS) -> Seen:
+    return Look(k3s.context, seconds=seconds).take()
+
+
+def test_a_ready_k3s_is_known_in_all_its_parts(k3s: K3s) -> None:
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api():
+        found = seen(k3s)
+
+    assert (0, "ready", None) == (found.code, found.word, found.missing)
+    assert {"environment"} == {part for part, _ in found.unknown}, found.unknown
+    assert RELEASE == str(found.version) == found.running_release
+    assert Known(RELEASE, f"{k3s.binary} --version") == found.installed
+    assert found.node is not None
+    assert "host" == found.node.name
+    assert isinstance(found.kit, Known)
+    assert 5 == len(found.kit.value.forwards)
+    assert isinstance(found.lingers, Known)
+    assert found.lingers.value
+    assert ((), ()) == (found.pending, found.drift)
+    assert ["client", "server"] == [one.owner for one in found.certificates]
+    assert all(isinstance(one.until, Known) for one in found.certificates)
+    assert (None, None, None) == (found.period, found.cause, found.loop)
+
+
+def test_the_phases_of_a_start_are_read_from_what_it_left(k3s: K3s) -> None:
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api():
+        found = seen(k3s)
+
+    names = [
+        "started by systemd",
+        "child namespace made",
+        "rootlesskit's API socket",
+        "kubeconfig written",
+        "node ready",
+    ]
+    assert sorted(names) == sorted(one.name for one in found.milestones)
+    assert all(one.time is not None for one in found.milestones)
+
+
+def test_a_k3s_that_is_stopped_is_not_asked(k3s: K3s) -> None:
+    with k3s.rootlesskit() as rootlesskit, k3s.api() as server:
+        found = seen(k3s)
+
+    assert (3, "not running", None) == (found.code, found.word, found.missing)
+    assert ([], []) == (rootlesskit.asked, server.asked)
+    not_running = Unknown("K3s is not running")
+    assert {not_running} == {found.kit, found.ready, found.nodes, found.variables}
+    assert () == found.unknown
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_unit_that_is_not_there_is_an_error(k3s: K3s, *, masked: bool) -> None:
+    k3s.bus.reset()
+    if masked:
+        k3s.unit.symlink_to("/dev/null")
+
+    with pytest.raises(NotRunning, match="masked" if masked else "not installed"):
+        seen(k3s)
+
+
+def test_root_has_no_k3s(tmp_path: Path) -> None:
+    context = Context(Paths(tmp_path, tmp_path, tmp_path, tmp_path), {}, 0, "root")
+
+    with pytest.raises(PreflightFailed, match="as root"):
+        Look(context, seconds=SECONDS).take()
+
+
+def test_without_the_user_manager_all_else_is_known(k3s: K3s) -> None:
+    k3s.bus.kill_bus()
+    with k3s.rootlesskit(), k3s.api():
+        found = seen(k3s)
+
+    assert (1, "unknown", None) == (found.code, found.word, found.state)
+    assert isinstance(found.problem, BusError)
+    assert isinstance(found.kit, Known)
+    assert 5173 == found.kit.value.child_pid
+    assert found.missing is None
+    assert "unit" in dict(found.unknown)
+
+
+def test_a_user_manager_that_is_silent_is_not_waited_for(k3s: K3s) -> None:
+    k3s.bus.order(mute=["GetAll", "LoadUnit"])
+
+    found = seen(k3s, SOON)
+
+    assert found.problem is not None
+    assert "no answer within" in found.problem.message
+    assert found.problem.hint is not None
+
+
+@pytest.mark.parametrize("behaviour", [peers.silent, peers.rubbish, peers.half])
+def test_a_rootlesskit_that_does_not_answer_costs_its_own_part(
+    k3s: K3s, behaviour: peers.Behaviour
+) -> None:
+    k3s.runs()
+    with k3s.rootlesskit() as rootlesskit, k3s.api():
+        rootlesskit.behaviour = behaviour
+        found = seen(k3s, SOON if behaviour is peers.silent else SECONDS)
+
+    assert isinstance(found.kit, Unknown)
+    assert "child namespace and API socket" == (found.missing or Missing("", "")).phase
+    assert isinstance(found.kubeconfig, Known)
+    assert (4, "running, not ready") == (found.code, found.word)
+
+
+def test_an_api_server_that_is_not_ready_is_what_is_missing(k3s: K3s) -> None:
+    k3s.runs()
+    failing = b"[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"
+    with k3s.rootlesskit(), k3s.api(readyz=(500, failing)):
+        found = seen(k3s)
+
+    assert Missing("API server ready", "the API server is not ready: etcd") == found.missing
+
+
+def test_a_node_that_is_not_ready_says_why(k3s: K3s) -> None:
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api(ready="False"):
+        found = seen(k3s)
+
+    assert Missing("node ready", "node host: the network is not ready") == found.missing
+    assert found.ready_node is None
+
+
+def test_a_kubeconfig_of_an_earlier_start_is_not_used(k3s: K3s) -> None:
+    k3s.runs()
+    with k3s.rootlesskit(), k3s.api() as server:
+        old = time.time() - 2 * AGE
+        os.utime(k3s.kubeconfig, (old, old))
+        found = seen(k3s)
+
+    assert [] == server.asked
+    assert found.stale_kubeconfig
+    reason = f"{k3s.kubeconfig} is older than this start of K3s"
+    assert Missing("kubeconfig of this start", reason) == found.missing
+    assert Unknown(reason) == found.ready == found.nodes
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(k3s: K3s) -> None:
+    k3s.runs()
+    with k3s.rootlesskit():
+        found = seen(k3s)
+
+    assert isinstance(found.kubeconfig, Unknown)
+    assert str(k3s.kubeconfig) in found.kubeconfig.reason
+    assert () == found.certificates
+
+
+def test_the_connection_is_kept_from_look_to_look(k3s: K3s) -> None:
+    k3s.runs()
+    looking = Look(k3s.context, seconds=SECONDS)
+    with k3s.rootlesskit(), k3s.api() as server:
+        first = looking.take()
+        second = looking.take()
+        asked = len(server.asked)
+
+    assert "ready" == first.word == second.word
+    assert 4 == asked
+    assert first.time < second.time
+
+
+def test_a_k3s_is_run_again_only_where_another_one_lies(k3s: K3s) -> None:
+    ran = k3s.place / "ran"
+    ran.touch()
+    k3s.binary.write_text(f"#!/bin/sh\necho x >> {ran}\necho 'k3s version {RELEASE} (0123abcd)'\n")
+    looking = Look(k3s.context, seconds=SECONDS)
+    first, second = looking.take(), looking.take()
+    assert 1 == len(ran.read_text().splitlines())
+    assert first.installed == second.installed
+
+    k3s.install("v1.34.1+k3s1")
+    third = looking.take()
+
+    assert isinstance(third.installed, Known)
+    assert "v1.34.1+k3s1" == third.installed.value
+    assert ["up"] == [one.what for one in third.pending]
+
+
+def test_a_k3s_that_others_can_write_is_not_run(k3s: K3s) -> None:
+    k3s.binary.chmod(0o777)
+
+    found = seen(k3s)
+
+    assert isinstance(found.installed, Unknown)
+    assert "was not run" in found.installed.reason
+
+
+def test_a_program_of_another_name_is_not_asked_for_its_release(k3s: K3s) -> None:
+    other = k3s.binary.with_name("other")
+    shutil.copy(k3s.binary, other)
+    k3s.write_unit(f"[Service]\nExecStart={other} server --rootless\n")
+    k3s.is_("inactive", "dead", ExecStart=argv(other))
+
+    found = seen(k3s)
+
+    assert Unknown(f"the unit starts {other}, which is not called k3s") == found.installed
+    assert (f"`{k3s.unit}` was not written by k3s-rootless",) == found.drift
+
+
+def argv(program: Path) -> tuple[str, list[object]]:
+    words = [str(program), "server", "--rootless"]
+    return "a(sasbttttuii)", [[words[0], words, False, 0, 0, 0, 0, 0, 0, 0]]
+
+
+def test_a_k3s_that_is_older_than_its_unit_is_not_run(k3s: K3s) -> None:
+    k3s.binary.write_text("#!/bin/sh\nexit 1\n")
+    k3s.write_unit(k3s.unit.read_text(), age=-10)
+
+    found = seen(k3s)
+
+    assert isinstance(found.installed, Known)
+    assert RELEASE == found.installed.value
+    assert "is older than the unit" in found.installed.source
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", Known(())), ("10.42.0.0/16", Known(("K3S_ROOTLESS_CIDR",)))],
+)
+def test_the_environment_of_the_process_is_compared(
+    k3s: K3s, value: str, expected: Known[tuple[str, ...]]
+) -> None:
+    given = {"INVOCATION_ID": INVOCATION, "HOME": "/home/alice", "PATH": "/usr/local/bin:/usr/bin"}
+    if value:
+        given["K3S_ROOTLESS_CIDR"] = value
+    program = "print(flush=True); import time; time.sleep(600)"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        k3s.runs(MainPID=("u", process.pid))
+        found = seen(k3s)
+        process.kill()
+
+    assert isinstance(found.variables, Known)
+    assert expected.value == found.variables.value
+    assert bool(value) == any(one.what == "restart" for one in found.pending)
+
+
+def test_a_death_is_named_with_its_cause(k3s: K3s) -> None:
+    k3s.says('level=fatal msg="failed to find cpuset cgroup (v2)"')
+    k3s.is_("failed", "failed", Result=("s", "exit-code"), NRestarts=("u", 3))
+
+    found = seen(k3s)
+
+    assert (1, "failed") == (found.code, found.word)
+    assert found.died_of is not None
+    assert "cgroup-controller" == found.died_of.id
+    assert found.loop is not None
+    assert (3, True) == (found.loop.restarts, found.loop.over)
+
+
+def test_a_k3s_that_never_becomes_ready_has_a_cause(k3s: K3s) -> None:
+    k3s.says('level=error msg="Failed to ping database connection: file is not a database"')
+    k3s.runs()
+
+    found = seen(k3s)
+
+    assert found.died_of is not None
+    assert ("datastore-damaged", False) == (found.died_of.id, found.died_of.earlier)
+
+
+def test_last_words_that_come_late_are_heard(k3s: K3s) -> None:
+    k3s.says("level=info msg=hello")
+    now = ("t", int(time.time() * 1e6))
+    k3s.is_("failed", "failed", StateChangeTimestamp=now)
+    looking = Look(k3s.context, seconds=SECONDS)
+    first = looking.take()
+    k3s.is_("failed", "failed")
+    k3s.says('level=fatal msg="failed to find cpuset cgroup (v2)"')
+    second = looking.take()
+
+    assert first.died_of is None
+    assert second.died_of is not None
+
+
+def test_a_journal_that_hangs_costs_its_own_part(k3s: K3s) -> None:
+    fifo = k3s.place / "fifo"
+    os.mkfifo(fifo)
+    (k3s.place / "bin/journalctl").write_text(f"#!/bin/sh\ncat {fifo}\n")
+    k3s.is_("failed", "failed")
+
+    found = seen(k3s, SOON)
+    fifo.write_text("")
+
+    assert {"restarts", "cause"} == {part for part, _ in found.unknown}
+    assert Unknown("the journal gave no answer in time") == found.cause
+    assert (1, None) == (found.code, found.died_of)
+
+
+def test_patience_has_bounds() -> None:
+    assert look.SECONDS <= look.patience() <= look.MOST_SECONDS
+
+
+def test_a_question_for_the_unit_may_come_from_elsewhere(k3s: K3s) -> None:
+    k3s.is_("deactivating", "stop-sigterm")
+    state = k3s.context.unit(UNIT)
+    k3s.bus.kill_bus()
+
+    found = Look(k3s.context, lambda: state, seconds=SECONDS).take()
+
+    assert (state, 3) == (found.state, found.code)

@@ -1,0 +1,98 @@
+"""A watch looks when the unit changes, and finds a user manager again that it lost."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from k3s_rootless.errors import BusError, NotRunning
+from k3s_rootless.operations.status import watch
+from k3s_rootless.operations.status.model import Seen
+from k3s_rootless.operations.status.watch import Followed
+from tests.operations.status.k3s import K3s
+from tests.patience import PATIENCE
+
+
+@contextmanager
+def looks(k3s: K3s) -> Iterator[Iterator[Seen | NotRunning]]:
+    end = time.monotonic() + PATIENCE
+    yield watch.looks(k3s.context, lambda: time.monotonic() > end)
+
+
+def first(
+    found: Iterator[Seen | NotRunning], wanted: Callable[[Seen | NotRunning], bool]
+) -> Seen | NotRunning:
+    return next(one for one in found if wanted(one))
+
+
+def is_(word: str) -> Callable[[Seen | NotRunning], bool]:
+    return lambda one: isinstance(one, Seen) and one.word == word
+
+
+def test_a_change_of_the_unit_is_seen(k3s: K3s) -> None:
+    with looks(k3s) as found:
+        first(found, is_("not running"))
+        k3s.runs()
+        k3s.bus.signal_change()
+        first(found, is_("running, not ready"))
+
+
+def test_a_unit_that_goes_and_comes(k3s: K3s) -> None:
+    text = k3s.unit.read_text()
+    with looks(k3s) as found:
+        first(found, is_("not running"))
+        k3s.bus.reset()
+        k3s.bus.signal_change()
+        error = first(found, lambda one: isinstance(one, NotRunning))
+        k3s.bus.reset()
+        k3s.write_unit(text)
+        k3s.bus.signal_change()
+        first(found, is_("not running"))
+
+    assert isinstance(error, NotRunning)
+    assert "K3s is not installed for this user" == error.message
+
+
+def test_a_user_manager_that_is_lost_is_found_again(k3s: K3s) -> None:
+    with looks(k3s) as found:
+        first(found, is_("not running"))
+        k3s.bus.kill_bus()
+        lost = first(found, is_("unknown"))
+        k3s.restart_bus()
+        again = first(found, is_("not running"))
+
+    assert isinstance(lost, Seen)
+    assert lost.problem is not None
+    assert isinstance(again, Seen)
+    assert again.problem is None
+
+
+def test_a_watch_ends_when_its_reader_has_left(k3s: K3s) -> None:
+    count = itertools.count()
+
+    found = list(watch.looks(k3s.context, lambda: next(count) >= 2))
+
+    assert 2 == len(found)
+
+
+def test_the_unit_is_followed_by_its_signals(k3s: K3s) -> None:
+    followed = Followed(k3s.context)
+    assert "inactive" == followed.state().active_state
+    followed.changed.clear()
+    k3s.runs()
+    k3s.bus.signal_change()
+
+    assert followed.changed.wait(PATIENCE)
+    assert "active" == followed.state().active_state
+
+
+def test_a_silent_manager_is_an_error_after_a_while(k3s: K3s) -> None:
+    k3s.bus.order(mute=["GetAll", "LoadUnit"])
+    followed = Followed(k3s.context)
+
+    with pytest.raises(BusError, match="no answer"):
+        followed.state()
