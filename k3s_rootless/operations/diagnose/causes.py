@@ -54,7 +54,7 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     missing = _missing(context, state)
     ready = state.running and not missing
     end = _ending(context, state)
-    explained = ready or broken is not None or verdict.of_ending(end) is not None
+    explained = ready or _explains(end)
     story = _story(context, state, since, ready=ready, needed=not explained)
     cause = broken or _cause(context, state, story, end)
     if cause is None and stopped_too:
@@ -82,6 +82,11 @@ def _ending(context: Context, state: UnitState) -> Ending:
     if state.restarts > 1:
         period = stories.period(context)
     return ending.of(state, period)
+
+
+def _explains(end: Ending) -> bool:
+    """Return whether systemd alone says why K3s failed."""
+    return verdict.of_unit(end) is not None or verdict.of_ending(end) is not None
 
 
 def _cause(context: Context, state: UnitState, story: Story, end: Ending) -> Cause | None:

@@ -1,0 +1,204 @@
+"""What the host shows of a cause, on real files, devices and ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.finding import Mender
+from k3s_rootless.journal.facts import Cause
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.diagnose import evidence
+from k3s_rootless.paths import UNIT, Paths
+from k3s_rootless.service.facts import UnitState
+
+STATE = UnitState(UNIT, "loaded", "failed", "failed", argv=("/usr/local/bin/k3s", "server"))
+UID = os.getuid()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Context(Paths(tmp_path, home, tmp_path / "run", home / ".config"), {}, UID, "alice")
+
+
+def cause(identifier: str, title: str = "it broke", line: str = "", check: str = "") -> Cause:
+    return Cause(identifier, check, title, line, None, None)
+
+
+def seen(context: Context, found: Cause, state: UnitState = STATE) -> list[str]:
+    return list(evidence.examined(context, found, state).seen)
+
+
+def with_path(*directories: Path) -> UnitState:
+    return replace(STATE, environment={"PATH": os.pathsep.join(map(str, directories))})
+
+
+def program(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_cause_without_a_look_shows_nothing(context: Context) -> None:
+    assert [] == seen(context, cause("unknown"))
+
+
+def test_a_device_is_opened(context: Context) -> None:
+    device = context.paths.root / "dev/net/tun"
+    assert [f"{device}: no such file or directory"] == seen(context, cause("tun"))
+
+    device.parent.mkdir(parents=True)
+    device.touch()
+
+    assert [f"{device} can be opened now"] == seen(context, cause("slirp4netns-failed"))
+
+
+def test_a_program_is_looked_for_on_the_path_of_the_unit(context: Context, tmp_path: Path) -> None:
+    found = program(tmp_path / "bin/slirp4netns")
+    missing = tmp_path / "empty"
+
+    assert [f"slirp4netns is {found}"] == seen(
+        context, cause("slirp4netns-missing"), with_path(found.parent)
+    )
+    assert [f"slirp4netns is nowhere on the unit's PATH ({missing})"] == seen(
+        context, cause("slirp4netns-missing"), with_path(missing)
+    )
+
+
+def test_fuse_needs_a_program_and_a_device(context: Context, tmp_path: Path) -> None:
+    found = program(tmp_path / "bin/mount.fuse3")
+
+    assert [
+        f"mount.fuse3 is {found}",
+        f"{tmp_path}/dev/fuse: no such file or directory",
+    ] == seen(context, cause("snapshotter-fuse"), with_path(found.parent))
+
+
+def test_drop_ins_are_named(context: Context) -> None:
+    state = replace(STATE, drop_ins=(Path("/a/10-x.conf"), Path("/b/20-y.conf")))
+    named = "drop-ins of the unit: /a/10-x.conf, /b/20-y.conf"
+
+    assert [named] == seen(context, cause("unit-broken"), state)
+    assert ["the unit starts: /usr/local/bin/k3s server", named] == seen(
+        context, cause("flag-unknown"), state
+    )
+    assert [] == seen(context, cause("unit-broken"))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [
+        ("cidr-invalid", "K3S_ROOTLESS_CIDR"),
+        ("mtu-invalid", "K3S_ROOTLESS_MTU"),
+        ("copyup-invalid", "K3S_ROOTLESS_COPYUPDIRS"),
+        ("source-address", "K3S_ROOTLESS_PORT_DRIVER"),
+    ],
+)
+def test_a_setting_of_the_unit_is_shown(context: Context, identifier: str, name: str) -> None:
+    state = replace(STATE, environment={name: "x"})
+
+    assert [f"the unit sets {name}=x"] == seen(context, cause(identifier), state)
+    assert [] == seen(context, cause(identifier))
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [(0o644, " is there; it cannot be run"), (0o755, " can be opened now")]
+)
+def test_the_program_of_the_unit_is_tried(
+    context: Context, tmp_path: Path, mode: int, expected: str
+) -> None:
+    k3s = program(tmp_path / "bin/k3s")
+    k3s.chmod(mode)
+    state = replace(STATE, argv=(str(k3s), "server"))
+
+    assert [f"{k3s}{expected}"] == seen(context, cause("exec-failed"), state)
+
+
+def test_a_configuration_file_is_opened(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+
+    assert [f"{path}: no such file or directory"] == seen(
+        context, cause("config-unreadable", f"{path} cannot be read")
+    )
+
+
+@pytest.mark.parametrize(("switch", "count"), [("1", 1), ("0", 0), (None, 0)])
+def test_apparmor_may_restrict_namespaces(context: Context, switch: str | None, count: int) -> None:
+    path = context.paths.root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+    if switch is not None:
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{switch}\n")
+
+    found = seen(context, cause("userns-forbidden"))
+
+    assert count == len(found)
+    assert count == sum("AppArmor" in line for line in found)
+
+
+def test_the_owner_of_a_port_is_named(context: Context) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        line = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
+        (found,) = seen(context, cause("address-taken", line=line))
+
+    assert found.startswith(f"port {port} is held by ")
+    assert str(os.getpid()) in found
+    assert [f"nobody holds port {port} of this host now"] == seen(
+        context, cause("supervisor-port", line=line)
+    )
+    assert [] == seen(context, cause("address-taken", line="listen"))
+
+
+def unwritable(path: Path) -> Cause:
+    line = f'level=fatal msg="Error: open {path}: permission denied"'
+    return cause("kubeconfig-unwritable", line=line)
+
+
+@pytest.mark.skipif(UID != 0, reason="only root can give a file away")
+def test_the_owner_of_the_kubeconfig_is_named(context: Context) -> None:
+    directory = context.paths.home / ".kube"
+    directory.mkdir()
+    path = directory / "k3s.yaml"
+    path.touch()
+    os.chown(path, 4242, 4242)
+
+    found = evidence.examined(context, unwritable(path), STATE)
+
+    assert (f"{directory} belongs to uid 0", f"{path} belongs to uid 4242") == found.seen
+
+
+def test_a_place_outside_the_home_has_no_remedy(context: Context, tmp_path: Path) -> None:
+    found = evidence.examined(context, unwritable(tmp_path / "k3s.yaml"), STATE)
+
+    assert (f"{tmp_path} belongs to uid {UID}",) == found.seen
+    assert found.remedy is None
+
+
+def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
+    context: Context, tmp_path: Path
+) -> None:
+    path = tmp_path / "override.conf"
+    path.write_text("[Service]\nExecStart=\nExecStart=/usr/local/bin/k3s server --no-such\n")
+    ours = tmp_path / "50-k3s-rootless-environment.conf"
+    ours.write_text("[Service]\nExecStart=/x\n")
+    state = replace(STATE, drop_ins=(path, ours))
+
+    found = evidence.examined(context, cause("flag-unknown"), state)
+
+    assert found.remedy is not None
+    assert Mender.USER is found.remedy.mender
+    assert f"mv {path} {path}.off" == found.remedy.commands[0]
+
+
+def test_a_check_of_the_host_adds_its_findings(context: Context) -> None:
+    found = evidence.examined(context, cause("tun", check="device.tun"), STATE)
+
+    assert "device.tun" == found.check
+    assert 1 < len(found.seen)
