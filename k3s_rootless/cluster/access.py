@@ -9,7 +9,6 @@ host, so the address here is 127.0.0.1 with the port of the API server.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.cluster import kubeconfig, own_file
@@ -20,12 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from k3s_rootless.cluster.facts import Kubeconfig
     from k3s_rootless.rest import TlsPeer
 
 RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
-# File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
-_CLOCK_GRAIN = timedelta(seconds=1)
 _LARGEST = 64 * 1024
 """Bytes of one PEM file; those of K3s have 1 to 3 KiB, a chain of a user's own authorities more."""
 
@@ -50,7 +46,7 @@ def peer(path: Path, data: Path, port: int, *, uid: int, started: datetime | Non
 def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
     """Return the API server by the kubeconfig that this start wrote. Raises RootlessError."""
     found = kubeconfig.load(path, uid=uid)
-    if stale(found, started):
+    if found.is_older_than(started):
         raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)
     return kubeconfig.peer(found)
 
@@ -83,8 +79,3 @@ def credentials(data: Path, port: int, *, uid: int) -> Credentials:
         certificate=pem("client-admin.crt"),
         key=pem("client-admin.key"),
     )
-
-
-def stale(found: Kubeconfig, started: datetime | None) -> bool:
-    """Return whether an earlier start of K3s wrote the kubeconfig."""
-    return started is not None and found.modified + _CLOCK_GRAIN < started

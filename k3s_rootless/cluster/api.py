@@ -63,7 +63,9 @@ def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
     no list of nodes.
     """
     found = nodes(peer, timeout)
-    return found if isinstance(found, Unknown) else Known(found.value.items, found.source)
+    if isinstance(found, Unknown):
+        return found
+    return Known(found.value.items, found.source)
 
 
 def nodes(peer: Peer, timeout: float) -> Observed[Listed[Node]]:
@@ -114,45 +116,49 @@ def _listed(
 
 
 def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (other people's JSON)
-    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    status = deployment.get("status") or {}
     # A condition may be of an older state of the Deployment (Kubernetes, "Deployment status":
     # observedGeneration).
-    nothing: dict[str, Any] = {}
-    condition = next((one for one in conditions if one["type"] == "Available"), nothing)
-    seen = (deployment.get("status") or {}).get("observedGeneration", 0) >= deployment[
-        "metadata"
-    ].get("generation", 0)
-    available = condition.get("status") == "True" and seen
-    reason = (
-        ""
-        if available
-        else condition.get("message") or condition.get("reason") or "it has not reported yet"
-    )
-    return Deployment(
-        printable(_text(deployment["metadata"]["name"])), available, printable(_text(reason))
-    )
+    observed = status.get("observedGeneration", 0)
+    condition = _condition(status, "Available")
+    current = observed >= deployment["metadata"].get("generation", 0)
+    available = condition.get("status") == "True" and current
+    name = printable(_text(deployment["metadata"]["name"]))
+    if available:
+        return Deployment(name, available)
+    return Deployment(name, available, _reason(condition))
 
 
 def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
     status = node.get("status") or {}
-    nothing: dict[str, Any] = {}
-    condition = next(
-        (one for one in status.get("conditions") or () if one["type"] == "Ready"), nothing
-    )
+    condition = _condition(status, "Ready")
     ready = {"True": True, "False": False}.get(condition.get("status", ""))
-    reason = (
-        ""
-        if ready
-        else condition.get("message") or condition.get("reason") or "it has not reported yet"
-    )
+    reason = ""
+    if not ready:
+        reason = _reason(condition)
     return Node(
         name=printable(_text(node["metadata"]["name"])),
         ready=ready,
         version=printable(_text((status.get("nodeInfo") or {}).get("kubeletVersion") or "")),
-        reason=printable(_text(reason)),
+        reason=reason,
         since=_time(condition.get("lastTransitionTime")),
         reported=_time(condition.get("lastHeartbeatTime")),
     )
+
+
+def _condition(status: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 (other people's JSON)
+    """Return the condition of a kind; empty if it is missing."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == kind:
+            found: dict[str, Any] = condition
+            return found
+    return {}
+
+
+def _reason(condition: dict[str, Any]) -> str:
+    """Return why a condition is not met."""
+    reason = condition.get("message") or condition.get("reason") or "it has not reported yet"
+    return printable(_text(reason))
 
 
 def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
@@ -161,7 +167,9 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
         found = datetime.fromisoformat(value)
     except (ValueError, TypeError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
+    if found.tzinfo is None:
+        return None
+    return found.astimezone(UTC)
 
 
 def _refusal(answer: Answer) -> str:
@@ -169,7 +177,9 @@ def _refusal(answer: Answer) -> str:
         said = json.loads(answer.body[:65536])["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
         said = answer.body[:LONGEST].decode("utf-8", "replace").strip()
-    why = printable(said) if isinstance(said, str) and said else "it did not say why"
+    why = "it did not say why"
+    if isinstance(said, str) and said:
+        why = printable(said)
     return f"the API server refused: {why} (HTTP status {answer.status})"
 
 

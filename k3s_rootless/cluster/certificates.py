@@ -23,15 +23,21 @@ _TIME = re.compile(rb"\d{14}Z")
 
 
 def until(certificate: bytes) -> datetime:
-    """Give the end of a certificate's validity, in UTC; of a PEM chain, that of its first.
+    """Return the end of a certificate's validity, in UTC; of a PEM chain, that of its first.
 
     Raises RootlessError.
     """
     try:
-        found = _PEM.search(certificate)
-        return _not_after(base64.b64decode(found["der"]) if found else certificate)
+        return _not_after(_der(certificate))
     except (ValueError, IndexError, binascii.Error) as error:
         raise RootlessError("cannot read a certificate: it is no X.509") from error
+
+
+def _der(certificate: bytes) -> bytes:
+    found = _PEM.search(certificate)
+    if found is None:
+        return certificate
+    return base64.b64decode(found["der"])
 
 
 def _not_after(der: bytes) -> datetime:
@@ -39,7 +45,9 @@ def _not_after(der: bytes) -> datetime:
     # signature, issuer, validity.
     certificate = _content(der, 0, _SEQUENCE)[0]
     signed = _content(certificate, 0, _SEQUENCE)[0]
-    at = _content(signed, 0, _VERSION)[1] if signed[0] == _VERSION else 0
+    at = 0
+    if signed[0] == _VERSION:
+        at = _content(signed, 0, _VERSION)[1]
     for kind in (_INTEGER, _SEQUENCE, _SEQUENCE):
         at = _content(signed, at, kind)[1]
     validity = _content(signed, at, _SEQUENCE)[0]
@@ -48,7 +56,8 @@ def _not_after(der: bytes) -> datetime:
     text = _content(validity, at, kind)[0]
     if kind == _UTC_TIME:
         # Two digits for the year: those from 50 on are of the last century (RFC 5280, 4.1.2.5.1).
-        text = (b"19" if text[:2] >= b"50" else b"20") + text
+        century = b"19" if text[:2] >= b"50" else b"20"
+        text = century + text
     if kind not in {_UTC_TIME, _GENERALIZED_TIME} or not _TIME.fullmatch(text):
         raise ValueError(text)
     year, rest = divmod(int(text[:-1]), 10**10)
@@ -57,7 +66,7 @@ def _not_after(der: bytes) -> datetime:
 
 
 def _content(der: bytes, at: int, kind: int) -> tuple[bytes, int]:
-    """Give the content of the element that begins at `at`, and where the next one does."""
+    """Return the content of the element that begins at `at`, and where the next one does."""
     if der[at] != kind:
         raise ValueError(kind)
     length, begin = der[at + 1], at + 2

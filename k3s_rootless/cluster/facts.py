@@ -5,11 +5,13 @@ records.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_CLOCK_GRAIN = timedelta(seconds=1)
+"""File systems round times, some to whole seconds: a file of the same second is of this start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Kubeconfig(Credentials):
     server: str
     modified: datetime
     mode: int
+
+    def is_older_than(self, started: datetime | None) -> bool:
+        """Return whether an earlier start of K3s than the one at `started` wrote the file."""
+        return started is not None and self.modified + _CLOCK_GRAIN < started
 
 
 @dataclass(frozen=True, slots=True)

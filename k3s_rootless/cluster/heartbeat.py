@@ -57,9 +57,9 @@ def judged(
     changed since was made by this start, whatever the clock says. Without a start, nothing is known
     to be older.
     """
-    return tuple(
-        node if start is None else _judged(node, start, first.get(node.name)) for node in nodes
-    )
+    if start is None:
+        return tuple(nodes)
+    return tuple(_judged(node, start, first.get(node.name)) for node in nodes)
 
 
 def _judged(node: Node, start: Running, first: datetime | None) -> Node:

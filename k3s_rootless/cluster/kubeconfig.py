@@ -33,6 +33,7 @@ _DEEPEST = 32
 """Levels; K3s's has five, and no aliases."""
 _PLAIN = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65535
+_HTTPS_PORT = 443
 _HINT = "restart K3s, which writes its kubeconfig anew: `k3s-rootless restart`"
 _START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
 
@@ -51,7 +52,7 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
 
 
 def peer(credentials: Credentials) -> TlsPeer:
-    """Give the API server as a peer that is verified by the authority of the credentials alone;
+    """Return the API server as a peer that is verified by the authority of the credentials alone;
     raises RootlessError.
     """
     return TlsPeer(credentials.host, credentials.port, context(credentials))
@@ -72,9 +73,9 @@ def context(credentials: Credentials) -> ssl.SSLContext:
         built.load_verify_locations(cadata=credentials.authority.decode("ascii"))
         _load_pair(built, credentials)
     except (ssl.SSLError, ValueError) as error:
-        what = (
-            "the kubeconfig" if isinstance(credentials, Kubeconfig) else "K3s's own credentials in"
-        )
+        what = "K3s's own credentials in"
+        if isinstance(credentials, Kubeconfig):
+            what = "the kubeconfig"
         raise RootlessError(
             f"cannot use {what} {credentials.path}: its certificates or its key are damaged",
             hint=_HINT,
@@ -95,7 +96,8 @@ def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
 
 
 def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
-    if (known := written.document(content)) is not None:
+    known = written.document(content)
+    if known is not None:
         return known
     # Here, since K3s's own file needs no PyYAML, which takes 20 ms to load.
     from k3s_rootless import yaml_file
@@ -127,7 +129,9 @@ def _record(path: Path, document: Any, status: os.stat_result) -> Kubeconfig:  #
 
 def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (a foreign document)
     listed = document.get(kind)
-    for one in listed if isinstance(listed, list) else ():
+    if not isinstance(listed, list):
+        listed = []
+    for one in listed:
         if isinstance(one, dict) and one.get("name") == name and isinstance(one.get(inner), dict):
             return one[inner]
     raise ValueError(f"it has no {inner} of the name {name!r}")
@@ -149,11 +153,12 @@ def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (a foreign document)
 
 def _address(server: str) -> tuple[str, int]:
     # What K3s writes is plain; to load what reads all that is not takes 2 ms.
-    if (plain := _PLAIN.fullmatch(server)) and int(plain["port"]) <= _HIGHEST_PORT:
+    plain = _PLAIN.fullmatch(server)
+    if plain is not None and int(plain["port"]) <= _HIGHEST_PORT:
         return plain["host"].lower(), int(plain["port"])
     from urllib.parse import urlsplit
 
     url = urlsplit(server)
     if url.scheme != "https" or not url.hostname or not server.isprintable():
         raise ValueError(f"its server {server!r} is no https address")
-    return url.hostname, url.port if url.port is not None else 443
+    return url.hostname, _HTTPS_PORT if url.port is None else url.port

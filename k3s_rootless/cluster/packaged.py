@@ -22,7 +22,7 @@ _DEPLOYMENTS = {
 
 
 def deployments(data: Path) -> Observed[frozenset[str]]:
-    """Give the names of the Deployments to expect in kube-system."""
+    """Return the names of the Deployments to expect in kube-system."""
     manifests = data / "server" / "manifests"
     try:
         there = {path.name for path in manifests.iterdir()}

@@ -36,7 +36,7 @@ _FORM = re.compile(
 
 
 def document(content: bytes) -> dict[str, Any] | None:
-    """Give what PyYAML would make of it, as far as a connection needs it; None for what is not of
+    """Return what PyYAML would make of it, as far as a connection needs it; None for what is not of
     the form.
     """
     found = _FORM.fullmatch(content)

@@ -78,10 +78,7 @@ class Listener:
         written = recognition.plain(first[: recognition.LONGEST_SEARCHED])
         if "Bound parent port" in written:
             self._bound(written)
-        self.came_up = self.came_up or _API_IS_UP in written
-        self._ended = self._ended or (entry.identifier == "systemd" and _END in written)
-        if recognition.tells_of_kill(entry, written):
-            self._killed = self._killed or entry
+        self._note_progress(entry, written)
         found = recognition.heard(entry, written)
         if found is not None:
             self._remember(*found)
@@ -89,6 +86,14 @@ class Listener:
         if self._panicked:
             self._frames = Frames()
             self._hear_frames(rest)
+
+    def _note_progress(self, entry: Entry, written: str) -> None:
+        if _API_IS_UP in written:
+            self.came_up = True
+        if entry.identifier == "systemd" and _END in written:
+            self._ended = True
+        if self._killed is None and recognition.tells_of_kill(entry, written):
+            self._killed = entry
 
     @property
     def _panicked(self) -> bool:
@@ -116,10 +121,7 @@ class Listener:
     def _remember(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":
             self._out_of_memory = cause
-        # Of a K3s that is ready, the OOM killer took a Pod at its own limit. And systemd itself
-        # sends SIGKILL to what does not stop in time: then the time limit is what ended K3s.
-        harmless = cause.fatal or cause.id == "killed-by-memory" if self._ready else False
-        if harmless or (cause.id == "killed" and "left-behind" in self._notes):
+        if self._is_harmless(cause):
             self._notes.setdefault(cause.id, cause)
         elif cause.id == "killed":
             return  # known by tells_of_kill: the OOM killer may have done it
@@ -131,6 +133,14 @@ class Listener:
             self._survived.setdefault(cause.id, cause)
         elif weight is Weight.NOTE:
             self._notes.setdefault(cause.id, cause)
+
+    def _is_harmless(self, cause: Cause) -> bool:
+        # systemd itself sends SIGKILL to what does not stop in time: then the time limit is what
+        # ended K3s.
+        if cause.id == "killed" and "left-behind" in self._notes:
+            return True
+        # If K3s is ready, the OOM killer took a Pod at its own limit.
+        return self._ready and (cause.fatal or cause.id == "killed-by-memory")
 
     def _explain_kill(self) -> None:
         memory, killed = self._out_of_memory, self._killed
@@ -152,7 +162,10 @@ class Listener:
     def _bound(self, written: str) -> None:
         # The forward that failed before was made after all: its port was freed, or rootlesskit
         # answered.
-        if not (self._survived and (found := _BOUND.search(written))):
+        if not self._survived:
+            return
+        found = _BOUND.search(written)
+        if found is None:
             return
         for kind in _FORWARDING & self._survived.keys():
             line = self._survived[kind].line
@@ -193,12 +206,15 @@ def last_start(entries: Iterable[Entry]) -> Story:
         starts[current].hear(entry)
     newest: Listener | None = None
     for listener in reversed(starts.values()):
-        if (failure := _failure(listener, newest)) is not None:
+        failure = _failure(listener, newest)
+        if failure is not None:
             return failure
         newest = listener
     if failed is not None:
         return failed
-    return next(reversed(starts.values())).story() if starts else Story(None)
+    if not starts:
+        return Story(None)
+    return next(reversed(starts.values())).story()
 
 
 def _failure(listener: Listener, following: Listener | None) -> Story | None:

@@ -54,7 +54,7 @@ STEPS = {
 
 
 def identifier(status: int) -> str:
-    """Give the id of the cause behind a status; 203 is the catalogue's own."""
+    """Return the id of the cause behind a status; 203 is the catalogue's own."""
     if status == 203:
         return "exec-failed"
     return f"exit-{STEPS[status][0].lower().replace('_', '-')}"

@@ -64,8 +64,10 @@ def behind(causes: Iterable[Cause], ending: Ending) -> Cause | None:
     limits = {limit.name: limit for limit in ending.limits}
     for cause in causes:
         rule = _RULES.get(cause.id)
-        limit = limits.get(rule.name) if rule else None
-        if rule is not None and limit is not None and _explains(rule, limit, ending):
+        if rule is None:
+            continue
+        limit = limits.get(rule.name)
+        if limit is not None and _explains(rule, limit, ending):
             return _named(cause, rule, limit, ending)
     return None
 
@@ -81,9 +83,9 @@ def _reached(limit: Limit, ending: Ending) -> bool:
 def _named(cause: Cause, rule: _Rule, limit: Limit, ending: Ending) -> Cause:
     entry = _ENTRIES["unit-memory-limit" if rule.name == "MemoryMax" else cause.id]
     value = f"{limit.name}={_shown(limit)}"
-    facts = [
-        f"{value} is set in {limit.file}" if limit.file else f"systemd runs the unit with {value}"
-    ]
+    facts = [f"systemd runs the unit with {value}"]
+    if limit.file:
+        facts = [f"{value} is set in {limit.file}"]
     if rule.name == "MemoryMax" and _reached(limit, ending):
         facts.append(f"the unit used at most {(ending.memory_peak or 0) // _MIB} MiB")
     return replace(
@@ -108,7 +110,9 @@ _TITLES = {
 def _remedy(rule: _Rule, limit: Limit) -> Remedy:
     # What ran with as much as the remedy would give needs more than that.
     enough = limit.value < rule.enough or rule.raised == "infinity"
-    value = rule.raised if enough else f"{2 * limit.value // _MIB}M"
+    value = rule.raised
+    if not enough:
+        value = f"{2 * limit.value // _MIB}M"
     line = f"{limit.name}={value}"
     if limit.ours:
         return user("raise the limit", f"k3s-rootless config set {limit.name} {value}", RESTART)
@@ -123,9 +127,9 @@ def _remedy(rule: _Rule, limit: Limit) -> Remedy:
 
 
 def _shown(limit: Limit) -> str:
-    if limit.name != "MemoryMax":
-        return str(limit.value)
-    return f"{limit.value // _MIB}M" if limit.value % _MIB == 0 else str(limit.value)
+    if limit.name == "MemoryMax" and limit.value % _MIB == 0:
+        return f"{limit.value // _MIB}M"
+    return str(limit.value)
 
 
 def relevant(values: Mapping[str, int | None]) -> Sequence[tuple[str, int]]:

@@ -20,6 +20,7 @@ _KLOG = re.compile(
     r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9}"
     r" (?P<file>[\w.-]{1,64}):\d{1,6}\]"
 )
+_LOGRUS_LEVELS = {"warn": "warning", "panic": "fatal"}
 _LETTERS = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
 _SHORT = {
     "TRAC": "trace",
@@ -84,41 +85,51 @@ def parse(message: str, identifier: str | None = None, priority: int | None = No
     if identifier == "systemd" or (identifier or "").startswith(("systemd-", "(")):
         return Line(_by_priority(priority), "systemd", message)
     head = message[:200]
-    if found := _KLOG.match(head):
-        return Line(_LETTERS[found["level"]], _of_file(found["file"], head), message)
-    if found := _LOGRUS.match(head):
-        level = {"warn": "warning", "panic": "fatal"}.get(found["level"], found["level"])
-    elif found := _TERMINAL.match(head):
-        level = _SHORT[found["level"]]
-    elif head.startswith(_DEATHS):
-        level = "fatal"
-    else:
-        level = _by_priority(priority)
-    component = "containerd" if identifier == "containerd" else _rootless(message)
-    return Line(level if level in LEVELS else "info", component, message)
+    klog = _KLOG.match(head)
+    if klog is not None:
+        return Line(_LETTERS[klog["level"]], _of_file(klog["file"], head), message)
+    level = _level(head) or _by_priority(priority)
+    if identifier == "containerd":
+        return Line(level, "containerd", message)
+    return Line(level, _rootless(message), message)
+
+
+def _level(head: str) -> str | None:
+    """Return the level that a line names; None for a line that names none."""
+    logrus = _LOGRUS.match(head)
+    if logrus is not None:
+        level = _LOGRUS_LEVELS.get(logrus["level"], logrus["level"])
+        return level if level in LEVELS else "info"
+    terminal = _TERMINAL.match(head)
+    if terminal is not None:
+        return _SHORT[terminal["level"]]
+    if head.startswith(_DEATHS):
+        return "fatal"
+    return None
 
 
 def at_least(level: str, wanted: str) -> bool:
-    """Tell whether a level is as serious as the wanted one, or more."""
+    """Return whether a level is as serious as the wanted one, or more."""
     return LEVELS.index(level) >= LEVELS.index(wanted)
 
 
 def folded(text: str) -> str:
-    """Give what two lines have in common that are the same but for their times: klog's and logrus'
-    stamps are left out.
+    """Return a line without the time stamp of klog or logrus, so that lines which differ only in
+    their times are equal.
     """
     head = text[:200]
-    if found := _KLOG.match(head):
-        return text[found.start("file") :]
-    return text[text.index(" ") + 1 :] if head.startswith("time=") and " " in head else text
+    klog = _KLOG.match(head)
+    if klog is not None:
+        return text[klog.start("file") :]
+    if head.startswith("time=") and " " in head:
+        return text[text.index(" ") + 1 :]
+    return text
 
 
 def _by_priority(priority: int | None) -> str:
-    return (
-        _PRIORITIES[priority]
-        if priority is not None and 0 <= priority < len(_PRIORITIES)
-        else "info"
-    )
+    if priority is None or not 0 <= priority < len(_PRIORITIES):
+        return "info"
+    return _PRIORITIES[priority]
 
 
 def _of_file(file: str, head: str) -> str:
@@ -127,7 +138,9 @@ def _of_file(file: str, head: str) -> str:
         return component if words in head.lower() else "k3s"
     if _KUBELET.match(file):
         return "kubelet"
-    return "apiserver" if _APISERVER.match(file) else "k3s"
+    if _APISERVER.match(file):
+        return "apiserver"
+    return "k3s"
 
 
 def _rootless(message: str) -> str:

@@ -34,12 +34,14 @@ def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
 
 
 def period(times: Iterable[datetime]) -> float | None:
-    """Give the usual time between two restarts, in seconds; None for fewer than two."""
+    """Return the usual time between two restarts, in seconds; None for fewer than two."""
     # A clock that was set back between two restarts tells nothing of the time between them.
     seconds = [
         (after - before).total_seconds() for before, after in pairwise(times) if after > before
     ]
-    return statistics.median(seconds) if seconds else None
+    if not seconds:
+        return None
+    return statistics.median(seconds)
 
 
 def is_past(seconds: float, period: float | None) -> bool:
@@ -50,7 +52,7 @@ def is_past(seconds: float, period: float | None) -> bool:
 
 
 def goes_on(loop: Loop, now: datetime) -> bool:
-    """Tell whether the next death is to be expected: K3s has not lived much longer since the last
+    """Return whether the next death is to be expected: K3s has not lived much longer since the last
     restart than before.
     """
     return loop.period is None or (now - loop.last).total_seconds() <= _BEATS * loop.period
@@ -58,7 +60,9 @@ def goes_on(loop: Loop, now: datetime) -> bool:
 
 def words(loop: Loop) -> str:
     """Say how often it died and how soon again."""
-    every = f", about every {_time(loop.period)}" if loop.period else ""
+    every = ""
+    if loop.period:
+        every = f", about every {_time(loop.period)}"
     return (
         f"systemd has restarted it {loop.count} times{every}, last at"
         f" {loop.last.astimezone():%H:%M:%S}"
@@ -66,4 +70,6 @@ def words(loop: Loop) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -52,7 +52,9 @@ class Frames:
     def _frame(self, line: str) -> None:
         place = _PLACE.fullmatch(line)
         if place is None:
-            self._function = line.rpartition("(")[0] if line.endswith(")") else ""
+            self._function = ""
+            if line.endswith(")"):
+                self._function = line.rpartition("(")[0]
             return
         function, self._function = self._function, ""
         if function and not function.startswith(_ABOUT_THE_PANIC):

@@ -50,14 +50,17 @@ and has 3 KiB.
 def recognise(line: str) -> tuple[Failure, Sign, re.Match[str]] | None:
     """Find the entry of the catalogue that knows a line, as `normal` gives it."""
     for failure, sign in _SIGNS:
-        if sign.literal in line and (found := sign.pattern.search(line)):
+        if sign.literal not in line:
+            continue
+        found = sign.pattern.search(line)
+        if found is not None:
             return failure, sign, found
     return None
 
 
 def normal(line: str) -> str:
     r"""Read `\"` as `"`, which is how logrus writes quotes inside of `msg="…"`."""
-    return line.replace('\\"', '"') if '\\"' in line else line
+    return line.replace('\\"', '"')
 
 
 def _signs() -> Iterator[tuple[Failure, Sign]]:
@@ -77,7 +80,9 @@ _KILLS = ("signal: killed", "code=killed, status=9/KILL")
 
 def plain(message: str) -> str:
     """Leave out escape sequences."""
-    return _ESCAPE_SEQUENCE.sub("", message) if "\x1b" in message else message
+    if "\x1b" not in message:
+        return message
+    return _ESCAPE_SEQUENCE.sub("", message)
 
 
 def tells_of_kill(entry: Entry, written: str) -> bool:
@@ -141,7 +146,9 @@ def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
 
 def _died_of(written: str) -> str | None:
     text = _fatal_text(written)
-    return None if text is None or _CONSEQUENCE.search(text) else text
+    if text is None or _CONSEQUENCE.search(text):
+        return None
+    return text
 
 
 def _known(
@@ -166,8 +173,7 @@ def _fatal_text(line: str) -> str | None:
     if not line.startswith(_STARTS) and not any(literal in line for literal in _LITERALS):
         return None
     found = _FATAL.search(line)
-    return (
-        normal(next((text for text in found.groups() if text is not None), "")).strip()
-        if found
-        else None
-    )
+    if found is None:
+        return None
+    text = next((group for group in found.groups() if group is not None), "")
+    return normal(text).strip()

@@ -43,6 +43,7 @@ _DECISIVE = (
     "storage.mount",
 )
 _WARNING_GROUPS = ("kernel", "net.cidr")
+_WELL = frozenset({Verdict.PASS, Verdict.INFO, Verdict.WARN})
 _KEEPS_ITS_REMEDY = frozenset({"data-readonly"})
 """What the check proposes (another data directory) would leave the cluster behind."""
 _SETTINGS = {
@@ -93,7 +94,8 @@ def of_story(story: Story, ending: Ending) -> Cause | None:
     """
     by_status = of_ending(ending)
     causes = [one for one in (story.cause, *story.others, by_status) if one is not None]
-    if (explained := limits.behind(causes, ending)) is not None:
+    explained = limits.behind(causes, ending)
+    if explained is not None:
         return explained
     vague = story.cause is None or not story.cause.fatal or story.cause.id in {"unknown", "killed"}
     if ending.result == "oom-kill" and vague:
@@ -108,11 +110,10 @@ def of_ending(ending: Ending) -> Cause | None:
     if ending.code == _EXITED and ending.status in exits.STEPS:
         return _of_step(ending.status)
     killed = ending.code in {_KILLED, _DUMPED}
-    if ending.result == "oom-kill" or (
-        killed and ending.status == _SIGKILL and ending.result != "timeout"
-    ):
-        entry = _ENTRIES["killed-by-memory" if ending.result == "oom-kill" else "killed"]
-        return _told(entry.id, entry.title, entry.why, entry.remedy)
+    if ending.result == "oom-kill":
+        return _of_entry("killed-by-memory")
+    if killed and ending.status == _SIGKILL and ending.result != "timeout":
+        return _of_entry("killed")
     # After a time limit, the signal is systemd's own.
     if killed and ending.result not in {"start-limit-hit", "timeout"}:
         return _told(
@@ -122,6 +123,11 @@ def of_ending(ending: Ending) -> Cause | None:
             user("see", _LOOK),
         )
     return _of_result(ending.result)
+
+
+def _of_entry(identifier: str) -> Cause:
+    entry = _ENTRIES[identifier]
+    return _told(entry.id, entry.title, entry.why, entry.remedy)
 
 
 def _of_step(status: int) -> Cause:
@@ -164,13 +170,19 @@ def _of_result(result: str) -> Cause | None:
 
 
 def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
-    """Give the remedy where one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the
-    texts of those not ours.
+    """Return the remedy if one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the
+    texts of those that are not ours.
     """
-    words = "" if cause.id.startswith("exit-") else _SETTINGS.get(cause.id)
-    named = [path for path, text in drop_ins.items() if words is not None and words in text]
+    words = _SETTINGS.get(cause.id)
+    if cause.id.startswith("exit-"):
+        words = ""
+    if words is None:
+        return None
+    named = [path for path, text in drop_ins.items() if words in text]
+    if len(named) != 1:
+        return None
     option = _OPTION.search(cause.title)
-    if len(named) != 1 or (option and option[1] not in drop_ins[named[0]]):
+    if option is not None and option[1] not in drop_ins[named[0]]:
         return None
     return put_aside(named[0], RESTART)
 
@@ -223,46 +235,76 @@ def with_host(
 
     `other` is the remedy that fits what was seen, where no check has one.
     """
-    asked = [one for one in findings if cause.check and matches(one.check, cause.check)]
-    # A warning explains what asks for this very check; of most groups, another one may be to blame.
-    warnings = (
-        Verdict.WARN
-        if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked)
-        else None
-    )
-    failed = [one for one in asked if one.verdict in {Verdict.FAIL, warnings}]
+    asked = _asked(cause, findings)
+    failed = _failed(cause, asked)
     facts = [*cause.seen, *seen, *(f"{one.title}: {one.observed}: {one.reason}" for one in failed)]
     if _says_no_delegation(cause, ending):
-        drop_ins = ending.drop_ins if ending else ()
-        named = f" (drop-ins: {', '.join(drop_ins)})" if drop_ins else ""
-        facts.insert(0, f"the unit of K3s says Delegate=no{named}")
-        cause = _renamed(cause, "unit-not-delegating")
-        told = next(
-            (one for one in findings if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL),
-            None,
-        )
-        cause = replace(cause, check=_UNIT_CHECK, remedy=told.remedy if told else cause.remedy)
+        facts.insert(0, _no_delegation(ending))
+        cause = _not_delegated(cause, findings)
     elif failed:
-        first = next((one for one in failed if one.check == cause.check), failed[0])
-        remedy = cause.remedy if cause.id in _KEEPS_ITS_REMEDY else first.remedy or cause.remedy
-        cause = _told_apart(replace(cause, check=first.check, remedy=remedy), first, findings)
-    elif (
-        asked
-        and all(one.verdict in {Verdict.PASS, Verdict.INFO, Verdict.WARN} for one in asked)
-        and not seen
-    ):
+        cause = _of_failed_check(cause, failed, findings)
+    elif not seen and _is_well(asked):
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
         facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
         cause = replace(cause, remedy=_after(cause))
-    return replace(
-        cause, seen=tuple(facts), remedy=cause.remedy if failed else other or cause.remedy
-    )
+    remedy = cause.remedy
+    if not failed and other is not None:
+        remedy = other
+    return replace(cause, seen=tuple(facts), remedy=remedy)
+
+
+def _asked(cause: Cause, findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of the check, or group of checks, that the cause names."""
+    if not cause.check:
+        return []
+    return [one for one in findings if matches(one.check, cause.check)]
+
+
+def _is_well(asked: Sequence[Finding]) -> bool:
+    return bool(asked) and all(one.verdict in _WELL for one in asked)
+
+
+def _failed(cause: Cause, asked: Sequence[Finding]) -> list[Finding]:
+    """Return the findings that explain the cause."""
+    explaining = {Verdict.FAIL}
+    # A warning explains the cause if the cause names this very check; of most groups, another
+    # check may be the reason.
+    if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked):
+        explaining.add(Verdict.WARN)
+    return [one for one in asked if one.verdict in explaining]
+
+
+def _of_failed_check(cause: Cause, failed: Sequence[Finding], findings: Sequence[Finding]) -> Cause:
+    """Return the cause with the check that failed, and with its remedy."""
+    first = next((one for one in failed if one.check == cause.check), failed[0])
+    remedy = cause.remedy
+    if first.remedy is not None and cause.id not in _KEEPS_ITS_REMEDY:
+        remedy = first.remedy
+    return _told_apart(replace(cause, check=first.check, remedy=remedy), first, findings)
+
+
+def _no_delegation(ending: Ending | None) -> str:
+    fact = "the unit of K3s says Delegate=no"
+    if ending is None or not ending.drop_ins:
+        return fact
+    return f"{fact} (drop-ins: {', '.join(ending.drop_ins)})"
+
+
+def _not_delegated(cause: Cause, findings: Sequence[Finding]) -> Cause:
+    """Return the cause of a unit that asks for no delegation, with the remedy of its check."""
+    renamed = replace(_renamed(cause, "unit-not-delegating"), check=_UNIT_CHECK)
+    for one in findings:
+        if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL:
+            return replace(renamed, remedy=one.remedy)
+    return renamed
 
 
 def _after(cause: Cause) -> Remedy | None:
-    # What is well now was mended since, where the check decides alone: not where the unit itself
-    # may be what has to change.
-    return _MENDED if cause.check.startswith(_DECISIVE) else cause.remedy
+    # What is well now was fixed since, if the check decides alone: not if the unit itself may have
+    # to change.
+    if cause.check.startswith(_DECISIVE):
+        return _MENDED
+    return cause.remedy
 
 
 def _says_no_delegation(cause: Cause, ending: Ending | None) -> bool:

@@ -73,44 +73,36 @@ class Failure:
 def sign(
     literal: str, pattern: str, title: str = "", *, check: str = "", weight: Weight | None = None
 ) -> Sign:
-    """Give one form of words."""
+    """Return one form of words."""
     return Sign(literal, re.compile(pattern), title, check, weight)
 
 
 def user(text: str, *commands: str) -> Remedy:
-    """Give a remedy that the user can follow alone."""
+    """Return a remedy that the user can follow alone."""
     return Remedy(Mender.USER, text, commands)
 
 
 def administrator(text: str, *commands: str) -> Remedy:
-    """Give a remedy that needs root."""
+    """Return a remedy that needs root."""
     return Remedy(Mender.ADMINISTRATOR, text, commands)
 
 
 def environment(text: str, assignment: str, *before: str) -> Remedy:
-    """Give the remedy that is a variable of the unit; `before` are commands that it needs first."""
-    managed = assignment.startswith(_MANAGED)
-    return user(
-        text,
-        *before,
-        *(
-            (f"k3s-rootless env set {assignment}",)
-            if managed
-            else drop_in(f"Environment={assignment}")
-        ),
-        RESTART,
-    )
+    """Return the remedy that is a variable of the unit; `before` are commands to run first."""
+    if assignment.startswith(_MANAGED):
+        return user(text, *before, f"k3s-rootless env set {assignment}", RESTART)
+    return user(text, *before, *drop_in(f"Environment={assignment}"), RESTART)
 
 
 def option(text: str, name: str, value: str, *before: str) -> Remedy:
-    """Give the remedy that is an option of K3s which `config` sets; `before` shows what to choose
+    """Return the remedy that is an option of K3s which `config` sets; `before` shows what to choose
     from.
     """
     return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
 
 
 def elsewhere(text: str) -> Remedy:
-    """Give the remedy that is another place for K3s's data: which one, only the user can say."""
+    """Return the remedy that is another place for K3s's data: which one, only the user can say."""
     return option(
         f"{text}, in place of /PLACE; K3s begins anew there",
         "data-dir",
@@ -120,24 +112,22 @@ def elsewhere(text: str) -> Remedy:
 
 
 def own_file(text: str, *lines: str, before: str = "") -> Remedy:
-    """Give the remedy that is lines of K3s's own configuration file, for what `config` does not
+    """Return the remedy that is lines of K3s's own configuration file, for what `config` does not
     set.
 
     The user's file takes the place of /etc/rancher/k3s/config.yaml. `before` is a command that what
     they name needs.
     """
     words = " ".join(f'"{line}"' for line in lines)
-    return environment(
-        text,
-        f"K3S_CONFIG_FILE=%h/{_OWN_FILE}",
-        f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}",
-        *([before] if before else []),
-        f"printf '%s\\n' {words} >> ~/{_OWN_FILE}",
-    )
+    commands = [f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}"]
+    if before:
+        commands.append(before)
+    commands.append(f"printf '%s\\n' {words} >> ~/{_OWN_FILE}")
+    return environment(text, f"K3S_CONFIG_FILE=%h/{_OWN_FILE}", *commands)
 
 
 def drop_in(line: str) -> tuple[str, str]:
-    """Give the commands that set something for the service.
+    """Return the commands that set something for the service.
 
     The line goes to the end of the file that `systemctl --user edit` writes: what is read last
     counts (systemd.unit(5)).
@@ -149,6 +139,6 @@ def drop_in(line: str) -> tuple[str, str]:
 
 
 def sysctl(file: str, *assignments: str) -> Remedy:
-    """Give the remedy that sets sysctls now and for later boots, in a file of their own."""
+    """Return the remedy that sets sysctls now and for later boots, in a file of their own."""
     lines = tuple(f"echo '{one}' | sudo tee -a /etc/sysctl.d/{file}" for one in assignments)
     return administrator(f"set {' and '.join(assignments)}", *lines, "sudo sysctl --system")

@@ -28,8 +28,10 @@ class Reading:
 
     def __init__(self, path: Path, *, start: int = 0, follow: bool = False) -> None:
         self.end = start
-        args = ["tail", f"--bytes=+{start + 1}", *(["-F"] if follow else []), "--", str(path)]
-        self._lines = command.stream(args)
+        args = ["tail", f"--bytes=+{start + 1}"]
+        if follow:
+            args.append("-F")
+        self._lines = command.stream([*args, "--", str(path)])
 
     def __enter__(self) -> Self:
         return self
@@ -61,11 +63,14 @@ def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
 
 def _entry(line: bytes) -> Entry:
     text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\n")
+    return Entry(_time(text), text, identifier="containerd")
+
+
+def _time(text: str) -> datetime | None:
     found = _TIME.match(text)
-    time = None
-    if found:
-        try:
-            time = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
-        except ValueError:
-            time = None
-    return Entry(time, text, identifier="containerd")
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -53,9 +53,7 @@ class Exported:
         """
         try:
             with self._path.open("rb") as file:
-                for entry in (
-                    self._json(file) if _first(file) in {b"{", b"["} else self._export(file)
-                ):
+                for entry in self._read(file):
                     self.entries += 1
                     if _about_k3s(entry):
                         yield entry
@@ -73,8 +71,13 @@ class Exported:
                 hint="make one with: journalctl --user-unit=k3s-rootless.service -o export > FILE",
             )
 
+    def _read(self, file: IO[bytes]) -> Iterator[Entry]:
+        if _first(file) in {b"{", b"["}:
+            return self._json(file)
+        return self._export(file)
+
     def _json(self, file: IO[bytes]) -> Iterator[Entry]:
-        while line := file.readline(_LONGEST_LINE):
+        for line in _lines(file, _LONGEST_LINE):
             entry = journald.parse(line)
             if entry is not None:
                 yield entry
@@ -83,7 +86,7 @@ class Exported:
 
     def _export(self, file: IO[bytes]) -> Iterator[Entry]:
         fields: dict[str, object] = {}
-        while line := file.readline(_LONGEST_FIELD):
+        for line in _lines(file, _LONGEST_FIELD):
             if line == b"\n":
                 if fields:
                     yield journald.of_fields(fields)
@@ -108,11 +111,15 @@ class Exported:
             file.read(1)
         if key in _WANTED and len(fields) < _MOST_FIELDS:
             text = value.decode("utf-8", "replace")
-            before = fields.get(key)
-            fields[key] = (
-                text if before is None else f"{before}\n{text}"[: journald.LONGEST_MESSAGE]
-            )
+            if key in fields:
+                text = f"{fields[key]}\n{text}"[: journald.LONGEST_MESSAGE]
+            fields[key] = text
         return True
+
+
+def _lines(file: IO[bytes], longest: int) -> Iterator[bytes]:
+    """Yield lines, or parts of at most `longest` bytes; other reads may come in between."""
+    return iter(lambda: file.readline(longest), b"")
 
 
 def _first(file: IO[bytes]) -> bytes:

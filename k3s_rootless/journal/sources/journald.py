@@ -70,22 +70,10 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
     args.append(f"--output-fields={','.join(_FIELDS)}")
     if query.lines is not None:
         args.append(f"--lines={query.lines}")
-    args += [
-        f"--{name}={value}"
-        for name, value in (("since", query.since), ("grep", query.grep))
-        if value is not None
-    ]
-    if query.after is not None:
-        args.append(f"--after-cursor={query.after}")
-    args += [
-        f"--{name}"
-        for name, asked in (
-            ("boot", query.boot),
-            ("follow", query.follow),
-            ("no-tail", query.whole),
-        )
-        if asked
-    ]
+    values = {"since": query.since, "grep": query.grep, "after-cursor": query.after}
+    args += [f"--{name}={value}" for name, value in values.items() if value is not None]
+    switches = {"boot": query.boot, "follow": query.follow, "no-tail": query.whole}
+    args += [f"--{name}" for name, on in switches.items() if on]
     return args + _matches(query)
 
 
@@ -188,7 +176,7 @@ def collect(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -
 
 
 def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -> tuple[str, ...]:
-    """Give the ids of the last starts, oldest first, by what the user manager said of them; see
+    """Return the ids of the last starts, oldest first, by what the user manager said of them; see
     `read` for the errors.
     """
     told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
@@ -196,7 +184,7 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
 
 
 def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
-    """Tell whether journald keeps something that this user may not read, as it always does for
+    """Return whether journald keeps something that this user may not read, as it always does for
     whoever is in no group of it.
     """
     return any(
@@ -205,7 +193,7 @@ def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
 
 
 def files(kept_in: Sequence[Path] = _KEPT_IN) -> tuple[Path, ...]:
-    """Give a name in each directory where journald keeps its files, which is what a watch for
+    """Return a name in each directory where journald keeps its files, which is what a watch for
     changes needs.
     """
     found: list[Path] = []
@@ -227,10 +215,14 @@ def parse(line: bytes) -> Entry | None:
     "Journal JSON Format").
     """
     try:
-        fields = json.loads(line if len(line) < _LONG else _MESSAGE.sub(_cut, line, count=1))
+        if len(line) >= _LONG:
+            line = _MESSAGE.sub(_cut, line, count=1)
+        fields = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return of_fields(fields) if isinstance(fields, dict) else None
+    if not isinstance(fields, dict):
+        return None
+    return of_fields(fields)
 
 
 def of_fields(fields: Mapping[str, Any]) -> Entry:
@@ -270,29 +262,32 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
         return None
     if all(isinstance(one, int) and 0 <= one <= 255 for one in value):
         return bytes(value).decode("utf-8", "replace")
-    return "\n".join(text for one in value if (text := _text(one)) is not None)
+    texts = map(_text, value)
+    return "\n".join(text for text in texts if text is not None)
 
 
 def _word(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
     # Every process names itself (sd_journal_send(3), logger -t), and these fields are shown as they
     # are.
     text = _text(value)
-    return None if text is None else printable(text)
+    if text is None:
+        return None
+    return printable(text)
 
 
 def _number(value: Any) -> int | None:  # noqa: ANN401 (other people's JSON)
     text = _text(value)
-    return (
-        int(text)
-        if text is not None and text.isascii() and text.isdecimal() and len(text) < 20
-        else None
-    )
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) >= 20:
+        return None
+    return int(text)
 
 
 def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
     microseconds = _number(value)
+    if microseconds is None:
+        return None
     try:
-        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+        return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         return None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import loops
@@ -34,7 +34,6 @@ WORDS = {
     NOT_RUNNING: "not running",
     NOT_READY: "running, not ready",
 }
-_CLOCK_GRAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,9 @@ class Seen:
     @property
     def stale_kubeconfig(self) -> bool:
         """Whether the kubeconfig was read, and an earlier start wrote it."""
-        return isinstance(self.kubeconfig, Known) and stale(self.kubeconfig.value, self.state)
+        if isinstance(self.kubeconfig, Unknown) or self.state is None:
+            return False
+        return self.kubeconfig.value.is_older_than(self.state.started)
 
     def _kubeconfig_missing(self) -> str | None:
         if isinstance(self.kubeconfig, Unknown):
@@ -265,13 +266,6 @@ class Seen:
             yield "kubeconfig", self.kubeconfig
             yield "API server", self.ready
             yield "node", self.nodes
-
-
-def stale(kubeconfig: Kubeconfig, state: UnitState | None) -> bool:
-    """Return whether an earlier start left this kubeconfig: K3s writes it at each start."""
-    if state is None or state.started is None:
-        return False
-    return kubeconfig.modified + _CLOCK_GRAIN < state.started
 
 
 def _forwards_tcp(kit: Kit, port: int) -> bool:

@@ -17,7 +17,7 @@ from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
-from k3s_rootless.operations.status.model import Certificate, Kit, stale
+from k3s_rootless.operations.status.model import Certificate, Kit
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import client
 from k3s_rootless.service.environment import pending
@@ -78,7 +78,7 @@ def credentials(
     """
     try:
         found = load()
-        if not stale(found, state):
+        if state is None or not found.is_older_than(state.started):
             return found
         unusable = RootlessError(f"{found.path} is older than this start of K3s")
     except RootlessError as error:

@@ -10,7 +10,7 @@ import pytest
 from k3s_rootless.cluster.facts import Node, Readiness
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.status.model import Certificate, Loop, Missing, Seen, stale
+from k3s_rootless.operations.status.model import Certificate, Loop, Missing, Seen
 from k3s_rootless.rootlesskit.facts import Forward
 from k3s_rootless.service.facts import UnitState
 from k3s_rootless.service.unit.seal import Author
@@ -129,7 +129,9 @@ def test_a_kubeconfig_may_be_moved_from_a_ready_k3s(look: Seen, *, expected: boo
 def test_a_kubeconfig_is_stale_if_it_is_older_than_the_start(
     age: timedelta, state: UnitState | None, *, expected: bool
 ) -> None:
-    assert expected == stale(kubeconfig(START - age).value, state)
+    look = seen(kubeconfig=kubeconfig(START - age), state=state)
+
+    assert expected == look.stale_kubeconfig
 
 
 @pytest.mark.parametrize(
