@@ -50,6 +50,9 @@ JUDGES = (
     "cluster/heartbeat.py",
     "support/redaction/",
     "operations/readiness/milestones.py",
+    "operations/status/model.py",
+    "operations/status/pending.py",
+    "operations/diagnose/answer.py",
     "support/page.py",
 )
 READERS = (
@@ -59,6 +62,8 @@ READERS = (
     "service/systemd/",
     "service/observe/",
     "ports/sources/",
+    "operations/status/parts.py",
+    "operations/status/questions.py",
     "journal/sources/",
     "cluster/access.py",
     "cluster/api.py",

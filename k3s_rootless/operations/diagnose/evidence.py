@@ -56,10 +56,10 @@ def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
     if not cause.check:
         return ()
     # Loaded only here: `check` takes 40 ms to load, and many causes have no check.
-    from k3s_rootless.operations.check import selection
+    from k3s_rootless.operations.check import checking
 
     # The version of systemd, and what the unit asks for, tell some causes of a check apart.
-    return selection.findings(context, (cause.check, "systemd.user", "unit.state"))
+    return checking.findings(context, (cause.check, "systemd.user", "unit.state"))
 
 
 def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:

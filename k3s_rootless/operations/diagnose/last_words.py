@@ -52,13 +52,13 @@ def heard(
     """
     if not invocation:
         return Story(None)
-    told = _story(Query(uid=context.uid, invocation=invocation), ready=ready)
-    if ended is None or (told.cause is not None and told.cause.fatal):
-        return told
+    own = _story(Query(uid=context.uid, invocation=invocation), ready=ready)
+    if ended is None or (own.cause is not None and own.cause.fatal):
+        return own
     moment = ended - _BEFORE_THE_END
-    unowned = Unowned(_IDENTIFIER, max(moment, told.began or moment), ended + LATE)
+    unowned = Unowned(_IDENTIFIER, max(moment, own.began or moment), ended + LATE)
     more = _story(Query(uid=context.uid, invocation=invocation, unowned=unowned), ready=ready)
-    return told if more.cause is None else more
+    return own if more.cause is None else more
 
 
 def end(state: UnitState) -> datetime | None:

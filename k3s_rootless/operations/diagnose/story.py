@@ -69,11 +69,11 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
     with Directories() as journal:
         while True:
             journal.arm(journald.files())
-            told = last_words.of(context, state, invocation)
+            story = last_words.of(context, state, invocation)
             left = deadline - time.monotonic()
-            if (told.cause is not None and told.cause.fatal) or left <= 0:
-                return told
-            if told.ended:
+            if (story.cause is not None and story.cause.fatal) or left <= 0:
+                return story
+            if story.ended:
                 deadline = min(deadline, time.monotonic() + _AFTER_THE_END)
             journal.wait(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)

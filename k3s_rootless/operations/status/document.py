@@ -15,7 +15,7 @@ from k3s_rootless.operations.status.model import READY, Certificate, Seen
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
-    from k3s_rootless.errors import NotRunning, RootlessError
+    from k3s_rootless.errors import NotRunning
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.unit.standing import Part

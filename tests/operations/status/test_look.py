@@ -304,6 +304,22 @@ def test_last_words_that_come_late_are_heard(k3s: K3s) -> None:
     assert second.died_of is not None
 
 
+def test_a_journal_is_read_once_for_each_death(k3s: K3s) -> None:
+    calls = k3s.paths.home / "calls"
+    with (k3s.place / "bin/journalctl").open("a") as program:
+        program.write(f"echo x >> {calls}\n")
+    k3s.is_("failed", "failed", NRestarts=("u", 2))
+    looking = Look(k3s.context, seconds=SECONDS)
+
+    first = looking.take()
+    count = len(calls.read_text())
+    assert first.cause == looking.take().cause
+    assert count == len(calls.read_text())
+    k3s.is_("failed", "failed", NRestarts=("u", 3))
+    looking.take()
+    assert count < len(calls.read_text())
+
+
 def test_a_journal_that_hangs_costs_its_own_part(k3s: K3s) -> None:
     fifo = k3s.place / "fifo"
     os.mkfifo(fifo)
