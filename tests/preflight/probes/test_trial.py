@@ -134,11 +134,11 @@ def test_without_a_child_nobody_could_look() -> None:
 def test_a_child_that_is_killed_is_unknown() -> None:
     code = (
         "import os, signal\nfrom k3s_rootless.preflight.probes import trial\none ="
-        " trial.Trying()\nos.kill(one._child, signal.SIGKILL)\nos.waitpid(one._child,"
-        " 0)\nos.read(one._reading, 99)\nprint(type(one._numbers(1)))"
+        " trial.Trying()\nos.kill(one._child._pid, signal.SIGKILL)\nos.waitpid(one._child._pid,"
+        " 0)\nos.read(one._child._reading, 99)\nprint(trial._numbers(one._child, 1, 0))"
     )
 
-    assert run_python(code) == "<class 'NoneType'>"
+    assert run_python(code) == "None"
 
 
 def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:

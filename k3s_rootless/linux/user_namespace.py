@@ -1,0 +1,145 @@
+"""A child process in a user namespace of its own, in which it is root and has the subordinate ids
+of the user.
+
+The kernel lets a user map ids only through newuidmap and newgidmap, which the parent runs for the
+child. The child keeps the mounts of its parent, unless `prepare` unshares them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from k3s_rootless import command
+
+CLONE_NEWUSER = 0x10000000
+_SET_DEATH_SIGNAL = 1
+_LONGEST_READ = 65536
+
+
+class Child:
+    """A fork of this process, which may be at anything: the child keeps no descriptor but its own
+    and the standard ones, takes no lock, and dies with its parent.
+    """
+
+    def __init__(self, prepare: Callable[[], bytes], work: Callable[[], bytes]) -> None:
+        """Fork. The child unshares its user namespace, writes the error number of that (0 for none,
+        see `error`) and, if there was none, what `prepare` returns; after `proceed` it becomes root
+        and writes what `work` returns. Raises OSError.
+        """
+        # Loaded before the fork: the child of a process with threads must not need their locks.
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._reading, writing = os.pipe()
+        go, self._going = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            with suppress(BaseException):
+                _die_with(parent, libc)
+                _keep_only(go, writing)
+                _unshare_and_work(libc, parent, (go, writing), prepare, work)
+            os._exit(0)
+        os.close(writing)
+        os.close(go)
+
+    def error(self, deadline: float | None = None) -> int | None:
+        """Return the error number of making the namespace, 0 for none; None if the child died or
+        did not answer before the deadline (of `time.monotonic`).
+        """
+        received = self.receive(2, deadline)
+        return None if received is None else int.from_bytes(received, "little")
+
+    def receive(self, count: int, deadline: float | None = None) -> bytes | None:
+        """Return the next `count` bytes of the child; None if it ended, or did not write them
+        before the deadline.
+        """
+        received = b""
+        while len(received) < count:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._reading], [], [], left)[0]:
+                return None
+            part = os.read(self._reading, count - len(received))
+            if not part:
+                return None
+            received += part
+        return received
+
+    def receive_all(self) -> bytes:
+        """Return what the child writes until it ends."""
+        return b"".join(iter(lambda: os.read(self._reading, _LONGEST_READ), b""))
+
+    def map_ids(
+        self, program: str, own: int, ranges: Iterable[tuple[int, int]], seconds: float
+    ) -> command.Output:
+        """Run newuidmap or newgidmap: the child's 0 is the id `own`, and from 1 on come the ranges,
+        each a first id and a count.
+
+        Raises CommandFailed.
+        """
+        words = [program, str(self._pid), "0", str(own), "1"]
+        inside = 1
+        for first, count in ranges:
+            words += [str(inside), str(first), str(count)]
+            inside += count
+        return command.run(words, timeout=seconds)
+
+    def proceed(self) -> None:
+        """Let the child work, now that it has its ids."""
+        with suppress(BrokenPipeError):
+            os.write(self._going, b"y")
+
+    def end(self) -> None:
+        """Kill the child if it still runs, and wait for it."""
+        os.kill(self._pid, signal.SIGKILL)
+        # A caller may have set SIGCHLD to be ignored, and then the kernel removes ended children by
+        # itself.
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        os.close(self._reading)
+        os.close(self._going)
+
+
+def error_number(call: Callable[[], int]) -> int:
+    """Return the error number of a call into libc, loaded with `use_errno`; 0 for success."""
+    return 0 if call() == 0 else ctypes.get_errno()
+
+
+def _unshare_and_work(
+    libc: ctypes.CDLL,
+    parent: int,
+    pipes: tuple[int, int],
+    prepare: Callable[[], bytes],
+    work: Callable[[], bytes],
+) -> None:
+    go, writing = pipes
+    failed = error_number(lambda: libc.unshare(CLONE_NEWUSER))
+    os.write(writing, failed.to_bytes(2, "little") + (b"" if failed else prepare()))
+    if failed or not os.read(go, 1):
+        return
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    # Again, since a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG).
+    _die_with(parent, libc)
+    with open(writing, "wb", closefd=False) as pipe:
+        pipe.write(work())
+
+
+def _die_with(parent: int, libc: ctypes.CDLL) -> None:
+    # The parent is looked at afterwards, since one that is gone by then sends no signal any more.
+    if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
+        os._exit(1)
+
+
+def _keep_only(*kept: int) -> None:
+    # A thread may be starting a program just now: as long as its pipe is open here, Popen takes the
+    # program for one that was not executed yet, and holds up all others, perhaps the one that maps
+    # the ids of this child. By name: a range may be endless.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers, no paths)
+        if int(name) not in {0, 1, 2, *kept}:
+            with suppress(OSError):  # the directory's own, which is closed by now
+                os.close(int(name))
