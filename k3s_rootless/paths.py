@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k3s_rootless.k3s import layout
+
 UNIT = "k3s-rootless.service"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
 """The names of drop-ins of ours, beside which others lie."""
@@ -52,12 +54,12 @@ class Paths:
     @property
     def data(self) -> Path:
         """K3s's data directory by default."""
-        return self.home / ".rancher" / "k3s"
+        return self.home / layout.DATA
 
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig that rootless K3s writes at each start, by default."""
-        return self.home / ".kube" / "k3s.yaml"
+        return self.home / layout.KUBECONFIG
 
     @property
     def lock(self) -> Path:

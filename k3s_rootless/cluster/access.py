@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless.cluster import kubeconfig, own_file
 from k3s_rootless.cluster.facts import Credentials
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.k3s import layout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,7 +65,7 @@ def credentials(data: Path, port: int, *, uid: int) -> Credentials:
 
     `port` is the port of the API server. Raises RootlessError.
     """
-    directory = data / "server" / "tls"
+    directory = data / layout.TLS
 
     def pem(name: str) -> bytes:
         what = "K3s's own credential"
@@ -75,7 +76,7 @@ def credentials(data: Path, port: int, *, uid: int) -> Credentials:
         path=directory,
         host="127.0.0.1",
         port=port,
-        authority=pem("server-ca.crt"),
-        certificate=pem("client-admin.crt"),
-        key=pem("client-admin.key"),
+        authority=pem(layout.SERVER_AUTHORITY),
+        certificate=pem(layout.ADMIN_CERTIFICATE),
+        key=pem(layout.ADMIN_KEY),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from k3s_rootless.k3s import layout
 from k3s_rootless.observation import Known, Observed, Unknown
 
 # Manifests, and the Deployments that they lead to (K3s manifests/, v1.21 to v1.36).
@@ -23,7 +24,7 @@ _DEPLOYMENTS = {
 
 def deployments(data: Path) -> Observed[frozenset[str]]:
     """Return the names of the Deployments to expect in kube-system."""
-    manifests = data / "server" / "manifests"
+    manifests = data / layout.MANIFESTS
     try:
         there = {path.name for path in manifests.iterdir()}
     except OSError as error:

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from k3s_rootless.k3s import features
+from k3s_rootless.k3s import features, layout
 from k3s_rootless.k3s.version import Version
+from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
+from k3s_rootless.rootlesskit.facts import READY_PIPE
 
 COMPONENTS = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
 DATA_DIRECTORY_HINT = "name a directory of your own, such as ~/k3s-data"
@@ -39,10 +41,8 @@ _TAKEN = {
     6444: "K3s's own load balancer",
     **dict.fromkeys(range(10248, 10260), "the kubelet and its neighbours"),
 }
-_LONGEST_DATA = 107 - len("/rootless/.bp-ready.pipe")
-"""Bytes; rootlesskit puts its sockets below the data directory, and the path of one has 107
-(unix(7)).
-"""
+_LONGEST_DATA = LONGEST_SOCKET_PATH - len(f"/{layout.ROOTLESS}/{READY_PIPE}")
+"""Bytes; rootlesskit puts its sockets below the data directory."""
 
 Read = Callable[[str, Version | None], str]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from k3s_rootless.k3s import config_file, features, flags
+from k3s_rootless.k3s import config_file, features, flags, layout
 from k3s_rootless.k3s.config_file import ConfigFile
 from k3s_rootless.k3s.flags import FLAGS, Kind
 from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
@@ -107,7 +107,12 @@ class Settings:
         for name in _HOMES:
             # Wherever they stand (K3s pkg/util/home, and before it wrangler's resolvehome).
             text = text.replace(name, str(self.home))
-        return _absolute(self.directory, text) if text else self.home / ".rancher" / "k3s"
+        return _absolute(self.directory, text) if text else self.home / layout.DATA
+
+    @property
+    def rootlesskit_state(self) -> Path:
+        """The state directory of rootlesskit, in releases that have a fixed one."""
+        return self.data / layout.ROOTLESS
 
     @property
     def config_path(self) -> str:
@@ -123,7 +128,7 @@ class Settings:
         v1.36).
         """
         text = self.value("write-kubeconfig").text
-        return _absolute(self.directory, text) if text else self.home / ".kube" / "k3s.yaml"
+        return _absolute(self.directory, text) if text else self.home / layout.KUBECONFIG
 
     @cached_property
     def https_port(self) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a unix socket's path: 108 in `struct sockaddr_un` (unix(7)), with the NUL at its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:

@@ -126,10 +126,10 @@ def left_behind(context: Context, state: UnitState, manager: Mapping[str, str]) 
     if state.running:
         return ()
     from k3s_rootless.operations import server_settings
-    from k3s_rootless.service.observe import stale_state
+    from k3s_rootless.rootlesskit import state as rootlesskit_state
 
     settings = server_settings.of_next_start(context, state, manager)
-    return stale_state.of(settings.data / "rootless", context.uid)
+    return rootlesskit_state.leftovers(settings.rootlesskit_state, context.uid)
 
 
 def renewed_drop_ins(context: Context, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:

@@ -157,10 +157,11 @@ def _of_sources(
 
 def _seen(context: Context, state: UnitState, settings: Settings) -> Iterator[tuple[str, Value]]:
     """Yield what the running K3s itself shows, where that is another value."""
-    from k3s_rootless.rootlesskit import client
+    from k3s_rootless.k3s import layout
+    from k3s_rootless.rootlesskit.state import of_process
 
-    held = client.state_of(state.main_pid)
-    if held is not None and held.name == "rootless" and not _same(held.parent, settings.data):
+    held = of_process(state.main_pid)
+    if held is not None and held.name == layout.ROOTLESS and not _same(held.parent, settings.data):
         place = f"process {state.main_pid} holds {held}/lock"
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
     if not settings.outdated and not _unit_changed(context, state):

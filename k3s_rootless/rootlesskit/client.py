@@ -1,9 +1,7 @@
 """rootlesskit's API socket, read only: K3s removes each forward that it did not make, so there is
 nothing to add.
 
-Where the socket lies depends on the release (K3s #9308): `<data directory>/rootless/api.sock`, or,
-before, `$TMPDIR/rootless<digits>/api.sock`, of which an unclean stop leaves dead ones behind. Only
-a socket of the user is asked.
+`rootlesskit.state` knows where the socket may lie; only a socket of the user is asked.
 """
 
 from __future__ import annotations
@@ -12,52 +10,19 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.k3s import features
+from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rest import UnixPeer, complaint
-from k3s_rootless.rootlesskit import wire
-from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
+from k3s_rootless.rootlesskit import state, wire
+from k3s_rootless.rootlesskit.facts import CHILD_PID, Forward, RootlessKit
 
 if TYPE_CHECKING:
-    from k3s_rootless.k3s.settings import Settings
-    from k3s_rootless.k3s.version import Version
     from k3s_rootless.rest import Answer, Peer
 
-LONGEST_SOCKET_PATH = 107
-"""Bytes of a unix socket's path: 108 in `struct sockaddr_un` (unix(7)), with the NUL at its end."""
 _HINT = "check that K3s runs: `k3s-rootless status`"
-
-
-def state_candidates(settings: Settings, version: Version | None, *, uid: int) -> tuple[Path, ...]:
-    """List where the API socket may lie, the likeliest first.
-
-    Without a version, and for a build between releases, whose number says little about what is in
-    it, both places count. Of the directory for temporary files only directories of `uid` are
-    listed, the newest first: anybody may make one.
-    """
-    fixed = (settings.data / "rootless" / "api.sock",)
-    if version is None or version.commit_build:
-        return fixed + _temporary(settings.temporary, uid)
-    return (
-        fixed
-        if features.FIXED_STATE_DIRECTORY.holds(version)
-        else _temporary(settings.temporary, uid)
-    )
-
-
-def state_of(process: int, root: Path = Path("/")) -> Path | None:
-    """Give the state directory of a rootlesskit that runs: it holds a file `lock` there open (its
-    pkg/parent); else None.
-    """
-    try:
-        links = [entry.readlink() for entry in (root / f"proc/{process}/fd").iterdir()]
-    except OSError:
-        return None
-    return next((link.parent for link in links if link.name == "lock" and link.is_absolute()), None)
 
 
 def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPeer:
@@ -111,44 +76,11 @@ def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
     """
     if said is not None and said.child_pid:
         return said.child_pid
-    path = peer.socket.with_name("child_pid")
+    path = peer.socket.with_name(CHILD_PID)
     try:
-        with path.open("rb") as file:
-            return int(file.read(32))
+        return state.child(path.parent)
     except (OSError, ValueError):
         raise PeerError(f"cannot find K3s's namespace: {path} names no process") from None
-
-
-def has_child(sockets: Iterable[Path], *, since: datetime | None) -> bool:
-    """Tell whether a child lives that was made at or after `since`, by `child_pid` beside one of
-    the API sockets.
-
-    rootlesskit writes it as soon as the namespaces are there, and a stop that was not clean leaves
-    it behind.
-    """
-    for socket in sockets:
-        path = socket.with_name("child_pid")
-        try:
-            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            if (since is None or written >= since) and Path(
-                f"/proc/{int(path.read_bytes()[:32])}"
-            ).exists():
-                return True
-        except (OSError, ValueError):
-            continue
-    return False
-
-
-def _temporary(directory: Path, uid: int) -> tuple[Path, ...]:
-    found = []
-    for state in directory.glob("rootless*"):
-        try:
-            owner, socket = state.lstat(), (state / "api.sock").lstat()
-        except OSError:
-            continue
-        if stat.S_ISDIR(owner.st_mode) and owner.st_uid == uid:
-            found.append((socket.st_mtime_ns, state / "api.sock"))
-    return tuple(path for _, path in sorted(found, reverse=True))
 
 
 def _require_own(socket: Path, uid: int) -> None:

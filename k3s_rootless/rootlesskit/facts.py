@@ -1,4 +1,4 @@
-"""What rootlesskit says about itself and its forwards: frozen records.
+"""What rootlesskit says about itself and its forwards, and what it calls its files.
 
 Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s
 lives in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip`
@@ -8,6 +8,15 @@ means the driver's own choice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+LOCK = "lock"
+"""In the state directory; it stays: it is a lock only while it is held."""
+API_SOCKET = "api.sock"
+CHILD_PID = "child_pid"
+"""The process that owns the child's namespaces; written as soon as these are there."""
+READY_PIPE = ".bp-ready.pipe"
+LEFTOVERS = (CHILD_PID, API_SOCKET, ".bp.sock", READY_PIPE, ".s4nn.sock")
+"""What a rootlesskit that was killed leaves in its state directory, besides the lock."""
 
 
 @dataclass(frozen=True, slots=True)

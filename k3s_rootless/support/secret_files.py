@@ -1,10 +1,9 @@
 """Reads the files in which K3s and its user keep secrets, to know what must not get out; nothing of
 them is handed over.
 
-Below the data directory: server/token, server/node-token, server/agent-token, server/cred/passwd,
-server/cred/ipsec.psk, server/cred/encryption-config.json, agent/etc/rancher/node/password,
-etc/rancher/k3s/registries.yaml, and what K3s makes of that for containerd below
-agent/etc/containerd (config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
+Below the data directory (`k3s.layout`): the tokens and passwords of the server and the node, the
+keys of its encryption, etc/rancher/k3s/registries.yaml, and what K3s makes of that for containerd
+(config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
 /etc/rancher/k3s/config.yaml with config.yaml.d and registries.yaml, and files that the unit names
 (K3s v1.21 to v1.36, pkg/server, pkg/daemons, pkg/configfilearg and pkg/agent/templates).
 """
@@ -17,21 +16,21 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from k3s_rootless.k3s import layout
 from k3s_rootless.support.facts import Kept
 
 LARGEST = 256 * 1024
 """Bytes."""
 _TOKENS = (
-    "server/token",
-    "server/node-token",
-    "server/agent-token",
-    "agent/etc/rancher/node/password",
-    "server/cred/ipsec.psk",
+    layout.SERVER_TOKEN,
+    layout.NODE_TOKEN,
+    layout.AGENT_TOKEN,
+    layout.NODE_PASSWORD,
+    layout.IPSEC_KEY,
 )
 _TEXTS = ("etc/rancher/k3s/registries.yaml",)
 _CONFIGURATIONS = ("etc/rancher/k3s/config.yaml",)
 _HOST_TEXTS = ("etc/rancher/k3s/registries.yaml", "etc/rancher/node/password")
-_CONTAINERD = "agent/etc/containerd"
 _CONTAINERD_TEXTS = ("*.toml", "*.tmpl", "*.toml.d/*.toml", "certs.d/*/hosts.toml")
 _MOST_FILES = 200
 """Of each kind of file that may have many."""
@@ -63,12 +62,12 @@ def read(
     for one in dict.fromkeys(all_configurations):
         in_texts.append(one)
         in_texts += _matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)
-    in_texts += _matching(data / _CONTAINERD, _CONTAINERD_TEXTS, problems)
+    in_texts += _matching(data / layout.CONTAINERD_CONFIGURATION, _CONTAINERD_TEXTS, problems)
     return Kept(
         tokens=tuple(_content(path, problems) for path in in_tokens),
         texts=tuple(_content(path, problems) for path in in_texts),
-        passwords=_content(data / "server/cred/passwd", problems),
-        encryption=_content(data / "server/cred/encryption-config.json", problems),
+        passwords=_content(data / layout.PASSWORDS, problems),
+        encryption=_content(data / layout.ENCRYPTION, problems),
         problems=tuple(problems),
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s import layout
 from k3s_rootless.service.act import purge, tree_removal
 from k3s_rootless.service.observe import data_directory
 from tests.fakes.session import PROJECT
@@ -197,7 +198,7 @@ class bound:  # noqa: N801 (a context)
 
 
 def named_as_k3ss(place: Path) -> None:
-    for name in data_directory.OWN:
+    for name in layout.TOP:
         (place / name).mkdir()
 
 

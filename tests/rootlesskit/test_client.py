@@ -12,27 +12,14 @@ from typing import Any
 import pytest
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.k3s.settings import Settings
-from k3s_rootless.k3s.version import Version, parse
 from k3s_rootless.rest import UnixPeer
 from k3s_rootless.rootlesskit import client
 from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
-from tests import server
 from tests.patience import PATIENCE
 from tests.ports import peers
 
 DATA = Path(__file__).parents[1] / "data"
 UID = os.getuid()
-
-
-def version(text: str) -> Version:
-    found = parse(text)
-    assert found is not None
-    return found
-
-
-def settings(data: Path, temporary: Path = Path("/tmp")) -> Settings:
-    return server.settings(data, data / "k3s.yaml", temporary=temporary)
 
 
 def sample(name: str) -> Any:
@@ -186,38 +173,6 @@ def listen(path: Path) -> socket.socket:
     return server
 
 
-@pytest.mark.parametrize(
-    ("release", "expected"),
-    [
-        ("v1.29.2+k3s1", ["data/rootless/api.sock"]),
-        ("v1.29.1+k3s1", ["tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
-        (None, ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"]),
-        (
-            "v1.28.14+k3s-914f1d91",
-            ["data/rootless/api.sock", "tmp/rootless22/api.sock", "tmp/rootless1/api.sock"],
-        ),
-    ],
-)
-def test_where_to_look_depends_on_the_release_and_the_newest_comes_first(
-    tmp_path: Path, release: str | None, expected: list[str]
-) -> None:
-    temporary = tmp_path / "tmp"
-    for age, name in ((50, "rootless1"), (10, "rootless22")):
-        listen(temporary / name / "api.sock").close()
-        os.utime(temporary / name / "api.sock", (time.time() - age, time.time() - age))
-    (temporary / "rootless3").mkdir()
-    (temporary / "rootless4").symlink_to(temporary / "rootless1")
-
-    known = version(release) if release else None
-    found = client.state_candidates(settings(tmp_path / "data", temporary), known, uid=UID)
-
-    assert [str(path.relative_to(tmp_path)) for path in found] == expected
-    others = client.state_candidates(
-        settings(tmp_path / "data", temporary), version("v1.22.2+k3s1"), uid=UID + 1
-    )
-    assert others == ()
-
-
 def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
     """Each unclean stop of an older release leaves a directory behind."""
     dead, live = tmp_path / "rootless1" / "api.sock", tmp_path / "rootless2" / "api.sock"
@@ -282,13 +237,9 @@ def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) ->
         client.live_peer([tmp_path / ("x" * 120) / "api.sock"], uid=UID, timeout=PATIENCE)
 
 
-def test_no_candidate_at_all_is_said(tmp_path: Path) -> None:
-    candidates = client.state_candidates(
-        settings(tmp_path, tmp_path), version("v1.22.2+k3s1"), uid=UID
-    )
-
+def test_no_candidate_at_all_is_said() -> None:
     with pytest.raises(PeerError, match="no state directory was found"):
-        client.live_peer(candidates, uid=UID, timeout=1)
+        client.live_peer((), uid=UID, timeout=1)
 
 
 def test_importing_the_reader_loads_nothing_heavy() -> None:
@@ -307,17 +258,3 @@ def test_importing_the_reader_loads_nothing_heavy() -> None:
     )
 
     assert done.stdout.strip() == "[]"
-
-
-def test_the_state_directory_of_a_process_is_where_its_lock_is(tmp_path: Path) -> None:
-    descriptors = tmp_path / "proc" / "42" / "fd"
-    descriptors.mkdir(parents=True)
-    for number, target in enumerate(
-        ("/dev/null", "socket:[1]", "/home/alice/my data/rootless/lock")
-    ):
-        (descriptors / str(number)).symlink_to(target)
-
-    assert Path("/home/alice/my data/rootless") == client.state_of(42, tmp_path)
-    assert client.state_of(43, tmp_path) is None
-    (descriptors / "2").unlink()
-    assert client.state_of(42, tmp_path) is None

@@ -10,8 +10,9 @@ from typing import Self
 
 from k3s_rootless import command
 from k3s_rootless.journal.facts import Entry
+from k3s_rootless.k3s import layout
 
-FILE = Path("agent/containerd/containerd.log")
+FILE = Path(layout.CONTAINERD_LOG)
 """Below the data directory; K3s appends to it at each start."""
 _TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _GRAIN = timedelta(seconds=1)

@@ -137,7 +137,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     settings = sources.settings()
     seen = [
         Milestone(milestones.STARTED, started, source, unseen),
-        *traces.of_files(settings.data / "rootless", settings.kubeconfig, started),
+        *traces.of_files(settings.rootlesskit_state, settings.kubeconfig, started),
         *milestones.of_journal(reached, why),
     ]
     phases = milestones.document(milestones.ordered(seen), started)

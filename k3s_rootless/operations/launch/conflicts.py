@@ -30,16 +30,15 @@ def mind(context: Context, state: UnitState, manager: Mapping[str, str]) -> None
     user manager hands to each unit.
     """
     from k3s_rootless.operations import server_settings
-    from k3s_rootless.service.observe import stale_state
+    from k3s_rootless.rootlesskit.facts import LOCK
+    from k3s_rootless.rootlesskit.state import is_held
 
     if state.running or state.active_state == "deactivating":
         return
     settings = server_settings.of_next_start(context, state, manager)
     # One that systemd is about to start again may have the lock by now: it is ours.
-    if not state.sub_state.startswith("auto-restart") and stale_state.is_held(
-        settings.data / "rootless"
-    ):
-        raise _second(context, settings.data / "rootless" / stale_state.LOCK)
+    if not state.sub_state.startswith("auto-restart") and is_held(settings.rootlesskit_state):
+        raise _second(context, settings.rootlesskit_state / LOCK)
     for line in _busy(context, settings, traefik=settings.traefik):
         context.notice(line)
 

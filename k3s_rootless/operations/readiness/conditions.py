@@ -111,9 +111,9 @@ class Start:
         return self.api
 
     def _sockets(self) -> tuple[Path, ...]:
-        from k3s_rootless.rootlesskit import client
+        from k3s_rootless.rootlesskit import state
 
-        return client.state_candidates(self.settings, self.version, uid=self.uid)
+        return state.sockets(self.settings, self.version, uid=self.uid)
 
     def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
         # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for
@@ -128,16 +128,16 @@ class Start:
         return None if self.state.running else f"the unit is {self.state.active_state}"
 
     def _namespace(self) -> str | None:
-        from k3s_rootless.rootlesskit import client
+        from k3s_rootless.rootlesskit.state import has_child
 
         sockets, since = self._sockets(), self.state.started and self.state.started - _CLOCK_GRAIN
+
+        states = [one.parent for one in sockets]
 
         def look() -> str | None:
             # Releases that make a directory of their own at each start are known by their API
             # socket only.
-            there = (
-                client.has_child(sockets, since=since) or _missing(self.find_rootlesskit) is None
-            )
+            there = has_child(states, since=since) or _missing(self.find_rootlesskit) is None
             return None if there else "rootlesskit has made no namespace yet"
 
         return self._found(look, *sockets)

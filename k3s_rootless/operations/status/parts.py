@@ -20,6 +20,7 @@ from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.status.model import Certificate, Kit
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit import client
+from k3s_rootless.rootlesskit.state import sockets
 from k3s_rootless.service.environment import pending
 from k3s_rootless.service.observe import files as unit_files
 from k3s_rootless.service.observe import process, usage
@@ -162,7 +163,7 @@ def kit(
     seconds: float,
 ) -> Kit:
     """Query rootlesskit, each call for at most `seconds`. Raises RootlessError."""
-    candidates = client.state_candidates(settings, release, uid=uid)
+    candidates = sockets(settings, release, uid=uid)
     peer = client.live_peer(candidates, uid=uid, timeout=seconds)
     forwards = client.forwards(peer, seconds)
     child = 0
@@ -195,7 +196,7 @@ def reached(
     if state is None or state.started is None:
         return ()
     started = state.started
-    where = settings.data / "rootless"
+    where = settings.rootlesskit_state
     if isinstance(found, Known):
         where = found.value.socket.parent
     seen = [Milestone(milestones.STARTED, started, "systemd: ExecMainStartTimestamp")]

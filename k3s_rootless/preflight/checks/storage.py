@@ -8,6 +8,8 @@ from shlex import quote
 
 from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.k3s import layout
+from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
@@ -23,12 +25,12 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.preflight.remedies import host
+from k3s_rootless.rootlesskit.facts import API_SOCKET, READY_PIPE
 
 check = Checklist()
 _GIB = 2**30
 _LEAST = _GIB // 2
 """K3s unpacks some 200 MB of itself, and its images take as much again."""
-_LONGEST_SOCKET = 107
 """Bytes of sun_path (unix(7)) without the end."""
 _REMOTE = frozenset(
     {
@@ -259,17 +261,17 @@ def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
     data = seen.value.data.path
     longest = max(
         (
-            f"{data}/rootless/.bp-ready.pipe",
-            f"{data}/server/kine.sock",
-            f"{data}/rootless/api.sock",
+            f"{data}/{layout.ROOTLESS}/{READY_PIPE}",
+            f"{data}/{layout.KINE_SOCKET}",
+            f"{data}/{layout.ROOTLESS}/{API_SOCKET}",
         ),
         key=len,
     )
     length = len(longest.encode("utf-8", "surrogateescape"))
-    if length > _LONGEST_SOCKET:
+    if length > LONGEST_SOCKET_PATH:
         return failed(
             f"{length} bytes: {longest}",
-            f"the path of a socket has {_LONGEST_SOCKET} bytes at most",
+            f"the path of a socket has {LONGEST_SOCKET_PATH} bytes at most",
             _elsewhere(),
         )
     return passed(f"{length} bytes", data)

@@ -9,13 +9,14 @@ import os
 import stat
 from pathlib import Path
 
+from k3s_rootless.k3s import layout
 from k3s_rootless.k3s import token as tokens
 from k3s_rootless.k3s.origin import Value
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Target, Token
 
 _LARGEST = 64 * 1024
-_DATASTORES = ("state.db", "etcd")
+_DATASTORES = (layout.SQLITE, layout.ETCD)
 
 
 def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
@@ -24,8 +25,8 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
     `given` is the value of `--token-file` if its name is that, else of `--token`; `directory` is
     the working directory of K3s. A new cluster takes any token.
     """
-    file = data / "server" / "token"
-    if not given.text or not any((data / "server" / "db" / one).exists() for one in _DATASTORES):
+    file = data / layout.SERVER_TOKEN
+    if not given.text or not any((data / one).exists() for one in _DATASTORES):
         return Known(Token(given.origin, fits=True), str(file))
     own, problem = _text(file)
     if problem:

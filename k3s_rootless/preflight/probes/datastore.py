@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.k3s import layout
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Cluster, Registered
 
@@ -34,7 +35,7 @@ def cluster(data: Path) -> Observed[Cluster]:
 
     Unknown for a datastore that is not SQLite, or that cannot be read.
     """
-    file = data / "server" / "db" / "state.db"
+    file = data / layout.SQLITE
     if not file.exists():
         if (file.parent / "etcd").exists():
             return Unknown("the cluster is in etcd, which is not read")

@@ -15,9 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from k3s_rootless import atomic
+from k3s_rootless.k3s import layout
 from k3s_rootless.linux import mounts as mountinfo
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
+from k3s_rootless.rootlesskit import state
 
 # Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB,
 # soft limit, bytes in use.
@@ -25,7 +27,6 @@ _GET_USER_QUOTA = 0x800007 << 8
 # `data/<SHA-256 of what K3s holds>-tmp`, renamed when all is there (K3s cmd/k3s/main.go, extract).
 _UNFINISHED = re.compile(r"[0-9a-f]{64}-tmp")
 _MOST_FILES = 10_000
-_STATE = ("api.sock", "child_pid", ".bp.sock", ".bp-ready.pipe", ".s4nn.sock")
 
 
 def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Observed[Storage]:
@@ -34,14 +35,13 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
     """
     try:
         mounts = mountinfo.mounts(root)
-        state = data / "rootless"
         return Known(
             Storage(
                 _place(data, mounts, uid),
                 _place(temporary, mounts, uid),
                 _place(home, mounts, uid),
-                tuple(str(state / name) for name in _STATE if os.path.lexists(state / name)),
-                _unfinished(data / "data"),
+                tuple(map(str, state.files(data / layout.ROOTLESS))),
+                _unfinished(data / layout.UNPACKED),
             ),
             f"statvfs {data}",
         )

@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,6 @@ _LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escap
 def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
     # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
-    from k3s_rootless.service.observe import stale_state
     from k3s_rootless.service.plan import steps
 
     match step:
@@ -43,7 +42,7 @@ def perform(step: steps.Step, manager: UserManager) -> None:
         case steps.Reload():
             manager.reload()
         case steps.ClearState(paths):
-            stale_state.clear(paths)
+            clear_state(paths)
         case steps.RotateCertificates():
             _rotate(step, manager)
         case steps.ResetFailed(unit):
@@ -86,14 +85,32 @@ def change_file(step: steps.Step) -> None:
             raise TypeError(step)
 
 
+def clear_state(paths: Sequence[Path]) -> None:
+    """Remove what a K3s that was killed left in the state directory of its rootlesskit, while no
+    other can start there.
+
+    Raises RootlessError if a rootlesskit lives there.
+    """
+    from k3s_rootless.rootlesskit import state
+
+    for directory in dict.fromkeys(path.parent for path in paths):
+        try:
+            with state.held(directory, create=True):
+                for path in paths:
+                    if path.parent == directory and not state.answers(path):
+                        path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RootlessError(f"cannot clear `{directory}`: {atomic.reason(error)}") from error
+
+
 def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
     """Run `k3s certificate rotate`. Raises RootlessError if K3s runs, or if the command fails."""
     from k3s_rootless import command
-    from k3s_rootless.service.observe import stale_state
+    from k3s_rootless.rootlesskit import state
 
     found = manager.unit(step.unit).active_state
     runs = f"the unit is {found}" if found not in {"inactive", "failed", ""} else ""
-    if not runs and stale_state.is_held(step.state):
+    if not runs and state.is_held(step.state):
         runs = f"a K3s that the unit did not start uses {step.state.parent}"
     if runs:
         raise RootlessError(

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from k3s_rootless import atomic
 from k3s_rootless.errors import CommandFailed, RootlessError
+from k3s_rootless.k3s import layout
 from k3s_rootless.linux import user_namespace
+from k3s_rootless.rootlesskit import state
 from k3s_rootless.service.act import tree_removal
 from k3s_rootless.service.observe import data_directory
 
@@ -45,7 +46,7 @@ def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_rem
     """
     identity = data_directory.identify(directory, home, uid)
     only, spared = (
-        None if everything else data_directory.OWN,
+        None if everything else layout.TOP,
         frozenset(data_directory.home_and_above(home)),
     )
     return tree_removal.Task(directory, only, identity, spared, data_directory.PURGING)
@@ -84,10 +85,8 @@ def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Resu
 
 
 def in_use(directory: Path) -> bool:
-    """Return whether a rootlesskit runs with this data directory: it holds a lock there while it
-    runs (its pkg/parent).
-    """
-    return atomic.is_locked(directory / "rootless" / "lock")
+    """Return whether a rootlesskit runs with this data directory."""
+    return state.is_held(directory / layout.ROOTLESS)
 
 
 def remove_empty(directory: Path) -> None:

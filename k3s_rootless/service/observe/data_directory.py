@@ -16,39 +16,30 @@ from pathlib import Path
 
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import UsageError
+from k3s_rootless.k3s import layout
+from k3s_rootless.rootlesskit.facts import CHILD_PID, LOCK
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PURGING = ".k3s-rootless-purge"
 """A file that a purge makes first and removes last: what an interrupted purge leaves is still known
 as K3s's.
 """
-OWN = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
-"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go, pkg/datadir,
-v1.21 to v1.36).
-"""
 MARKERS = (
     PURGING,
-    "server/token",
-    "server/db/state.db",
-    "server/db/etcd/name",
-    "server/tls/server-ca.crt",
-    "server/cred/ipsec.psk",
-    "agent/k3scontroller.kubeconfig",
-    "agent/kubelet.kubeconfig",
-    "agent/containerd/containerd.log",
-    "agent/etc/crictl.yaml",
-    "rootless/lock",
-    "rootless/child_pid",
+    layout.SERVER_TOKEN,
+    layout.SQLITE,
+    f"{layout.ETCD}/name",
+    f"{layout.TLS}/{layout.SERVER_AUTHORITY}",
+    layout.IPSEC_KEY,
+    layout.CONTROLLER_KUBECONFIG,
+    layout.KUBELET_KUBECONFIG,
+    layout.CONTAINERD_LOG,
+    layout.CRICTL_CONFIGURATION,
+    f"{layout.ROOTLESS}/{LOCK}",
+    f"{layout.ROOTLESS}/{CHILD_PID}",
 )
-"""Files of K3s (its pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and cmd/k3s,
-v1.21 to v1.36).
-"""
-_BEGUN = "data/.lock"
-"""The lock under which K3s unpacks itself: the only file that a first start leaves if it fails
-there.
-"""
+"""Files by which a data directory of K3s is known."""
 _UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
-"""K3s unpacks itself to `data/<SHA-256 of what it holds>` (cmd/k3s/main.go, extract)."""
 Identity = tuple[int, int]
 
 
@@ -102,10 +93,11 @@ def is_k3s(descriptor: int) -> bool:
     """
     if any(_is_kind(descriptor, name, stat.S_ISREG) for name in MARKERS):
         return True
-    if _is_kind(descriptor, _BEGUN, stat.S_ISREG) and set(os.listdir(descriptor)) <= {*OWN}:
+    begun = _is_kind(descriptor, layout.UNPACKING_LOCK, stat.S_ISREG)
+    if begun and set(os.listdir(descriptor)) <= {*layout.TOP}:
         return True
     try:
-        data = os.open("data", OPEN, dir_fd=descriptor)
+        data = os.open(layout.UNPACKED, OPEN, dir_fd=descriptor)
     except OSError:
         return False
     try:

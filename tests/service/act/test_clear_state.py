@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.service.observe import stale_state
+from k3s_rootless.rootlesskit.state import leftovers
+from k3s_rootless.service.act.apply import clear_state
 
 UID = os.getuid()
 
@@ -50,20 +51,20 @@ def names(directory: Path) -> set[str]:
 
 
 def test_all_that_is_left_goes_but_for_the_lock(killed: Path) -> None:
-    found = stale_state.of(killed, UID)
-    stale_state.clear(found)
+    found = leftovers(killed, UID)
+    clear_state(found)
 
     assert ["child_pid", "api.sock", ".bp.sock", ".bp-ready.pipe"] == [path.name for path in found]
     assert {"lock"} == names(killed)
-    assert () == stale_state.of(killed, UID)
+    assert () == leftovers(killed, UID)
 
 
 def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
     before = names(locked)
 
-    assert () == stale_state.of(locked, UID)
+    assert () == leftovers(locked, UID)
     with pytest.raises(RootlessError, match="a K3s lives there"):
-        stale_state.clear([locked / "api.sock"])
+        clear_state([locked / "api.sock"])
     assert before == names(locked)
 
 
@@ -71,15 +72,15 @@ def test_a_held_lock_is_somebody_who_lives(locked: Path) -> None:
 def test_a_socket_that_answers_is_somebody_who_lives(killed: Path, name: str) -> None:
     (killed / name).unlink()
     with closing(bound(killed / name, listening=True)):
-        assert () == stale_state.of(killed, UID)
-        stale_state.clear([killed / name, killed / "child_pid"])
+        assert () == leftovers(killed, UID)
+        clear_state([killed / name, killed / "child_pid"])
 
         assert name in names(killed)
 
 
 @pytest.mark.parametrize("uid", [UID + 1, 0 if UID else 1])
 def test_another_users_directory_is_none_of_ours(killed: Path, uid: int) -> None:
-    assert () == stale_state.of(killed, uid)
+    assert () == leftovers(killed, uid)
 
 
 def test_a_directory_that_is_a_link_is_not_followed(
@@ -88,7 +89,7 @@ def test_a_directory_that_is_a_link_is_not_followed(
     link = tmp_path_factory.mktemp("elsewhere") / "rootless"
     link.symlink_to(killed)
 
-    assert () == stale_state.of(link, UID)
+    assert () == leftovers(link, UID)
 
 
 def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
@@ -99,7 +100,7 @@ def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
     (killed / "api.sock").unlink()
     (killed / "api.sock").symlink_to(precious)
 
-    stale_state.clear(stale_state.of(killed, UID))
+    clear_state(leftovers(killed, UID))
 
     assert "mine" == precious.read_text()
     assert {"lock"} == names(killed)
@@ -108,10 +109,10 @@ def test_a_link_among_the_files_goes_and_not_what_it_leads_to(
 def test_looking_changes_nothing(killed: Path) -> None:
     (killed / "lock").unlink()
 
-    assert 4 == len(stale_state.of(killed, UID))
+    assert 4 == len(leftovers(killed, UID))
     assert "lock" not in names(killed)
 
 
 def test_where_nothing_is_left_nothing_is_found(tmp_path: Path) -> None:
-    assert () == stale_state.of(tmp_path, UID)
-    assert () == stale_state.of(tmp_path / "nowhere", UID)
+    assert () == leftovers(tmp_path, UID)
+    assert () == leftovers(tmp_path / "nowhere", UID)
