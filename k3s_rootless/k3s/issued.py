@@ -14,18 +14,10 @@ or in a directory that was moved, K3s starts and dies (seen with v1.36.3):
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from k3s_rootless.observation import Known, Observed, Unknown
-
-_LARGEST = 16 * 1024
-"""Bytes of one kubeconfig; those of K3s have less than 1 KiB, since they name files."""
-_MOST = 50
 _SERVER = re.compile(r"^ +server: https://\S+:(?P<port>[0-9]{1,5})$", re.MULTILINE | re.ASCII)
 _CERTIFICATE = re.compile(r"^ +client-certificate: (?P<path>/\S.*)$", re.MULTILINE)
 
@@ -43,24 +35,15 @@ class Baked:
     elsewhere: bool
 
 
-def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
-    """Read the kubeconfigs in a data directory of user `uid`; none in a new one.
+def parse(name: str, text: str) -> tuple[int, str]:
+    """Return the port and the path of the client certificate that a kubeconfig names.
 
-    Kubeconfigs whose certificate is missing are left out: the next start writes them.
+    Raises ValueError, with the kubeconfig's `name`, for another text than K3s writes.
     """
-    directory = data / "server" / "cred"
-    found = []
-    try:
-        paths = sorted(one for one in directory.iterdir() if one.suffix == ".kubeconfig")
-        for path in paths[:_MOST]:
-            one = _baked(_text(path, uid), path, data / "server" / "tls")
-            found += [one] if one is not None else []
-    except FileNotFoundError:
-        return Known((), str(directory))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return Unknown(f"{directory} cannot be read: {reason.lower()}")
-    return Known(tuple(found), str(directory))
+    port, certificate = _SERVER.search(text), _CERTIFICATE.search(text)
+    if port is None or certificate is None:
+        raise ValueError(f"{name} is not a kubeconfig as K3s writes it")
+    return int(port["port"]), certificate["path"]
 
 
 def internal_port(https_port: int, given: str = "") -> int:
@@ -79,26 +62,3 @@ def stale(found: Iterable[Baked], port: int) -> str | None:
         if one.elsewhere:
             return f"{one.name} names {one.certificate}, which is not in this data directory"
     return None
-
-
-def _baked(text: str, path: Path, tls: Path) -> Baked | None:
-    port, certificate = _SERVER.search(text), _CERTIFICATE.search(text)
-    if port is None or certificate is None:
-        raise ValueError(f"{path.name} is not a kubeconfig as K3s writes it")
-    named = Path(certificate["path"])
-    own = tls / named.name
-    if not (own.exists() and own.with_suffix(".key").exists()):
-        return None
-    elsewhere = not (named.exists() and named.samefile(own))
-    return Baked(path.name, int(port["port"]), str(named), elsewhere)
-
-
-def _text(path: Path, uid: int) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != uid:
-            raise ValueError(f"{path.name} is not a regular file of uid {uid}")
-        return os.read(descriptor, _LARGEST).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.k3s import config_file, issued
 from k3s_rootless.observation import Unknown
+from k3s_rootless.service.observe import own_kubeconfigs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ def needed(
     settings = server_settings.of_next_start(context, state, handed)
     if settings.problems:
         return None  # any setting may be another one; `check` names what cannot be read
-    found = issued.read(settings.data, context.uid)
+    found = own_kubeconfigs.read(settings.data, context.uid)
     if isinstance(found, Unknown):
         context.notice(f"could not read K3s's own kubeconfigs: {found.reason}")
         return None
@@ -49,6 +50,6 @@ def needed(
         argv=(program, "certificate", "rotate", "--data-dir", str(settings.data)),
         # K3s looks for the file in its environment only for this command.
         environ={**environ, config_file.VARIABLE: settings.config},
-        state=settings.data / "rootless",
+        state=settings.rootlesskit_state,
         cause=cause,
     )

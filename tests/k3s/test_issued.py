@@ -2,125 +2,51 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from k3s_rootless.k3s import issued
-from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.k3s.issued import Baked
 
-UID = os.getuid()
-NAMES = ("admin", "controller", "scheduler")
-# As K3s v1.36.3 wrote it.
-_KUBECONFIG = """apiVersion: v1
-clusters:
+TEXT = """clusters:
 - cluster:
-    server: https://{host}:{port}
-    certificate-authority: {tls}/server-ca.crt
-  name: local
-contexts:
-- context:
-    cluster: local
-    namespace: default
-    user: user
-  name: Default
-current-context: Default
-kind: Config
-preferences: {{}}
+    server: https://127.0.0.1:6444
 users:
 - name: user
   user:
-    client-certificate: {tls}/client-{name}.crt
-    client-key: {tls}/client-{name}.key
+    client-certificate: /data/server/tls/client-admin.crt
 """
+FITS = Baked("admin.kubeconfig", 6444, "/data/server/tls/client-admin.crt", elsewhere=False)
 
 
-def write(
-    data: Path, port: int = 6444, *, named: Path | None = None, host: str = "127.0.0.1"
-) -> Path:
-    """Write kubeconfigs and certificates as K3s does; `named` is the directory that the files
-    name.
-    """
-    tls, cred = data / "server/tls", data / "server/cred"
-    for directory in (tls, cred):
-        directory.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        for kind in ("crt", "key"):
-            (tls / f"client-{name}.{kind}").write_text("pem")
-        text = _KUBECONFIG.format(host=host, port=port, tls=named or tls, name=name)
-        (cred / f"{name}.kubeconfig").write_text(text)
-    return cred
+def test_port_and_certificate_are_found() -> None:
+    assert (6444, "/data/server/tls/client-admin.crt") == issued.parse("a", TEXT)
 
 
-def stale(data: Path, port: int) -> str | None:
-    found = issued.read(data, UID)
-    assert isinstance(found, Known), found
-    return issued.stale(found.value, port)
+@pytest.mark.parametrize(
+    "text",
+    ["", TEXT.replace("6444", "port"), TEXT.replace("/data", "data"), TEXT.replace("    s", "s")],
+)
+def test_another_text_is_no_kubeconfig_of_k3s(text: str) -> None:
+    with pytest.raises(ValueError, match="a is not a kubeconfig as K3s writes it"):
+        issued.parse("a", text)
 
 
-def test_a_new_data_directory_has_none(tmp_path: Path) -> None:
-    assert None is stale(tmp_path, 7444)
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", 6444), ("7000", 7000), ("many", 6444), ("123456", 6444)]
+)
+def test_the_internal_port_is_the_next_one_unless_it_is_named(given: str, expected: int) -> None:
+    assert expected == issued.internal_port(6443, given)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-def test_another_port_than_that_of_the_files_is_told(tmp_path: Path, host: str) -> None:
-    write(tmp_path, host=host)
+def test_the_first_kubeconfig_that_does_not_fit_is_named() -> None:
+    other = Baked("controller.kubeconfig", 6444, "/old/client.crt", elsewhere=True)
 
-    assert None is stale(tmp_path, issued.internal_port(6443))
-    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == stale(
-        tmp_path, issued.internal_port(7443)
+    assert issued.stale((), 1) is None
+    assert issued.stale((FITS,), 6444) is None
+    assert "admin.kubeconfig names port 6444, and K3s's internal port is 7444 now" == issued.stale(
+        (FITS, other), 7444
     )
-    assert None is stale(tmp_path, issued.internal_port(7443, "6444"))
-
-
-def test_one_file_that_is_stale_is_enough(tmp_path: Path) -> None:
-    cred = write(tmp_path)
-    scheduler = cred / "scheduler.kubeconfig"
-    scheduler.write_text(scheduler.read_text().replace("6444", "7444"))
-
-    assert "scheduler.kubeconfig names port 7444" in (stale(tmp_path, 6444) or "")
-
-
-def test_files_that_the_next_start_writes_again_do_not_count(tmp_path: Path) -> None:
-    """After a rotation, the old files lie there until the next start."""
-    write(tmp_path)
-    for name in NAMES:
-        (tmp_path / f"server/tls/client-{name}.crt").unlink()
-
-    assert None is stale(tmp_path, 7444)
-
-
-def test_a_directory_that_was_moved_or_copied_is_told_and_a_link_to_it_is_none(
-    tmp_path: Path,
-) -> None:
-    old, new, link = tmp_path / "old", tmp_path / "new", tmp_path / "link"
-    write(old)
-    link.symlink_to(old)
-    write(new, named=old / "server/tls")
-
-    assert None is stale(link, 6444)
-    assert f"names {old}/server/tls/client-admin.crt, which is not in this data directory" in (
-        stale(new, 6444) or ""
+    assert (
+        "controller.kubeconfig names /old/client.crt, which is not in this data directory"
+        == issued.stale((FITS, other), 6444)
     )
-    old.rename(tmp_path / "away")
-    assert "not in this data directory" in (stale(new, 6444) or "")
-
-
-def test_what_k3s_did_not_write_is_unknown(tmp_path: Path) -> None:
-    cred = write(tmp_path)
-    path = cred / "controller.kubeconfig"
-    spoils: tuple[Callable[[], object], ...] = (
-        lambda: path.write_text("apiVersion: v1\n"),
-        lambda: path.write_bytes(b"\xff" * 100_000),
-        path.unlink,
-        path.mkdir,
-    )
-    for spoil in spoils:
-        spoil()
-        if not path.exists():
-            continue
-        found = issued.read(tmp_path, UID)
-        assert isinstance(found, Unknown), found
-        assert str(cred) in found.reason

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from k3s_rootless import command
-from k3s_rootless.k3s import issued
 from k3s_rootless.k3s.settings import Settings
 from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -33,6 +32,7 @@ from k3s_rootless.preflight.probes import (
 )
 from k3s_rootless.preflight.records import Confinement, Held, Problem, Process, Token, Trial
 from k3s_rootless.service.facts import ControllerReach, UnitState
+from k3s_rootless.service.observe import own_kubeconfigs
 from k3s_rootless.service.systemd import logind
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
     ),
     Probe(
         "kubeconfigs",
-        lambda at: issued.read(at.settings.data, at.context.uid),
+        lambda at: own_kubeconfigs.read(at.settings.data, at.context.uid),
         after=("unit",),
     ),
     Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),

@@ -1,0 +1,57 @@
+"""Reads the kubeconfigs that K3s keeps for its own parts; `k3s.issued` judges them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from k3s_rootless.k3s import issued, layout
+from k3s_rootless.k3s.issued import Baked
+from k3s_rootless.observation import Known, Observed, Unknown
+
+_LARGEST = 16 * 1024
+"""Bytes of one kubeconfig; those of K3s have less than 1 KiB, since they name files."""
+_MOST = 50
+
+
+def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
+    """Read the kubeconfigs in a data directory of user `uid`; none in a new one.
+
+    Kubeconfigs whose certificate is missing are left out: the next start writes them.
+    """
+    directory = data / layout.CREDENTIALS
+    found = []
+    try:
+        paths = sorted(one for one in directory.iterdir() if one.suffix == ".kubeconfig")
+        for path in paths[:_MOST]:
+            one = _baked(path, uid, data / layout.TLS)
+            if one is not None:
+                found.append(one)
+    except FileNotFoundError:
+        return Known((), str(directory))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Unknown(f"{directory} cannot be read: {reason.lower()}")
+    return Known(tuple(found), str(directory))
+
+
+def _baked(path: Path, uid: int, tls: Path) -> Baked | None:
+    port, certificate = issued.parse(path.name, _text(path, uid))
+    named = Path(certificate)
+    own = tls / named.name
+    if not (own.exists() and own.with_suffix(".key").exists()):
+        return None
+    elsewhere = not (named.exists() and named.samefile(own))
+    return Baked(path.name, port, certificate, elsewhere)
+
+
+def _text(path: Path, uid: int) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != uid:
+            raise ValueError(f"{path.name} is not a regular file of uid {uid}")
+        return os.read(descriptor, _LARGEST).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)
