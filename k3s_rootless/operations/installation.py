@@ -126,10 +126,10 @@ def left_behind(context: Context, state: UnitState, manager: Mapping[str, str]) 
     if state.running:
         return ()
     from k3s_rootless.operations import server_settings
-    from k3s_rootless.rootlesskit import state as rootlesskit_state
+    from k3s_rootless.rootlesskit.state import leftovers
 
     settings = server_settings.of_next_start(context, state, manager)
-    return rootlesskit_state.leftovers(settings.rootlesskit_state, context.uid)
+    return leftovers(settings.rootlesskit_state, context.uid)
 
 
 def renewed_drop_ins(context: Context, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
