@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from k3s_rootless.errors import PeerError
-from k3s_rootless.printable import printable
+from k3s_rootless.printable import LONGEST, printable
 
 if TYPE_CHECKING:
     import ssl
@@ -33,6 +33,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes of one line of a stream. etcd takes objects up to 1.5 MiB (its --max-request-bytes)."""
 _CHUNK = 256 * 1024
+_LONGEST_REFUSAL = 64 * 1024
 CONNECT_SECONDS = 5.0
 
 
@@ -231,19 +232,23 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
     return (error.strerror or str(error)).lower() if error.errno else str(error)
 
 
-def complaint(body: bytes) -> str:
-    """Read why a peer refused: the `message` of rootlesskit's errors and of Kubernetes' Status,
-    whatever the Content-Type.
+def refusal(answer: Answer) -> str:
+    """Return why a peer refused, with its status: the `message` of rootlesskit's errors and of
+    Kubernetes' Status, whatever the Content-Type, or else the beginning of the body.
 
     rootlesskit sets its header after the status, so its JSON arrives as text/plain (its
     pkg/api/router, 0.14 to 2.3).
     """
+    why = printable(_message(answer.body).strip()) or "it did not say why"
+    return f"{why} (HTTP status {answer.status})"
+
+
+def _message(body: bytes) -> str:
     try:
-        said = json.loads(body[:65536])
+        said = json.loads(body[:_LONGEST_REFUSAL])
     except (ValueError, RecursionError):
         said = None
     message = said.get("message") if isinstance(said, dict) else None
-    text = (
-        message if isinstance(message, str) and message else body[:200].decode("utf-8", "replace")
-    )
-    return printable(text.strip()) or "it did not say why"
+    if isinstance(message, str) and message:
+        return message
+    return body[:LONGEST].decode("utf-8", "replace")

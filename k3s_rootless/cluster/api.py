@@ -16,12 +16,13 @@ from urllib.parse import quote
 from k3s_rootless.cluster.facts import Deployment, Listed, Node, Readiness
 from k3s_rootless.errors import PeerError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.printable import LONGEST, printable
+from k3s_rootless.printable import printable
+from k3s_rootless.rest import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from k3s_rootless.rest import Answer, Peer
+    from k3s_rootless.rest import Peer
 
 READYZ = "/readyz?verbose"
 NODES = "/api/v1/nodes?limit=100"
@@ -52,7 +53,7 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
         return Known(
             Readiness(ready=False, failing=failing, certificate=answer.certificate), READYZ
         )
-    return Unknown(_refusal(answer))
+    return Unknown(f"the API server refused: {refusal(answer)}")
 
 
 def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
@@ -101,7 +102,7 @@ def _listed(
     except PeerError as error:
         return Unknown(error.message)
     if answer.status != 200:
-        return Unknown(_refusal(answer))
+        return Unknown(f"the API server refused: {refusal(answer)}")
     no_list = Unknown(
         f"the API server's answer is no list of {path.partition('?')[0].rpartition('/')[2]}"
     )
@@ -170,17 +171,6 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
     if found.tzinfo is None:
         return None
     return found.astimezone(UTC)
-
-
-def _refusal(answer: Answer) -> str:
-    try:
-        said = json.loads(answer.body[:65536])["message"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        said = answer.body[:LONGEST].decode("utf-8", "replace").strip()
-    why = "it did not say why"
-    if isinstance(said, str) and said:
-        why = printable(said)
-    return f"the API server refused: {why} (HTTP status {answer.status})"
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 (other people's JSON)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PeerError
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
-from k3s_rootless.rest import UnixPeer, complaint
+from k3s_rootless.rest import UnixPeer, refusal
 from k3s_rootless.rootlesskit import state, wire
 from k3s_rootless.rootlesskit.facts import CHILD_PID, Forward, RootlessKit
 
@@ -114,8 +114,6 @@ def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
 
 def _require_success(answer: Answer, what: str) -> None:
     if answer.status != 200:
-        why = complaint(answer.body)
         raise PeerError(
-            f"cannot ask rootlesskit for {what}: {why} (HTTP status {answer.status})",
-            status=answer.status,
+            f"cannot ask rootlesskit for {what}: {refusal(answer)}", status=answer.status
         )

@@ -11,7 +11,7 @@ import trustme
 
 from k3s_rootless import rest
 from k3s_rootless.errors import PeerError
-from k3s_rootless.rest import Answer, TlsPeer, UnixPeer
+from k3s_rootless.rest import Answer, TlsPeer, UnixPeer, refusal
 from tests.leaves.wire import LATE, Behaviour, dripping, on_port, on_socket, sending
 from tests.patience import PATIENCE
 
@@ -281,3 +281,21 @@ def test_a_port_that_nobody_serves_is_said() -> None:
         PeerError, match=f"^cannot ask https://127.0.0.1:{port}: connection refused$"
     ):
         TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"kind": "Status", "message": "Unauthorized"}', "Unauthorized"),
+        (b'{"message": "a\\u001b[0mb"}', "a\ufffd[0mb"),
+        (b'{"message": 5}', '{"message": 5}'),
+        (b"[1]", "[1]"),
+        (b" panic\n", "panic"),
+        (b"\xff", "\ufffd"),
+        (b"x" * 1000, "x" * 300),
+        (b"", "it did not say why"),
+    ],
+    ids=["Status", "control", "number", "list", "text", "no UTF-8", "long", "empty"],
+)
+def test_a_refusal_is_read_from_any_body(body: bytes, expected: str) -> None:
+    assert f"{expected} (HTTP status 403)" == refusal(Answer(403, body))

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from k3s_rootless.errors import PeerError
 from k3s_rootless.ports.facts import PodPort, ServicePort
 from k3s_rootless.ports.sources import wire
-from k3s_rootless.rest import complaint
+from k3s_rootless.rest import refusal
 
 if TYPE_CHECKING:
     from k3s_rootless.rest import Peer
@@ -124,8 +124,5 @@ def _ask(peer: Peer, path: str, deadline: float, what: str) -> bytes:
         raise PeerError(f"cannot list the {what}: the API server did not finish in time")
     answer = peer.get(path, timeout=left)
     if answer.status != 200:
-        why = complaint(answer.body)
-        raise PeerError(
-            f"cannot list the {what}: {why} (HTTP status {answer.status})", status=answer.status
-        )
+        raise PeerError(f"cannot list the {what}: {refusal(answer)}", status=answer.status)
     return answer.body
