@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cli.display import style
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ class Progress:
         self._ended = False
         self._live: Live | None = None
         if report.on_terminal(story=True):
-            from rich.console import Console
             from rich.live import Live
 
-            console = Console(stderr=True, highlight=False, emoji=False, markup=False)
             self._live = Live(
-                get_renderable=self._drawn, console=console, refresh_per_second=_FRAMES_A_SECOND
+                get_renderable=self._drawn,
+                console=style.console(stderr=True),
+                refresh_per_second=_FRAMES_A_SECOND,
             )
             self._live.start()
 

@@ -1,13 +1,11 @@
 """The only module that prints. stdout is the answer, stderr the story; words carry the meaning,
 colour only adds.
 
-rich is loaded only where a table or a tree is asked for as text; it honours NO_COLOR, TERM=dumb and
-pipes by itself.
+rich is loaded only where a table or a tree is printed as text.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,14 +15,12 @@ import click
 
 from k3s_rootless.cli import output
 from k3s_rootless.cli.display import layout
-from k3s_rootless.cli.display.style import STYLES
+from k3s_rootless.cli.display.style import STYLES, can_redraw, console, styled
 from k3s_rootless.errors import error_document
 from k3s_rootless.printable import json_text
 from k3s_rootless.printable import printable_lines as safe
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from k3s_rootless.cli.display.live import Progress
     from k3s_rootless.cli.display.terminal import Screen
     from k3s_rootless.finding import Finding
@@ -163,9 +159,9 @@ class Report:
 
     def problem(self, message: str, hint: str | None) -> None:
         """Tell what went wrong beside an answer that there is all the same."""
-        _say(f"{click.style('error', fg='red')}: {safe(message)}", err=True)
+        _say(f"{styled('error', fg='red')}: {safe(message)}", err=True)
         if hint:
-            _say(f"\n{click.style('hint', fg='cyan')}: {safe(hint)}", err=True)
+            _say(f"\n{styled('hint', fg='cyan')}: {safe(hint)}", err=True)
 
     def confirm(self, question: str) -> bool | None:
         """Ask whoever sits at the terminal; None where nobody does."""
@@ -210,11 +206,7 @@ class Report:
         anew in its place.
         """
         stream = sys.stderr if story else sys.stdout
-        return (
-            self.json_for is None
-            and stream.isatty()
-            and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
-        )
+        return self.json_for is None and can_redraw(stream)
 
     @contextmanager
     def screen(self) -> Iterator[Screen]:
@@ -225,13 +217,13 @@ class Report:
 
         from k3s_rootless.cli.display.terminal import Screen
 
-        console = _console()
+        drawn = console()
         with Live(
-            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            console=drawn, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         ) as live:
             # rich hides the cursor, and a program that is killed could not bring it back.
-            console.show_cursor(show=True)
-            yield Screen(console, live)
+            drawn.show_cursor(show=True)
+            yield Screen(drawn, live)
 
     def findings(self, findings: Iterable[Finding], *, to_stderr: bool = False) -> None:
         """Show findings: as events of a start, else as text."""
@@ -273,10 +265,4 @@ def _draw(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         column.no_wrap = True
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    _console(layout.columns(sys.stdout)).print(table)
-
-
-def _console(columns: int | None = None) -> Console:
-    from rich.console import Console
-
-    return Console(width=columns, highlight=False, emoji=False, markup=False)
+    console(layout.columns(sys.stdout)).print(table)

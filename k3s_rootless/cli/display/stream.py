@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from k3s_rootless.cli import output
+from k3s_rootless.cli.display.style import is_coloured
 from k3s_rootless.journal import lines
 from k3s_rootless.operations import logs
 from k3s_rootless.printable import json_text, printable
@@ -40,8 +40,7 @@ def write(rendered: Iterable[str | None], *, at_once: bool) -> None:
 
 def coloured() -> bool:
     """Return whether lines are printed in colour, by their weights."""
-    # click itself knows pipes, but not NO_COLOR.
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return is_coloured(sys.stdout)
 
 
 def json_lines(records: Iterable[logs.Record]) -> Iterator[str | None]:

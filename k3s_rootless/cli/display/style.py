@@ -6,9 +6,12 @@ Colour only adds.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STYLES = {
     **dict.fromkeys(("pass", "answering", "forwarded", "free"), "green"),
@@ -20,7 +23,31 @@ STYLES = {
 
 
 def styled(text: str, **style: Any) -> str:  # noqa: ANN401 (what click.style takes)
-    """Style text for click; plain with NO_COLOR and on a terminal that knows no colours."""
-    # click takes colour away for pipes, and knows nothing of these two.
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain else click.style(text, **style)
+    """Style text for click, which takes colour away for pipes; plain if no colour is wanted."""
+    return click.style(text, **style) if _wants_colour() else text
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Return whether text for this stream may have colours."""
+    return stream.isatty() and _wants_colour()
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which a place can be drawn again."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+
+
+def console(width: int | None = None, *, stderr: bool = False) -> Console:
+    """Return rich's console, which prints text as it is; `width` is that of its terminal unless
+    given.
+
+    rich honours NO_COLOR, TERM=dumb and pipes by itself.
+    """
+    # Here, since rich is loaded only where a table, a tree or a start is drawn.
+    from rich.console import Console
+
+    return Console(width=width, stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+def _wants_colour() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
