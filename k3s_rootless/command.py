@@ -83,11 +83,12 @@ def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | No
     to be. A program that a user other than root and the caller could change is passed over.
     """
     risky = ""
-    for directory in (
-        (os.environ if environ is None else environ).get("PATH", os.defpath).split(os.pathsep)
-    ):
+    variables = os.environ if environ is None else environ
+    for directory in variables.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(directory, name)  # noqa: PTH118 (dozens of entries, for each program)
-        if not directory.startswith("/") or not os.access(path, os.X_OK) or os.path.isdir(path):  # noqa: PTH112
+        if not directory.startswith("/") or not os.access(path, os.X_OK):
+            continue
+        if os.path.isdir(path):  # noqa: PTH112
             continue
         risk = trust.risk(Path(path))
         if not risk:

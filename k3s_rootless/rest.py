@@ -147,7 +147,13 @@ class _Received(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     """A response of which head and body together have one deadline."""
 
-    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401 (http.client's)
+    def __init__(
+        self,
+        sock: socket.socket,
+        *args: Any,  # noqa: ANN401 (http.client's)
+        deadline: float,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(sock, *args, **options)
         self.fp = io.BufferedReader(_Received(self.fp.detach(), sock, deadline))
         shown = getattr(sock, "getpeercert", None)
@@ -166,7 +172,8 @@ def _asking(
     connection: http.client.HTTPConnection, path: str, timeout: float, peer: str
 ) -> Iterator[_Response]:
     deadline = time.monotonic() + timeout
-    connection.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
+    respond = functools.partial(_Response, deadline=deadline)
+    connection.response_class = respond  # type: ignore[assignment]
     try:
         connection.connect()
         connection.sock.settimeout(_left(deadline))

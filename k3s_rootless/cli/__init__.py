@@ -54,19 +54,32 @@ class Shell(click.Group):
         """List the commands."""
         return list(_COMMANDS)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the list of commands without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        cmd_name: str,
+    ) -> click.Command | None:
         """Load one command's module."""
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = import_module(f"k3s_rootless.cli.{cmd_name}").command
         return command
 
-    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        *more: Any,  # noqa: ANN401 (click's signature)
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         """Run, and exit with the code of docs/reference/exit-codes.md."""
         given = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
@@ -80,7 +93,7 @@ class Shell(click.Group):
             code = _refused(given, error)
         sys.exit(_settled(code or 0))
 
-    def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's signature)
+    def _run(self, given: list[str], *more: Any, **extra: Any) -> Any:  # noqa: ANN401 (click's)
         try:
             return super().main(given, *more, **extra)
         except click.exceptions.Abort:

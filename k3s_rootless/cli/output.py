@@ -41,8 +41,8 @@ def secure() -> None:
         except OSError:
             # The kernel gives the lowest number that is free. Programs that replace this process
             # need it as well.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 (positional only)
-    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (as long as the process)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (stays)
     sys.stdout = _secured(1, sys.stdout)
     sys.stderr = _secured(2, sys.stderr)
 

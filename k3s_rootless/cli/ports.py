@@ -59,7 +59,11 @@ class Ports(click.Command):
                 return one.make_context(f"{info_name} {one.name}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        formatter: click.HelpFormatter,
+    ) -> None:
         """List the subcommands, as a group does."""
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -67,7 +71,11 @@ class Ports(click.Command):
             )
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 (click's signature)
+def _complete(
+    context: click.Context,  # noqa: ARG001 (click's signature)
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[str]:
     names = [one.name or "" for one in Ports.subcommands]
     return [name for name in names if name.startswith(incomplete)]
 

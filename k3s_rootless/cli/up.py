@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.finding import Finding
     from k3s_rootless.operations.events import PhaseReached
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import ControllerReach, DesiredUnit, Found, UnitState
@@ -217,7 +218,7 @@ def _starts(steps: Sequence[Step]) -> bool:
 def _load() -> None:
     # What follows the examination, also before K3s is started: a death of its first moments is told
     # no later for it.
-    from k3s_rootless.preflight.checks import checklist  # noqa: F401, I001 (in the order of their need)
+    from k3s_rootless.preflight.checks import checklist  # noqa: F401, I001 (as needed)
     from k3s_rootless.operations.environment import look  # noqa: F401
     from k3s_rootless.operations.readiness import watcher, conditions  # noqa: F401
     from k3s_rootless.cli.display import live  # noqa: F401
@@ -227,7 +228,7 @@ def _load() -> None:
     from k3s_rootless.service.plan import planner  # noqa: F401
 
 
-def _require_ready(session: Session, findings: Sequence, ignored: Sequence[str]) -> None:  # type: ignore[type-arg]
+def _require_ready(session: Session, findings: Sequence[Finding], ignored: Sequence[str]) -> None:
     from k3s_rootless.finding import Verdict
     from k3s_rootless.operations.check import outcome
 

@@ -108,7 +108,11 @@ def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
         raise ValueError(f"it is no YAML ({str(error).splitlines()[0]})") from None
 
 
-def _record(path: Path, document: Any, status: os.stat_result) -> Kubeconfig:  # noqa: ANN401 (a foreign document)
+def _record(
+    path: Path,
+    document: Any,  # noqa: ANN401 (a foreign document)
+    status: os.stat_result,
+) -> Kubeconfig:
     chosen = _named(document, "contexts", _string(document, "current-context"), "context")
     cluster = _named(document, "clusters", _string(chosen, "cluster"), "cluster")
     user = _named(document, "users", _string(chosen, "user"), "user")
@@ -127,7 +131,7 @@ def _record(path: Path, document: Any, status: os.stat_result) -> Kubeconfig:  #
     )
 
 
-def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (a foreign document)
+def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (foreign)
     listed = document.get(kind)
     if not isinstance(listed, list):
         listed = []

@@ -54,7 +54,8 @@ _KUBELET = re.compile(
 _APISERVER = re.compile(
     r"^(apf_|handler|storage_|genericapiserver|apiserver\.|secure_serving|instance|rest\.|"
     r"(local_|remote_)?available_controller|"
-    r"apiservice|apiapproval|cache\.|cacher|dynamic_(cafile|serving)_content|crd|customresource_discovery|"
+    r"apiservice|apiapproval|cache\.|cacher|dynamic_(cafile|serving)_content|"
+    r"crd|customresource_discovery|"
     r"openapi|aggregator|"
     r"autoregister|cluster_authentication_trust|establishing|naming_controller|nonstructural|"
     r"trace\.|httplog|controller\.|"

@@ -125,7 +125,7 @@ def _ask_kernel(answers: dict[str, set[Listener]]) -> None:
                 answers[table.file] = {
                     listener for row in rows if (listener := _listener(table, row)) is not None
                 }
-    except Exception:  # noqa: BLE001, S110 (whatever a version of pyroute2 raises, /proc/net is asked next)
+    except Exception:  # noqa: BLE001, S110 (/proc/net is read next)
         pass
 
 

@@ -54,7 +54,7 @@ class Manifests:
             except PeerError as error:
                 raise RootlessError(error.message, hint=_HINT) from error
 
-    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (other people's YAML)
+    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (foreign)
         todo, steps = [document], 0
         while todo:
             one = todo.pop()

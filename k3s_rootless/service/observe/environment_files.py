@@ -35,7 +35,9 @@ def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
     found = []
     for pattern, optional in patterns:
         # systemd expands patterns as well (systemd.exec(5)).
-        matched = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207 (an absolute pattern)
+        matched = [pattern]
+        if glob.has_magic(pattern):
+            matched = sorted(glob.glob(pattern))  # noqa: PTH207 (an absolute pattern)
         for path in map(Path, matched):
             one = files.or_problem(path)
             missing = one.text is None and not one.problem

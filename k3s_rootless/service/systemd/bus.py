@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote
 from k3s_rootless.errors import BusError, SystemdError
 
 if not hasattr(typing, "no_type_check_decorator"):
-    typing.no_type_check_decorator = lambda decorator: decorator  # type: ignore[attr-defined,unused-ignore]
+    setattr(typing, "no_type_check_decorator", lambda decorator: decorator)  # noqa: B010 (no type)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from dbus_next import Message, MessageType, Variant

@@ -31,7 +31,7 @@ def active(name: str) -> bool:
         raise
 
 
-async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (D-Bus has any type)
+async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (D-Bus's)
     bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
     try:
         (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], gives="o")
