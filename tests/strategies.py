@@ -25,8 +25,8 @@ from k3s_rootless.preflight.facts import (
     SubidFiles,
     SubidRange,
 )
-from k3s_rootless.preflight.probes import kernel as kernel_probes
 from k3s_rootless.preflight.probes.host import SYSCTLS
+from k3s_rootless.preflight.probes.kernel import CONFIG
 from k3s_rootless.preflight.records import (
     Beside,
     Caller,
@@ -136,7 +136,7 @@ _SETTINGS = {
 }
 SPACES = ("pid", "mnt", "net", "cgroup", "uts", "ipc")
 TRIED = Trial(0, dict.fromkeys(SPACES, 0), {"newuidmap": "", "newgidmap": ""}, 0)
-ALL_MODULES = frozenset(kernel_probes.CONFIG)
+ALL_MODULES = frozenset(CONFIG)
 HOST = Machine(
     available=8 * 2**30,
     processors=4,

@@ -29,7 +29,7 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Cluster
 from k3s_rootless.preflight.remedies import drop_ins
-from k3s_rootless.preflight.remedies import settings as origins
+from k3s_rootless.preflight.remedies.settings import without
 
 check = Checklist()
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -101,7 +101,7 @@ def _back(facts: Facts, name: str) -> Remedy:
     """
     origin = facts.server.value(name).origin
     if origin.source is not Source.DEFAULT:
-        return origins.without(name, origin, str(facts.server.home))
+        return without(name, origin, str(facts.server.home))
     text = f"give K3s the {name} that the cluster began with, in its configuration file"
     return Remedy(Mender.USER, text, ("k3s-rootless config list",))
 

@@ -25,7 +25,7 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Target, Token
 from k3s_rootless.preflight.remedies import host
-from k3s_rootless.preflight.remedies import settings as origins
+from k3s_rootless.preflight.remedies.settings import file_aside, from_command, without
 
 check = Checklist()
 _SWITCH = frozenset(
@@ -45,7 +45,7 @@ def config_syntax(facts: Facts) -> Judgement:
     for file in files:
         path = str(file.path)
         if isinstance(file.entries, Unknown) and not closed.get(path):
-            remedy = origins.file_aside(path, str(facts.server.home))
+            remedy = file_aside(path, str(facts.server.home))
             return failed(
                 f"{path}: {file.entries.reason}", "K3s does not start with it", remedy, path
             )
@@ -62,7 +62,7 @@ def config_options(facts: Facts) -> Judgement:
     if fatal is not None:
         return fatal
     for value in facts.server.skipped:
-        remedy = origins.without(value.name, value.origin, str(facts.server.home))
+        remedy = without(value.name, value.origin, str(facts.server.home))
         reason = _stranger(value.name, version)
         return warned(
             f"{value.name} in {value.origin}",
@@ -82,7 +82,7 @@ def config_token(facts: Facts, seen: Known[Token]) -> Judgement:
         return passed("the same" if given else "none given", seen.source)
     if found.fits is None:
         return unknown(found.reason or "the two tokens cannot be compared")
-    remedy = origins.without("token", found.origin, str(facts.server.home))
+    remedy = without("token", found.origin, str(facts.server.home))
     reason = (
         "K3s dies: the datastore is encrypted with another token; without one it takes the token of"
         " the datastore"
@@ -141,7 +141,7 @@ def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]
             continue
         # Every flag of the command line stands in the same ExecStart.
         path = str(facts.server.value("rootless").origin.path or "")
-        remedy = origins.from_command(name, path)
+        remedy = from_command(name, path)
         yield failed(
             f"--{name}", f"K3s dies of it: {_stranger(name, version)}", remedy, "ExecStart"
         )
@@ -163,7 +163,7 @@ def _bad_values(facts: Facts) -> Iterator[Judgement]:
         flag = flags.FLAGS[name]
         for value in values:
             if not _fits(flag, value.text):
-                remedy = origins.without(name, value.origin, str(facts.server.home))
+                remedy = without(name, value.origin, str(facts.server.home))
                 observed = f"{name} is `{value.text}`, from {value.origin}"
                 yield failed(observed, f"K3s dies of it: {_TAKES[flag.kind]}", remedy)
 
@@ -182,7 +182,7 @@ def _two_forms(facts: Facts) -> Iterator[Judgement]:
         if flag.alias and {flag.name, flag.alias} <= given:
             reason = "K3s dies of two forms of one option: cannot use two forms of the same flag"
             value = facts.server.value(flag.name)
-            remedy = origins.without(value.name, value.origin, str(facts.server.home))
+            remedy = without(value.name, value.origin, str(facts.server.home))
             yield failed(f"{flag.name} and {flag.alias}", reason, remedy)
 
 

@@ -16,7 +16,7 @@ from k3s_rootless.preflight.checks.judgement import (
     unknown,
 )
 from k3s_rootless.preflight.facts import Facts
-from k3s_rootless.preflight.remedies import k3s_binary as k3s_remedies
+from k3s_rootless.preflight.remedies.k3s_binary import instead, missing
 
 check = Checklist()
 
@@ -28,7 +28,7 @@ def k3s_binary(facts: Facts) -> Judgement:
     """
     binary = facts.k3s
     if binary.path is None:
-        return failed("missing", "there is no k3s on the PATH", k3s_remedies.missing(facts.machine))
+        return failed("missing", "there is no k3s on the PATH", missing(facts.machine))
     if not binary.executable:
         remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
         return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
@@ -37,7 +37,7 @@ def k3s_binary(facts: Facts) -> Judgement:
             "use a k3s that only you and root can change, in directories that only you and root can"
             " change"
         )
-        remedy = Remedy(Mender.USER, text, k3s_remedies.missing(facts.machine).commands)
+        remedy = Remedy(Mender.USER, text, missing(facts.machine).commands)
         reason = f"another user could replace it, so it was not run: {binary.risk}"
         return failed("not trusted", reason, remedy, binary.path)
     return passed(binary.path)
@@ -49,7 +49,7 @@ def k3s_version(facts: Facts) -> Judgement:
     found = facts.k3s.version
     if found is None:
         return unknown("no k3s could be asked")
-    newer = k3s_remedies.instead(facts.k3s, facts.machine, facts.uid)
+    newer = instead(facts.k3s, facts.machine, facts.uid)
     if isinstance(found, Unknown):
         return failed("no version", found.reason, newer)
     release = found.value
@@ -60,7 +60,7 @@ def k3s_version(facts: Facts) -> Judgement:
         )
         return failed(str(release), reason, newer, found.source)
     if repaired := features.repaired_by(release):
-        remedy = k3s_remedies.instead(facts.k3s, facts.machine, facts.uid, str(repaired))
+        remedy = instead(facts.k3s, facts.machine, facts.uid, str(repaired))
         reason = f"{facts.k3s.path}: rootless K3s cannot start in this release (K3s #13667)"
         return failed(str(release), reason, remedy, found.source)
     if release.line > features.NEWEST_KNOWN_LINE:

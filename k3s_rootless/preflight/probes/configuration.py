@@ -10,8 +10,8 @@ import stat
 from pathlib import Path
 
 from k3s_rootless.k3s import layout
-from k3s_rootless.k3s import token as tokens
 from k3s_rootless.k3s.origin import Value
+from k3s_rootless.k3s.token import password
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Target, Token
 
@@ -38,8 +38,8 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
         asked, problem = _text(place)
         if problem:
             return Known(Token(origin, fits=None, reason=problem), str(file))
-    kept = tokens.password(own.strip())
-    given_now = tokens.password(asked.strip())
+    kept = password(own.strip())
+    given_now = password(asked.strip())
     if kept is None or given_now is None:
         reason = "one of the two is not a server token"
         return Known(Token(origin, fits=None, reason=reason), str(file))

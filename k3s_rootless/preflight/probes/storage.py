@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.k3s import layout
-from k3s_rootless.linux import mounts as mountinfo
+from k3s_rootless.linux.mounts import Mount, holding, mounts
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.rootlesskit import state
@@ -34,12 +34,12 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
     next parent.
     """
     try:
-        mounts = mountinfo.mounts(root)
+        mounted = mounts(root)
         return Known(
             Storage(
-                _place(data, mounts, uid),
-                _place(temporary, mounts, uid),
-                _place(home, mounts, uid),
+                _place(data, mounted, uid),
+                _place(temporary, mounted, uid),
+                _place(home, mounted, uid),
                 tuple(map(str, state.files(data / layout.ROOTLESS))),
                 _unfinished(data / layout.UNPACKED),
             ),
@@ -82,10 +82,10 @@ def _size(directory: str) -> int:
     return taken
 
 
-def _place(path: Path, mounts: list[mountinfo.Mount], uid: int) -> Place:
+def _place(path: Path, mounted: list[Mount], uid: int) -> Place:
     found = next(one for one in (path, *path.parents) if one.exists())
     real = found.resolve()
-    mount = mountinfo.holding(mounts, real)
+    mount = holding(mounted, real)
     kind = ""
     flags: set[str] = set()
     left: Observed[int | None] = Known(None)

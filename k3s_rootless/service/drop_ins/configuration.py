@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from k3s_rootless import unit_file
-from k3s_rootless.k3s import flags as k3s_flags
+from k3s_rootless.k3s import flags
 from k3s_rootless.k3s.options import OPTIONS, Option
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.drop_ins.limits import LIMITS, Limit
@@ -67,21 +67,20 @@ def render(wanted: Configuration, words: Sequence[str]) -> str | None:
         # (systemd.service(5)).
         lines += [
             "ExecStart=",
-            f"ExecStart={' '.join((*_without(words, wanted), *_flags(wanted)))}",
+            f"ExecStart={' '.join((*_without(words, wanted), *map(quoted, _flags(wanted))))}",
         ]
     return drop_in.render(_ABOUT, lines)
 
 
 def arguments(wanted: Configuration) -> tuple[str, ...]:
     """Give the command that a unit would have for no more than what was set."""
-    flags = [f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ())]
-    return ("k3s", "server", *flags) if flags else ()
+    added = _flags(wanted)
+    return ("k3s", "server", *added) if added else ()
 
 
 def foreseen(words: Sequence[str], wanted: Configuration) -> tuple[str, ...]:
     """Return the command that a unit with this command has together with what was set."""
-    flags = (f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ()))
-    return (*_without(words, wanted), *flags)
+    return (*_without(words, wanted), *_flags(wanted))
 
 
 def command_words(text: str) -> tuple[str, ...]:
@@ -124,14 +123,14 @@ def canonical(limit: Limit, text: str) -> str:
 
 def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
     """Give the values of a flag in a command; nothing where it is not there."""
-    values = [text for name, text in k3s_flags.words(argv) if name in {option.name, option.short}]
+    values = [text for name, text in flags.words(argv) if name in {option.name, option.short}]
     if option.many:
         return tuple(part for value in values for part in value.split(","))
     return tuple(values[-1:])
 
 
 def _flags(wanted: Configuration) -> list[str]:
-    return [quoted(f"--{name}={value}") for name in OPTIONS for value in wanted.get(name, ())]
+    return [f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ())]
 
 
 def _without(words: Sequence[str], wanted: Configuration) -> list[str]:

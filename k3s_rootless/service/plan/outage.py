@@ -18,7 +18,7 @@ from k3s_rootless.service.plan.steps import (
     WriteDropIn,
     WriteUnit,
 )
-from k3s_rootless.service.unit import text as unit
+from k3s_rootless.service.unit.text import written_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,4 @@ def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) 
         return None
     causes = (WriteUnit, WriteDropIn, Remove, Reexecute)
     first = next((step for step in steps if isinstance(step, causes)), stops[0])
-    return Outage(
-        first.cause, version.parse(unit.written_for(text or "") or ""), version.parse(release)
-    )
+    return Outage(first.cause, version.parse(written_for(text or "") or ""), version.parse(release))

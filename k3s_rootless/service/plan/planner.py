@@ -27,8 +27,8 @@ from k3s_rootless.service.plan.steps import (
     WriteUnit,
 )
 from k3s_rootless.service.unit import shipped, standing
-from k3s_rootless.service.unit import text as unit
 from k3s_rootless.service.unit.seal import Author, author, digest
+from k3s_rootless.service.unit.text import written_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,7 +238,7 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
 
 
 def _lagging(text: str, desired: DesiredUnit) -> str:
-    earlier = unit.written_for(text)
+    earlier = written_for(text)
     if desired.given:
         return "it was asked for"
     if earlier != desired.version:

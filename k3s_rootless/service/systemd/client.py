@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.systemd import bus as wire
 from k3s_rootless.service.systemd import properties
+from k3s_rootless.service.systemd.bus import CALL_SECONDS, CONNECT_SECONDS, LOST_HINT, Bus, connect
 from k3s_rootless.service.systemd.signals import Signals
 
 SYSTEMD = "org.freedesktop.systemd1"
@@ -55,7 +55,7 @@ class Conversation:
         self.signals = Signals()
         self.own: Mapping[str, Any] = {}
         """What the manager said of itself when the connection began, or last changed it."""
-        self.bus: wire.Bus | None = None
+        self.bus: Bus | None = None
         self._addresses = addresses
         self._uid = uid
         self._watching = False
@@ -66,11 +66,11 @@ class Conversation:
         problems = []
         for address in self._addresses:
             try:
-                self.bus = await wire.connect([address], self._uid)
+                self.bus = await connect([address], self._uid)
                 self.bus.on_loss = self.signals.wake
                 # Where nobody has systemd's name it is another bus, and not worth a wait.
                 self.own = await self._again(
-                    lambda: self._ask_all(ROOT, MANAGER, wire.CONNECT_SECONDS), {NO_REPLY}
+                    lambda: self._ask_all(ROOT, MANAGER, CONNECT_SECONDS), {NO_REPLY}
                 )
             except BusError as error:
                 # A bus without systemd on it (dbus-run-session) is not the user manager's: try the
@@ -99,7 +99,7 @@ class Conversation:
         self.bus, self._watching = None, False
 
     @property
-    def connection(self) -> wire.Bus:
+    def connection(self) -> Bus:
         """The connection. Raises BusError where there is none."""
         if self.bus is None:
             raise BusError("there is no connection to the user manager")
@@ -111,7 +111,7 @@ class Conversation:
         kind: str,
         body: list[Any],
         gives: str,
-        seconds: float = wire.CALL_SECONDS,
+        seconds: float = CALL_SECONDS,
         *,
         once: bool = False,
     ) -> list[Any]:
@@ -130,7 +130,7 @@ class Conversation:
 
         Raises SystemdError, BusError.
         """
-        return await self._again(lambda: self._ask_all(path, interface, wire.CALL_SECONDS))
+        return await self._again(lambda: self._ask_all(path, interface, CALL_SECONDS))
 
     async def look_at_itself(self) -> None:
         """Read anew what the manager says of itself."""
@@ -159,7 +159,7 @@ class Conversation:
         """
         changed = await self.signals.wait(seconds)
         if not self.connection.connected:
-            raise BusError("the bus closed the connection", hint=wire.LOST_HINT)
+            raise BusError("the bus closed the connection", hint=LOST_HINT)
         if self._watching and self.signals.owner_changes != self._owners:
             # One that was executed anew may have forgotten who listens.
             self._owners = self.signals.owner_changes

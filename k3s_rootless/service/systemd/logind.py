@@ -61,9 +61,9 @@ def set_lingering(uid: int, user: str, *, on: bool) -> None:
 
 async def _ask(member: str, signature: str, body: list[Any]) -> None:
     # Here, since `status` only looks whether there is a file.
-    from k3s_rootless.service.systemd import bus as wire
+    from k3s_rootless.service.systemd.bus import SYSTEM_BUS, connect
 
-    bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
+    bus = await connect([f"unix:path={SYSTEM_BUS}"])
     try:
         await bus.request(_LOGIND, member, signature, body)
     finally:

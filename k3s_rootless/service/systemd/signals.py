@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from k3s_rootless.service.systemd import bus as wire
+from k3s_rootless.service.systemd.bus import Message
 
 _SYSTEMD = "org.freedesktop.systemd1"
 
@@ -43,18 +43,18 @@ class Signals:
         changed, self._changed = self._changed, False
         return changed
 
-    def note_change(self, message: wire.Message) -> None:
+    def note_change(self, message: Message) -> None:
         """Take in a signal about the watched unit."""
         if message.member == "PropertiesChanged":
             self.change()
 
-    def note_job(self, message: wire.Message) -> None:
+    def note_job(self, message: Message) -> None:
         """Take in a signal about a job."""
         if message.member == "JobRemoved" and len(message.body) == 4:
             self.jobs[message.body[1]] = message.body[3]
             self.change()
 
-    def note_owner(self, message: wire.Message) -> None:
+    def note_owner(self, message: Message) -> None:
         """Take in a signal about who owns systemd's name on the bus."""
         if (
             message.member == "NameOwnerChanged"

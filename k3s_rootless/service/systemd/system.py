@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from k3s_rootless.errors import SystemdError
-from k3s_rootless.service.systemd import bus as wire
+from k3s_rootless.service.systemd.bus import SYSTEM_BUS, connect
 
 _SYSTEMD = "org.freedesktop.systemd1"
 _MANAGER = (_SYSTEMD, "/org/freedesktop/systemd1", f"{_SYSTEMD}.Manager")
@@ -32,7 +32,7 @@ def active(name: str) -> bool:
 
 
 async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (D-Bus's)
-    bus = await wire.connect([f"unix:path={wire.SYSTEM_BUS}"])
+    bus = await connect([f"unix:path={SYSTEM_BUS}"])
     try:
         (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], gives="o")
         to = (_SYSTEMD, path, _PROPERTIES)

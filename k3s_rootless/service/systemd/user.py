@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from k3s_rootless.errors import BusError, SystemdError
 from k3s_rootless.service.facts import UnitState
-from k3s_rootless.service.systemd import bus as wire
 from k3s_rootless.service.systemd import properties
+from k3s_rootless.service.systemd.bus import Variant, user_bus_addresses
 from k3s_rootless.service.systemd.client import RELOAD_SECONDS, SYSTEMD, Conversation
 
 JOB_SECONDS = 90.0
@@ -29,7 +29,7 @@ class UserManager:
 
     def __init__(self, environ: Mapping[str, str], runtime: Path, uid: int) -> None:
         self._runner = asyncio.Runner()
-        self._with = Conversation(wire.user_bus_addresses(environ, runtime), uid)
+        self._with = Conversation(user_bus_addresses(environ, runtime), uid)
 
     def __enter__(self) -> Self:
         try:
@@ -161,7 +161,7 @@ class UserManager:
         body = [
             name,
             "fail",
-            [[key, wire.Variant(kind, value)] for key, (kind, value) in settings.items()],
+            [[key, Variant(kind, value)] for key, (kind, value) in settings.items()],
             [],
         ]
         self._runner.run(

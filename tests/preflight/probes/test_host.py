@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.linux import mounts
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.preflight.probes import kernel, session, storage, subids
-from k3s_rootless.preflight.probes import network as network_probes
+from k3s_rootless.preflight.probes import kernel, network, session, storage, subids
 from k3s_rootless.preflight.records import Caller, Resolver
 from tests.preflight.trees import write
 
@@ -81,7 +80,7 @@ def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
     )
     write(tmp_path / "sys/class/net/wlan0/mtu", "1420\n")
 
-    found = network_probes.network(tmp_path)
+    found = network.network(tmp_path)
 
     assert isinstance(found, Known)
     assert found.value.networks == (
@@ -94,7 +93,7 @@ def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
 
 
 def test_the_addresses_of_this_machine_are_among_them() -> None:
-    found = network_probes.network(ROOT)
+    found = network.network(ROOT)
     own = subprocess.run(
         ["hostname", "-I"], capture_output=True, text=True, check=False
     ).stdout.split()
@@ -127,8 +126,8 @@ def test_no_content_stops_a_reader(tmp_path: Path, junk: bytes) -> None:
     write(tmp_path / "etc/passwd", junk)
 
     for found in (
-        network_probes.network(tmp_path),
-        network_probes.resolver(tmp_path),
+        network.network(tmp_path),
+        network.resolver(tmp_path),
         kernel.release(tmp_path),
         session.caller(tmp_path, {}),
         subids.of_all(tmp_path, "alice", 1000),
@@ -159,7 +158,7 @@ def test_the_resolver_is_read(
     write(tmp_path / "etc/resolv.conf", text)
     write(tmp_path / "etc/hosts", "# localhost\n127.0.0.1 node localhost # here\n")
 
-    assert network_probes.resolver(tmp_path) == Known(
+    assert network.resolver(tmp_path) == Known(
         Resolver(*expected, localhost=True), str(tmp_path / "etc/resolv.conf")
     )
 
@@ -169,7 +168,7 @@ def test_a_dangling_resolv_conf_names_no_server(tmp_path: Path) -> None:
     (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     write(tmp_path / "etc/hosts", "127.0.0.1 localhost.localdomain\n")
 
-    found = network_probes.resolver(tmp_path)
+    found = network.resolver(tmp_path)
 
     assert isinstance(found, Known)
     assert found.value == Resolver((), (), localhost=False)

@@ -17,7 +17,12 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks import checklist
 from k3s_rootless.preflight.facts import Delegation, Facts
 from k3s_rootless.preflight.probes import apparmor, kernel, network, session, subids
-from k3s_rootless.preflight.probes import host as probes
+from k3s_rootless.preflight.probes.host import (
+    distribution,
+    map_program,
+    sysctls,
+    systemd_booted,
+)
 from k3s_rootless.preflight.records import Confinement
 from k3s_rootless.preflight.remedies import admin_script, nixos
 from tests.preflight.trees import HOSTS, Host, plant
@@ -46,12 +51,12 @@ def facts(host: Host, root: Path) -> Facts:
         delegation=Delegation(
             Known(frozenset(host.offered.split())), Known(given), Known(given), Known(given)
         ),
-        systemd_booted=probes.systemd_booted(root),
-        distribution=probes.distribution(root),
-        sysctls=probes.sysctls(root),
+        systemd_booted=systemd_booted(root),
+        distribution=distribution(root),
+        sysctls=sysctls(root),
         confinement=confined,
-        newuidmap=probes.map_program("newuidmap", search, root),
-        newgidmap=probes.map_program("newgidmap", search, root),
+        newuidmap=map_program("newuidmap", search, root),
+        newgidmap=map_program("newgidmap", search, root),
         subuid=subids.of_user("subuid", root, "alice", 1000),
         subgid=subids.of_user("subgid", root, "alice", 1000),
         subid_files=subids.of_all(root, "alice", 1000),
