@@ -59,7 +59,7 @@ def joined(text: str) -> str:
 
     Unlike `lines`, comments stay: this is for a search, also in texts that are no unit files.
     """
-    return text.replace("\\\n", " ") if "\\\n" in text else text
+    return text.replace("\\\n", " ")
 
 
 def assignments(text: str) -> Iterator[Assignment]:
@@ -106,13 +106,16 @@ def words(value: str) -> list[str] | None:
             quote = char
             word = word or ""
         elif char in BLANK:
-            found += [] if word is None else [word]
+            if word is not None:
+                found.append(word)
             word = None
         else:
             word = (word or "") + char
     if quote:
         return None
-    return found if word is None else [*found, word]
+    if word is not None:
+        found.append(word)
+    return found
 
 
 def quoted(word: str) -> str:
@@ -156,5 +159,6 @@ def _unescaped(escape: re.Match[str]) -> str:
 def _escaped(char: str) -> str:
     if char in _QUOTED:
         return _QUOTED[char]
-    control = ord(char) < 32 or ord(char) == _DELETE
-    return f"\\x{ord(char):02x}" if control else char
+    if ord(char) < 32 or ord(char) == _DELETE:
+        return f"\\x{ord(char):02x}"
+    return char

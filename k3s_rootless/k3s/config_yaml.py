@@ -3,24 +3,27 @@ lines.
 
 K3s reads them with gopkg.in/yaml.v2 and prints each value with Go's fmt (K3s pkg/configfilearg,
 v1.21 to v1.36). Both differ from PyYAML: `0644` is 420 and `y` is true, but `12:30` is a text.
-Tried against K3s's own parser, see tests/data/config-files.json.
+Tried against K3s's own parser, see tests/data/config-files.json. Import this module where a file is
+read: only few hosts have one, and PyYAML takes 20 ms to load.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from decimal import Decimal
 
+from k3s_rootless import yaml_file
+from k3s_rootless.k3s import integers
 from k3s_rootless.observation import Known, Observed, Unknown
-
-if TYPE_CHECKING:
-    from k3s_rootless.yaml_file import Node
+from k3s_rootless.yaml_file import Node
 
 _DEEPEST = 100
 _LONGEST_REASON = 300
+_LONGEST_COLLECTION = 200
 _TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
 _FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -29,11 +32,6 @@ _NOT_FINITE = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), "+Inf"),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), "-Inf"),
 }
-_INTEGER = re.compile(
-    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<two>[01]+)|"
-    r"0[oO]?(?P<octal>[0-7]+)|(?P<ten>0|[1-9]\d*))",
-    re.ASCII,
-)
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -64,14 +62,11 @@ class Entry:
 
 def parse(text: str) -> Observed[tuple[Entry, ...]]:
     """Read one file; Unknown with the place of the error where K3s does not start with it."""
-    # Here, since only few hosts have such a file, and PyYAML takes 20 ms to load.
-    from k3s_rootless import yaml_file
-
     try:
         return Known(tuple(_entries(yaml_file.compose(text, _DEEPEST), text)))
     except yaml_file.NotYaml as error:
-        place = "" if error.line is None else f"line {error.line}: "
-        return Unknown(place + (error.problem or _one_line(str(error))))
+        reason = error.problem or _one_line(str(error))
+        return Unknown(reason if error.line is None else f"line {error.line}: {reason}")
     except ValueError as error:
         return Unknown(_one_line(str(error)))
 
@@ -89,9 +84,10 @@ def _entries(root: Node | None, text: str) -> Iterator[Entry]:
         if key.plain and key.text == "<<":
             continue  # yaml.v2 drops what it merges into a MapSlice
         name = _item(key, text).text
+        items: tuple[Item, ...] = (_item(value, text),)
         listed = value.text is None and not value.mapping
-        found = (_item(one, text) for one in (value.children if listed else [value]))
-        items = tuple(replace(one, null=False) for one in found) if listed else tuple(found)
+        if listed:
+            items = tuple(replace(_item(one, text), null=False) for one in value.children)
         yield Entry(name.removesuffix("+"), items, key.line, name.endswith("+"), listed)
 
 
@@ -101,17 +97,16 @@ def _item(node: Node, text: str) -> Item:
         return Item((resolved or "").strip(), node.line, null=resolved is None)
     if not node.mapping and node.children and node.children[0].text is not None:
         return _item(node.children[0], text)
+    if not node.children:
+        return Item("", node.line)
     # No flag takes what Go prints for it: the text of the file says more.
-    return Item(
-        " ".join(text[node.start : node.end].split())[:200] if node.children else "", node.line
-    )
+    written = " ".join(text[node.start : node.end].split())
+    return Item(written[:_LONGEST_COLLECTION], node.line)
 
 
 def _resolved(node: Node) -> str | None:
     value = node.text or ""
     if node.tag == "tag:yaml.org,2002:binary":
-        import base64
-
         return base64.b64decode("".join(value.split()), validate=True).decode("utf-8", "replace")
     if not node.plain and node.tag not in _RESOLVED_TAGS:
         return value
@@ -127,48 +122,31 @@ def _resolved(node: Node) -> str | None:
 _RESOLVED_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null"))
 
 
-_MOST_DIGITS = 66
-_BASES = {"hex": 16, "two": 2, "octal": 8, "ten": 10}
-
-
 def _number(value: str) -> str:
     """Return a number as Go prints it, and any other text as it is."""
     if not value[0].isdigit() and value[0] not in "+-.":
         return value
-    plain = value.replace("_", "") if value[0] != "." else value
-    if (whole := integer(plain)) is not None:
+    plain = value
+    if not value.startswith("."):
+        plain = value.replace("_", "")
+    whole = integers.parse(plain)
+    if whole is not None:
         return str(whole)
-    number = float(plain) if _FLOAT.fullmatch(plain) else math.inf
+    if not _FLOAT.fullmatch(plain):
+        return value
+    number = float(plain)
     return value if math.isinf(number) else _printed(number)
-
-
-def integer(text: str) -> int | None:
-    """Read an integer as Go's strconv does with base 0; None for what is none, or has more than 64
-    bits.
-    """
-    found = _INTEGER.fullmatch(text.replace("_", ""))
-    if found is None:
-        return None
-    base, digits = next((base, found[name]) for name, base in _BASES.items() if found[name])
-    if len(digits) > _MOST_DIGITS:
-        return None
-    number = int(digits, base) * (-1 if found["sign"] == "-" else 1)
-    return number if -(2**63) <= number < (2**63 if found["sign"] else 2**64) else None
 
 
 def _printed(number: float) -> str:
     """Print a number as Go's %v does: the shortest digits, with an exponent below -4 and from 6
     on.
     """
-    from decimal import Decimal
-
     exact = Decimal(repr(number))
     power = exact.adjusted() if exact else 0
     if -4 <= power < 6:
-        whole = format(exact, "f")
-        return whole.rstrip("0").rstrip(".") if "." in whole else whole
+        whole, _, part = format(exact, "f").partition(".")
+        return f"{whole}.{part}".rstrip("0").rstrip(".") if part else whole
     sign, figures, _ = exact.normalize().as_tuple()
-    digits = "".join(map(str, figures))
-    mantissa = digits[0] + (f".{digits[1:]}" if digits[1:] else "")
-    exponent = f"{'-' if power < 0 else '+'}{abs(power):02}"
-    return f"{'-' if sign else ''}{mantissa}e{exponent}"
+    mantissa = ".".join(filter(None, (str(figures[0]), "".join(map(str, figures[1:])))))
+    return f"{'-' if sign else ''}{mantissa}e{power:+03}"

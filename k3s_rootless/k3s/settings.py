@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from k3s_rootless.k3s import config_file, features, flags, layout
+from k3s_rootless.k3s import config_file, features, flags, integers, layout
 from k3s_rootless.k3s.config_file import ConfigFile
 from k3s_rootless.k3s.flags import FLAGS, Kind
 from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
@@ -265,7 +265,5 @@ def _port(text: str) -> int:
         number = int(text)
     else:
         # Go reads `0x1D13` and `010` as C does.
-        from k3s_rootless.k3s.config_yaml import integer
-
-        number = integer(text) or 0
+        number = integers.parse(text) or 0
     return number if 0 < number < 65536 else HTTPS_PORT

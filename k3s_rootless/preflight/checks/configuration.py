@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy
-from k3s_rootless.k3s import config_file, config_yaml, flags, issued
+from k3s_rootless.k3s import config_file, flags, integers, issued
 from k3s_rootless.k3s.flags import Flag, Kind
 from k3s_rootless.k3s.issued import Baked
 from k3s_rootless.k3s.version import Version
@@ -170,7 +170,7 @@ def _bad_values(facts: Facts) -> Iterator[Judgement]:
 
 def _fits(flag: Flag, text: str) -> bool:
     if flag.kind is Kind.NUMBER:
-        return config_yaml.integer(text) is not None
+        return integers.parse(text) is not None
     return flag.kind is not Kind.SWITCH or text in _SWITCH
 
 
