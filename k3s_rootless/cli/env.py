@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from k3s_rootless.cli import env_change, env_input
 from k3s_rootless.cli.options import json_option
 
-if TYPE_CHECKING:
-    from k3s_rootless.cli.session import Session
-
 _REVEAL = click.option("--reveal", is_flag=True, help="Show passwords in addresses of proxies.")
+_RUNTIME = click.option(
+    "--runtime",
+    is_flag=True,
+    help="Only until your user manager ends; for each unit, the weakest of all.",
+)
+_FORCE = click.option(
+    "--force", is_flag=True, help="Replace our drop-in although somebody edited it; a copy is kept."
+)
+_STDIN = click.option(
+    "--stdin",
+    is_flag=True,
+    help="Read the value of the one NAME without a value from standard input.",
+)
 
 
 class Family(click.Group):
-    """A group whose commands are told of in the documentation."""
+    """A group whose commands are described in the documentation."""
 
     @property
     def subcommands(self) -> tuple[click.Command, ...]:
@@ -42,18 +48,16 @@ def list_(*, reveal: bool, as_json: bool) -> None:
 
     Exit codes: 0 shown.
     """
+    from k3s_rootless.cli.display import environment
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations.environment import document as env_document
-    from k3s_rootless.operations.environment import look, surroundings
+    from k3s_rootless.operations.environment import document, surroundings
 
     session = Session.begin("env-list" if as_json else None)
-    with session.manager() as manager:
-        seen = look.look(session, manager)
-    around = surroundings.of(session, seen, seen.values(), seen.version)
-    found = env_document.document(seen, around, reveal=reveal)
+    seen, around = surroundings.read(session)
+    found = document.document(seen, around, reveal=reveal)
     session.report.document(found)
     if not as_json:
-        _show(session, found)
+        environment.show_list(session.report, found)
 
 
 @command.command("get")
@@ -66,85 +70,70 @@ def get(*, name: str, reveal: bool, as_json: bool) -> None:
     Exit codes: 0 printed, 1 it is not set and K3s has no default for it, 2 there is no such
     variable.
     """
+    from k3s_rootless.cli import env_input
+    from k3s_rootless.cli.display import environment
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations.environment import document as env_document
-    from k3s_rootless.operations.environment import look, surroundings
+    from k3s_rootless.operations.environment import document, surroundings
 
     session = Session.begin("env-get" if as_json else None)
     env_input.require_known([name], "get")
-    with session.manager() as manager:
-        seen = look.look(session, manager)
-    around = surroundings.of(session, seen, seen.values(), seen.version)
-    row = env_document.row(seen, around, name, reveal=reveal)
-    value = row["value"] if row["set"] else row["default"]
-    for word in (row["reason"], *row["warnings"], row["doubt"]):
-        if word:
-            session.report.story(f"{name}: {word}")
-    if row["redacted"]:
-        session.report.story(
-            f"the password is left out; with it: k3s-rootless env get --reveal {name}"
-        )
-    if value is not None:
-        session.report.value(value)
+    seen, around = surroundings.read(session)
+    row = document.row(seen, around, name, reveal=reveal)
+    environment.show_variable(session.report, row)
     session.report.document({**row, "errors": []})
-    click.get_current_context().exit(0 if value is not None else 1)
+    click.get_current_context().exit(1 if environment.next_value(row) is None else 0)
 
 
-command.add_command(env_change.set_)
-command.add_command(env_change.unset)
+@command.command("set")
+@click.argument("given", nargs=-1, required=True, metavar="NAME=VALUE...")
+@_STDIN
+@_RUNTIME
+@_FORCE
+@json_option
+def set_(*, given: tuple[str, ...], stdin: bool, runtime: bool, force: bool, as_json: bool) -> None:
+    """Set variables for the next start of K3s, all or none.
+
+    They are kept in a drop-in of ours, read by systemd, and read back. An empty value means what
+    K3s does without one.
+
+    Other users of this host can read a password in a command line. Pass a value that has one on
+    standard input: `k3s-rootless env set --stdin HTTPS_PROXY < file`; on a terminal it is typed
+    without an echo.
+
+    Exit codes: 0 set, 1 systemd has something else and all is as it was, 2 K3s would die of it, or
+    there is no such variable, 7 somebody edited our drop-in.
+    """
+    from k3s_rootless.cli import env_input
+    from k3s_rootless.cli.display import environment
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.environment import change, document
+
+    session = Session.begin("env-set" if as_json else None)
+    env_input.warn_of_passwords(session, given)
+    values = env_input.assignments(given, stdin=stdin)
+    done = change.set_variables(session, values, runtime=runtime, force=force)
+    environment.show_change(session.report, done)
+    session.report.document(document.change_document(done))
 
 
-def _show(session: Session, found: Mapping[str, Any]) -> None:
-    rows, running = found["variables"], found["running"]
-    known = running and found["unknown_running"] is None
-    head = ["VARIABLE", "NEXT START", "FROM", *(["RUNNING"] if known else [])]
-    session.report.table(head, [_cells(row)[: len(head)] for row in rows], prose="NEXT START")
-    notes = [
-        f"{row['name']}: {word}"
-        for row in rows
-        for word in (row["reason"], *row["warnings"], row["doubt"])
-        if word
-    ]
-    for line in ["", *notes] if notes else ():
-        session.report.answer(line)
-    told = [
-        row["name"]
-        for row in rows
-        if row["name"] in found["strange"] and row["origin"] == "manager"
-    ]
-    if told:
-        session.report.answer(
-            "\ntake it out of the user manager with: k3s-rootless env unset --runtime"
-            f" {' '.join(told)}"
-        )
-    if running and not known:
-        session.report.answer(f"\nunknown what K3s runs with: {found['unknown_running']}")
-    if found["pending"]:
-        from k3s_rootless.operations.environment import look
+@command.command("unset")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_RUNTIME
+@_FORCE
+@json_option
+def unset(*, names: tuple[str, ...], runtime: bool, force: bool, as_json: bool) -> None:
+    """Undo what `set` did, for these variables; what others set stays, and is told.
 
-        session.report.answer(f"\nrestart needed: {look.restart_owed(found['pending'])}")
+    Exit codes: 0 undone, or there was nothing to undo, 1 it could not be, 2 there is no such
+    variable, 7 somebody edited our drop-in.
+    """
+    from k3s_rootless.cli import env_input
+    from k3s_rootless.cli.display import environment
+    from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.environment import change, document
 
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    next_start = row["value"] if row["set"] else row["default"]
-    runs = (
-        ("not set" if row["started_with"] is None else _text(row["started_with"]))
-        if row["restart_needed"]
-        else "the same"
-    )
-    # A drop-in is known by its name, and `systemctl --user cat` shows it; another file only by its
-    # path.
-    place = (
-        (row["path"] or "").rpartition("/")[2] if row["origin"] == "drop-in" else row["path"] or ""
-    )
-    origin = f"{row['origin']} {place}".rstrip()
-    return [
-        row["name"],
-        _text(next_start),
-        origin if next_start is not None else "",
-        runs if next_start is not None else "",
-    ]
-
-
-def _text(value: str | None) -> str:
-    return "-" if value is None else value or "(empty)"
+    session = Session.begin("env-unset" if as_json else None)
+    env_input.require_known(names, "unset", strange=True)
+    done = change.unset_variables(session, names, runtime=runtime, force=force)
+    environment.show_change(session.report, done)
+    session.report.document(document.change_document(done))

@@ -1,5 +1,4 @@
-"""Reads the names and values that `env set` and `unset` get: from the command line, and from
-standard input.
+"""Read the names and values for `env set` and `unset` from the command line and standard input.
 
 Standard input is for values with a password, which other users of the host could read in a command
 line (proc(5)).
@@ -13,6 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import UsageError
+from k3s_rootless.service.drop_ins import environment
+from k3s_rootless.service.environment import variables
+from k3s_rootless.service.environment.pending import PREFIX
+from k3s_rootless.service.environment.variables import LONGEST
+from k3s_rootless.support.redaction import addresses
 
 if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
@@ -22,13 +26,10 @@ _USAGE = "write it as: k3s-rootless env set --stdin NAME < file"
 
 
 def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
-    """Raise UsageError for an unknown name; with `strange` not for one like ours, which others may
-    have set.
-    """
-    from k3s_rootless.service.environment import variables
-    from k3s_rootless.service.environment.pending import PREFIX
-    from k3s_rootless.support.redaction import addresses
+    """Raise UsageError for an unknown name.
 
+    With `strange`, a name that only looks like ours is allowed: another program may have set it.
+    """
     for name in names:
         looks = name.startswith((PREFIX, variables.INTERNAL))
         if name not in variables.VARIABLES and not (strange and looks):
@@ -39,9 +40,6 @@ def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> 
 
 def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
     """Warn of values with a password that came in the command line."""
-    from k3s_rootless.service.environment import variables
-    from k3s_rootless.support.redaction import addresses
-
     for word in given:
         name, _, value = word.partition("=")
         if name in variables.SECRETIVE and addresses.hidden(value) != value:
@@ -53,12 +51,10 @@ def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
 
 
 def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
-    """Return the value of each name; with `stdin` the one that lacks it is read from there.
+    """Return the value of each name; with `stdin`, the one missing value is read from there.
 
     Raises UsageError.
     """
-    from k3s_rootless.service.drop_ins import environment
-
     require_known((word.partition("=")[0] for word in given), "set")
     if stdin:
         given = completed(given)
@@ -74,7 +70,8 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
             raise UsageError(
                 f"cannot set {name}: it is given twice", hint="leave one of the two out"
             )
-        if reason := environment.uncarried(name, value):
+        reason = environment.uncarried(name, value)
+        if reason:
             raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
         wanted[name] = value
     return wanted
@@ -90,11 +87,9 @@ def completed(given: Sequence[str]) -> tuple[str, ...]:
     """
     names = [word for word in given if "=" not in word]
     if len(names) != 1:
-        how = (
-            "none of the variables lacks its value"
-            if not names
-            else f"more than one lacks its value: {', '.join(names)}"
-        )
+        how = "none of the variables lacks its value"
+        if names:
+            how = f"more than one lacks its value: {', '.join(names)}"
         raise UsageError(f"cannot read a value from standard input: {how}", hint=_USAGE)
     value = _value(names[0])
     return tuple(f"{word}={value}" if word == names[0] else word for word in given)
@@ -115,12 +110,13 @@ def _value(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    from k3s_rootless.service.environment.variables import LONGEST
-
     raw = b""
     try:
-        # Whatever the locale is, an environment has bytes; standard input may be closed.
-        while len(raw) <= LONGEST and (more := os.read(0, LONGEST + 2 - len(raw))):
+        # An environment has bytes, in each locale. Standard input may be closed.
+        while len(raw) <= LONGEST:
+            more = os.read(0, LONGEST + 2 - len(raw))
+            if not more:
+                break
             raw += more
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

@@ -25,6 +25,7 @@ from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Unknown
 
 HTTPS_PORT = 6443
+TEMPORARY = Path("/tmp")  # noqa: S108 (the choice of K3s and rootlesskit, without TMPDIR)
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _HOMES = ("$HOME", "${HOME}", "~")
 
@@ -68,7 +69,7 @@ class Settings:
     config: str = config_file.DEFAULT
     files: tuple[ConfigFile, ...] = ()
     problems: tuple[str, ...] = ()
-    temporary: Path = Path("/tmp")  # noqa: S108 (the choice of K3s and rootlesskit)
+    temporary: Path = TEMPORARY
     outdated: str = ""
 
     def value(self, name: str) -> Value:
@@ -198,6 +199,7 @@ def resolve(inputs: Inputs) -> Settings:
         for file in inputs.files
         if isinstance(file.entries, Unknown)
     )
+    temporary = inputs.environment.get("TMPDIR", _NOTHING).text
     return Settings(
         inputs.home,
         inputs.directory or inputs.home,
@@ -209,7 +211,7 @@ def resolve(inputs: Inputs) -> Settings:
         inputs.config,
         inputs.files,
         (*inputs.problems, *unread),
-        Path(inputs.environment.get("TMPDIR", _NOTHING).text or "/tmp"),  # noqa: S108
+        Path(temporary) if temporary else TEMPORARY,
     )
 
 

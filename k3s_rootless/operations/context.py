@@ -14,8 +14,12 @@ from k3s_rootless.operations.events import Listener, Notice, ignore
 from k3s_rootless.paths import Paths
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from k3s_rootless.service.facts import UnitState
     from k3s_rootless.service.systemd.user import UserManager
+
+WAITING = "waiting for another k3s-rootless to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,15 @@ class Context:
             return found
         with self.manager() as manager:
             return manager.environment
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Return the lock that keeps other changing commands of this user out, to be used as a
+        context. Raises RootlessError.
+        """
+        # Here, since commands that only show something need no steps.
+        from k3s_rootless.service.act import apply
+
+        return apply.locked(self.paths.lock, lambda: self.notice(WAITING))
 
     def require_ordinary_user(self) -> None:
         """Refuse root. Raises PreflightFailed."""

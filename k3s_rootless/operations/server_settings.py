@@ -1,6 +1,4 @@
-"""Brings together what K3s's settings follow from: of the K3s that runs, or of the unit's next
-start.
-"""
+"""Read the settings of the running K3s, or of the next start of the unit."""
 
 from __future__ import annotations
 
@@ -14,6 +12,10 @@ from k3s_rootless.k3s import config_file, flags
 from k3s_rootless.k3s.origin import Origin, Source, Value, Variable
 from k3s_rootless.k3s.settings import Inputs, Settings, resolve
 from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import unit_changes
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.observe import config_files, files, process
+from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,10 +32,9 @@ _NOTHING = Variable("")
 def of(
     context: Context, state: UnitState | None, manager: Mapping[str, str] | None = None
 ) -> Settings:
-    """Return the settings of the K3s that runs, or of the next start where none runs.
+    """Return the settings of the running K3s, or of the next start if K3s does not run.
 
-    `manager` is what the user manager hands to each unit, which is asked for it where it is not
-    given.
+    `manager` is what the user manager hands to each unit; None reads that from the user manager.
     """
     if state is not None and state.running:
         return of_running(context, state)
@@ -45,8 +46,12 @@ def of_next_start(
 ) -> Settings:
     """Return the settings that the next start of the unit will have; `manager` as for `of`.
 
-    Where the unit is not known, K3s's defaults and its default configuration file are what is left.
+    For an unknown unit, K3s's defaults and its default configuration file remain.
     """
+    # Here, since `status` of a running K3s needs neither.
+    from k3s_rootless.operations import unit_environment
+    from k3s_rootless.service.environment import expansion
+
     if state is None:
         return _resolved(context, None, {}, ("the unit could not be queried",))
     problems = []
@@ -54,10 +59,8 @@ def of_next_start(
         try:
             manager = context.manager_environment()
         except RootlessError as error:
-            manager, problems = {}, [f"the environment of the user manager: {error.message}"]
-    from k3s_rootless.operations import unit_environment
-    from k3s_rootless.service.environment import expansion
-
+            manager = {}
+            problems = [f"the environment of the user manager: {error.message}"]
     sources = unit_environment.sources(manager, state, unit_environment.texts(state))
     variables, doubts = _of_sources(sources, (*_NAMES, *expansion.named(state.argv)))
     return _resolved(context, state, variables, (*problems, *doubts))
@@ -67,9 +70,12 @@ def of_unit_alone(context: Context, state: UnitState | None, reason: str) -> Set
     """Return what the unit's own command line and environment say; `reason` is why no more is
     known.
     """
-    assigned = (state.environment if state else None) or {}
-    variables = {name: Variable(text) for name, text in assigned.items()}
-    argv = state.argv if state else ()
+    argv: tuple[str, ...] = ()
+    variables: dict[str, Variable] = {}
+    if state is not None:
+        argv = state.argv
+        assigned = state.environment or {}
+        variables = {name: Variable(text) for name, text in assigned.items()}
     return resolve(
         Inputs(
             context.paths.home,
@@ -84,11 +90,9 @@ def of_unit_alone(context: Context, state: UnitState | None, reason: str) -> Set
 def of_running(context: Context, state: UnitState) -> Settings:
     """Return the settings that the running K3s was started with.
 
-    Its environment and its data directory are those of its process. Where a file changed after the
+    Its environment and its data directory are those of its process. If a file changed after the
     start, its port is the one in the kubeconfig that this start wrote.
     """
-    from k3s_rootless.service.observe import process
-
     found = process.started_with(state.main_pid, state.invocation)
     if isinstance(found, Unknown):
         settings = of_next_start(context, state)
@@ -96,7 +100,7 @@ def of_running(context: Context, state: UnitState) -> Settings:
         variables = {name: Variable(text) for name, text in found.value.items()}
         settings = _resolved(context, state, variables, ())
     settings = replace(settings, outdated=_config_changed(context, state, settings))
-    return settings.having(dict(_seen(context, state, settings)))
+    return settings.having(dict(_observed(context, state, settings)))
 
 
 def _resolved(
@@ -105,18 +109,20 @@ def _resolved(
     variables: Mapping[str, Variable],
     problems: Sequence[str],
 ) -> Settings:
-    from k3s_rootless.service.observe import config_files
-
     def value(name: str) -> str:
         return variables.get(name, _NOTHING).text
 
-    argv = tuple(_expanded(state, value)) if state else ()
+    argv: tuple[str, ...] = ()
+    if state is not None:
+        argv = tuple(_expanded(state, value))
     directory = _directory(context, state)
     location = config_file.location(argv, value(config_file.VARIABLE))
-    home = value("HOME")
+    home = context.paths.home
+    if value("HOME").startswith("/"):
+        home = Path(value("HOME"))
     return resolve(
         Inputs(
-            Path(home) if home.startswith("/") else context.paths.home,
+            home,
             argv,
             config_files.read(location, directory, context.paths.root),
             variables,
@@ -132,6 +138,7 @@ def _resolved(
 def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
     if not any("$" in word for word in state.argv):
         return state.argv
+    # Here as in `of_next_start`.
     from k3s_rootless.service.environment import expansion
 
     return expansion.expanded(state.argv, value)
@@ -140,7 +147,8 @@ def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
 def _of_sources(
     sources: Sources, names: Sequence[str]
 ) -> tuple[dict[str, Variable], tuple[str, ...]]:
-    """Resolve the variables of the next start, and say which files leave them in doubt."""
+    """Return the variables of the next start, and which files leave them in doubt."""
+    # Here as in `of_next_start`.
     from k3s_rootless.service.environment import precedence
 
     found: dict[str, Variable] = {}
@@ -155,8 +163,11 @@ def _of_sources(
     return found, tuple(doubts)
 
 
-def _seen(context: Context, state: UnitState, settings: Settings) -> Iterator[tuple[str, Value]]:
-    """Yield what the running K3s itself shows, where that is another value."""
+def _observed(
+    context: Context, state: UnitState, settings: Settings
+) -> Iterator[tuple[str, Value]]:
+    """Yield the settings that the running K3s itself shows to have another value."""
+    # Here as below, since `env list` needs no HTTP.
     from k3s_rootless.k3s import layout
     from k3s_rootless.rootlesskit.state import of_process
 
@@ -172,21 +183,15 @@ def _seen(context: Context, state: UnitState, settings: Settings) -> Iterator[tu
         found = kubeconfig.load(settings.kubeconfig, uid=context.uid)
     except RootlessError:
         return
-    # Without the grain of clocks: the file of the start before may be as young, and its port be
-    # waited for in vain.
-    if (
-        state.started is not None
-        and found.modified >= state.started
-        and found.port != settings.https_port
-    ):
+    # Compared exactly: the file of the start before may be as young, and no process would ever
+    # listen on its port.
+    is_of_this_start = state.started is not None and found.modified >= state.started
+    if is_of_this_start and found.port != settings.https_port:
         port = Origin(Source.PROCESS, place=f"this start wrote {found.path}")
         yield "https-listen-port", Value("https-listen-port", str(found.port), port)
 
 
 def _config_changed(context: Context, state: UnitState, settings: Settings) -> str:
-    from k3s_rootless.service.observe import config_files
-    from k3s_rootless.service.unit import standing
-
     newest = config_files.last_changed(settings.config, settings.directory, context.paths.root)
     if newest is None or not standing.outdated(state.started, newest[1]):
         return ""
@@ -194,9 +199,6 @@ def _config_changed(context: Context, state: UnitState, settings: Settings) -> s
 
 
 def _unit_changed(context: Context, state: UnitState) -> bool:
-    from k3s_rootless.operations import unit_changes
-    from k3s_rootless.service.drop_ins import drop_in
-
     if state.fragment is None:
         return False
     drop_ins = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
@@ -211,13 +213,15 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _directory(context: Context, state: UnitState | None) -> Path:
-    return (state.working_directory if state else None) or context.paths.home
+    if state is None or state.working_directory is None:
+        return context.paths.home
+    return state.working_directory
 
 
 def _version(state: UnitState | None) -> Version | None:
-    from k3s_rootless.service.observe import files as unit_files
-
-    return unit_files.release_of(state.fragment) if state else None
+    if state is None:
+        return None
+    return files.release_of(state.fragment)
 
 
 def _command(state: UnitState | None) -> Path | None:
@@ -226,12 +230,11 @@ def _command(state: UnitState | None) -> Path | None:
     """
     if state is None:
         return None
-    from k3s_rootless.service.observe import files
-
-    texts = ((path, files.or_problem(path).text or "") for path in reversed(state.drop_ins))
-    return next(
-        (path for path, text in texts if any(map(_sets_command, text.splitlines()))), state.fragment
-    )
+    for path in reversed(state.drop_ins):
+        text = files.or_problem(path).text or ""
+        if any(map(_sets_command, text.splitlines())):
+            return path
+    return state.fragment
 
 
 def _sets_command(line: str) -> bool:

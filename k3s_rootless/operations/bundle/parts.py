@@ -15,7 +15,7 @@ from k3s_rootless.operations.bundle.sources import or_default
 from k3s_rootless.operations.check import document as check
 from k3s_rootless.operations.diagnose import document as diagnosis
 from k3s_rootless.operations.environment import document as environment_document
-from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.operations.environment import surroundings
 from k3s_rootless.operations.ports import look as ports
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
@@ -205,9 +205,7 @@ def _environment(sources: Sources) -> dict[str, Any]:
 
 
 def _list_of_environment(context: Context) -> dict[str, Any]:
-    with context.manager() as manager:
-        seen = look.look(context, manager)
-    around = surroundings.of(context, seen, seen.values(), seen.version)
+    seen, around = surroundings.read(context)
     return environment_document.document(seen, around, reveal=False)
 
 

@@ -1,19 +1,26 @@
-"""The answer of `env list` as JSON has it."""
+"""The answers of `env` as JSON has them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from k3s_rootless.observation import Known, Unknown
+from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.service.environment.variables import VARIABLES
+
 if TYPE_CHECKING:
+    from k3s_rootless.operations.environment.change import Changed, ChangedVariable
     from k3s_rootless.operations.environment.look import Seen
+    from k3s_rootless.service.environment.precedence import Layer
     from k3s_rootless.service.environment.variables import Surroundings
 
 
 def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
-    """Give the answer of `list` as JSON has it."""
-    from k3s_rootless.observation import Unknown
-
+    """Return the answer of `list`; `reveal` shows passwords in addresses."""
     pending = seen.pending()
+    unknown_running = None
+    if seen.state.running and isinstance(seen.running, Unknown):
+        unknown_running = seen.running.reason
     return {
         "installed": seen.state.installed,
         "running": seen.state.running,
@@ -21,27 +28,22 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
         "variables": [row(seen, around, name, reveal=reveal) for name in seen.rows()],
         "strange": list(seen.strange()),
         "pending": None if pending is None else list(pending),
-        "unknown_running": (
-            seen.running.reason
-            if isinstance(seen.running, Unknown) and seen.state.running
-            else None
-        ),
+        "unknown_running": unknown_running,
         "errors": [],
     }
 
 
 def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
     """Return what is known of one variable; `reveal` shows passwords in addresses."""
-    from k3s_rootless.observation import Known
-    from k3s_rootless.operations.environment import look, surroundings
-    from k3s_rootless.service.environment.variables import VARIABLES
-
     resolved = seen.resolved(name)
     variable = VARIABLES.get(name)
     judged = surroundings.judged(name, resolved.value, around)
-    known = isinstance(seen.running, Known)
-    running = seen.running.value.get(name) if isinstance(seen.running, Known) else None
     value = look.shown(name, resolved.value, reveal=reveal)
+    started_with = None
+    restart_needed = False
+    if isinstance(seen.running, Known):
+        started_with = seen.running.value.get(name)
+        restart_needed = not resolved.doubt and (resolved.value or "") != (started_with or "")
     return {
         "name": name,
         "value": value,
@@ -49,12 +51,12 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
         "redacted": value != resolved.value,
         "default": variable.default if variable else None,
         "origin": resolved.last.origin.value,
-        "path": str(resolved.last.path) if resolved.last.path else None,
+        "path": _path(resolved.last),
         "ours": resolved.last.path == seen.own_path,
         "sources": [
             {
                 "origin": layer.origin.value,
-                "path": str(layer.path) if layer.path else None,
+                "path": _path(layer),
                 "value": look.shown(name, layer.value, reveal=reveal),
             }
             for layer in resolved.layers
@@ -63,8 +65,38 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
         "reason": judged.reason,
         "warnings": list(judged.warnings),
         "doubt": resolved.doubt,
-        "started_with": look.shown(name, running, reveal=reveal),
-        "restart_needed": (
-            known and not resolved.doubt and (resolved.value or "") != (running or "")
-        ),
+        "started_with": look.shown(name, started_with, reveal=reveal),
+        "restart_needed": restart_needed,
     }
+
+
+def change_document(done: Changed) -> dict[str, Any]:
+    """Return the answer of `set` and `unset`."""
+    pending = done.after.pending()
+    return {
+        "changed": done.changed,
+        "runtime": done.runtime,
+        "file": None if done.runtime else str(done.after.own_path),
+        "verified": done.runtime or done.after.state.fragment is not None,
+        "variables": [_changed_row(one) for one in done.variables],
+        "pending": None if pending is None else list(pending),
+        "errors": [],
+    }
+
+
+def _changed_row(one: ChangedVariable) -> dict[str, Any]:
+    judged = one.judgement
+    return {
+        "name": one.name,
+        "value": look.shown(one.name, one.resolved.value, reveal=False),
+        "origin": one.resolved.last.origin.value,
+        "path": _path(one.resolved.last),
+        "shadowed_by": one.above[-1].place if one.above else None,
+        "effect": judged.effect.value if judged else None,
+        "reason": judged.reason if judged else "",
+        "warnings": list(judged.warnings) if judged else [],
+    }
+
+
+def _path(layer: Layer) -> str | None:
+    return str(layer.path) if layer.path else None

@@ -1,5 +1,5 @@
-"""Brings together what is known of K3s's environment: what its next start will find, from where,
-and what runs with what.
+"""Read the environment of K3s: what its next start will find, from where, and what the running K3s
+was started with.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from k3s_rootless.service.environment.pending import NAMES, PREFIX, TWINS, compa
 from k3s_rootless.service.environment.precedence import Resolved, Sources
 from k3s_rootless.service.observe import environment_files, process
 from k3s_rootless.service.observe import files as unit_files
-from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.version import Version
@@ -39,52 +38,44 @@ class Seen:
 
     @property
     def own_path(self) -> Path:
-        """Where our drop-in about the environment lies, if there is one."""
+        """The path of our drop-in about the environment, if there is one."""
         return installation.drop_in_directory(self.directory) / drop_in.name(environment.SUBJECT)
 
     def resolved(self, name: str) -> Resolved:
-        """Tell what the next start will find."""
+        """Return what the next start will find in a variable."""
         return precedence.resolve(name, self.sources)
 
     def strange(self) -> tuple[str, ...]:
-        """Name what is set and should not be: K3s's internal variables, and names that K3s does not
-        know.
-        """
-        names = (name for name in self.sources.names() if name not in variables.VARIABLES)
-        return tuple(
-            sorted(name for name in names if name.startswith((PREFIX, variables.INTERNAL)))
-        )
+        """Return the names that are set and should not be: internal to K3s, or unknown to K3s."""
+        names = set(self.sources.names()) - variables.VARIABLES.keys()
+        return tuple(sorted(filter(_is_like_ours, names)))
 
     def rows(self) -> tuple[str, ...]:
-        """Name all that is shown: each variable, and what else is set that K3s reads, or may seem
-        to.
+        """Return all names that are shown: each variable, and what else is set that K3s reads, or
+        seems to read.
         """
         twins = sorted(name for name in TWINS if name in self.sources.names())
         return (*variables.VARIABLES, *twins, *self.strange())
 
     def pending(self) -> tuple[str, ...] | None:
-        """Name what only a restart applies; None where nothing runs, or nobody knows what it was
-        started with.
+        """Return the variables that only a restart applies; None if K3s does not run, or if what
+        it was started with is unknown.
         """
-        return (
-            _differing(self.sources, self.running.value)
-            if isinstance(self.running, Known)
-            else None
-        )
+        if not isinstance(self.running, Known):
+            return None
+        return _differing(self.sources, self.running.value)
 
     def values(self) -> dict[str, str]:
-        """Give what is set of the variables."""
+        """Return the variables that are set, each with its value."""
         found = {name: self.resolved(name).value for name in variables.VARIABLES}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def look(context: Context, manager: UserManager, state: UnitState | None = None) -> Seen:
-    """Read all of it; `state` is the unit, where it was asked for just now.
+    """Read the environment of K3s; `state` is the unit, if it was read just now.
 
     Raises RootlessError.
     """
-    from k3s_rootless.operations import installation
-
     state = state or manager.unit(UNIT)
     directory = first_start.unit_directory(manager, context.paths)
     texts = unit_environment.texts(state)
@@ -95,18 +86,14 @@ def look(context: Context, manager: UserManager, state: UnitState | None = None)
     sources = unit_environment.sources(
         manager.environment, state, texts, _generated(context, manager.environment)
     )
-    running = (
-        process.started_with(state.main_pid, state.invocation)
-        if state.running
-        else Unknown("K3s does not run")
-    )
+    running: Observed[Mapping[str, str]] = Unknown("K3s does not run")
+    if state.running:
+        running = process.started_with(state.main_pid, state.invocation)
     return Seen(state, directory, sources, running, unit_files.release_of(state.fragment))
 
 
 def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
-    """Give what the unit assigns, each value with the file that does it, as far as that is
-    known.
-    """
+    """Return what the unit assigns, each value with its file, if that is known."""
     sources = Sources(unit=state.environment or {}, files=unit_environment.texts(state))
     return {
         name: (value, precedence.resolve(name, sources).last.path)
@@ -115,11 +102,10 @@ def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
 
 
 def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str, ...]]:
-    """Name the variables that a running K3s was started with otherwise than it would be now: a
-    restart applies them.
+    """Return the variables that have another value now than when K3s was started.
 
-    `manager` is what the user manager hands to each unit. Not known where nobody can tell what K3s
-    was started with.
+    `manager` is what the user manager hands to each unit. Unknown if it is unknown what K3s was
+    started with.
     """
     running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
@@ -130,22 +116,18 @@ def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str,
 
 
 def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
-    """Give what the next start of K3s finds of all that is shown; `manager` is what the user
-    manager hands to each unit.
+    """Return what the next start of K3s finds of all that is shown.
+
+    `manager` is what the user manager hands to each unit.
     """
     sources = unit_environment.sources(manager, state)
-    strange = (name for name in sources.names() if name.startswith((PREFIX, variables.INTERNAL)))
-    found = {name: precedence.resolve(name, sources).value for name in (*NAMES, *strange)}
+    names = (*NAMES, *filter(_is_like_ours, sources.names()))
+    found = {name: precedence.resolve(name, sources).value for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def restart_owed(names: tuple[str, ...] | None) -> str | None:
-    """Say in a line that a restart is needed; None where it is not."""
-    return f"{standing.changed_since(names)}: k3s-rootless restart applies it" if names else None
-
-
 def warn_of_strange(context: Context, manager: UserManager) -> None:
-    """Tell of variables in the user manager that keep K3s from starting."""
+    """Warn of variables in the user manager that keep K3s from starting."""
     names = sorted(name for name in manager.environment if name.startswith(variables.INTERNAL))
     if names:
         context.notice(
@@ -155,24 +137,30 @@ def warn_of_strange(context: Context, manager: UserManager) -> None:
 
 
 def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
-    """Return a value with `***` for the password that an address of a proxy may have."""
+    """Return a value with `***` in place of a password in an address."""
     secretive = TWINS.get(name, name) in variables.SECRETIVE or name not in variables.VARIABLES
     if not value or reveal or not secretive:
         return value
+    # Here, since `env list` is measured, and few environments have a value to hide.
     from k3s_rootless.support.redaction import addresses
 
     return addresses.hidden(value)
 
 
+def _is_like_ours(name: str) -> bool:
+    """Return whether K3s reads a variable of this name, or seems to."""
+    return name.startswith((PREFIX, variables.INTERNAL))
+
+
 def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
+    """Return what the texts of a unit assign together, as systemd merges them."""
     found: dict[str, str] = {}
     for one in texts:
         for line in assignments.of_unit(one.text or ""):
-            found = (
-                {}
-                if line is None
-                else found | {name: value for name, value in line.items() if value is not None}
-            )
+            if line is None:
+                found = {}
+                continue
+            found |= {name: value for name, value in line.items() if value is not None}
     return found
 
 
@@ -181,8 +169,9 @@ def _differing(sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _generated(context: Context, manager: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
-    """Give what environment.d makes of our variables; its files are looked at only if the manager
-    has one of them.
+    """Return what environment.d makes of our variables, each value with the file that names it.
+
+    The files are read only if the manager has one of our variables.
     """
     ours = {
         name for name in manager if name in variables.VARIABLES or name in TWINS or PREFIX in name
@@ -191,13 +180,20 @@ def _generated(context: Context, manager: Mapping[str, str]) -> dict[str, tuple[
         return {}
     root = context.paths.root
     configuration = Path(manager.get("XDG_CONFIG_HOME") or context.paths.home / ".config")
-    places = {
-        name: file.path
-        for file in environment_files.environment_d(configuration, root)
-        for name in assignments.of_file(file.text or "")
-        if name in ours
-    }
-    made = environment_files.generated(manager, root) if places else Unknown("")
+    places = _places(environment_files.environment_d(configuration, root), ours)
+    if not places:
+        return {}
+    made = environment_files.generated(manager, root)
     if isinstance(made, Unknown):
         return {}
     return {name: (made.value[name], path) for name, path in places.items() if name in made.value}
+
+
+def _places(found: Iterable[FoundFile], names: set[str]) -> dict[str, Path]:
+    """Return the last file that assigns each of these names."""
+    return {
+        name: file.path
+        for file in found
+        for name in assignments.of_file(file.text or "")
+        if name in names
+    }

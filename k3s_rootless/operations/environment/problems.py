@@ -1,4 +1,4 @@
-"""Tells which values of its environment K3s dies of or ignores, wherever they come from."""
+"""Find the values of K3s's environment that K3s dies of or ignores, wherever they come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, Observed
+from k3s_rootless.operations.environment import look, surroundings
 from k3s_rootless.preflight.records import Problem
+from k3s_rootless.service.environment.variables import Effect
+from k3s_rootless.service.observe import files as unit_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,14 +20,11 @@ if TYPE_CHECKING:
 def problems(
     manager: Mapping[str, str], state: UnitState, home: Path
 ) -> Observed[tuple[Problem, ...]]:
-    """List what the next start would die of, replace or not read, by the rules of `env set`.
+    """Return the values that the next start dies of, replaces or does not read.
 
-    `manager` is what the user manager hands to each unit; K3s runs in the directory `home`.
+    The rules are those of `env set`. `manager` is what the user manager hands to each unit; K3s
+    runs in the directory `home`.
     """
-    from k3s_rootless.operations.environment import look, surroundings
-    from k3s_rootless.service.environment.variables import Effect
-    from k3s_rootless.service.observe import files as unit_files
-
     values = look.next_start(manager, state)
     around = surroundings.alone(values, home, unit_files.release_of(state.fragment))
     found = []

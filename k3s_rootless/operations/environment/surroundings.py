@@ -11,89 +11,91 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.linux import networks as routes
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations import server_settings
-from k3s_rootless.service.environment import variables
+from k3s_rootless.operations.environment import look
+from k3s_rootless.service.environment import go_values, variables
 from k3s_rootless.service.environment.pending import PREFIX, TWINS
+from k3s_rootless.service.environment.variables import Judgement, Network, Surroundings
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.k3s.version import Version
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.environment.look import Seen
-    from k3s_rootless.service.environment.variables import Judgement, Network, Surroundings
+
+
+def read(context: Context) -> tuple[Seen, Surroundings]:
+    """Read the environment of K3s, and what its values are judged beside. Raises RootlessError."""
+    with context.manager() as manager:
+        seen = look.look(context, manager)
+    return seen, of(context, seen, seen.values(), seen.version)
 
 
 def of(
     context: Context, seen: Seen, values: Mapping[str, str], version: Version | None
 ) -> Surroundings:
-    """Give what values are judged beside; says on stderr what could not be looked at."""
-    from k3s_rootless.service.environment.variables import Surroundings
-
-    networks: tuple[Network, ...] = tuple(
-        _of_cluster(server_settings.of_next_start(context, seen.state, seen.sources.manager))
-    )
+    """Return what values are judged beside; a notice says what could not be read."""
+    settings = server_settings.of_next_start(context, seen.state, seen.sources.manager)
+    networks = list(_of_cluster(settings))
     try:
-        networks += tuple(_of_host())
+        networks += _of_host()
     except RootlessError as error:
         context.notice(f"could not tell which networks are in use here: {error.message}")
-    named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
-    return Surroundings(
-        version, networks, {name: _directory(context.paths.home, name) for name in named}, values
-    )
+    return Surroundings(version, tuple(networks), _directories(context.paths.home, values), values)
 
 
 def alone(values: Mapping[str, str], home: Path, version: Version | None = None) -> Surroundings:
-    """Return them without networks, to find what K3s dies of or does not take; K3s runs in the
-    directory `home`.
-    """
-    from k3s_rootless.service.environment.variables import Surroundings
+    """Return the surroundings without networks: enough to find what K3s dies of or does not take.
 
-    named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
-    directories = {name: _directory(home, name) for name in named}
-    return Surroundings(version, directories=directories, values=values)
+    K3s runs in the directory `home`.
+    """
+    return Surroundings(version, directories=_directories(home, values), values=values)
 
 
 def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
-    """Tell what K3s makes of a value, whatever the name; of its own network too, where none is
-    set.
-    """
+    """Return what K3s makes of the value of any variable, and of its own network if none is set."""
     if name in variables.VARIABLES:
-        own = variables.CHILD_NETWORK if name == f"{PREFIX}CIDR" else ""
-        return (
-            variables.judge(name, value or own, around) if value or own else variables.Judgement()
-        )
-    value = value or ""
+        return _judged_variable(name, value, around)
     if name in TWINS:
         capitals = TWINS[name]
-        found = variables.judge(capitals, value, around)
+        found = variables.judge(capitals, value or "", around)
         words = f"Go reads it where {capitals} is empty"
-        return variables.Judgement(found.effect, found.reason, (words, *found.warnings))
-    effect = (
-        variables.Effect.FATAL if name.startswith(variables.INTERNAL) else variables.Effect.UNREAD
-    )
-    return variables.Judgement(effect, variables.unknown(name))
+        return Judgement(found.effect, found.reason, (words, *found.warnings))
+    effect = variables.Effect.UNREAD
+    if name.startswith(variables.INTERNAL):
+        effect = variables.Effect.FATAL
+    return Judgement(effect, variables.unknown(name))
+
+
+def _judged_variable(name: str, value: str | None, around: Surroundings) -> Judgement:
+    if not value and name == f"{PREFIX}CIDR":
+        value = variables.CHILD_NETWORK
+    if not value:
+        return Judgement()
+    return variables.judge(name, value, around)
 
 
 def _of_cluster(settings: Settings) -> Iterator[Network]:
-    from k3s_rootless.service.environment import go_values
-    from k3s_rootless.service.environment.variables import Network
-
-    for given, whose in ((settings.cluster_cidr, "Pods"), (settings.service_cidr, "Services")):
+    for given, owner in ((settings.cluster_cidr, "Pods"), (settings.service_cidr, "Services")):
         for text in given.split(","):
             found = go_values.network(text.strip())
-            if found and found[0].version == 4:
-                yield Network(
-                    str(ipaddress.ip_network((int(found[0]), found[1]), strict=False)), whose
-                )
+            if found is None or found[0].version != 4:
+                continue
+            network = ipaddress.ip_network((int(found[0]), found[1]), strict=False)
+            yield Network(str(network), owner)
 
 
 def _of_host() -> Iterator[Network]:
-    from k3s_rootless.linux import networks as routes
-    from k3s_rootless.service.environment.variables import Network
-
     for network, interface in routes.networks().items():
         yield Network(network, f"{interface} of this host" if interface else "this host")
+
+
+def _directories(home: Path, values: Mapping[str, str]) -> dict[str, Observed[bool]]:
+    """Return whether each directory of K3S_ROOTLESS_COPYUPDIRS exists."""
+    named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
+    return {name: _directory(home, name) for name in named}
 
 
 def _directory(home: Path, name: str) -> Observed[bool]:

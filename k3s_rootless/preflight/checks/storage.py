@@ -10,6 +10,7 @@ from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.k3s import layout
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
+from k3s_rootless.k3s.settings import TEMPORARY
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
@@ -241,8 +242,10 @@ def _writable(place: Place) -> Remedy:
     # The unit's TMPDIR may be any path, and a link after the administrator reviewed the script:
     # root leaves it alone.
     if place.path not in host_change.MODES:
-        text = "let TMPDIR of the unit name a directory that this user can write, such as /tmp"
-        return host.setting(text, "TMPDIR", "/tmp")  # noqa: S108 (rootlesskit's own choice)
+        text = (
+            f"let TMPDIR of the unit name a directory that this user can write, such as {TEMPORARY}"
+        )
+        return host.setting(text, "TMPDIR", str(TEMPORARY))
     if "ro" in place.flags:
         return Remedy(Mender.ADMINISTRATOR, f"mount {place.path} so that users can write there")
     return Remedy(

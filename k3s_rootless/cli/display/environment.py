@@ -1,0 +1,120 @@
+"""Show the answers of `env` as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.service.unit import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from k3s_rootless.cli.display.report import Report
+    from k3s_rootless.operations.environment.change import Changed, ChangedVariable
+
+_HEAD = ("VARIABLE", "NEXT START", "FROM")
+
+
+def show_list(report: Report, found: Mapping[str, Any]) -> None:
+    """Show the table of `env list`, and below it what there is to know of the values."""
+    rows = found["variables"]
+    unknown = found["unknown_running"]
+    if found["running"] and unknown is None:
+        report.table(
+            (*_HEAD, "RUNNING"), [(*_cells(row), _runs(row)) for row in rows], prose="NEXT START"
+        )
+    else:
+        report.table(_HEAD, [_cells(row) for row in rows], prose="NEXT START")
+    notes = [f"{row['name']}: {word}" for row in rows for word in _words(row)]
+    if notes:
+        report.answer("")
+    for note in notes:
+        report.answer(note)
+    strange = [
+        row["name"]
+        for row in rows
+        if row["name"] in found["strange"] and row["origin"] == "manager"
+    ]
+    if strange:
+        command = f"k3s-rootless env unset --runtime {' '.join(strange)}"
+        report.answer(f"\ntake it out of the user manager with: {command}")
+    if found["running"] and unknown is not None:
+        report.answer(f"\nunknown what K3s runs with: {unknown}")
+    if found["pending"]:
+        report.answer(f"\nrestart needed: {_pending(found['pending'])}")
+
+
+def show_variable(report: Report, row: Mapping[str, Any]) -> None:
+    """Show the value of one variable, and as progress what there is to know of it."""
+    for word in _words(row):
+        report.story(f"{row['name']}: {word}")
+    if row["redacted"]:
+        command = f"k3s-rootless env get --reveal {row['name']}"
+        report.story(f"the password is left out; with it: {command}")
+    value = next_value(row)
+    if value is not None:
+        report.value(value)
+
+
+def show_change(report: Report, done: Changed) -> None:
+    """Show what a change made of each variable."""
+    for one in done.variables:
+        if one.origin is None:
+            report.answer(f"{one.name} is {'unset' if one.undone else 'not set by k3s-rootless'}")
+        elif done.after.state.installed or one.above:
+            report.answer(f"{one.name} is set")
+        else:
+            report.answer(f"{one.name} is set; `k3s-rootless up` starts K3s with it")
+        if one.above:
+            report.story(f"warning: {one.name} is {_how(one)} {one.above[-1].place}")
+    pending = done.after.pending()
+    if pending:
+        report.answer(_pending(pending))
+
+
+def next_value(row: Mapping[str, Any]) -> str | None:
+    """Return what the next start finds in a variable, or does without it; None for neither."""
+    value: str | None = row["value"] if row["set"] else row["default"]
+    return value
+
+
+def _pending(names: Sequence[str]) -> str:
+    return f"{standing.changed_since(names)}: k3s-rootless restart applies it"
+
+
+def _how(one: ChangedVariable) -> str:
+    if one.above[-1].value is None:
+        return "taken away by"
+    return "still set by" if one.origin is None else "shadowed by"
+
+
+def _words(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from filter(None, (row["reason"], *row["warnings"], row["doubt"]))
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    value = next_value(row)
+    return row["name"], _text(value), _origin(row) if value is not None else ""
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    place = row["path"] or ""
+    if row["origin"] == "drop-in":
+        # A drop-in is known by its name, and `systemctl --user cat` shows it; another file only by
+        # its path.
+        place = place.rpartition("/")[2]
+    return f"{row['origin']} {place}".rstrip()
+
+
+def _runs(row: Mapping[str, Any]) -> str:
+    if next_value(row) is None:
+        return ""
+    if not row["restart_needed"]:
+        return "the same"
+    return "not set" if row["started_with"] is None else _text(row["started_with"])
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return "-"
+    return value or "(empty)"

@@ -1,0 +1,210 @@
+"""Set and unset variables of K3s's environment, all or none.
+
+The values are judged before anything is written, and read back from systemd afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s.unit_path import unit_search
+from k3s_rootless.observation import Known
+from k3s_rootless.operations import change_drop_in
+from k3s_rootless.operations.environment import look, surroundings
+from k3s_rootless.preflight.probes import host
+from k3s_rootless.service.drop_ins import environment as environment_drop_in
+from k3s_rootless.service.environment.precedence import Origin
+from k3s_rootless.service.environment.variables import VARIABLES, Effect
+from k3s_rootless.service.facts import DesiredDropIn
+from k3s_rootless.service.observe import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from k3s_rootless.k3s.version import Version
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.environment.look import Seen
+    from k3s_rootless.service.environment.precedence import Layer, Resolved
+    from k3s_rootless.service.environment.variables import Judgement
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedVariable:
+    """One variable after a change.
+
+    `origin` is where it was set, None if it was unset; `undone` says that it had been set there.
+    `above` are the layers that shadow the new value, or that still set an unset variable.
+    """
+
+    name: str
+    resolved: Resolved
+    above: tuple[Layer, ...]
+    origin: Origin | None = None
+    judgement: Judgement | None = None
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The environment after a change; `runtime` if only the user manager was changed."""
+
+    after: Seen
+    variables: tuple[ChangedVariable, ...]
+    changed: bool
+    runtime: bool
+
+
+def set_variables(
+    context: Context, values: Mapping[str, str], *, runtime: bool = False, force: bool = False
+) -> Changed:
+    """Set variables for the next start of K3s; with `runtime` in the user manager only.
+
+    Raises UsageError for a value that K3s dies of, WouldOverwrite, RootlessError if systemd has
+    another value afterwards.
+    """
+    with context.manager() as manager, context.locked():
+        seen = look.look(context, manager)
+        judgements = _judged(context, seen, values)
+        if runtime:
+            state = seen.state
+            changed = _change_manager(manager, values, ())
+        else:
+            state, changed = _change_drop_in(context, manager, seen, values, (), force=force)
+        # The unit is not queried again: it was just read back.
+        after = look.look(context, manager, state)
+    origin = Origin.MANAGER if runtime else Origin.DROP_IN
+    rows = [_set_variable(after, name, origin, judgements[name]) for name in values]
+    return Changed(after, tuple(rows), changed, runtime)
+
+
+def unset_variables(
+    context: Context, names: Sequence[str], *, runtime: bool = False, force: bool = False
+) -> Changed:
+    """Undo what `set_variables` did for these variables; what others set stays.
+
+    Raises WouldOverwrite, RootlessError if systemd still has a value afterwards.
+    """
+    names = tuple(dict.fromkeys(names))
+    with context.manager() as manager, context.locked():
+        seen = look.look(context, manager)
+        undone = {name for name in names if _is_set(seen, name, runtime=runtime)}
+        if runtime:
+            state = seen.state
+            changed = _change_manager(manager, {}, names)
+        else:
+            state, changed = _change_drop_in(context, manager, seen, {}, names, force=force)
+        after = look.look(context, manager, state)
+    rows = [_unset_variable(after, name, undone=name in undone) for name in names]
+    return Changed(after, tuple(rows), changed, runtime)
+
+
+def _judged(context: Context, seen: Seen, values: Mapping[str, str]) -> dict[str, Judgement]:
+    """Judge new values beside the other ones; report what K3s does not simply take.
+
+    Raises UsageError for a value that K3s dies of.
+    """
+    release = seen.version or _installed_release(context)
+    around = surroundings.of(context, seen, {**seen.values(), **values}, release)
+    found = {name: surroundings.judged(name, value, around) for name, value in values.items()}
+    for name, judgement in found.items():
+        if judgement.effect is Effect.FATAL:
+            hint = f"give it {VARIABLES[name].takes}, or go without: k3s-rootless env unset {name}"
+            raise UsageError(f"cannot set {name}: {judgement.reason}", hint=hint)
+        for word in judgement.words:
+            context.notice(f"warning: {name}: {word}")
+    return found
+
+
+def _installed_release(context: Context) -> Version | None:
+    binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    if isinstance(binary.version, Known):
+        return binary.version.value
+    return None
+
+
+def _change_drop_in(
+    context: Context,
+    manager: UserManager,
+    seen: Seen,
+    values: Mapping[str, str],
+    gone: Sequence[str],
+    *,
+    force: bool,
+) -> tuple[UnitState, bool]:
+    """Write our drop-in; return the unit afterwards, and whether anything changed."""
+    own = files.read(seen.own_path)
+    assigned = {**environment_drop_in.read(own.text), **values}
+    kept = {name: value for name, value in assigned.items() if name not in gone}
+
+    def differs(state: UnitState) -> str | None:
+        return _difference(state, own.path, values, gone)
+
+    desired = DesiredDropIn(own.path, environment_drop_in.render(kept), environment_drop_in.MODE)
+    verb = "set" if values else "unset"
+    cause = f"{', '.join(values or gone)} {verb}"
+    return change_drop_in.perform(context, manager, [(own, desired)], cause, differs, force=force)
+
+
+def _difference(
+    state: UnitState, own: Path, values: Mapping[str, str], gone: Sequence[str]
+) -> str | None:
+    """Return what systemd has instead of the change; None if it has the change."""
+    assigned = look.assigned_by(state)
+    for name in values:
+        value, path = assigned.get(name, (None, None))
+        if value == values[name]:
+            continue
+        if path is None:
+            return f"it has no such {name}"
+        return f"{name} is set by {path} as well, which comes later"
+    remaining = [name for name in gone if name in assigned and assigned[name][1] in {None, own}]
+    if remaining:
+        return f"it still has {', '.join(remaining)}"
+    return None
+
+
+def _change_manager(manager: UserManager, values: Mapping[str, str], gone: Sequence[str]) -> bool:
+    """Change the environment of the user manager; return whether that changed anything.
+
+    Raises RootlessError, and has set the earlier values again then.
+    """
+    before = manager.environment
+    are_set = all(before.get(name) == value for name, value in values.items())
+    if are_set and not any(name in before for name in gone):
+        return False
+    manager.change_environment(gone, values)
+    after = manager.environment
+    refused = [name for name, value in values.items() if after.get(name) != value]
+    if refused:
+        new = [name for name in values if name not in before]
+        replaced = {name: before[name] for name in values if name in before}
+        manager.change_environment(new, replaced)
+        raise RootlessError(
+            f"the user manager did not take {', '.join(refused)}",
+            hint="systemctl --user show-environment",
+        )
+    return True
+
+
+def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
+    """Return whether our drop-in, or with `runtime` the user manager, sets a variable."""
+    if runtime:
+        return any(layer.origin is Origin.MANAGER for layer in seen.resolved(name).layers)
+    return name in environment_drop_in.read(files.or_problem(seen.own_path).text)
+
+
+def _set_variable(after: Seen, name: str, origin: Origin, judgement: Judgement) -> ChangedVariable:
+    resolved = after.resolved(name)
+    file = after.own_path.name if origin is Origin.DROP_IN else ""
+    above = resolved.above(origin, file)
+    return ChangedVariable(name, resolved, above, origin, judgement)
+
+
+def _unset_variable(after: Seen, name: str, *, undone: bool) -> ChangedVariable:
+    resolved = after.resolved(name)
+    return ChangedVariable(name, resolved, resolved.layers, undone=undone)
