@@ -7,7 +7,7 @@ with one voice.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,3 +203,8 @@ Step = (
     | Restart
     | Stop
 )
+
+
+def document(step: Step) -> dict[str, Any]:
+    """Return a step as JSON has it."""
+    return {"step": type(step).__name__, "does": step.describe(), "cause": step.cause}

@@ -1,0 +1,153 @@
+"""Decide which data directories `uninstall --purge` removes, and remove them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError, UsageError
+from k3s_rootless.k3s.unit_path import unit_search
+from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import server_settings
+from k3s_rootless.preflight.probes import host, subids
+from k3s_rootless.service.act import purge as purger
+from k3s_rootless.service.observe import data_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """One data directory after its purge.
+
+    `survivors` are paths that are left, each with the reason, `more` is the count of further ones.
+    `outside` says why no user namespace was used; empty if one was.
+    """
+
+    directory: Path
+    removed: int
+    survivors: tuple[tuple[str, str], ...] = ()
+    more: int = 0
+    outside: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What could not be removed, as a message; empty if everything was."""
+        if not self.survivors:
+            return ""
+        count = len(self.survivors) + self.more
+        shown = [f"\n  {path!r}: {why}" for path, why in self.survivors[:_MOST_SHOWN]]
+        if count > len(shown):
+            shown.append(f"\n  and {count - len(shown)} more")
+        as_whom = ""
+        if self.outside:
+            as_whom = f" (as an ordinary user, since {self.outside})"
+        return f"cannot remove all of {self.directory}{as_whom}: {count} left{''.join(shown)}"
+
+
+def known_settings(
+    context: Context, state: UnitState | None, manager: Mapping[str, str]
+) -> tuple[Settings, ...]:
+    """Return the settings whose data belong to this unit: those of the running K3s, and those of
+    the next start.
+
+    `manager` is what the user manager hands to each unit.
+    """
+    if state is None:
+        return ()
+    following = server_settings.of_next_start(context, state, manager)
+    if not state.running:
+        return (following,)
+    return (server_settings.of_running(context, state), following)
+
+
+def existing(context: Context, settings: Sequence[Settings]) -> tuple[Path, ...]:
+    """Return the data directories that exist: those of these settings, and K3s's default."""
+    named = (*(one.data for one in settings), context.paths.data)
+    return tuple(path for path in dict.fromkeys(named) if _is_directory(path))
+
+
+def directories(
+    context: Context, settings: Sequence[Settings], given: Path | None
+) -> tuple[Path, ...]:
+    """Return the data directories to purge; with `given` that one alone.
+
+    Raises UsageError for one that is not K3s's alone, or is not known.
+    """
+    if given is None:
+        _require_known(settings)
+        found = existing(context, settings)
+    else:
+        found = (given.absolute(),)
+    for directory in found:
+        if ".." in directory.parts:
+            raise UsageError(
+                f"cannot purge {directory}: its path holds `..`",
+                hint=f"name it: {directory.resolve()}",
+            )
+        data_directory.identify(directory, context.paths.home, context.uid)
+    return found
+
+
+def purge(context: Context, directory: Path) -> Purged:
+    """Remove one data directory. Raises RootlessError if it cannot be used at all."""
+    if purger.in_use(directory):
+        raise RootlessError(
+            f"cannot purge {directory}: another K3s runs with it",
+            hint="stop it first, wherever it was started",
+        )
+    everything = directory == context.paths.data
+    context.notice(
+        f"remove {directory}, inside a user namespace: its files belong to your subordinate ids"
+    )
+    # The directory is examined again: it was first examined before the question, and K3s has
+    # stopped meanwhile.
+    task = purger.task(directory, context.paths.home, context.uid, everything=everything)
+    result = purger.remove(task, _mapping(context))
+    if everything and not result.survivors:
+        # K3s made the directory above as well; if something else is in it, it stays.
+        purger.remove_empty(directory.parent)
+    return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _require_known(settings: Sequence[Settings]) -> None:
+    for one in settings:
+        doubt = one.doubt("data-dir")
+        if doubt:
+            raise UsageError(
+                f"cannot purge: the data directory of K3s is not known: {doubt}",
+                hint="name it: k3s-rootless uninstall --purge --data-dir DIRECTORY",
+            )
+
+
+def _mapping(context: Context) -> purger.Mapping | str:
+    """Return how the user namespace gets its ids, or why it can get none."""
+    root = context.paths.root
+    programs = []
+    for name in ("newuidmap", "newgidmap"):
+        found = host.map_program(name, unit_search(), root)
+        if isinstance(found, Unknown) or found.value.path is None:
+            return f"there is no {name}"
+        programs.append(found.value.path)
+    ranges = []
+    for kind in ("subuid", "subgid"):
+        ids = subids.of_user(kind, root, context.user, context.uid)
+        if isinstance(ids, Unknown):
+            return ids.reason
+        ranges.append([(one.start, one.count) for one in ids.value])
+    return purger.Mapping(programs[0], programs[1], ranges[0], ranges[1])

@@ -1,0 +1,255 @@
+"""Stop K3s and remove what k3s-rootless wrote, and on request K3s's data.
+
+What cannot be done becomes a problem in the answer, and no reason to leave the rest undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from k3s_rootless.errors import (
+    BusError,
+    RootlessError,
+    SystemdError,
+    UsageError,
+    error_document,
+)
+from k3s_rootless.operations import first_start, installation, purge
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.observe import files
+from k3s_rootless.service.plan import removal
+from k3s_rootless.service.plan import steps as plan_steps
+
+if TYPE_CHECKING:
+    from k3s_rootless.k3s.settings import Settings
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.operations.purge import Purged
+    from k3s_rootless.service.facts import FoundFile, UnitState
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
+
+Ask = Callable[[str], bool | None]
+"""Ask the user a question; None means that no user can answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """What was done, and what could not be done; `data` are data directories that stay."""
+
+    done: tuple[Step, ...]
+    problems: tuple[str, ...]
+    kept: tuple[Path, ...]
+    purged: tuple[Purged, ...]
+    data: tuple[Path, ...]
+
+    @property
+    def removed(self) -> int:
+        """How many files and directories of K3s's data were removed."""
+        return sum(one.removed for one in self.purged)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to remove beside our files: with `force` what was edited, with `purge` K3s's data.
+
+    `data_dir` is the data directory to purge if the unit does not name it, `yes` the consent.
+    """
+
+    force: bool = False
+    purge: bool = False
+    data_dir: Path | None = None
+    yes: bool = False
+
+
+def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
+    """Stop K3s and remove what k3s-rootless wrote, and on request K3s's data.
+
+    Raises before anything is done: WouldOverwrite for a unit that is not ours, UsageError if the
+    data directory is not known, is not K3s's alone or no user can be asked, RootlessError if the
+    user does not consent.
+    """
+    work = _Work(context)
+    with ExitStack() as opened:
+        manager = work.open_manager(opened)
+        if _has_session(context):
+            opened.enter_context(context.locked())
+        found = _look(context, manager)
+        steps = removal.files(
+            found.unit,
+            found.drop_ins,
+            found.drop_in_directory,
+            found.names,
+            found.link,
+            force=request.force,
+        )
+        doomed: tuple[Path, ...] = ()
+        if request.purge:
+            doomed = purge.directories(context, found.settings, request.data_dir)
+        if doomed and not request.yes:
+            _require_consent(doomed, ask)
+        manager = work.stop(manager, found)
+        work.remove(manager, found, steps)
+        work.purge(doomed, stopped=manager is not None)
+    data: tuple[Path, ...] = ()
+    if not request.purge:
+        data = purge.existing(context, found.settings)
+    return Uninstalled(
+        tuple(work.done), tuple(work.problems), tuple(work.kept), tuple(work.purged), data
+    )
+
+
+def document(done: Uninstalled) -> dict[str, Any]:
+    """Return the answer as JSON has it."""
+    return {
+        "changed": bool(done.done) or done.removed > 0,
+        "steps": [plan_steps.document(step) for step in done.done],
+        "kept": [str(path) for path in done.kept],
+        "purged": [
+            {
+                "directory": str(one.directory),
+                "removed": one.removed,
+                "survivors": [{"path": path, "reason": why} for path, why in one.survivors],
+                "more_survivors": one.more,
+            }
+            for one in done.purged
+        ],
+        "errors": [error_document(problem) for problem in done.problems],
+    }
+
+
+def _require_consent(doomed: Sequence[Path], ask: Ask) -> None:
+    names = " and ".join(map(str, doomed))
+    answer = ask(f"Remove {names}, with the cluster and all its volumes, for good?")
+    if answer is None:
+        raise UsageError(
+            f"cannot ask whether {names} may go: this is no terminal", hint="say so with --yes"
+        )
+    if not answer:
+        raise RootlessError("nothing was removed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is there: the unit as systemd has it, its files, and the settings of its K3s."""
+
+    directory: Path
+    drop_in_directory: Path
+    state: UnitState | None
+    unit: FoundFile
+    drop_ins: tuple[FoundFile, ...]
+    names: frozenset[str] | None
+    link: Path | None
+    settings: tuple[Settings, ...]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was done, and what could not be done, so far."""
+
+    context: Context
+    done: list[Step] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    purged: list[Purged] = field(default_factory=list)
+
+    def open_manager(self, opened: ExitStack) -> UserManager | None:
+        """Return the user manager; None without one, which is a problem."""
+        try:
+            return opened.enter_context(self.context.manager())
+        except RootlessError as error:
+            if self.context.uid == 0:
+                raise
+            self.problems.append(f"cannot stop K3s, if it runs: {error.message}")
+            return None
+
+    def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
+        """Stop K3s and disable the unit; return the manager, None if it went away meanwhile."""
+        if manager is None or found.state is None:
+            return None
+        try:
+            for step in removal.stopping(found.state, found.unit):
+                self._perform(step, manager)
+        except SystemdError:
+            raise
+        except BusError as error:
+            self.problems.append(f"cannot stop K3s, if it runs: {error.message}")
+            return None
+        return manager
+
+    def remove(self, manager: UserManager | None, found: _Found, steps: Sequence[Step]) -> None:
+        """Remove the files, and let systemd notice that."""
+        for step in steps:
+            self._announce(step)
+            apply.change_file(step)
+            self.done.append(step)
+        copies = found.directory.glob(f"{UNIT}.*.bak")
+        self.kept = sorted((*found.drop_in_directory.glob("*"), *copies))
+        if manager is None:
+            return
+        try:
+            for step in removal.forgetting(found.state, steps):
+                self._perform(step, manager)
+        except BusError as error:
+            self.problems.append(
+                f"cannot tell the user manager that the unit is gone: {error.message}"
+            )
+
+    def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
+        """Remove the data directories, if K3s is known to be stopped."""
+        if directories and not stopped:
+            self.problems.append("cannot purge: nobody can tell whether K3s still runs")
+            return
+        for directory in directories:
+            try:
+                self.purged.append(purge.purge(self.context, directory))
+            except RootlessError as error:
+                self.problems.append(error.message)
+        self.problems += [one.problem for one in self.purged if one.problem]
+
+    def _announce(self, step: Step) -> None:
+        self.context.notice(f"{step.describe()}: {step.cause}")
+
+    def _perform(self, step: Step, manager: UserManager) -> None:
+        self._announce(step)
+        apply.perform(step, manager)
+        self.done.append(step)
+
+
+def _look(context: Context, manager: UserManager | None) -> _Found:
+    directory = context.paths.user_units
+    state = None
+    environment: Mapping[str, str] = {}
+    if manager is not None:
+        directory = first_start.unit_directory(manager, context.paths)
+        state = manager.unit(UNIT)
+        environment = manager.environment
+    drop_in_directory = installation.drop_in_directory(directory)
+    for one in (directory, drop_in_directory):
+        apply.sweep(one)
+    unit = files.read(directory / UNIT)
+    link = files.enabling_link(directory, UNIT)
+    if unit.text is not None and state is not None and state.file_state == "enabled":
+        link = None  # systemd disables the unit, and removes the link itself
+    return _Found(
+        directory,
+        drop_in_directory,
+        state,
+        unit,
+        files.drop_ins(drop_in_directory, state),
+        files.names(drop_in_directory),
+        link,
+        purge.known_settings(context, state, environment),
+    )
+
+
+def _has_session(context: Context) -> bool:
+    """Return whether this user has a runtime directory: without one no other k3s-rootless runs."""
+    try:
+        return context.paths.runtime.stat().st_uid == context.uid
+    except OSError:
+        return False
