@@ -12,7 +12,10 @@ from k3s_rootless.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from k3s_rootless.cli.display.report import Report
     from k3s_rootless.cli.session import Session
+    from k3s_rootless.operations.configuration.change import Changed
+    from k3s_rootless.operations.configuration.settings_list import Answer
 
 _FORCE = "Replace a drop-in that was edited; a copy is kept."
 
@@ -37,17 +40,17 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
     stays until `restart`.
     """
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations import configuration
+    from k3s_rootless.operations.configuration import change
 
     session = Session.begin("config-set" if as_json else None)
-    known = configuration.require_known(name.partition("=")[0])
+    known = change.require_known(name.partition("=")[0])
     if not values:
         value = name.partition("=")[2] or "VALUE"
         raise UsageError(
             f"cannot set {known}: there is no value",
             hint=f"write it as: k3s-rootless config set {known} {value}",
         )
-    _change(session, {configuration.require_known(name): values}, force=force)
+    _change(session, {change.require_known(name): values}, force=force)
 
 
 @command.command("unset")
@@ -57,10 +60,10 @@ def set_(*, name: str, values: tuple[str, ...], force: bool, as_json: bool) -> N
 def unset(*, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Let NAMES be again what K3s's own unit says, or K3s's default."""
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations import configuration
+    from k3s_rootless.operations.configuration import change
 
     session = Session.begin("config-unset" if as_json else None)
-    _change(session, dict.fromkeys(map(configuration.require_known, names), ()), force=force)
+    _change(session, dict.fromkeys(map(change.require_known, names), ()), force=force)
 
 
 @command.command("get")
@@ -72,14 +75,14 @@ def get(*, name: str, as_json: bool) -> None:
     Exit codes: 0 it has a value, 1 it has none.
     """
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations import configuration, configuration_list
+    from k3s_rootless.operations.configuration import change, document, settings_list
 
     session = Session.begin("config-get" if as_json else None)
-    name = configuration.require_known(name)
-    (found,) = (one for one in configuration_list.read(session).settings if one.name == name)
+    name = change.require_known(name)
+    (found,) = (one for one in settings_list.read(session).settings if one.name == name)
     for value in found.values:
         session.report.verbatim(value)
-    session.report.document({**found.document(), "errors": []})
+    session.report.document(document.get_document(found))
     click.get_current_context().exit(0 if found.values else 1)
 
 
@@ -88,41 +91,47 @@ def get(*, name: str, as_json: bool) -> None:
 def list_(*, as_json: bool) -> None:
     """Show each setting, its value, and where it comes from."""
     from k3s_rootless.cli.session import Session
-    from k3s_rootless.operations import configuration_list
+    from k3s_rootless.operations.configuration import document, settings_list
 
     session = Session.begin("config-list" if as_json else None)
-    answer = configuration_list.read(session)
-    rows = [
-        (one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings
-    ]
-    session.report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
-    for number, line in enumerate(configuration_list.notes(answer.resolved)):
-        session.report.answer(line if number else f"\n{line}")
-    if answer.restart_needed:
-        session.report.answer(
-            f"\na restart is needed: {answer.restart_needed}; apply it with: k3s-rootless restart"
-        )
-    session.report.document(configuration_list.document(answer))
+    answer = settings_list.read(session)
+    _show_list(session.report, answer, settings_list.notes(answer.resolved))
+    session.report.document(document.list_document(answer))
 
 
 def _change(session: Session, changes: Mapping[str, Sequence[str]], *, force: bool) -> None:
-    from k3s_rootless.operations import configuration
+    from k3s_rootless.operations.configuration import change, document
 
-    done = configuration.change(session, changes, force=force)
+    done = change.change(session, changes, force=force)
+    _show_change(session.report, done)
+    session.report.document(document.change_document(done))
+
+
+def _show_list(report: Report, answer: Answer, notes: Sequence[str]) -> None:
+    rows = [
+        (one.name, ", ".join(one.values) or "-", one.places, one.what) for one in answer.settings
+    ]
+    report.table(("SETTING", "VALUE", "FROM", "WHAT IT IS"), rows, prose="WHAT IT IS")
+    if notes:
+        report.answer()
+    for note in notes:
+        report.answer(note)
+    if answer.restart_needed:
+        report.answer(f"\n{_restart(answer.restart_needed)}")
+
+
+def _show_change(report: Report, done: Changed) -> None:
     for one in done.settings:
         if one.origin == "default":
-            session.report.answer(f"{one.name} is K3s's default again")
+            report.answer(f"{one.name} is K3s's default again")
             continue
         elsewhere = "" if one.origin == "config" else f" ({one.places})"
-        session.report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
+        report.answer(f"{one.name} is {', '.join(one.values)}{elsewhere}")
     if not done.state.installed:
-        session.report.answer(
-            "K3s is not installed yet; `k3s-rootless up` starts it with these settings"
-        )
+        report.answer("K3s is not installed yet; `k3s-rootless up` starts it with these settings")
     elif done.restart_needed:
-        session.report.answer(
-            f"a restart is needed: {done.restart_needed}; apply it with: k3s-rootless restart"
-        )
-    session.report.document(
-        {"changed": done.changed, "restart_needed": done.restart_needed, "errors": []}
-    )
+        report.answer(_restart(done.restart_needed))
+
+
+def _restart(cause: str) -> str:
+    return f"a restart is needed: {cause}; apply it with: k3s-rootless restart"

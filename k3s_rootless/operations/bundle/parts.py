@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations import configuration_list, versions
+from k3s_rootless.operations import versions
 from k3s_rootless.operations.bundle.sources import or_default
 from k3s_rootless.operations.check import document as check
+from k3s_rootless.operations.configuration import document as configuration
+from k3s_rootless.operations.configuration import settings_list
 from k3s_rootless.operations.diagnose import document as diagnosis
 from k3s_rootless.operations.environment import document as environment_document
 from k3s_rootless.operations.environment import surroundings
@@ -168,8 +170,8 @@ def _end(cause: Cause | None, started: datetime | None) -> list[dict[str, Any]]:
 
 
 def _configuration(context: Context) -> dict[str, Any]:
-    document = configuration_list.document(configuration_list.read(context))
-    return {"schema": "k3s-rootless/config-list/v1", **document}
+    listed = configuration.list_document(settings_list.read(context))
+    return {"schema": "k3s-rootless/config-list/v1", **listed}
 
 
 def _host(sources: Sources) -> dict[str, Any]:

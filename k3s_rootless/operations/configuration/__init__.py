@@ -1,0 +1,1 @@
+"""The settings that `config` shows and sets."""
