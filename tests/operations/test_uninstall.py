@@ -1,0 +1,245 @@
+"""`uninstall` removes what k3s-rootless wrote and no other file, and K3s's data on request only."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import (
+    PreflightFailed,
+    RootlessError,
+    SystemdError,
+    UsageError,
+    WouldOverwrite,
+)
+from k3s_rootless.operations.environment import change
+from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.uninstall import Request, Uninstalled, document, uninstall
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.plan.steps import Disable, Reload, Remove, RemoveDirectory, Stop
+from k3s_rootless.service.unit.seal import sealed
+from tests.fakes.managed_host import TEXT, ManagedHost
+
+OURS = "50-k3s-rootless-environment.conf"
+PURGE = Request(purge=True)
+
+
+def refuse_to_ask(question: str) -> bool | None:
+    raise AssertionError(question)
+
+
+def uninstalled(host: ManagedHost, request: Request = Request()) -> Uninstalled:  # noqa: B008 (frozen)
+    return uninstall(host.context, request, refuse_to_ask)
+
+
+@pytest.fixture
+def installed(host: ManagedHost) -> ManagedHost:
+    """A host with our unit, our drop-in, and data of K3s."""
+    host.install(sealed(TEXT))
+    change.set_variables(host.context, {"K3S_ROOTLESS_MTU": "1400"})
+    token = host.context.paths.data / "server/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("K10")
+    host.events.clear()
+    return host
+
+
+def start(host: ManagedHost) -> None:
+    """Enable the unit, and start it."""
+    with host.context.manager() as manager:
+        manager.enable(UNIT)
+        manager.reload()
+        manager.start(UNIT)
+
+
+def test_the_unit_stops_and_our_files_go(installed: ManagedHost) -> None:
+    start(installed)
+
+    done = uninstalled(installed)
+
+    assert [Stop, Disable, Remove, RemoveDirectory, Remove, Reload] == list(map(type, done.done))
+    assert [f"{step.describe()}: {step.cause}" for step in done.done] == installed.notices
+    assert ((), (), ()) == (done.problems, done.kept, done.purged)
+    assert (installed.context.paths.data,) == done.data
+    assert ["default.target.wants"] == [path.name for path in installed.bus.units.iterdir()]
+    assert (installed.context.paths.data / "server/token").exists()
+
+
+def test_a_second_run_has_nothing_to_do(installed: ManagedHost) -> None:
+    uninstalled(installed)
+
+    again = uninstalled(installed)
+
+    assert ((), (), False) == (again.done, again.problems, document(again)["changed"])
+
+
+def test_files_of_others_stay_and_are_listed(installed: ManagedHost) -> None:
+    foreign = installed.write_drop_in("override.conf", "Nice=1")
+    copy = installed.bus.units / f"{UNIT}.0123abcd.bak"
+    copy.touch()
+
+    done = uninstalled(installed)
+
+    user = installed.bus.directory / "user"
+    assert (user / copy.name, user / foreign.parent.name / foreign.name) == done.kept
+    assert ["override.conf"] == list(installed.files())
+
+
+def test_an_edited_drop_in_stays_without_force_and_is_kept_as_a_copy_with_force(
+    installed: ManagedHost,
+) -> None:
+    path = installed.drop_ins / OURS
+    edited = path.read_text() + "# mine\n"
+    path.write_text(edited)
+
+    done = uninstalled(installed)
+    assert [OURS] == [path.name for path in done.kept]
+    assert {OURS: edited} == installed.files()
+
+    uninstalled(installed, Request(force=True))
+    assert [edited] == list(installed.files().values())
+    assert OURS not in installed.files()
+
+
+def test_a_unit_that_is_not_ours_is_left_alone_without_force(host: ManagedHost) -> None:
+    host.install()
+    start(host)
+
+    with pytest.raises(WouldOverwrite, match="not written by k3s-rootless"):
+        uninstalled(host)
+    assert ([], TEXT) == (host.notices, host.unit.read_text())
+    assert "StopUnit" not in host.members
+
+    done = uninstalled(host, Request(force=True))
+    assert not host.unit.exists()
+    assert [TEXT] == [path.read_text() for path in done.kept]
+
+
+def test_the_link_that_enables_a_unit_goes_where_systemd_cannot_remove_it(
+    installed: ManagedHost,
+) -> None:
+    start(installed)
+    installed.bus.kill_manager()
+    user_units = installed.context.paths.user_units
+    user_units.parent.mkdir(parents=True)
+    shutil.move(installed.bus.units, user_units)
+    link = user_units / "default.target.wants" / UNIT
+    link.unlink()
+    link.symlink_to(user_units / UNIT)
+
+    done = uninstalled(installed)
+
+    assert not link.is_symlink()
+    assert not (user_units / UNIT).exists()
+    (problem,) = done.problems
+    assert problem.startswith("cannot stop K3s, if it runs: ")
+    assert [1] == [error["exit_code"] for error in document(done)["errors"]]
+
+
+def test_without_a_session_files_go_without_a_lock(installed: ManagedHost) -> None:
+    installed.context.paths.user_units.mkdir(parents=True)
+    unit = installed.context.paths.user_units / UNIT
+    unit.write_text(sealed(TEXT))
+    paths = replace(installed.context.paths, runtime=Path("/run/user/no-such"))
+    context = replace(installed.context, paths=paths)
+
+    done = uninstall(context, Request(purge=True, yes=True), refuse_to_ask)
+
+    assert not unit.exists()
+    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+        problem.partition(":")[0] for problem in done.problems
+    ]
+    assert (context.paths.data / "server/token").exists()
+
+
+def test_root_is_refused(installed: ManagedHost) -> None:
+    with pytest.raises(PreflightFailed, match="as root"):
+        uninstall(replace(installed.context, uid=0), Request(), refuse_to_ask)
+
+    assert installed.unit.exists()
+
+
+def test_a_bus_that_is_gone_at_the_stop_is_a_problem_and_files_go(installed: ManagedHost) -> None:
+    start(installed)
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Notice) and event.text.startswith("stop "):
+            installed.bus.kill_bus()
+
+    request = Request(purge=True, yes=True)
+    done = uninstall(installed.context_with(hear), request, refuse_to_ask)
+
+    assert not installed.unit.exists()
+    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+        problem.partition(":")[0] for problem in done.problems
+    ]
+    assert installed.context.paths.data.exists()
+
+
+def test_a_k3s_that_systemd_does_not_stop_keeps_its_files(installed: ManagedHost) -> None:
+    start(installed)
+    installed.bus.order(errors={"StopUnit": ("org.freedesktop.DBus.Error.Failed", "no")})
+
+    with pytest.raises(SystemdError):
+        uninstalled(installed)
+
+    assert installed.unit.exists()
+
+
+def test_a_manager_that_dies_at_the_reload_is_a_problem(installed: ManagedHost) -> None:
+    installed.bus.order(die_at="Reload")
+
+    done = uninstalled(installed)
+
+    (problem,) = done.problems
+    assert problem.startswith("cannot tell the user manager that the unit is gone: ")
+    assert not installed.unit.exists()
+
+
+def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
+    questions: list[str] = []
+
+    def ask(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    done = uninstall(installed.context, PURGE, ask)
+
+    data = installed.context.paths.data
+    assert [f"Remove {data}, with the cluster and all its volumes, for good?"] == questions
+    assert ((data,), (), ()) == (
+        tuple(one.directory for one in done.purged),
+        done.problems,
+        done.data,
+    )
+    assert not data.parent.exists()
+    assert document(done)["purged"] == [
+        {"directory": str(data), "removed": done.removed, "survivors": [], "more_survivors": 0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "reason"),
+    [(False, RootlessError, "nothing was removed"), (None, UsageError, "this is no terminal")],
+)
+def test_without_consent_nothing_is_removed(
+    installed: ManagedHost, *, answer: bool | None, error: type[RootlessError], reason: str
+) -> None:
+    start(installed)
+
+    with pytest.raises(error, match=reason):
+        uninstall(installed.context, PURGE, lambda _: answer)
+
+    assert installed.unit.exists()
+    assert (installed.context.paths.data / "server/token").exists()
+    assert "StopUnit" not in installed.members
+
+
+def test_without_data_no_question_is_asked(installed: ManagedHost) -> None:
+    shutil.rmtree(installed.context.paths.data)
+
+    assert () == uninstalled(installed, PURGE).purged
+    assert not installed.unit.exists()
