@@ -50,10 +50,14 @@ class Outage:
         """Return it as JSON has it."""
         return {
             "cause": self.cause,
-            "from": str(self.before) if self.before else None,
-            "to": str(self.after) if self.after else None,
+            "from": _text(self.before),
+            "to": _text(self.after),
             "downgrade": self.downgrade,
         }
+
+
+def _text(release: Version | None) -> str | None:
+    return str(release) if release else None
 
 
 def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) -> Outage | None:
@@ -66,4 +70,5 @@ def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) 
         return None
     causes = (WriteUnit, WriteDropIn, Remove, Reexecute)
     first = next((step for step in steps if isinstance(step, causes)), stops[0])
-    return Outage(first.cause, version.parse(written_for(text or "") or ""), version.parse(release))
+    before = version.parse(written_for(text or "") or "")
+    return Outage(first.cause, before, version.parse(release))

@@ -38,33 +38,35 @@ if TYPE_CHECKING:
 def up(
     desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False
 ) -> tuple[Step, ...]:
-    """Give the steps that make the unit as desired, enabled and started; none where it is.
+    """Return the steps that install, enable and start the unit; empty if nothing has to change.
 
-    `drop_ins` are the steps that make our drop-ins as desired. A K3s that runs is restarted for
-    what these steps change, and not for what somebody else changed: see `dropin.restart_owed`.
+    `drop_ins` are the steps that make our drop-ins as desired. A running K3s is restarted for what
+    these steps change, and not for what another program changed: see `drop_in.restart_owed`.
 
-    Raises WouldOverwrite where the unit is masked, or was edited or is not ours and `force` was not
-    given.
+    Raises WouldOverwrite for a unit that is masked, and without `force` for one that was edited or
+    is not ours.
     """
-    state = found.state
+    steps: list[Step] = []
+    if found.reexecute:
+        steps.append(Reexecute("it was started before its cgroup got all controllers"))
     written = install(desired, found, drop_ins, force=force)
-    steps: list[Step] = (
-        [Reexecute("it was started before its cgroup got all controllers")]
-        if found.reexecute
-        else []
-    )
-    theirs = (
-        found.changed is not None and found.written is not None and found.changed > found.written
-    )
     changed = any(isinstance(step, WriteUnit | WriteDropIn | Remove) for step in written)
-    changed = changed or found.reexecute or (state.needs_reload and not theirs)
+    unread = found.state.needs_reload and not _changed_by_others(found)
+    changed = changed or found.reexecute or unread
     return (*steps, *written, *_running(found, changed=changed))
+
+
+def _changed_by_others(found: Found) -> bool:
+    """Return whether a file of the unit changed after the unit file was written."""
+    if found.changed is None or found.written is None:
+        return False
+    return found.changed > found.written
 
 
 def install(
     desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False
 ) -> tuple[Step, ...]:
-    """Give the steps that make the unit as desired and enabled, and start nothing.
+    """Return the steps that install and enable the unit, without a start.
 
     Raises WouldOverwrite as `up` does.
     """
@@ -74,21 +76,24 @@ def install(
             f"cannot start `{state.name}`: it is masked, and somebody wanted it so",
             hint=f"systemctl --user unmask {state.name}",
         )
+    # The drop-ins first: if a run is killed in between, the unit is still the old one, and the next
+    # run goes on.
+    steps: list[Step] = [*drop_ins]
     write = _write(desired, found, force=force)
-    # The drop-ins first: should a run be killed in between, the unit is still the old one, and the
-    # next run goes on.
-    steps: list[Step] = [*drop_ins, *([write] if write is not None else [])]
-    if cause := _stale(desired, found, written=write is not None) or (
-        "its drop-ins changed" if drop_ins else None
-    ):
+    if write is not None:
+        steps.append(write)
+    cause = _stale(desired, found, written=write is not None)
+    if cause is not None:
         steps.append(Reload(cause))
+    elif drop_ins:
+        steps.append(Reload("its drop-ins changed"))
     if state.file_state not in {"enabled", "enabled-runtime"}:
         steps.append(Enable(state.name, "it does not start with the user manager"))
     return tuple(steps)
 
 
 def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
-    """Give the steps that stop the unit, and with `disable` keep it stopped; none where it is."""
+    """Return the steps that stop the unit, and with `disable` keep it stopped; empty if it is."""
     steps: list[Step] = []
     if state.active_state not in {"inactive", "failed", ""}:
         steps.append(Stop(state.name, f"it is {state.active_state}"))
@@ -100,93 +105,92 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
 
 
 def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, ...]:
-    """Give the steps that start the unit anew, with what is configured now."""
+    """Return the steps that restart the unit, with what is configured now."""
     steps: list[Step] = []
     if state.needs_reload:
         steps.append(Reload("the unit changed after systemd read it"))
-    # With the count of its starts, which would refuse one more: StartLimitBurst of K3s's unit is 3
-    # in a minute, and a restart by hand counts like one after a failure (seen on systemd 257).
-    failed = state.active_state == "failed" or state.sub_state.startswith("auto-restart")
-    steps.append(
-        ResetFailed(
-            state.name,
-            "it failed before" if failed else "restarts by hand count against its start limit",
-        )
-    )
+    # This resets the count of its starts, which could refuse one more: StartLimitBurst of the unit
+    # is 3 in a minute, and a restart by hand counts like one after a failure (seen on systemd 257).
+    cause = "restarts by hand count against its start limit"
+    if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
+        cause = "it failed before"
+    steps.append(ResetFailed(state.name, cause))
     if leftovers:
         return (*steps, *_cleared(state, leftovers), Start(state.name, "it was asked for"))
     return (*steps, Restart(state.name, "it was asked for"))
 
 
 def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) -> tuple[Step, ...]:
-    """Give the step that builds one of our drop-ins anew, on another unit, if it is needed; what
-    somebody edited stays.
+    """Return the step that rebuilds one of our drop-ins on another unit, if it has to change.
+
+    Without `force`, an edited drop-in stays.
     """
-    whose = _whose(found)
+    whose = _author(found)
     if not force and whose is not Author.OURS:
         return ()
-    told = (
-        f"--force: the drop-in there was {whose.value}" if whose not in {None, Author.OURS} else ""
-    )
-    return drop_in(
-        desired, found, told or "it builds on the unit, which is another now", force=force
-    )
+    cause = "it builds on the unit, which is another now"
+    if whose is not None and whose is not Author.OURS:
+        cause = f"--force: the drop-in there was {whose.value}"
+    return drop_in(desired, found, cause, force=force)
 
 
 def drop_in(
     desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool = False
 ) -> tuple[Step, ...]:
-    """Give the step that makes one of our drop-ins as desired, if any; reloading is left to whoever
-    asks.
+    """Return the step that makes one of our drop-ins as desired, if it has to change; the caller
+    reloads.
 
-    Raises WouldOverwrite where somebody edited it, put another file or a link in its place, and
-    `force` was not given.
+    Raises WouldOverwrite for a file that cannot be read, and without `force` for one that was
+    edited, is not ours, or is a link.
     """
     if found.problem:
         raise WouldOverwrite(
             f"cannot replace `{found.path}`: {found.problem}",
             hint=f"look at it: ls -l {found.path}",
         )
-    whose = _whose(found)
-    gone = desired.text is None
-    if whose not in {None, Author.OURS} and (gone or found.text != desired.text) and not force:
-        raise WouldOverwrite(
-            f"cannot {'remove' if gone else 'write'} `{found.path}`: the drop-in there was"
-            f" {whose.value}",
-            hint=(
-                "keep your changes by moving them to a drop-in of your own (`systemctl --user edit"
-                " k3s-rootless`), or replace it with `--force`, which keeps a copy"
-            ),
-        )
-    # A link that leads nowhere has nothing to keep.
-    kept = (
-        backup(found.path, found.text)
-        if whose not in {None, Author.OURS} and found.text is not None
-        else None
-    )
+    whose = _author(found)
+    kept = None
+    if whose is not None and whose is not Author.OURS:
+        if not force:
+            _require_unchanged(desired, found, whose)
+        # A link that leads nowhere has nothing to keep.
+        if found.text is not None:
+            kept = backup(found.path, found.text)
     if desired.text is None:
         return () if whose is None else (Remove(found.path, cause, kept),)
-    if found.text == desired.text and not found.link:
-        # Somebody may have made it stricter, and not wider than is good for what it holds.
-        wider = found.mode & ~desired.mode
-        return (
-            (SetMode(found.path, desired.mode, f"others can use it: its mode is {found.mode:04o}"),)
-            if wider
-            else ()
-        )
-    if found.text == desired.text:
-        cause = "it is a link"
-    return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
+    if found.text != desired.text:
+        return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
+    if found.link:
+        return (WriteDropIn(found.path, desired.text, "it is a link", kept, desired.mode),)
+    # Its mode may be stricter, and not wider than its content allows.
+    if found.mode & ~desired.mode:
+        cause = f"others can use it: its mode is {found.mode:04o}"
+        return (SetMode(found.path, desired.mode, cause),)
+    return ()
+
+
+def _require_unchanged(desired: DesiredDropIn, found: FoundFile, whose: Author) -> None:
+    """Raise WouldOverwrite if the desired drop-in would replace another text."""
+    if desired.text is not None and found.text == desired.text:
+        return
+    verb = "remove" if desired.text is None else "write"
+    raise WouldOverwrite(
+        f"cannot {verb} `{found.path}`: the drop-in there was {whose.value}",
+        hint=(
+            "keep your changes by moving them to a drop-in of your own (`systemctl --user edit"
+            " k3s-rootless`), or replace it with `--force`, which keeps a copy"
+        ),
+    )
 
 
 def emptied(
     steps: tuple[Step, ...], there: Mapping[Path, frozenset[str] | None], state: UnitState
 ) -> tuple[RemoveDirectory, ...]:
-    """Give the steps that remove directories of drop-ins in which nothing is left then; `there` is
-    what lies in each now.
+    """Return the steps that remove directories of drop-ins that `steps` empty; `there` is what is
+    in each now.
 
-    Not while K3s runs: the time of the directory is what tells that it was started with a drop-in
-    that is gone (`files.last_changed`).
+    None while K3s runs: the time of the directory shows that K3s was started with a drop-in that is
+    gone (`files.last_changed`).
     """
     if state.running or any(isinstance(step, WriteDropIn) for step in steps):
         return ()
@@ -198,15 +202,17 @@ def emptied(
     )
 
 
-def _whose(found: FoundFile) -> Author | None:
+def _author(found: FoundFile) -> Author | None:
+    """Return who wrote a drop-in; None without one. A link is not ours, wherever it leads."""
+    if found.link:
+        return Author.FOREIGN
     if found.text is None:
-        # A link that leads nowhere is somebody's, too.
-        return Author.FOREIGN if found.link else None
-    return Author.FOREIGN if found.link else author(found.text)
+        return None
+    return author(found.text)
 
 
 def backup(path: Path, text: str) -> Path:
-    """Give the path under which a file's text is kept; another text has another one."""
+    """Return the path under which a file's text is kept; another text has another path."""
     return path.with_name(f"{path.name}.{digest(text)[:8]}.bak")
 
 
@@ -217,7 +223,7 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
         return None
     whose = author(found.text)
     if whose is Author.OURS and shipped.same(found.text, desired.text) and not desired.given:
-        # It came from K3s's own file (--from), whose comments are others.
+        # It came from K3s's own file (--from), which has other comments.
         return None
     if whose is Author.OURS:
         return WriteUnit(desired.path, desired.text, _lagging(found.text, desired))
@@ -262,11 +268,9 @@ def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
         return ()
     clear = ClearState(leftovers, "an earlier K3s was killed, and nothing lives there any more")
     # systemd must not start it again while its state directory is cleared.
-    return (
-        (Stop(state.name, "it waits to be restarted"), clear)
-        if state.sub_state.startswith("auto-restart")
-        else (clear,)
-    )
+    if state.sub_state.startswith("auto-restart"):
+        return (Stop(state.name, "it waits to be restarted"), clear)
+    return (clear,)
 
 
 def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:

@@ -1,9 +1,9 @@
-"""What `uninstall` does: the steps that take away what we wrote, and nothing else."""
+"""The steps of `uninstall`: they remove what we wrote, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from k3s_rootless.errors import WouldOverwrite
 from k3s_rootless.service.drop_ins import drop_in
@@ -30,7 +30,7 @@ _CAUSE = "it was written by k3s-rootless"
 
 
 def stopping(state: UnitState, unit: FoundFile) -> tuple[Step, ...]:
-    """Give the steps that stop the unit and keep it stopped, while it is still there."""
+    """Return the steps that stop the unit and keep it stopped, while it is still there."""
     steps: list[Step] = [
         step for step in planner.down(state, disable=False) if isinstance(step, Stop)
     ]
@@ -48,55 +48,70 @@ def files(
     *,
     force: bool,
 ) -> tuple[Step, ...]:
-    """Give the steps that remove our files; what somebody edited stays, or is kept under another
-    name with `force`.
+    """Return the steps that remove our files; an edited file stays, or with `force` a copy of it.
 
-    `directory` is that of the drop-ins, `names` what lies in it (None where it is not there),
+    `directory` is that of the drop-ins, `names` what is in it (None without such a directory),
     `link` the one that starts the unit with the user manager, if it is still there. Raises
     WouldOverwrite for a unit that is not ours, without `force`.
     """
-    whose = author(unit.text) if unit.text is not None else None
-    foreign = unit.link or whose not in {None, Author.OURS}
-    if foreign and not force:
-        told = "is a link" if unit.link or whose is None else f"was {whose.value}"
-        raise WouldOverwrite(
-            f"cannot remove `{unit.path}`: the unit there {told}",
-            hint=(
-                "keep it and stop K3s with `k3s-rootless down --disable`, or remove it with"
-                " --force, which keeps a copy"
-            ),
-        )
-    steps: list[Step] = (
-        [RemoveLink(link, "it starts the unit with the user manager")] if link else []
-    )
+    of_unit = _unit(unit, force=force)
+    steps: list[Step] = []
+    if link is not None:
+        steps.append(RemoveLink(link, "it starts the unit with the user manager"))
     for found in drop_ins:
-        if found.path.parent != directory or not drop_in.is_ours(found.path.name) or found.problem:
-            continue
-        if removable(found) or force:
+        is_own = found.path.parent == directory and drop_in.is_ours(found.path.name)
+        if is_own and not found.problem and (force or removable(found)):
             steps += planner.drop_in(DesiredDropIn(found.path, None), found, _CAUSE, force=force)
-    if names is not None and names <= {
-        step.path.name for step in steps if isinstance(step, Remove) and step.backup is None
-    }:
+    gone = {step.path.name for step in steps if isinstance(step, Remove) and step.backup is None}
+    if names is not None and names <= gone:
         steps.append(RemoveDirectory(directory, "nothing is left in it"))
-    if foreign:
-        steps.append(Remove(unit.path, "--force", planner.backup(unit.path, unit.text or "")))
-    elif whose is not None:
-        steps.append(Remove(unit.path, _CAUSE))
-    return tuple(steps)
+    return (*steps, *of_unit)
+
+
+def _unit(unit: FoundFile, *, force: bool) -> tuple[Step, ...]:
+    """Return the step that removes the unit; empty if there is none.
+
+    Raises WouldOverwrite for a unit that is not ours, without `force`.
+    """
+    whose = None
+    if unit.text is not None:
+        whose = author(unit.text)
+    if unit.link or whose not in {None, Author.OURS}:
+        if not force:
+            _refuse(unit, whose)
+        return (Remove(unit.path, "--force", planner.backup(unit.path, unit.text or "")),)
+    if whose is None:
+        return ()
+    return (Remove(unit.path, _CAUSE),)
+
+
+def _refuse(unit: FoundFile, whose: Author | None) -> NoReturn:
+    state = "is a link"
+    if whose is not None and not unit.link:
+        state = f"was {whose.value}"
+    raise WouldOverwrite(
+        f"cannot remove `{unit.path}`: the unit there {state}",
+        hint=(
+            "keep it and stop K3s with `k3s-rootless down --disable`, or remove it with"
+            " --force, which keeps a copy"
+        ),
+    )
 
 
 def removable(found: FoundFile) -> bool:
-    """Tell whether a drop-in is ours, and untouched."""
+    """Return whether a drop-in is ours, and was not edited."""
     return found.text is not None and not found.link and author(found.text) is Author.OURS
 
 
 def forgetting(state: UnitState | None, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Give the steps after the files are gone: systemd reads that, and forgets that the unit
-    failed; none without systemd.
+    """Return the steps after the files are gone: systemd reloads, and forgets that the unit failed;
+    empty without systemd.
     """
+    if state is None:
+        return ()
     rest: list[Step] = []
-    if state is not None and (steps or state.needs_reload):
+    if steps or state.needs_reload:
         rest.append(Reload("its files are gone"))
-    if state is not None and state.active_state == "failed":
+    if state.active_state == "failed":
         rest.append(ResetFailed(state.name, "it failed before"))
     return tuple(rest)

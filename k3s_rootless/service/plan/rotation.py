@@ -29,6 +29,7 @@ def stopped_for(
         if rotation is None or not isinstance(step, Start | Restart):
             found.append(step)
             continue
-        stop = () if stopped else (Stop(state.name, step.cause),)
-        found += [*stop, rotation, Start(state.name, step.cause)]
+        if not stopped:
+            found.append(Stop(state.name, step.cause))
+        found += [rotation, Start(state.name, step.cause)]
     return tuple(found)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reexecute:
-    """Let the user manager execute itself anew, so that it sees its controllers."""
+    """Let the user manager re-execute itself, so that it sees its controllers."""
 
     cause: str
 
@@ -39,8 +39,9 @@ class WriteFile:
 
     def describe(self) -> str:
         """Say what the step does."""
-        kept = f", keeping the old one as {self.backup.name}" if self.backup else ""
-        return f"write {self.path}{kept}"
+        if self.backup is None:
+            return f"write {self.path}"
+        return f"write {self.path}, keeping the old one as {self.backup.name}"
 
 
 class WriteUnit(WriteFile):
@@ -53,7 +54,7 @@ class WriteDropIn(WriteFile):
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
-    """Take a file of ours away from others; its text stays, and so does a K3s that runs with it."""
+    """Keep other users out of a file of ours; its text stays, so a running K3s is not restarted."""
 
     path: Path
     mode: int
@@ -74,14 +75,13 @@ class Remove:
 
     def describe(self) -> str:
         """Say what the step does."""
-        kept = f", keeping it as {self.backup.name}" if self.backup else ""
-        return f"remove {self.path}{kept}"
+        if self.backup is None:
+            return f"remove {self.path}"
+        return f"remove {self.path}, keeping it as {self.backup.name}"
 
 
 class RemoveLink(Remove):
-    """Remove the link by which the unit starts with the user manager, where systemd cannot be asked
-    to.
-    """
+    """Remove the link by which the unit starts with the user manager, if systemd cannot do so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class RotateCertificates:
 
 @dataclass(frozen=True, slots=True)
 class UnitStep:
-    """One call to the user manager about the unit; `verb` is what it asks for."""
+    """One call to the user manager about the unit; `verb` says in words which one."""
 
     verb: ClassVar[str]
     unit: str

@@ -1,8 +1,7 @@
-"""Who wrote a file of the unit: told by its content alone, without a record of our own that could
-be lost.
+"""Who wrote a file of the unit: decided by its content alone, without a record that could be lost.
 
-The first line of what we write carries the SHA-256 of all that follows. So a file that we wrote and
-nobody touched can be told from one that somebody edited or brought along.
+The first line of each file that we write holds the SHA-256 of all that follows. So a file that we
+wrote, and that was not changed since, differs from one that was edited or brought by the user.
 """
 
 from __future__ import annotations
@@ -21,21 +20,23 @@ class Author(Enum):
 
 
 def sealed(body: str) -> str:
-    """Give the text with its first line, by which `author` knows it again."""
+    """Return the text with its first line, by which `author` recognises it."""
     return f"{_MARK}{digest(body)}\n{body}"
 
 
 def author(text: str) -> Author:
-    """Tell who wrote this text."""
+    """Return who wrote this text."""
     mark, _, body = text.partition("\n")
     if not mark.startswith(_MARK):
         return Author.FOREIGN
-    return Author.OURS if mark.removeprefix(_MARK) == digest(body) else Author.EDITED
+    if mark.removeprefix(_MARK) == digest(body):
+        return Author.OURS
+    return Author.EDITED
 
 
 def digest(body: str) -> str:
-    """Give the SHA-256 of a text, in hexadecimal."""
-    # Here, since its module loads OpenSSL, and most who ask for the text of a unit ask for no hash.
+    """Return the SHA-256 of a text, in hexadecimal."""
+    # Here, since its module loads OpenSSL, and most commands that read a unit need no hash.
     import hashlib
 
     return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
