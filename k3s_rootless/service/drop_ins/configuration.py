@@ -34,7 +34,7 @@ Configuration = Mapping[str, tuple[str, ...]]
 
 
 def parse(text: str) -> dict[str, tuple[str, ...]]:
-    """Read what was set from the text of our drop-in; what it does not know it leaves out."""
+    """Read what was set from the text of our drop-in; unknown settings are left out."""
     found: dict[str, tuple[str, ...]] = {}
     section = ""
     for line in text.splitlines():
@@ -47,10 +47,9 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def render(wanted: Configuration, words: Sequence[str]) -> str | None:
-    """Give the drop-in's text for what was set; None where nothing was.
+    """Return the drop-in's text for what was set; None if nothing was.
 
-    `words` are those of the unit's own ExecStart, as they stand there (`command_words`); they count
-    where a flag was set.
+    `words` are those of the unit's own ExecStart (`command_words`); they count if a flag was set.
     """
     if not wanted:
         return None
@@ -73,9 +72,11 @@ def render(wanted: Configuration, words: Sequence[str]) -> str | None:
 
 
 def arguments(wanted: Configuration) -> tuple[str, ...]:
-    """Give the command that a unit would have for no more than what was set."""
+    """Return a command with the flags that were set and no other; empty without such flags."""
     added = _flags(wanted)
-    return ("k3s", "server", *added) if added else ()
+    if not added:
+        return ()
+    return ("k3s", "server", *added)
 
 
 def foreseen(words: Sequence[str], wanted: Configuration) -> tuple[str, ...]:
@@ -84,17 +85,17 @@ def foreseen(words: Sequence[str], wanted: Configuration) -> tuple[str, ...]:
 
 
 def command_words(text: str) -> tuple[str, ...]:
-    """Give the words of a unit's last ExecStart as they stand in its text, with their quotes,
-    escapes and specifiers.
+    """Return the words of a unit's last ExecStart as they are in its text, with their quotes,
+    escapes and specifiers; empty without one.
     """
     lines = tuple(unit_file.values(text, "ExecStart"))
-    return tuple(_RAW_WORD.findall(lines[-1])) if lines else ()
+    if not lines:
+        return ()
+    return tuple(_RAW_WORD.findall(lines[-1]))
 
 
 def differs(wanted: Configuration, state: UnitState) -> str | None:
-    """Say in which setting systemd has something else than what was set; None where all is as
-    set.
-    """
+    """Return how systemd's settings differ from what was set; None if they do not."""
     for name, values in wanted.items():
         has = effective(name, state)
         if has != tuple(values):
@@ -103,18 +104,18 @@ def differs(wanted: Configuration, state: UnitState) -> str | None:
 
 
 def effective(name: str, state: UnitState) -> tuple[str, ...]:
-    """Give what systemd would start K3s with, by a setting's name; nothing where it does not
-    say.
-    """
+    """Return the values of a setting that systemd would start K3s with; empty if it has none."""
     if name in OPTIONS:
         return given(OPTIONS[name], state.argv)
     limit = LIMITS[name]
     found = state.limits.get(limit.prop)
-    return () if found is None else (limit.show(found),)
+    if found is None:
+        return ()
+    return (limit.show(found),)
 
 
 def canonical(limit: Limit, text: str) -> str:
-    """Give a limit's value as it will be read back.
+    """Return a limit's value as it will be read back.
 
     Raises ValueError for one that systemd does not take.
     """
@@ -122,7 +123,7 @@ def canonical(limit: Limit, text: str) -> str:
 
 
 def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
-    """Give the values of a flag in a command; nothing where it is not there."""
+    """Return the values of a flag in a command; empty without it."""
     values = [text for name, text in flags.words(argv) if name in {option.name, option.short}]
     if option.many:
         return tuple(part for value in values for part in value.split(","))
@@ -134,15 +135,20 @@ def _flags(wanted: Configuration) -> list[str]:
 
 
 def _without(words: Sequence[str], wanted: Configuration) -> list[str]:
-    # The unit's own `--snapshotter=`, the same flag in two words, and its short name: K3s refuses
-    # two forms of one flag.
+    """Return the words of a command without the flags that were set.
+
+    Such are the unit's own `--snapshotter=`, the same flag in two words, and its short name: K3s
+    refuses two forms of one flag.
+    """
     named = {name: OPTIONS[name] for name in wanted if name in OPTIONS}
     named |= {option.short: option for option in named.values() if option.short}
     kept: list[str] = []
     skip = False
     for word in words:
         name, equals, _ = word.strip("\"'").partition("=")
-        option = named.get(name.lstrip("-")) if name.startswith("-") else None
+        option = None
+        if name.startswith("-"):
+            option = named.get(name.lstrip("-"))
         if option is None and not skip:
             kept.append(word)
         skip = option is not None and not equals and option.default not in {"true", "false"}

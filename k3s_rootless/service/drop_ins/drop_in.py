@@ -1,5 +1,4 @@
-"""Drop-ins of our own: what they are called, their text, and whether K3s has been started with
-them.
+"""Drop-ins of ours: their names, their text, and whether the running K3s was started with them.
 
 They lie in `k3s-rootless.service.d/` beside the unit, under names of ours, so that `override.conf`,
 which `systemctl --user edit` writes, stays the user's. It comes after ours (systemd sorts by name,
@@ -20,17 +19,17 @@ _CLOCK_GRAIN = timedelta(seconds=1)
 
 
 def name(subject: str, number: int = 50) -> str:
-    """Give the file name of our drop-in about a subject; `number` says what comes after what."""
+    """Return the file name of our drop-in about a subject; `number` says what comes after what."""
     return f"{number:02}-k3s-rootless-{subject}.conf"
 
 
 def is_ours(file_name: str) -> bool:
-    """Tell whether a file of this name is a drop-in of ours, as far as a name can tell."""
+    """Return whether a file of this name is a drop-in of ours, going by the name alone."""
     return OUR_DROP_IN.fullmatch(file_name) is not None
 
 
 def render(about: str, lines: Iterable[str]) -> str:
-    """Give a drop-in's whole text, mark and all.
+    """Return a drop-in's whole text, with its mark.
 
     `about` says in one line what it is and which command changes it; `lines` are whole lines,
     values already quoted.
@@ -40,8 +39,8 @@ def render(about: str, lines: Iterable[str]) -> str:
 
 
 def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
-    """Say why a K3s that runs should be restarted: its unit or a drop-in was `changed` since; None
-    where it need not be.
+    """Return why a running K3s needs a restart: its unit or a drop-in was `changed` since; None if
+    it needs none.
     """
     if state.running and state.started and changed and state.started + _CLOCK_GRAIN < changed:
         return "its unit or a drop-in changed after K3s was started"

@@ -21,14 +21,16 @@ _ABOUT = (
 
 
 def render(values: Mapping[str, str]) -> str | None:
-    """Give the drop-in's whole text; None where there is nothing to assign, and so no drop-in."""
+    """Return the drop-in's whole text; None if there is nothing to assign, and so no drop-in."""
+    if not values:
+        return None
     lines = [f"Environment={quoted(f'{name}={value}')}" for name, value in sorted(values.items())]
-    return drop_in.render(_ABOUT, ["[Service]", *lines]) if values else None
+    return drop_in.render(_ABOUT, ["[Service]", *lines])
 
 
 def read(text: str | None) -> dict[str, str]:
-    """Give what a drop-in assigns, without values that only the manager knows (`%h`), which we
-    never write.
+    """Return what a drop-in assigns, without values that only the manager knows (`%h`): we write
+    none.
     """
     return {
         name: value
@@ -38,7 +40,7 @@ def read(text: str | None) -> dict[str, str]:
 
 
 def uncarried(name: str, value: str) -> str | None:
-    """Tell why systemd cannot carry this value to a process; None where it can."""
+    """Return why systemd cannot pass this value to a process; None if it can."""
     if "\0" in value:
         return "no environment can hold a NUL"
     for char in value:

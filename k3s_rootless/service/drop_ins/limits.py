@@ -55,12 +55,10 @@ def _size(text: str) -> int:
     if found is None:
         raise ValueError("it is a size in bytes, or with K, M, G or T, such as 4G")
     size = int(found["number"]) << _POWERS[found["unit"]]
-    if not 2**20 <= size < _LARGEST:
-        raise ValueError(
-            "K3s cannot run in less than 1M"
-            if size < 2**20
-            else "that is more than systemd can count"
-        )
+    if size < 2**20:
+        raise ValueError("K3s cannot run in less than 1M")
+    if size >= _LARGEST:
+        raise ValueError("that is more than systemd can count")
     return size
 
 
@@ -127,15 +125,15 @@ def doubtful(limit: Limit, size: int) -> str | None:
     """Return why a limit of this size may be too low, None if it is enough for an idle K3s."""
     if limit.need is None or size >= limit.need.enough:
         return None
-    happens = (
-        "the kernel kills K3s or its containers"
-        if limit.kills
-        else "the kernel slows K3s down until it does not start"
-    )
+    happens = "the kernel slows K3s down until it does not start"
+    if limit.kills:
+        happens = "the kernel kills K3s or its containers"
     return f"{limit.show(size)} may be too low: {limit.need.reason}, and at this limit {happens}"
 
 
 def value(limit: Limit, properties: Mapping[str, int | None]) -> str | None:
-    """Give what systemd says of a limit; None where there is none."""
+    """Return the value of a limit that systemd has; None if there is no limit."""
     found = properties.get(limit.prop)
-    return None if found is None else limit.show(found)
+    if found is None:
+        return None
+    return limit.show(found)

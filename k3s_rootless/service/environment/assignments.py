@@ -15,13 +15,14 @@ from k3s_rootless.unit_file import BLANK, values, words
 
 _SPECIFIER = re.compile(r"%(?P<kind>.?)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INDENT = " \t\r"
 
 
 def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | None] | None]:
-    """Give the assignments of each line `Environment=` in order, and None for an empty one, which
-    takes back all before it.
+    """Yield the assignments of each line `Environment=` in order, and None for an empty one, which
+    resets all before it.
 
-    A value is None where a specifier such as `%h` stands in it, which only the manager knows.
+    A value is None if it has a specifier such as `%h`, which only the manager knows.
     """
     for line in values(text, key):
         if not line:
@@ -36,17 +37,23 @@ def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | Non
 
 
 def of_drop_in(text: str) -> Mapping[str, str | None]:
-    """Give what a whole text assigns in the end."""
+    """Return what a whole text assigns."""
     found: dict[str, str | None] = {}
     for line in of_unit(text):
-        found = {} if line is None else found | line
+        if line is None:
+            found.clear()
+        else:
+            found |= line
     return found
 
 
 def unset_by(text: str) -> Iterator[tuple[str, ...] | None]:
-    """Give the words of each line `UnsetEnvironment=` in order, and None for an empty one."""
+    """Yield the words of each line `UnsetEnvironment=` in order, and None for an empty one."""
     for line in values(text, "UnsetEnvironment"):
-        yield tuple(words(line) or ()) if line else None
+        if line:
+            yield tuple(words(line) or ())
+        else:
+            yield None
 
 
 def of_file(text: str) -> dict[str, str]:
@@ -54,19 +61,15 @@ def of_file(text: str) -> dict[str, str]:
     at the beginning alone.
     """
     found = {}
-    rest = text
-    while rest := rest.lstrip(BLANK):
-        if rest[0] in "#;":
-            rest = rest.partition("\n")[2]
-            continue
+    rest = text.lstrip(BLANK)
+    while rest:
         line, _, after = rest.partition("\n")
         name, equals, _ = line.partition("=")
-        if not equals:
-            rest = after
-            continue
-        value, rest = _file_value(rest[len(name) + 1 :])
-        if _NAME.fullmatch(name.rstrip(BLANK)):
-            found[name.rstrip(BLANK)] = value
+        if equals and line[0] not in "#;":
+            value, after = _file_value(rest[len(name) + 1 :])
+            if _NAME.fullmatch(name.rstrip(BLANK)):
+                found[name.rstrip(BLANK)] = value
+        rest = after.lstrip(BLANK)
     return found
 
 
@@ -76,32 +79,55 @@ def _plain(value: str) -> str | None:
     return value.replace("%%", "%")
 
 
-def _file_value(rest: str) -> tuple[str, str]:
-    """Read one value, and give what follows its line."""
-    value, rest = "", rest.lstrip(" \t\r")
+def _file_value(text: str) -> tuple[str, str]:
+    """Read one value; return it, and what follows its line."""
+    value = ""
+    rest = text.lstrip(_INDENT)
     while rest and rest[0] in "\"'":
-        quote, rest = rest[0], rest[1:]
-        end = 0
-        while end < len(rest) and rest[end] != quote:
-            end += 2 if quote == '"' and rest[end] == "\\" else 1
-        inside, rest = rest[:end], rest[end + 1 :].lstrip(" \t\r")
-        value += _unquoted(inside) if quote == '"' else inside
-    bare, kept, at = "", 0, 0
-    while at < len(rest) and rest[at] != "\n":
-        if rest[at] == "\\":
-            bare += rest[at + 1 : at + 2].replace("\n", "")
-            at, kept = at + 2, len(bare)
+        inside, rest = _quoted_part(rest[0], rest[1:])
+        value += inside
+        rest = rest.lstrip(_INDENT)
+    bare, rest = _bare_part(rest)
+    return value + bare, rest
+
+
+def _quoted_part(quote: str, text: str) -> tuple[str, str]:
+    """Read up to the closing quote; return what is inside, and what follows."""
+    end = 0
+    while end < len(text) and text[end] != quote:
+        if quote == '"' and text[end] == "\\":
+            end += 1
+        end += 1
+    inside, rest = text[:end], text[end + 1 :]
+    if quote == '"':
+        inside = re.sub(r"\\(.)", _unescaped, inside, flags=re.DOTALL)
+    return inside, rest
+
+
+def _bare_part(text: str) -> tuple[str, str]:
+    """Read up to the end of the line; return that without blanks at its end, and what follows."""
+    bare = ""
+    kept = 0
+    at = 0
+    while at < len(text) and text[at] != "\n":
+        if text[at] == "\\":
+            # What is escaped counts, also a blank; an escaped newline joins two lines.
+            bare += text[at + 1 : at + 2].replace("\n", "")
+            kept = len(bare)
+            at += 2
             continue
-        bare += rest[at]
-        kept = kept if rest[at] in BLANK else len(bare)
+        bare += text[at]
+        if text[at] not in BLANK:
+            kept = len(bare)
         at += 1
-    return value + bare[:kept], rest[at + 1 :]
+    return bare[:kept], text[at + 1 :]
 
 
-def _unquoted(text: str) -> str:
-    return re.sub(
-        r"\\(.)",
-        lambda one: one[1] if one[1] in '"\\`$' else "" if one[1] == "\n" else one[0],
-        text,
-        flags=re.DOTALL,
-    )
+def _unescaped(found: re.Match[str]) -> str:
+    """Return what an escape between double quotes stands for; other backslashes stay."""
+    char = found[1]
+    if char == "\n":
+        return ""
+    if char in '"\\`$':
+        return char
+    return found[0]

@@ -20,6 +20,11 @@ def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
     its end, whose value is split at blanks: `$HOME/x` is no word at all. The first word is the
     program, and stays.
     """
+
+    def part(found: re.Match[str]) -> str:
+        name = found["name"]
+        return "$" if name is None else value(name)
+
     for number, word in enumerate(argv):
         whole = _WHOLE.fullmatch(word)
         if number == 0 or "$" not in word:
@@ -28,9 +33,7 @@ def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
             text = value(whole["name"])
             yield from words(text) or text.split()
         else:
-            yield _PART.sub(
-                lambda found: "$" if found["name"] is None else value(found["name"]), word
-            )
+            yield _PART.sub(part, word)
 
 
 def named(argv: Sequence[str]) -> frozenset[str]:

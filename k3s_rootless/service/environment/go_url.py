@@ -21,9 +21,7 @@ _PORT = re.compile(r"(?::(?P<number>[0-9]*))?")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """What is read out of a URL, as far as it is needed here; `host` is empty where there is
-    none.
-    """
+    """The parts of a URL that are needed here; `host` is empty for a URL without one."""
 
     scheme: str
     host: str = ""
@@ -32,50 +30,70 @@ class Url:
 
 
 def parse(text: str) -> Url | None:
-    """Give what `net/url.Parse` reads; None for an error."""
+    """Return what `net/url.Parse` reads; None for an error."""
     text, _, fragment = text.partition("#")
-    found = _SCHEME.match(text)
     if _CONTROL.search(text) or _WRONG_ESCAPE.search(fragment) or text.startswith(":"):
         return None
-    scheme, rest = (found["scheme"].lower(), text[found.end() :]) if found else ("", text)
+    scheme = ""
+    rest = text
+    found = _SCHEME.match(text)
+    if found is not None:
+        scheme = found["scheme"].lower()
+        rest = text[found.end() :]
     rest = rest.partition("?")[0]
     if not rest.startswith("/"):
-        opaque = scheme or ":" not in rest.partition("/")[0]
-        return Url(scheme) if opaque and (scheme or not _WRONG_ESCAPE.search(rest)) else None
+        return Url(scheme) if scheme or _is_path(rest) else None
     authority, path = "", rest
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         authority, slash, path = rest[2:].partition("/")
         path = slash + path
-    return None if _WRONG_ESCAPE.search(path) else _authority(scheme, authority)
+    if _WRONG_ESCAPE.search(path):
+        return None
+    return _authority(scheme, authority)
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text without a scheme is a relative path: Go allows no colon in its first
+    part.
+    """
+    return ":" not in text.partition("/")[0] and not _WRONG_ESCAPE.search(text)
 
 
 def _authority(scheme: str, text: str) -> Url | None:
     user, at, place = text.rpartition("@")
     if not _USER.fullmatch(user) or _WRONG_ESCAPE.search(user):
         return None
-    host, port = _bracketed(place) if place.startswith("[") else _bare(place)
-    return None if host is None else Url(scheme, host, port, bool(at) and ":" in user)
+    found = _bracketed(place) if place.startswith("[") else _bare(place)
+    if found is None:
+        return None
+    host, port = found
+    return Url(scheme, host, port, bool(at) and ":" in user)
 
 
-def _bracketed(place: str) -> tuple[str | None, str]:
+def _bracketed(place: str) -> tuple[str, str] | None:
+    """Return host and port of an IPv6 address in brackets; None for an error."""
     inside, bracket, rest = place[1:].rpartition("]")
-    port = _PORT.fullmatch(rest)
+    if not bracket or not _PORT.fullmatch(rest):
+        return None
+    port = rest[1:]
     address, zone, name = inside.partition("%25")
     try:
-        good = ipaddress.ip_address(address).version == 6 and not (
-            zone and (not name or _WRONG_IN_HOST.search(name))
-        )
+        if ipaddress.ip_address(address).version != 6:
+            return None
     except ValueError:
-        good = False
-    return (f"{address}%{name}" if zone else address) if good and bracket and port else None, rest[
-        1:
-    ]
+        return None
+    if not zone:
+        return address, port
+    if not name or _WRONG_IN_HOST.search(name):
+        return None
+    return f"{address}%{name}", port
 
 
-def _bare(place: str) -> tuple[str | None, str]:
+def _bare(place: str) -> tuple[str, str] | None:
+    """Return host and port of a name or an IPv4 address; None for an error."""
     host, colon, number = place.rpartition(":")
     if not colon:
         host, number = place, ""
     if not _PORT.fullmatch(f":{number}") or _WRONG_IN_HOST.search(place) or "[" in place:
-        return None, ""
+        return None
     return host, number

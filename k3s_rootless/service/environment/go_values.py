@@ -19,25 +19,31 @@ _LARGEST = 2**63
 
 
 def integer(text: str) -> int | None:
-    """Give what `strconv.ParseInt(text, 10, 0)` makes of it where int has 64 bits; None for an
-    error.
-    """
+    """Return what `strconv.ParseInt(text, 10, 0)` reads if int has 64 bits; None for an error."""
     digits = text.lstrip("+-").lstrip("0")
     # 2 ** 63 has 19 digits; Python refuses to read thousands of them.
     if not _INTEGER.fullmatch(text) or len(digits) > 19:
         return None
-    number = int(digits or "0") * (-1 if text[0] == "-" else 1)
-    return number if -_LARGEST <= number < _LARGEST else None
+    number = int(digits or "0")
+    if text[0] == "-":
+        number = -number
+    if not -_LARGEST <= number < _LARGEST:
+        return None
+    return number
 
 
 def boolean(text: str) -> bool | None:
-    """Give what `strconv.ParseBool` makes of it; None for an error."""
-    return True if text in _TRUE else False if text in _FALSE else None
+    """Return what `strconv.ParseBool` reads; None for an error."""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    return None
 
 
 def network(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int] | None:
-    """Give the address and the length of prefix that `net.ParseCIDR` reads, IPv4 in IPv6 as IPv4;
-    None for an error.
+    """Return the address and the length of prefix that `net.ParseCIDR` reads, IPv4 in IPv6 as
+    IPv4; None for an error.
     """
     address, slash, length = text.partition("/")
     plain = _LENGTH.fullmatch(length)
@@ -50,10 +56,16 @@ def network(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, i
     bits = int(plain["bits"])
     if found.version == 6 and found.ipv4_mapped and 96 <= bits <= 128:
         return found.ipv4_mapped, bits - 96
-    return (found, bits) if bits <= found.max_prefixlen else None
+    if bits > found.max_prefixlen:
+        return None
+    return found, bits
 
 
 def clean(path: str) -> str:
-    """Give `filepath.Clean(path)`, which knows no special `//` at the beginning."""
-    cleaned = posixpath.normpath(path) if path else "."
-    return f"/{cleaned.lstrip('/')}" if cleaned.startswith("//") else cleaned
+    """Return `filepath.Clean(path)`, in which `//` at the beginning has no meaning of its own."""
+    if not path:
+        return "."
+    cleaned = posixpath.normpath(path)
+    if cleaned.startswith("//"):
+        return f"/{cleaned.lstrip('/')}"
+    return cleaned

@@ -49,13 +49,15 @@ class Layer:
 
     @property
     def place(self) -> str:
-        """Say where this is, for people."""
-        return f"{self.origin.value} {self.path}" if self.path else self.origin.value
+        """Where this is, as text."""
+        if self.path is None:
+            return self.origin.value
+        return f"{self.origin.value} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFile:
-    """One file that an `EnvironmentFile=` names, with what it assigns, or why nobody knows."""
+    """One file that an `EnvironmentFile=` names, with what it assigns, or why that is unknown."""
 
     path: Path
     values: Observed[Mapping[str, str]]
@@ -78,7 +80,7 @@ class Sources:
     environment_files: tuple[EnvironmentFile, ...] = ()
 
     def names(self) -> frozenset[str]:
-        """Give the names that anything is said about."""
+        """Return the names of all variables of these sources."""
         known = {
             name
             for file in self.environment_files
@@ -100,19 +102,20 @@ class Resolved:
     @property
     def value(self) -> str | None:
         """What the process will find; None for nothing."""
-        return self.layers[-1].value if self.layers else None
+        return self.last.value
 
     @property
     def last(self) -> Layer:
-        """The layer that counts; K3s's own default where there is none."""
-        return self.layers[-1] if self.layers else Layer(Origin.DEFAULT, None)
+        """The layer that counts; K3s's own default without one."""
+        if not self.layers:
+            return Layer(Origin.DEFAULT, None)
+        return self.layers[-1]
 
     def above(self, origin: Origin, file: str = "") -> tuple[Layer, ...]:
-        """Give the layers that shadow a value of this origin, and of the file of this name, if it
+        """Return the layers that shadow a value of this origin, and of the file of this name, if it
         is given.
 
-        Of the unit and its drop-ins only the one that counts is a layer: where that is another, it
-        is what shadows.
+        Of the unit and its drop-ins only the one that counts is a layer: another one shadows.
         """
         for number, one in enumerate(self.layers):
             if one.origin is origin:
@@ -122,7 +125,7 @@ class Resolved:
 
 
 def resolve(name: str, sources: Sources) -> Resolved:
-    """Tell what a variable's value will be, and through which layers it came to that."""
+    """Return what a variable's value will be, and its layers."""
     layers: list[Layer] = []
     if name in sources.manager:
         layers.append(_of_manager(name, sources))
@@ -142,10 +145,9 @@ def resolve(name: str, sources: Sources) -> Resolved:
 def differing(
     names: Iterable[str], sources: Sources, running: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Name the variables that a running process was started with otherwise than the next one would
-    be.
+    """Return the variables that have another value in a running process than in the next one.
 
-    Empty is as good as not set: K3s and Go look at both in the same way.
+    Empty is as good as not set: K3s and Go treat both in the same way.
     """
     resolved = {name: resolve(name, sources) for name in names}
     return tuple(
@@ -164,14 +166,20 @@ def _of_manager(name: str, sources: Sources) -> Layer:
 
 
 def _of_unit(name: str, sources: Sources) -> Layer:
-    """Say which file of the unit assigns it: a drop-in ends in `.conf`, a unit does not
-    (systemd.unit(5)).
+    """Return the layer of the unit, with the file that assigns the variable.
+
+    The name of a drop-in ends in `.conf`, that of a unit does not (systemd.unit(5)).
     """
     path: Path | None = None
     for file in sources.files:
         for line in assignments.of_unit(file.text or ""):
-            path = None if line is None else file.path if name in line else path
-    origin = Origin.DROP_IN if path is not None and path.suffix == ".conf" else Origin.UNIT
+            if line is None:
+                path = None
+            elif name in line:
+                path = file.path
+    origin = Origin.UNIT
+    if path is not None and path.suffix == ".conf":
+        origin = Origin.DROP_IN
     return Layer(origin, sources.unit[name], path)
 
 
@@ -179,6 +187,8 @@ def _unset_by(name: str, files: tuple[FoundFile, ...]) -> Path | None:
     path: Path | None = None
     for file in files:
         for words in assignments.unset_by(file.text or ""):
-            named = words is not None and any(word.partition("=")[0] == name for word in words)
-            path = None if words is None else file.path if named else path
+            if words is None:
+                path = None
+            elif any(word.partition("=")[0] == name for word in words):
+                path = file.path
     return path

@@ -15,7 +15,7 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def parse(text: str) -> go_url.Url | None:
-    """Read an address, with or without a scheme; None where Go cannot."""
+    """Read an address, with or without a scheme; None if Go cannot."""
     found = go_url.parse(text)
     if found is None or not found.scheme or not (found.host or found.port):
         # Go tries once more with `http://` before it; so `http://a b` is read as the host `http`.
@@ -24,7 +24,7 @@ def parse(text: str) -> go_url.Url | None:
 
 
 def loopback(host: str) -> bool:
-    """Tell whether this is the machine, or the namespace, that asks."""
+    """Return whether a host is the machine, or the namespace, that connects to it."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -35,9 +35,7 @@ def loopback(host: str) -> bool:
 
 
 def unmatched(text: str) -> Iterator[str]:
-    """Give the entries of a NO_PROXY that match nothing, since Go reads them otherwise than they
-    look.
-    """
+    """Yield the entries of a NO_PROXY that match nothing."""
     for entry in text.split(","):
         word = entry.strip()
         shape = word.removeprefix("*.")

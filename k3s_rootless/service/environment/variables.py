@@ -42,7 +42,7 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What K3s makes of a value, why where it is not just taken, and what else there is to know
+    """What K3s makes of a value, why if K3s does not simply take it, and what else there is to know
     about it.
     """
 
@@ -52,8 +52,10 @@ class Judgement:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Give all that there is to say."""
-        return (self.reason, *self.warnings) if self.reason else self.warnings
+        """The reason, if there is one, and the warnings."""
+        if not self.reason:
+            return self.warnings
+        return (self.reason, *self.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Variable:
 
 
 def judge(name: str, value: str, around: Surroundings) -> Judgement:
-    """Tell what K3s makes of a variable's value; an empty one is as good as none."""
+    """Return what K3s makes of a variable's value; an empty one is as good as none."""
     variable = VARIABLES[name]
     if variable.since and around.version and not variable.since.holds(around.version):
         firsts = ", ".join(first.text for first in variable.since.firsts)
@@ -119,11 +121,13 @@ def judge(name: str, value: str, around: Surroundings) -> Judgement:
             Effect.UNREAD,
             f"K3s {around.version} does not read it; the first releases that do are {firsts}",
         )
-    return variable.judge(value, around) if value else Judgement()
+    if not value:
+        return Judgement()
+    return variable.judge(value, around)
 
 
 def unknown(name: str) -> str:
-    """Give the reason why there is no such variable, with the one that was perhaps meant."""
+    """Return the reason why there is no such variable, with a similar name if there is one."""
     if name.startswith(INTERNAL):
         return (
             "it is K3s's own, from its parent process to its child: set from outside it keeps K3s"
@@ -131,26 +135,28 @@ def unknown(name: str) -> str:
         )
     if name.upper() in VARIABLES:
         return f"it is written {name.upper()}"
+    # Here, since `env list` is measured, and few environments have a name to guess.
     import difflib
 
     close = difflib.get_close_matches(name.upper(), VARIABLES, n=1)
-    told = f"; did you mean {close[0]}?" if close else ""
-    return (
-        f"K3s knows no such variable{told}"
-        if name.startswith(PREFIX)
-        else f"it is none of the variables kept here{told}"
-    )
+    guess = f"; did you mean {close[0]}?" if close else ""
+    if name.startswith(PREFIX):
+        return f"K3s knows no such variable{guess}"
+    return f"it is none of the variables kept here{guess}"
 
 
 def directories(value: str) -> tuple[str, ...]:
-    """Give the directories that a K3S_ROOTLESS_COPYUPDIRS names, as K3s looks for them; `.` is
-    where it runs.
+    """Return the directories that a K3S_ROOTLESS_COPYUPDIRS names, as K3s looks for them; `.` is
+    where K3s runs.
     """
-    return tuple(go_values.clean(entry) for entry in value.split(",")) if value else ()
+    if not value:
+        return ()
+    return tuple(go_values.clean(entry) for entry in value.split(","))
 
 
 def _mtu(value: str, _: Surroundings) -> Judgement:
-    if (number := go_values.integer(value)) is None:
+    number = go_values.integer(value)
+    if number is None:
         return Judgement(Effect.IGNORED, "K3s reads no number in it, and uses its default of 65520")
     if number < 0:
         return Judgement(Effect.FATAL, "K3s dies of a negative MTU")
@@ -158,11 +164,14 @@ def _mtu(value: str, _: Surroundings) -> Judgement:
         return Judgement(
             Effect.FATAL, f"K3s dies of it: slirp4netns takes an MTU of up to {LARGEST_MTU}"
         )
-    return Judgement(warnings=("0 means the default of 65520",) if number == 0 else ())
+    if number == 0:
+        return Judgement(warnings=("0 means the default of 65520",))
+    return Judgement()
 
 
 def _cidr(value: str, around: Surroundings) -> Judgement:
-    if (found := go_values.network(value)) is None:
+    found = go_values.network(value)
+    if found is None:
         return Judgement(Effect.FATAL, "K3s dies of it: it is no network such as 10.41.0.0/16")
     address, length = found
     if address.version != 4:
@@ -267,9 +276,11 @@ def _proxy(value: str, around: Surroundings) -> Judgement:
 def _no_proxy(value: str, _: Surroundings) -> Judgement:
     from k3s_rootless.service.environment import proxies
 
-    lost = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))
-    told = f"Go matches nothing by {lost}: it knows names, addresses, networks, `*` and `*.name`"
-    return Judgement(warnings=(told,) if lost else ())
+    unmatched = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))
+    if not unmatched:
+        return Judgement()
+    known = "it knows names, addresses, networks, `*` and `*.name`"
+    return Judgement(warnings=(f"Go matches nothing by {unmatched}: {known}",))
 
 
 def _table() -> Iterator[Variable]:

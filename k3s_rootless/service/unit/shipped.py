@@ -23,26 +23,25 @@ _SEARCH = re.compile(r'^Environment="?PATH=[^"]*"?$')
 
 
 def directives(text: str) -> tuple[str, ...]:
-    """Give the directives of a unit in order, without comments, and without what differs from host
-    to host: its two paths.
+    """Return the directives of a unit in order, without comments, and without its two paths, which
+    differ from host to host.
     """
     return tuple(map(_without_paths, unit_file.lines(text)))
 
 
 def adopted(text: str, settings: UnitSettings, source: str) -> str:
-    """Give the unit that a user brought, with the paths of this host, sealed as ours; its comments
-    stay.
+    """Return the unit that a user brought, with the paths of this host, sealed as ours; its
+    comments stay.
 
-    Raises UsageError where it is not the unit that K3s ships with that release.
+    Raises UsageError if it is not the unit that K3s ships with that release.
     """
-    expected, given = directives(render(settings)), directives(text)
-    for shipped, found in zip_longest(expected, given):
+    for shipped, found in zip_longest(directives(render(settings)), directives(text)):
         if shipped != found:
             has = f"it has `{found}`" if found else "it ends"
-            wanted = f"where K3s ships `{shipped}`" if shipped else "where K3s's ends"
+            expected = f"where K3s ships `{shipped}`" if shipped else "where K3s's ends"
             raise UsageError(
                 f"cannot use {source}: it is not the unit of K3s {settings.version}: {has}"
-                f" {wanted}",
+                f" {expected}",
                 hint="leave out --from: the unit of each release is built in",
             )
     require_nameable(settings.binary)
@@ -55,8 +54,8 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Tell whether two units are for the same release, name the same paths, and differ in comments
-    at most.
+    """Return whether two units are for the same release, name the same paths, and differ at most in
+    comments.
     """
     return written_for(one) == written_for(other) and _meaning(one) == _meaning(other)
 
@@ -69,11 +68,16 @@ def _without_paths(line: str) -> str:
     if _SEARCH.match(line):
         return "Environment=PATH=…"
     found = _PROGRAM.match(line)
-    return f"ExecStart=…{line[found.end() :]}" if found else line
+    if found is None:
+        return line
+    return f"ExecStart=…{line[found.end() :]}"
 
 
 def _with_paths(line: str, settings: UnitSettings) -> str:
-    if _SEARCH.match(line.strip()):
+    bare = line.strip()
+    if _SEARCH.match(bare):
         return f"Environment={quoted(f'PATH={settings.search}')}"
-    found = _PROGRAM.match(line.strip())
-    return f"ExecStart={quoted(settings.binary)}{line.strip()[found.end() :]}" if found else line
+    found = _PROGRAM.match(bare)
+    if found is None:
+        return line
+    return f"ExecStart={quoted(settings.binary)}{bare[found.end() :]}"

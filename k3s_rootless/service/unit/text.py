@@ -37,7 +37,7 @@ def render(settings: UnitSettings) -> str:
 
 
 def is_rendered_from(text: str, settings: UnitSettings) -> bool:
-    """Tell whether `render` would give this very text, without rendering it: to load jinja2 takes
+    """Return whether `render` would return this text, without rendering it: to load jinja2 takes
     37 ms.
     """
     return author(text) is Author.OURS and _origin(_template(), settings) in text.splitlines()
@@ -54,9 +54,11 @@ def require_nameable(binary: str) -> None:
 
 
 def about(version: str) -> str:
-    """Give the line by which `written_for` knows the release."""
-    told = f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
-    return f"# K3s for this user, without root. {told}"
+    """Return the line from which `written_for` reads the release."""
+    origin = (
+        f"Written by k3s-rootless for K3s {version}; it holds what K3s ships with that release."
+    )
+    return f"# K3s for this user, without root. {origin}"
 
 
 def _origin(template: str, settings: UnitSettings) -> str:
@@ -69,8 +71,8 @@ def _template() -> str:
 
 
 def written_for(text: str) -> str | None:
-    """Give the K3s release that this text says it was written for; None for a unit that does not
-    say.
-    """
+    """Return the K3s release that a unit says it was written for; None if it names none."""
     found = _RELEASE.search(text)
-    return found["release"] if found else None
+    if found is None:
+        return None
+    return found["release"]
