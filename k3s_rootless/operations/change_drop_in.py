@@ -1,9 +1,10 @@
-"""Changes drop-ins of ours: written, read by systemd, and read back; where that fails, all is as it
-was before.
+"""Change drop-ins of ours: written, read by systemd, and read back; if that fails, all is as it was
+before.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import DesiredDropIn, FoundFile, UnitState
+    from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
 _HINT = "see what else sets it: systemctl --user cat k3s-rootless"
@@ -34,12 +36,12 @@ def perform(
     *,
     force: bool = False,
 ) -> tuple[UnitState, bool]:
-    """Make drop-ins as desired, let systemd read them, and look whether it did; give the unit then,
-    and whether it changed.
+    """Make drop-ins as desired, let systemd read them, and check that it did; return the unit then,
+    and whether anything changed.
 
-    To be called under the lock. `differs` is asked about the unit afterwards, if one is installed,
-    and says what systemd has instead of what was asked for. Raises RootlessError, and has put
-    everything back then; WouldOverwrite before anything.
+    Call it under the lock. `differs` returns how systemd's unit differs from the change; it is
+    called only if a unit is installed. Raises RootlessError, and has undone everything then;
+    WouldOverwrite before anything is done.
     """
     steps = tuple(
         step
@@ -47,58 +49,69 @@ def perform(
         for step in planner.drop_in(desired, found, cause, force=force)
     )
     state = manager.unit(UNIT)
-    for found, _ in changes:
-        apply.sweep(found.path.parent)
-    there = {found.path.parent: files.names(found.path.parent) for found, _ in changes}
-    steps += planner.emptied(steps, there, state)
+    before = _read_before([found for found, _ in changes], steps)
+    steps += planner.emptied(steps, before.names, state)
+    if steps and changes:
+        unit_changes.record_start(context, state, changes[0][0].path.parent)
     # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one
     # in a new directory.
     unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
-    kept = (
-        step.backup
-        for step in steps
-        if isinstance(step, WriteFile | Remove) and step.backup is not None
-    )
-    copies = [path for path in kept if not path.exists()]
-    if steps and changes:
-        unit_changes.record_start(context, state, changes[0][0].path.parent)
-    if steps or unread:
-        try:
-            for step in (*steps, Reload("its drop-ins changed")):
-                context.notice(f"{step.describe()}: {step.cause}")
-                apply.perform(step, manager)
-            state = manager.unit(UNIT)
-            _require_same(state, differs)
-        except RootlessError:
-            if steps:
-                _put_back(context, manager, [found for found, _ in changes], copies, there)
-            raise
+    if not steps and not unread:
+        return state, False
+    try:
+        for step in (*steps, Reload("its drop-ins changed")):
+            context.notice(f"{step.describe()}: {step.cause}")
+            apply.perform(step, manager)
+        state = manager.unit(UNIT)
+        _require_same(state, differs)
+    except RootlessError:
+        if steps:
+            _undo(context, manager, before)
+        raise
     return state, bool(steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What an undo needs: the drop-ins as they were, the copies that the change makes, and what was
+    in each directory.
+    """
+
+    files: Sequence[FoundFile]
+    copies: Sequence[Path]
+    names: Mapping[Path, frozenset[str] | None]
+
+
+def _read_before(found: Sequence[FoundFile], steps: Sequence[Step]) -> _Before:
+    directories = [one.path.parent for one in found]
+    for directory in directories:
+        apply.sweep(directory)
+    names = {directory: files.names(directory) for directory in directories}
+    backups = [step.backup for step in steps if isinstance(step, WriteFile | Remove)]
+    copies = [path for path in backups if path is not None and not path.exists()]
+    return _Before(found, copies, names)
 
 
 def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) -> None:
     # A unit that is not installed yet has no properties to read back; its first `up` reads them.
     if state.load_state in {"error", "bad-setting"}:
         raise RootlessError(f"systemd cannot load the unit: {state.load_error}", hint=_HINT)
-    wrong = differs(state) if state.load_state == "loaded" else None
-    if wrong is not None:
-        raise RootlessError(f"systemd did not take it: {wrong}", hint=_HINT)
+    if state.load_state != "loaded":
+        return
+    difference = differs(state)
+    if difference is not None:
+        raise RootlessError(f"systemd did not take it: {difference}", hint=_HINT)
 
 
-def _put_back(
-    context: Context,
-    manager: UserManager,
-    before: Sequence[FoundFile],
-    copies: Sequence[Path],
-    there: Mapping[Path, frozenset[str] | None],
-) -> None:
+def _undo(context: Context, manager: UserManager, before: _Before) -> None:
     try:
-        for found in before:
+        for found in before.files:
             apply.put_back(found)
-        for copy in copies:
+        for copy in before.copies:
             apply.remove(copy)
-        for directory in (path for path, names in there.items() if names is None):
-            apply.change_file(RemoveDirectory(directory, "it was not there before"))
+        for directory, names in before.names.items():
+            if names is None:
+                apply.change_file(RemoveDirectory(directory, "it was not there before"))
     except RootlessError as error:
         context.notice(f"cannot undo it: {error.message}")
         return

@@ -137,10 +137,12 @@ class _Walk:
                 os.close(os.open(self.task.mark, flags, 0o600, dir_fd=self.here))
 
     def _clear_mark(self) -> None:
+        if not self.task.mark:
+            return
         left = set(os.listdir(self.here)) - {self.task.mark}  # noqa: PTH208 (a descriptor)
-        if self.task.mark and not (
-            left if self.task.only is None else left.intersection(self.task.only)
-        ):
+        if self.task.only is not None:
+            left.intersection_update(self.task.only)
+        if not left:
             with suppress(OSError):
                 os.unlink(self.task.mark, dir_fd=self.here)
 
@@ -169,7 +171,8 @@ class _Walk:
         except OSError as error:
             self.result.keep(self._path(name), _why_not_opened(error))
             return
-        if why := self._not_entered(below):
+        why = self._not_entered(below)
+        if why:
             os.close(below)
             self.result.keep(self._path(name), why)
             return
@@ -181,11 +184,9 @@ class _Walk:
         if _mount_id(descriptor) != self.mount:
             return "another file system is mounted there"
         found = os.fstat(descriptor)
-        return (
-            "it is your home directory, or holds it"
-            if (found.st_dev, found.st_ino) in self.task.spared
-            else ""
-        )
+        if (found.st_dev, found.st_ino) in self.task.spared:
+            return "it is your home directory, or holds it"
+        return ""
 
     def _ascend(self) -> None:
         left = self.levels.pop()
@@ -220,14 +221,16 @@ class _Walk:
             self.result.removed += 1
         except OSError as error:
             # What is left inside is named already.
-            if error.errno != errno.ENOTEMPTY:
-                self.result.keep(
-                    self._path(name) if self.levels else self.top, _why_not_removed(error)
-                )
+            if error.errno == errno.ENOTEMPTY:
+                return
+            path = self._path(name) if self.levels else self.top
+            self.result.keep(path, _why_not_removed(error))
 
     def _path(self, name: str = "") -> str:
-        inside = [level.name for level in self.levels[1:]]
-        return "/".join((self.top, *inside, *([name] if name else [])))
+        parts = [self.top, *(level.name for level in self.levels[1:])]
+        if name:
+            parts.append(name)
+        return "/".join(parts)
 
 
 def _mount_id(descriptor: int) -> str:
@@ -245,4 +248,6 @@ def _why_not_opened(error: OSError) -> str:
 
 
 def _why_not_removed(error: OSError) -> str:
-    return "something is mounted there" if error.errno == errno.EBUSY else reason(error)
+    if error.errno == errno.EBUSY:
+        return "something is mounted there"
+    return reason(error)

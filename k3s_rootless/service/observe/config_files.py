@@ -1,4 +1,4 @@
-"""Reads K3s's configuration files: the one that K3s is told of or its own, and the drop-ins beside
+"""Read K3s's configuration files: the one that K3s is given or its own, and the drop-ins beside
 it.
 """
 
@@ -68,7 +68,9 @@ def last_changed(
 
 
 def _path(location: str, directory: Path, root: Path) -> Path:
-    return root / location.lstrip("/") if location == config_file.DEFAULT else directory / location
+    if location == config_file.DEFAULT:
+        return root / location.lstrip("/")
+    return directory / location
 
 
 def _beside(path: Path) -> Path:
@@ -81,6 +83,7 @@ def _read(path: Path) -> ConfigFile | None:
         return ConfigFile(path, Unknown(found.problem))
     if found.text is None:
         return None
+    # Here, since its module loads PyYAML, and many hosts have no such file.
     from k3s_rootless.k3s import config_yaml
 
     return ConfigFile(path, config_yaml.parse(found.text))
@@ -93,10 +96,10 @@ def _drop_ins(directory: Path) -> tuple[ConfigFile, ...]:
         reason = f"cannot look into `{directory}`: {atomic.reason(error)}"
         return (ConfigFile(directory, Unknown(reason)),)
     if len(chosen) > _MOST_FILES:
-        return (
-            ConfigFile(directory, Unknown(f"`{directory}` holds more than {_MOST_FILES} files")),
-        )
-    return tuple(one for path in chosen if (one := _read(path)) is not None)
+        reason = f"`{directory}` holds more than {_MOST_FILES} files"
+        return (ConfigFile(directory, Unknown(reason)),)
+    found = map(_read, chosen)
+    return tuple(one for one in found if one is not None)
 
 
 def _chosen(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Checks that a directory is a data directory of K3s, and nothing more, before K3s's data is
+"""Check that a directory is a data directory of K3s, and nothing more, before K3s's data is
 removed from it.
 
 Directories are compared by device and inode, on opened descriptors: a path proves nothing where a
@@ -81,7 +81,9 @@ def unusable(directory: Path, home: Path) -> str:
     try:
         if _identity(os.fstat(descriptor)) in home_and_above(home):
             return "it is your home directory, or holds it"
-        return "" if _is_usable(descriptor) else "it is neither empty nor a data directory of K3s"
+        if not _is_usable(descriptor):
+            return "it is neither empty nor a data directory of K3s"
+        return ""
     finally:
         os.close(descriptor)
 

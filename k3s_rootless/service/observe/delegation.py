@@ -29,27 +29,31 @@ def reach(
     own: UnitState | None = None,
     mount: Path = Path("/sys/fs/cgroup"),
 ) -> ControllerReach:
-    """Look at all four places; each can be unknown by itself.
+    """Read the controllers in all four places; each can be unknown by itself.
 
-    `own` is K3s's unit, where systemd told of it just now.
+    `own` is K3s's unit, if systemd reported it just now.
 
-    The configuration is asked for only where a controller that the kernel offers reaches neither
-    the user manager's cgroup nor a unit: it tells nothing else, and takes a connection of its own
-    to the system bus.
+    The configuration is read only if a controller that the kernel offers reaches neither the user
+    manager's cgroup nor a unit: it explains nothing else, and needs another connection, to the
+    system bus.
     """
-    kernel, realized = _controllers(mount), _controllers(mount / manager.control_group.lstrip("/"))
-    offered = kernel.value & _SHARED_OUT if isinstance(kernel, Known) else _SHARED_OUT
+    kernel = _controllers(mount)
+    realized = _controllers(mount / manager.control_group.lstrip("/"))
+    offered = _SHARED_OUT
+    if isinstance(kernel, Known):
+        offered = kernel.value & _SHARED_OUT
     effective = _of_own(own, offered, mount) or _of_transient(manager, mount)
     lacking = offered.difference(
         *(found.value for found in (realized, effective) if isinstance(found, Known))
     )
-    return ControllerReach(
-        kernel, _configured(uid) if lacking else _NOT_NEEDED, realized, effective
-    )
+    configured: Observed[frozenset[str]] = _NOT_NEEDED
+    if lacking:
+        configured = _configured(uid)
+    return ControllerReach(kernel, configured, realized, effective)
 
 
 def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
-    """What is left to see without a user manager."""
+    """Return what can be read without a user manager."""
     unknown = Unknown(reason)
     return ControllerReach(
         kernel=_controllers(mount), configured=unknown, realized=unknown, effective=unknown
@@ -57,7 +61,7 @@ def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> Controller
 
 
 def only_reexecution_lacks(found: ControllerReach, needed: frozenset[str]) -> bool:
-    """Tell whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` mends
+    """Return whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` fixes
     that, without root.
     """
     if isinstance(found.effective, Unknown) or isinstance(found.realized, Unknown):
@@ -114,19 +118,15 @@ def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[
             },
         )
         try:
-            found = (
-                _controllers(mount / state.control_group.lstrip("/"))
-                if state.control_group
-                else Unknown("no cgroup")
-            )
+            found: Observed[frozenset[str]] = Unknown("no cgroup")
+            if state.control_group:
+                found = _controllers(mount / state.control_group.lstrip("/"))
         finally:
-            # What was seen was seen, even where the unit has ended by itself meanwhile.
+            # What was read counts, even if the unit has ended by itself meanwhile.
             with suppress(RootlessError):
                 manager.stop(name)
     except RootlessError as error:
         return Unknown(f"a transient unit could not show it: {error.message}")
-    return (
-        Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes")
-        if isinstance(found, Known)
-        else found
-    )
+    if isinstance(found, Unknown):
+        return found
+    return Known(found.value, "cgroup.controllers of a transient unit with Delegate=yes")

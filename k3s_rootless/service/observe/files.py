@@ -1,4 +1,4 @@
-"""Reads the files of the unit: the unit file and its drop-ins, ours and those of others."""
+"""Read the files of the unit: the unit file and its drop-ins, ours and those of others."""
 
 from __future__ import annotations
 
@@ -21,36 +21,52 @@ _LARGEST = 4 * 2**20
 
 
 def read(path: Path) -> FoundFile:
-    """Read one file; its `text` is None where there is none.
+    """Read one file; its `text` is None if there is no file.
 
-    A link is followed, and told of. Raises RootlessError.
+    A link is followed, and named in the record. Raises RootlessError.
     """
     target = ""
     try:
-        target = str(path.readlink()) if path.is_symlink() else ""
-        # Without waiting: what lies there may be a pipe that nobody writes to.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-            found = os.fstat(descriptor)
-            # A link to /dev/null is how systemd lets a file count for nothing.
-            masked = stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
-            if not stat.S_ISREG(found.st_mode) and not masked:
-                kind = "is a directory" if stat.S_ISDIR(found.st_mode) else "it is no regular file"
-                raise RootlessError(f"cannot read `{path}`: {kind}")
-            data = b"" if masked else file.read(_LARGEST + 1)
+        if path.is_symlink():
+            target = str(path.readlink())
+        data, found = _content(path)
     except FileNotFoundError:
         return FoundFile(path, None, link=bool(target), target=target)
     except OSError as error:
         raise RootlessError(f"cannot read `{path}`: {atomic.reason(error)}") from error
     if len(data) > _LARGEST:
         raise RootlessError(f"cannot read `{path}`: it is larger than {_LARGEST >> 20} MiB")
-    written = datetime.fromtimestamp(found.st_mtime, UTC)
-    text, mode = data.decode("utf-8", "surrogateescape"), stat.S_IMODE(found.st_mode)
-    return FoundFile(path, text, written, mode, link=bool(target), target=target)
+    return FoundFile(
+        path,
+        data.decode("utf-8", "surrogateescape"),
+        datetime.fromtimestamp(found.st_mtime, UTC),
+        stat.S_IMODE(found.st_mode),
+        link=bool(target),
+        target=target,
+    )
+
+
+def _content(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return the bytes of a file, and its status.
+
+    Raises OSError, and RootlessError for what is no regular file.
+    """
+    # Without waiting: the file may be a pipe without a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        found = os.fstat(descriptor)
+        # A link to /dev/null is how systemd masks a file.
+        if stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL:
+            return b"", found
+        if stat.S_ISDIR(found.st_mode):
+            raise RootlessError(f"cannot read `{path}`: is a directory")
+        if not stat.S_ISREG(found.st_mode):
+            raise RootlessError(f"cannot read `{path}`: it is no regular file")
+        return file.read(_LARGEST + 1), found
 
 
 def enabling_link(directory: Path, name: str) -> Path | None:
-    """Give the link by which the unit of this directory starts with the user manager; None where
+    """Return the link by which the unit of this directory starts with the user manager; None if
     there is none.
     """
     link = directory / "default.target.wants" / name
@@ -58,24 +74,29 @@ def enabling_link(directory: Path, name: str) -> Path | None:
         target = link.parent / link.readlink()
     except OSError:
         return None
-    return link if Path(os.path.normpath(target)) == directory / name else None
+    if Path(os.path.normpath(target)) != directory / name:
+        return None
+    return link
 
 
 def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
     """Read all drop-ins: those that systemd has read, in its order, then those in `directory` that
     it has not read yet.
 
-    One that cannot be read is there all the same, with its `problem`. Raises RootlessError where
-    `directory` cannot be listed.
+    A file that cannot be read is returned with its `problem`. Raises RootlessError if `directory`
+    cannot be listed.
     """
-    present = sorted(directory / name for name in names(directory) or () if name.endswith(".conf"))
-    return tuple(map(or_problem, dict.fromkeys((*(state.drop_ins if state else ()), *present))))
+    paths: list[Path] = []
+    if state is not None:
+        paths += state.drop_ins
+    paths += sorted(directory / name for name in names(directory) or () if name.endswith(".conf"))
+    return tuple(map(or_problem, dict.fromkeys(paths)))
 
 
 def names(directory: Path) -> frozenset[str] | None:
-    """Give what lies in a directory; None where there is none.
+    """Return the names of what is in a directory; None if there is no directory.
 
-    Raises RootlessError where it cannot be looked into.
+    Raises RootlessError if it cannot be listed.
     """
     try:
         return frozenset(path.name for path in directory.iterdir())
@@ -86,21 +107,25 @@ def names(directory: Path) -> frozenset[str] | None:
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:
-    """Give the time when the unit or a drop-in was last written, added or removed, as far as files
-    tell; None without any.
+    """Return when the unit or a drop-in was last written, added or removed, as far as files show;
+    None without any.
 
-    `directory` is that of the user's own drop-ins; its time tells of one that is gone.
+    `directory` is that of the user's own drop-ins; its time changes if a drop-in is removed.
     """
+    paths = [directory, *directory.glob("*.conf"), *state.drop_ins]
+    if state.fragment is not None:
+        paths.append(state.fragment)
     times = []
-    fragment = (state.fragment,) if state.fragment is not None else ()
-    for path in (*fragment, directory, *directory.glob("*.conf"), *state.drop_ins):
+    for path in paths:
         with suppress(OSError):
             times.append(path.stat().st_mtime)
-    return datetime.fromtimestamp(max(times), UTC) if times else None
+    if not times:
+        return None
+    return datetime.fromtimestamp(max(times), UTC)
 
 
 def or_problem(path: Path) -> FoundFile:
-    """Read one file; one that cannot be read is there all the same, with its `problem`."""
+    """Read one file; a file that cannot be read is returned with its `problem`."""
     try:
         return read(path)
     except RootlessError as error:
@@ -109,8 +134,7 @@ def or_problem(path: Path) -> FoundFile:
 
 def release_of(fragment: Path | None) -> Version | None:
     """Return the release that a unit file says it was written for; None if it says none."""
-    try:
-        found = read(fragment).text if fragment else None
-    except RootlessError:
+    if fragment is None:
         return None
-    return version.parse(text.written_for(found) or "") if found else None
+    found = or_problem(fragment).text or ""
+    return version.parse(text.written_for(found) or "")

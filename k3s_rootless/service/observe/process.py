@@ -1,4 +1,4 @@
-"""Reads what a process of the user was started with."""
+"""Read what a process of the user was started with."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ _START_TIME = 19
 def started_with(
     pid: int, invocation: str = "", proc: Path = Path("/proc")
 ) -> Observed[Mapping[str, str]]:
-    """Give the environment that a process was started with.
+    """Return the environment that a process was started with.
 
     `invocation` is that of the unit. systemd reports a unit of Type=simple as running before the
     process executes the program: until then the environment is that of the user manager, whose
     invocation is another one.
 
-    K3s writes its title over its own environment. Then slirp4netns bears witness, if it is its
-    child: rootlesskit, inside of K3s, hands the environment on as it is (rootlesskit
-    pkg/network/slirp4netns; Go's os/exec without an Env of its own).
+    K3s writes its title over its own environment. Then the environment of its child slirp4netns
+    counts: rootlesskit, inside of K3s, passes the environment on unchanged (rootlesskit
+    pkg/network/slirp4netns; Go's os/exec without an Env).
     """
     if not pid:
         return Unknown("it does not run")
     own = _environ(pid, proc)
     if isinstance(own, Known):
-        of_unit = not invocation or own.value.get("INVOCATION_ID") == invocation
-        return (
-            own
-            if of_unit
-            else Unknown(f"process {pid} has not executed the program of the unit yet")
-        )
+        if invocation and own.value.get("INVOCATION_ID") != invocation:
+            return Unknown(f"process {pid} has not executed the program of the unit yet")
+        return own
     for child in _children(pid, proc):
-        if _name(child, proc) == "slirp4netns" and isinstance(
-            found := _environ(child, proc), Known
-        ):
+        if _name(child, proc) != "slirp4netns":
+            continue
+        found = _environ(child, proc)
+        if isinstance(found, Known):
             return found
     return own
 
@@ -67,8 +65,7 @@ def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
     except OSError as error:
         return Unknown(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
     pairs = [pair.partition(b"=") for pair in data.split(b"\0") if b"=" in pair]
-    # Of a title that was written over it, remains may be left; systemd gives each service these
-    # two.
+    # A title that was written over it may leave a part of it; systemd gives each service these two.
     names = {name for name, _, _ in pairs}
     if not {b"PATH", b"INVOCATION_ID"} <= names:
         return Unknown(f"{path} was written over by the process itself")

@@ -25,7 +25,9 @@ def text(state: UnitState) -> str | None:
     if not state.running or not state.invocation or state.needs_reload:
         return None
     found = _files(state)
-    return None if found is None else f"{state.invocation} {found}\n"
+    if found is None:
+        return None
+    return f"{state.invocation} {found}\n"
 
 
 def is_of_this_start(record: Path, state: UnitState) -> bool:
@@ -48,7 +50,9 @@ def _read(record: Path) -> list[str]:
 
 def _files(state: UnitState) -> str | None:
     """Return a hash of the paths and texts of the unit's files, None if one cannot be read."""
-    paths = (*((state.fragment,) if state.fragment else ()), *state.drop_ins)
+    paths = list(state.drop_ins)
+    if state.fragment is not None:
+        paths.insert(0, state.fragment)
     found = [files.or_problem(path) for path in paths]
     if any(one.text is None for one in found):
         return None
