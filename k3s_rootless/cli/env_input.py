@@ -33,7 +33,7 @@ def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> 
     for name in names:
         looks = name.startswith((PREFIX, variables.INTERNAL))
         if name not in variables.VARIABLES and not (strange and looks):
-            # An address in place of a name is one whose `NAME=` was forgotten.
+            # An address in place of a name is one without its `NAME=`.
             shown = addresses.hidden(name)
             raise UsageError(f"cannot {verb} `{shown}`: {variables.unknown(shown)}", hint=_HINT)
 
@@ -58,7 +58,7 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
     require_known((word.partition("=")[0] for word in given), "set")
     if stdin:
         given = completed(given)
-    wanted: dict[str, str] = {}
+    values: dict[str, str] = {}
     for word in given:
         name, equals, value = word.partition("=")
         if not equals:
@@ -66,15 +66,15 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
                 f"cannot set {name}: there is no value",
                 hint=f"write it as: k3s-rootless env set {name}=VALUE",
             )
-        if name in wanted and wanted[name] != value:
+        if name in values and values[name] != value:
             raise UsageError(
                 f"cannot set {name}: it is given twice", hint="leave one of the two out"
             )
         reason = environment.uncarried(name, value)
         if reason:
             raise UsageError(f"cannot set {name}: {reason}", hint="leave that out of the value")
-        wanted[name] = value
-    return wanted
+        values[name] = value
+    return values
 
 
 def completed(given: Sequence[str]) -> tuple[str, ...]:

@@ -43,20 +43,15 @@ def perform(
     called only if a unit is installed. Raises RootlessError, and has undone everything then;
     WouldOverwrite before anything is done.
     """
-    steps = tuple(
-        step
-        for found, desired in changes
-        for step in planner.drop_in(desired, found, cause, force=force)
-    )
+    planned: list[Step] = []
+    for found, desired in changes:
+        planned += planner.drop_in(desired, found, cause, force=force)
     state = manager.unit(UNIT)
-    before = _read_before([found for found, _ in changes], steps)
-    steps += planner.emptied(steps, before.names, state)
+    before = _read_before([found for found, _ in changes], planned)
+    steps = (*planned, *planner.emptied(tuple(planned), before.names, state))
     if steps and changes:
         unit_changes.record_start(context, state, changes[0][0].path.parent)
-    # A run that was killed before it reloaded left its file; systemd 247 and 252 do not notice one
-    # in a new directory.
-    unread = state.needs_reload or (state.fragment is not None and differs(state) is not None)
-    if not steps and not unread:
+    if not steps and not _is_unread(state, differs):
         return state, False
     try:
         for step in (*steps, Reload("its drop-ins changed")):
@@ -69,6 +64,15 @@ def perform(
             _undo(context, manager, before)
         raise
     return state, bool(steps)
+
+
+def _is_unread(state: UnitState, differs: Callable[[UnitState], str | None]) -> bool:
+    """Return whether systemd has not read a drop-in that a killed run left: systemd 247 and 252 do
+    not notice one in a new directory.
+    """
+    if state.needs_reload:
+        return True
+    return state.fragment is not None and differs(state) is not None
 
 
 @dataclass(frozen=True, slots=True)

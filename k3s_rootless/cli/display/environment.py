@@ -30,18 +30,20 @@ def show_list(report: Report, found: Mapping[str, Any]) -> None:
         report.answer("")
     for note in notes:
         report.answer(note)
-    strange = [
-        row["name"]
-        for row in rows
-        if row["name"] in found["strange"] and row["origin"] == "manager"
-    ]
-    if strange:
-        command = f"k3s-rootless env unset --runtime {' '.join(strange)}"
-        report.answer(f"\ntake it out of the user manager with: {command}")
+    _show_strange(report, found)
     if found["running"] and unknown is not None:
         report.answer(f"\nunknown what K3s runs with: {unknown}")
     if found["pending"]:
         report.answer(f"\nrestart needed: {_pending(found['pending'])}")
+
+
+def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
+    """Show how to remove variables that should not be set from the user manager."""
+    in_manager = {row["name"] for row in found["variables"] if row["origin"] == "manager"}
+    names = [name for name in found["strange"] if name in in_manager]
+    if names:
+        command = f"k3s-rootless env unset --runtime {' '.join(names)}"
+        report.answer(f"\ntake it out of the user manager with: {command}")
 
 
 def show_variable(report: Report, row: Mapping[str, Any]) -> None:

@@ -88,22 +88,22 @@ def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: boo
         checked = {
             name: _checked(context, name, values, release) for name, values in changes.items()
         }
-        wanted = {name: values for name, values in (before | checked).items() if values}
-        _report_consequences(context, wanted, changes)
-        rendered = configuration.render(wanted, configuration.command_words(text))
+        configured = {name: values for name, values in (before | checked).items() if values}
+        _report_consequences(context, configured, changes)
+        rendered = configuration.render(configured, configuration.command_words(text))
         state, changed = change_drop_in.perform(
             context,
             manager,
             [(found, DesiredDropIn(found.path, rendered, configuration.MODE))],
             "it was asked for",
-            lambda now: configuration.differs(wanted, now),
+            lambda now: configuration.differs(configured, now),
             force=force,
         )
         if "https-listen-port" in changes:
             _renew_certificates(context, manager, state)
         base = settings_list.base_argv(context, directory, state)
-        resolved = settings_list.next_start(context, state, manager.environment, wanted, base)
-    rows = tuple(settings_list.setting(name, state, resolved, wanted, base) for name in changes)
+        resolved = settings_list.next_start(context, state, manager.environment, configured, base)
+    rows = tuple(settings_list.setting(name, state, resolved, configured, base) for name in changes)
     cause = settings_list.restart_cause(context, state, directory)
     return Changed(state, changed, cause, rows)
 
@@ -130,8 +130,8 @@ def _renew_certificates(context: Context, manager: UserManager, state: UnitState
     if step is None:
         return
     if state.active_state not in {"inactive", "failed"}:
-        told = "the next restart renews K3s's certificates (k3s certificate rotate)"
-        context.notice(f"https-listen-port: {told}: {step.cause}")
+        renewal = "the next restart renews K3s's certificates (k3s certificate rotate)"
+        context.notice(f"https-listen-port: {renewal}: {step.cause}")
         return
     context.notice(f"{step.describe()}: {step.cause}")
     apply.perform(step, manager)
@@ -203,14 +203,14 @@ def _require_usable_directory(context: Context, directory: Path) -> None:
 
 
 def _report_consequences(
-    context: Context, wanted: Configuration, changes: Mapping[str, Sequence[str]]
+    context: Context, configured: Configuration, changes: Mapping[str, Sequence[str]]
 ) -> None:
     """Report what else follows from a change."""
     for name in changes:
         option = options.OPTIONS.get(name)
-        if option is not None and option.note and wanted.get(name):
+        if option is not None and option.note and configured.get(name):
             context.notice(f"{name}: {option.note}")
-    disabled = set(wanted.get("disable", ()))
+    disabled = set(configured.get("disable", ()))
     if "disable" in changes:
         for one in disabled - set(options.COMPONENTS):
             context.notice(
@@ -219,7 +219,7 @@ def _report_consequences(
             )
         if "servicelb" in disabled:
             context.notice("disable: without servicelb K3s forwards the API's port and no other")
-    port = wanted.get("https-listen-port", ("",))[0]
+    port = configured.get("https-listen-port", ("",))[0]
     if port in _FORWARDED_BY_TRAEFIK and disabled.isdisjoint(("traefik", "servicelb")):
         inside = _FORWARDED_BY_TRAEFIK[port]
         context.notice(

@@ -86,14 +86,14 @@ def read(context: Context) -> Answer:
         state = manager.unit(UNIT)
         environment = manager.environment
     found = installation.drop_in(directory, configuration.SUBJECT)
-    wanted = configuration.parse(found.text or "")
+    configured = configuration.parse(found.text or "")
     own = None
     if found.text is not None:
         own = DropIn(found.path, author(found.text))
     base = base_argv(context, directory, state)
-    resolved = next_start(context, state, environment, wanted, base)
+    resolved = next_start(context, state, environment, configured, base)
     names = (*options.OPTIONS, *LIMITS)
-    rows = tuple(setting(name, state, resolved, wanted, base) for name in names)
+    rows = tuple(setting(name, state, resolved, configured, base) for name in names)
     return Answer(rows, own, restart_cause(context, state, directory), resolved)
 
 
@@ -101,7 +101,7 @@ def next_start(
     context: Context,
     state: UnitState,
     environment: Mapping[str, str],
-    wanted: Configuration,
+    configured: Configuration,
     base: Sequence[str],
 ) -> Settings:
     """Return the settings of the next start, which is the first one of a unit that is not
@@ -109,7 +109,7 @@ def next_start(
     """
     if not state.installed:
         # systemd has no unit to read the drop-ins with; the first start gets what was set.
-        state = replace(state, argv=configuration.foreseen(base, wanted))
+        state = replace(state, argv=configuration.foreseen(base, configured))
     return server_settings.of_next_start(context, state, environment)
 
 
@@ -126,10 +126,10 @@ def restart_cause(context: Context, state: UnitState, directory: Path) -> str | 
 
 
 def setting(
-    name: str, state: UnitState, resolved: Settings, wanted: Configuration, base: Sequence[str]
+    name: str, state: UnitState, resolved: Settings, configured: Configuration, base: Sequence[str]
 ) -> Setting:
     """Return one setting."""
-    set_to = wanted.get(name, ())
+    set_to = configured.get(name, ())
     if name in LIMITS:
         return _limit(name, state, set_to)
     option = options.OPTIONS[name]

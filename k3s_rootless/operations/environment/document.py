@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.environment import look, surroundings
-from k3s_rootless.service.environment.variables import VARIABLES
+from k3s_rootless.service.environment.variables import VARIABLES, Judgement
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.environment.change import Changed, ChangedVariable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
     """Return the answer of `list`; `reveal` shows passwords in addresses."""
-    pending = seen.pending()
     unknown_running = None
     if seen.state.running and isinstance(seen.running, Unknown):
         unknown_running = seen.running.reason
@@ -27,7 +26,7 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
         "release": str(seen.version) if seen.version else None,
         "variables": [row(seen, around, name, reveal=reveal) for name in seen.rows()],
         "strange": list(seen.strange()),
-        "pending": None if pending is None else list(pending),
+        "pending": _pending(seen),
         "unknown_running": unknown_running,
         "errors": [],
     }
@@ -72,29 +71,33 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
 
 def change_document(done: Changed) -> dict[str, Any]:
     """Return the answer of `set` and `unset`."""
-    pending = done.after.pending()
     return {
         "changed": done.changed,
         "runtime": done.runtime,
         "file": None if done.runtime else str(done.after.own_path),
         "verified": done.runtime or done.after.state.fragment is not None,
         "variables": [_changed_row(one) for one in done.variables],
-        "pending": None if pending is None else list(pending),
+        "pending": _pending(done.after),
         "errors": [],
     }
 
 
+def _pending(seen: Seen) -> list[str] | None:
+    found = seen.pending()
+    return None if found is None else list(found)
+
+
 def _changed_row(one: ChangedVariable) -> dict[str, Any]:
-    judged = one.judgement
+    judged = one.judgement or Judgement()
     return {
         "name": one.name,
         "value": look.shown(one.name, one.resolved.value, reveal=False),
         "origin": one.resolved.last.origin.value,
         "path": _path(one.resolved.last),
         "shadowed_by": one.above[-1].place if one.above else None,
-        "effect": judged.effect.value if judged else None,
-        "reason": judged.reason if judged else "",
-        "warnings": list(judged.warnings) if judged else [],
+        "effect": one.judgement.effect.value if one.judgement else None,
+        "reason": judged.reason,
+        "warnings": list(judged.warnings),
     }
 
 

@@ -3,8 +3,8 @@ into what systemd starts.
 
 The drop-in says twice what was set: in a section `[X-K3sRootless]`, which systemd passes over
 (systemd.unit(5): sections that begin with `X-` are ignored), and built into directives. So it can
-be built anew on another unit, when K3s has another release or another path, and nothing is
-remembered elsewhere.
+be rebuilt on another unit, when K3s has another release or another path, without a record
+elsewhere.
 """
 
 from __future__ import annotations
@@ -46,42 +46,40 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def render(wanted: Configuration, words: Sequence[str]) -> str | None:
+def render(configured: Configuration, words: Sequence[str]) -> str | None:
     """Return the drop-in's text for what was set; None if nothing was.
 
     `words` are those of the unit's own ExecStart (`command_words`); they count if a flag was set.
     """
-    if not wanted:
+    if not configured:
         return None
-    known = [name for name in (*OPTIONS, *LIMITS) if name in wanted]
+    known = [name for name in (*OPTIONS, *LIMITS) if name in configured]
     lines = [
         _SECTION,
-        *(f"{name}={value}" for name in known for value in wanted[name]),
+        *(f"{name}={value}" for name in known for value in configured[name]),
         "",
         "[Service]",
     ]
-    lines += [f"{name}={value}" for name in LIMITS for value in wanted.get(name, ())]
-    if any(name in OPTIONS for name in wanted):
+    lines += [f"{name}={value}" for name in LIMITS for value in configured.get(name, ())]
+    if any(name in OPTIONS for name in configured):
         # ExecStart= of a service is one; the empty assignment takes the unit's away
         # (systemd.service(5)).
-        lines += [
-            "ExecStart=",
-            f"ExecStart={' '.join((*_without(words, wanted), *map(quoted, _flags(wanted))))}",
-        ]
+        command = (*_without(words, configured), *map(quoted, _flags(configured)))
+        lines += ["ExecStart=", f"ExecStart={' '.join(command)}"]
     return drop_in.render(_ABOUT, lines)
 
 
-def arguments(wanted: Configuration) -> tuple[str, ...]:
+def arguments(configured: Configuration) -> tuple[str, ...]:
     """Return a command with the flags that were set and no other; empty without such flags."""
-    added = _flags(wanted)
+    added = _flags(configured)
     if not added:
         return ()
     return ("k3s", "server", *added)
 
 
-def foreseen(words: Sequence[str], wanted: Configuration) -> tuple[str, ...]:
+def foreseen(words: Sequence[str], configured: Configuration) -> tuple[str, ...]:
     """Return the command that a unit with this command has together with what was set."""
-    return (*_without(words, wanted), *_flags(wanted))
+    return (*_without(words, configured), *_flags(configured))
 
 
 def command_words(text: str) -> tuple[str, ...]:
@@ -94,9 +92,9 @@ def command_words(text: str) -> tuple[str, ...]:
     return tuple(_RAW_WORD.findall(lines[-1]))
 
 
-def differs(wanted: Configuration, state: UnitState) -> str | None:
+def differs(configured: Configuration, state: UnitState) -> str | None:
     """Return how systemd's settings differ from what was set; None if they do not."""
-    for name, values in wanted.items():
+    for name, values in configured.items():
         has = effective(name, state)
         if has != tuple(values):
             return f"{name} is {', '.join(has) or 'not set'}, and not {', '.join(values)}"
@@ -130,17 +128,17 @@ def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
     return tuple(values[-1:])
 
 
-def _flags(wanted: Configuration) -> list[str]:
-    return [f"--{name}={value}" for name in OPTIONS for value in wanted.get(name, ())]
+def _flags(configured: Configuration) -> list[str]:
+    return [f"--{name}={value}" for name in OPTIONS for value in configured.get(name, ())]
 
 
-def _without(words: Sequence[str], wanted: Configuration) -> list[str]:
+def _without(words: Sequence[str], configured: Configuration) -> list[str]:
     """Return the words of a command without the flags that were set.
 
     Such are the unit's own `--snapshotter=`, the same flag in two words, and its short name: K3s
     refuses two forms of one flag.
     """
-    named = {name: OPTIONS[name] for name in wanted if name in OPTIONS}
+    named = {name: OPTIONS[name] for name in configured if name in OPTIONS}
     named |= {option.short: option for option in named.values() if option.short}
     kept: list[str] = []
     skip = False

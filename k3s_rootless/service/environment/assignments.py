@@ -1,9 +1,9 @@
 """How systemd reads assignments of environment variables out of unit files and environment files
 (systemd 247 to 262).
 
-The user manager is asked for values; this is for what it does not tell: which file an assignment
-stands in. What is ours in a drop-in of ours is read in the same way, and so is what an
-`EnvironmentFile=` will give to the next start.
+The user manager reports values, but not the file of an assignment: that is read here. The
+assignments of our own drop-in are read in the same way, and so is what an `EnvironmentFile=` gives
+to the next start.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _bare_part(text: str) -> tuple[str, str]:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    """Return what an escape between double quotes stands for; other backslashes stay."""
+    """Return the character of an escape between double quotes; other backslashes stay."""
     char = found[1]
     if char == "\n":
         return ""

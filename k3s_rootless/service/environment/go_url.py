@@ -34,13 +34,7 @@ def parse(text: str) -> Url | None:
     text, _, fragment = text.partition("#")
     if _CONTROL.search(text) or _WRONG_ESCAPE.search(fragment) or text.startswith(":"):
         return None
-    scheme = ""
-    rest = text
-    found = _SCHEME.match(text)
-    if found is not None:
-        scheme = found["scheme"].lower()
-        rest = text[found.end() :]
-    rest = rest.partition("?")[0]
+    scheme, rest = _scheme(text.partition("?")[0])
     if not rest.startswith("/"):
         return Url(scheme) if scheme or _is_path(rest) else None
     authority, path = "", rest
@@ -50,6 +44,14 @@ def parse(text: str) -> Url | None:
     if _WRONG_ESCAPE.search(path):
         return None
     return _authority(scheme, authority)
+
+
+def _scheme(text: str) -> tuple[str, str]:
+    """Return the scheme, empty without one, and what follows."""
+    found = _SCHEME.match(text)
+    if found is None:
+        return "", text
+    return found["scheme"].lower(), text[found.end() :]
 
 
 def _is_path(text: str) -> bool:

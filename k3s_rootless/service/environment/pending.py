@@ -1,8 +1,8 @@
 """Which variables only a restart applies: what a running K3s was started with, against what its
 next start finds.
 
-Without the layers that `precedence` tells apart, and without loading what judges values: `status`
-asks this each time, and that takes 10 ms to load.
+Without the layers of `precedence`, and without loading what judges values: `status` needs this each
+time, and the judges take 10 ms to load.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAMES = (
 )
 """All that K3s and containerd read, besides the variables of K3s's flags."""
 COMPARED = (*NAMES, *VARIABLES)
-"""All whose change only a restart applies."""
+"""All that only a restart applies."""
 # K3s before v1.31 sets K3S_DATA_DIR itself, to where it unpacks its programs (its commit
 # a26a5ab1d).
 _DATA, _UNPACKED = "K3S_DATA_DIR", r"/data/[0-9a-f]{64}"
@@ -39,11 +39,11 @@ _DATA, _UNPACKED = "K3S_DATA_DIR", r"/data/[0-9a-f]{64}"
 def differing(
     manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Name the variables that the next start finds otherwise than the process that runs
+    """Return the variables that have another value in the next start than in the running process
     (systemd.exec(5)).
 
     `manager` is what the user manager hands to each unit; the unit names no environment files.
-    Empty is as good as not set: K3s and Go look at both in the same way.
+    Empty is as good as not set: K3s and Go treat both in the same way.
     """
     assigned = {**manager, **(state.environment or {})}
     following = {

@@ -2,8 +2,8 @@
 systemd 247 to 262).
 
 From the weakest to the strongest: what K3s does without any; environment.d; what the user manager
-was told (`systemctl --user set-environment`) or started with; `Environment=` of the unit and its
-drop-ins, of which the last counts; `EnvironmentFile=`, wherever that line stands.
+was given (`systemctl --user set-environment`) or started with; `Environment=` of the unit and its
+drop-ins, of which the last counts; `EnvironmentFile=`, wherever that line is.
 `UnsetEnvironment=` comes after all of them.
 """
 

@@ -316,9 +316,9 @@ def _table() -> Iterator[Variable]:
         _copy_up,
         later,
     )
-    for before, whose in (("", "K3s and containerd"), ("CONTAINERD_", "containerd alone")):
+    for before, user in (("", "K3s and containerd"), ("CONTAINERD_", "containerd alone")):
         for scheme in ("HTTP", "HTTPS"):
-            purpose = f"proxy of {whose} for {scheme.lower()}://"
+            purpose = f"proxy of {user} for {scheme.lower()}://"
             yield Variable(
                 f"{before}{scheme}_PROXY", "the address of a proxy", None, purpose, _proxy
             )
@@ -326,11 +326,11 @@ def _table() -> Iterator[Variable]:
             f"{before}NO_PROXY",
             "names and networks, by commas",
             None,
-            f"what is asked directly, by {whose}",
+            f"what is asked directly, by {user}",
             _no_proxy,
         )
 
 
 VARIABLES: Mapping[str, Variable] = {variable.name: variable for variable in _table()}
 SECRETIVE = frozenset(name for name in VARIABLES if name.endswith(("HTTP_PROXY", "HTTPS_PROXY")))
-"""Variables whose value may hold a password."""
+"""Variables with a value that may hold a password."""

@@ -125,12 +125,12 @@ def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) ->
 
     Without `force`, an edited drop-in stays.
     """
-    whose = _author(found)
-    if not force and whose is not Author.OURS:
+    writer = _author(found)
+    if not force and writer is not Author.OURS:
         return ()
     cause = "it builds on the unit, which is another now"
-    if whose is not None and whose is not Author.OURS:
-        cause = f"--force: the drop-in there was {whose.value}"
+    if writer is not None and writer is not Author.OURS:
+        cause = f"--force: the drop-in there was {writer.value}"
     return drop_in(desired, found, cause, force=force)
 
 
@@ -148,16 +148,16 @@ def drop_in(
             f"cannot replace `{found.path}`: {found.problem}",
             hint=f"look at it: ls -l {found.path}",
         )
-    whose = _author(found)
+    writer = _author(found)
     kept = None
-    if whose is not None and whose is not Author.OURS:
+    if writer is not None and writer is not Author.OURS:
         if not force:
-            _require_unchanged(desired, found, whose)
+            _require_unchanged(desired, found, writer)
         # A link that leads nowhere has nothing to keep.
         if found.text is not None:
             kept = backup(found.path, found.text)
     if desired.text is None:
-        return () if whose is None else (Remove(found.path, cause, kept),)
+        return () if writer is None else (Remove(found.path, cause, kept),)
     if found.text != desired.text:
         return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
     if found.link:
@@ -169,13 +169,13 @@ def drop_in(
     return ()
 
 
-def _require_unchanged(desired: DesiredDropIn, found: FoundFile, whose: Author) -> None:
+def _require_unchanged(desired: DesiredDropIn, found: FoundFile, writer: Author) -> None:
     """Raise WouldOverwrite if the desired drop-in would replace another text."""
     if desired.text is not None and found.text == desired.text:
         return
     verb = "remove" if desired.text is None else "write"
     raise WouldOverwrite(
-        f"cannot {verb} `{found.path}`: the drop-in there was {whose.value}",
+        f"cannot {verb} `{found.path}`: the drop-in there was {writer.value}",
         hint=(
             "keep your changes by moving them to a drop-in of your own (`systemctl --user edit"
             " k3s-rootless`), or replace it with `--force`, which keeps a copy"
@@ -221,15 +221,15 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
         return WriteUnit(desired.path, desired.text, "the unit file does not exist")
     if found.text == desired.text:
         return None
-    whose = author(found.text)
-    if whose is Author.OURS and shipped.same(found.text, desired.text) and not desired.given:
+    writer = author(found.text)
+    if writer is Author.OURS and shipped.same(found.text, desired.text) and not desired.given:
         # It came from K3s's own file (--from), which has other comments.
         return None
-    if whose is Author.OURS:
+    if writer is Author.OURS:
         return WriteUnit(desired.path, desired.text, _lagging(found.text, desired))
     if not force:
         raise WouldOverwrite(
-            f"cannot write `{desired.path}`: the unit there was {whose.value}",
+            f"cannot write `{desired.path}`: the unit there was {writer.value}",
             hint=(
                 "keep it by moving your changes to a drop-in (`systemctl --user edit"
                 " k3s-rootless`), or replace it with `k3s-rootless up --force`, which keeps a copy"
@@ -238,7 +238,7 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
     return WriteUnit(
         desired.path,
         desired.text,
-        f"--force: the unit there was {whose.value}",
+        f"--force: the unit there was {writer.value}",
         backup(desired.path, found.text),
     )
 

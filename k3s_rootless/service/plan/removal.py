@@ -59,13 +59,19 @@ def files(
     if link is not None:
         steps.append(RemoveLink(link, "it starts the unit with the user manager"))
     for found in drop_ins:
-        is_own = found.path.parent == directory and drop_in.is_ours(found.path.name)
-        if is_own and not found.problem and (force or removable(found)):
-            steps += planner.drop_in(DesiredDropIn(found.path, None), found, _CAUSE, force=force)
+        if found.path.parent == directory and (force or removable(found)):
+            steps += _drop_in(found, force=force)
     gone = {step.path.name for step in steps if isinstance(step, Remove) and step.backup is None}
     if names is not None and names <= gone:
         steps.append(RemoveDirectory(directory, "nothing is left in it"))
     return (*steps, *of_unit)
+
+
+def _drop_in(found: FoundFile, *, force: bool) -> tuple[Step, ...]:
+    """Return the steps that remove a drop-in with a name of ours; empty for another."""
+    if found.problem or not drop_in.is_ours(found.path.name):
+        return ()
+    return planner.drop_in(DesiredDropIn(found.path, None), found, _CAUSE, force=force)
 
 
 def _unit(unit: FoundFile, *, force: bool) -> tuple[Step, ...]:
@@ -73,22 +79,22 @@ def _unit(unit: FoundFile, *, force: bool) -> tuple[Step, ...]:
 
     Raises WouldOverwrite for a unit that is not ours, without `force`.
     """
-    whose = None
+    writer = None
     if unit.text is not None:
-        whose = author(unit.text)
-    if unit.link or whose not in {None, Author.OURS}:
+        writer = author(unit.text)
+    if unit.link or writer not in {None, Author.OURS}:
         if not force:
-            _refuse(unit, whose)
+            _refuse(unit, writer)
         return (Remove(unit.path, "--force", planner.backup(unit.path, unit.text or "")),)
-    if whose is None:
+    if writer is None:
         return ()
     return (Remove(unit.path, _CAUSE),)
 
 
-def _refuse(unit: FoundFile, whose: Author | None) -> NoReturn:
+def _refuse(unit: FoundFile, writer: Author | None) -> NoReturn:
     state = "is a link"
-    if whose is not None and not unit.link:
-        state = f"was {whose.value}"
+    if writer is not None and not unit.link:
+        state = f"was {writer.value}"
     raise WouldOverwrite(
         f"cannot remove `{unit.path}`: the unit there {state}",
         hint=(

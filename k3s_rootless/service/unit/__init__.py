@@ -1,1 +1,1 @@
-"""The text of the unit, who wrote it, and how it stands."""
+"""The text of the unit, who wrote it, and what is configured and not in effect."""

@@ -1,4 +1,4 @@
-"""K3s's own unit file, as a user downloads it: told from another by its directives, and adopted
+"""K3s's own unit file, as a user downloads it: recognised by its directives, and adopted
 with the paths of this host.
 
 K3s's documentation ("Rootless Mode", docs/advanced.md) says: take the file of exactly the release

@@ -1,6 +1,4 @@
-"""How a unit stands beside its files: who wrote them, and what is configured and does not run
-yet.
-"""
+"""How a unit compares with its files: who wrote them, and what is configured and not in effect."""
 
 from __future__ import annotations
 
@@ -47,16 +45,16 @@ class Pending:
 
 
 def outdated(started: datetime | None, written: datetime | None) -> bool:
-    """Tell whether what runs since `started` is older than a file of `written`."""
+    """Return whether a start at `started` is older than a file written at `written`."""
     return started is not None and written is not None and started + CLOCK_GRAIN < written
 
 
 def pending(
     state: UnitState, parts: Sequence[Part], variables: Sequence[str] = ()
 ) -> tuple[Pending, ...]:
-    """Give what is configured and not in effect, in the order in which it is mended.
+    """Return what is configured and not in effect, in the order in which it is fixed.
 
-    `variables` are those that a K3s that runs was started with otherwise than it would be now.
+    `variables` are those that have another value now than when K3s was started.
     """
     found = []
     if state.needs_reload:
@@ -77,14 +75,12 @@ def pending(
 
 
 def changed_since(variables: Sequence[str]) -> str:
-    """Say which variables K3s was started with otherwise than it would be now, as the cause of a
-    restart.
-    """
+    """Return the cause of a restart for variables that have another value now."""
     return f"{', '.join(variables)} changed after K3s was started"
 
 
 def drift(parts: Sequence[Part]) -> tuple[str, ...]:
-    """Say which files of the unit are not as k3s-rootless wrote them."""
+    """Return which files of the unit are not as k3s-rootless wrote them."""
     return tuple(
         f"`{part.path}` was {part.author.value}"
         for part in parts
@@ -93,7 +89,7 @@ def drift(parts: Sequence[Part]) -> tuple[str, ...]:
 
 
 def unchanged(binary: datetime | None, parts: Sequence[Part]) -> bool:
-    """Tell whether the k3s of the unit is the one that the unit was written for: ours, untouched,
+    """Return whether the k3s of the unit is the one that the unit was written for: ours, untouched,
     and newer than the binary.
     """
     if not parts or binary is None or parts[0].author is not Author.OURS:

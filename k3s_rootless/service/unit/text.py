@@ -19,7 +19,7 @@ _NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 
 
 def render(settings: UnitSettings) -> str:
-    """Give the unit's whole text, mark and all.
+    """Return the unit's whole text, with its mark.
 
     Raises PreflightFailed for a path that no unit can name.
     """
