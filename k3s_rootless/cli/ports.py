@@ -30,10 +30,9 @@ def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     Exit codes: 0 all are free, 1 there are conflicts.
     """
     from k3s_rootless.cli.display import ports as renderer
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.ports import plan as operation
 
-    session = Session.begin("ports-plan" if as_json else None)
+    session = _session("ports-plan", as_json=as_json)
     found = operation.plan(session, files, namespace, sys.stdin.buffer)
     renderer.show_plan(session.report, found)
     click.get_current_context().exit(found.exit_code)
@@ -101,7 +100,6 @@ def command(
     Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4
     K3s is starting, or neither its forwards nor its Services can be read.
     """
-    from k3s_rootless.cli.session import Session
     from k3s_rootless.operations.ports import look
 
     if watch and (what or probe or urls):
@@ -109,7 +107,7 @@ def command(
             "cannot watch one thing: --watch shows changes of all ports",
             hint="leave out WHAT, --probe and --url",
         )
-    session = Session.begin("ports" if as_json else None)
+    session = _session("ports", as_json=as_json)
     if watch:
         _watch(session, everything=everything)
         return
@@ -131,3 +129,10 @@ def _watch(session: Session, *, everything: bool) -> None:
             renderer.show(turn)
             if session.report.reader_left():
                 return
+
+
+def _session(name: str, *, as_json: bool) -> Session:
+    """Return the session of a command; `name` is that of its JSON document."""
+    from k3s_rootless.cli.session import Session
+
+    return Session.begin(name if as_json else None)
