@@ -14,6 +14,10 @@ from k3s_rootless.errors import RootlessError
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Asked(Generic[T]):
     """A question that is being asked.
 
@@ -51,6 +55,62 @@ class Asked(Generic[T]):
         if not self._answers:
             raise TimeoutError
         return self._answers[0]
+
+
+class Followed(Generic[T]):
+    """A value that a thread keeps up to date until it is stopped.
+
+    The thread calls `follow` with this object: `follow` puts values, and returns soon after
+    `pause` returned True. Whatever `follow` raises is raised by `latest`, and `on_failure` is
+    called then. As `Asked`, the thread ends with the program, also in a question that hangs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        value: T,
+        follow: Callable[[Followed[T]], None],
+        on_failure: Callable[[], object] = _nothing,
+    ) -> None:
+        self._value = value
+        self._follow = follow
+        self._on_failure = on_failure
+        self._error: BaseException | None = None
+        self._known = threading.Event()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def latest(self, seconds: float = 0.0) -> T:
+        """Return the latest value; wait at most `seconds` for the first that `follow` puts.
+
+        Raises what `follow` raised.
+        """
+        if seconds:
+            self._known.wait(seconds)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def put(self, value: T) -> None:
+        """Replace the value."""
+        self._value = value
+        self._known.set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for so many seconds at most; return whether the thread was stopped."""
+        return self._stopped.wait(seconds)
+
+    def stop(self) -> None:
+        """Stop the thread, without waiting for it: it ends once its open question does."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        try:
+            self._follow(self)
+        except BaseException as error:  # noqa: BLE001 (raised by `latest`)
+            self._error = error
+            self._known.set()
+            self._on_failure()
 
 
 def begin(ask: Callable[[], T]) -> Asked[T]:

@@ -35,6 +35,7 @@ JUDGES = (
     "service/drop_ins/",
     "service/environment/",
     "service/plan/",
+    "operations/readiness/missing.py",
     "operations/readiness/phases.py",
     "operations/readiness/wait.py",
     "ports/rules/",

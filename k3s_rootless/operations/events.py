@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from k3s_rootless.finding import Finding
-    from k3s_rootless.operations.readiness.wait import Phase
+    from k3s_rootless.operations.readiness.phases import Phase
     from k3s_rootless.service.facts import UnitState
 
 
@@ -24,6 +24,19 @@ class Lacking:
     """What this host lacks, so that the operation cannot go on."""
 
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegins:
+    """A step of a plan begins: what it does, and why it is in the plan."""
+
+    does: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartAhead:
+    """K3s will be started soon: what shows a start can be loaded now, so that it delays nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +70,12 @@ class PhaseReached:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The start failed while it was waited for `phase`, and nobody knows yet why.
+    """The start failed before `phase` was reached, and the cause is not known yet.
 
-    `key` is that phase's key, empty if it has none; `seconds` count from the beginning of the wait.
+    `seconds` count from the beginning of the wait.
     """
 
-    phase: str
-    key: str
+    phase: Phase
     seconds: float
     state: UnitState
 
@@ -73,7 +85,7 @@ class WaitOver:
     """The wait is over, however it ended."""
 
 
-Event = Notice | Lacking | Waiting | PhaseReached | Died | WaitOver
+Event = Notice | Lacking | StepBegins | StartAhead | Waiting | PhaseReached | Died | WaitOver
 Listener = Callable[[Event], None]
 
 

@@ -1,4 +1,4 @@
-"""Find out whether K3s's next start needs its certificates renewed, and with which command."""
+"""Decides whether K3s's next start needs its certificates renewed, and with which command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.k3s import config_file, issued
 from k3s_rootless.observation import Unknown
+from k3s_rootless.operations import server_settings, unit_environment
+from k3s_rootless.service.environment import precedence
+from k3s_rootless.service.plan.steps import RotateCertificates
 from k3s_rootless.service.observe import own_kubeconfigs
 
 if TYPE_CHECKING:
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
 
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.service.plan.steps import RotateCertificates
 
 
 def needed(
@@ -24,8 +26,6 @@ def needed(
     `handed` is the environment that the user manager gives to each unit, `binary` the k3s to run:
     by default that of the unit.
     """
-    from k3s_rootless.operations import server_settings, unit_environment
-
     settings = server_settings.of_next_start(context, state, handed)
     if settings.problems:
         return None  # any setting may be another one; `check` names what cannot be read
@@ -38,9 +38,6 @@ def needed(
     program = binary or next(iter(state.argv), "")
     if cause is None or not program.startswith("/"):
         return None
-    from k3s_rootless.service.environment import precedence
-    from k3s_rootless.service.plan.steps import RotateCertificates
-
     sources = unit_environment.sources(handed, state)
     resolved = {name: precedence.resolve(name, sources).value for name in sources.names()}
     environ = {name: value for name, value in resolved.items() if value is not None}

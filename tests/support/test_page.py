@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from k3s_rootless.journal.lines import LEVELS
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.support import page
 from k3s_rootless.support.facts import Begun, Item, Line, Missing
 from tests.lab.fixtures import absent
@@ -38,7 +39,7 @@ ABOUT = {
 
 def phases() -> list[dict[str, object]]:
     seen = [
-        Milestone(milestones.STARTED, BEGAN, "systemd"),
+        Milestone(STARTED, BEGAN, "systemd"),
         Milestone("kubeconfig written", BEGAN + timedelta(seconds=9.5), "time of ~/.kube/k3s.yaml"),
         Milestone("node registered", None, "the journal", "no line says so"),
     ]

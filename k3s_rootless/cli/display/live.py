@@ -63,7 +63,7 @@ class Progress:
         if self._report.eventful:
             self._report.event(
                 "died",
-                phase=death.key,
+                phase=death.phase.key,
                 seconds=round(death.seconds, 3),
                 restarts=state.restarts,
                 result=state.result,
@@ -74,8 +74,8 @@ class Progress:
         # Somebody may have stopped it: that is no death of its own.
         verb = "died" if state.dead or state.result != "success" else "ended"
         self._report.story(
-            f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase}`: {how}; looking"
-            " for the cause"
+            f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase.name}`: {how};"
+            " looking for the cause"
         )
 
     def end(self) -> None:

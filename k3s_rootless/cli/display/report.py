@@ -56,15 +56,19 @@ class Report:
                 self.story(text)
             case events.Lacking(findings):
                 self.findings(findings, to_stderr=True)
+            case events.StepBegins(does, cause):
+                self.story(f"{does}: {cause}")
             case _:
                 self._hear_of_wait(event)
 
     def _hear_of_wait(self, event: Event) -> None:
-        from k3s_rootless.cli.display.live import Progress
+        from k3s_rootless.cli.display import live
         from k3s_rootless.operations import events
 
+        if isinstance(event, events.StartAhead):
+            live.prepare(self)
         if isinstance(event, events.Waiting):
-            self._progress = Progress(self, event)
+            self._progress = live.Progress(self, event)
         if self._progress is None:
             return
         if isinstance(event, events.PhaseReached):

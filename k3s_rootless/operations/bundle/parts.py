@@ -21,6 +21,7 @@ from k3s_rootless.operations.environment import surroundings
 from k3s_rootless.operations.ports import look as ports
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.operations.status import document as status
 from k3s_rootless.support import host
 
@@ -138,7 +139,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     unseen = "" if started else why or "nobody saw it"
     settings = sources.settings()
     seen = [
-        Milestone(milestones.STARTED, started, source, unseen),
+        Milestone(STARTED, started, source, unseen),
         *traces.of_files(settings.rootlesskit_state, settings.kubeconfig, started),
         *milestones.of_journal(reached, why),
     ]

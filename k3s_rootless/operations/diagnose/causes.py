@@ -15,7 +15,8 @@ from k3s_rootless.operations import installation
 from k3s_rootless.operations.diagnose import ending, evidence
 from k3s_rootless.operations.diagnose import story as stories
 from k3s_rootless.operations.diagnose.answer import Answer
-from k3s_rootless.operations.readiness.conditions import Start
+from k3s_rootless.operations.readiness import conditions
+from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.operations.readiness.wait import first_missing
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe.files import release_of
@@ -70,7 +71,7 @@ def _missing(context: Context, state: UnitState) -> str:
     if not state.running:
         return ""
     start = Start.of(context, state, release_of(state.fragment))
-    missing = first_missing(start.phases())
+    missing = first_missing(conditions.of(start))
     if missing is None:
         return ""
     phase, reason = missing

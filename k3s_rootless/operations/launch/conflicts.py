@@ -1,6 +1,4 @@
-"""Tells before a start who is in its way: another K3s, or whoever holds a port that K3s will
-want.
-"""
+"""Reports before a start what is in its way: another K3s, or a program on a port that K3s needs."""
 
 from __future__ import annotations
 
@@ -10,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.observation import Known
+from k3s_rootless.operations import server_settings
+from k3s_rootless.operations.ports import sources
 from k3s_rootless.ports.rules import reasons, startup_conflicts
 from k3s_rootless.ports.sources import holders
+from k3s_rootless.rootlesskit.facts import LOCK
+from k3s_rootless.rootlesskit.state import is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,24 +23,20 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def mind(context: Context, state: UnitState, manager: Mapping[str, str]) -> None:
-    """Tell of ports that are taken, with ports that are free.
+def report(context: Context, state: UnitState, manager: Mapping[str, str]) -> None:
+    """Report ports that are in use, with ports that are free.
 
-    Raises PreflightFailed for another K3s with the same data.
-
-    A K3s that runs, or is being stopped, has its ports and its data itself. `manager` is what the
-    user manager hands to each unit.
+    A K3s that runs, or is being stopped, uses its ports and its data itself. `manager` is what the
+    user manager hands to each unit. Raises PreflightFailed for another K3s with the same data.
     """
-    from k3s_rootless.operations import server_settings
-    from k3s_rootless.rootlesskit.facts import LOCK
-    from k3s_rootless.rootlesskit.state import is_held
-
     if state.running or state.active_state == "deactivating":
         return
     settings = server_settings.of_next_start(context, state, manager)
-    # One that systemd is about to start again may have the lock by now: it is ours.
-    if not state.sub_state.startswith("auto-restart") and is_held(settings.rootlesskit_state):
-        raise _second(context, settings.rootlesskit_state / LOCK)
+    directory = settings.rootlesskit_state
+    # Between two restarts by systemd, the lock may be held by the next start of the unit itself.
+    restarting = state.sub_state.startswith("auto-restart")
+    if not restarting and is_held(directory):
+        raise _second(context, directory / LOCK)
     for line in _busy(context, settings, traefik=settings.traefik):
         context.notice(line)
 
@@ -51,17 +49,17 @@ def _second(context: Context, lock: Path) -> PreflightFailed:
             hint=f"see who it is, and end it: ps -fu {context.uid}",
         )
     unit = f" of {holder.unit}" if holder.unit else ""
-    own = holder.unit.endswith(".service")
+    stop = f"kill {holder.pid}"
+    if holder.unit.endswith(".service"):
+        stop = f"systemctl --user stop {holder.unit}"
     return PreflightFailed(
         f"cannot start K3s: another K3s of yours, `{holder.program}` (pid {holder.pid}){unit},"
         f" holds `{lock}`",
-        hint=f"stop it: {f'systemctl --user stop {holder.unit}' if own else f'kill {holder.pid}'}",
+        hint=f"stop it: {stop}",
     )
 
 
 def _busy(context: Context, settings: Settings, *, traefik: bool) -> Iterator[str]:
-    from k3s_rootless.operations.ports import sources
-
     seen = sources.read_host()
     if not isinstance(seen, Known):
         yield f"could not look whether K3s's ports are free: {seen.reason}"
@@ -79,7 +77,8 @@ def _busy(context: Context, settings: Settings, *, traefik: bool) -> Iterator[st
     if settings.https_port in free:
         port = free[settings.https_port]
         yield f"free for the API is port {port}: {_setting('https-listen-port', str(port))}"
-    if rest := [one for one in free if one != settings.https_port]:
+    rest = [one for one in free if one != settings.https_port]
+    if rest:
         ports = ", ".join(f"{free[one]} for {one}" for one in rest)
         yield (
             f"start without traefik ({_setting('disable', 'traefik')}), or give its Service ports"

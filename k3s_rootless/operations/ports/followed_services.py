@@ -11,7 +11,7 @@ from k3s_rootless.operations.ports.sources import SECONDS
 from k3s_rootless.ports.sources import services
 
 if TYPE_CHECKING:
-    from k3s_rootless.operations.readiness.conditions import Start
+    from k3s_rootless.operations.readiness.start import Start
     from k3s_rootless.ports.facts import ServicePort
     from k3s_rootless.ports.sources.wire import Event
 

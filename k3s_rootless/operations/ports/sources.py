@@ -11,7 +11,7 @@ from k3s_rootless import background
 from k3s_rootless.errors import NotRunning, RootlessError
 from k3s_rootless.linux import namespaces, sockets
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations.readiness.conditions import Start
+from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.ports.facts import PodPort, Running, ServicePort, Sources
 from k3s_rootless.ports.sources import holders, services
 from k3s_rootless.rootlesskit import client

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.ports.answer import Answer
     from k3s_rootless.operations.ports.changes import Change, Key, What
     from k3s_rootless.operations.ports.sources import Kit
-    from k3s_rootless.operations.readiness.conditions import Start
+    from k3s_rootless.operations.readiness.start import Start
     from k3s_rootless.ports.facts import Exposure, Sources
     from k3s_rootless.service.facts import UnitState
 

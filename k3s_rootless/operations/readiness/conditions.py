@@ -1,170 +1,114 @@
-"""One start of K3s, looked at from all sides: what `up` waits for, `status` shows and `ports`
-asks.
+"""The conditions of a K3s that is ready, one for each phase of its start, each with the signal that
+another look may be worth it.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster import access, api, packaged
 from k3s_rootless.errors import PeerError, RootlessError
-from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.operations import server_settings
+from k3s_rootless.observation import Unknown
+from k3s_rootless.operations.readiness import missing, phases, traces
+from k3s_rootless.operations.readiness.start import QUESTION_SECONDS
+from k3s_rootless.operations.readiness.wait import LONGEST_PAUSE, Condition
+from k3s_rootless.rootlesskit import client
+from k3s_rootless.rootlesskit.state import has_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
-    from k3s_rootless.k3s.settings import Settings
-    from k3s_rootless.k3s.version import Version
     from k3s_rootless.linux.inotify import Directories
-    from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.readiness.wait import Phase
-    from k3s_rootless.rest import Peer, UnixPeer
-    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.operations.readiness.start import Start
 
-QUESTION_SECONDS = 5.0
 WATCH_SECONDS = 60.0
-"""How long one watch lasts; what it watches is then listed anew."""
-# File systems round times, some to whole seconds: a kubeconfig of the same second is of this start.
+"""How long a watch of the API server lasts; after it, the objects are listed again."""
+# File systems round times, some to whole seconds: a file of the same second is of this start.
 _CLOCK_GRAIN = timedelta(seconds=1)
 
 
-@dataclass(slots=True)
-class Start:
-    """A running unit and the peers behind it, each found when it is first asked for."""
+def of(
+    start: Start, until: str = "node", notified: Directories | None = None
+) -> tuple[Condition, ...]:
+    """Return the conditions of a start in the order in which K3s fulfils them, up to the phase of
+    the key `until`.
 
-    state: UnitState
-    settings: Settings
-    version: Version | None
-    uid: int
-    rootlesskit: UnixPeer | None = field(default=None)
-    api: Peer | None = field(default=None)
-    node: str = ""
-    notified: Directories | None = field(default=None)
-    _version: str = field(default="")
-    _reports: dict[str, datetime] = field(default_factory=dict)
+    `notified` is armed with the files that do not exist yet; None for a caller that looks only
+    once.
+    """
+    looks = _Looks(start, notified)
+    files = notified.wait if notified is not None else None
+    questions: Mapping[str, tuple[Callable[[], str | None], Callable[[float], object] | None]] = {
+        "unit": (looks.active, None),
+        "namespace": (looks.namespace, files),
+        "socket": (looks.socket, files),
+        "port": (looks.forwarded, None),
+        "kubeconfig": (looks.kubeconfig, files),
+        "api": (looks.ready, None),
+        "node": (looks.node, partial(looks.watch, api.NODES)),
+        "deployments": (looks.deployments, partial(looks.watch, api.DEPLOYMENTS)),
+    }
+    return tuple(
+        Condition(phase, *questions[phase.key])
+        for phase in phases.up_to(until, start.settings.https_port)
+    )
 
-    @classmethod
-    def of(cls, context: Context, state: UnitState, version: Version | None) -> Start:
-        """Take paths and ports from the unit as systemd runs it, not from what we would have
-        written.
-        """
-        return cls(state, server_settings.of(context, state), version, context.uid)
 
-    def phases(self, until: str = "node") -> Sequence[Phase]:
-        """Give what must be true, in the order in which K3s makes it so, up to the one of the key
-        `until`.
+class _Looks:
+    """Looks at one start; each look returns what is missing, or None."""
 
-        Whoever waits sets `notified` first: it is armed when a file is not there yet.
-        """
-        # Who only asks, as `ports` does, waits for no phase, and need not load what that takes.
-        from k3s_rootless.cluster.api import DEPLOYMENTS, NODES
-        from k3s_rootless.operations.readiness.phases import KEYS
-        from k3s_rootless.operations.readiness.wait import Phase
+    def __init__(self, start: Start, notified: Directories | None) -> None:
+        self._start = start
+        self._notified = notified
+        self._version = ""
+        self._reports: dict[str, datetime] = {}
 
-        https = self.settings.https_port
-        files = self.notified.wait if self.notified is not None else None
-        phases = (
-            Phase("unit active", self._active, "unit"),
-            Phase("child namespace", self._namespace, "namespace", files),
-            Phase("API socket", self._socket, "socket", files),
-            Phase(f"port {https} forwarded", self._forwarded, "port"),
-            Phase("kubeconfig of this start", self._kubeconfig, "kubeconfig", files),
-            Phase("API server ready", self._ready, "api"),
-            Phase("node ready", self._node, "node", partial(self._watch, NODES)),
-            Phase(
-                "system Deployments available",
-                self._deployments,
-                "deployments",
-                partial(self._watch, DEPLOYMENTS),
-            ),
-        )
-        return phases[: KEYS.index(until) + 1]
+    def active(self) -> str | None:
+        state = self._start.state
+        return None if state.running else f"the unit is {state.active_state}"
 
-    def find_rootlesskit(self) -> UnixPeer:
-        """Give rootlesskit's API. Raises PeerError."""
-        if self.rootlesskit is None:
-            from k3s_rootless.rootlesskit import client
-
-            self.rootlesskit = client.live_peer(
-                self._sockets(), uid=self.uid, timeout=QUESTION_SECONDS
-            )
-        return self.rootlesskit
-
-    def find_api(self) -> Peer:
-        """Return the API server, by the kubeconfig of this start or K3s's own credentials.
-
-        Raises RootlessError.
-        """
-        if self.api is None:
-            from k3s_rootless.cluster import access
-
-            found, started = self.settings, self.state.started
-            self.api = access.peer(
-                found.kubeconfig, found.data, found.https_port, uid=self.uid, started=started
-            )
-        return self.api
-
-    def _sockets(self) -> tuple[Path, ...]:
-        from k3s_rootless.rootlesskit import state
-
-        return state.sockets(self.settings, self.version, uid=self.uid)
-
-    def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
-        # Only where something is missing: to take back a watch takes the kernel 17 ms (it waits for
-        # all who may still look at it). And once more when the watch is new, for what came before
-        # it.
-        missing = look()
-        if missing is not None and self.notified is not None and self.notified.arm(files):
-            return look()
-        return missing
-
-    def _active(self) -> str | None:
-        return None if self.state.running else f"the unit is {self.state.active_state}"
-
-    def _namespace(self) -> str | None:
-        from k3s_rootless.rootlesskit.state import has_child
-
-        sockets, since = self._sockets(), self.state.started and self.state.started - _CLOCK_GRAIN
+    def namespace(self) -> str | None:
+        start = self._start
+        sockets, began = start.sockets(), start.state.started
+        since = began - _CLOCK_GRAIN if began else None
 
         states = [one.parent for one in sockets]
 
         def look() -> str | None:
-            # Releases that make a directory of their own at each start are known by their API
-            # socket only.
-            there = has_child(states, since=since) or _missing(self.find_rootlesskit) is None
-            return None if there else "rootlesskit has made no namespace yet"
+            if has_child(states, since=since):
+                return None
+            # Releases that make a new directory at each start are known by their API socket only.
+            if _reason(start.find_rootlesskit) is None:
+                return None
+            return "rootlesskit has made no namespace yet"
 
         return self._found(look, *sockets)
 
-    def _socket(self) -> str | None:
-        return self._found(partial(_missing, self.find_rootlesskit), *self._sockets())
+    def socket(self) -> str | None:
+        start = self._start
+        return self._found(partial(_reason, start.find_rootlesskit), *start.sockets())
 
-    def _forwarded(self) -> str | None:
-        from k3s_rootless.rootlesskit import client
-
-        port = self.settings.https_port
+    def forwarded(self) -> str | None:
+        start = self._start
         try:
-            found = client.forwards(self.find_rootlesskit(), QUESTION_SECONDS)
+            found = client.forwards(start.find_rootlesskit(), QUESTION_SECONDS)
         except PeerError as error:
-            self.rootlesskit = None
+            start.rootlesskit = None
             return error.message
-        ours = any(one.parent_port == port and one.proto.startswith("tcp") for one in found)
-        return None if ours else f"rootlesskit does not forward port {port} yet"
+        return missing.port(found, start.settings.https_port)
 
-    def _kubeconfig(self) -> str | None:
-        from k3s_rootless.cluster import access
-
-        path, started = self.settings.kubeconfig, self.state.started
+    def kubeconfig(self) -> str | None:
+        start = self._start
+        path = start.settings.kubeconfig
 
         def look() -> str | None:
             try:
-                self.api = access.by_kubeconfig(path, uid=self.uid, started=started)
+                start.api = access.by_kubeconfig(path, uid=start.uid, started=start.state.started)
             except RootlessError as error:
                 without = self._not_ready_without_kubeconfig()
                 return f"{error.message}; {without}" if without else without
@@ -178,11 +122,9 @@ class Start:
         K3s writes the kubeconfig before its API server is ready (its pkg/server, v1.21 to v1.36):
         if the API server is ready, K3s wrote the file, and it was moved or renamed since.
         """
-        from k3s_rootless.cluster import access, api
-
-        found = self.settings
+        found = self._start.settings
         try:
-            peer = access.by_data_directory(found.data, found.https_port, uid=self.uid)
+            peer = access.by_data_directory(found.data, found.https_port, uid=self._start.uid)
         except RootlessError as error:
             return f"{error.message}; {access.RESTART}"
         answer = api.readyz(peer, QUESTION_SECONDS)
@@ -190,86 +132,65 @@ class Start:
             return answer.reason
         return None if answer.value.ready else "the API server is not ready"
 
-    def _ready(self) -> str | None:
-        from k3s_rootless.cluster import api
-
+    def ready(self) -> str | None:
         try:
-            answer = api.readyz(self.find_api(), QUESTION_SECONDS)
+            answer = api.readyz(self._start.find_api(), QUESTION_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
-            self.api = None
+            self._start.api = None
             return answer.reason
-        return (
-            None
-            if answer.value.ready
-            else f"the API server is not ready: {', '.join(answer.value.failing)}"
-        )
+        return missing.api(answer.value)
 
-    def _node(self) -> str | None:
-        from k3s_rootless.cluster import api
-        from k3s_rootless.operations.readiness import traces as phases
-
+    def node(self) -> str | None:
         try:
-            answer = api.nodes(self.find_api(), QUESTION_SECONDS)
+            answer = api.nodes(self._start.find_api(), QUESTION_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
             return answer.reason
         self._version = answer.value.version
-        found = phases.of_this_start(answer.value.items, self.state, self._reports)
-        self._reports = {
-            node.name: node.reported for node in found if node.reported
-        } | self._reports
-        ready = next((node for node in found if node.ready), None)
-        if ready is None:
-            return (
-                "; ".join(f"node {node.name}: {node.reason}" for node in found)
-                or "no node has registered yet"
-            )
-        self.node = ready.name
-        return None
+        found = traces.of_this_start(answer.value.items, self._start.state, self._reports)
+        first = {node.name: node.reported for node in found if node.reported}
+        self._reports = first | self._reports
+        return missing.node(found)
 
-    def _deployments(self) -> str | None:
-        from k3s_rootless.cluster import api, packaged
-
+    def deployments(self) -> str | None:
         try:
-            answer = api.deployments(self.find_api(), QUESTION_SECONDS)
+            answer = api.deployments(self._start.find_api(), QUESTION_SECONDS)
         except RootlessError as error:
             return error.message
         if isinstance(answer, Unknown):
             return answer.reason
         self._version = answer.value.version
-        found = answer.value.items
-        expected = packaged.deployments(self.settings.data)
-        if isinstance(expected, Unknown) and not found:
-            return (
-                f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
-            )
-        absent = sorted(
-            (expected.value if isinstance(expected, Known) else set()) - {one.name for one in found}
-        )
-        missing = [f"{one.name}: {one.reason}" for one in found if not one.available]
-        missing += [f"{name}: it has not been made yet" for name in absent]
-        return "; ".join(missing) or None
+        expected = packaged.deployments(self._start.settings.data)
+        return missing.deployments(answer.value.items, expected)
 
-    def _watch(self, listing: str, seconds: float) -> bool:
-        from k3s_rootless.cluster import api
-        from k3s_rootless.operations.readiness.wait import LONGEST_PAUSE
+    def watch(self, listing: str, seconds: float) -> bool:
+        """Wait for a change of what was listed last; without a watch, wait for at most `seconds`.
 
+        Returns whether there was a change.
+        """
         version, self._version = self._version, ""
         try:
-            if version and api.wait_change(self.find_api(), listing, version, WATCH_SECONDS):
+            if version and api.wait_change(self._start.find_api(), listing, version, WATCH_SECONDS):
                 return True
         except RootlessError:
-            pass  # the next question tells why
-        # It could not be watched, or the watch ended at once: ask again, and not a thousand times a
-        # second.
+            pass  # the next look returns the reason
+        # The watch failed or ended at once: look again, but not a thousand times a second.
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
 
+    def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
+        # Armed only if something is missing: the kernel takes 17 ms to remove a watch. A new watch
+        # needs a second look, since what came before it sent no signal.
+        lacking = look()
+        if lacking is not None and self._notified is not None and self._notified.arm(files):
+            return look()
+        return lacking
 
-def _missing(find: Callable[[], object]) -> str | None:
+
+def _reason(find: Callable[[], object]) -> str | None:
     try:
         find()
     except RootlessError as error:

@@ -6,20 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-STARTED = "started by systemd"
+from k3s_rootless.operations.readiness.phases import SAID
+
 GRAIN = timedelta(seconds=1)
 """File systems round times, some to whole seconds."""
-SAID = (
-    ("K3s begins in its namespace", "Starting k3s v"),
-    ("API server runs", "Kube API server is now running"),
-    ("K3s says that it is up", "k3s is up and running"),
-    ("first port forwarded", "Bound parent port"),
-    ("containerd runs", "containerd is now running"),
-    ("node registered", "Successfully registered node"),
-)
-"""What K3s and its kubelet say (K3s v1.21 to v1.36; some releases say less): the milestone, and the
-words that tell of it.
-"""
 
 
 @dataclass(frozen=True, slots=True)

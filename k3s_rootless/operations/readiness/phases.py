@@ -1,8 +1,57 @@
-"""What the phases of a start are called, by users and in JSON; light, since the options of commands
-name them.
+"""The phases of a start: their keys for users and JSON, and what messages call them.
+
+Light, since the options of commands name the keys.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 KEYS = ("unit", "namespace", "socket", "port", "kubeconfig", "api", "node", "deployments")
 """In the order in which K3s reaches them."""
+
+
+class Phase(NamedTuple):
+    """A phase of a start, by its key and its name."""
+
+    key: str
+    name: str
+
+
+UNIT = Phase("unit", "unit active")
+NAMESPACE = Phase("namespace", "child namespace")
+SOCKET = Phase("socket", "API socket")
+KUBECONFIG = Phase("kubeconfig", "kubeconfig of this start")
+API = Phase("api", "API server ready")
+NODE = Phase("node", "node ready")
+DEPLOYMENTS = Phase("deployments", "system Deployments available")
+
+
+def port(https_port: int) -> Phase:
+    """Return the phase in which rootlesskit forwards the port of the API server."""
+    return Phase("port", f"port {https_port} forwarded")
+
+
+def up_to(key: str, https_port: int) -> tuple[Phase, ...]:
+    """Return the phases in their order, up to the phase of this key."""
+    phases = (UNIT, NAMESPACE, SOCKET, port(https_port), KUBECONFIG, API, NODE, DEPLOYMENTS)
+    return phases[: KEYS.index(key) + 1]
+
+
+# What a start leaves behind of its phases, and what its journal says beside them.
+STARTED = "started by systemd"
+NAMESPACE_MADE = "child namespace made"
+SOCKET_MADE = "rootlesskit's API socket"
+KUBECONFIG_WRITTEN = "kubeconfig written"
+NODE_READY = NODE.name
+SAID = (
+    ("K3s begins in its namespace", "Starting k3s v"),
+    ("API server runs", "Kube API server is now running"),
+    ("K3s says that it is up", "k3s is up and running"),
+    ("first port forwarded", "Bound parent port"),
+    ("containerd runs", "containerd is now running"),
+    ("node registered", "Successfully registered node"),
+)
+"""Milestones in the lines of K3s and its kubelet (K3s v1.21 to v1.36; some releases print fewer):
+each name, and the words of its line.
+"""

@@ -1,4 +1,4 @@
-"""What the last start reached and when, as far as it left something behind that tells."""
+"""Reads what the last start reached and when, as far as it left a trace."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3s_rootless.cluster import heartbeat
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.operations.readiness.phases import (
+    KUBECONFIG_WRITTEN,
+    NAMESPACE_MADE,
+    NODE_READY,
+    SOCKET_MADE,
+)
+from k3s_rootless.service.observe import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,21 +24,21 @@ if TYPE_CHECKING:
     from k3s_rootless.cluster.facts import Node
     from k3s_rootless.service.facts import UnitState
 
-NODE_READY = "node ready"
-
 
 def of_files(state: Path, kubeconfig: Path, started: datetime | None) -> list[Milestone]:
-    """Judge the times of what a start makes; `state` is rootlesskit's directory."""
+    """Return the milestones of the files that a start writes; `state` is rootlesskit's
+    directory.
+    """
     made = {
-        "child namespace made": state / "child_pid",
-        "rootlesskit's API socket": state / "api.sock",
-        "kubeconfig written": kubeconfig,
+        NAMESPACE_MADE: state / "child_pid",
+        SOCKET_MADE: state / "api.sock",
+        KUBECONFIG_WRITTEN: kubeconfig,
     }
     return milestones.of_files({name: changed(path) for name, path in made.items()}, started)
 
 
 def changed(path: Path) -> tuple[str, datetime | None, str]:
-    """Give a file's path, the time of its last change, and why there is none."""
+    """Return a file's path, the time of its last change, and why there is none."""
     try:
         return str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC), ""
     except OSError as error:
@@ -43,9 +51,6 @@ def of_this_start(
     """Return the nodes without what a kubelet of an earlier start reported; see
     `heartbeat.judged`.
     """
-    from k3s_rootless.cluster import heartbeat
-    from k3s_rootless.service.observe import process
-
     start = None
     if state is not None and state.started is not None:
         start = heartbeat.Running(state.started, datetime.now(UTC), process.elapsed(state.main_pid))
@@ -53,25 +58,18 @@ def of_this_start(
 
 
 def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:
-    """Tell when the node became ready, by its own word; a node that a quick restart did not make
-    unready tells nothing.
+    """Return when the node became ready, as its condition says; a node that a quick restart did not
+    make unready has no time.
     """
     source = "lastTransitionTime of the node's condition Ready"
     if isinstance(nodes, Unknown):
         return Milestone(NODE_READY, None, source, nodes.reason)
     ready = next((node for node in nodes.value if node.ready), None)
-    if ready is None or ready.since is None:
-        return Milestone(
-            NODE_READY,
-            None,
-            source,
-            "it is not ready" if ready is None else "the node does not say",
-        )
+    if ready is None:
+        return Milestone(NODE_READY, None, source, "it is not ready")
+    if ready.since is None:
+        return Milestone(NODE_READY, None, source, "the node does not say")
     if ready.since + milestones.GRAIN < started:
-        return Milestone(
-            NODE_READY,
-            None,
-            source,
-            "it has been ready since before this start, and nobody has said otherwise",
-        )
+        reason = "it has been ready since before this start, and nobody has said otherwise"
+        return Milestone(NODE_READY, None, source, reason)
     return Milestone(NODE_READY, max(ready.since, started), source)

@@ -1,8 +1,8 @@
-"""Waits until K3s is ready, phase by phase, or until it is known that it will not be.
+"""Waits until K3s is ready, phase by phase, or until it is known that K3s will not be ready.
 
-K3s's unit is of Type=simple: systemd says "started" while K3s may die half a minute later, again
-and again. So a start is followed to its end: a change of the unit ends a wait at once, whatever is
-being asked meanwhile.
+K3s's unit is of Type=simple: systemd reports it as started while K3s may die half a minute later,
+again and again. So a start is followed to its end: a change of the unit ends a wait at once, even
+while a question to a peer is open.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from k3s_rootless.operations.readiness.phases import Phase
 from k3s_rootless.service.facts import UnitState
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.1
-"""Seconds between two questions where nothing tells when to ask: what becomes true is told at most
-this much later.
-"""
+"""Seconds between two looks without a signal: what becomes true is seen at most this much later."""
 PATIENCE = 0.25
-"""Seconds between two questions where something does tell, for a signal that was lost or that a
-file system does not give.
-"""
+"""Seconds between two looks with a signal, which may be lost or not given by a file system."""
 FIRST_LOOK = 5.0
 """Seconds that the first look at the phases may take when the time is up: with a time of 0, each
 phase is looked at once.
@@ -29,18 +26,15 @@ phase is looked at once.
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """One thing that must be true; `missing` looks, and gives None when it is, or what is still
-    waited for.
+class Condition:
+    """What must be true for a phase to be reached.
 
-    `key` is what users and JSON call it. `wait` waits for at most so many seconds until looking
-    again may be worth it, by whatever signal there is of it; None where nothing tells, and only
-    asking helps.
+    `missing` looks, and returns what is missing, or None. `wait` waits for at most so many seconds
+    until another look may be worth it, by whatever signal there is; None if there is no signal.
     """
 
-    name: str
+    phase: Phase
     missing: Callable[[], str | None]
-    key: str = ""
     wait: Callable[[float], object] | None = None
     looked: Callable[[], bool] | None = None
     """Returns whether `missing` rests on a look at this phase; None if `missing` itself looks."""
@@ -57,24 +51,24 @@ class Ready:
 class Died:
     """The start failed, or something stopped the unit; `state` is what the manager said then."""
 
-    phase: str
+    phase: Phase
     state: UnitState
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfTime:
-    """The time is up, and `phase` was not reached: it waits for `missing`."""
+    """The time is up, and `phase` was not reached, because of `missing`."""
 
-    phase: str
+    phase: Phase
     missing: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """K3s runs, and is known never to reach `phase` by itself: it waits for `missing`."""
+    """K3s runs, and is known never to reach `phase` by itself, because of `missing`."""
 
-    phase: str
+    phase: Phase
     missing: str
     seconds: float
 
@@ -86,10 +80,10 @@ class Watched(Protocol):
     """A user manager that watches one unit."""
 
     def unit(self, name: str) -> UnitState:
-        """Give the unit's state."""
+        """Return the unit's state."""
 
     def wait_change(self, seconds: float) -> bool:
-        """Wait for a change of the unit; tell whether there was one."""
+        """Wait for a change of the unit; return whether there was one."""
 
     def stuck(self, key: str) -> bool:
         """Return whether K3s is known to keep running without ever reaching the phase of this
@@ -98,7 +92,7 @@ class Watched(Protocol):
 
 
 def wait(
-    phases: Sequence[Phase],
+    conditions: Sequence[Condition],
     manager: Watched,
     state: UnitState,
     *,
@@ -107,54 +101,61 @@ def wait(
     on_reached: Callable[[Phase, float], None],
     restarts: int | None = None,
 ) -> Outcome:
-    """Wait for all phases, in order, for at most `seconds`; `on_reached` hears of each with the
-    seconds since the beginning.
+    """Wait for all conditions, in order, for at most `seconds`; call `on_reached` for each phase
+    with the seconds since the beginning.
 
-    A phase that was not looked at yet gets up to FIRST_LOOK seconds more: without a look, "not
-    ready" would be a guess.
+    A condition without a look yet gets up to FIRST_LOOK seconds more: without a look, "not ready"
+    would be a guess.
 
     `state` is what the manager said of the unit while it watched it. A unit that was restarted more
     often than `restarts` has died; None takes the count that it has now.
     """
     begun = clock()
     first = state if restarts is None else replace(state, restarts=restarts)
-    for phase in phases:
+    for condition in conditions:
         pause = FIRST_PAUSE
         while True:
             if _over(first, state):
-                return Died(phase.name, state)
-            if (missing := phase.missing()) is None:
+                return Died(condition.phase, state)
+            missing = condition.missing()
+            if missing is None:
                 break
-            if manager.stuck(phase.key):
-                return Stuck(phase.name, missing, clock() - begun)
-            left = begun + seconds - clock()
-            if phase.looked is not None and not phase.looked():
-                left += FIRST_LOOK
+            if manager.stuck(condition.phase.key):
+                return Stuck(condition.phase, missing, clock() - begun)
+            left = begun + seconds - clock() + _granted(condition)
             if left <= 0:
-                # A death of which no change was seen yet is no lack of time.
+                # The unit may have died without a signal: that is no lack of time.
                 state = manager.unit(first.name)
-                return (
-                    Died(phase.name, state)
-                    if _over(first, state)
-                    else OutOfTime(phase.name, missing, clock() - begun)
-                )
+                if _over(first, state):
+                    return Died(condition.phase, state)
+                return OutOfTime(condition.phase, missing, clock() - begun)
             if manager.wait_change(min(pause, left)):
                 state = manager.unit(first.name)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-        on_reached(phase, clock() - begun)
-    # The last answers may be older than a death: look once more before saying yes.
+        on_reached(condition.phase, clock() - begun)
+    # The last looks may be older than a death: query the unit once more before returning Ready.
     state = manager.unit(first.name)
-    return Died(phases[-1].name, state) if _over(first, state) else Ready(clock() - begun)
+    if _over(first, state):
+        return Died(conditions[-1].phase, state)
+    return Ready(clock() - begun)
 
 
-def first_missing(phases: Sequence[Phase]) -> tuple[Phase, str] | None:
-    """Look once at all phases, in order; give the first that is not reached, and what it waits
-    for.
+def first_missing(conditions: Sequence[Condition]) -> tuple[Phase, str] | None:
+    """Look once at all conditions, in order; return the first phase that is not reached, and what
+    is missing.
     """
-    for phase in phases:
-        if (missing := phase.missing()) is not None:
-            return phase, missing
+    for condition in conditions:
+        missing = condition.missing()
+        if missing is not None:
+            return condition.phase, missing
     return None
+
+
+def _granted(condition: Condition) -> float:
+    """Return the seconds beyond the time limit that a first look may take."""
+    if condition.looked is None or condition.looked():
+        return 0.0
+    return FIRST_LOOK
 
 
 def _over(first: UnitState, state: UnitState) -> bool:

@@ -1,83 +1,91 @@
-"""Looks at the phases of a start, one after the other, in a thread of its own.
+"""Looks at the conditions of a start, one after the other, in a thread.
 
-So that a question that hangs (an API server that accepts and never answers) holds nobody up who
-waits for the unit's death.
+So a question that hangs (an API server that accepts connections and never answers) does not delay
+the news that the unit died.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from k3s_rootless.operations.readiness.wait import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Phase
+from k3s_rootless.background import Followed
+from k3s_rootless.operations.readiness.phases import Phase
+from k3s_rootless.operations.readiness.wait import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Condition
+
+
+class _Look(NamedTuple):
+    missing: str | None
+    looked: bool
+
+
+_Looks = Mapping[str, _Look]
+_NO_LOOK = _Look("nobody has looked yet", looked=False)
+# A question may stay without an answer for as long as the caller waits.
+_ASKED = _Look("it was asked, and has not answered yet", looked=False)
 
 
 class Observer:
-    """What is known of the phases by now; `wake` is called whenever that is more than before."""
+    """The latest look at each condition; `wake` is called whenever another phase is reached."""
 
-    def __init__(self, phases: Sequence[Phase], wake: Callable[[], None]) -> None:
-        self._phases = tuple(phases)
+    def __init__(self, conditions: Sequence[Condition], wake: Callable[[], object]) -> None:
+        self._conditions = tuple(conditions)
         self._wake = wake
-        self._missing: dict[str, str | None] = dict.fromkeys(
-            (phase.name for phase in phases), "nobody has looked yet"
-        )
-        self._looked: set[str] = set()
-        self._error: BaseException | None = None
-        self._stopped = threading.Event()
-        threading.Thread(target=self._run, name="observer", daemon=True).start()
+        first: _Looks = {one.phase.key: _NO_LOOK for one in conditions}
+        self._looks = Followed("observer", first, self._follow, on_failure=wake)
 
-    def phases(self) -> tuple[Phase, ...]:
-        """Give the phases as they are known: looking at these never waits."""
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions by the latest look at each: to look at these never waits."""
         return tuple(
-            Phase(
-                one.name,
-                partial(self._known, one.name),
-                one.key,
-                looked=partial(self._looked.__contains__, one.name),
+            Condition(
+                one.phase,
+                partial(self._missing, one.phase.key),
+                looked=partial(self._looked, one.phase.key),
             )
-            for one in self._phases
+            for one in self._conditions
         )
 
     def waits_for(self) -> tuple[Phase, str] | None:
-        """Give the phase that is waited for, and what is missing; None when all were reached."""
-        return next(
-            ((one, told) for one in self._phases if (told := self._missing[one.name]) is not None),
-            None,
-        )
+        """Return the first phase that is not reached, and what is missing; None after the last."""
+        looks = self._looks.latest()
+        for one in self._conditions:
+            missing = looks[one.phase.key].missing
+            if missing is not None:
+                return one.phase, missing
+        return None
 
     def stop(self) -> None:
-        """Let the thread end when its question does; nobody waits for it."""
-        self._stopped.set()
+        """Stop looking, without waiting for the answer to an open question."""
+        self._looks.stop()
 
-    def _known(self, name: str) -> str | None:
-        if self._error is not None:
-            raise self._error
-        return self._missing[name]
+    def _missing(self, key: str) -> str | None:
+        return self._looks.latest()[key].missing
 
-    def _run(self) -> None:
-        try:
-            for phase in self._phases:
-                self._reach(phase)
-        except BaseException as error:  # noqa: BLE001 (whoever looks gets it)
-            self._error = error
-            self._wake()
+    def _looked(self, key: str) -> bool:
+        return self._looks.latest()[key].looked
 
-    def _reach(self, phase: Phase) -> None:
+    def _follow(self, looks: Followed[_Looks]) -> None:
+        for condition in self._conditions:
+            looks.put({**looks.latest(), condition.phase.key: _ASKED})
+            if not self._reach(condition, looks):
+                return
+
+    def _reach(self, condition: Condition, looks: Followed[_Looks]) -> bool:
+        """Look until nothing is missing; return False if stopped before."""
         pause = FIRST_PAUSE
-        # A question may hang for as long as anybody waits.
-        self._missing[phase.name] = "it was asked, and has not answered yet"
-        while not self._stopped.is_set():
-            missing = phase.missing()
-            self._missing[phase.name] = missing
-            self._looked.add(phase.name)
+        while not looks.pause(0):
+            missing = condition.missing()
+            looks.put({**looks.latest(), condition.phase.key: _Look(missing, looked=True)})
             if missing is None:
                 self._wake()
-                return
-            if phase.wait is None:
-                self._stopped.wait(pause)
-            elif phase.wait(pause):
-                # A socket is told of when it is bound, a moment before anybody listens there.
+                return True
+            if condition.wait is None:
+                looks.pause(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE)
+            elif condition.wait(pause):
+                # A socket is created a moment before its process listens on it: look again soon.
                 pause = FIRST_PAUSE
-                continue
-            pause = min(pause * 1.5, LONGEST_PAUSE if phase.wait is None else PATIENCE)
+            else:
+                pause = min(pause * 1.5, PATIENCE)
+        return False

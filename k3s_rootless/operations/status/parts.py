@@ -15,7 +15,7 @@ from k3s_rootless.cluster import certificates as reader
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import version
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations.readiness import milestones, traces
+from k3s_rootless.operations.readiness import milestones, phases, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.status.model import Certificate, Kit
 from k3s_rootless.paths import UNIT
@@ -199,7 +199,7 @@ def reached(
     where = settings.rootlesskit_state
     if isinstance(found, Known):
         where = found.value.socket.parent
-    seen = [Milestone(milestones.STARTED, started, "systemd: ExecMainStartTimestamp")]
+    seen = [Milestone(phases.STARTED, started, "systemd: ExecMainStartTimestamp")]
     seen += traces.of_files(where, settings.kubeconfig, started)
     seen.append(traces.of_node(nodes, started))
     return milestones.ordered(seen)

@@ -7,7 +7,7 @@ import pytest
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.ports import sources
-from k3s_rootless.operations.readiness.conditions import Start
+from k3s_rootless.operations.readiness.start import Start
 from k3s_rootless.paths import UNIT
 from tests.operations.ports.k3s import K3s, listening, service
 

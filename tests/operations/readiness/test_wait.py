@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3s_rootless.operations.readiness.phases import Phase
 from k3s_rootless.operations.readiness.wait import (
     FIRST_LOOK,
     LONGEST_PAUSE,
+    Condition,
     Died,
     Outcome,
     OutOfTime,
-    Phase,
     Ready,
     Stuck,
     first_missing,
@@ -72,24 +73,33 @@ class Unit:
         return missing
 
 
-def followed(unit: Unit, *phases: Phase, seconds: float = 60) -> Outcome:
+def followed(unit: Unit, *conditions: Condition, seconds: float = 60) -> Outcome:
     def reached(phase: Phase, after: float) -> None:
         assert after >= 0
         unit.reached.append(phase.name)
 
     return wait(
-        phases, unit, unit.unit(UNIT), seconds=seconds, clock=lambda: unit.now, on_reached=reached
+        conditions,
+        unit,
+        unit.unit(UNIT),
+        seconds=seconds,
+        clock=lambda: unit.now,
+        on_reached=reached,
     )
 
 
-def three(unit: Unit) -> Iterator[Phase]:
+def condition(name: str, missing: Callable[[], str | None]) -> Condition:
+    return Condition(Phase(name, name), missing)
+
+
+def three(unit: Unit) -> Iterator[Condition]:
     return (
-        Phase(name, unit.after(at), name)
+        condition(name, unit.after(at))
         for name, at in (("socket", 1.0), ("kubeconfig", 2.0), ("node", 3.0))
     )
 
 
-def unlooked(unit: Unit, name: str, takes: float) -> Phase:
+def unlooked(unit: Unit, name: str, takes: float) -> Condition:
     """A phase that a thread looks at: its first look takes so many seconds, and finds it
     reached.
     """
@@ -97,7 +107,7 @@ def unlooked(unit: Unit, name: str, takes: float) -> Phase:
     def looked() -> bool:
         return unit.now >= takes
 
-    return Phase(name, lambda: None if looked() else "no look yet", looked=looked)
+    return Condition(Phase(name, name), lambda: None if looked() else "no look yet", looked=looked)
 
 
 def test_with_no_time_each_phase_is_looked_at_once() -> None:
@@ -119,7 +129,9 @@ def test_a_first_look_that_hangs_is_not_waited_for_without_end() -> None:
 
 def test_a_phase_that_is_missing_at_its_first_look_ends_a_wait_of_no_time() -> None:
     unit = Unit()
-    missing = Phase("node", lambda: "not registered", looked=lambda: unit.now > 0)
+    missing = Condition(
+        Phase("node", "node"), lambda: "not registered", looked=lambda: unit.now > 0
+    )
 
     assert isinstance(outcome := followed(unit, missing, seconds=0), OutOfTime)
     assert ("not registered", True) == (outcome.missing, unit.now < FIRST_LOOK)
@@ -138,7 +150,7 @@ def test_phases_are_reached_in_order() -> None:
 def test_what_is_true_already_is_not_waited_for() -> None:
     unit = Unit()
 
-    assert followed(unit, Phase("socket", lambda: None)) == Ready(0.0)
+    assert followed(unit, condition("socket", lambda: None)) == Ready(0.0)
     assert unit.longest == 0.0
 
 
@@ -154,21 +166,23 @@ def test_no_turn_is_longer_than_promised() -> None:
 def test_a_death_is_told_with_the_phase_it_came_in(dies: float, phase: str, end: UnitState) -> None:
     unit = Unit(dies=dies, end=end)
 
-    assert followed(unit, *three(unit)) == Died(phase, end)
+    assert followed(unit, *three(unit)) == Died(Phase(phase, phase), end)
     assert unit.now == dies
 
 
 def test_a_death_before_the_wait_is_told_at_once() -> None:
     unit = Unit(dies=0.0)
 
-    assert followed(unit, *three(unit)) == Died("socket", ENDS["failed"])
+    assert followed(unit, *three(unit)) == Died(Phase("socket", "socket"), ENDS["failed"])
     assert unit.now == 0.0
 
 
 def test_a_death_after_the_last_phase_is_no_yes() -> None:
     unit = Unit(dies=5.0)
 
-    assert followed(unit, Phase("node", unit.after(0, takes=6))) == Died("node", ENDS["failed"])
+    assert followed(unit, condition("node", unit.after(0, takes=6))) == Died(
+        Phase("node", "node"), ENDS["failed"]
+    )
 
 
 def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in() -> None:
@@ -178,7 +192,7 @@ def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in
 
     assert isinstance(outcome, Stuck)
     assert ("kubeconfig", "not before 2.0", ["socket"]) == (
-        outcome.phase,
+        outcome.phase.key,
         outcome.missing,
         unit.reached,
     )
@@ -187,7 +201,7 @@ def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in
 def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
     unit = Unit(dies=1.5, sticks=1.5)
 
-    assert Died("kubeconfig", ENDS["failed"]) == followed(unit, *three(unit))
+    assert Died(Phase("kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(unit, *three(unit))
 
 
 def test_time_that_is_up_is_told_with_what_is_missing() -> None:
@@ -195,14 +209,14 @@ def test_time_that_is_up_is_told_with_what_is_missing() -> None:
 
     outcome = followed(unit, *three(unit), seconds=1.5)
 
-    assert outcome == OutOfTime("kubeconfig", "not before 2.0", 1.5)
+    assert outcome == OutOfTime(Phase("kubeconfig", "kubeconfig"), "not before 2.0", 1.5)
 
 
 def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
     unit = Unit(dies=1.0)
 
-    assert followed(unit, Phase("node", unit.after(9, takes=5)), seconds=3) == Died(
-        "node", ENDS["failed"]
+    assert followed(unit, condition("node", unit.after(9, takes=5)), seconds=3) == Died(
+        Phase("node", "node"), ENDS["failed"]
     )
 
 
@@ -220,7 +234,9 @@ def test_there_is_never_a_yes_after_a_death(
 ) -> None:
     unit = Unit(dies=dies, signals=signals)
 
-    outcome = followed(unit, *(Phase(str(at), unit.after(at)) for at in phases), seconds=seconds)
+    outcome = followed(
+        unit, *(condition(str(at), unit.after(at)) for at in phases), seconds=seconds
+    )
 
     if unit.now >= dies:
         assert isinstance(outcome, Died)
@@ -229,10 +245,10 @@ def test_there_is_never_a_yes_after_a_death(
 
 def test_the_first_thing_missing_is_given() -> None:
     phases = [
-        Phase("socket", lambda: None),
-        Phase("node", lambda: "none registered"),
-        Phase("more", lambda: "never asked"),
+        condition("socket", lambda: None),
+        condition("node", lambda: "none registered"),
+        condition("more", lambda: "never asked"),
     ]
 
-    assert (phases[1], "none registered") == first_missing(phases)
+    assert (phases[1].phase, "none registered") == first_missing(phases)
     assert first_missing(phases[:1]) is None

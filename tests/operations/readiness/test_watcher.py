@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from k3s_rootless.operations.readiness.wait import Phase
+from k3s_rootless.operations.readiness.phases import Phase
+from k3s_rootless.operations.readiness.wait import Condition
 from k3s_rootless.operations.readiness.watcher import Observer
 from tests.patience import HANGS, PATIENCE
 
@@ -32,23 +33,27 @@ class Woken:
             assert self._changed.wait_for(lambda: self.count >= count, LONG)
 
 
-def gate(opened: threading.Event, name: str = "gate") -> Phase:
-    return Phase(name, lambda: None if opened.is_set() else "it is shut", name, opened.wait)
+API, SOCKET = Phase("api", "api"), Phase("socket", "socket")
+
+
+def gate(opened: threading.Event, name: str = "gate") -> Condition:
+    phase = Phase(name, name)
+    return Condition(phase, lambda: None if opened.is_set() else "it is shut", opened.wait)
 
 
 def test_phases_are_looked_at_one_after_the_other() -> None:
     woken, first, second = Woken(), threading.Event(), threading.Event()
     second.set()
     observer = Observer([gate(first, "first"), gate(second, "second")], woken)
-    known = observer.phases()
+    known = observer.conditions()
 
     assert known[1].missing() == "nobody has looked yet"
     first.set()
     woken.wait(2)
 
-    assert [None, None] == [phase.missing() for phase in known]
+    assert [None, None] == [one.missing() for one in known]
     assert observer.waits_for() is None
-    assert ["first", "second"] == [phase.key for phase in known]
+    assert ["first", "second"] == [one.phase.key for one in known]
 
 
 def test_a_question_that_hangs_holds_nobody_up() -> None:
@@ -58,11 +63,11 @@ def test_a_question_that_hangs_holds_nobody_up() -> None:
         looked.set()
         return None if hangs.wait(LONG) else "no"
 
-    observer = Observer([Phase("api", missing)], lambda: None)
+    observer = Observer([Condition(API, missing)], lambda: None)
     begun = time.monotonic()
 
     looked.wait(LONG)
-    assert observer.phases()[0].missing() == "it was asked, and has not answered yet"
+    assert observer.conditions()[0].missing() == "it was asked, and has not answered yet"
     assert time.monotonic() - begun < PATIENCE
     hangs.set()
 
@@ -74,7 +79,7 @@ def test_what_is_missing_is_told_while_it_is() -> None:
         looked.set()
         return "etcd"
 
-    observer = Observer([Phase("api", missing)], lambda: None)
+    observer = Observer([Condition(API, missing)], lambda: None)
     assert looked.wait(LONG)
     time.sleep(0.05)
     waiting = observer.waits_for()
@@ -86,11 +91,11 @@ def test_what_is_missing_is_told_while_it_is() -> None:
 
 def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
     woken = Woken()
-    observer = Observer([Phase("api", lambda: str(1 // 0))], woken)
+    observer = Observer([Condition(API, lambda: str(1 // 0))], woken)
     woken.wait(1)
 
     with pytest.raises(ZeroDivisionError):
-        observer.phases()[0].missing()
+        observer.conditions()[0].missing()
 
 
 def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> None:
@@ -106,7 +111,7 @@ def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> No
         waits.append(seconds)
         return next(told)
 
-    Observer([Phase("socket", lambda: next(answers), wait=wait)], woken)
+    Observer([Condition(SOCKET, lambda: next(answers), wait=wait)], woken)
     woken.wait(1)
 
     assert waits[1] <= waits[0]
@@ -114,7 +119,7 @@ def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> No
 
 
 def test_stopped_it_ends() -> None:
-    observer = Observer([Phase("api", lambda: "never")], lambda: None)
+    observer = Observer([Condition(API, lambda: "never")], lambda: None)
     observer.stop()
     deadline = time.monotonic() + LONG
     while (

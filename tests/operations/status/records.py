@@ -12,7 +12,8 @@ from k3s_rootless.errors import BusError
 from k3s_rootless.journal.facts import Cause
 from k3s_rootless.k3s.version import parse
 from k3s_rootless.observation import Known, Unknown
-from k3s_rootless.operations.readiness.milestones import STARTED, Milestone
+from k3s_rootless.operations.readiness.milestones import Milestone
+from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.operations.status.model import Certificate, Kit, Seen
 from k3s_rootless.paths import UNIT
 from k3s_rootless.rootlesskit.facts import Forward

@@ -1,0 +1,93 @@
+"""Shows what the commands that start, stop and install K3s have done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.observation import Unknown
+from k3s_rootless.operations.launch import document
+
+if TYPE_CHECKING:
+    from k3s_rootless.cli.display.report import Report
+    from k3s_rootless.operations.install import Installed
+    from k3s_rootless.operations.launch.sequence import Plan, Started
+    from k3s_rootless.operations.stop import Stopped
+
+
+def show_plan(report: Report, plan: Plan) -> None:
+    """Print the steps of `up`, and what they stop."""
+    for number, step in enumerate(plan.steps, 1):
+        report.answer(f"{number}. {step.describe()}: {step.cause}")
+    if not plan.steps:
+        report.answer("nothing to do")
+    if plan.outage is not None:
+        report.answer(f"{plan.outage.describe()}; `up` asks first, or needs --restart")
+    report.document(document.of_plan(plan))
+
+
+def show_up(report: Report, started: Started) -> None:
+    """Print how far K3s is after `up`."""
+    if started.ready is None:
+        what = "K3s was already running"
+        if started.by_us:
+            what = "K3s was started"
+        report.answer(f"{what}; check whether it is ready with `k3s-rootless status`")
+    elif started.ready:
+        report.answer(
+            f"K3s is ready ({started.seconds:.1f} s); see `k3s-rootless ports` for what the host"
+            " reaches"
+        )
+    else:
+        report.answer(_on_its_way(started))
+    report.document(document.of_up(started))
+
+
+def show_restart(report: Report, started: Started) -> None:
+    """Print how far K3s is after `restart`."""
+    if started.ready is None:
+        report.answer("K3s was started anew; see k3s-rootless status")
+    elif started.ready:
+        report.answer(f"K3s is ready ({started.seconds:.1f} s)")
+    else:
+        report.answer(_on_its_way(started))
+    report.document(document.of_restart(started))
+
+
+def show_stop(report: Report, stopped: Stopped) -> None:
+    """Print that K3s is stopped, and when it starts again."""
+    line = "K3s is stopped."
+    if stopped.enabled:
+        line += f" It starts again {_next_start(stopped)}."
+    report.answer(line)
+    report.document(document.of_stop(stopped))
+
+
+def show_install(report: Report, installed: Installed) -> None:
+    """Print that the unit is installed."""
+    what = "nothing to do: the unit is installed and enabled"
+    if installed.steps:
+        what = "K3s is installed for this user"
+    report.answer(f"{what}; start it with: k3s-rootless up")
+    report.document(document.of_install(installed))
+
+
+def show_lingering(report: Report, *, lingers: bool) -> None:
+    """Print whether the user lingers."""
+    if lingers:
+        report.answer("lingering is on: K3s outlives your last session")
+    else:
+        report.answer("lingering is off: K3s stops when your last session ends")
+    report.document(document.of_lingering(lingers=lingers))
+
+
+def _on_its_way(started: Started) -> str:
+    return f"K3s is on its way ({started.seconds:.1f} s): it reached `{started.last_phase}`"
+
+
+def _next_start(stopped: Stopped) -> str:
+    if isinstance(stopped.lingers, Unknown):
+        return "at your next login, or at the next boot if lingering is on"
+    if stopped.lingers.value:
+        # logind starts the user manager at boot, and logins find it running.
+        return "at the next boot, since lingering is on"
+    return "at your next login"

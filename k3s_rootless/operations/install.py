@@ -1,0 +1,48 @@
+"""Write the unit of the installed K3s and enable it, without a start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations import first_start, installation
+from k3s_rootless.operations.check import checking, outcome
+from k3s_rootless.operations.launch import perform
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.plan import planner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import DesiredUnit, UnitState
+    from k3s_rootless.service.plan.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The unit as it should be and as it is now, and the steps that this took."""
+
+    desired: DesiredUnit
+    state: UnitState
+    steps: tuple[Step, ...]
+
+
+def install(context: Context, *, force: bool, unit_file: Path | None = None) -> Installed:
+    """Write and enable the unit; `unit_file` is a unit to adopt, `force` replaces edited files.
+
+    Raises PreflightFailed without a k3s that can be used, UsageError for a unit that cannot be
+    adopted, WouldOverwrite, RootlessError.
+    """
+    with checking.begin(context) as examination, context.manager() as manager:
+        facts, _ = examination.finish(manager)
+        outcome.require_k3s(context, checking.judge(facts))
+        directory = first_start.unit_directory(manager, context.paths)
+        desired = installation.desired(facts.k3s, directory, unit_file)
+        with perform.locked(context):
+            drop_ins = installation.renewed_drop_ins(context, desired, force=force)
+            found = installation.found(context, manager, desired.path)
+            planned = planner.install(desired, found, drop_ins, force=force)
+            perform.perform(context, manager, planned)
+            state = manager.unit(UNIT)
+    return Installed(desired, state, planned)

@@ -1,0 +1,68 @@
+"""Performs the steps of a plan, one after the other, while no other command changes the unit."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import SystemdError
+from k3s_rootless.operations.events import StepBegins
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.plan.steps import ResetFailed, Restart, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.plan.steps import Step
+    from k3s_rootless.service.systemd.user import UserManager
+
+_WAITING = "waiting for another k3s-rootless to end"
+
+
+def locked(context: Context) -> AbstractContextManager[None]:
+    """Keep other changing commands of this user out; send a notice before waiting for one."""
+    return apply.locked(context.paths.lock, lambda: context.notice(_WAITING))
+
+
+def perform(context: Context, manager: UserManager, steps: Iterable[Step]) -> None:
+    """Perform the steps in order.
+
+    Raises RootlessError; if systemd refuses a start, the error names the cause.
+    """
+    for one in steps:
+        step(context, manager, one)
+
+
+def step(context: Context, manager: UserManager, one: Step) -> None:
+    """Perform one step. Raises RootlessError, as `perform`."""
+    context.listener(StepBegins(one.describe(), one.cause))
+    try:
+        apply.perform(one, manager)
+    except SystemdError as error:
+        if not starts([one]):
+            raise
+        _start_again(context, manager, one, error)
+
+
+def starts(steps: Iterable[Step]) -> bool:
+    """Return whether one of the steps starts K3s."""
+    return any(isinstance(one, Start | Restart) for one in steps)
+
+
+def _start_again(context: Context, manager: UserManager, one: Step, error: SystemdError) -> None:
+    """Repeat a start that systemd refused for its start limit; raise the cause of any other."""
+    state = manager.unit(UNIT)
+    if state.result != "start-limit-hit":
+        # Loaded here, since this takes 80 ms, which a start that succeeds does not need.
+        from k3s_rootless.operations.launch import death
+
+        raise death.refused(context, state, error) from error
+    # The limit ends loops of systemd's own restarts; a user requested this start and those before.
+    context.notice(
+        f"systemd refuses, since {UNIT} was started too often within a short time: let it forget"
+        " that"
+    )
+    apply.perform(ResetFailed(UNIT, "it was started too often"), manager)
+    apply.perform(one, manager)

@@ -1,0 +1,72 @@
+"""A user manager that may go and come back while K3s starts, by re-execution or by a restart."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from k3s_rootless.errors import BusError
+from k3s_rootless.operations.readiness.phases import KEYS
+from k3s_rootless.paths import UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from k3s_rootless.background import Followed
+    from k3s_rootless.journal.facts import Cause
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+T = TypeVar("T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class ReconnectingManager:
+    """A user manager to which the connection is made again until `deadline` (time.monotonic); see
+    wait.Watched.
+    """
+
+    def __init__(self, context: Context, manager: UserManager, deadline: float) -> None:
+        self._context = context
+        self._manager = manager
+        self._deadline = deadline
+        self.journal: Followed[Cause | None] | None = None
+
+    def unit(self, name: str) -> UnitState:
+        """Return the unit's state. Raises BusError if there is no answer until the deadline."""
+        return self._asked(lambda: self._manager.unit(name))
+
+    def wait_change(self, seconds: float) -> bool:
+        """Wait for a change of the unit; a new connection to the manager counts as a change."""
+        return self._asked(lambda: self._manager.wait_change(seconds))
+
+    def stuck(self, key: str) -> bool:
+        """Return whether the journal names a cause for which K3s never reaches the phase of this
+        key.
+        """
+        cause = self.journal.latest() if self.journal is not None else None
+        return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except BusError as error:
+            self._context.notice(
+                f"lost the user manager ({error.message}); looking whether it comes back"
+            )
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self._manager.reopen(UNIT)
+                return ask()
+            except BusError as error:
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    raise BusError(
+                        "lost the user manager while K3s was starting, and it did not come back:"
+                        f" {error.message}",
+                        hint="log in again, then see: k3s-rootless status",
+                    ) from error
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,39 @@
+"""Lingering: keep K3s running after logout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.observation import Unknown
+from k3s_rootless.service.systemd import logind
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.context import Context
+
+
+def lingers(context: Context) -> bool:
+    """Return whether the user lingers. Raises RootlessError if that cannot be read."""
+    found = logind.lingers(context.user, context.paths.root)
+    if isinstance(found, Unknown):
+        raise RootlessError(f"cannot tell whether {context.user} lingers: {found.reason}")
+    return found.value
+
+
+def switch(context: Context, *, on: bool) -> bool:
+    """Switch lingering, and return whether the user lingers now.
+
+    logind is called only if something must change, so it cannot refuse what is there already.
+    Raises AdministratorNeeded, BusError, RootlessError.
+    """
+    found = logind.lingers(context.user, context.paths.root)
+    if isinstance(found, Unknown) or found.value != on:
+        logind.set_lingering(context.uid, context.user, on=on)
+    after = lingers(context)
+    if after != on:
+        word = "on" if on else "off"
+        raise RootlessError(
+            f"systemd-logind agreed to switch lingering {word}, and did not",
+            hint="loginctl user-status",
+        )
+    return after

@@ -1,0 +1,56 @@
+"""Restart K3s with its present configuration, and wait until it is ready."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations import first_start, installation, rotation
+from k3s_rootless.operations.launch import perform, until_ready
+from k3s_rootless.operations.launch.sequence import Started
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.observe import files
+from k3s_rootless.service.plan import planner
+from k3s_rootless.service.plan.rotation import stopped_for
+from k3s_rootless.service.plan.steps import Reload
+
+if TYPE_CHECKING:
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.systemd.user import UserManager
+
+
+def restart(context: Context, timeout: float | None, until: str = "node") -> Started:
+    """Stop K3s and start it; wait at most `timeout` seconds for the phase of the key `until`.
+
+    Without a timeout, does not wait. Raises NotRunning if K3s is not installed; NotReady, or
+    RootlessError with the cause, if K3s does not become ready.
+    """
+    begun = time.monotonic()
+    with context.manager() as manager:
+        with perform.locked(context):
+            directory = first_start.unit_directory(manager, context.paths)
+            state = installation.observed(manager, directory)
+            if not state.installed:
+                raise installation.absence(state)
+            manager.watch(UNIT)
+            state = _reloaded(context, manager, state)
+            rotate = rotation.needed(context, manager.environment, state)
+            left = installation.left_behind(context, state, manager.environment)
+            steps = stopped_for(rotate, planner.restart(state, left), state)
+            perform.perform(context, manager, steps)
+        reached = None
+        if timeout is not None:
+            release = files.release_of(state.fragment)
+            reached = until_ready.until_ready(
+                context, manager, release, seconds=timeout, until=until, started=True
+            )
+    return Started(steps, time.monotonic() - begun, reached)
+
+
+def _reloaded(context: Context, manager: UserManager, state: UnitState) -> UnitState:
+    """Let systemd read the unit if it changed; return the unit as K3s is started with it."""
+    if not state.needs_reload:
+        return state
+    perform.step(context, manager, Reload("the unit changed after systemd read it"))
+    return manager.unit(UNIT)

@@ -1,0 +1,54 @@
+"""Stop K3s; its unit and its data stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations import installation
+from k3s_rootless.operations.launch import perform
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.act import apply
+from k3s_rootless.service.plan import planner
+from k3s_rootless.service.plan.steps import ResetFailed
+from k3s_rootless.service.systemd import logind
+
+if TYPE_CHECKING:
+    from k3s_rootless.observation import Observed
+    from k3s_rootless.operations.context import Context
+    from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.plan.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The unit after the stop, the steps that it took, and whether the user lingers."""
+
+    state: UnitState
+    steps: tuple[Step, ...]
+    lingers: Observed[bool]
+
+    @property
+    def enabled(self) -> bool:
+        """Whether K3s starts again by itself."""
+        return self.state.file_state == "enabled"
+
+
+def stop(context: Context, *, disable: bool) -> Stopped:
+    """Stop K3s; `disable` also keeps it from starting at login or boot.
+
+    Raises NotRunning if K3s is not installed, RootlessError.
+    """
+    with context.manager() as manager, perform.locked(context):
+        state = manager.unit(UNIT)
+        if state.load_state == "not-found":
+            raise installation.absence(state)
+        steps = planner.down(state, disable=disable)
+        perform.perform(context, manager, steps)
+        after = manager.unit(UNIT)
+        if after.active_state == "failed":
+            # K3s exits with status 1 after SIGTERM (seen with v1.21.2), which systemd calls a
+            # failure; the stop was requested.
+            apply.perform(ResetFailed(UNIT, "it was stopped"), manager)
+            after = manager.unit(UNIT)
+    return Stopped(after, steps, logind.lingers(context.user, context.paths.root))
