@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.operations import first_start, installation, rotation
 from k3s_rootless.operations.launch import perform, until_ready
-from k3s_rootless.operations.launch.sequence import Started
+from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import files
 from k3s_rootless.service.plan import planner

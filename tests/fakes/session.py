@@ -167,6 +167,13 @@ class Session:
         self.bus.kill()
         self.bus.wait()
 
+    def restart_bus(self) -> None:
+        """Start the bus again after it was killed, and a manager on it."""
+        for path in (self.runtime / "bus", self.directory / "ready"):
+            path.unlink(missing_ok=True)
+        self.bus = self._start_bus()
+        self.start_manager()
+
     def close(self) -> None:
         """End both."""
         self._processes.close()

@@ -56,3 +56,52 @@ def test_several_hang_at_the_same_time() -> None:
 
     assert time.monotonic() - begun < PATIENCE
     held.set()
+
+
+def test_the_latest_value_is_given_without_a_wait() -> None:
+    go_on, put = threading.Event(), threading.Event()
+
+    def follow(value: background.Followed[int]) -> None:
+        go_on.wait(PATIENCE)
+        value.put(2)
+        put.set()
+
+    followed = background.Followed("test", 1, follow)
+    before = followed.latest()
+    go_on.set()
+
+    assert put.wait(PATIENCE)
+    assert (1, 2) == (before, followed.latest())
+
+
+def test_the_first_value_is_waited_for() -> None:
+    def follow(value: background.Followed[str]) -> None:
+        value.pause(0.05)
+        value.put("known")
+
+    assert "known" == background.Followed("test", "unknown", follow).latest(PATIENCE)
+
+
+def test_what_a_thread_raises_reaches_the_reader_who_is_woken() -> None:
+    woken = threading.Event()
+
+    def follow(value: background.Followed[int]) -> None:
+        raise NotRunning(str(value.latest()))
+
+    followed = background.Followed("test", 1, follow, on_failure=woken.set)
+
+    assert woken.wait(PATIENCE)
+    with pytest.raises(NotRunning, match="1"):
+        followed.latest(PATIENCE)
+
+
+def test_a_thread_that_is_stopped_ends_its_pause() -> None:
+    ended = threading.Event()
+
+    def follow(value: background.Followed[int]) -> None:
+        if value.pause(60):
+            ended.set()
+
+    background.Followed("test", 1, follow).stop()
+
+    assert ended.wait(PATIENCE)

@@ -1,16 +1,67 @@
-"""A host with a user manager, for each test of an operation."""
+"""An ordinary user with a private bus and a fake user manager, and a listener that collects
+events.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.events import Event
+from k3s_rootless.paths import Paths
 from tests.fakes.managed_host import ManagedHost
-from tests.fakes.managed_host import host as opened
+from tests.fakes.managed_host import host as managed
+from tests.fakes.session import Session, session
+from tests.fakes.user import USER, ordinary_user
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home directory of the user; pytest's own directories are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for path in (directory / "config", directory / "root", directory / "bin"):
+            path.mkdir()
+            os.chown(path, USER, USER)
+        os.chown(directory, USER, USER)
+        yield directory
+
+
+@pytest.fixture
+def bus(home: Path) -> Iterator[Session]:
+    """A private bus with a fake user manager; the unit directory that it names is its own."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("there is no dbus-daemon to run a private bus with")
+    (home / "session").mkdir()
+    with session(home / "session", USER) as opened:
+        (opened.directory / "user").symlink_to(opened.units)
+        yield opened
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """The events that an operation has sent so far."""
+    return []
+
+
+@pytest.fixture
+def context(home: Path, bus: Session, events: list[Event]) -> Iterator[Context]:
+    """The context of an ordinary user on the private bus."""
+    with ordinary_user() as uid:
+        paths = Paths(home / "root", home, bus.runtime, home / "config")
+        environ = {"PATH": str(home / "bin")}
+        yield Context(paths, environ, uid, "alice", events.append)
 
 
 @pytest.fixture
 def host() -> Iterator[ManagedHost]:
-    with opened() as one:
+    """A host with a user manager, as most operations find it."""
+    with managed() as one:
         yield one

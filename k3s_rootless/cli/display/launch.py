@@ -10,7 +10,8 @@ from k3s_rootless.operations.launch import document
 if TYPE_CHECKING:
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.install import Installed
-    from k3s_rootless.operations.launch.sequence import Plan, Started
+    from k3s_rootless.operations.launch.sequence import Plan
+    from k3s_rootless.operations.launch.started import Started
     from k3s_rootless.operations.stop import Stopped
 
 

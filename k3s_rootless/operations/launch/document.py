@@ -8,7 +8,8 @@ from k3s_rootless.service.plan import steps
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.install import Installed
-    from k3s_rootless.operations.launch.sequence import Plan, Started
+    from k3s_rootless.operations.launch.sequence import Plan
+    from k3s_rootless.operations.launch.started import Started
     from k3s_rootless.operations.stop import Stopped
 
 

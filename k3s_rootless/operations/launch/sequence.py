@@ -1,10 +1,9 @@
-"""The sequence of `up` once k3s is printing its version: check, plan, perform, wait."""
+"""The sequence of `up` after the examination of the host: check, plan, perform, wait."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.finding import Verdict
@@ -20,21 +19,18 @@ from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import delegation
 from k3s_rootless.service.plan import outage, planner
 from k3s_rootless.service.plan.rotation import stopped_for
-from k3s_rootless.service.plan.steps import Reexecute, Reload
+from k3s_rootless.service.plan.steps import Reexecute
 from k3s_rootless.service.systemd import logind
 from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from k3s_rootless.finding import Finding
-    from k3s_rootless.operations.check.probing import Probing
     from k3s_rootless.operations.context import Context
     from k3s_rootless.operations.events import PhaseReached
-    from k3s_rootless.operations.up import Confirm, Request
-    from k3s_rootless.preflight.facts import K3sBinary
-    from k3s_rootless.service.facts import ControllerReach, Found, UnitState
+    from k3s_rootless.operations.up import Confirm, Examined, Request
+    from k3s_rootless.service.facts import Found, UnitState
     from k3s_rootless.service.plan.outage import Outage
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
@@ -49,121 +45,60 @@ class Plan:
     outage: Outage | None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """K3s after `up` or `restart`.
-
-    `reached` are the phases of the wait, None without a wait. `restart_needed` is the cause for
-    which a running K3s needs a restart.
-    """
+class Result(NamedTuple):
+    """The steps that were performed, the phases that were reached, and the cause for a restart."""
 
     steps: tuple[Step, ...]
-    seconds: float
     reached: Sequence[PhaseReached] | None
-    restart_needed: str | None = None
-
-    @property
-    def by_us(self) -> bool:
-        """Whether this run started K3s."""
-        return perform.starts(self.steps)
-
-    @property
-    def last_phase(self) -> str:
-        """The name of the last phase that K3s reached; empty without a wait."""
-        if not self.reached:
-            return ""
-        return self.reached[-1].phase.name
-
-    @property
-    def ready(self) -> bool | None:
-        """Whether K3s is ready; None if this run did not wait for it."""
-        if self.reached is None:
-            return None
-        return until_ready.means_ready(self.reached)
+    restart_needed: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A host that is ready for K3s: where the unit belongs, its k3s, and the controllers."""
-
-    directory: Path
-    k3s: K3sBinary
-    reach: ControllerReach
-
-
-def plan(context: Context, request: Request, examination: Probing) -> Plan:
+def plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
     """Check the host, and return the plan. Changes nothing."""
-    with context.manager() as manager:
-        directory = first_start.unit_directory(manager, context.paths)
-        checked = _checked(context, manager, request, examination, directory, None)
-        with perform.locked(context):
-            return _plan(context, manager, request, checked)
+    _check(context, manager, request, examined)
+    with perform.locked(context):
+        return _plan(context, manager, request, examined)
 
 
 def up(
     context: Context,
-    request: Request,
-    examination: Probing,
-    confirm: Confirm,
-    begun: float,
-) -> Started:
-    """Check the host, perform the plan, and wait; `begun` (time.monotonic) is when `up` began."""
-    with context.manager() as manager:
-        directory = first_start.unit_directory(manager, context.paths)
-        state = _reloaded(context, manager, directory)
-        checked = _checked(context, manager, request, examination, directory, state)
-        with perform.locked(context):
-            made = _plan(context, manager, request, checked)
-            if made.outage is not None and not request.restart:
-                _require_consent(made.outage, confirm)
-            _warn_without_lingering(context)
-            _perform(context, manager, request, made)
-        restart_needed = None
-        if not perform.starts(made.steps):
-            restart_needed = _pending_restart(context, manager, made)
-        reached = None
-        if request.timeout is not None:
-            version = checked.k3s.version
-            reached = until_ready.until_ready(
-                context,
-                manager,
-                version.value if isinstance(version, Known) else None,
-                seconds=request.timeout,
-                until=request.until,
-                started=perform.starts(made.steps),
-                state=None if made.steps else made.found.state,
-            )
-    return Started(made.steps, time.monotonic() - begun, reached, restart_needed)
-
-
-def _reloaded(context: Context, manager: UserManager, directory: Path) -> UnitState | None:
-    """Let systemd read the unit again if its files changed; return the unit if they did not.
-
-    The checks judge the unit as systemd has read it, and a user may have fixed a file since.
-    """
-    state = installation.observed(manager, directory)
-    if not state.needs_reload:
-        return state
-    perform.step(context, manager, Reload("the unit or a drop-in changed after systemd read it"))
-    return None
-
-
-def _checked(
-    context: Context,
     manager: UserManager,
     request: Request,
-    examination: Probing,
-    directory: Path,
-    state: UnitState | None,
-) -> _Checked:
-    """Check the host. `state` is the unit if it is known. Raises PreflightFailed."""
-    facts, reach = examination.finish(manager, asked=state)
+    examined: Examined,
+    confirm: Confirm,
+) -> Result:
+    """Check the host, perform the plan, and wait."""
+    _check(context, manager, request, examined)
+    with perform.locked(context):
+        made = _plan(context, manager, request, examined)
+        if made.outage is not None and not request.restart:
+            _require_consent(made.outage, confirm)
+        _warn_without_lingering(context)
+        _perform(context, manager, request, made)
+    starts = perform.starts(made.steps)
+    restart_needed = None if starts else _pending_restart(context, manager, made)
+    if request.timeout is None:
+        return Result(made.steps, None, restart_needed)
+    version = examined.facts.k3s.version
+    reached = until_ready.until_ready(
+        context,
+        manager,
+        version.value if isinstance(version, Known) else None,
+        seconds=request.timeout,
+        until=request.until,
+        started=starts,
+        state=None if made.steps else made.found.state,
+    )
+    return Result(made.steps, reached, restart_needed)
+
+
+def _check(context: Context, manager: UserManager, request: Request, examined: Examined) -> None:
+    """Judge what was read of the host. Raises PreflightFailed."""
     # Before the checks, which may fail for a port in use: the free ports are printed by then.
-    if state is None or not state.running:
-        foreseen = first_start.foreseen(manager.unit(UNIT), directory)
+    if examined.state is None or not examined.state.running:
+        foreseen = first_start.foreseen(manager.unit(UNIT), examined.directory)
         conflicts.report(context, foreseen, manager.environment)
-    _require_ready(context, checking.judge(facts), request.ignored)
-    return _Checked(directory, facts.k3s, reach)
+    _require_ready(context, checking.judge(examined.facts), request.ignored)
 
 
 def _require_ready(context: Context, findings: Sequence[Finding], ignored: Sequence[str]) -> None:
@@ -188,15 +123,15 @@ def _require_ready(context: Context, findings: Sequence[Finding], ignored: Seque
     context.notice(summary)
 
 
-def _plan(context: Context, manager: UserManager, request: Request, checked: _Checked) -> Plan:
-    desired = installation.desired(checked.k3s, checked.directory, request.unit_file)
+def _plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
+    desired = installation.desired(examined.facts.k3s, examined.directory, request.unit_file)
     manager.watch(UNIT)  # before the unit is read: a change after that sends a signal
-    reexecute = delegation.only_reexecution_lacks(checked.reach, needs.CONTROLLERS)
+    reexecute = delegation.only_reexecution_lacks(examined.reach, needs.CONTROLLERS)
     found = installation.found(context, manager, desired.path, reexecute=reexecute)
     drop_ins = installation.renewed_drop_ins(context, desired, force=request.force)
     steps = planner.up(desired, found, drop_ins, force=request.force)
-    foreseen = first_start.foreseen(found.state, checked.directory)
-    rotate = rotation.needed(context, manager.environment, foreseen, checked.k3s.path or "")
+    foreseen = first_start.foreseen(found.state, examined.directory)
+    rotate = rotation.needed(context, manager.environment, foreseen, examined.facts.k3s.path or "")
     steps = stopped_for(rotate, steps, found.state)
     return Plan(steps, found, outage.of(steps, found.state, found.text, desired.version))
 

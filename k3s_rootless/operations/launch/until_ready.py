@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import NotReady, RootlessError
@@ -77,11 +76,6 @@ def until_ready(
     if not isinstance(outcome, wait.Ready):
         raise _error(context, outcome, state, course, journal.latest(), started=started)
     return course.reached
-
-
-def means_ready(reached: Sequence[PhaseReached]) -> bool:
-    """Return whether K3s counts as ready after these phases: a node is ready."""
-    return any(one.phase.key == "node" for one in reached)
 
 
 class _Course:

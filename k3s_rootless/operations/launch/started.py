@@ -1,0 +1,47 @@
+"""The record of a K3s that `up` or `restart` has started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations.launch import perform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3s_rootless.operations.events import PhaseReached
+    from k3s_rootless.service.plan.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """K3s after `up` or `restart`.
+
+    `reached` are the phases of the wait, None without a wait. `restart_needed` is the cause for
+    which a running K3s needs a restart.
+    """
+
+    steps: tuple[Step, ...]
+    seconds: float
+    reached: Sequence[PhaseReached] | None
+    restart_needed: str | None = None
+
+    @property
+    def by_us(self) -> bool:
+        """Whether this run started K3s."""
+        return perform.starts(self.steps)
+
+    @property
+    def last_phase(self) -> str:
+        """The name of the last phase that K3s reached; empty without a wait."""
+        if not self.reached:
+            return ""
+        return self.reached[-1].phase.name
+
+    @property
+    def ready(self) -> bool | None:
+        """Whether K3s is ready; None if this run did not wait for it."""
+        if self.reached is None:
+            return None
+        return any(one.phase.key == "node" for one in self.reached)

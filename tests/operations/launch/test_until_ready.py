@@ -1,0 +1,157 @@
+"""A start is followed to its end; the listener hears of each phase and of a death."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import NotReady, RootlessError
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.events import Died, Event, PhaseReached, Waiting, WaitOver
+from k3s_rootless.operations.launch import until_ready
+from k3s_rootless.operations.readiness import phases
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.systemd.user import UserManager
+from tests.fakes.session import Session
+from tests.operations import unit
+from tests.ports import peers
+
+ROUTES = {"/v1/info": {"version": "2.0.0", "childPID": 7}, "/v1/ports": []}
+
+
+@pytest.fixture
+def data(home: Path, bus: Session) -> Path:
+    directory = unit.write(bus, home)
+    (directory / "rootless").mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture
+def manager(context: Context, data: Path) -> Iterator[UserManager]:
+    del data
+    with context.manager() as opened:
+        opened.watch(UNIT)
+        opened.start(UNIT)
+        yield opened
+
+
+def followed(
+    context: Context, manager: UserManager, until: str, seconds: float = 20
+) -> list[PhaseReached]:
+    return until_ready.until_ready(
+        context, manager, None, seconds=seconds, until=until, started=True
+    )
+
+
+def kinds(events: list[Event]) -> list[type]:
+    return [type(event) for event in events]
+
+
+def test_each_phase_is_an_event_and_in_the_result(
+    context: Context, manager: UserManager, data: Path, events: list[Event]
+) -> None:
+    rootless = data / "rootless"
+    (rootless / "child_pid").write_text("7")
+    with peers.on_socket(rootless / "api.sock", peers.answering(ROUTES)):
+        os.chown(rootless / "api.sock", context.uid, context.uid)
+        reached = followed(context, manager, "socket")
+
+    expected = [phases.UNIT, phases.NAMESPACE, phases.SOCKET]
+    assert expected == [one.phase for one in reached]
+    assert [Waiting, PhaseReached, PhaseReached, PhaseReached, WaitOver] == kinds(events)
+    assert reached == events[1:4]
+    assert isinstance(events[0], Waiting)
+    assert tuple(expected) == events[0].phases
+
+
+def test_the_wait_has_the_phases_up_to_the_one_that_was_requested(
+    context: Context, manager: UserManager
+) -> None:
+    reached = followed(context, manager, "unit")
+
+    assert [phases.UNIT] == [one.phase for one in reached]
+
+
+def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
+    context: Context, manager: UserManager, events: list[Event]
+) -> None:
+    with pytest.raises(NotReady) as late:
+        followed(context, manager, "node", seconds=0)
+
+    assert "it waits for `child namespace`: rootlesskit has made no namespace yet" in str(
+        late.value
+    )
+    assert "; it reached `unit active`" in str(late.value)
+    details = late.value.details
+    assert ["phase", "missing", "reached"] == list(details)
+    assert "namespace" == details["phase"]
+    assert ["unit"] == [one["phase"] for one in details["reached"]]
+    assert [Waiting, PhaseReached, WaitOver] == kinds(events)[:3]
+
+
+def test_a_stop_by_someone_else_ends_the_wait_at_once(
+    context: Context, manager: UserManager, bus: Session, events: list[Event]
+) -> None:
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PhaseReached):
+            bus.order(
+                properties={
+                    "ActiveState": ("s", "deactivating"),
+                    "SubState": ("s", "stop-sigterm"),
+                }
+            )
+            bus.signal_change()
+
+    with pytest.raises(RootlessError) as stopped:
+        followed(replace(context, listener=listen), manager, "node")
+
+    assert "K3s did not come up: somebody stopped it while waiting for `child namespace`" == str(
+        stopped.value
+    )
+    assert ("stopped", "namespace") == (
+        stopped.value.details["cause"],
+        stopped.value.details["phase"],
+    )
+    assert [Waiting, PhaseReached, Died, WaitOver] == kinds(events)
+    died = events[2]
+    assert isinstance(died, Died)
+    assert (phases.NAMESPACE, "deactivating") == (died.phase, died.state.active_state)
+
+
+def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
+    context: Context, manager: UserManager, events: list[Event]
+) -> None:
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PhaseReached):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        followed(replace(context, listener=listen), manager, "node")
+
+    assert WaitOver in kinds(events)
+    assert ["K3s goes on starting; see how far it is with: k3s-rootless status"] == unit.notices(
+        events
+    )
+
+
+def test_a_manager_that_goes_and_stays_away_ends_the_wait(
+    context: Context, manager: UserManager, bus: Session, events: list[Event]
+) -> None:
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PhaseReached):
+            bus.kill_bus()
+
+    with pytest.raises(RootlessError) as lost:
+        followed(replace(context, listener=listen), manager, "node", seconds=1)
+
+    assert str(lost.value).startswith(
+        "lost the user manager while K3s was starting, and it did not come back:"
+    )
+    assert [True] == [line.startswith("lost the user manager (") for line in unit.notices(events)]

@@ -1,0 +1,25 @@
+"""The phases have one list of keys, in the order in which K3s reaches them."""
+
+from __future__ import annotations
+
+import pytest
+
+from k3s_rootless.operations.readiness import phases
+
+
+def test_each_key_has_its_phase_in_order() -> None:
+    found = phases.up_to("deployments", 6443)
+
+    assert phases.KEYS == tuple(phase.key for phase in found)
+    assert len(phases.KEYS) == len({phase.name for phase in found})
+
+
+@pytest.mark.parametrize(("key", "count"), [("unit", 1), ("port", 4), ("node", 7)])
+def test_a_list_ends_with_the_phase_of_the_key(key: str, count: int) -> None:
+    found = phases.up_to(key, 6443)
+
+    assert (key, count) == (found[-1].key, len(found))
+
+
+def test_the_port_is_named() -> None:
+    assert "port 7443 forwarded" == phases.up_to("port", 7443)[-1].name

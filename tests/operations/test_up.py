@@ -1,0 +1,176 @@
+"""The host is checked, the plan made and performed, and a running K3s restarted only on consent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
+from k3s_rootless.operations import up
+from k3s_rootless.operations.context import Context
+from k3s_rootless.operations.events import Event, Lacking, StartAhead, StepBegins, Waiting
+from k3s_rootless.operations.launch import document
+from k3s_rootless.operations.launch.started import Started
+from k3s_rootless.paths import UNIT
+from k3s_rootless.preflight.checks import checklist
+from k3s_rootless.service.plan.steps import Start, WriteUnit
+from tests.fakes.session import Session
+from tests.operations import unit
+
+ALL = tuple(sorted({check.id.partition(".")[0] for check in checklist.CHECKS}))
+REQUEST = up.Request(ignored=ALL)
+
+
+def never(question: str) -> bool | None:
+    raise AssertionError(question)
+
+
+def nobody(question: str) -> bool | None:
+    assert question
+    return None
+
+
+def start(context: Context, request: up.Request = REQUEST) -> Started:
+    return up.up(context, request, never)
+
+
+@pytest.fixture
+def k3s(home: Path) -> Path:
+    return unit.write_k3s(home)
+
+
+def test_a_plan_changes_nothing(
+    context: Context, bus: Session, k3s: Path, events: list[Event]
+) -> None:
+    assert k3s.exists()
+    made = up.plan(context, REQUEST)
+
+    kinds = {type(step) for step in made.steps}
+    assert {WriteUnit, Start} <= kinds
+    assert made.outage is None
+    assert not (bus.units / UNIT).exists()
+    assert [] == [event for event in events if isinstance(event, StepBegins | StartAhead)]
+    found = document.of_plan(made)
+    assert (True, None, len(made.steps)) == (
+        found["dry_run"],
+        found["restart"],
+        len(found["steps"]),
+    )
+
+
+def test_a_first_up_writes_enables_and_starts(
+    context: Context, bus: Session, k3s: Path, events: list[Event]
+) -> None:
+    assert k3s.exists()
+    started = start(context)
+
+    assert unit.VERSION in (bus.units / UNIT).read_text()
+    with context.manager() as manager:
+        state = manager.unit(UNIT)
+    assert (True, "enabled") == (state.running, state.file_state)
+    assert [step.describe() for step in started.steps] == unit.steps(events)
+    kinds = [type(event) for event in events]
+    assert kinds.index(StartAhead) < kinds.index(StepBegins)
+    assert Waiting not in kinds
+    found = document.of_up(started)
+    assert (True, None, None) == (found["changed"], found["ready"], found["restart_needed"])
+    summary = [line for line in unit.notices(events) if line.startswith("host checked: ")]
+    assert 1 == len(summary)
+
+
+def test_without_lingering_the_user_is_warned_before_the_start(
+    context: Context, k3s: Path, events: list[Event]
+) -> None:
+    assert k3s.exists()
+    start(context)
+
+    (warned,) = (
+        number
+        for number, event in enumerate(events)
+        if "K3s stops when your last session ends" in getattr(event, "text", "")
+    )
+    assert warned < next(n for n, event in enumerate(events) if isinstance(event, StepBegins))
+
+
+def test_a_host_that_lacks_something_gets_no_unit(
+    context: Context, bus: Session, events: list[Event]
+) -> None:
+    with pytest.raises(PreflightFailed) as refused:
+        start(context, replace(REQUEST, ignored=tuple(set(ALL) - {"k3s"})))
+
+    (lacking,) = [event for event in events if isinstance(event, Lacking)]
+    assert {"k3s"} == {one.check.partition(".")[0] for one in lacking.findings}
+    assert "this host is not ready for rootless K3s: k3s" in str(refused.value)
+    assert not (bus.units / UNIT).exists()
+
+
+def test_a_check_that_does_not_exist_cannot_be_ignored(context: Context) -> None:
+    with pytest.raises(UsageError) as unknown:
+        start(context, up.Request(ignored=("tea",)))
+
+    assert "there is no check `tea`" == str(unknown.value)
+
+
+@pytest.fixture
+def changed(context: Context, bus: Session, k3s: Path) -> Path:
+    """A K3s that runs with the unit of another k3s than the one that is installed now."""
+    start(context)
+    k3s.write_text(k3s.read_text().replace(unit.VERSION, "v1.34.1+k3s1"))
+    return bus.units / UNIT
+
+
+def test_a_restart_of_a_running_k3s_needs_a_user_to_ask(context: Context, changed: Path) -> None:
+    before = changed.read_text()
+
+    with pytest.raises(UsageError) as refused:
+        up.up(context, REQUEST, nobody)
+
+    assert "k3s-rootless up --restart" in str(refused.value.hint)
+    assert "v1.34.1+k3s1" == refused.value.details["restart"]["to"]
+    assert before == changed.read_text()
+
+
+def test_a_restart_that_is_refused_changes_nothing(context: Context, changed: Path) -> None:
+    before = changed.read_text()
+    questions: list[str] = []
+
+    def refuse(question: str) -> bool | None:
+        questions.append(question)
+        return False
+
+    with pytest.raises(RootlessError) as refused:
+        up.up(context, REQUEST, refuse)
+
+    assert "nothing was changed: K3s keeps running" == str(refused.value)
+    assert before == changed.read_text()
+    (question,) = questions
+    assert question.startswith(f"K3s must restart for the upgrade from {unit.VERSION} to v1.34.1")
+    assert question.endswith("Restart K3s now?")
+
+
+def test_a_restart_that_is_allowed_is_not_asked_for(context: Context, changed: Path) -> None:
+    made = up.plan(context, REQUEST)
+    started = start(context, replace(REQUEST, restart=True))
+
+    assert made.outage is not None
+    assert started.by_us
+    assert "v1.34.1+k3s1" in changed.read_text()
+
+
+def test_a_unit_that_changed_since_systemd_read_it_is_read_again_before_the_checks(
+    context: Context, bus: Session, k3s: Path, events: list[Event]
+) -> None:
+    assert k3s.exists()
+    unit.write(bus, context.paths.home)
+    with context.manager() as manager:
+        manager.start(UNIT)
+    unit.write(bus, context.paths.home, "--debug")
+
+    with pytest.raises(RootlessError):
+        start(context)  # the unit is not ours
+
+    first = events[0]
+    assert isinstance(first, StepBegins)
+    assert "the unit or a drop-in changed after systemd read it" == first.cause

@@ -1,0 +1,38 @@
+"""What tests of operations write: the unit of a K3s, and a k3s that prints its version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from k3s_rootless.operations.events import Event, Notice, StepBegins
+from k3s_rootless.paths import UNIT
+from tests.fakes.session import Session
+
+VERSION = "v1.33.4+k3s1"
+
+
+def write(bus: Session, home: Path, *flags: str) -> Path:
+    """Write the unit of a K3s whose data directory is below `home`; return that directory."""
+    data = home / "data"
+    words = ("/usr/local/bin/k3s", "server", "--rootless", f"--data-dir={data}", *flags)
+    kubeconfig = f"--write-kubeconfig={home / 'k3s.yaml'}"
+    (bus.units / UNIT).write_text(f"[Service]\nExecStart={' '.join(words)} {kubeconfig}\n")
+    return data
+
+
+def write_k3s(home: Path) -> Path:
+    """Write a k3s that prints its version, as the program on the PATH of the context."""
+    program = home / "bin" / "k3s"
+    program.write_text(f"#!/bin/sh\necho 'k3s version {VERSION} (50fa2d70)'\n")
+    program.chmod(0o755)
+    return program
+
+
+def notices(events: list[Event]) -> list[str]:
+    """Return the texts of the notices."""
+    return [event.text for event in events if isinstance(event, Notice)]
+
+
+def steps(events: list[Event]) -> list[str]:
+    """Return what the steps do."""
+    return [event.does for event in events if isinstance(event, StepBegins)]
