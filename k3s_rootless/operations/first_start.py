@@ -1,4 +1,4 @@
-"""What K3s will be started with before there is a unit, and where that will lie."""
+"""What K3s will be started with before there is a unit, and where the unit will be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
+from k3s_rootless.paths import UNIT
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.observe import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,33 +19,31 @@ if TYPE_CHECKING:
 
 
 def foreseen(state: UnitState, directory: Path) -> UnitState:
-    """Give a unit that is not there yet the arguments that `config` has set for it; one that is
-    there stays as it is.
+    """Return a unit that does not exist yet with the arguments that `config` has set for it; a unit
+    that exists stays as it is.
 
     systemd reads no drop-in of a unit that it does not find, and `up` builds what was set into the
     unit that it writes.
     """
     if state.installed or state.argv or state.load_state == "masked":
         return state
-    from k3s_rootless.paths import UNIT
-    from k3s_rootless.service.drop_ins import configuration, drop_in
-    from k3s_rootless.service.observe import files
+    # Here, since this takes 3 ms, and a unit that is installed does not need it.
+    from k3s_rootless.service.drop_ins import configuration
 
+    drop_ins = directory / f"{UNIT}{drop_in.DIRECTORY_SUFFIX}"
     try:
-        text = files.read(
-            directory / f"{UNIT}{drop_in.DIRECTORY_SUFFIX}" / drop_in.name(configuration.SUBJECT)
-        ).text
+        text = files.read(drop_ins / drop_in.name(configuration.SUBJECT)).text
     except RootlessError:
-        return state  # `up` reads it as well, and says so
+        return state  # `up` reads it as well, and fails
     return replace(state, argv=configuration.arguments(configuration.parse(text or "")))
 
 
 def unit_directory(manager: UserManager, paths: Paths) -> Path:
-    """Give the directory where this user manager looks for the user's own units.
+    """Return the directory where this user manager looks for the user's own units.
 
-    It is asked, since it may run with another XDG_CONFIG_HOME than this shell: its unit path begins
-    with `user.control` below the configuration directory (systemd 247 to 262), and the user's own
-    units lie beside that.
+    The manager is queried, since it may run with another XDG_CONFIG_HOME than this shell: its unit
+    path begins with `user.control` below the configuration directory (systemd 247 to 262), and the
+    user's own units are beside that.
     """
     for path in manager.unit_path:
         if path.name == "user.control" and not path.is_relative_to(paths.runtime):

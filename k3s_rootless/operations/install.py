@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3s_rootless.operations import first_start, installation
+from k3s_rootless.operations import first_start, installation, renewal
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.launch import perform
 from k3s_rootless.paths import UNIT
@@ -40,7 +40,7 @@ def install(context: Context, *, force: bool, unit_file: Path | None = None) -> 
         directory = first_start.unit_directory(manager, context.paths)
         desired = installation.desired(facts.k3s, directory, unit_file)
         with perform.locked(context):
-            drop_ins = installation.renewed_drop_ins(context, desired, force=force)
+            drop_ins = renewal.steps(context, desired, force=force)
             found = installation.found(context, manager, desired.path)
             planned = planner.install(desired, found, drop_ins, force=force)
             perform.perform(context, manager, planned)

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import NotRunning, PreflightFailed, UsageError
+from k3s_rootless.k3s import features
 from k3s_rootless.observation import Known
-from k3s_rootless.operations import unit_changes
+from k3s_rootless.operations import server_settings, unit_changes
 from k3s_rootless.operations.first_start import foreseen
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins import drop_in as dropin
-from k3s_rootless.service.facts import DesiredDropIn, DesiredUnit, Found, UnitSettings
+from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
+from k3s_rootless.rootlesskit.state import leftovers
 from k3s_rootless.service.observe import files
+from k3s_rootless.service.unit import shipped
+from k3s_rootless.service.unit import text as unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,25 +26,24 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.preflight.facts import K3sBinary
     from k3s_rootless.service.facts import FoundFile, UnitState
-    from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
 
 WAITING = "waiting for another k3s-rootless to end"
 
 
 def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
-    """Render the unit for the K3s that was found, or take the one that the user has brought.
+    """Return the unit for the K3s that was found, or the unit `given` by the user.
 
-    Raises PreflightFailed where there is no K3s to render for, UsageError where what was brought is
-    not its unit.
+    Raises PreflightFailed without a K3s to render for, UsageError if `given` is not its unit.
     """
-    from k3s_rootless.k3s import features
+    # Here, since this takes 2 ms, and `env list` needs only the drop-ins.
     from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.service.unit import text as unit
 
     release, binary = k3s.version, k3s.path
     if not isinstance(release, Known) or binary is None:
-        reason = "its version is not known" if binary else "there is no k3s binary"
+        reason = "there is no k3s binary"
+        if binary:
+            reason = "its version is not known"
         raise PreflightFailed(
             f"cannot render the unit: {reason}", hint="see `k3s-rootless check k3s`"
         )
@@ -54,11 +57,10 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
         version=str(release.value), server=variant.value, binary=binary, search=unit_search()
     )
     if given is None:
-        there = files.read(directory / UNIT).text or ""
-        text = there if unit.is_rendered_from(there, settings) else unit.render(settings)
+        text = files.read(directory / UNIT).text or ""
+        if not unit.is_rendered_from(text, settings):
+            text = unit.render(settings)
         return DesiredUnit(directory / UNIT, text, settings.version)
-    from k3s_rootless.service.unit import shipped
-
     brought = files.read(given).text
     if brought is None:
         raise UsageError(f"cannot use {given}: there is no such file")
@@ -71,20 +73,23 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
 
 
 def text_to_build_on(context: Context, directory: Path, state: UnitState) -> str:
-    """Give the unit that drop-ins of ours build on: the one that is installed, or else the one that
-    `up` would write.
+    """Return the unit that our drop-ins build on: the installed unit, or else the unit that `up`
+    would write.
 
-    Raises RootlessError where there is neither.
+    Raises RootlessError if there is neither.
     """
-    from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight.probes import host as probes
-
     for path in (directory / UNIT, state.fragment):
-        if path is not None and (text := files.read(path).text) is not None:
+        if path is None:
+            continue
+        text = files.read(path).text
+        if text is not None:
             return text
-    return desired(
-        probes.k3s_binary(context.environ, unit_search(), context.paths.home), directory
-    ).text
+    # Here, since this takes 15 ms, and only a first `config` finds no unit.
+    from k3s_rootless.k3s.unit_path import unit_search
+    from k3s_rootless.preflight.probes import host
+
+    k3s = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    return desired(k3s, directory).text
 
 
 def found(context: Context, manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
@@ -99,88 +104,38 @@ def found(context: Context, manager: UserManager, path: Path, *, reexecute: bool
 
 
 def observed(manager: UserManager, directory: Path) -> UnitState:
-    """Give the unit as systemd has it, and whether that is what lies in the directory of the user's
-    own units.
+    """Return the unit as systemd has it; its `needs_reload` says whether that is what the directory
+    of the user's own units holds.
     """
     state = manager.unit(UNIT)
-    # systemd 247 and 252 do not notice a drop-in in a directory that was not there when they read
-    # the unit: neither ours nor one that a remedy of ours let the user write. Of two with one name
-    # it reads one, and one without content says nothing.
+    # systemd 247 and 252 do not notice a drop-in in a directory that did not exist when they read
+    # the unit. Of two drop-ins with one name systemd reads one; a drop-in without content sets
+    # nothing.
     read = {path.name for path in state.drop_ins}
     unread = (path for path in drop_in_directory(directory).glob("*.conf") if path.name not in read)
-    if any(map(_says_something, unread)):
+    if any(map(_sets_something, unread)):
         state = replace(state, needs_reload=True)
     return state
 
 
-def _says_something(path: Path) -> bool:
+def _sets_something(path: Path) -> bool:
     try:
         found = path.stat()
     except OSError:
-        return False  # nor can systemd read it for this user
+        return False  # systemd cannot read it either
     return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def left_behind(context: Context, state: UnitState, manager: Mapping[str, str]) -> tuple[Path, ...]:
-    """List what an earlier K3s that was killed left behind; nothing while the unit runs."""
+    """Return the files that an earlier K3s left when it was killed; none while the unit runs."""
     if state.running:
         return ()
-    from k3s_rootless.operations import server_settings
-    from k3s_rootless.rootlesskit.state import leftovers
-
     settings = server_settings.of_next_start(context, state, manager)
     return leftovers(settings.rootlesskit_state, context.uid)
 
 
-def renewed_drop_ins(context: Context, wanted: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
-    """Give the steps that build our drop-ins anew on the unit as it will be; says which somebody
-    edited, and so stay.
-
-    Raises RootlessError where one cannot be read.
-    """
-    from k3s_rootless.service.plan import planner
-    from k3s_rootless.service.unit.seal import Author, author
-
-    steps: list[Step] = []
-    for file, rendered in rebuilt(wanted):
-        if not force and file.text is not None and author(file.text) is not Author.OURS:
-            context.notice(f"kept as it is: {file.path}, {author(file.text).value}")
-        steps += planner.renewal(rendered, file, force=force)
-    return tuple(steps)
-
-
-def rebuilt(wanted: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
-    """Give those drop-ins of ours that are there, each as it should be beside this unit: with all
-    that it sets, and no more.
-
-    Raises RootlessError where one cannot be read.
-    """
-    if not any(map(dropin.is_ours, files.names(drop_in_directory(wanted.path.parent)) or ())):
-        return ()
-    from k3s_rootless.service.drop_ins import configuration, environment
-
-    def settings(text: str) -> str | None:
-        return configuration.render(
-            configuration.parse(text), configuration.command_words(wanted.text)
-        )
-
-    def variables(text: str) -> str | None:
-        return environment.render(environment.read(text))
-
-    kinds = (
-        (configuration.SUBJECT, settings, configuration.MODE),
-        (environment.SUBJECT, variables, environment.MODE),
-    )
-    found = []
-    for subject, render, mode in kinds:
-        file = drop_in(wanted.path.parent, subject)
-        if file.text is not None:
-            found.append((file, DesiredDropIn(file.path, render(file.text), mode)))
-    return tuple(found)
-
-
 def drop_in_directory(directory: Path) -> Path:
-    """Give the directory of the unit's drop-ins, in the directory of the user's own units."""
+    """Return the directory of the unit's drop-ins, in the directory of the user's own units."""
     return directory / f"{UNIT}{dropin.DIRECTORY_SUFFIX}"
 
 
@@ -195,7 +150,7 @@ def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
 
 
 def absence(state: UnitState) -> NotRunning:
-    """Give the error for a unit that there is none of."""
+    """Return the error for a unit that does not exist or is masked."""
     if state.load_state == "masked":
         return NotRunning(
             f"`{state.name}` is masked, so nothing can start it",

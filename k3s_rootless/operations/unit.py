@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.k3s.unit_path import unit_search
-from k3s_rootless.operations import first_start, installation
+from k3s_rootless.operations import first_start, installation, renewal
 from k3s_rootless.operations.declared_secrets import declared
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.probes import host
@@ -82,7 +82,7 @@ def diff(context: Context) -> tuple[Difference, ...]:
     k3s = host.k3s_binary(context.environ, unit_search(), context.paths.home)
     desired = installation.desired(k3s, directory)
     compared: list[tuple[FoundFile, str | None]] = [(files.read(desired.path), desired.text)]
-    compared += [(file, rendered.text) for file, rendered in installation.rebuilt(desired)]
+    compared += [(file, rendered.text) for file, rendered in renewal.rebuilt(desired)]
     texts = (text or "" for file, new in compared for text in (file.text, new))
     redactor = Redactor(declared(texts))
     found = []

@@ -37,6 +37,7 @@ def record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
 
     Call it under the lock.
     """
+    # Here, since `status` reads the record, and must not load what writes.
     from k3s_rootless.service.act import apply
 
     record = context.paths.start_record

@@ -1,4 +1,4 @@
-"""Brings together where the environment of the unit's next start comes from."""
+"""Reads where the environment of the unit's next start comes from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sources(
     files_of_unit: tuple[FoundFile, ...] = (),
     generated: Mapping[str, tuple[str, Path]] | None = None,
 ) -> Sources:
-    """Bring together what the next start of the unit is given, its environment files included.
+    """Return the sources of the next start's environment, environment files included.
 
     `manager` is what the user manager hands to each unit, `generated` what environment.d made of
     it.
@@ -42,5 +42,5 @@ def sources(
 
 def texts(state: UnitState) -> tuple[FoundFile, ...]:
     """Read the files of the unit, in systemd's order."""
-    paths = [*([state.fragment] if state.fragment else []), *state.drop_ins]
-    return tuple(files.or_problem(path) for path in paths)
+    paths = (state.fragment, *state.drop_ins)
+    return tuple(files.or_problem(path) for path in paths if path is not None)

@@ -93,8 +93,8 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
 def preload() -> ModuleType:
     """Load what follows the examination, and return it.
 
-    In a thread while the probes of the host wait, this saves 80 ms of an `up` that has nothing to
-    do.
+    Loaded in a thread while the probes of the host wait: in the main thread, an `up` with nothing
+    to do takes a tenth longer.
     """
     from k3s_rootless.operations.check import selection  # noqa: F401 (needed first)
     from k3s_rootless.operations.launch import sequence

@@ -4,27 +4,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from k3s_rootless.cli.display import style
-from k3s_rootless.printable import printable
-
 if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.table import Table
-
+    from k3s_rootless.cli.display.drawing import Drawing
     from k3s_rootless.cli.display.report import Report
     from k3s_rootless.operations.events import Died, PhaseReached, Waiting
 
-_FRAMES_A_SECOND = 8
-_LONGEST = 200
-
 
 def prepare(report: Report) -> None:
-    """Load what draws, where a start is to be drawn."""
+    """Load what draws, if a start will be drawn."""
     if report.on_terminal(story=True):
-        from rich import console, live, table, text  # noqa: F401
+        from k3s_rootless.cli.display import drawing  # noqa: F401
 
 
 class Progress:
@@ -32,31 +23,24 @@ class Progress:
 
     def __init__(self, report: Report, wait: Waiting) -> None:
         self._report = report
-        self._wait = wait
-        self._reached: list[PhaseReached] = []
-        self._begun = time.monotonic()
-        self._ended = False
-        self._live: Live | None = None
+        self._drawing: Drawing | None = None
         if report.on_terminal(story=True):
-            from rich.live import Live
+            # Here, since only a terminal needs rich, which takes 40 ms.
+            from k3s_rootless.cli.display.drawing import Drawing
 
-            self._live = Live(
-                get_renderable=self._drawn,
-                console=style.console(stderr=True),
-                refresh_per_second=_FRAMES_A_SECOND,
-            )
-            self._live.start()
+            self._drawing = Drawing(wait)
 
     def reached(self, one: PhaseReached) -> None:
         """Show that a phase was reached."""
-        self._reached.append(one)
-        if self._report.eventful:
+        if self._drawing is not None:
+            self._drawing.reached(one)
+        elif self._report.eventful:
             self._report.event("phase", **one.document())
-        elif self._live is None:
+        else:
             self._report.story(f"{one.seconds:6.1f} s  {one.phase.name} ({one.took:.1f} s)")
 
     def died(self, death: Died) -> None:
-        """Show that the start has failed, before anybody knows why."""
+        """Show that the start has failed, before the cause is known."""
         self.end()
         state = death.state
         how = f"the unit is {state.active_state} ({state.sub_state}), its result `{state.result}`"
@@ -71,8 +55,10 @@ class Progress:
                 exit_status=state.exit_status,
             )
             return
-        # Somebody may have stopped it: that is no death of its own.
-        verb = "died" if state.dead or state.result != "success" else "ended"
+        # A unit that was stopped on request has ended, and did not die.
+        verb = "ended"
+        if state.dead or state.result != "success":
+            verb = "died"
         self._report.story(
             f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase.name}`: {how};"
             " looking for the cause"
@@ -80,34 +66,5 @@ class Progress:
 
     def end(self) -> None:
         """Stop drawing; what was drawn stays."""
-        live, self._live, self._ended = self._live, None, True
-        if live is not None:
-            live.stop()
-
-    def _drawn(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2))
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column()
-        table.add_column()
-        reached = tuple(self._reached)
-        for one in reached:
-            table.add_row(
-                f"{one.seconds:6.1f} s", one.phase.name, Text(f"{one.took:.1f} s", style="dim")
-            )
-        waiting = self._wait.now()
-        elapsed = time.monotonic() - self._begun
-        for number, phase in enumerate(self._wait.phases[len(reached) :]):
-            if number == 0 and not self._ended:
-                missing = waiting[1] if waiting and waiting[0].name == phase.name else ""
-                turning = r"-\|/"[int(elapsed * 4) % 4]
-                table.add_row(
-                    f"{turning} {elapsed:.1f} s",
-                    Text(phase.name, style="bold"),
-                    printable(missing, _LONGEST),
-                )
-            else:
-                table.add_row("", Text(phase.name, style="dim"), "")
-        return table
+        if self._drawing is not None:
+            self._drawing.end()

@@ -9,7 +9,13 @@ from k3s_rootless.errors import RootlessError, UsageError
 from k3s_rootless.finding import Verdict
 from k3s_rootless.k3s import needs
 from k3s_rootless.observation import Known
-from k3s_rootless.operations import first_start, installation, rotation, server_settings
+from k3s_rootless.operations import (
+    first_start,
+    installation,
+    renewal,
+    rotation,
+    server_settings,
+)
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.environment import look
 from k3s_rootless.operations.events import Lacking, StartAhead
@@ -128,7 +134,7 @@ def _plan(context: Context, manager: UserManager, request: Request, examined: Ex
     manager.watch(UNIT)  # before the unit is read: a change after that sends a signal
     reexecute = delegation.only_reexecution_lacks(examined.reach, needs.CONTROLLERS)
     found = installation.found(context, manager, desired.path, reexecute=reexecute)
-    drop_ins = installation.renewed_drop_ins(context, desired, force=request.force)
+    drop_ins = renewal.steps(context, desired, force=request.force)
     steps = planner.up(desired, found, drop_ins, force=request.force)
     foreseen = first_start.foreseen(found.state, examined.directory)
     rotate = rotation.needed(context, manager.environment, foreseen, examined.facts.k3s.path or "")

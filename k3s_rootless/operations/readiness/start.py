@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.cluster import access
 from k3s_rootless.operations import server_settings
-from k3s_rootless.rootlesskit import client
+from k3s_rootless.rootlesskit import client, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ class Start:
 
     def sockets(self) -> tuple[Path, ...]:
         """Return where rootlesskit's API socket may be, the likeliest path first."""
-        return client.state_candidates(self.settings, self.version, uid=self.uid)
+        return state.sockets(self.settings, self.version, uid=self.uid)
 
     def find_rootlesskit(self) -> UnixPeer:
         """Return rootlesskit's API. Raises PeerError."""

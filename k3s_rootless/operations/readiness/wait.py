@@ -124,11 +124,8 @@ def wait(
                 return Stuck(condition.phase, missing, clock() - begun)
             left = begun + seconds - clock() + _granted(condition)
             if left <= 0:
-                # The unit may have died without a signal: that is no lack of time.
-                state = manager.unit(first.name)
-                if _over(first, state):
-                    return Died(condition.phase, state)
-                return OutOfTime(condition.phase, missing, clock() - begun)
+                late = OutOfTime(condition.phase, missing, clock() - begun)
+                return _late(late, first, manager)
             if manager.wait_change(min(pause, left)):
                 state = manager.unit(first.name)
             pause = min(pause * 1.5, LONGEST_PAUSE)
@@ -156,6 +153,14 @@ def _granted(condition: Condition) -> float:
     if condition.looked is None or condition.looked():
         return 0.0
     return FIRST_LOOK
+
+
+def _late(late: OutOfTime, first: UnitState, manager: Watched) -> Outcome:
+    # The unit may have died without a signal: that is no lack of time.
+    state = manager.unit(first.name)
+    if _over(first, state):
+        return Died(late.phase, state)
+    return late
 
 
 def _over(first: UnitState, state: UnitState) -> bool:
