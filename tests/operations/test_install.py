@@ -43,9 +43,10 @@ def test_the_unit_is_written_and_enabled_and_not_written_again(
     assert "StartUnit" not in [call[0] for call in bus.calls()]
 
 
-def test_without_a_k3s_nothing_is_written(
-    context: Context, bus: Session, events: list[Event]
+def test_without_a_k3s_that_works_nothing_is_written(
+    context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
+    unit.write_k3s(home, "tea")
     with pytest.raises(PreflightFailed) as refused:
         install.install(context, force=False)
 

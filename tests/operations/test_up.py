@@ -95,8 +95,9 @@ def test_without_lingering_the_user_is_warned_before_the_start(
 
 
 def test_a_host_that_lacks_something_gets_no_unit(
-    context: Context, bus: Session, events: list[Event]
+    context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
+    unit.write_k3s(home, "tea")
     with pytest.raises(PreflightFailed) as refused:
         start(context, replace(REQUEST, ignored=tuple(set(ALL) - {"k3s"})))
 

@@ -20,10 +20,11 @@ def write(bus: Session, home: Path, *flags: str) -> Path:
     return data
 
 
-def write_k3s(home: Path) -> Path:
-    """Write a k3s that prints its version, as the program on the PATH of the context."""
+def write_k3s(home: Path, printed: str = f"k3s version {VERSION} (50fa2d70)") -> Path:
+    """Write a k3s that prints its version, as the first program on the PATH of the context."""
     program = home / "bin" / "k3s"
-    program.write_text(f"#!/bin/sh\necho 'k3s version {VERSION} (50fa2d70)'\n")
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho '{printed}'\n")
     program.chmod(0o755)
     return program
 
