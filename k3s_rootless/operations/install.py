@@ -39,7 +39,7 @@ def install(context: Context, *, force: bool, unit_file: Path | None = None) -> 
         outcome.require_k3s(context, checking.judge(facts))
         directory = first_start.unit_directory(manager, context.paths)
         desired = installation.desired(facts.k3s, directory, unit_file)
-        with perform.locked(context):
+        with context.locked():
             drop_ins = renewal.steps(context, desired, force=force)
             found = installation.found(context, manager, desired.path)
             planned = planner.install(desired, found, drop_ins, force=force)

@@ -28,7 +28,7 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
     """
     begun = time.monotonic()
     with context.manager() as manager:
-        with perform.locked(context):
+        with context.locked():
             directory = first_start.unit_directory(manager, context.paths)
             state = installation.observed(manager, directory)
             if not state.installed:

@@ -39,7 +39,7 @@ def stop(context: Context, *, disable: bool) -> Stopped:
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
-    with context.manager() as manager, perform.locked(context):
+    with context.manager() as manager, context.locked():
         state = manager.unit(UNIT)
         if state.load_state == "not-found":
             raise installation.absence(state)

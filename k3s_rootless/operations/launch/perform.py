@@ -1,8 +1,7 @@
-"""Performs the steps of a plan, one after the other, while no other command changes the unit."""
+"""Performs the steps of a plan, one after the other."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import SystemdError
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.plan.steps import Step
     from k3s_rootless.service.systemd.user import UserManager
-
-_WAITING = "waiting for another k3s-rootless to end"
-
-
-def locked(context: Context) -> AbstractContextManager[None]:
-    """Keep other changing commands of this user out; send a notice before waiting for one."""
-    return apply.locked(context.paths.lock, lambda: context.notice(_WAITING))
 
 
 def perform(context: Context, manager: UserManager, steps: Iterable[Step]) -> None:

@@ -62,7 +62,7 @@ class Result(NamedTuple):
 def plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
     """Check the host, and return the plan. Changes nothing."""
     _check(context, manager, request, examined)
-    with perform.locked(context):
+    with context.locked():
         return _plan(context, manager, request, examined)
 
 
@@ -75,7 +75,7 @@ def up(
 ) -> Result:
     """Check the host, perform the plan, and wait."""
     _check(context, manager, request, examined)
-    with perform.locked(context):
+    with context.locked():
         made = _plan(context, manager, request, examined)
         if made.outage is not None and not request.restart:
             _require_consent(made.outage, confirm)
