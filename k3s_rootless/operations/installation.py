@@ -13,9 +13,9 @@ from k3s_rootless.observation import Known
 from k3s_rootless.operations import server_settings, unit_changes
 from k3s_rootless.operations.first_start import foreseen
 from k3s_rootless.paths import UNIT
+from k3s_rootless.rootlesskit.state import leftovers
 from k3s_rootless.service.drop_ins import drop_in as dropin
 from k3s_rootless.service.facts import DesiredUnit, Found, UnitSettings
-from k3s_rootless.rootlesskit.state import leftovers
 from k3s_rootless.service.observe import files
 from k3s_rootless.service.unit import shipped
 from k3s_rootless.service.unit import text as unit

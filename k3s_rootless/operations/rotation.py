@@ -8,8 +8,8 @@ from k3s_rootless.k3s import config_file, issued
 from k3s_rootless.observation import Unknown
 from k3s_rootless.operations import server_settings, unit_environment
 from k3s_rootless.service.environment import precedence
-from k3s_rootless.service.plan.steps import RotateCertificates
 from k3s_rootless.service.observe import own_kubeconfigs
+from k3s_rootless.service.plan.steps import RotateCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

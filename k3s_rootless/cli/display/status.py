@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, value_or
+from k3s_rootless.operations.readiness import phases
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 _SHORT = {
-    "child namespace made": "namespace",
-    "rootlesskit's API socket": "API socket",
-    "kubeconfig written": "kubeconfig",
-    "node ready": "node ready",
+    phases.NAMESPACE_MADE: "namespace",
+    phases.SOCKET_MADE: "API socket",
+    phases.KUBECONFIG_WRITTEN: "kubeconfig",
+    phases.NODE_READY: "node ready",
 }
 LABEL = 13
 """Columns before the text of a line."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import loops
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
+from k3s_rootless.operations.readiness import missing, phases
 from k3s_rootless.service.unit import standing
 
 if TYPE_CHECKING:
@@ -148,14 +149,14 @@ class Seen:
         if not self.may_run:
             return None
         if isinstance(self.kit, Unknown):
-            return Missing("child namespace and API socket", self.kit.reason)
+            return Missing(f"{phases.NAMESPACE.name} and {phases.SOCKET.name}", self.kit.reason)
         port = self.settings.https_port
-        if not _forwards_tcp(self.kit.value, port):
-            reason = f"rootlesskit does not forward port {port} yet"
-            return Missing(f"port {port} forwarded", reason)
+        reason = missing.port(self.kit.value.forwards, port)
+        if reason is not None:
+            return Missing(phases.port(port).name, reason)
         without = self._kubeconfig_missing()
         if without is not None and not self.ready_without_kubeconfig:
-            return Missing("kubeconfig of this start", without)
+            return Missing(phases.KUBECONFIG.name, without)
         return self._cluster_missing()
 
     @property
@@ -184,16 +185,16 @@ class Seen:
 
     def _cluster_missing(self) -> Missing | None:
         if isinstance(self.ready, Unknown):
-            return Missing("API server ready", self.ready.reason)
-        if not self.ready.value.ready:
-            failing = ", ".join(self.ready.value.failing)
-            return Missing("API server ready", f"the API server is not ready: {failing}")
+            return Missing(phases.API.name, self.ready.reason)
+        reason = missing.api(self.ready.value)
+        if reason is not None:
+            return Missing(phases.API.name, reason)
         if isinstance(self.nodes, Unknown):
-            return Missing("node ready", self.nodes.reason)
-        if self.ready_node is not None:
-            return None
-        reasons = [f"node {node.name}: {node.reason}" for node in self.nodes.value]
-        return Missing("node ready", "; ".join(reasons) or "no node has registered yet")
+            return Missing(phases.NODE.name, self.nodes.reason)
+        reason = missing.node(self.nodes.value)
+        if reason is not None:
+            return Missing(phases.NODE.name, reason)
+        return None
 
     @property
     def loop(self) -> Loop | None:
@@ -266,9 +267,3 @@ class Seen:
             yield "kubeconfig", self.kubeconfig
             yield "API server", self.ready
             yield "node", self.nodes
-
-
-def _forwards_tcp(kit: Kit, port: int) -> bool:
-    return any(
-        forward.parent_port == port and forward.proto.startswith("tcp") for forward in kit.forwards
-    )

@@ -9,8 +9,8 @@ from shlex import quote
 from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.k3s import layout
-from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.k3s.settings import TEMPORARY
+from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
