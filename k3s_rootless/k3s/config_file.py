@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from k3s_rootless.observation import Known, Observed
+from k3s_rootless.observation import Observed, Unknown
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.config_yaml import Entry, Item
@@ -74,7 +74,9 @@ def merged(files: Iterable[ConfigFile]) -> Iterator[Given]:
     """
     found: dict[str, tuple[tuple[Item, Path], ...]] = {}
     for file in files:
-        for entry in file.entries.value if isinstance(file.entries, Known) else ():
+        if isinstance(file.entries, Unknown):
+            continue
+        for entry in file.entries.value:
             items = tuple((item, file.path) for item in entry.items)
             before = found.get(entry.key)
             if before is not None and entry.appends:

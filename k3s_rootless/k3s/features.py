@@ -21,7 +21,8 @@ class Since:
     @classmethod
     def of(cls, *texts: str) -> Since:
         """Build it from version texts, in any order."""
-        return cls(tuple(sorted(version for text in texts if (version := parse(text)))))
+        versions = map(parse, texts)
+        return cls(tuple(sorted(version for version in versions if version is not None)))
 
     def holds(self, version: Version) -> bool:
         """Tell whether this release has the change."""

@@ -50,7 +50,6 @@ class Flag:
         return after_first and (self.last is None or version.line <= self.last)
 
 
-# fmt: off
 FLAGS = {
     flag.name: flag
     for flag in (
@@ -197,7 +196,6 @@ FLAGS = {
         ),
     )
 }
-# fmt: on
 VARIABLES = tuple(flag.variable for flag in FLAGS.values() if flag.variable)
 """All environment variables that flags are read from."""
 _ALIASES = {flag.alias: flag for flag in FLAGS.values() if flag.alias}
@@ -231,12 +229,15 @@ def words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         if len(word) < 2 or not word.startswith("-") or word == "--":
             return
         name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
-        flag = named(name)
-        if equals:
-            yield name, value
-        elif flag is not None and flag.kind is Kind.SWITCH:
-            yield name, "true"
-        elif flag is None and rest and rest[0].startswith("-"):
-            yield name, ""
-        else:
-            yield name, rest.pop(0) if rest else ""
+        if not equals:
+            value = _next_value(named(name), rest)
+        yield name, value
+
+
+def _next_value(flag: Flag | None, rest: list[str]) -> str:
+    """Return the value of a flag without `=`; if it is the next word, remove that from `rest`."""
+    if flag is not None and flag.kind is Kind.SWITCH:
+        return "true"
+    if not rest or (flag is None and rest[0].startswith("-")):
+        return ""
+    return rest.pop(0)

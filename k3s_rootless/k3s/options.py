@@ -21,10 +21,16 @@ DATA_DIRECTORY_HINT = "name a directory of your own, such as ~/k3s-data"
 _KUBERNETES = ("kubernetes.io", "k8s.io")
 _OWN_LABELS = frozenset(
     (
-        *("beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type", "beta.kubernetes.io/os"),
-        *("failure-domain.beta.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone"),
-        *("kubernetes.io/arch", "kubernetes.io/hostname", "kubernetes.io/os"),
-        *("topology.kubernetes.io/region", "topology.kubernetes.io/zone"),
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/instance-type",
+        "beta.kubernetes.io/os",
+        "failure-domain.beta.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "kubernetes.io/arch",
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
     )
 )
 _OWN_PREFIXES = ("kubelet.kubernetes.io", "node.kubernetes.io")
@@ -91,8 +97,9 @@ def _switch(text: str, _: Version | None) -> str:
 def _port(text: str, _: Version | None) -> str:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
         raise ValueError("a port is a number from 1 to 65535")
-    if whose := _TAKEN.get(int(text)):
-        raise ValueError(f"{whose} listens on that port inside")
+    listener = _TAKEN.get(int(text))
+    if listener:
+        raise ValueError(f"{listener} listens on that port inside")
     return str(int(text))
 
 
@@ -104,15 +111,16 @@ def _label(text: str, _: Version | None) -> str:
     if value and not _NAME.fullmatch(value):
         raise ValueError("the value of a label has at most 63 letters, digits, `-`, `_` and `.`")
     prefix = key.rpartition("/")[0]
-    reserved = any(prefix == one or prefix.endswith(f".{one}") for one in _KUBERNETES)
-    allowed = key in _OWN_LABELS or any(
-        prefix == one or prefix.endswith(f".{one}") for one in _OWN_PREFIXES
-    )
-    if reserved and not allowed:
+    allowed = key in _OWN_LABELS or _in_domain(prefix, _OWN_PREFIXES)
+    if _in_domain(prefix, _KUBERNETES) and not allowed:
         raise ValueError(
             f"the kubelet may not set labels below `{prefix}`, and K3s would not start"
         )
     return text
+
+
+def _in_domain(prefix: str, domains: tuple[str, ...]) -> bool:
+    return any(prefix == one or prefix.endswith(f".{one}") for one in domains)
 
 
 def _taint(text: str, _: Version | None) -> str:
@@ -152,18 +160,22 @@ def _directory(text: str, _: Version | None) -> str:
     if ".." in parts or not parts:
         raise ValueError(f"it is no directory of its own; {DATA_DIRECTORY_HINT}")
     path = "/" + "/".join(parts)
-    inside = next((one for one in _COPIED_UP if path == one or path.startswith(f"{one}/")), None)
-    if inside:
-        raise ValueError(
-            f"rootless K3s puts a temporary file system over {inside}, and would lose its data at"
-            " each stop"
-        )
+    _require_kept(path)
     if len(path.encode("utf-8", "surrogateescape")) > _LONGEST_DATA:
         raise ValueError(
             f"it is longer than {_LONGEST_DATA} bytes, and the sockets below it would have no valid"
             " path"
         )
     return path
+
+
+def _require_kept(path: str) -> None:
+    for covered in _COPIED_UP:
+        if f"{path}/".startswith(f"{covered}/"):
+            raise ValueError(
+                f"rootless K3s puts a temporary file system over {covered}, and would lose its data"
+                " at each stop"
+            )
 
 
 _AT_REGISTRATION = (

@@ -35,13 +35,18 @@ class Origin(NamedTuple):
     place: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.path}:{self.line}" if self.path and self.line else str(self.path or "")
-        words = {
-            Source.CONFIG_FILE: where,
-            Source.ENVIRONMENT: f"{self.variable} ({' '.join(filter(None, (self.place, where)))})",
-            Source.PROCESS: f"{self.source.value}: {self.place or where}",
-        }
-        return words.get(self.source) or " ".join(filter(None, (self.source.value, where)))
+        where = str(self.path or "")
+        if self.path and self.line:
+            where = f"{self.path}:{self.line}"
+        match self.source:
+            case Source.CONFIG_FILE if where:
+                return where
+            case Source.ENVIRONMENT:
+                return f"{self.variable} ({' '.join(filter(None, (self.place, where)))})"
+            case Source.PROCESS:
+                return f"{self.source.value}: {self.place or where}"
+            case _:
+                return " ".join(filter(None, (self.source.value, where)))
 
 
 class Value(NamedTuple):

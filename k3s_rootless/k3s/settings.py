@@ -12,7 +12,7 @@ v1.36.3 itself, whose certificate holds the `tls-san` of both.)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,7 +89,9 @@ class Settings:
     def doubt(self, name: str) -> str:
         """Say why the value of a flag may be another one; empty where it is certain."""
         certain = self.value(name).origin.source in {Source.PROCESS, Source.COMMAND_LINE}
-        return "" if certain and FLAGS[name].kind is not Kind.LIST else "; ".join(self.problems)
+        if certain and FLAGS[name].kind is not Kind.LIST:
+            return ""
+        return "; ".join(self.problems)
 
     def switch(self, name: str) -> bool:
         """Return whether a switch is on. A value that K3s does not start with counts as off."""
@@ -97,9 +99,8 @@ class Settings:
 
     def having(self, values: Mapping[str, Value]) -> Settings:
         """Return these settings with other values of some flags."""
-        return replace(
-            self, given={**self.given, **{name: (value,) for name, value in values.items()}}
-        )
+        replaced = {name: (value,) for name, value in values.items()}
+        return replace(self, given={**self.given, **replaced})
 
     @cached_property
     def data(self) -> Path:
@@ -120,8 +121,9 @@ class Settings:
         """The absolute path where K3s looks for its configuration file; empty where it reads none,
         or is given a URL.
         """
-        nowhere = not self.config or config_file.is_url(self.config)
-        return "" if nowhere else str(_absolute(self.directory, self.config))
+        if not self.config or config_file.is_url(self.config):
+            return ""
+        return str(_absolute(self.directory, self.config))
 
     @cached_property
     def kubeconfig(self) -> Path:
@@ -190,29 +192,35 @@ def resolve(inputs: Inputs) -> Settings:
         else:
             given.setdefault(flag.name, []).append(value)
     for value in _from_command(inputs):
-        if flag := flags.named(value.name):
+        flag = flags.named(value.name)
+        if flag is not None:
             given.setdefault(flag.name, []).append(value)
     for name, variable in _variables(inputs):
         given.setdefault(name, [_of_variable(name, variable, inputs)])
-    unread = (
-        f"{file.path}: {file.entries.reason}"
-        for file in inputs.files
-        if isinstance(file.entries, Unknown)
-    )
     temporary = inputs.environment.get("TMPDIR", _NOTHING).text
     return Settings(
         inputs.home,
         inputs.directory or inputs.home,
-        {
-            name: tuple(found if FLAGS[name].kind is Kind.LIST else found[-1:])
-            for name, found in given.items()
-        },
+        {name: _counting(name, values) for name, values in given.items()},
         tuple(skipped),
         inputs.config,
         inputs.files,
-        (*inputs.problems, *unread),
+        (*inputs.problems, *_unread(inputs.files)),
         Path(temporary) if temporary else TEMPORARY,
     )
+
+
+def _counting(name: str, values: Sequence[Value]) -> tuple[Value, ...]:
+    """Return the values of a flag that count: all of a list, else the last one."""
+    if FLAGS[name].kind is Kind.LIST:
+        return tuple(values)
+    return (values[-1],)
+
+
+def _unread(files: Iterable[ConfigFile]) -> Iterator[str]:
+    for file in files:
+        if isinstance(file.entries, Unknown):
+            yield f"{file.path}: {file.entries.reason}"
 
 
 def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:

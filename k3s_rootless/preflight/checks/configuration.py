@@ -5,6 +5,7 @@ certificates.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from shlex import quote
 
 from k3s_rootless.finding import Mender, Remedy
@@ -40,11 +41,11 @@ _TAKES = {
 @check("config.syntax", "Configuration files of K3s are YAML", FATAL, "unit", "beside")
 def config_syntax(facts: Facts) -> Judgement:
     """K3s dies of a configuration file that is not YAML (`yaml: line 3: …`)."""
-    closed = facts.beside.value.configuration if isinstance(facts.beside, Known) else {}
+    unreadable = facts.beside.value.configuration if isinstance(facts.beside, Known) else {}
     files = facts.server.files
     for file in files:
         path = str(file.path)
-        if isinstance(file.entries, Unknown) and not closed.get(path):
+        if isinstance(file.entries, Unknown) and not unreadable.get(path):
             remedy = file_aside(path, str(facts.server.home))
             return failed(
                 f"{path}: {file.entries.reason}", "K3s does not start with it", remedy, path
@@ -56,9 +57,7 @@ def config_syntax(facts: Facts) -> Judgement:
 def config_options(facts: Facts) -> Judgement:
     """K3s dies of an unknown option on its command line, and skips one in a configuration file."""
     version = _version(facts)
-    fatal = next(
-        iter((*_unknown_words(facts, version), *_bad_values(facts), *_two_forms(facts))), None
-    )
+    fatal = next(chain(_unknown_words(facts, version), _bad_values(facts), _two_forms(facts)), None)
     if fatal is not None:
         return fatal
     for value in facts.server.skipped:
@@ -116,10 +115,10 @@ def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgeme
     settings = facts.server
     port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
     stale = issued.stale(seen.value, port)
-    if stale is not None and settings.problems:
-        return unknown(settings.problems[0])
     if stale is None:
         return passed(f"port {port}" if seen.value else "not issued yet", seen.source)
+    if settings.problems:
+        return unknown(settings.problems[0])
     active = isinstance(facts.unit, Known) and facts.unit.value.active_state == "active"
     command = "k3s-rootless restart" if active else "k3s-rootless up"
     text = "renew K3s's certificates while it is stopped (k3s certificate rotate), and start it"
@@ -133,9 +132,15 @@ def _version(facts: Facts) -> Version | None:
     return found.value if isinstance(found, Known) else None
 
 
+def _words(facts: Facts) -> Iterator[str]:
+    """Yield the names of the flags on the unit's command line."""
+    if isinstance(facts.unit, Known):
+        for name, _ in flags.words(facts.unit.value.argv):
+            yield name
+
+
 def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]:
-    unit = facts.unit.value if isinstance(facts.unit, Known) else None
-    for name, _ in flags.words(unit.argv if unit else ()):
+    for name in _words(facts):
         flag = flags.named(name)
         if flag is not None and flag.known_to(version):
             continue
@@ -175,9 +180,8 @@ def _fits(flag: Flag, text: str) -> bool:
 
 
 def _two_forms(facts: Facts) -> Iterator[Judgement]:
-    unit = facts.unit.value if isinstance(facts.unit, Known) else None
     given = {one.name for one in config_file.merged(facts.server.files)}
-    given |= {name for name, _ in flags.words(unit.argv if unit else ())}
+    given.update(_words(facts))
     for flag in flags.FLAGS.values():
         if flag.alias and {flag.name, flag.alias} <= given:
             reason = "K3s dies of two forms of one option: cannot use two forms of the same flag"
@@ -192,9 +196,8 @@ def _writable(facts: Facts, found: Target) -> Remedy:
         text = f"make {found.blocking} writable for yourself"
         return Remedy(Mender.USER, text, (f"chmod u+rwx {place}", "k3s-rootless up"))
     if found.own and f"{found.blocking}/".startswith(f"{facts.server.home}/"):
-        text = f"put {found.blocking} aside: it is kept as {found.blocking}.off"
-        return Remedy(
-            Mender.USER, text, (f"mv {place} {quote(f'{found.blocking}.off')}", "k3s-rootless up")
-        )
+        aside = f"{found.blocking}.off"
+        text = f"put {found.blocking} aside: it is kept as {aside}"
+        return Remedy(Mender.USER, text, (f"mv {place} {quote(aside)}", "k3s-rootless up"))
     text = "let K3s write its kubeconfig to another place of yours"
     return host.setting(text, "K3S_KUBECONFIG_OUTPUT", "%h/.config/k3s/k3s.yaml")

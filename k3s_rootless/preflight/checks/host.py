@@ -83,10 +83,10 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
     """K3s's policy knows /var/lib/rancher only: with a data directory elsewhere, --selinux is not
     supported.
     """
+    if seen.value.selinux is None:
+        return passed("not there", "/sys/fs/selinux")
     if not seen.value.selinux:
-        return passed(
-            "permissive" if seen.value.selinux is False else "not there", "/sys/fs/selinux"
-        )
+        return passed("permissive", "/sys/fs/selinux")
     if facts.server.selinux:
         remedy = Remedy(
             Mender.USER,

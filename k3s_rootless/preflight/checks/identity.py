@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from k3s_rootless import host_change
@@ -52,10 +52,10 @@ def _map_program(name: str) -> Callable[[Facts], Judgement]:
             return failed(
                 "on a nosuid mount", "its privilege has no effect there", remedy, program.path
             )
-        if program.capable or (program.setuid and program.owner == 0):
-            return passed(
-                "with file capabilities" if program.capable else "setuid root", program.path
-            )
+        if program.capable:
+            return passed("with file capabilities", program.path)
+        if program.setuid and program.owner == 0:
+            return passed("setuid root", program.path)
         reason = f"{name} has neither the setuid bit of root nor the file capability"
         return failed("without privilege", reason, host.setuid(program.path), program.path)
 
@@ -124,18 +124,17 @@ def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
         kind = "subuid" if name == "newuidmap" else "subgid"
         return f"/etc/{kind} does not give {facts.user} all of these ids", host.subids(facts.user)
     if "Invalid argument" in said:
-        return "the kernel maps no id twice, and none that is not there", Remedy(
-            Mender.ADMINISTRATOR,
-            f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid",
-        )
-    path = found.value.path if isinstance(found, Known) and found.value.path else f"/usr/bin/{name}"
-    return (
-        (
-            f"{name} was refused by the kernel: it lacks privileges, or we are in a container"
-            " without them"
-        ),
-        host.setuid(path),
+        text = f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid"
+        remedy = Remedy(Mender.ADMINISTRATOR, text)
+        return "the kernel maps no id twice, and none that is not there", remedy
+    path = f"/usr/bin/{name}"
+    if isinstance(found, Known) and found.value.path:
+        path = found.value.path
+    reason = (
+        f"{name} was refused by the kernel: it lacks privileges, or we are in a container without"
+        " them"
     )
+    return reason, host.setuid(path)
 
 
 @check.seen("uidmap.nested", "Ids of this host are all there", FATAL, "process", "subuid")
@@ -148,13 +147,7 @@ def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
         return passed("all", "/proc/self/uid_map")
     observed = ", ".join(f"{first}:{count}" for first, _, count in inside) or "none"
     ranges = facts.subuid.value if isinstance(facts.subuid, Known) else ()
-    if all(
-        any(
-            first <= one.start and one.start + one.count <= first + count
-            for first, _, count in inside
-        )
-        for one in ranges
-    ):
+    if all(_mapped_in(inside, one) for one in ranges):
         return told(
             observed,
             "this is a user namespace (a container), and has the ids of the user",
@@ -167,6 +160,11 @@ def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
     )
     reason = "this is a user namespace (a container), and the ids of /etc/subuid do not exist in it"
     return failed(observed, reason, remedy, "/proc/self/uid_map")
+
+
+def _mapped_in(mapping: Iterable[tuple[int, int, int]], one: SubidRange) -> bool:
+    end = one.start + one.count
+    return any(first <= one.start and end <= first + count for first, _, count in mapping)
 
 
 def _subids(kind: str) -> Callable[[Facts], Judgement]:
@@ -236,28 +234,30 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
 def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
     """Two owners of one id could write each other's files; K3s does not mind."""
     for kind, found in (("subuid", facts.subuid), ("subgid", facts.subgid)):
-        for one in found.value if isinstance(found, Known) else ():
-            end = one.start + one.count
-            rows = [
-                f"{owner} in /etc/{kind}"
-                for at, owner, other in seen.value.others
-                if at == kind and _meet(one, other)
-            ]
-            rows += [
-                f"user {name} (uid {uid})"
-                for name, uid in seen.value.users
-                if one.start <= uid < end and uid != facts.uid
-            ]
-            if rows:
-                remedy = host.subids(facts.user)
-                shared = f"{one.start}:{one.count} with {', '.join(rows[:3])}"
-                return warned(
-                    shared,
-                    "whoever has these ids as well can reach the files of containers",
-                    remedy,
-                    seen.source,
-                )
+        if isinstance(found, Unknown):
+            continue
+        for one in found.value:
+            owners = _other_owners(kind, one, seen.value, facts.uid)
+            if owners:
+                reason = "whoever has these ids as well can reach the files of containers"
+                shared = f"{one.start}:{one.count} with {', '.join(owners[:3])}"
+                return warned(shared, reason, host.subids(facts.user), seen.source)
     return passed("nobody", seen.source)
+
+
+def _other_owners(kind: str, one: SubidRange, files: SubidFiles, own: int) -> list[str]:
+    """Return the rows and the users that own an id of this range, apart from the user `own`."""
+    rows = [
+        f"{owner} in /etc/{kind}"
+        for at, owner, other in files.others
+        if at == kind and _meet(one, other)
+    ]
+    users = [
+        f"user {name} (uid {uid})"
+        for name, uid in files.users
+        if one.start <= uid < one.start + one.count and uid != own
+    ]
+    return rows + users
 
 
 def _meet(one: SubidRange, other: SubidRange) -> bool:

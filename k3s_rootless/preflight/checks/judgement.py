@@ -85,7 +85,9 @@ class Checklist:
         def enlist(judge: Callable[[Facts, Known[Any]], Judgement]) -> Judge:
             def look(facts: Facts) -> Judgement:
                 found: Observed[Any] = getattr(facts, field)
-                return unknown(found.reason) if isinstance(found, Unknown) else judge(facts, found)
+                if isinstance(found, Unknown):
+                    return unknown(found.reason)
+                return judge(facts, found)
 
             return self(identifier, title, severity, field, *needs)(look)
 

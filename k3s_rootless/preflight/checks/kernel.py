@@ -9,6 +9,7 @@ from k3s_rootless import host_change
 from k3s_rootless.finding import Mender, Remedy, Severity
 from k3s_rootless.host_change import Then
 from k3s_rootless.k3s import features
+from k3s_rootless.k3s.features import UnitVariant
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
@@ -52,15 +53,12 @@ def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
     """
     needed = (5, 11) if snapshotter(facts) == "overlayfs" else (4, 18)
     observed = seen.source or ".".join(map(str, seen.value))
+    remedy = Remedy(Mender.ADMINISTRATOR, "upgrade the kernel")
     if seen.value < needed:
         reason = f"{snapshotter(facts)} in a user namespace needs Linux {needed[0]}.{needed[1]}"
-        return failed(observed, reason, Remedy(Mender.ADMINISTRATOR, "upgrade the kernel"))
+        return failed(observed, reason, remedy)
     if seen.value < (5, 2):
-        return warned(
-            observed,
-            "cgroup v2 works well from Linux 5.2 on",
-            Remedy(Mender.ADMINISTRATOR, "upgrade the kernel"),
-        )
+        return warned(observed, "cgroup v2 works well from Linux 5.2 on", remedy)
     return passed(observed)
 
 
@@ -69,11 +67,9 @@ def snapshotter(facts: Facts) -> str:
     if isinstance(facts.unit, Known) and facts.unit.value.load_state == "loaded":
         return facts.server.snapshotter or "overlayfs"
     found = facts.k3s.version
-    plain = (
-        isinstance(found, Known)
-        and features.unit_variant(found.value) is features.UnitVariant.PLAIN
-    )
-    return "overlayfs" if plain else "fuse-overlayfs"
+    if isinstance(found, Known) and features.unit_variant(found.value) is UnitVariant.PLAIN:
+        return "overlayfs"
+    return "fuse-overlayfs"
 
 
 def _module(
@@ -86,26 +82,21 @@ def _module(
         refuse = failed if severity is FATAL else warned
         if name in seen.value.present:
             return passed("there", seen.source)
-        if name in seen.value.loadable:
-            disabled = facts.sysctls["kernel.modules_disabled"]
-            if isinstance(disabled, Known) and disabled.value == "1":
-                remedy = Remedy(
-                    Mender.ADMINISTRATOR,
-                    f"let {name} be loaded at boot, before kernel.modules_disabled is set",
-                )
-                return refuse(
-                    "not loaded", f"modules can no longer be loaded; {why}", remedy, seen.source
-                )
-            if by_itself:
-                return passed("loaded on demand", seen.source)
-            return refuse(
-                "not loaded", f"K3s may not load it, and {why}", host.modules(name), seen.source
-            )
-        if not seen.value.complete:
+        if name not in seen.value.loadable:
+            if seen.value.complete:
+                return refuse("not in this kernel", why, _OTHER_KERNEL, seen.source)
             return unknown(
                 f"{name} is not loaded, and nothing here tells whether the kernel has it"
             )
-        return refuse("not in this kernel", why, _OTHER_KERNEL, seen.source)
+        disabled = facts.sysctls["kernel.modules_disabled"]
+        if isinstance(disabled, Known) and disabled.value == "1":
+            reason = f"modules can no longer be loaded; {why}"
+            text = f"let {name} be loaded at boot, before kernel.modules_disabled is set"
+            return refuse("not loaded", reason, Remedy(Mender.ADMINISTRATOR, text), seen.source)
+        if by_itself:
+            return passed("loaded on demand", seen.source)
+        reason = f"K3s may not load it, and {why}"
+        return refuse("not loaded", reason, host.modules(name), seen.source)
 
     return judge_module
 
@@ -132,11 +123,11 @@ for _name, _worst, _alone, _why in (
 @check.seen("kernel.iptables", "Tables for iptables", FATAL, "modules")
 def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
     """K3s bundles iptables in both kinds: nf_tables loads by itself, the older tables do not."""
-    present, there = seen.value.present, seen.value.present | seen.value.loadable
+    there = seen.value.present | seen.value.loadable
     if {"nf_tables", "nft_compat"} <= there:
         return passed("nf_tables", seen.source)
     older = {"ip_tables", "iptable_nat", "iptable_filter"}
-    if "ip_tables" in present and older <= there:
+    if "ip_tables" in seen.value.present and older <= there:
         return passed("ip_tables", seen.source)
     reason = (
         "network policies and Services of K3s are made of it, and K3s ends without it (K3s #2942)"

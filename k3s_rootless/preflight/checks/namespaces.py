@@ -40,7 +40,8 @@ def userns_max(facts: Facts) -> Judgement:
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
         return unknown(found.reason)
-    if (limit := number(found.value)) is None:
+    limit = number(found.value)
+    if limit is None:
         return unknown(f"{found.source} does not hold a number")
     if limit == 0:
         return failed("0", "no user namespace can be made", host.sysctl(key, "28633"), found.source)
@@ -56,17 +57,19 @@ def userns_limits(facts: Facts) -> Judgement:
     """Each pod takes a network, a mount, a PID, an IPC and a UTS namespace, and counts for the user
     (namespaces(7)).
     """
-    lowest: tuple[int, str] | None = None
+    limits: list[tuple[int, str]] = []
     for key, found in facts.sysctls.items():
-        if key in _OTHERS:
-            if isinstance(found, Unknown):
-                return unknown(found.reason)
-            limit = number(found.value)
-            if limit is not None and (lowest is None or limit < lowest[0]):
-                lowest = (limit, key)
-    if lowest is None:
+        if key not in _OTHERS:
+            continue
+        if isinstance(found, Unknown):
+            return unknown(found.reason)
+        known = number(found.value)
+        if known is not None:
+            limits.append((known, key))
+    if not limits:
         return passed("this kernel has none")
-    limit, key = lowest
+    # Of several kinds with the same limit, the first one is named.
+    limit, key = min(limits, key=lambda one: one[0])
     if limit == 0:
         return failed(
             f"{key} = 0",
@@ -144,8 +147,10 @@ def confined_itself(facts: Facts) -> bool:
     path of k3s.
     """
     found = facts.confinement
-    label = found.value.label if isinstance(found, Known) and found.value.restricted else None
-    return label is not None and not (isinstance(label, Known) and label.value == "unconfined")
+    if isinstance(found, Unknown) or not found.value.restricted:
+        return False
+    label = found.value.label
+    return isinstance(label, Unknown) or label.value != "unconfined"
 
 
 def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from itertools import product
 
 from k3s_rootless.finding import Mender, Remedy, Severity
 from k3s_rootless.k3s import features
@@ -41,10 +42,11 @@ def _port(
         """Forwards listen at all addresses; one that cannot keeps others waiting (K3s
         pkg/rootlessports).
         """
-        port = (
-            facts.server.https_port if service is None else features.child_to_parent_port(service)
-        )
-        if service is not None and not (facts.server.servicelb and facts.server.traefik):
+        if service is None:
+            port = facts.server.https_port
+        elif facts.server.servicelb and facts.server.traefik:
+            port = features.child_to_parent_port(service)
+        else:
             return passed("the unit asks for no traefik")
         held = [one for one in seen.value if one.port == port]
         if any(one.ours for one in held):
@@ -59,10 +61,9 @@ def _port(
 
 
 def _owner(held: Held) -> str:
-    program = (
-        f"{held.program} (pid {held.pid}) of " if held.program and held.pid else "a program of "
-    )
-    return f"{program}{held.user}"
+    if held.program and held.pid:
+        return f"{held.program} (pid {held.pid}) of {held.user}"
+    return f"a program of {held.user}"
 
 
 def _effect(service: int | None) -> str:
@@ -124,36 +125,32 @@ def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
         own = ranges[name]
         if not _networks(own):
             return unknown(f"{own!r} is no range of addresses")
-        if twice := next(
-            (other for other, text in ranges.items() if other != name and _meet(own, text)), None
-        ):
-            return warned(
-                f"{own} is also the range of {twice}",
-                "K3s does not check that, and pods reach nothing",
-                _elsewhere(name),
-            )
-        met = [
-            f"{network} ({where})" if where else network
-            for network, where in seen.value.networks
-            if _meet(own, network)
-        ]
-        if isinstance(facts.resolver, Known):
-            met += [
-                f"name server {server}"
-                for server in facts.resolver.value.nameservers
-                if _meet(own, server)
-            ]
-        if met:
-            reason = (
-                "the host has these itself: pods do not reach them, nor names that are asked for"
-                " there"
-            )
-            return warned(
-                f"{own} overlaps {', '.join(met[:3])}", reason, _elsewhere(name), seen.source
-            )
-        return passed(f"{own} is free", seen.source)
+        for other, text in ranges.items():
+            if other != name and _meet(own, text):
+                reason = "K3s does not check that, and pods reach nothing"
+                return warned(f"{own} is also the range of {other}", reason, _elsewhere(name))
+        overlaps = _overlaps(own, facts, seen.value)
+        if not overlaps:
+            return passed(f"{own} is free", seen.source)
+        reason = (
+            "the host has these itself: pods do not reach them, nor names that are asked for there"
+        )
+        observed = f"{own} overlaps {', '.join(overlaps[:3])}"
+        return warned(observed, reason, _elsewhere(name), seen.source)
 
     return judge_range
+
+
+def _overlaps(own: str, facts: Facts, network: Network) -> list[str]:
+    """Return the networks and the name servers of the host that are inside a range of K3s."""
+    found = []
+    for address, interface in network.networks:
+        if _meet(own, address):
+            found.append(f"{address} ({interface})" if interface else address)
+    if isinstance(facts.resolver, Known):
+        servers = facts.resolver.value.nameservers
+        found += [f"name server {server}" for server in servers if _meet(own, server)]
+    return found
 
 
 def _elsewhere(name: str) -> Remedy:
@@ -161,14 +158,13 @@ def _elsewhere(name: str) -> Remedy:
         return host.setting(
             "give K3s another range for its own network", "K3S_ROOTLESS_CIDR", "172.31.240.0/24"
         )
-    flag = {"pods": "--cluster-cidr=10.142.0.0/16", "services": "--service-cidr=10.143.0.0/16"}[
-        name
-    ]
-    return Remedy(
-        Mender.USER,
-        f"start a new cluster with {flag}",
-        ("systemctl --user edit --full k3s-rootless.service",),
-    )
+    other_range = {
+        "pods": "--cluster-cidr=10.142.0.0/16",
+        "services": "--service-cidr=10.143.0.0/16",
+    }
+    text = f"start a new cluster with {other_range[name]}"
+    command = "systemctl --user edit --full k3s-rootless.service"
+    return Remedy(Mender.USER, text, (command,))
 
 
 def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -182,20 +178,8 @@ def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 
 def _meet(one: str, other: str) -> bool:
-    pairs = ((a, b) for a in _networks(one) for b in _networks(other))
-    return any(
-        (
-            isinstance(a, ipaddress.IPv4Network)
-            and isinstance(b, ipaddress.IPv4Network)
-            and a.overlaps(b)
-        )
-        or (
-            isinstance(a, ipaddress.IPv6Network)
-            and isinstance(b, ipaddress.IPv6Network)
-            and a.overlaps(b)
-        )
-        for a, b in pairs
-    )
+    # Addresses of different families never overlap (ipaddress).
+    return any(a.overlaps(b) for a, b in product(_networks(one), _networks(other)))
 
 
 for _id, _title in (
@@ -211,8 +195,9 @@ for _id, _title in (
 @check.seen("net.mtu", "MTU", INFORMATIVE, "network", "unit")
 def net_mtu(facts: Facts, seen: Known[Network]) -> Judgement:
     """K3s leaves it to rootlesskit, which takes 65520 (K3s's documentation says 1500)."""
-    unit = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
-    own, out = unit.get("K3S_ROOTLESS_MTU"), seen.value.mtu
+    environment = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
+    own = environment.get("K3S_ROOTLESS_MTU")
+    out = seen.value.mtu
     observed = (
         f"{own or 65520} inside, {out or 'unknown'} at {seen.value.interface or 'no default route'}"
     )
@@ -232,7 +217,7 @@ def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
     """slirp4netns asks the host's first name server for pods, a stub at 127.0.0.53 among them;
     search domains are dropped.
     """
-    servers, search = seen.value.nameservers, seen.value.search
+    servers = seen.value.nameservers
     if not servers:
         remedy = Remedy(
             Mender.ADMINISTRATOR,
@@ -244,7 +229,7 @@ def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
             remedy,
             seen.source,
         )
-    domains = [domain for domain in search if domain not in {".", "local"}]
+    domains = [domain for domain in seen.value.search if domain not in {".", "local"}]
     if domains:
         return told(
             f"{servers[0]}, search {' '.join(domains)}",
@@ -286,7 +271,11 @@ def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
     """Pods and Services live behind slirp4netns: of the host's firewall they see nothing but the
     forwarded ports.
     """
-    found = [*sorted(seen.value.services & {"firewalld"}), *(["ufw"] if seen.value.ufw else [])]
+    found = []
+    if "firewalld" in seen.value.services:
+        found.append("firewalld")
+    if seen.value.ufw:
+        found.append("ufw")
     if found:
         reason = (
             "pods and Services need no rule; only who comes from other hosts to 6443, 10080, 10443"

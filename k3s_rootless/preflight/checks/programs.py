@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy, Verdict
+from k3s_rootless.finding import Mender, Remedy
 from k3s_rootless.k3s import features
 from k3s_rootless.observation import Unknown
 from k3s_rootless.preflight.checks.judgement import (
@@ -14,6 +14,7 @@ from k3s_rootless.preflight.checks.judgement import (
     failed,
     passed,
     unknown,
+    warned,
 )
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.remedies.k3s_binary import instead, missing
@@ -59,8 +60,9 @@ def k3s_version(facts: Facts) -> Judgement:
             " on most hosts"
         )
         return failed(str(release), reason, newer, found.source)
-    if repaired := features.repaired_by(release):
-        remedy = instead(facts.k3s, facts.machine, facts.uid, str(repaired))
+    repaired = features.repaired_by(release)
+    if repaired:
+        remedy = instead(facts.k3s, facts.machine, facts.uid, repaired)
         reason = f"{facts.k3s.path}: rootless K3s cannot start in this release (K3s #13667)"
         return failed(str(release), reason, remedy, found.source)
     if release.line > features.NEWEST_KNOWN_LINE:
@@ -68,11 +70,6 @@ def k3s_version(facts: Facts) -> Judgement:
         remedy = Remedy(
             Mender.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",)
         )
-        return Judgement(
-            Verdict.WARN,
-            str(release),
-            found.source,
-            f"newer than v{line}, the last that was read",
-            remedy,
-        )
+        reason = f"newer than v{line}, the last that was read"
+        return warned(str(release), reason, remedy, found.source)
     return passed(str(release), found.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy, Verdict, put_aside
+from k3s_rootless.finding import Mender, Remedy, put_aside
 from k3s_rootless.k3s import features
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -75,17 +75,11 @@ def session_runtime_dir(facts: Facts) -> Judgement:
         remedy = Remedy(
             Mender.USER, "close the directory to others", (f"chmod 700 {quote(runtime.path)}",)
         )
-        return Judgement(
-            Verdict.WARN,
-            f"{runtime.path}, mode {runtime.mode:04o}",
-            "",
-            "others can look into it",
-            remedy,
-        )
-    origin = (
-        "XDG_RUNTIME_DIR" if runtime.given else "derived from the uid, XDG_RUNTIME_DIR is not set"
-    )
-    return passed(runtime.path, origin)
+        observed = f"{runtime.path}, mode {runtime.mode:04o}"
+        return warned(observed, "others can look into it", remedy)
+    if runtime.given:
+        return passed(runtime.path, "XDG_RUNTIME_DIR")
+    return passed(runtime.path, "derived from the uid, XDG_RUNTIME_DIR is not set")
 
 
 @check("systemd.user", "User manager on its bus", FATAL, "user_manager")
@@ -128,11 +122,11 @@ def _delegation(controller: str) -> Callable[[Facts], Judgement]:
         observed, reason, remedy = _missing(controller, facts)
         if controller == "pids" and _runs_without_pids(facts.k3s.version):
             reason = f"{reason}; this release then runs its pods without limits"
-            return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
+            return warned(observed, reason, remedy, reach.effective.source)
         if controller == "io":
             # K3s starts without io (its pkg/cgroups validates cpu, cpuset and memory, the kubelet
             # pids).
-            return Judgement(Verdict.WARN, observed, reach.effective.source, reason, remedy)
+            return warned(observed, reason, remedy, reach.effective.source)
         return failed(observed, reason, remedy, reach.effective.source)
 
     return judge_controller
@@ -174,9 +168,13 @@ def _has(controllers: Observed[frozenset[str]], controller: str) -> bool:
     return not isinstance(controllers, Unknown) and controller in controllers.value
 
 
-for _name in ("cpu", "cpuset", "memory", "pids", "io"):
-    _worst = DEGRADED if _name == "io" else FATAL
-    _facts = ("delegation", "k3s") if _name == "pids" else ("delegation",)
+for _name, _worst, _facts in (
+    ("cpu", FATAL, ("delegation",)),
+    ("cpuset", FATAL, ("delegation",)),
+    ("memory", FATAL, ("delegation",)),
+    ("pids", FATAL, ("delegation", "k3s")),
+    ("io", DEGRADED, ("delegation",)),
+):
     check(f"cgroup.delegation.{_name}", f"Controller {_name} delegated", _worst, *_facts)(
         _delegation(_name)
     )
@@ -275,11 +273,9 @@ def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
             _delegating_again(unit),
             source,
         )
-    return (
-        _unit_to_know(unit, seen.source)
-        if unit.load_state == "loaded"
-        else passed("not installed yet", seen.source)
-    )
+    if unit.load_state == "loaded":
+        return _unit_to_know(unit, seen.source)
+    return passed("not installed yet", seen.source)
 
 
 def _delegating_again(unit: Unit) -> Remedy:
@@ -346,7 +342,8 @@ def _valid(name: str) -> tuple[str, ...]:
     """Return the commands that give a variable a value that K3s takes, or take the variable
     away.
     """
-    if good := _GOOD.get(name):
+    good = _GOOD.get(name)
+    if good:
         return (f"k3s-rootless env set {name}={good}",)
     # `env unset` takes away what `env set` has set; this one also what other files set.
     return drop_ins.variable("", name, f"UnsetEnvironment={name}").commands[:-1]

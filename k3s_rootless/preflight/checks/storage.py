@@ -167,9 +167,10 @@ def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
     ):
         if flag in data.flags:
             return failed(flag, reason, _elsewhere(), data.found)
-    if found := sorted(data.flags & {"nodev", "nosuid"}):
+    restricting = sorted(data.flags & {"nodev", "nosuid"})
+    if restricting:
         return told(
-            ", ".join(found),
+            ", ".join(restricting),
             "some mounts of configMaps are known to fail below such a mount (K3s #7436)",
             data.found,
         )

@@ -42,7 +42,9 @@ def sysctl_is_one(facts: Facts, key: str) -> Judgement:
 
 def number(text: str | None) -> int | None:
     """Read a number of the kernel's; None for what is none."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 20 else None
+    if not text or len(text) >= 20:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 @check("sysctl.ip_forward", "net.ipv4.ip_forward", FATAL, "sysctls")
@@ -99,7 +101,8 @@ def port_start(facts: Facts) -> Judgement:
     """K3s forwards its API at 6443 and more; lowering the start removes no offset (K3s
     pkg/rootlessports).
     """
-    key, port = "net.ipv4.ip_unprivileged_port_start", facts.server.https_port
+    key = "net.ipv4.ip_unprivileged_port_start"
+    port = facts.server.https_port
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
         return unknown(found.reason)
@@ -127,13 +130,16 @@ def ping(facts: Facts) -> Judgement:
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
         return unknown(found.reason)
-    bounds = [number(word) for word in (found.value or "").split()]
-    if (
-        len(bounds) == 2
-        and bounds[0] is not None
-        and bounds[1] is not None
-        and bounds[0] <= facts.gid <= bounds[1]
-    ):
-        return passed(found.value or "", found.source)
+    if found.value and _holds(found.value, facts.gid):
+        return passed(found.value, found.source)
     reason = "ping in pods needs the capability NET_RAW"
     return told(found.value or "none", reason, found.source, host.sysctl(key, "0 2147483647"))
+
+
+def _holds(bounds: str, group: int) -> bool:
+    """Return whether a range, written as two numbers, holds a group."""
+    numbers = [number(word) for word in bounds.split()]
+    if len(numbers) != 2:
+        return False
+    first, last = numbers
+    return first is not None and last is not None and first <= group <= last

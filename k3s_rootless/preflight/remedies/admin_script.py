@@ -34,6 +34,16 @@ FAMILIES = {
     "nixos": "nixos",
     "alpine": "alpine",
 }
+_Call = (
+    host_change.Sysctl
+    | host_change.Module
+    | host_change.Package
+    | host_change.SubordinateIds
+    | host_change.Mode
+    | host_change.PlainFile
+    | host_change.Linger
+)
+"""The measures that are one call of a function of the script."""
 _PACKAGES = {
     "newuidmap": {"debian": "uidmap", "fedora": "shadow-utils", "suse": "shadow", "arch": "shadow"},
     "mount.fuse3": {"debian": "fuse3", "fedora": "fuse3", "suse": "fuse3", "arch": "fuse3"},
@@ -58,9 +68,8 @@ class Host:
     @property
     def family(self) -> str:
         """Name the family of distributions; empty for one that is unknown."""
-        return next(
-            (FAMILIES[word] for word in self.distribution.lower().split() if word in FAMILIES), ""
-        )
+        words = self.distribution.lower().split()
+        return next((FAMILIES[word] for word in words if word in FAMILIES), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +140,18 @@ def _script(
 
 
 def _because(finding: Finding) -> str:
-    seen = f": {finding.observed}" if finding.observed else ""
-    return printable(
-        f"{finding.check}{seen}; {finding.reason}" if finding.reason else f"{finding.check}{seen}"
-    )
+    text = finding.check
+    if finding.observed:
+        text += f": {finding.observed}"
+    if finding.reason:
+        text += f"; {finding.reason}"
+    return printable(text)
 
 
 def _commands(remedy: Remedy) -> list[str]:
-    return [
-        f"    {command}"
-        if command.isprintable()
-        else "    (one command is left out: it holds a control character)"
-        for command in remedy.commands
-    ]
+    left_out = "(one command is left out: it holds a control character)"
+    commands = (one if one.isprintable() else left_out for one in remedy.commands)
+    return [f"    {command}" for command in commands]
 
 
 def quote(value: str) -> str:
@@ -154,24 +162,33 @@ def quote(value: str) -> str:
 def _lines(each: Measure, host: Host) -> list[str]:
     match each:
         case host_change.File():
-            lines = _file(each)
-        case host_change.Sysctl(key, value, least):
-            lines = [f"set_sysctl {quote(key)} {quote(value)}" + (" least" if least else "")]
-        case host_change.Module(name):
-            lines = [f"load_module {quote(name)}"]
-        case host_change.Package(brings):
-            lines = [f"add_package {quote(_PACKAGES[brings].get(host.family, brings))}"]
-        case host_change.SubordinateIds(user):
-            lines = [f"give_ids {quote(user)} {host.uid}"]
-        case host_change.Mode(path):
-            lines = [f"change_mode {quote(path)} {quote(host_change.MODES[path])}"]
-        case host_change.PlainFile(path):
-            lines = [f"make_plain {quote(path)}"]
+            return _file(each)
         case host_change.BootArgument(arguments):
-            lines = [f"add_boot_argument {quote(one)}" for one in arguments]
+            return [f"add_boot_argument {quote(one)}" for one in arguments]
+        case _:
+            return [_call(each, host)]
+
+
+def _call(each: _Call, host: Host) -> str:
+    """Return the call of a function of the script that does one measure."""
+    match each:
+        case host_change.Sysctl(key, value, least):
+            words = ["set_sysctl", quote(key), quote(value)]
+            if least:
+                words.append("least")
+        case host_change.Module(name):
+            words = ["load_module", quote(name)]
+        case host_change.Package(brings):
+            words = ["add_package", quote(_PACKAGES[brings].get(host.family, brings))]
+        case host_change.SubordinateIds(user):
+            words = ["give_ids", quote(user), str(host.uid)]
+        case host_change.Mode(path):
+            words = ["change_mode", quote(path), quote(host_change.MODES[path])]
+        case host_change.PlainFile(path):
+            words = ["make_plain", quote(path)]
         case host_change.Linger(user):
-            lines = [f"let_linger {quote(user)} {host.uid} {quote(linger_flag(user))}"]
-    return lines
+            words = ["let_linger", quote(user), str(host.uid), quote(linger_flag(user))]
+    return " ".join(words)
 
 
 def _file(each: host_change.File) -> list[str]:

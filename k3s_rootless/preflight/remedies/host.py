@@ -160,8 +160,10 @@ def fuse(distribution: str) -> Remedy:
 
 def _installing(distribution: str, names: Mapping[str, str], other: str) -> tuple[str, ...]:
     words = set(distribution.split())
-    found = next(((name, line) for name, line in _INSTALL.items() if name in words), None)
-    return (f"{found[1]} {names.get(found[0], other)}",) if found else ()
+    for name, command in _INSTALL.items():
+        if name in words:
+            return (f"{command} {names.get(name, other)}",)
+    return ()
 
 
 def apparmor(path: str) -> Remedy:

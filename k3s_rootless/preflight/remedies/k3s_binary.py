@@ -33,7 +33,8 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
 
     `release` is the first release that works.
     """
-    path, url = binary.path or "k3s", _url(machine)
+    path = binary.path or "k3s"
+    url = _url(machine)
     if url is None:
         text = (
             f"replace {path} by a k3s of release {release} or later, built for {machine}, or put"
@@ -41,11 +42,10 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
         )
         return Remedy(Mender.USER, text)
     if binary.owner == uid:
-        new, quoted = quote(f"{path}.new"), quote(path)
-        commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quoted}")
-        return Remedy(
-            Mender.USER, f"replace {path} by a k3s of release {release} or later", commands
-        )
+        new = quote(f"{path}.new")
+        text = f"replace {path} by a k3s of release {release} or later"
+        commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quote(path)}")
+        return Remedy(Mender.USER, text, commands)
     first = 'export PATH="$HOME/.local/bin:$PATH"'
     text = (
         f"put a k3s of release {release} or later into ~/.local/bin, and name that directory first"
@@ -59,8 +59,6 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
 
 def _url(machine: str) -> str | None:
     suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf", "s390x": "-s390x"}.get(machine)
-    return (
-        None
-        if suffix is None
-        else f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"
-    )
+    if suffix is None:
+        return None
+    return f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"

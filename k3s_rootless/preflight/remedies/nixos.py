@@ -47,11 +47,7 @@ def _lines(each: Measure, user: str) -> list[str]:
         case host_change.File(path, text, Then.SYSTEMD) if path.startswith(
             "/etc/systemd/system/user@.service.d/"
         ):
-            settings = [line.partition("=") for line in text.splitlines() if "=" in line]
-            service = 'systemd.services."user@"'
-            lines = [f'{service}.overrideStrategy = "asDropin";'] + [
-                f"{service}.serviceConfig.{key} = {_string(value)};" for key, _, value in settings
-            ]
+            lines = _user_service(text)
         case host_change.Sysctl(key, value):
             written = value if value.isdecimal() else _string(value)
             lines = [f"boot.kernel.sysctl.{_string(key)} = {written};"]
@@ -66,6 +62,14 @@ def _lines(each: Measure, user: str) -> list[str]:
         case _:
             lines = [f"# by hand: {printable(str(each))}"]
     return lines
+
+
+def _user_service(drop_in: str) -> list[str]:
+    """Return the lines that declare the settings of a drop-in of user@.service."""
+    service = 'systemd.services."user@"'
+    settings = [line.partition("=") for line in drop_in.splitlines() if "=" in line]
+    lines = [f"{service}.serviceConfig.{key} = {_string(value)};" for key, _, value in settings]
+    return [f'{service}.overrideStrategy = "asDropin";', *lines]
 
 
 def _lists(measures: Iterable[Measure]) -> list[str]:
