@@ -55,7 +55,8 @@ for one in pathlib.Path("/proc").glob("[0-9]*"):
             continue
         drawn = one.joinpath("fd/1").readlink().match("/dev/pts/*")
         name = "documents" if b"--json" in words else "terminal" if drawn else "lines"
-        status = dict(line.split(":", 1) for line in one.joinpath("status").read_text().splitlines())
+        lines = one.joinpath("status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
         kib = int(status["VmRSS"].split()[0])
         found[name] = [kib, len(list(one.joinpath("fd").iterdir())), int(status["Threads"])]
     except OSError:

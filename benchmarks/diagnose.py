@@ -18,7 +18,8 @@ ROUNDS = 5
 UNIT = "k3s-rootless.service"
 _WRITER = """
 for n in range({lines}):
-    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] Waiting for caches to sync for node_authorizer, turn {{n}}')
+    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] '
+          f'Waiting for caches to sync for node_authorizer, turn {{n}}')
 print('time="2026-11-23T21:35:11Z" level=fatal msg="nobody has seen this one before"')
 raise SystemExit(1)
 """

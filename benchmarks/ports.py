@@ -27,13 +27,17 @@ import base64, json, os, pathlib, shutil, statistics, subprocess, sys, time, yam
 rounds = int(sys.argv[1])
 found = yaml.safe_load(pathlib.Path("~/.kube/k3s.yaml").expanduser().read_text())
 cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
-for name, data in (("ca", cluster["certificate-authority-data"]), ("crt", user["client-certificate-data"]),
-                   ("key", user["client-key-data"])):
+for name, data in (
+    ("ca", cluster["certificate-authority-data"]),
+    ("crt", user["client-certificate-data"]),
+    ("key", user["client-key-data"]),
+):
     path = pathlib.Path(f"~/bench.{name}").expanduser()
     path.touch(mode=0o600)
     path.write_bytes(base64.b64decode(data))
 home, python = os.path.expanduser("~"), "/opt/k3s-rootless/bin/python"
-curl = f"curl -s --cacert {home}/bench.ca --cert {home}/bench.crt --key {home}/bench.key {cluster['server']}/api/v1/services"
+pair = f"--cert {home}/bench.crt --key {home}/bench.key"
+curl = f"curl -s --cacert {home}/bench.ca {pair} {cluster['server']}/api/v1/services"
 forwards = f"rootlessctl --socket {home}/.rancher/k3s/rootless/api.sock list-ports --json"
 commands = {
     "floor": [python, "-c", "import click, dbus_next.aio"],
@@ -44,10 +48,12 @@ commands = {
 }
 if shutil.which("kubectl"):
     os.environ["KUBECONFIG"] = f"{home}/.kube/k3s.yaml"
-    commands["kubectl"] = ["sh", "-c", f"kubectl get services -A -o json && {forwards}"]
-    commands["cold"] = ["sh", "-c", f"rm -rf {home}/.kube/cache; kubectl get services -A -o json && {forwards}"]
+    kubectl = f"kubectl get services -A -o json && {forwards}"
+    commands["kubectl"] = ["sh", "-c", kubectl]
+    commands["cold"] = ["sh", "-c", f"rm -rf {home}/.kube/cache; {kubectl}"]
 if shutil.which("real-k3s"):
-    commands["k3s"] = ["sh", "-c", f"KUBECONFIG={home}/.kube/k3s.yaml real-k3s kubectl get services -A -o json && {forwards}"]
+    real = f"KUBECONFIG={home}/.kube/k3s.yaml real-k3s kubectl get services -A -o json"
+    commands["k3s"] = ["sh", "-c", f"{real} && {forwards}"]
 times = {name: [] for name in commands}
 for number in range(rounds + 1):
     for name, command in commands.items():

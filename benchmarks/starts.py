@@ -36,15 +36,18 @@ def ready():
         if os.stat(os.path.expanduser("~/.kube/k3s.yaml")).st_mtime < begun_wall:
             return False
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
-        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        context = ssl.create_default_context(cadata=authority)
         with tempfile.NamedTemporaryFile() as pair:
-            pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            pair.write(base64.b64decode(user["client-certificate-data"]))
+            pair.write(base64.b64decode(user["client-key-data"]))
             pair.flush()
             context.load_cert_chain(pair.name)
         asked = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=5)
         asked.request("GET", "/api/v1/nodes")
         nodes = json.loads(asked.getresponse().read())["items"]
-        return any(c["type"] == "Ready" and c["status"] == "True" for n in nodes for c in n["status"]["conditions"])
+        conditions = [one for node in nodes for one in node["status"]["conditions"]]
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
     except Exception:
         return False
 begun, begun_wall = time.perf_counter(), time.time()

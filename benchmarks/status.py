@@ -22,7 +22,10 @@ UNIT = "k3s-rootless.service"
 _PROGRAM = """
 import json, os, statistics, subprocess, sys, time
 python = "/opt/k3s-rootless/bin/python"
-commands = {"floor": [python, "-c", "import click, dbus_next.aio"], "ours": ["k3s-rootless", *sys.argv[2:]]}
+commands = {
+    "floor": [python, "-c", "import click, dbus_next.aio"],
+    "ours": ["k3s-rootless", *sys.argv[2:]],
+}
 times = {name: [] for name in commands}
 used = {name: [] for name in commands}
 for number in range(int(sys.argv[1]) + 1):
@@ -34,11 +37,14 @@ for number in range(int(sys.argv[1]) + 1):
         if number:
             times[name].append(time.perf_counter() - begun)
             used[name].append(usage.ru_utime + usage.ru_stime)
-print(json.dumps([code, *({name: statistics.median(taken) for name, taken in kind.items()} for kind in (times, used))]))
+def medians(kind):
+    return {name: statistics.median(taken) for name, taken in kind.items()}
+print(json.dumps([code, medians(times), medians(used)]))
 """
 _WRITER = f"""
 for n in range({LINES}):
-    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] Waiting for caches to sync for node_authorizer, turn {{n}}')
+    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] '
+          f'Waiting for caches to sync for node_authorizer, turn {{n}}')
 raise SystemExit(1)
 """
 
@@ -83,7 +89,8 @@ def up(lab: Lab, **orders: object) -> None:
 def long_journal(lab: Lab) -> None:
     """Let the unit write much, and fail."""
     lab.user("systemctl", "--user", "stop", UNIT)
-    lab.user("tee", "/tmp/writer.py", stdin=_WRITER).check_returncode()  # noqa: S108 (the lab's own)
+    writer = "/tmp/writer.py"  # noqa: S108 (the lab's own)
+    lab.user("tee", writer, stdin=_WRITER).check_returncode()
     words = ("systemctl", "--user", "edit", "--runtime", "--stdin", UNIT)
     text = "[Service]\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 /tmp/writer.py\n"
     lab.user(*words, stdin=text).check_returncode()

@@ -1,7 +1,7 @@
 """The rules of docs/explanation/architecture.md, read from the syntax tree.
 
-Each rule returns what breaks it. Imports count wherever they stand in a file, also inside functions;
-what only type checkers see does not.
+Each rule returns what breaks it. Imports count wherever they stand in a file, also inside
+functions; what only type checkers see does not.
 """
 
 from __future__ import annotations
@@ -79,7 +79,18 @@ READERS = (
 PERFORMERS = ("service/act/", "support/archive.py")
 RECORDS = ("facts.py", "records.py", "__init__.py")
 IMPURE = frozenset(
-    "os pathlib socket time asyncio subprocess http shutil tempfile threading".split()  # noqa: SIM905 (words read best as words)
+    (
+        "os",
+        "pathlib",
+        "socket",
+        "time",
+        "asyncio",
+        "subprocess",
+        "http",
+        "shutil",
+        "tempfile",
+        "threading",
+    )
 )
 PRINTING = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
 PRINTERS = ("cli/display/report.py", "cli/display/stream.py", "cli/__init__.py")

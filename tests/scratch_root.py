@@ -113,8 +113,10 @@ case $1 in
         line="$(sed -n 's/^profile \\([^ ]*\\) .*/\\1/p' "$2") (unconfined)"
         grep -qxF "$line" $loaded || printf '%s\\n' "$line" >>$loaded
         ;;
-    -R) name=$(sed -n 's/^profile \\([^ ]*\\) .*/\\1/p' ${2+"$2"}) && grep -qxF "$name (unconfined)" $loaded &&
-        { grep -vxF "$name (unconfined)" $loaded >$loaded.new || :; } && cat $loaded.new >$loaded && rm $loaded.new ;;
+    -R) name=$(sed -n 's/^profile \\([^ ]*\\) .*/\\1/p' ${2+"$2"}) && \
+grep -qxF "$name (unconfined)" $loaded &&
+        { grep -vxF "$name (unconfined)" $loaded >$loaded.new || :; } && \
+cat $loaded.new >$loaded && rm $loaded.new ;;
 esac"""
     ),
 }

@@ -19,7 +19,8 @@ RENDER = """
 import k3s_rootless, pathlib
 from k3s_rootless.service.unit import text as unit
 from k3s_rootless.service.facts import UnitSettings
-text = unit.render(UnitSettings("v1.33.4+k3s1", "server --rootless", "/usr/local/bin/k3s", "/usr/bin"))
+settings = UnitSettings("v1.33.4+k3s1", "server --rootless", "/usr/local/bin/k3s", "/usr/bin")
+text = unit.render(settings)
 assert "Delegate=yes" in text
 print(pathlib.Path(k3s_rootless.__file__).resolve())
 """

@@ -1,4 +1,6 @@
-"""`check` as a whole: the last lines say what was checked, what was ignored, and what comes next."""
+"""`check` as a whole: the last lines say what was checked, what was ignored, and what comes
+next.
+"""
 
 from __future__ import annotations
 

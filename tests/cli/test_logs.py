@@ -21,11 +21,13 @@ ENTRY = {
 WRITER = """
 import json, sys
 for n in range(int(open({count!r}).read())):
-    print(json.dumps({entry!r} | {{"MESSAGE": f"E1123 21:35:11.953595 21 x.go:1] waiting, turn {{n}}"}}))
+    message = f"E1123 21:35:11.953595 21 x.go:1] waiting, turn {{n}}"
+    print(json.dumps({entry!r} | {{"MESSAGE": message}}))
 """
 CHILD = """
 import resource, subprocess, sys
-tool = subprocess.Popen([sys.executable, "-m", "k3s_rootless", *sys.argv[1:]], stdout=subprocess.PIPE)
+command = [sys.executable, "-m", "k3s_rootless", *sys.argv[1:]]
+tool = subprocess.Popen(command, stdout=subprocess.PIPE)
 lines = sum(1 for _ in tool.stdout)
 assert 0 == tool.wait()
 print(lines, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

@@ -46,6 +46,11 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _heed_interrupts() -> None:
+    # A shell in the background ignores the signal, and so do all programs that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def running(
     place: Path, *args: str, stdout: int = subprocess.PIPE, at: Path = Path(__file__).parents[2]
@@ -57,12 +62,11 @@ def running(
         "LANG": "C.UTF-8",
     }
     command = [sys.executable, "-m", "k3s_rootless", *args]
-    # Whoever runs the tests in the background ignores the signal, and what they start with them.
     with subprocess.Popen(
         command,
         cwd=at,
         env=environ,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads here)
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 (no threads here)
         stdout=stdout,
         stderr=subprocess.PIPE,
     ) as process:

@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.service.systemd import bus as _shim  # noqa: F401 (lets Python 3.15 import dbus-next)
+# Lets Python 3.15 import dbus-next.
+from k3s_rootless.service.systemd import bus as _shim  # noqa: F401
 
 from dbus_next import Message, MessageType, Variant  # isort: skip
 from dbus_next.aio import MessageBus  # isort: skip

@@ -27,7 +27,8 @@ def no_such_unit(name: str, what: str) -> Refusal:
 
 def object_path(name: str) -> str:
     """Escape a unit's name as sd-bus does."""
-    return f"/org/freedesktop/systemd1/unit/{''.join(c if c.isascii() and c.isalnum() else f'_{ord(c):02x}' for c in name)}"
+    escaped = (c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in name)
+    return f"/org/freedesktop/systemd1/unit/{''.join(escaped)}"
 
 
 def variants(values: dict[str, tuple[str, Any]]) -> dict[str, Any]:

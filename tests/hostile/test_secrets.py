@@ -429,8 +429,8 @@ HARMLESS = (
     "nsenter -U --preserve-credentials -m -n --target 4711 k3s crictl ps",
     "0::/user.slice/user-1000.slice/user@1000.service/k3s-rootless.service",
     (
-        "pulled"
-        " docker.io/rancher/mirrored-pause:3.6@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
+        "pulled docker.io/rancher/mirrored-pause:3.6@sha256:"
+        "74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
     ),
     "systemd-run --user --unit=x -p Delegate=yes true",
     "podman run --user 1000:1000 -u 0:0 image",

@@ -18,10 +18,11 @@ PAGE = ROOT / "docs/reference/failures.md"
 LINES = ROOT / "tests/data/fatal-lines.json"
 _HEAD = """# Failures
 
-What `k3s-rootless diagnose` knows, made from its own data (a test keeps it so). Under each id: what it means, who mends it how,
-the check that asks the host about the same trouble, and lines that it is known by. A `fatal` line is what K3s dies of, or waits
-for without end; with `survived` it goes on without something; a `note` stands in starts that succeed as well, and is told
-beside a cause only; `benign` is harmless.
+What `k3s-rootless diagnose` knows, made from its own data (a test keeps it so). Under each id: what
+it means, who mends it how, the check that asks the host about the same trouble, and lines that it
+is known by. A `fatal` line is what K3s dies of, or waits for without end; with `survived` it goes
+on without something; a `note` stands in starts that succeed as well, and is told beside a cause
+only; `benign` is harmless.
 """
 
 

@@ -87,9 +87,7 @@ def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:
     assert set(waiting.values()) <= set(phases.KEYS)
 
 
-def test_the_remedy_for_the_socket_of_containerd_enters_the_pid_namespace_and_names_the_data_directory() -> (
-    None
-):
+def test_the_remedy_for_the_socket_of_containerd_enters_the_namespace_and_names_the_data() -> None:
     """Without these, a real K3s v1.36.3 unpacks itself into the namespace, and then does not find
     its own program.
     """

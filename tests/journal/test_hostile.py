@@ -46,11 +46,13 @@ def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
 
 CHILD = """
 import resource, sys
-from k3s_rootless.journal import diagnosis; from k3s_rootless.journal.sources import journald as reader
+from k3s_rootless.journal import diagnosis
+from k3s_rootless.journal.sources import journald as reader
 from k3s_rootless.journal.facts import Query
 with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
     story = diagnosis.last_start(entries)
-print(story.lines, story.cause.id if story.cause else None, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(story.lines, story.cause.id if story.cause else None, memory)
 """
 
 

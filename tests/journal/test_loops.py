@@ -48,7 +48,10 @@ def test_entries_without_a_time_tell_nothing() -> None:
 @pytest.mark.parametrize(
     ("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)]
 )
-def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(after: float, expected: bool) -> None:  # noqa: FBT001
+def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(
+    after: float,
+    expected: bool,  # noqa: FBT001
+) -> None:
     assert expected == loops.goes_on(Loop(9, 41.0, NOON), NOON + timedelta(seconds=after))
 
 

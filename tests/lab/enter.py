@@ -70,7 +70,7 @@ def _exec(program: list[str], environment: dict[str, str]) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     try:
-        os.execvpe(program[0], program, environment)  # noqa: S606 a program and its arguments, no shell
+        os.execvpe(program[0], program, environment)  # noqa: S606 (no shell)
     except OSError as error:
         sys.stderr.write(f"{program[0]}: {error.strerror}\n")
         sys.stderr.flush()

@@ -1,5 +1,5 @@
-"""`python -m tests.life.causes_page [lab] [vm] [ID…]` brings causes about there, all or these, and
-writes the page of them.
+"""`python -m tests.life.causes_page [lab] [vm] [ID…]` brings causes about there, all or these,
+and writes the page of them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from tests.vm.machine import Vm
 PAGE = Path(__file__).parents[2] / "docs/explanation/causes.md"
 _HEAD = """# Causes that were brought about
 
-Each was brought about for real on a K3s that was ready, in a lab and in a virtual machine with pure cgroup v2 (the K3s is the
-tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose` was asked once and had to name it, its remedy was
-followed, and then K3s had to be ready and `diagnose` content. *As printed*: the commands of the remedy were pasted into a shell
-as they stand, those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
+Each was brought about for real on a K3s that was ready, in a lab and in a virtual machine with pure
+cgroup v2 (the K3s is the tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose`
+was asked once and had to name it, its remedy was followed, and then K3s had to be ready and
+`diagnose` content. *As printed*: the commands of the remedy were pasted into a shell as they stand,
+those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
 *Not run*: the cause has changed since it was last run on this machine.
 
-Made from a run by `python -m tests.life.causes_page`; a test holds the list to the causes that there are. What the ids mean:
-[failures.md](../reference/failures.md). Controllers that are not delegated, with both remedies one after the other, are a
-test of their own in the virtual machine.
+Made from a run by `python -m tests.life.causes_page`; a test holds the list to the causes that
+there are. What the ids mean: [failures.md](../reference/failures.md). Controllers that are not
+delegated, with both remedies one after the other, are a test of their own in the virtual machine.
 
 | cause | what was done | first answer | mended by | remedy | lab | VM |
 |---|---|---|---|---|---|---|

@@ -21,27 +21,30 @@ from tests.vm.machine import Vm
 PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
 _HEAD = """# Starts that fail
 
-Each way to fail a start that the tests bring about for real: with what `up` ends, the first cause that it names (the `cause`
-of its JSON; see [failures.md](../reference/failures.md)), what it was waiting for, and how long after systemd's own word, by
-the clock of the same machine, it told of the death. Where that is empty, there was no death: the start was refused before it
-began, or goes on. *Not run*: the expected end has changed since this way was last run on this machine.
+Each way to fail a start that the tests bring about for real: with what `up` ends, the first cause
+that it names (the `cause` of its JSON; see [failures.md](../reference/failures.md)), what it was
+waiting for, and how long after systemd's own word, by the clock of the same machine, it told of the
+death. Where that is empty, there was no death: the start was refused before it began, or goes on.
+*Not run*: the expected end has changed since this way was last run on this machine.
 
-Made from a run by `python -m tests.life.failed_starts_page`; a test holds the lists to the ways that there are. CI brings about
-all of the lab's and some of the virtual machine's, and asserts that the median of the lab stays below 250 ms.
+Made from a run by `python -m tests.life.failed_starts_page`; a test holds the lists to the ways
+that there are. CI brings about all of the lab's and some of the virtual machine's, and asserts that
+the median of the lab stays below 250 ms.
 """
 _SECTIONS = {
     "lab": (
         """## In the lab
 
-A real systemd in private namespaces. Cgroup controllers are those of its host, which may keep them on cgroup v1: the stand-in
-for K3s says K3s's words of a controller that it lacks.
+A real systemd in private namespaces. Cgroup controllers are those of its host, which may keep them
+on cgroup v1: the stand-in for K3s says K3s's words of a controller that it lacks.
 """
     ),
     "vm": (
         """## In a virtual machine
 
-Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was emulated, on a machine that did
-nothing else: what takes `up` 7 ms in the lab takes it 20 times as long here.
+Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was
+emulated, on a machine that did nothing else: what takes `up` 7 ms in the lab takes it 20 times as
+long here.
 """
     ),
 }

@@ -35,12 +35,14 @@ _LONGEST = 180
 MACHINES = {"lab": "lab", "trixie": "Debian 13", "bookworm": "Debian 12"}
 _HEAD = """# Faults of hosts
 
-Each fault that the tests bring about for real, one by one, on a host on which nothing else is wrong. For each: the check that
-names it before the start, with what it observed; what K3s (the stand-in) does when it is started all the same; what mends it,
-which is the script of `check --admin-script`, the commands that the user is given, or what no program should decide. Under each
-machine (the lab, and virtual machines of Debian 13 with systemd 257 and Debian 12 with systemd 252) stands *yes* where all of
-that was seen there: afterwards the check passed and K3s became ready, and, where the script mended, its `--undo` brought the
-fault back. What a machine cannot have (the lab shares the kernel of its host) is marked with a dash.
+Each fault that the tests bring about for real, one by one, on a host on which nothing else is
+wrong. For each: the check that names it before the start, with what it observed; what K3s (the
+stand-in) does when it is started all the same; what mends it, which is the script of
+`check --admin-script`, the commands that the user is given, or what no program should decide. Under
+each machine (the lab, and virtual machines of Debian 13 with systemd 257 and Debian 12 with systemd
+252) stands *yes* where all of that was seen there: afterwards the check passed and K3s became
+ready, and, where the script mended, its `--undo` brought the fault back. What a machine cannot have
+(the lab shares the kernel of its host) is marked with a dash.
 
 Made from runs by `python -m tests.life.faults_page`; a test holds the table to the list of faults.
 

@@ -32,7 +32,8 @@ LOOK = f"""
 cd {HOME}
 find .config/systemd dotfiles -printf '%p %y %m %l\\n' | sort
 find .config/systemd dotfiles -type f | sort | xargs sha256sum
-systemctl --user show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,CPUWeight,MemoryMax,Environment {UNIT.name}
+systemctl --user show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,CPUWeight,MemoryMax,\
+Environment {UNIT.name}
 """
 
 
@@ -123,7 +124,8 @@ def _is_gone(state: dict[str, str]) -> bool:
 SAVE = f"""
 set -e
 rm -rf /tmp/saved
-{TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20 && {TOOL} env set {_SET} {_KEPT}
+{TOOL} install && {TOOL} config set MemoryMax 4G && {TOOL} config set CPUWeight 20 && \
+{TOOL} env set {_SET} {_KEPT}
 cp -pr {UNIT.parent} /tmp/saved
 """
 _ALL = (

@@ -19,15 +19,18 @@ _ASK = """
 import base64, http.client, json, os, ssl, sys, tempfile, urllib.parse, yaml
 found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
 cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
-context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+context = ssl.create_default_context(cadata=authority)
 with tempfile.NamedTemporaryFile() as pair:
-    pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+    pair.write(base64.b64decode(user["client-certificate-data"]))
+    pair.write(base64.b64decode(user["client-key-data"]))
     pair.flush()
     context.load_cert_chain(pair.name)
 url = urllib.parse.urlsplit(cluster["server"])
 connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=20)
 for method, path, body in json.load(sys.stdin):
-    connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    connection.request(method, path, body and json.dumps(body), headers)
     answer = connection.getresponse()
     text = answer.read().decode()
     if answer.status >= 300:

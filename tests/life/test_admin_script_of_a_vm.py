@@ -11,7 +11,8 @@ from tests.life.test_admin_script import DAMAGE, RECORD, failed, run
 from tests.vm.machine import Vm
 
 EVERYTHING = f"""
-find /etc /usr/bin/newuidmap /usr/bin/newgidmap /dev/net/tun /dev/fuse -printf '%p %y %m %U:%G %l\\n' | sort
+find /etc /usr/bin/newuidmap /usr/bin/newgidmap /dev/net/tun /dev/fuse \
+-printf '%p %y %m %U:%G %l\\n' | sort
 find /etc -type f -print0 | sort -z | xargs -0 sha256sum
 sysctl net.ipv4.ip_forward user.max_user_namespaces fs.inotify.max_user_instances
 ls -d {RECORD} 2>&1; ls -d /sys/module/br_netfilter 2>&1; exit 0

@@ -30,8 +30,19 @@ bus.listen(50)
 print("ready", flush=True)
 time.sleep(60)
 """
-ALWAYS = {"index.html", "check.json", "status.json", "ports.json", "config.json", "env.json", "version.json", "host.json",
-          "diagnosis.json", "phases.json", "manifest.json"}  # fmt: skip
+ALWAYS = {
+    "index.html",
+    "check.json",
+    "status.json",
+    "ports.json",
+    "config.json",
+    "env.json",
+    "version.json",
+    "host.json",
+    "diagnosis.json",
+    "phases.json",
+    "manifest.json",
+}
 
 
 @pytest.fixture(autouse=True)

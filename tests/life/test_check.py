@@ -23,7 +23,8 @@ SCHEMA = json.loads(
 DATA = HOME / ".rancher/k3s"
 PLACES = f"{HOME} {RUNTIME_DIR} /tmp /var/tmp /etc"
 LOOK = f"""
-find {PLACES} ! -type d -printf '%p %y %m %s %T@ %U\\n' -o -printf '%p %y %m %U\\n' 2>/dev/null | sort
+find {PLACES} ! -type d -printf '%p %y %m %s %T@ %U\\n' -o -printf '%p %y %m %U\\n' \
+2>/dev/null | sort
 echo mounts; cut -d' ' -f5- /proc/self/mountinfo
 echo processes; ps -u {USER} -o pid=,args= | sort
 echo cgroups; find /sys/fs/cgroup -type d | sort

@@ -259,7 +259,8 @@ FOLLOWED = """
 import json, os, subprocess, sys, threading, time
 seen = {"journalctl": [], "ours": []}
 def follow(name, *command):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True)
     def read():
         for line in process.stdout:
             found = line.find("mark-")
@@ -289,7 +290,8 @@ for number in range(first, first + 20):
 last = f"mark-{number:03}"
 wait(lambda: all(last in marks for marks in seen.values()))
 plain.kill(), ours.terminate()
-print(json.dumps([[mark for mark in marks if mark >= f"mark-{first:03}"] for marks in seen.values()]))
+begin = f"mark-{first:03}"
+print(json.dumps([[mark for mark in marks if mark >= begin] for marks in seen.values()]))
 """
 
 

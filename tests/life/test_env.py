@@ -43,11 +43,15 @@ SETTER = f"""
 import contextlib, io, json, os, subprocess, sys
 from k3s_rootless.cli import shell
 def told(*words):
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             shell.main(list(words))
         except SystemExit as end:
             return end.code, out.getvalue() + err.getvalue()
+def others(values, found):
+    pairs = values.items()
+    return [[name, value, found.get(name)] for name, value in pairs if found.get(name) != value]
 place = "/org/freedesktop/systemd1/unit/k3s_2drootless_2eservice"
 ask = ["busctl", "--user", "--json=short", "get-property", "org.freedesktop.systemd1", place]
 ask += ["org.freedesktop.systemd1.Service", "Environment"]
@@ -59,14 +63,14 @@ for number, values in enumerate(json.load(sys.stdin)):
         continue
     answer = json.loads(subprocess.run(ask, capture_output=True, check=True).stdout)
     found = dict(one.split("=", 1) for one in answer["data"])
-    wrong += [[name, value, found.get(name)] for name, value in values.items() if found.get(name) != value]
+    wrong += others(values, found)
     if number % {EVERY} == 0:
         subprocess.run(["systemctl", "--user", "start", "{UNIT.name}"], check=True)
         with open("{SEEN}", "rb") as file:
             pairs = [one.decode().split("=", 1) for one in file.read().split(bytes(1)) if one]
         found = dict(pairs)
         seen += len(values)
-        wrong += [[name, value, found.get(name), "process"] for name, value in values.items() if found.get(name) != value]
+        wrong += [[*one, "process"] for one in others(values, found)]
 print(json.dumps([wrong, seen]))
 """
 ALPHABET = [

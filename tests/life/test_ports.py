@@ -70,7 +70,8 @@ for name in ("k3s-rootless.service", "dbus.socket", "none@x-y.service"):
     with UserManager(os.environ, runtime, os.getuid()) as manager:
         known = manager.unit(name)
     seen = glance.unit(name, runtime)
-    assert seen and replace(seen, memory=None, cpu=None) == replace(known, memory=None, cpu=None), (seen, known)
+    assert seen, known
+    assert replace(known, memory=None, cpu=None) == replace(seen, memory=None, cpu=None), known
     print(seen.name, seen.load_state)
 """
 

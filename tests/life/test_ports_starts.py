@@ -199,6 +199,17 @@ def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> No
 _HOSTILE = """
 import socketserver, sys, time
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
+def flood(send, begin, part, times=100):
+    send(begin)
+    for _ in range(times):
+        send(part)
+def drip(send):
+    send(HEAD + b"\\r\\n[")
+    for _ in range(1200):
+        send(b" ")
+        time.sleep(0.05)
+BEGIN = HEAD + b"Connection: close\\r\\n\\r\\n["
+FORWARD = b'{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}},'
 class Handler(socketserver.BaseRequestHandler):
     def handle(self):
         self.request.recv(65536)
@@ -206,13 +217,15 @@ class Handler(socketserver.BaseRequestHandler):
         try:
             {
                 "silent": lambda: time.sleep(60),
-                "rubbish": lambda: send(b"\\x00\\xff\\x1b[2J220 mail.example ESMTP\\r\\n\\r\\n" * 50),
-                "half": lambda: send(HEAD + b"Content-Length: 1000\\r\\n\\r\\n[{\\"id\\": 1, \\"spec\\""),
-                "flood": lambda: (send(HEAD + b"Connection: close\\r\\n\\r\\n["), [send(b"0," * 500_000) for _ in range(100)]),
-                "objects": lambda: (send(HEAD + b"Connection: close\\r\\n\\r\\n["),
-                                    [send(b'{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}},' * 16_000)
-                                     for _ in range(100)]),
-                "drip": lambda: (send(HEAD + b"\\r\\n["), [(send(b" "), time.sleep(0.05)) for _ in range(1200)]),
+                "rubbish": lambda: send(
+                    b"\\x00\\xff\\x1b[2J220 mail.example ESMTP\\r\\n\\r\\n" * 50
+                ),
+                "half": lambda: send(
+                    HEAD + b"Content-Length: 1000\\r\\n\\r\\n[{\\"id\\": 1, \\"spec\\""
+                ),
+                "flood": lambda: flood(send, BEGIN, b"0," * 500_000),
+                "objects": lambda: flood(send, BEGIN, FORWARD * 16_000),
+                "drip": lambda: drip(send),
             }[sys.argv[2]]()
         except OSError:
             pass
@@ -227,7 +240,8 @@ begun = time.monotonic()
 done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
 taken = time.monotonic() - begun
 mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(json.dumps({"code": done.returncode, "out": done.stdout, "err": done.stderr, "seconds": taken, "mib": mib}))
+found = {"code": done.returncode, "out": done.stdout, "err": done.stderr}
+print(json.dumps({**found, "seconds": taken, "mib": mib}))
 """
 
 
@@ -265,7 +279,8 @@ def test_a_hostile_rootlesskit_costs_a_moment_and_its_own_column(lab_tool: Tool)
 _API = """
 import pathlib, re, socketserver, ssl, sys, time, trustme
 tls = pathlib.Path("~/.rancher/k3s/server/tls").expanduser()
-authority = trustme.CA.from_pem((tls / "server-ca.crt").read_bytes(), (tls / "server-ca.key").read_bytes())
+pair = ((tls / name).read_bytes() for name in ("server-ca.crt", "server-ca.key"))
+authority = trustme.CA.from_pem(*pair)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 authority.issue_cert("127.0.0.1").configure_cert(context)
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
@@ -281,9 +296,13 @@ class Handler(socketserver.BaseRequestHandler):
             {
                 "silent": lambda: time.sleep(60),
                 "rubbish": lambda: stream.sendall(b"\\x00\\xff\\x1b[2J220 mail\\r\\n\\r\\n" * 50),
-                "half": lambda: stream.sendall(HEAD + b"Content-Length: 1000\\r\\n\\r\\n{\\"items\\": ["),
-                "flood": lambda: (stream.sendall(HEAD + b'\\r\\n{"kind": "ServiceList", "items": ['),
-                                  [stream.sendall(b"0," * 500_000) for _ in range(100)]),
+                "half": lambda: stream.sendall(
+                    HEAD + b"Content-Length: 1000\\r\\n\\r\\n{\\"items\\": ["
+                ),
+                "flood": lambda: [
+                    stream.sendall(HEAD + b'\\r\\n{"kind": "ServiceList", "items": ['),
+                    *(stream.sendall(b"0," * 500_000) for _ in range(100)),
+                ],
             }[sys.argv[1]]()
         except OSError:
             pass
@@ -291,7 +310,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
 server = Server(("127.0.0.1", 0), Handler)
 path = pathlib.Path("~/.kube/k3s.yaml").expanduser()
-path.write_text(re.sub("127.0.0.1:[0-9]+", f"127.0.0.1:{server.server_address[1]}", path.read_text()))
+address = f"127.0.0.1:{server.server_address[1]}"
+path.write_text(re.sub("127.0.0.1:[0-9]+", address, path.read_text()))
 print("listening", flush=True)
 server.serve_forever()
 """
@@ -341,7 +361,8 @@ if sys.argv[1] == "other":
     cluster["certificate-authority-data"] = encoded(trustme.CA().cert_pem.bytes())
 else:
     tls = pathlib.Path("~/.rancher/k3s/server/tls").expanduser()
-    authority = trustme.CA.from_pem((tls / "client-ca.crt").read_bytes(), (tls / "client-ca.key").read_bytes())
+    pair = ((tls / name).read_bytes() for name in ("client-ca.crt", "client-ca.key"))
+    authority = trustme.CA.from_pem(*pair)
     over = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     leaf = authority.issue_cert("admin.k3s.invalid", not_after=over)
     user["client-certificate-data"] = encoded(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))

@@ -30,7 +30,8 @@ DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "50-test.conf"
 LINES = 25_000
 _WRITER = f"""
 for n in range({LINES}):
-    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] Waiting for caches to sync for node_authorizer, turn {{n}}')
+    print(f'I1123 21:35:11.953595      21 shared_informer.go:240] '
+          f'Waiting for caches to sync for node_authorizer, turn {{n}}')
 raise SystemExit(1)
 """
 

@@ -15,7 +15,8 @@ def write(path: Path, text: str) -> None:
 def test_assignments_are_read_without_quotes_and_comments(tmp_path: Path) -> None:
     write(
         tmp_path / "etc/os-release",
-        '# ID=none\nID=debian\nNAME="Debian GNU/Linux"\nVARIANT=\'a b\'\nno assignment\nURL="a?b=c"\n',
+        '# ID=none\nID=debian\nNAME="Debian GNU/Linux"\n'
+        "VARIANT='a b'\nno assignment\nURL=\"a?b=c\"\n",
     )
 
     assert {

@@ -36,7 +36,7 @@ def bound() -> Iterator[dict[str, socket.socket]]:
         found = {
             "tcp4": make(socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
             "tcp6": make(socket.AF_INET6, socket.SOCK_STREAM, "::"),
-            "udp4": make(socket.AF_INET, socket.SOCK_DGRAM, "0.0.0.0"),  # noqa: S104 (the wild address is what is tested)
+            "udp4": make(socket.AF_INET, socket.SOCK_DGRAM, "0.0.0.0"),  # noqa: S104 (under test)
             "udp6": make(socket.AF_INET6, socket.SOCK_DGRAM, "::1"),
             "busy": make(socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1"),
             "talking": make(socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1"),

@@ -24,7 +24,10 @@ INFO = 'time="2026-11-23T21:35:11Z" level=info msg="Starting k3s v1.33.4+k3s1"'
 DEBUG = 'time="2026-11-23T21:35:12Z" level=debug msg="details"'
 FATAL = 'time="2026-11-23T21:35:13Z" level=fatal msg="failed to find memory cgroup (v2)"'
 KUBELET = "E1123 21:35:14.000001      21 kubelet.go:240] something is wrong"
-USUAL = "E1127 07:04:46.846176      34 oomparser.go:151] exiting analyzeLines. OOM events will not be reported."
+USUAL = (
+    "E1127 07:04:46.846176      34 oomparser.go:151] exiting analyzeLines. OOM events will not be"
+    " reported."
+)
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ def refuse_to_ask(question: str) -> bool | None:
     raise AssertionError(question)
 
 
-def uninstalled(host: ManagedHost, request: Request = Request()) -> Uninstalled:  # noqa: B008 (frozen)
+def uninstalled(
+    host: ManagedHost,
+    request: Request = Request(),  # noqa: B008 (frozen)
+) -> Uninstalled:
     return uninstall(host.context, request, refuse_to_ask)
 
 

@@ -100,7 +100,8 @@ def table(count: int, proto: str) -> str:
 
 def main(directory: Path) -> None:
     """Read all sources, join them, and write the document: what `ports --json` does."""
-    import k3s_rootless.__main__  # noqa: F401 (with the command's own setting of the garbage collector)
+    # With the command's own setting of the garbage collector.
+    import k3s_rootless.__main__  # noqa: F401
     from k3s_rootless.k3s.version import parse
     from k3s_rootless.linux import sockets
     from k3s_rootless.observation import Known

@@ -52,7 +52,8 @@ def test_the_archive_tells_nothing_of_its_maker() -> None:
 
     with tarfile.open(fileobj=io.BytesIO(data)) as opened:
         members = opened.getmembers()
-        texts = {one.name: opened.extractfile(one).read() for one in members}  # type: ignore[union-attr]
+        files = [(one.name, opened.extractfile(one)) for one in members]
+        texts = {name: file.read() for name, file in files if file is not None}
     assert {"folder/status.json", "folder/journal/start-1.txt"} == set(texts)
     assert {(0, 0, "", "", 0o600)} == {
         (one.uid, one.gid, one.uname, one.gname, one.mode) for one in members

@@ -121,8 +121,8 @@ def test_control_characters_of_a_host_are_not_printed() -> None:
 
 def test_colour_is_only_added_where_it_is_wanted() -> None:
     code = (
-        "import sys; from k3s_rootless.cli.display.style import styled; sys.stdout.write(styled('fail',"
-        " fg='red'))"
+        "import sys; from k3s_rootless.cli.display.style import styled;"
+        " sys.stdout.write(styled('fail', fg='red'))"
     )
     for environ, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
         done = subprocess.run(

@@ -45,7 +45,10 @@ def test_the_question_names_unit_user_and_fields() -> None:
         "--user-unit=k3s-rootless.service",
         "--output=json",
         "--all",
-        "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID",
+        (
+            "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+        ),
         "_UID=1000",
     ]
 
@@ -66,7 +69,10 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
         "--user-unit=other.service",
         "--output=json",
         "--all",
-        "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID",
+        (
+            "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+        ),
         "--lines=0",
         "--since=-1h",
         "--grep=--x y",

@@ -23,12 +23,15 @@ def finding(check: str, verdict: Verdict = Verdict.FAIL, **more: Any) -> Finding
     return Finding(check, f"title of {check}", verdict, "seen", reason="it matters", **more)
 
 
+RENAMED = replace(HEALTHY.host.value, hostname="a_b")  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
         ({}, None),
         ({"lingers": Known(value=False)}, None),
-        ({"host": Known(replace(HEALTHY.host.value, hostname="a_b"))}, 6),  # type: ignore[union-attr]
+        ({"host": Known(RENAMED)}, 6),
         ({"problems": Known((Problem("A", "x", fatal=True),))}, 5),
         ({"systemd_booted": False}, 8),
         ({"network": Unknown("dark")}, None),

@@ -1,4 +1,6 @@
-"""What the next start of K3s finds in its environment, and what the running one was started with."""
+"""What the next start of K3s finds in its environment, and what the running one was started
+with.
+"""
 
 from __future__ import annotations
 

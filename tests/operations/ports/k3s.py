@@ -1,4 +1,6 @@
-"""A K3s to look at: rootlesskit's API and the API server as real servers, a unit on a private bus."""
+"""A K3s to look at: rootlesskit's API and the API server as real servers, a unit on a private
+bus.
+"""
 
 from __future__ import annotations
 

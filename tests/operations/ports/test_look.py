@@ -79,7 +79,10 @@ def test_a_blocked_port_names_the_program_that_holds_it(k3s: K3s) -> None:
 @contextmanager
 def child_namespace(port: int) -> Iterator[int]:
     """Yield a process of this user in its own network namespace, which listens on `port`."""
-    listen = f"import socket; s = socket.create_server(('', {port})); print('ready', flush=True); input()"
+    listen = (
+        f"import socket; s = socket.create_server(('', {port})); print('ready', flush=True);"
+        " input()"
+    )
     command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", listen]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -14,7 +14,8 @@ kind: Service
 metadata: {name: web}
 spec:
   type: LoadBalancer
-  ports: [{name: http, port: 80, nodePort: 30080, appProtocol: http}, {name: dns, port: 53, protocol: UDP}]
+  ports: [{name: http, port: 80, nodePort: 30080, appProtocol: http}, \
+{name: dns, port: 53, protocol: UDP}]
 """
 HEAD = "kind: Service\nmetadata: {name: web}\n"
 DEPLOYMENT = """\
@@ -23,12 +24,14 @@ kind: Deployment
 metadata: {name: agent, namespace: monitoring}
 spec:
   template:
-    spec: {containers: [{name: a, ports: [{containerPort: 9100, hostPort: 9100}, {containerPort: 1}]}]}
+    spec: {containers: [{name: a, ports: \
+[{containerPort: 9100, hostPort: 9100}, {containerPort: 1}]}]}
 """
 CRON = """\
 kind: CronJob
 metadata: {name: nightly}
-spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 1, hostPort: 7}]}]}}}}}
+spec: {jobTemplate: {spec: {template: {spec: {containers: \
+[{name: a, ports: [{containerPort: 1, hostPort: 7}]}]}}}}}
 """
 
 

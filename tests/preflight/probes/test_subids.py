@@ -28,7 +28,10 @@ ALICE = (SubidRange(100000, 65536),)
         ("bob:100000:65536\n", ()),
         ("", ()),
         (
-            "alice\nalice:\nalice:1\nalice:1:\nalice::1\nalice:x:1\nalice:-1:1\nalice:1:2:3\nalice:1.5:2\n",
+            (
+                "alice\nalice:\nalice:1\nalice:1:\nalice::1\n"
+                "alice:x:1\nalice:-1:1\nalice:1:2:3\nalice:1.5:2\n"
+            ),
             (),
         ),
         ("bob:1:2\x0calice:100000:65536\n", ()),

@@ -112,8 +112,9 @@ def run_python(code: str) -> str:
 
 def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
     code = (
-        "import signal\nfrom k3s_rootless.preflight.probes import trial\nsignal.signal(signal.SIGCHLD,"
-        " signal.SIG_IGN)\nprint(trial.Trying().finish((None, None), ((), ())).value.user)"
+        "import signal\nfrom k3s_rootless.preflight.probes import trial\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "print(trial.Trying().finish((None, None), ((), ())).value.user)"
     )
 
     assert run_python(code).isdecimal()

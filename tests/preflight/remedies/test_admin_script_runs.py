@@ -143,7 +143,11 @@ def test_a_file_that_was_there_comes_back(tree: ScratchRoot) -> None:
 
 @pytest.mark.parametrize("there", [True, False], ids=["replaced", "created"])
 @pytest.mark.parametrize("edits", [1, 2])
-def test_an_edit_between_two_runs_is_kept(tree: ScratchRoot, there: bool, edits: int) -> None:  # noqa: FBT001
+def test_an_edit_between_two_runs_is_kept(
+    tree: ScratchRoot,
+    there: bool,  # noqa: FBT001
+    edits: int,
+) -> None:
     conf = tree.path / CONF[1:]
     if there:
         conf.parent.mkdir()
@@ -376,7 +380,8 @@ last=; for last; do :; done
 case $* in
     -Q*) [ -e "/proc/rpm.$last" ] ;;
     -S*) : >"/proc/rpm.$last" ;;
-    -R*) [ ! -e /proc/needed ] || exit 1; case $* in *--print*) ;; *) rm "/proc/rpm.$last" ;; esac ;;
+    -R*) [ ! -e /proc/needed ] || exit 1; \
+case $* in *--print*) ;; *) rm "/proc/rpm.$last" ;; esac ;;
 esac"""
 
 

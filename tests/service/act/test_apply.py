@@ -37,8 +37,8 @@ def program(body: str) -> subprocess.Popen[bytes]:
 def message_of(body: str) -> str:
     """Run `body` in a process of its own; give the message of the RootlessError that it raises."""
     before = (
-        "from pathlib import Path\nfrom k3s_rootless.service.act import apply\nfrom k3s_rootless.errors"
-        " import RootlessError\n"
+        "from pathlib import Path\nfrom k3s_rootless.service.act import apply\n"
+        "from k3s_rootless.errors import RootlessError\n"
     )
     work = textwrap.indent(textwrap.dedent(body), "    ")
     with program(

@@ -1,5 +1,5 @@
-"""`python -m tests.service.environment.environment_page`: renew the table of variables in the documentation
-from the code.
+"""`python -m tests.service.environment.environment_page`: renew the table of variables in the
+documentation from the code.
 """
 
 from __future__ import annotations

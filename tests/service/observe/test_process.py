@@ -22,7 +22,10 @@ fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
 begin, end = int(fields[47]), int(fields[48])
 child = subprocess.Popen([sys.argv[1], "60"]) if sys.argv[1:] else None
 # execve(2) closes what Popen waits for before the kernel shows the new program.
-while child and not pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes().startswith(sys.argv[1].encode()):
+def shown():
+    command = pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes()
+    return command.startswith(sys.argv[1].encode())
+while child and not shown():
     time.sleep(0.01)
 with open("/proc/self/mem", "r+b", 0) as memory:
     memory.seek(begin)
@@ -75,7 +78,11 @@ def test_one_that_wrote_over_it_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(("name", "known"), [("slirp4netns", True), ("sleep", False)])
-def test_slirp4netns_bears_witness_in_its_place(tmp_path: Path, name: str, known: bool) -> None:  # noqa: FBT001
+def test_slirp4netns_bears_witness_in_its_place(
+    tmp_path: Path,
+    name: str,
+    known: bool,  # noqa: FBT001
+) -> None:
     program = tmp_path / name
     program.symlink_to(Path("/usr/bin/sleep").resolve())
     with run(sys.executable, "-c", BLANK, str(program)) as started:

@@ -359,11 +359,15 @@ def test_up_killed_anywhere_is_finished_by_the_next(world: World, kills: list[in
         for step in planner.up(DESIRED, world.found(), force=True)[:done]:
             world = world.after(step)
 
-    test_after_up_there_is_nothing_left_to_do.hypothesis.inner_test(world)  # type: ignore[attr-defined]
+    inner = test_after_up_there_is_nothing_left_to_do.hypothesis  # type: ignore[attr-defined]
+    inner.inner_test(world)
 
 
 @given(WORLDS, st.booleans())
-def test_after_down_there_is_nothing_left_to_do(world: World, disable: bool) -> None:  # noqa: FBT001 (drawn)
+def test_after_down_there_is_nothing_left_to_do(
+    world: World,
+    disable: bool,  # noqa: FBT001 (drawn)
+) -> None:
     for step in planner.down(world.found().state, disable=disable):
         world = world.after(step)
 

@@ -245,7 +245,8 @@ def test_jobs_leave_nothing_behind_on_the_connection(
         manager.restart(UNIT)
         manager.stop(UNIT)
 
-    assert len(bus._user_message_handlers) == 2  # noqa: SLF001 (of jobs, and of who has systemd's name)
+    # One of jobs, and one of the owner of systemd's name.
+    assert 2 == len(bus._user_message_handlers)  # noqa: SLF001
     assert len(bus._method_return_handlers) == 0  # noqa: SLF001
     assert installed.calls()[-1] == ["StopUnit", UNIT, "replace"]
 

@@ -59,7 +59,8 @@ class Answerer:
         try:
             if not udp:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind(("0.0.0.0", listener.number))  # noqa: S104 - all of a namespace that nobody else reaches
+            # All addresses of a namespace that no other host reaches.
+            opened.bind(("0.0.0.0", listener.number))  # noqa: S104
             if not udp:
                 opened.listen(128)
         except OSError:

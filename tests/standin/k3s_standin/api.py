@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         connection.settimeout(None)
         super().setup()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (of the base class)
         """Log no requests, as K3s does not."""
 
     def __getattr__(self, name: str) -> Callable[[], None]:

@@ -35,9 +35,21 @@ _SAVE_EVERY = 0.5
 _DEFECT = 98
 _Opened = TypeVar("_Opened")
 _DIRECTORIES = (
-    "server/cred", "server/db", "server/manifests", "server/static", "agent/containerd", "agent/etc", "agent/images",
-    "agent/pod-manifests", "logs/pods", "logs/containers", "cni", "kubelet", "etc/rancher", "storage",
-)  # fmt: skip
+    "server/cred",
+    "server/db",
+    "server/manifests",
+    "server/static",
+    "agent/containerd",
+    "agent/etc",
+    "agent/images",
+    "agent/pod-manifests",
+    "logs/pods",
+    "logs/containers",
+    "cni",
+    "kubelet",
+    "etc/rancher",
+    "storage",
+)
 
 
 class Child:
@@ -157,7 +169,8 @@ class Child:
         self._inner = self._listening(
             lambda: socket.create_server(("127.0.0.1", inner)), "127.0.0.1", inner
         )
-        server = self._listening(lambda: Server(("0.0.0.0", port), context), "", port)  # noqa: S104 - as K3s
+        address = ("0.0.0.0", port)  # noqa: S104 (as K3s)
+        server = self._listening(lambda: Server(address, context), "", port)
         self._server = server
         self._spawn(server.serve_forever)
         self._milestones.mark("api-up")
@@ -246,7 +259,8 @@ class Child:
             target()
         except Fatal as fatal:
             self._ends.put(fatal)
-        except Exception as error:  # noqa: BLE001 - a defect of the stand-in must end it loudly, whatever it is
+        # A defect of the stand-in must end it loudly, whatever it is.
+        except Exception as error:  # noqa: BLE001
             said = "".join(traceback.format_exception(error))
             self._ends.put(Fatal(f"defect of the k3s stand-in: {said}", code=_DEFECT))
 

@@ -54,8 +54,9 @@ def refusal(flags: Flags, release: Release) -> Fatal | None:
             f'Get "https://{where}{_ASKED}": dial tcp {where}: connect: connection refused'
         )
     cluster = flags.text("cluster-cidr", "10.42.0.0/16")
+    whole = ipaddress.ip_network(cluster)
     for name, network in kine.node_networks(database(flags.data_dir)).items():
-        if not ipaddress.ip_network(network).subnet_of(ipaddress.ip_network(cluster)):  # type: ignore[arg-type]
+        if not ipaddress.ip_network(network).subnet_of(whole):  # type: ignore[arg-type]
             why = f"cidr {network} is out the range of cluster cidr {cluster}"
             why = f"failed to mark cidr[{network}] at idx [0] as occupied for node: {name}: {why}"
             return Fatal(

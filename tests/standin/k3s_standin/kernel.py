@@ -128,7 +128,10 @@ def _overlayfs_error(root: Path) -> str | None:
         base = Path(directory)
         for name in ("lower1", "lower2", "upper", "work", "merged"):
             (base / name).mkdir()
-        options = f"lowerdir={base}/lower2:{base}/lower1,upperdir={base}/upper,workdir={base}/work,userxattr"
+        options = (
+            f"lowerdir={base}/lower2:{base}/lower1,upperdir={base}/upper,workdir={base}/work"
+            ",userxattr"
+        )
         try:
             mount("overlay", f"{base}/merged", "overlay", 0, options)
         except OSError as error:

@@ -144,7 +144,8 @@ def parse(text: str) -> Orders:
     """Return the orders of a JSON text; raises ValueError for anything that is no order."""
     data = json.loads(text)
     if not isinstance(data, dict):
-        raise ValueError("orders are a JSON object")  # noqa: TRY004 - one exception for all that is wrong with them
+        # One exception for all that is wrong with orders.
+        raise ValueError("orders are a JSON object")  # noqa: TRY004
     known = {field.name: field for field in dataclasses.fields(Orders)}
     values: dict[str, Any] = {}
     for key, value in data.items():

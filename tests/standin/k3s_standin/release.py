@@ -13,7 +13,8 @@ from . import goparse
 from .journal import Fatal
 
 _VERSION = re.compile(
-    r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:-(?P<pre>[0-9A-Za-z.]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
+    r"v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)"
+    r"(?:-(?P<pre>[0-9A-Za-z.]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
 )
 
 # rootless releases whose rootlesskit was replaced by 2.3.6 and reverted one patch later

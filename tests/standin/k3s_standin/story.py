@@ -86,7 +86,8 @@ class Story:
         )
         self.noise(2)
         for name in ("kube-scheduler", "kube-controller-manager"):
-            kubeconfig = f"{self._data_dir}/server/cred/{name.removeprefix('kube-').replace('-manager', '')}.kubeconfig"
+            short = name.removeprefix("kube-").replace("-manager", "")
+            kubeconfig = f"{self._data_dir}/server/cred/{short}.kubeconfig"
             say(
                 f"Running {name} --bind-address=127.0.0.1 --kubeconfig={kubeconfig}"
                 " --profiling=false"

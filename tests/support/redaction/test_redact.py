@@ -104,8 +104,8 @@ def test_no_seeded_secret_passes(redacted: Haystack, kind: str, secret: str) -> 
             " --secure-port=6444"
         ),
         (
-            "pulled"
-            " docker.io/rancher/mirrored-pause@sha256:74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
+            "pulled docker.io/rancher/mirrored-pause@sha256:"
+            "74c4244427b7312c5b901fe0f67cbc53683d06f4f24c6faee65d4182bf0fa893"
         ),
         "container f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f exited",
         "dial tcp 127.0.0.1:6443: connect: connection refused",
@@ -165,9 +165,13 @@ def test_documents_go_by_the_names_of_their_values() -> None:
 @given(secrets, anything, anything)
 def test_a_known_secret_is_taken_out_of_anything(secret: str, before: str, behind: str) -> None:
     raw = secret.encode()
-    shown = [secret, json.dumps(secret), quote(secret, safe=""), raw.hex(), *(
-        base64.b64encode(bytes(number) + raw + b"!").decode() for number in range(3)
-    )]  # fmt: skip
+    shown = [
+        secret,
+        json.dumps(secret),
+        quote(secret, safe=""),
+        raw.hex(),
+        *(base64.b64encode(bytes(number) + raw + b"!").decode() for number in range(3)),
+    ]
     redacted = Redactor([secret]).text("\n".join(f"{before} {one} {behind}" for one in shown))
 
     # A secret may be called as the mark that takes its place is.
