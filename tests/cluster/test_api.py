@@ -48,8 +48,8 @@ def node(status: str, **more: str) -> dict[str, Any]:
 
 
 def test_an_api_server_that_is_ready_says_so(tmp_path: Path) -> None:
-    assert readyz(tmp_path, b"[+]ping ok\nreadyz check passed\n") == Known(
-        Readiness(ready=True), api.READYZ
+    assert Known(Readiness(ready=True), api.READYZ) == readyz(
+        tmp_path, b"[+]ping ok\nreadyz check passed\n"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_node_is_ready_by_its_condition(tmp_path: Path, item: Any, expected: N
 
 @pytest.mark.parametrize("items", [[], None])
 def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None:
-    assert nodes(tmp_path, {"kind": "NodeList", "items": items}) == Known((), api.NODES)
+    assert Known((), api.NODES) == nodes(tmp_path, {"kind": "NodeList", "items": items})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_before_the_first_node_there_is_none(tmp_path: Path, items: Any) -> None
     ],
 )
 def test_what_is_no_list_of_nodes_is_no_answer(tmp_path: Path, answer: Any) -> None:
-    assert nodes(tmp_path, answer) == Unknown("the API server's answer is no list of nodes")
+    assert Unknown("the API server's answer is no list of nodes") == nodes(tmp_path, answer)
 
 
 def test_a_refusal_to_list_nodes_is_told_and_not_obeyed(tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def test_it_is_light_enough_for_status() -> None:
     )
 
     assert (
-        subprocess.run(
+        "False False\n"
+        == subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         ).stdout
-        == "False False\n"
     )
 
 
@@ -222,7 +222,7 @@ def test_what_is_no_list_of_deployments_is_unknown(tmp_path: Path, answer: Any) 
     with peers.on_socket(tmp_path / "api", peers.answering({api.DEPLOYMENTS: answer})):
         found = api.deployments(UnixPeer(tmp_path / "api"), 5)
 
-    assert found == Unknown("the API server's answer is no list of deployments")
+    assert Unknown("the API server's answer is no list of deployments") == found
 
 
 def test_a_watch_ends_with_the_first_change_and_asks_for_what_comes_after_the_list(

@@ -96,7 +96,7 @@ def test_the_verified_connection_works_and_shows_our_certificate(
 
         answer = kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
-    assert (answer.status, answer.body) == (200, b"ok")
+    assert (200, b"ok") == (answer.status, answer.body)
 
 
 def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Pat
         with pytest.raises(PeerError, match="certificate"):
             kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
-        assert server.asked == []
+        assert [] == server.asked
 
 
 def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> None:
@@ -143,14 +143,14 @@ def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path)
 
     # Not ==: a connection of the test before may just have been closed.
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
-    assert [one.name for one in tmp_path.iterdir()] == ["k3s.yaml"]
+    assert ["k3s.yaml"] == [one.name for one in tmp_path.iterdir()]
 
 
 def test_a_link_is_followed_to_a_file_of_the_users(cluster: Cluster, tmp_path: Path) -> None:
     """With --write-kubeconfig K3s makes ~/.kube/k3s.yaml a link."""
     (tmp_path / "link").symlink_to(cluster.write(tmp_path / "elsewhere.yaml"))
 
-    assert kubeconfig.load(tmp_path / "link", uid=UID).port == 6443
+    assert 6443 == kubeconfig.load(tmp_path / "link", uid=UID).port
 
 
 def test_nobody_elses_file_is_trusted(cluster: Cluster, tmp_path: Path) -> None:

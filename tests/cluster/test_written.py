@@ -100,4 +100,4 @@ def test_k3ss_own_file_takes_no_pyyaml_and_an_edited_one_does(tmp_path: Path) ->
         said.append(run.stdout.split())
 
     assert [["7443", "False"], ["7443", "True"]] == said
-    assert kubeconfig.load(path, uid=UID).authority == b"-----BEGIN CERTIFICATE-----"
+    assert b"-----BEGIN CERTIFICATE-----" == kubeconfig.load(path, uid=UID).authority
