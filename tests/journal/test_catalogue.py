@@ -50,7 +50,7 @@ def test_each_line_is_known_in_each_of_its_forms(case: dict[str, Any]) -> None:
 
 
 def test_every_mode_has_a_line() -> None:
-    assert {case["mode"] for case in KNOWN if "mode" in case} == MODES
+    assert MODES == {case["mode"] for case in KNOWN if "mode" in case}
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
         found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
-    assert len(found) == 38
+    assert 38 == len(found)
     assert all(diagnosis.first_cause([entry]) is None for entry in found)
     story = diagnosis.story(found)
-    assert (story.cause, story.others) == (None, ())
+    assert (None, ()) == (story.cause, story.others)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_no_line_can_make_the_diagnosis_slow(line: str) -> None:
 def test_the_page_of_failures_is_made_of_the_catalogue() -> None:
     written = failures_page.PAGE.read_text("utf-8")
 
-    assert failures_page.page() == written, "renew it: python -m tests.journal.failures_page"
+    assert written == failures_page.page(), "renew it: python -m tests.journal.failures_page"
 
 
 def test_each_cause_that_systemd_tells_of_has_its_section() -> None:

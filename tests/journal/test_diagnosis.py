@@ -55,7 +55,7 @@ def test_a_start_that_succeeds_has_no_cause_however_it_sounds() -> None:
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
         found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
-    assert len(found) == 38
+    assert 38 == len(found)
     assert diagnosis.first_cause(found) is None
 
 
@@ -67,11 +67,11 @@ def test_the_first_line_counts_and_nothing_behind_it_is_read() -> None:
     found = diagnosis.first_cause(journal())
 
     assert found is not None
-    assert (found.check, found.title) == (
+    assert (
         "cgroup.delegation.cpuset",
         "the controller cpuset is not delegated",
-    )
-    assert found.line == FATAL
+    ) == (found.check, found.title)
+    assert FATAL == found.line
     assert found.time == datetime(2026, 11, 23, 21, 35, 2, tzinfo=UTC)
 
 
@@ -80,7 +80,7 @@ def test_a_consequence_is_no_cause(line: str) -> None:
     assert diagnosis.first_cause(entries(line)) is None
     found = diagnosis.first_cause(entries(line, 'level=fatal msg="something new"', line))
     assert found is not None
-    assert found.title == "something new"
+    assert "something new" == found.title
 
 
 def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
@@ -97,10 +97,10 @@ def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
         datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC),
     )
     assert (
-        alone.title
-        == "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+        "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+        == alone.title
     )
-    assert (followed.id, followed.fatal) == ("cgroup-controller", True)
+    assert ("cgroup-controller", True) == (followed.id, followed.fatal)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_fatal_line_that_nobody_knows_is_told_as_it_is(line: str, title: str) 
     found = diagnosis.first_cause(entries(line))
 
     assert isinstance(found, Cause)
-    assert (found.id, found.check, found.remedy, found.fatal) == ("unknown", "", None, True)
-    assert found.title == title
+    assert ("unknown", "", None, True) == (found.id, found.check, found.remedy, found.fatal)
+    assert title == found.title
     assert found.line.isprintable()
 
 
@@ -149,10 +149,10 @@ def test_a_crash_is_told_by_its_first_line() -> None:
     )
 
     assert found is not None
-    assert (found.id, found.title) == (
+    assert (
         "panic",
         "K3s crashed: panic: runtime error: index out of range",
-    )
+    ) == (found.id, found.title)
 
 
 CRASH = [
@@ -308,7 +308,7 @@ def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
     )
 
     assert story.cause is not None
-    assert (story.cause.title, story.invocation) == ("something new", "b" * 32)
+    assert ("something new", "b" * 32) == (story.cause.title, story.invocation)
 
 
 def test_a_million_starts_are_heard_in_bounded_memory() -> None:
@@ -343,7 +343,7 @@ def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
     assert diagnosis.first_cause([quoting]) is None
     found = diagnosis.first_cause([quoting, failing])
     assert found is not None
-    assert found.id == "exec-failed"
+    assert "exec-failed" == found.id
 
 
 def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
@@ -352,9 +352,9 @@ def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
     )
 
     assert story.cause is not None
-    assert [one.id for one in story.others] == ["forward-failed"]
-    assert [one.id for one in story.notes] == ["kernel-modules"]
-    assert story.lines == 4
+    assert ["forward-failed"] == [one.id for one in story.others]
+    assert ["kernel-modules"] == [one.id for one in story.notes]
+    assert 4 == story.lines
 
 
 def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:

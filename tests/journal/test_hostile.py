@@ -39,7 +39,7 @@ def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
     entry = journald.parse(line)
 
     assert entry is not None
-    assert (entry.priority, entry.pid) == (3, 7)
+    assert (3, 7) == (entry.priority, entry.pid)
     assert 10_000 < len(entry.message) <= journald.LONGEST_MESSAGE
     assert time.process_time() - begun < PATIENCE
 
@@ -73,7 +73,7 @@ def test_a_million_lines_need_no_more_memory_than_a_thousand(tmp_path: Path) -> 
     many = journal(tmp_path, f"for _ in range(1000): sys.stdout.write({noise + chr(10)!r} * 1000)")
     large = told(many)
 
-    assert (small[0], large[0]) == (1000, 1_000_000)
+    assert (1000, 1_000_000) == (small[0], large[0])
     assert large[2] < small[2] + 8 * 1024
 
 
@@ -86,4 +86,4 @@ def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
         story = diagnosis.story(entries)
 
     assert story.cause is not None
-    assert (story.cause.id, story.lines) == ("panic", 1)
+    assert ("panic", 1) == (story.cause.id, story.lines)

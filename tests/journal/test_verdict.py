@@ -72,7 +72,7 @@ def test_a_unit_that_cannot_be_started_at_all_is_told(load_state: str, identifie
     found = verdict.of_unit(Ending(load_state, "inactive", "dead", load_error="no ExecStart="))
 
     assert found is not None
-    assert found.id == identifier
+    assert identifier == found.id
     assert verdict.of_unit(FAILED) is None
 
 
@@ -81,8 +81,8 @@ def test_a_failed_check_gives_its_observation_and_its_remedy() -> None:
         FORWARD, [finding("sysctl.ip_forward", "0"), finding("userns.max", "0")], (), FAILED
     )
 
-    assert (found.check, found.remedy) == ("sysctl.ip_forward", ADMINISTRATOR)
-    assert found.seen == ("sysctl.ip_forward: 0: because",)
+    assert ("sysctl.ip_forward", ADMINISTRATOR) == (found.check, found.remedy)
+    assert ("sysctl.ip_forward: 0: because",) == found.seen
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
     )
 
     assert found.remedy is not None
-    assert found.remedy.commands == ("k3s-rootless up",)
+    assert ("k3s-rootless up",) == found.remedy.commands
     assert "finds nothing wrong now" in found.seen[0]
 
 
@@ -120,7 +120,7 @@ def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
 def test_delegation_that_is_configured_and_not_effective_is_its_own_cause(observed: str) -> None:
     found = verdict.with_host(CPUSET, [finding("cgroup.delegation.cpuset", observed)], (), FAILED)
 
-    assert (found.id, found.remedy) == ("delegation-stale", ADMINISTRATOR)
+    assert ("delegation-stale", ADMINISTRATOR) == (found.id, found.remedy)
     assert "cpuset" in found.title
 
 
@@ -141,7 +141,7 @@ def test_a_unit_that_does_not_ask_for_delegation_is_the_cause_whatever_the_host_
         CPUSET, [finding("cgroup.delegation.cpuset", "not delegated")], (), ending
     )
 
-    assert found.id == "unit-not-delegating"
+    assert "unit-not-delegating" == found.id
     assert "/x/50.conf" in found.seen[0]
 
 
@@ -163,7 +163,7 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
     assert remedy is not None
     assert remedy.mender is Mender.USER
     assert f"mv '{A}' '{A}'.off" in remedy.commands
-    assert verdict.with_host(OPTION, (), (), FAILED, remedy).remedy == remedy
+    assert remedy == verdict.with_host(OPTION, (), (), FAILED, remedy).remedy
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,6 @@ def test_the_remedy_of_a_failed_check_comes_before_that() -> None:
     other = Remedy(Mender.USER, "put it aside")
 
     assert (
-        verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0")], (), FAILED, other).remedy
-        == ADMINISTRATOR
+        ADMINISTRATOR
+        == verdict.with_host(FORWARD, [finding("sysctl.ip_forward", "0")], (), FAILED, other).remedy
     )

@@ -65,15 +65,15 @@ def test_both_forms_give_the_cause(tmp_path: Path, form: str) -> None:
     story = diagnosis.last_start(Exported(written(tmp_path, content)))
 
     assert story.cause is not None
-    assert (story.cause.id, story.invocation) == ("cgroup-controller", "a" * 32)
+    assert ("cgroup-controller", "a" * 32) == (story.cause.id, story.invocation)
 
 
 def test_the_lines_of_other_units_are_left_out(tmp_path: Path) -> None:
     foreign = entry(FATAL.encode(), unit=b"_SYSTEMD_USER_UNIT=other.service\n")
     exported = Exported(written(tmp_path, foreign + entry(b"hello")))
 
-    assert [one.message for one in exported] == ["hello"]
-    assert exported.foreign == 1
+    assert ["hello"] == [one.message for one in exported]
+    assert 1 == exported.foreign
 
 
 def test_a_file_that_was_cut_anywhere_never_raises_a_surprise(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_broken_length_leads_nowhere(tmp_path: Path, length: int) -> None:
 
     told = [one.message for one in Exported(written(tmp_path, content))]
 
-    assert told[0] == "hello"
+    assert "hello" == told[0]
 
 
 def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_read(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_read(tmp_path: Path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(told) == 2
-    assert len(told[0]) == 64 * 1024
-    assert told[1] == FATAL
+    assert 2 == len(told)
+    assert 64 * 1024 == len(told[0])
+    assert FATAL == told[1]
     assert peak < 20_000_000
 
 

@@ -38,7 +38,7 @@ def line(**fields: Any) -> bytes:
 
 
 def test_the_question_names_unit_user_and_fields() -> None:
-    assert journald.arguments(QUERY) == [
+    assert [
         "journalctl",
         "--quiet",
         "--no-pager",
@@ -50,7 +50,7 @@ def test_the_question_names_unit_user_and_fields() -> None:
             "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
         ),
         "_UID=1000",
-    ]
+    ] == journald.arguments(QUERY)
 
 
 def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
@@ -65,7 +65,7 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
         after="s=1;i=2",
     )
 
-    assert journald.arguments(query, unit="other.service")[3:] == [
+    assert [
         "--user-unit=other.service",
         "--output=json",
         "--all",
@@ -84,7 +84,7 @@ def test_what_narrows_the_question_is_passed_as_one_word_each() -> None:
         "+",
         "_UID=1000",
         f"USER_INVOCATION_ID={INVOCATION}",
-    ]
+    ] == journald.arguments(query, unit="other.service")[3:]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_message_comes_in_many_shapes(message: Any, expected: str) -> None:
     entry = journald.parse(line(MESSAGE=message))
 
     assert entry is not None
-    assert entry.message == expected
+    assert expected == entry.message
 
 
 def test_an_entry_is_read_whole() -> None:
@@ -139,7 +139,7 @@ def test_what_the_manager_says_belongs_to_the_start_that_it_is_about() -> None:
     )
 
     assert found is not None
-    assert found.invocation == INVOCATION
+    assert INVOCATION == found.invocation
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_the_manager_says_belongs_to_the_start_that_it_is_about() -> None:
     [{}, {"PRIORITY": "x", "_PID": None, "__REALTIME_TIMESTAMP": "9" * 19}, {"_PID": ["1", "2"]}],
 )
 def test_what_is_missing_or_no_number_is_none(fields: dict[str, Any]) -> None:
-    assert journald.parse(line(**fields)) == Entry(None, "")
+    assert Entry(None, "") == journald.parse(line(**fields))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_entries_come_in_order_and_what_is_none_is_counted(tmp_path: Path) -> No
 
     assert len(entries) == len(SAMPLE.read_text().splitlines())
     assert entries[0].message.endswith('msg="Starting k3s v1.21.2+k3s1 (5a67e8dc)"')
-    assert reading.skipped == 2
+    assert 2 == reading.skipped
     assert (tmp_path / "args").read_text().splitlines() == journald.arguments(QUERY)[1:]
 
 
@@ -187,7 +187,7 @@ def test_following_ends_when_the_reader_goes(tmp_path: Path) -> None:
     program = journalctl(tmp_path, """echo '{"MESSAGE": "one"}'; exec sleep 600""")
 
     with journald.read(Query(1000, follow=True), journalctl=program) as reading:
-        assert next(iter(reading)).message == "one"
+        assert "one" == next(iter(reading)).message
         pid = int((tmp_path / "pid").read_text())
         os.kill(pid, 0)
 
@@ -203,7 +203,7 @@ def test_no_entries_is_an_answer_where_a_journal_is_kept(tmp_path: Path) -> None
     with journald.read(
         QUERY, journalctl=program, kept_in=[tmp_path / "none", tmp_path / "kept"]
     ) as reading:
-        assert tuple(reading) == ()
+        assert () == tuple(reading)
 
 
 def test_no_entries_is_none_where_no_journal_is_kept(tmp_path: Path) -> None:
