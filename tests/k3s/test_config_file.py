@@ -90,7 +90,7 @@ def test_aliases_of_aliases_take_no_time() -> None:
     found = config_yaml.parse(bomb)
 
     assert isinstance(found, Known)
-    assert found.value[0] == Entry("a", (Item("x", 1), Item("x", 1)), 1, listed=True)
+    assert Entry("a", (Item("x", 1), Item("x", 1)), 1, listed=True) == found.value[0]
 
 
 @given(st.text() | st.text(st.sampled_from("ab:-[]{}#&*!|>'\"%@,?~0x1.e+_ \n\t")))
@@ -103,7 +103,7 @@ def test_a_number_stays_the_same_number(number: float) -> None:
     found = config_yaml.parse(f"a: {number!r}")
 
     assert isinstance(found, Known)
-    assert float(found.value[0].items[0].text) == number
+    assert number == float(found.value[0].items[0].text)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def test_each_release_has_its_unit(release: str, expected: UnitVariant | None) -
 
 
 def test_the_two_units_differ_in_the_snapshotter() -> None:
-    assert PLAIN.value == "server --rootless"
-    assert FUSE.value == "server --rootless --snapshotter=fuse-overlayfs"
+    assert "server --rootless" == PLAIN.value
+    assert "server --rootless --snapshotter=fuse-overlayfs" == FUSE.value
 
 
 TABLE = {
@@ -93,7 +93,7 @@ ROWS = [
 def test_each_change_is_in_the_releases_that_brought_it(
     since: Since, release: str, *, expected: bool
 ) -> None:
-    assert since.holds(version(release)) == expected
+    assert expected == since.holds(version(release))
 
 
 @given(st.sampled_from([since for since, _, _ in TABLE.values()]), versions(), versions())
@@ -126,7 +126,7 @@ def test_a_line_in_between_that_was_left_out_stays_without(
     ],
 )
 def test_a_broken_release_names_the_one_that_repairs_it(broken: str, repaired: str) -> None:
-    assert features.repaired_by(version(broken)) == repaired
+    assert repaired == features.repaired_by(version(broken))
     assert features.repaired_by(version(repaired)) is None
     assert version(broken) < version(repaired)
 
@@ -146,7 +146,7 @@ def test_the_releases_before_the_broken_ones_are_sound(release: str) -> None:
     ],
 )
 def test_ports_of_services_are_offset_up_to_and_including_1024(child: int, parent: int) -> None:
-    assert features.child_to_parent_port(child) == parent
+    assert parent == features.child_to_parent_port(child)
 
 
 def test_no_port_of_the_host_is_a_privileged_one_or_out_of_range() -> None:

@@ -39,11 +39,11 @@ def with_file(
 def test_what_nobody_says_is_the_default_of_k3s() -> None:
     found = of_command((), {}, HOME)
 
-    assert (found.data, found.kubeconfig, found.https_port) == (DATA, KUBECONFIG, 6443)
+    assert (DATA, KUBECONFIG, 6443) == (found.data, found.kubeconfig, found.https_port)
     assert found.servicelb
     assert found.traefik
-    assert (found.snapshotter, settings("").snapshotter) == ("", "fuse-overlayfs")
-    assert found.value("snapshotter") == Value("snapshotter", "overlayfs", Origin(Source.DEFAULT))
+    assert ("", "fuse-overlayfs") == (found.snapshotter, settings("").snapshotter)
+    assert Value("snapshotter", "overlayfs", Origin(Source.DEFAULT)) == found.value("snapshotter")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_nobody_says_is_the_default_of_k3s() -> None:
 def test_flags_and_variables_that_checks_ask_for(
     arguments: str, environ: dict[str, str], field: str, expected: object
 ) -> None:
-    assert getattr(settings(arguments, **environ), field) == expected
+    assert expected == getattr(settings(arguments, **environ), field)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_flags_and_variables_that_checks_ask_for(
     ],
 )
 def test_the_data_directory_is_what_the_command_line_says(arguments: str, expected: str) -> None:
-    assert str(settings(arguments).data) == expected
+    assert expected == str(settings(arguments).data)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_the_data_directory_is_what_the_command_line_says(arguments: str, expect
     ],
 )
 def test_the_kubeconfig_is_where_the_command_line_says(arguments: str, expected: str) -> None:
-    assert str(settings(arguments).kubeconfig) == expected
+    assert expected == str(settings(arguments).kubeconfig)
 
 
 def test_the_environment_speaks_where_the_command_line_does_not() -> None:
     environ = {"K3S_DATA_DIR": "~/data", "K3S_KUBECONFIG_OUTPUT": "/srv/k.yaml"}
 
-    assert settings("", **environ).data == HOME / "data"
-    assert settings("", **environ).kubeconfig == Path("/srv/k.yaml")
+    assert HOME / "data" == settings("", **environ).data
+    assert Path("/srv/k.yaml") == settings("", **environ).kubeconfig
     assert settings("-d /flag -o /k", **environ).given == settings("-d /flag -o /k").given
 
 
@@ -154,7 +154,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
     ids=lambda value: ascii(value)[-20:],
 )
 def test_the_port_of_the_api_is_a_port(arguments: str, expected: int) -> None:
-    assert settings(arguments).https_port == expected
+    assert expected == settings(arguments).https_port
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_port_of_the_api_is_a_port(arguments: str, expected: int) -> None:
     ],
 )
 def test_servicelb_runs_unless_it_is_disabled(arguments: str, *, expected: bool) -> None:
-    assert settings(arguments).servicelb == expected
+    assert expected == settings(arguments).servicelb
 
 
 def test_a_list_may_hold_blanks() -> None:
@@ -225,13 +225,13 @@ def test_a_flag_counts_before_the_file_and_the_file_before_the_environment() -> 
         **environ,
     )
 
-    assert (found.data, found.https_port, found.node_name) == (Path("/file"), 8443, "environment")
+    assert (Path("/file"), 8443, "environment") == (found.data, found.https_port, found.node_name)
     assert found.selinux
-    assert found.value("data-dir").origin == Origin(Source.CONFIG_FILE, CONFIG, 1)
-    assert found.value("https-listen-port").origin == Origin(Source.COMMAND_LINE)
-    assert found.value("node-name").origin == Origin(Source.ENVIRONMENT, variable="K3S_NODE_NAME")
-    assert found.value("cluster-domain") == Value(
-        "cluster-domain", "cluster.local", Origin(Source.DEFAULT)
+    assert Origin(Source.CONFIG_FILE, CONFIG, 1) == found.value("data-dir").origin
+    assert Origin(Source.COMMAND_LINE) == found.value("https-listen-port").origin
+    assert Origin(Source.ENVIRONMENT, variable="K3S_NODE_NAME") == found.value("node-name").origin
+    assert Value("cluster-domain", "cluster.local", Origin(Source.DEFAULT)) == found.value(
+        "cluster-domain"
     )
 
 
@@ -244,13 +244,13 @@ def test_lists_of_file_and_command_line_add_up(version: str) -> None:
         version,
     )
 
-    assert [value.text for value in found.values("node-label")] == ["a=1", "b=2", "cli=1"]
-    assert found.disabled == {"traefik", "servicelb"}
+    assert ["a=1", "b=2", "cli=1"] == [value.text for value in found.values("node-label")]
+    assert {"traefik", "servicelb"} == found.disabled
 
 
 def test_an_empty_flag_hides_the_environment() -> None:
-    assert settings("--data-dir=", K3S_DATA_DIR="/x").data == DATA
-    assert with_file("data-dir:\n", K3S_DATA_DIR="/x").data == DATA
+    assert DATA == settings("--data-dir=", K3S_DATA_DIR="/x").data
+    assert DATA == with_file("data-dir:\n", K3S_DATA_DIR="/x").data
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_keys_that_this_release_does_not_have_are_skipped(
     found = with_file(text, "", version)
 
     assert [value.name for value in found.skipped] == skipped
-    assert found.disabled == disabled
+    assert disabled == found.disabled
 
 
 @pytest.mark.parametrize(
@@ -283,21 +283,21 @@ def test_keys_that_this_release_does_not_have_are_skipped(
 def test_older_releases_do_not_read_the_variable_of_the_data_directory(
     version: str, expected: Path
 ) -> None:
-    assert with_file("", "", version, K3S_DATA_DIR="/x").data == expected
+    assert expected == with_file("", "", version, K3S_DATA_DIR="/x").data
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_and_the_rest_counts() -> None:
     found = with_file("- a\n", "--https-listen-port 7443")
 
-    assert found.problems == (f"{CONFIG}: line 1: it is not a mapping of options to values",)
-    assert found.https_port == 7443
+    assert (f"{CONFIG}: line 1: it is not a mapping of options to values",) == found.problems
+    assert 7443 == found.https_port
 
 
 def test_relative_paths_begin_in_the_working_directory() -> None:
     found = resolve(Inputs(HOME, ("server", "-d", "data", "-o", "k.yaml"), directory=Path("/srv")))
 
-    assert (found.data, found.kubeconfig) == (Path("/srv/data"), Path("/srv/k.yaml"))
-    assert resolve(Inputs(HOME, directory=Path("/srv"))).data == DATA
+    assert (Path("/srv/data"), Path("/srv/k.yaml")) == (found.data, found.kubeconfig)
+    assert DATA == resolve(Inputs(HOME, directory=Path("/srv"))).data
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_relative_paths_begin_in_the_working_directory() -> None:
 def test_a_command_line_is_read_as_go_reads_it(
     arguments: str, expected: list[tuple[str, str]]
 ) -> None:
-    assert list(flags.words(("k3s", "server", *arguments.split()))) == expected
+    assert expected == list(flags.words(("k3s", "server", *arguments.split())))
 
 
 @pytest.mark.parametrize(
@@ -337,13 +337,13 @@ def test_a_command_line_is_read_as_go_reads_it(
     ],
 )
 def test_an_origin_is_told_in_words(origin: Origin, expected: str) -> None:
-    assert str(origin) == expected
+    assert expected == str(origin)
 
 
 def test_a_value_of_a_running_k3s_can_replace_one() -> None:
     seen = Value("data-dir", "/seen", Origin(Source.PROCESS, place="its lock"))
 
-    assert settings("-d /flag").having({"data-dir": seen}).data == Path("/seen")
+    assert Path("/seen") == settings("-d /flag").having({"data-dir": seen}).data
 
 
 def test_every_flag_has_one_name() -> None:

@@ -89,8 +89,8 @@ def numbers(of: Version) -> tuple[int, ...]:
 def test_every_form_that_k3s_ever_had_is_read(text: str, expected: tuple[int, ...]) -> None:
     found = version(text)
 
-    assert numbers(found) == expected
-    assert str(found) == text
+    assert expected == numbers(found)
+    assert text == str(found)
     assert found.line == expected[:2]
 
 
@@ -105,7 +105,7 @@ def test_junk_is_no_version(text: str) -> None:
 
 
 def test_an_endless_build_number_is_no_number_of_k3s() -> None:
-    assert version("v1.2.3+k3s" + "9" * 5000).build == 0
+    assert 0 == version("v1.2.3+k3s" + "9" * 5000).build
 
 
 def test_versions_are_ordered_as_k3s_counts() -> None:
@@ -119,7 +119,7 @@ def test_versions_are_ordered_as_k3s_counts() -> None:
 def test_two_spellings_of_one_version_are_equal(spelling: str) -> None:
     released = version("v1.26.14+k3s1")
 
-    assert version(spelling) == released
+    assert released == version(spelling)
     assert version(spelling) <= released <= version(spelling)
     assert hash(version(spelling)) == hash(released)
 
@@ -136,7 +136,7 @@ def test_what_is_printed_is_read_again(made: Version) -> None:
 @given(st.lists(versions(), min_size=3, max_size=3))
 def test_the_order_is_total_and_that_of_the_numbers(three: list[Version]) -> None:
     for one, other in product(three, three):
-        assert (one < other, one == other, one > other).count(True) == 1
+        assert 1 == (one < other, one == other, one > other).count(True)
         assert (one < other) == (numbers(one) < numbers(other))
         assert (one <= other) == (not other < one)
     assert sorted(three) == sorted(three, key=numbers)
