@@ -56,18 +56,18 @@ def fifo(tmp_path: Path) -> Path:
 
 
 def test_a_program_says_what_it_says() -> None:
-    assert command.run(sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE) == Output(
-        "out\n", "err\n", 3
+    assert Output("out\n", "err\n", 3) == command.run(
+        sh("echo out; echo err >&2; exit 3"), timeout=PATIENCE
     )
 
 
 def test_a_signal_is_a_negative_status() -> None:
-    assert command.run(sh("kill -9 $$"), timeout=PATIENCE) == Output("", "", -9)
+    assert Output("", "", -9) == command.run(sh("kill -9 $$"), timeout=PATIENCE)
 
 
 def test_output_that_is_no_utf_8_is_replaced() -> None:
-    assert command.run(sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE) == Output(
-        "a\ufffdb", "\ufffd", 0
+    assert Output("a\ufffdb", "\ufffd", 0) == command.run(
+        sh(r"printf 'a\377b'; printf '\300' >&2"), timeout=PATIENCE
     )
 
 
@@ -76,11 +76,11 @@ def test_much_output_on_both_sides_is_read_whole() -> None:
         sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), timeout=PATIENCE
     )
 
-    assert (len(found.stdout), len(found.stderr)) == (3_000_000, 3_000_000)
+    assert (3_000_000, 3_000_000) == (len(found.stdout), len(found.stderr))
 
 
 def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
-    assert command.run(["cat"], timeout=PATIENCE) == Output("", "", 0)
+    assert Output("", "", 0) == command.run(["cat"], timeout=PATIENCE)
     ids, leader = command.run(
         sh("cut -d' ' -f5,6 /proc/$$/stat; echo $$"), timeout=PATIENCE
     ).stdout.splitlines()
@@ -90,14 +90,14 @@ def test_a_program_has_nothing_to_read_and_a_session_of_its_own() -> None:
 def test_the_environment_is_the_given_one_or_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K3S_ROOTLESS_MTU", "1400")
 
-    assert command.run(["/usr/bin/env"], timeout=PATIENCE, environ={"A": "b"}).stdout == "A=b\n"
+    assert "A=b\n" == command.run(["/usr/bin/env"], timeout=PATIENCE, environ={"A": "b"}).stdout
     assert "K3S_ROOTLESS_MTU=1400\n" in command.run(["/usr/bin/env"], timeout=PATIENCE).stdout
 
 
 def test_words_are_not_read_by_a_shell() -> None:
     assert (
-        command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout
-        == "$HOME; exit 3 a  b\n"
+        "$HOME; exit 3 a  b\n"
+        == command.run(["echo", "$HOME; exit 3", "a  b"], timeout=PATIENCE).stdout
     )
 
 
@@ -154,7 +154,7 @@ def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Pa
 def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
     script = f"(sleep 0.2; touch {tmp_path}/done) >/dev/null 2>&1 & echo started"
 
-    assert command.run(sh(script), timeout=PATIENCE).stdout == "started\n"
+    assert "started\n" == command.run(sh(script), timeout=PATIENCE).stdout
     while not (tmp_path / "done").exists():
         time.sleep(0.02)
 
@@ -162,20 +162,20 @@ def test_who_lets_go_of_the_pipe_may_stay(tmp_path: Path) -> None:
 def test_lines_are_given_as_they_come(fifo: Path) -> None:
     lines = stream(*sh(f"echo one; cat {fifo}; echo last"))
 
-    assert next(lines) == b"one\n"
+    assert b"one\n" == next(lines)
     fifo.write_text("two\n")
-    assert list(lines) == [b"two\n", b"last\n"]
+    assert [b"two\n", b"last\n"] == list(lines)
 
 
 def test_a_stream_keeps_bytes_and_a_last_line_without_end() -> None:
-    assert list(stream(*sh(r"printf 'a\377\n\n\0b'"))) == [b"a\xff\n", b"\n", b"\0b"]
+    assert [b"a\xff\n", b"\n", b"\0b"] == list(stream(*sh(r"printf 'a\377\n\n\0b'")))
 
 
 def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -> None:
     lines = stream("touch", str(tmp_path / "started"))
 
     assert not (tmp_path / "started").exists()
-    assert list(lines) == []
+    assert [] == list(lines)
     assert (tmp_path / "started").exists()
 
 
@@ -186,7 +186,7 @@ def test_nothing_is_started_before_the_first_line_is_asked_for(tmp_path: Path) -
 )
 def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, script: str) -> None:
     lines = stream(*sh(f"exec 9<>{fifo}; echo up; {script}"))
-    assert next(lines) == b"up\n"
+    assert b"up\n" == next(lines)
     start = time.monotonic()
 
     close(lines)
@@ -198,30 +198,30 @@ def test_closing_a_stream_ends_the_program_and_what_it_started(fifo: Path, scrip
 def test_a_program_that_complains_at_length_does_not_stand_still() -> None:
     script = "head -c 1000000 /dev/zero >&2; echo one; head -c 1000000 /dev/zero >&2; echo two"
 
-    assert list(stream(*sh(script))) == [b"one\n", b"two\n"]
+    assert [b"one\n", b"two\n"] == list(stream(*sh(script)))
 
 
 def test_a_failing_stream_gives_its_lines_and_then_its_last_complaint() -> None:
     lines = stream(*sh("echo one; echo first >&2; echo No such unit >&2; exit 1"))
 
-    assert next(lines) == b"one\n"
+    assert b"one\n" == next(lines)
     with pytest.raises(CommandFailed, match=r"` failed: No such unit$"):
         next(lines)
 
 
 def test_a_failure_without_a_word_is_the_end_of_the_stream() -> None:
     """`journalctl --grep` ends with 1 where nothing matches."""
-    assert list(stream(*sh("echo one; exit 1"))) == [b"one\n"]
+    assert [b"one\n"] == list(stream(*sh("echo one; exit 1")))
 
 
 def test_a_complaint_of_one_who_succeeds_is_none() -> None:
-    assert list(stream(*sh("echo one; echo careful >&2"))) == [b"one\n"]
+    assert [b"one\n"] == list(stream(*sh("echo one; echo careful >&2")))
 
 
 def test_a_stream_that_somebody_killed_is_not_taken_for_whole() -> None:
     lines = stream(*sh("echo one; kill -9 $$"))
 
-    assert next(lines) == b"one\n"
+    assert b"one\n" == next(lines)
     with pytest.raises(CommandFailed, match=r"was ended by signal 9$"):
         next(lines)
 
@@ -245,7 +245,7 @@ def test_one_program_becomes_another() -> None:
         " '/bin:/usr/bin'})"
     )
 
-    assert (done.stdout, done.returncode) == ("1 1\n", 0)
+    assert ("1 1\n", 0) == (done.stdout, done.returncode)
 
 
 def test_what_it_cannot_become_is_said() -> None:
@@ -255,8 +255,8 @@ def test_what_it_cannot_become_is_said() -> None:
     )
 
     assert (
-        in_another_process(code).stdout
-        == "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"
+        "cannot run `/nonexistent/k3s 'a b'`: No such file or directory\n"
+        == in_another_process(code).stdout
     )
 
 

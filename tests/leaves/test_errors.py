@@ -44,11 +44,11 @@ def test_every_error_has_its_words_and_apart_from_them_a_hint(made: type[Rootles
 
     error = made("cannot start: it is late", hint="sleep", **name)
 
-    assert (str(error), error.message, error.hint) == (
+    assert (
         "cannot start: it is late",
         "cannot start: it is late",
         "sleep",
-    )
+    ) == (str(error), error.message, error.hint)
     assert made("cannot", **name).hint is None
 
 
@@ -57,22 +57,22 @@ def test_the_codes_say_what_the_documentation_promises() -> None:
         code: {made.__name__ for made in CLASSES if made.exit_code == code} for code in range(10)
     }
 
-    assert named[2] == {"UsageError"}
-    assert named[3] == {"NotRunning"}
-    assert named[4] == {"NotReady"}
-    assert named[5] == {"PreflightFailed"}
-    assert named[6] == {"AdministratorNeeded"}
-    assert named[7] == {"WouldOverwrite"}
-    assert named[8] == {"UnsupportedHost"}
+    assert {"UsageError"} == named[2]
+    assert {"NotRunning"} == named[3]
+    assert {"NotReady"} == named[4]
+    assert {"PreflightFailed"} == named[5]
+    assert {"AdministratorNeeded"} == named[6]
+    assert {"WouldOverwrite"} == named[7]
+    assert {"UnsupportedHost"} == named[8]
     assert named[0] == named[9] == set()
 
 
 def test_some_errors_say_more_than_words() -> None:
     assert (
-        SystemdError("no", name="org.freedesktop.systemd1.NoSuchUnit").name
-        == "org.freedesktop.systemd1.NoSuchUnit"
+        "org.freedesktop.systemd1.NoSuchUnit"
+        == SystemdError("no", name="org.freedesktop.systemd1.NoSuchUnit").name
     )
-    assert PeerError("no", status=503).status == 503
+    assert 503 == PeerError("no", status=503).status
     assert PeerError("no").status is None
 
 

@@ -20,7 +20,7 @@ from k3s_rootless.finding import Finding, Mender, Remedy, Severity, Verdict, mat
     ],
 )
 def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expected: bool) -> None:
-    assert matches(check, asked) == expected
+    assert expected == matches(check, asked)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expecte
 )
 def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
     """The anchor that GitHub makes of a heading drops its dots and keeps its underscores."""
-    assert Finding(check, "", Verdict.PASS, "").anchor == f"docs/reference/checks.md#{anchor}"
+    assert f"docs/reference/checks.md#{anchor}" == Finding(check, "", Verdict.PASS, "").anchor
 
 
 def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
-    assert [verdict.value for verdict in Verdict] == ["pass", "info", "warn", "fail", "unknown"]
-    assert [severity.value for severity in Severity] == ["fatal", "degraded", "informative"]
+    assert ["pass", "info", "warn", "fail", "unknown"] == [verdict.value for verdict in Verdict]
+    assert ["fatal", "degraded", "informative"] == [severity.value for severity in Severity]
 
 
 def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:

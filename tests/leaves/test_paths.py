@@ -14,7 +14,7 @@ def paths(**environ: str) -> Paths:
 
 
 def test_without_an_environment_the_user_database_decides() -> None:
-    assert paths() == Paths(Path("/"), HOME, Path("/run/user/1000"), HOME / ".config")
+    assert Paths(Path("/"), HOME, Path("/run/user/1000"), HOME / ".config") == paths()
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_without_an_environment_the_user_database_decides() -> None:
 def test_only_absolute_paths_of_the_environment_count(
     value: str, runtime: str, config: str
 ) -> None:
-    assert str(paths(XDG_RUNTIME_DIR=value).runtime) == runtime
-    assert str(paths(XDG_CONFIG_HOME=value).config) == config
+    assert runtime == str(paths(XDG_RUNTIME_DIR=value).runtime)
+    assert config == str(paths(XDG_CONFIG_HOME=value).config)
 
 
 def test_the_home_of_the_environment_does_not_move_anything() -> None:
@@ -46,7 +46,7 @@ def test_every_place_follows_from_the_four() -> None:
     found = paths(XDG_RUNTIME_DIR="/run/me", XDG_CONFIG_HOME="/config")
 
     assert UNIT == "k3s-rootless.service"
-    assert found.user_units == Path("/config/systemd/user")
-    assert found.data == HOME / ".rancher/k3s"
-    assert found.kubeconfig == HOME / ".kube/k3s.yaml"
-    assert found.lock == Path("/run/me/k3s-rootless.lock")
+    assert Path("/config/systemd/user") == found.user_units
+    assert HOME / ".rancher/k3s" == found.data
+    assert HOME / ".kube/k3s.yaml" == found.kubeconfig
+    assert Path("/run/me/k3s-rootless.lock") == found.lock

@@ -47,12 +47,12 @@ def test_an_answer_is_read_from_a_connection_that_stays_open(
 ) -> None:
     start = time.monotonic()
 
-    assert ask(tmp_path, sending(sent, linger=LATE)) == expected
+    assert expected == ask(tmp_path, sending(sent, linger=LATE))
     assert time.monotonic() - start < PATIENCE
 
 
 def test_an_answer_without_a_length_lasts_until_the_peer_hangs_up(tmp_path: Path) -> None:
-    assert ask(tmp_path, sending(b"HTTP/1.0 200 OK\r\n\r\nall of it")) == Answer(200, b"all of it")
+    assert Answer(200, b"all of it") == ask(tmp_path, sending(b"HTTP/1.0 200 OK\r\n\r\nall of it"))
 
 
 def test_a_large_answer_is_read_whole(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_question_is_a_plain_get(tmp_path: Path) -> None:
     ask(tmp_path, behave)
 
     head = asked[0].decode().split("\r\n")
-    assert head[0] == "GET /v1/ports HTTP/1.1"
+    assert "GET /v1/ports HTTP/1.1" == head[0]
     assert {"Host: localhost", "Accept: application/json"} < set(head)
 
 
@@ -208,8 +208,8 @@ def served(*names: str) -> ssl.SSLContext:
 
 def test_an_answer_comes_over_tls() -> None:
     with on_port(sending(OK + b"Content-Length: 2\r\n\r\nok"), served("127.0.0.1")) as port:
-        assert TlsPeer("127.0.0.1", port, context()).get("/readyz", timeout=PATIENCE) == Answer(
-            200, b"ok"
+        assert Answer(200, b"ok") == TlsPeer("127.0.0.1", port, context()).get(
+            "/readyz", timeout=PATIENCE
         )
 
 
