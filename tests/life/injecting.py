@@ -144,15 +144,15 @@ def shown(tool: Tool, fault: Fault) -> str:
         case Dies(words):
             came, since = _started(tool)
             said = _said(tool, since, "level=fatal", "level=error")
-            assert came == "died", (fault.id, came, said)
+            assert "died" == came, (fault.id, came, said)
             assert words in said, (fault.id, said)
             return f"dies: {said}"
         case Waits(words):
             came, since = _started(tool, words)
-            assert came == "said", (fault.id, came)
+            assert "said" == came, (fault.id, came)
             return f"goes on without: {_said(tool, since, words)}"
         case Lacks(command, means):
-            assert _started(tool)[0] == "ready", fault.id
+            assert "ready" == _started(tool)[0], fault.id
             assert not _inside(tool, command), fault.id
             return means
     raise AssertionError(fault.shows)

@@ -88,7 +88,7 @@ def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> No
 
     time.sleep(0.3)  # systemd collects the transient unit when it has seen its end
     after = state(lab_tool.machine)
-    assert sorted(set(before[0]) ^ set(after[0])) == []
+    assert [] == sorted(set(before[0]) ^ set(after[0]))
     assert before[1] == after[1]
 
 

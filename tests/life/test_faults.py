@@ -31,7 +31,7 @@ IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated",
 def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
     found = inject(tool, fault, known, whole=not fault.by_hand).document()
 
-    assert wrong(fault, found) == [], found
+    assert [] == wrong(fault, found), found
     assert (
         found["code"]
         == {"fail": {"administrator": 6, "user": 5}[fault.mender], "warn": 0}[fault.verdict]

@@ -145,4 +145,4 @@ def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
 
     assert "failed" not in lab_tool("status").stdout
     shown = lab_tool.machine.user("systemctl", "--user", "is-failed", "k3s-rootless.service")
-    assert shown.stdout.strip() == "inactive"
+    assert "inactive" == shown.stdout.strip()
