@@ -30,7 +30,7 @@ def test_an_address_that_is_not_in_use_yet_is_none(tmp_path: Path) -> None:
 
     found = {one.text for one in addresses.addresses(table) if ":" in one.text}
 
-    assert found == {"2001:db8::1", "fe80::1%eth0"}
+    assert {"2001:db8::1", "fe80::1%eth0"} == found
 
 
 def test_a_kernel_without_ipv6_has_ipv4_all_the_same(tmp_path: Path) -> None:

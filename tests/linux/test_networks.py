@@ -44,13 +44,13 @@ def test_each_network_is_named_with_its_interface(tmp_path: Path) -> None:
         + "short line\n"
     )
 
-    assert networks.networks(tmp_path) == {
+    assert {
         "192.168.1.0/24": "eth0",
         "172.17.0.0/16": "docker0",
         "10.0.0.5/32": "wg0",
         "127.0.0.1/32": "",
         "10.8.0.2/32": "",
-    }
+    } == networks.networks(tmp_path)
 
 
 def test_this_host_can_be_asked() -> None:

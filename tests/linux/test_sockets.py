@@ -115,7 +115,7 @@ def test_a_kernel_without_ipv6_has_no_tables_for_it(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_text(HEAD + row)
     (tmp_path / "udp").write_text(HEAD)
 
-    assert sockets.listeners(proc_net=tmp_path) == (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),)
+    assert (Listener("tcp", "127.0.0.1", 6443, 1000, 4711),) == sockets.listeners(proc_net=tmp_path)
 
 
 @pytest.mark.parametrize(
