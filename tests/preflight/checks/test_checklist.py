@@ -48,7 +48,7 @@ def answer(host: Facts, check: str) -> Finding:
 
 
 def test_a_healthy_host_passes_every_check() -> None:
-    assert {finding.verdict for finding in judge(HEALTHY)} == {Verdict.PASS}
+    assert {Verdict.PASS} == {finding.verdict for finding in judge(HEALTHY)}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -131,14 +131,14 @@ def test_what_is_wrong_with_one_thing_leaves_the_other_checks_alone(row: Row) ->
 
 def test_the_ids_are_unique_and_spelled_alike() -> None:
     assert len(set(IDS)) == len(IDS)
-    assert [
+    assert [] == [
         identifier
         for identifier in IDS
         if not re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", identifier)
-    ] == []
-    assert [
+    ]
+    assert [] == [
         check.title for check in CHECKS if not check.title or check.title != check.title.strip()
-    ] == []
+    ]
 
 
 def test_the_ids_stay_what_scripts_know_them_as() -> None:
@@ -175,12 +175,12 @@ def test_the_four_states_are_described_in_four_ways() -> None:
         for reach, _, _ in STATES.values()
     }
 
-    assert said == {
+    assert {
         "not delegated",
         "configured, not realized",
         "realized, not effective",
         "delegated",
-    }
+    } == said
 
 
 def test_what_a_unit_was_given_decides_whatever_lies_above_it() -> None:
@@ -236,7 +236,7 @@ def test_what_nobody_could_look_at_is_neither_a_yes_nor_a_no(field: str) -> None
 def test_any_host_is_judged_and_every_no_has_a_reason_and_a_remedy(host: Facts) -> None:
     findings = judge(host)
 
-    assert [finding.check for finding in findings] == IDS
+    assert IDS == [finding.check for finding in findings]
     for finding in findings:
         negative = finding.verdict in {Verdict.FAIL, Verdict.WARN}
         assert (finding.remedy is not None) == negative or finding.verdict is Verdict.INFO
@@ -258,24 +258,24 @@ def test_every_command_of_every_remedy_is_one_that_a_shell_can_read() -> None:
     }
 
     assert len(commands) > 15
-    assert [
+    assert [] == [
         command for command in commands if not command.isprintable() or command != command.strip()
-    ] == []
+    ]
     for command in commands:
         checked = subprocess.run(
             ["bash", "-n", "-c", command], capture_output=True, text=True, check=False
         )
-        assert (checked.returncode, checked.stderr) == (0, ""), command
+        assert (0, "") == (checked.returncode, checked.stderr), command
 
 
 def test_the_limit_of_user_namespaces_is_told_from_a_ban() -> None:
     limit = answer(facts(trial=Known(replace(TRIED, user=errno.ENOSPC))), "userns.create")
     ban = answer(facts(trial=Known(replace(TRIED, user=errno.EPERM))), "userns.create")
 
-    assert (limit.observed, ban.observed) == (
+    assert (
         "ENOSPC for the user namespace",
         "EPERM for the user namespace",
-    )
+    ) == (limit.observed, ban.observed)
     assert limit.remedy != ban.remedy
 
 

@@ -83,13 +83,13 @@ def test_routes_of_all_tables_and_addresses_are_found(tmp_path: Path) -> None:
     found = network.network(tmp_path)
 
     assert isinstance(found, Known)
-    assert found.value.networks == (
+    assert (
         ("10.43.0.0/16", ""),
         ("192.0.2.0/24", "eth0"),
         ("192.0.2.7/32", ""),
         ("fd00::/64", "eth0"),
-    )
-    assert (found.value.interface, found.value.mtu) == ("wlan0", 1420)
+    ) == found.value.networks
+    assert ("wlan0", 1420) == (found.value.interface, found.value.mtu)
 
 
 def test_the_addresses_of_this_machine_are_among_them() -> None:
@@ -171,7 +171,7 @@ def test_a_dangling_resolv_conf_names_no_server(tmp_path: Path) -> None:
     found = network.resolver(tmp_path)
 
     assert isinstance(found, Known)
-    assert found.value == Resolver((), (), localhost=False)
+    assert Resolver((), (), localhost=False) == found.value
 
 
 def modules(root: Path) -> tuple[set[str], set[str], bool]:
@@ -194,7 +194,7 @@ def test_modules_count_wherever_they_are(tmp_path: Path) -> None:
         "kernel/drivers/net/vxlan.ko.zst: kernel/net/ipv4/udp_tunnel.ko.zst\nkernel/net/veth.ko:\n",
     )
 
-    assert modules(tmp_path) == ({"br_netfilter", "bridge", "fuse", "tun"}, {"vxlan", "veth"}, True)
+    assert ({"br_netfilter", "bridge", "fuse", "tun"}, {"vxlan", "veth"}, True) == modules(tmp_path)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -220,13 +220,13 @@ def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
 
     assert {"vxlan"} <= present
     assert not present & {"veth", "tun"}
-    assert (loadable, complete) == (set(), True)
+    assert (set(), True) == (loadable, complete)
 
 
 def test_where_nothing_tells_of_modules_it_is_not_complete(tmp_path: Path) -> None:
     write(tmp_path / "proc/modules", "overlay 1 0 - Live 0x0\n")
 
-    assert modules(tmp_path) == ({"overlay"}, set(), False)
+    assert ({"overlay"}, set(), False) == modules(tmp_path)
 
 
 def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
     found = kernel.opened(tmp_path)
 
     assert isinstance(found, Known)
-    assert (found.value["tun"], found.value["fuse"], found.value["kmsg"]) == (0, 2, 2)
+    assert (0, 2, 2) == (found.value["tun"], found.value["fuse"], found.value["kmsg"])
 
 
 def test_a_place_that_does_not_exist_is_told_by_its_next_parent(tmp_path: Path) -> None:
@@ -271,9 +271,9 @@ def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
 
     found = mounts.mounts(tmp_path)
 
-    assert [one.point for one in found] == ["/", "/my disk", "/my"]
+    assert ["/", "/my disk", "/my"] == [one.point for one in found]
     held = [mounts.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
-    assert [one.type if one else None for one in held] == ["nfs4", "xfs", "ext4", "ext4"]
+    assert ["nfs4", "xfs", "ext4", "ext4"] == [one.type if one else None for one in held]
 
 
 def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_what_the_user_manager_passes_on_is_read_from_its_own_process(tmp_path: 
 
     assert isinstance(found, Known)
     process = found.value
-    assert (process.no_new_privileges, process.open_files, process.tasks) == (True, 524288, 9000)
-    assert process.id_map == ((0, 100000, 65536),)
+    assert (True, 524288, 9000) == (process.no_new_privileges, process.open_files, process.tasks)
+    assert ((0, 100000, 65536),) == process.id_map
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
     assert isinstance(found, Known)
     assert isinstance(other, Known)
     names = [Path(path).name for path in found.value.configuration]
-    assert (names, set(found.value.configuration.values())) == (["config.yaml", "10.yaml"], {0})
-    assert (found.value.services, found.value.ufw) == (frozenset({"k3s"}), True)
-    assert found.value.files == {"/etc/rancher/k3s/k3s.yaml"}
-    assert other.value.configuration == {}
+    assert (["config.yaml", "10.yaml"], {0}) == (names, set(found.value.configuration.values()))
+    assert (frozenset({"k3s"}), True) == (found.value.services, found.value.ufw)
+    assert {"/etc/rancher/k3s/k3s.yaml"} == found.value.files
+    assert {} == other.value.configuration
 
 
 def test_an_unfinished_copy_of_k3s_is_found_with_its_size(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_current_directory_is_not_searched_for_a_k3s_to_run(
 
     found = host.k3s_binary({"PATH": search}, search, Path("/nowhere"), seconds=5)
 
-    assert found == K3sBinary(None)
+    assert K3sBinary(None) == found
     assert not (tmp_path / "started").exists()
 
 
@@ -91,7 +91,7 @@ def test_where_there_is_no_program_there_is_no_k3s(tmp_path: Path, kind: str) ->
     elif kind != "missing":
         path.symlink_to("nowhere" if kind == "dangling" else "k3s")
 
-    assert probe(tmp_path) == K3sBinary(None)
+    assert K3sBinary(None) == probe(tmp_path)
 
 
 def test_a_k3s_that_cannot_be_run_is_named(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_k3s_that_every_user_can_write_is_named_and_not_run(tmp_path: Path) ->
     found = probe(tmp_path)
 
     assert found.path == str(path)
-    assert found.risk == f"every user can write to {path} (mode 0757)"
+    assert f"every user can write to {path} (mode 0757)" == found.risk
     assert found.version == Unknown(f"{path} was not run: {found.risk}")
     assert not (tmp_path / "started").exists()
 
@@ -250,7 +250,7 @@ def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, ow
 
     assert str(old) in remedy.text
     assert isinstance(found.version, Known)
-    assert str(found.version.value) == RELEASE
+    assert RELEASE == str(found.version.value)
     assert (owner == os.getuid()) == (found.path == str(old))
     profile = tmp_path / "home/.profile"
     assert profile.exists() == (owner != os.getuid())

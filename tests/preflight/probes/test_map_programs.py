@@ -45,12 +45,12 @@ def test_the_file_capability_must_be_the_right_one(tmp_path: Path, name: str, bi
         return isinstance(found, Known) and found.value.capable
 
     try:
-        assert [capable(bit), capable(6, 7), capable(13 - bit), capable(21)] == [
+        assert [
             True,
             True,
             False,
             False,
-        ]
+        ] == [capable(bit), capable(6, 7), capable(13 - bit), capable(21)]
     except OSError as error:
         pytest.skip(f"the file system of {tmp_path} keeps no file capabilities: {error.strerror}")
 
@@ -66,8 +66,8 @@ def test_what_cannot_be_run_is_missing(tmp_path: Path, kind: str) -> None:
     elif kind in {"dangling", "loop"}:
         path.symlink_to("nowhere" if kind == "dangling" else path.name)
 
-    assert host.map_program("newuidmap", "/usr/bin", tmp_path) == Known(
-        MapProgram(None), "/usr/bin"
+    assert Known(MapProgram(None), "/usr/bin") == host.map_program(
+        "newuidmap", "/usr/bin", tmp_path
     )
 
 
@@ -88,7 +88,7 @@ def test_a_nosuid_mount_is_noticed(tmp_path: Path) -> None:
     if done.returncode and "mount" in done.stderr:
         pytest.skip(f"cannot mount here: {done.stderr.strip()}")
 
-    assert done.stdout.strip() == "True"
+    assert "True" == done.stdout.strip()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def run_python(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()
 
 
@@ -74,8 +74,8 @@ def test_what_may_not_be_read_is_unknown(tmp_path: Path) -> None:
         "print(subids.of_user('subuid', root, 'nobody', 65534))"
     )
 
-    assert [line.split("(")[0] for line in said.splitlines()] == ["Unknown", "Unknown"]
-    assert said.count("Permission denied") == 2
+    assert ["Unknown", "Unknown"] == [line.split("(")[0] for line in said.splitlines()]
+    assert 2 == said.count("Permission denied")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -121,17 +121,17 @@ def test_the_distribution_is_what_os_release_says(
 ) -> None:
     write(tmp_path / "etc/os-release", content)
 
-    assert host.distribution(tmp_path) == expected
+    assert expected == host.distribution(tmp_path)
 
 
 def test_the_second_os_release_counts_where_the_first_is_missing(tmp_path: Path) -> None:
-    assert host.distribution(tmp_path) == ""
+    assert "" == host.distribution(tmp_path)
 
     write(tmp_path / "usr/lib/os-release", "ID=fedora\n")
-    assert host.distribution(tmp_path) == "fedora"
+    assert "fedora" == host.distribution(tmp_path)
 
     write(tmp_path / "etc/os-release", "ID=debian\n")
-    assert host.distribution(tmp_path) == "debian"
+    assert "debian" == host.distribution(tmp_path)
 
 
 def test_systemd_has_booted_where_its_directory_is(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_the_runtime_directory_is_looked_at(tmp_path: Path) -> None:
     path = str(tmp_path)
     expected = RuntimeDirectory(path, given=True, exists=True, owner=os.getuid(), mode=0o700)
 
-    assert host.runtime_directory({"XDG_RUNTIME_DIR": path}, tmp_path) == expected
-    assert host.runtime_directory({"XDG_RUNTIME_DIR": f"{path}/"}, tmp_path) == expected
+    assert expected == host.runtime_directory({"XDG_RUNTIME_DIR": path}, tmp_path)
+    assert expected == host.runtime_directory({"XDG_RUNTIME_DIR": f"{path}/"}, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
         check=False,
     )
     assert (found.user == 0 and not any(found.spaces.values())) == (unshared.returncode == 0)
-    assert found.mapped == {"newuidmap": None, "newgidmap": None}
+    assert {"newuidmap": None, "newgidmap": None} == found.mapped
     assert found.overlay is None
-    assert state() == before
+    assert before == state()
 
 
 def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
@@ -68,10 +68,10 @@ def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
 
     found = tried(str(complaining), str(silent))
 
-    assert found.mapped == {
+    assert {
         "newuidmap": "newuidmap: uid range not allowed",
         "newgidmap": "exit status 3",
-    }
+    } == found.mapped
 
 
 def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None
 
     assert isinstance(found, Known)
     uids = f"0 {os.getuid()} 1 1 100000 1000 1001 300000 64536"
-    assert found.value.mapped == {"newuidmap": uids, "newgidmap": f"0 {os.getgid()} 1 1 7 9"}
+    assert {"newuidmap": uids, "newgidmap": f"0 {os.getgid()} 1 1 7 9"} == found.value.mapped
 
 
 @needs_root
@@ -97,16 +97,16 @@ def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
     found = tried(*programs)
 
     known = "overlay" in Path("/proc/filesystems").read_text().split()
-    assert found.mapped == {"newuidmap": "", "newgidmap": ""}
+    assert {"newuidmap": "", "newgidmap": ""} == found.mapped
     assert (found.overlay is not None) == known
-    assert state() == before
+    assert before == state()
 
 
 def run_python(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()
 
 
@@ -127,8 +127,8 @@ def test_without_a_child_nobody_could_look() -> None:
         " 0))\nprint(trial.Trying().finish((None, None), ((), ())))"
     )
 
-    assert (
-        run_python(code) == "Unknown(reason='there can be no child to try it: Too many open files')"
+    assert "Unknown(reason='there can be no child to try it: Too many open files')" == run_python(
+        code
     )
 
 
@@ -139,7 +139,7 @@ def test_a_child_that_is_killed_is_unknown() -> None:
         " 0)\nos.read(one._child._reading, 99)\nprint(trial._numbers(one._child, 1, 0))"
     )
 
-    assert run_python(code) == "None"
+    assert "None" == run_python(code)
 
 
 def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:

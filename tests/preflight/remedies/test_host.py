@@ -41,9 +41,8 @@ def test_new_subordinate_ids_lie_behind_those_of_everybody_else(
     (tmp_path / "subuid").write_text(subuid)
     (tmp_path / "subgid").write_text(subgid)
 
-    assert (
-        performed(host.subids("alice"), tmp_path)
-        == f"usermod --add-subuids {span} --add-subgids {span} alice"
+    assert f"usermod --add-subuids {span} --add-subgids {span} alice" == performed(
+        host.subids("alice"), tmp_path
     )
 
 
@@ -58,8 +57,8 @@ def test_the_names_of_users_are_not_commands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/usr/bin/newuidmap", "/usr/local/bin/newgidmap"])
 def test_a_system_path_gets_its_setuid_bit_back(tmp_path: Path, path: str) -> None:
-    assert performed(host.setuid(path), tmp_path) == f"chmod u+s {path}"
-    assert host.setuid(path).measures == (host_change.Mode(path),)
+    assert f"chmod u+s {path}" == performed(host.setuid(path), tmp_path)
+    assert (host_change.Mode(path),) == host.setuid(path).measures
 
 
 @pytest.mark.parametrize(
@@ -78,10 +77,10 @@ def test_a_setting_is_a_drop_in_of_its_own_and_keeps_specifiers(tmp_path: Path) 
     subprocess.run(["sh", "-euc", script], check=True)
 
     (written,) = tmp_path.rglob("*.conf")
-    assert written.relative_to(tmp_path) == Path(
+    assert Path(
         ".config/systemd/user/k3s-rootless.service.d/60-k3s-config-file.conf"
-    )
-    assert written.read_text() == '[Service]\nEnvironment="K3S_CONFIG_FILE=%h/my own.yaml"\n'
+    ) == written.relative_to(tmp_path)
+    assert '[Service]\nEnvironment="K3S_CONFIG_FILE=%h/my own.yaml"\n' == written.read_text()
 
 
 def test_the_profile_is_for_one_path_and_takes_its_letters_as_they_are(tmp_path: Path) -> None:
@@ -115,12 +114,12 @@ def test_delegation_names_all_five_controllers() -> None:
     ],
 )
 def test_the_package_is_that_of_the_distribution_or_its_parent(words: str, expected: str) -> None:
-    assert host.package(words).commands == (expected,)
+    assert (expected,) == host.package(words).commands
 
 
 @pytest.mark.parametrize("words", ["", "nixos", "debianish"])
 def test_an_unknown_distribution_gets_words_and_no_command(words: str) -> None:
-    assert host.package(words).commands == ()
+    assert () == host.package(words).commands
     assert host.package(words).text
 
 
@@ -134,7 +133,7 @@ def test_each_machine_gets_the_k3s_that_is_built_for_it(machine: str, file: str)
 
 @pytest.mark.parametrize("machine", ["riscv64", "ppc64le", "i686", ""])
 def test_no_machine_gets_a_k3s_that_it_cannot_run(machine: str) -> None:
-    assert k3s_binary.missing(machine).commands == ()
+    assert () == k3s_binary.missing(machine).commands
 
 
 @pytest.mark.parametrize(
@@ -151,4 +150,4 @@ def test_a_controller_that_the_kernel_lacks_is_mended_at_boot(
 ) -> None:
     found = host.kernel_controller(controller, offered)
 
-    assert (found.mender, expected in found.text) == (Mender.ADMINISTRATOR, True)
+    assert (Mender.ADMINISTRATOR, True) == (found.mender, expected in found.text)
