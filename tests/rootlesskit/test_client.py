@@ -34,13 +34,13 @@ def forwards_of(path: Path, document: Any, *, timeout: float = 5) -> tuple[Forwa
 def test_the_forwards_of_a_running_k3s_are_read(tmp_path: Path) -> None:
     found = forwards_of(tmp_path / "api.sock", sample("rootlesskit-ports.json"))
 
-    assert found == (
+    assert (
         Forward("tcp", "", 6443, 6443, ""),
         Forward("tcp", "", 10080, 80, ""),
         Forward("tcp", "", 10443, 443, ""),
         Forward("tcp", "", 8080, 8080, ""),
         Forward("tcp", "", 11024, 1024, ""),
-    )
+    ) == found
 
 
 def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_addresses_are_kept_where_they_are_given(tmp_path: Path) -> None:
 
     found = forwards_of(tmp_path / "api.sock", [{"id": 7, "spec": spec, "unheard": "of"}])
 
-    assert found == (Forward("udp4", "127.0.0.1", 53, 5353, "10.41.0.100"),)
+    assert (Forward("udp4", "127.0.0.1", 53, 5353, "10.41.0.100"),) == found
 
 
 @pytest.mark.parametrize("document", [None, []])
 def test_no_forward_is_an_answer_which_go_writes_as_null(tmp_path: Path, document: Any) -> None:
-    assert forwards_of(tmp_path / "api.sock", document) == ()
+    assert () == forwards_of(tmp_path / "api.sock", document)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_a_refusal_is_read_though_it_is_sent_as_plain_text(tmp_path: Path) -> No
         client.forwards(UnixPeer(path), 5)
 
     assert (
-        caught.value.message
-        == "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+        "cannot ask rootlesskit for the forwards: the driver \ufffd[31mdied (HTTP status 500)"
+        == caught.value.message
     )
-    assert caught.value.status == 500
+    assert 500 == caught.value.status
 
 
 def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
@@ -151,8 +151,9 @@ def test_rootlesskit_says_who_it_is(tmp_path: Path) -> None:
     with peers.on_socket(path, peers.answering({"/v1/info": sample("rootlesskit-info.json")})):
         found = client.info(UnixPeer(path), 5)
 
-    assert found == RootlessKit(
-        "0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None
+    assert (
+        RootlessKit("0.14.0", "/tmp/rootless1953596273", 5173, "slirp4netns", "builtin", None)
+        == found
     )
 
 
@@ -163,7 +164,7 @@ def test_older_releases_say_less(tmp_path: Path, routes: Any, expected: Rootless
     path = tmp_path / "api.sock"
 
     with peers.on_socket(path, peers.answering(routes)):
-        assert client.info(UnixPeer(path), 5) == expected
+        assert expected == client.info(UnixPeer(path), 5)
 
 
 def listen(path: Path) -> socket.socket:
@@ -229,7 +230,7 @@ def test_nobody_elses_socket_is_asked(tmp_path: Path) -> None:
         with pytest.raises(PeerError, match=f"belongs to uid {UID}, not to uid {UID + 1}"):
             client.live_peer([path], uid=UID + 1, timeout=PATIENCE)
 
-        assert server.asked == []
+        assert [] == server.asked
 
 
 def test_a_path_that_no_socket_can_have_is_called_by_its_name(tmp_path: Path) -> None:
@@ -257,4 +258,4 @@ def test_importing_the_reader_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
 
-    assert done.stdout.strip() == "[]"
+    assert "[]" == done.stdout.strip()
