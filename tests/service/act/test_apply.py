@@ -52,9 +52,9 @@ def test_a_file_is_written_whole_with_its_directories(tmp_path: Path) -> None:
     path = tmp_path / "systemd" / "user" / UNIT
     apply.write(path, "[Unit]\r\nDescription=é \udcff\n")
 
-    assert path.read_bytes() == b"[Unit]\r\nDescription=\xc3\xa9 \xff\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert names(path.parent) == [UNIT]
+    assert b"[Unit]\r\nDescription=\xc3\xa9 \xff\n" == path.read_bytes()
+    assert 0o644 == stat.S_IMODE(path.stat().st_mode)
+    assert [UNIT] == names(path.parent)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_none(tmp_path: Path) -> None:
-    assert apply.read(tmp_path / "no" / UNIT) == (None, None)
+    assert (None, None) == apply.read(tmp_path / "no" / UNIT)
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     """)
 
     assert told == f"cannot write `{tmp_path / UNIT}`: file too large"
-    assert (tmp_path / UNIT).read_text() == "old"
-    assert names(tmp_path) == [UNIT]
+    assert "old" == (tmp_path / UNIT).read_text()
+    assert [UNIT] == names(tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -133,8 +133,8 @@ def test_a_directory_that_is_not_writable_is_an_error(tmp_path: Path) -> None:
         apply.write(Path("units") / {UNIT!r}, "new")
     """)
 
-    assert told == f"cannot write `units/{UNIT}`: permission denied"
-    assert names(tmp_path / "units") == []
+    assert f"cannot write `units/{UNIT}`: permission denied" == told
+    assert [] == names(tmp_path / "units")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
@@ -144,12 +144,12 @@ def test_a_directory_of_another_user_is_not_written_into(tmp_path: Path) -> None
     with pytest.raises(RootlessError) as caught:
         apply.write(tmp_path / UNIT, "new")
 
-    assert caught.value.message == f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}"
+    assert f"cannot write into `{tmp_path}`: it belongs to uid {OTHER}" == caught.value.message
     assert caught.value.hint is not None
     assert "chown -R" not in caught.value.hint, (
         "the directory may be a link, or lie outside the home"
     )
-    assert names(tmp_path) == []
+    assert [] == names(tmp_path)
 
 
 def test_a_file_in_the_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
@@ -169,14 +169,14 @@ def test_a_write_that_was_killed_leaves_what_the_next_one_sweeps(tmp_path: Path)
     """
     (tmp_path / UNIT).write_text("old")
     with program(body) as killed:
-        assert killed.wait(PATIENCE) == -signal.SIGKILL
+        assert -signal.SIGKILL == killed.wait(PATIENCE)
     left = names(tmp_path)
 
-    assert (tmp_path / UNIT).read_text() == "old"
-    assert len(left) == 2
+    assert "old" == (tmp_path / UNIT).read_text()
+    assert 2 == len(left)
     assert left[0].startswith(f".{UNIT}.")
     apply.write(tmp_path / UNIT, "new")
-    assert names(tmp_path) == [UNIT]
+    assert [UNIT] == names(tmp_path)
 
 
 def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
     """
     with program(body) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
+        assert b"held\n" == holder.stdout.readline()
         waited: list[float] = []
 
         def on_wait() -> None:
@@ -199,9 +199,9 @@ def test_one_waits_for_the_other_until_it_dies(tmp_path: Path) -> None:
             holder.kill()
 
         with apply.locked(lock, on_wait):
-            assert len(waited) == 1
+            assert 1 == len(waited)
         with apply.locked(lock, on_wait):
-            assert len(waited) == 1
+            assert 1 == len(waited)
 
 
 def test_a_lock_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
@@ -231,8 +231,8 @@ def test_the_old_unit_is_kept_byte_for_byte(manager: UserManager, tmp_path: Path
         steps.WriteUnit(tmp_path / UNIT, "new", "--force", tmp_path / "kept.bak"), manager
     )
 
-    assert (tmp_path / "kept.bak").read_bytes() == old
-    assert (tmp_path / UNIT).read_text() == "new"
+    assert old == (tmp_path / "kept.bak").read_bytes()
+    assert "new" == (tmp_path / UNIT).read_text()
 
 
 def test_each_step_does_what_it_says(manager: UserManager, fake: Session) -> None:

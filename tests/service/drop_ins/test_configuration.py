@@ -283,4 +283,4 @@ def test_what_k3s_needs_at_least(name: str, value: str, expected: tuple[bool, bo
     limit = LIMITS[name]
     size = limit.read(value)
 
-    assert (too_low(limit, size) is not None, doubtful(limit, size) is not None) == expected
+    assert expected == (too_low(limit, size) is not None, doubtful(limit, size) is not None)

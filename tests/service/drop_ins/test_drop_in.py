@@ -42,7 +42,7 @@ def test_a_drop_in_is_recognised_until_it_is_touched() -> None:
     assert [Author.OURS, Author.EDITED, Author.FOREIGN] == [
         author(text) for text in (NEW, EDITED, FOREIGN)
     ]
-    assert NEW.splitlines()[1:] == ["# About it.", "", "[Service]", "CPUWeight=50"]
+    assert ["# About it.", "", "[Service]", "CPUWeight=50"] == NEW.splitlines()[1:]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_not_ours_is_replaced_by_force_only(before: FoundFile, desired: 
     assert isinstance(step, steps.WriteDropIn | steps.Remove)
     assert step.backup is not None
     assert step.backup.name.startswith(f"{PATH.name}.")
-    assert step.backup.suffix == ".bak"
+    assert ".bak" == step.backup.suffix
 
 
 def test_what_cannot_be_read_is_not_replaced_even_by_force() -> None:

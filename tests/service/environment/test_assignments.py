@@ -37,7 +37,7 @@ from k3s_rootless.unit_file import quoted
     ],
 )
 def test_a_drop_in_is_read_as_systemd_reads_it(text: str, expected: dict[str, str | None]) -> None:
-    assert dict(assignments.of_drop_in(text)) == expected
+    assert expected == dict(assignments.of_drop_in(text))
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_a_drop_in_is_read_as_systemd_reads_it(text: str, expected: dict[str, st
 def test_an_environment_file_is_read_as_systemd_reads_it(
     text: str, expected: dict[str, str]
 ) -> None:
-    assert assignments.of_file(text) == expected
+    assert expected == assignments.of_file(text)
 
 
 def test_what_is_unset_is_read() -> None:
     text = "[Service]\nUnsetEnvironment=A B=1\nUnsetEnvironment=\nUnsetEnvironment=C\n"
 
-    assert list(assignments.unset_by(text)) == [("A", "B=1"), None, ("C",)]
+    assert [("A", "B=1"), None, ("C",)] == list(assignments.unset_by(text))
 
 
 VALUES = st.text(
@@ -81,7 +81,7 @@ VALUES = st.text(
 def test_what_we_quote_is_read_back(values: dict[str, str]) -> None:
     lines = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in values.items())
 
-    assert dict(assignments.of_drop_in(f"[Service]\n{lines}")) == values
+    assert values == dict(assignments.of_drop_in(f"[Service]\n{lines}"))
 
 
 @given(st.text(st.characters() | st.sampled_from("[]Service=Environment\\\"'#;%\n\r\t ")))

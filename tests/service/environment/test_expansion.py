@@ -25,13 +25,13 @@ VALUES = {"A": "one two", "Q": "'a b' c", "B": "b", "EMPTY": ""}
 )
 def test_variables_stand_where_systemd_puts_them(words: list[str], expected: list[str]) -> None:
     """Seen with systemd 252, with `printf` as the program."""
-    assert list(expanded(words, lambda name: VALUES.get(name, ""))) == expected
+    assert expected == list(expanded(words, lambda name: VALUES.get(name, "")))
 
 
 def test_the_variables_that_a_command_names() -> None:
-    assert named(["${PROGRAM}", "$A", "--x=${B}${C}", "$$D", "$HOME/x"]) == {
+    assert {
         "A",
         "B",
         "C",
         "HOME/x",
-    }
+    } == named(["${PROGRAM}", "$A", "--x=${B}${C}", "$$D", "$HOME/x"])

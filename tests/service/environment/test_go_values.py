@@ -50,5 +50,5 @@ def test_numbers_have_64_bits(number: int, zeros: int) -> None:
 
 def test_thousands_of_digits_take_no_time() -> None:
     assert go_values.integer("9" * 100_000) is None
-    assert go_values.integer("0" * 100_000 + "7") == 7
+    assert 7 == go_values.integer("0" * 100_000 + "7")
     assert go_values.network(f"10.0.0.0/{'0' * 100_000}8") is not None

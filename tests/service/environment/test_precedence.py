@@ -97,13 +97,13 @@ def test_what_shadows_ours_is_told() -> None:
     sources = Sources(unit={NAME: "3"}, files=files, environment_files=(environment_file("5"),))
     found = resolve(NAME, sources)
 
-    assert [layer.place for layer in found.above(Origin.DROP_IN, OURS.name)] == [
-        f"EnvironmentFile {FILE}"
+    assert [f"EnvironmentFile {FILE}"] == [
+        layer.place for layer in found.above(Origin.DROP_IN, OURS.name)
     ]
     assert found.above(Origin.DROP_IN, USERS.name) == found.layers, (
         "what another drop-in sets is in its place"
     )
-    assert found.above(Origin.ENVIRONMENT_FILE) == ()
+    assert () == found.above(Origin.ENVIRONMENT_FILE)
 
 
 def test_a_file_that_cannot_be_read_leaves_a_doubt() -> None:
@@ -111,8 +111,8 @@ def test_a_file_that_cannot_be_read_leaves_a_doubt() -> None:
         MANAGER["manager"], environment_files=(EnvironmentFile(FILE, Unknown("permission denied")),)
     )
 
-    assert resolve(NAME, sources).doubt == "permission denied"
-    assert differing([NAME], sources, {NAME: "7"}) == (), "nobody knows"
+    assert "permission denied" == resolve(NAME, sources).doubt
+    assert () == differing([NAME], sources, {NAME: "7"}), "nobody knows"
 
 
 @given(
@@ -159,7 +159,7 @@ def test_where_an_older_k3s_unpacked_itself_is_no_setting(
 ) -> None:
     state = UnitState("k.service", "loaded", "active", "running")
 
-    assert pending.differing({}, state, {"K3S_DATA_DIR": started}) == expected
+    assert expected == pending.differing({}, state, {"K3S_DATA_DIR": started})
 
 
 def test_the_names_are_those_that_are_judged() -> None:

@@ -41,4 +41,4 @@ def test_others_are_others(host: str) -> None:
     ],
 )
 def test_what_matches_nothing_is_told(text: str, lost: list[str]) -> None:
-    assert list(proxies.unmatched(text)) == lost
+    assert lost == list(proxies.unmatched(text))

@@ -113,13 +113,13 @@ def test_a_proxy_is_judged_as_go_does(value: str, effect: Effect, word: str) -> 
 def test_the_gateway_is_that_of_the_network_that_was_chosen() -> None:
     values = {"K3S_ROOTLESS_CIDR": "172.31.240.0/24", "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK": "0"}
 
-    assert judged("HTTP_PROXY", "http://172.31.240.2:3128", **values).words == ()
+    assert () == judged("HTTP_PROXY", "http://172.31.240.2:3128", **values).words
     (told,) = judged("HTTP_PROXY", "http://127.0.0.1:3128", **values).words
     assert told.endswith("or 172.31.240.2")
 
 
 def test_a_no_proxy_is_judged_entry_by_entry() -> None:
-    assert judged("NO_PROXY", "10.0.0.0/8,.svc,*.example").words == ()
+    assert () == judged("NO_PROXY", "10.0.0.0/8,.svc,*.example").words
     assert "`10.0.*`" in judged("NO_PROXY", "a,10.0.*").words[0]
 
 
@@ -180,7 +180,7 @@ TEXTS = st.text(
 def test_our_drop_in_is_read_back_as_it_was_written(values: dict[str, str]) -> None:
     text = environment.render(values)
 
-    assert environment.read(text) == values
+    assert values == environment.read(text)
     assert (text is None) == (not values)
     assert text is None or author(text) is Author.OURS
 
@@ -211,7 +211,7 @@ def test_what_it_can_carry_has_no_bad_character(value: str) -> None:
 def test_the_page_has_the_table_of_the_code() -> None:
     text = environment_page.PAGE.read_text("utf-8")
 
-    assert environment_page.renewed(text) == text, (
+    assert text == environment_page.renewed(text), (
         "renew it: python -m tests.service.environment.environment_page"
     )
     assert text.count("| `") >= len(VARIABLES)

@@ -37,8 +37,8 @@ def test_the_default_file_and_its_drop_ins_are_read_in_order(tmp_path: Path) -> 
 
 
 def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
-    assert config_files.read(DEFAULT, tmp_path, tmp_path) == ()
-    assert config_files.read("", tmp_path, tmp_path) == ()
+    assert () == config_files.read(DEFAULT, tmp_path, tmp_path)
+    assert () == config_files.read("", tmp_path, tmp_path)
 
 
 def test_a_relative_location_begins_in_the_working_directory(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_relative_location_begins_in_the_working_directory(tmp_path: Path) -> 
 def test_a_named_file_that_is_missing_is_reported(tmp_path: Path) -> None:
     (found,) = config_files.read("/none.yaml", tmp_path)
 
-    assert (found.path, found.missing) == (Path("/none.yaml"), "it does not exist")
+    assert (Path("/none.yaml"), "it does not exist") == (found.path, found.missing)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_named_file_that_is_missing_is_reported(tmp_path: Path) -> None:
 def test_a_url_is_reported_and_not_fetched(url: str, tmp_path: Path) -> None:
     (found,) = config_files.read(url, tmp_path)
 
-    assert found.missing == URL_REASON
-    assert found.entries == Known(())
+    assert URL_REASON == found.missing
+    assert Known(()) == found.entries
     assert "secret" not in str(found.path)
     assert config_files.last_changed(url, tmp_path) is None
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_unknown_and_says_why(tmp_path: Path) -> None:
     pipe = config_files.read("b.yaml", tmp_path)[0]
     beside = config_files.read("c.yaml", tmp_path)[0]
 
-    assert first.entries == Unknown("line 1: it is not a mapping of options to values")
+    assert Unknown("line 1: it is not a mapping of options to values") == first.entries
     assert isinstance(second.entries, Known)
     assert isinstance(third.entries, Unknown)
     assert "is a directory" in third.entries.reason
@@ -90,7 +90,7 @@ def test_the_newest_change_is_that_of_the_inode(tmp_path: Path) -> None:
     assert config_files.last_changed("none.yaml", tmp_path) is None
     found = config_files.last_changed("a.yaml", tmp_path)
     assert found is not None
-    assert found[0] == config
+    assert config == found[0]
 
     os.utime(config, (1, 1))
 
@@ -107,4 +107,4 @@ def test_a_drop_in_that_was_removed_leaves_its_trace(tmp_path: Path) -> None:
     found = config_files.last_changed("a.yaml", tmp_path)
 
     assert found is not None
-    assert found[0] == tmp_path / "a.yaml.d"
+    assert tmp_path / "a.yaml.d" == found[0]

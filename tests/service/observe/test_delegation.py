@@ -38,10 +38,10 @@ def test_what_reaches_a_unit_is_seen_in_a_unit(
 
     found = delegation.reach(manager, 65533, mount=mount)
 
-    assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
-    assert value(found.realized) == "cpu cpuset io memory pids"
-    assert value(found.effective) == "memory pids"
-    assert found.configured == Unknown("nothing is lacking that it could explain")
+    assert "cpu cpuset hugetlb io memory pids" == value(found.kernel)
+    assert "cpu cpuset io memory pids" == value(found.realized)
+    assert "memory pids" == value(found.effective)
+    assert Unknown("nothing is lacking that it could explain") == found.configured
 
 
 def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
@@ -66,7 +66,7 @@ def test_the_unit_that_was_looked_at_is_delegated_to_and_stopped(
     delegation.reach(manager, 65533, mount=mount)
 
     calls = fake.calls()
-    assert [call[0] for call in calls] == ["StartTransientUnit", "LoadUnit", "StopUnit"]
+    assert ["StartTransientUnit", "LoadUnit", "StopUnit"] == [call[0] for call in calls]
     assert calls[0][1].startswith("k3s-rootless-check-")
     assert calls[0][1] == calls[2][1]
     assert any("Delegate" in setting for setting in calls[0][3])
@@ -125,15 +125,20 @@ def test_otherwise_only_another_unit_can_show_it(
 
     found = delegation.reach(manager, 65533, own, mount)
 
-    assert found.effective == Known(
-        frozenset({"cpuset", "pids"}), "cgroup.controllers of a transient unit with Delegate=yes"
+    assert (
+        Known(
+            frozenset({"cpuset", "pids"}),
+            "cgroup.controllers of a transient unit with Delegate=yes",
+        )
+        == found.effective
     )
     assert "StartTransientUnit" in [call[0] for call in fake.calls()]
 
 
 def test_no_controllers_are_known_to_be_none(manager: UserManager, mount: Path) -> None:
-    assert delegation.reach(manager, 65533, mount=mount).effective == Known(
-        frozenset(), "cgroup.controllers of a transient unit with Delegate=yes"
+    assert (
+        Known(frozenset(), "cgroup.controllers of a transient unit with Delegate=yes")
+        == delegation.reach(manager, 65533, mount=mount).effective
     )
 
 
@@ -146,14 +151,14 @@ def test_a_unit_that_cannot_be_started_shows_nothing(
 
     found = delegation.reach(manager, 65533, mount=mount)
 
-    assert found.effective == Unknown("a transient unit could not show it: Access denied")
-    assert value(found.realized) == "cpu cpuset io memory pids"
+    assert Unknown("a transient unit could not show it: Access denied") == found.effective
+    assert "cpu cpuset io memory pids" == value(found.realized)
 
 
 def test_a_unit_that_failed_shows_nothing(fake: Session, manager: UserManager, mount: Path) -> None:
     fake.order(results={"StartTransientUnit": "failed"})
 
-    assert delegation.reach(manager, 65533, mount=mount).effective == Unknown("no cgroup")
+    assert Unknown("no cgroup") == delegation.reach(manager, 65533, mount=mount).effective
 
 
 def test_what_was_seen_counts_though_the_unit_ended_by_itself(
@@ -162,9 +167,8 @@ def test_what_was_seen_counts_though_the_unit_ended_by_itself(
     gone = ("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
     fake.order(effective=ALL, errors={"StopUnit": gone})
 
-    assert (
-        value(delegation.reach(manager, 65533, mount=mount).effective)
-        == "cpu cpuset io memory pids"
+    assert "cpu cpuset io memory pids" == value(
+        delegation.reach(manager, 65533, mount=mount).effective
     )
 
 
@@ -185,15 +189,15 @@ def test_a_bus_that_dies_while_looking_leaves_what_was_seen(own: Session) -> Non
     with UserManager({}, own.runtime, os.getuid()) as manager:
         found = delegation.reach(manager, 65533, mount=own.mount)
 
-    assert value(found.kernel) == "cpu cpuset io memory pids"
+    assert "cpu cpuset io memory pids" == value(found.kernel)
     assert isinstance(found.effective, Unknown)
 
 
 def test_without_a_manager_the_kernel_is_left(mount: Path) -> None:
     found = delegation.unreachable("there is no bus", mount)
 
-    assert value(found.kernel) == "cpu cpuset hugetlb io memory pids"
-    assert (found.configured, found.realized, found.effective) == (Unknown("there is no bus"),) * 3
+    assert "cpu cpuset hugetlb io memory pids" == value(found.kernel)
+    assert (Unknown("there is no bus"),) * 3 == (found.configured, found.realized, found.effective)
 
 
 @pytest.mark.parametrize(

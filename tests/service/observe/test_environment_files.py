@@ -28,7 +28,7 @@ def test_what_is_named_is_read_in_order(tmp_path: Path) -> None:
 def test_a_missing_file_counts_only_where_it_must_be_there(tmp_path: Path) -> None:
     paths = (str(tmp_path / "none"), str(tmp_path / "none*"))
 
-    assert environment_files.named([(path, True) for path in paths]) == ()
+    assert () == environment_files.named([(path, True) for path in paths])
     found = environment_files.named([(path, False) for path in paths])
     assert [one.problem for one in found] == [
         f"`{path}` is missing, and the unit does not start without it" for path in paths
@@ -40,7 +40,7 @@ def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path) -> None:
 
     assert found.text is None
     assert "is a directory" in found.problem
-    assert environment_files.named([(str(tmp_path), True)]) == ()
+    assert () == environment_files.named([(str(tmp_path), True)])
 
 
 def test_environment_d_is_read_by_name_and_the_users_hides_others(tmp_path: Path) -> None:

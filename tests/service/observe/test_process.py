@@ -41,7 +41,7 @@ finally:
 def run(*argv: str) -> subprocess.Popen[str]:
     started = subprocess.Popen(argv, env=GIVEN, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
-    assert started.stdout.readline() == "ready\n"
+    assert "ready\n" == started.stdout.readline()
     return started
 
 
@@ -53,8 +53,8 @@ def test_a_process_shows_what_it_was_started_with() -> None:
         started.kill()
 
     assert isinstance(found, Known)
-    assert {name: found.value[name] for name in GIVEN} == GIVEN
-    assert found.source == f"/proc/{started.pid}/environ"
+    assert GIVEN == {name: found.value[name] for name in GIVEN}
+    assert f"/proc/{started.pid}/environ" == found.source
 
 
 def test_before_the_program_is_executed_the_environment_is_that_of_the_manager() -> None:
@@ -91,13 +91,13 @@ def test_slirp4netns_bears_witness_in_its_place(
         for child in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split():
             os.kill(int(child), 9)
 
-    assert isinstance(found, Known) == known
+    assert known == isinstance(found, Known)
     if isinstance(found, Known):
         assert found.value["K3S_ROOTLESS_MTU"] == GIVEN["K3S_ROOTLESS_MTU"]
 
 
 def test_what_does_not_run_is_unknown(tmp_path: Path) -> None:
-    assert process.started_with(0) == Unknown("it does not run")
+    assert Unknown("it does not run") == process.started_with(0)
     assert process.started_with(7, proc=tmp_path) == Unknown(
         f"{tmp_path}/7/environ cannot be read: no such file or directory"
     )

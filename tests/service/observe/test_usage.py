@@ -69,4 +69,4 @@ def test_a_process_shows_the_control_group(tmp_path: Path, text: str, group: str
 
 
 def test_a_process_that_is_gone_shows_nothing(tmp_path: Path) -> None:
-    assert usage.group_of(42, "k3s-rootless.service", tmp_path) == ""
+    assert "" == usage.group_of(42, "k3s-rootless.service", tmp_path)

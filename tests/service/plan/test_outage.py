@@ -69,13 +69,13 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
     found = outage.of((RESTART,), RUNS, "[Service]\n", "v1.34.1+k3s1")
 
     assert found is not None
-    assert found.describe() == f"K3s must restart, and all pods stop, because {RESTART.cause}"
-    assert found.document() == {
+    assert f"K3s must restart, and all pods stop, because {RESTART.cause}" == found.describe()
+    assert {
         "cause": RESTART.cause,
         "from": None,
         "to": "v1.34.1+k3s1",
         "downgrade": False,
-    }
+    } == found.document()
 
 
 @pytest.mark.parametrize(

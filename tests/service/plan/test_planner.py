@@ -152,21 +152,19 @@ DROP_IN = steps.WriteDropIn(
 def test_a_drop_in_of_ours_is_written_before_the_unit_it_builds_on() -> None:
     written = f"write {DROP_IN.path}: it builds on the unit"
 
-    assert (
-        told(planner.up(DESIRED, found(RUNNING, OLD), (DROP_IN,)))
-        == f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}"
+    assert f"{written}\n{RENEW}\n{RELOAD_CHANGED}\n{RESTART}" == told(
+        planner.up(DESIRED, found(RUNNING, OLD), (DROP_IN,))
     )
-    assert (
-        told(planner.up(DESIRED, found(RUNNING), (DROP_IN,)))
-        == f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}"
+    assert f"{written}\nreload the user manager: its drop-ins changed\n{RESTART}" == told(
+        planner.up(DESIRED, found(RUNNING), (DROP_IN,))
     )
 
 
 def test_for_a_drop_in_of_somebody_else_k3s_is_not_restarted() -> None:
     theirs = replace(found(replace(RUNNING, needs_reload=True)), changed=LATER)
 
-    assert told(planner.up(DESIRED, theirs)) == RELOAD_SEEN
-    assert told(planner.install(DESIRED, theirs)) == RELOAD_SEEN
+    assert RELOAD_SEEN == told(planner.up(DESIRED, theirs))
+    assert RELOAD_SEEN == told(planner.install(DESIRED, theirs))
 
 
 def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
@@ -197,11 +195,10 @@ def test_a_directory_that_is_empty_then_goes_unless_k3s_runs() -> None:
 
 
 def test_an_install_starts_nothing() -> None:
-    assert (
-        told(planner.install(DESIRED, found(ABSENT, None)))
-        == f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}"
+    assert f"{WRITE_NEW}\n{RELOAD_CHANGED}\n{ENABLE}" == told(
+        planner.install(DESIRED, found(ABSENT, None))
     )
-    assert planner.install(DESIRED, found(FAILED)) == ()
+    assert () == planner.install(DESIRED, found(FAILED))
 
 
 def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() -> None:
@@ -209,7 +206,7 @@ def test_a_unit_that_came_from_k3ss_own_file_is_let_be_until_k3s_is_another() ->
         DESIRED.text.partition("\n")[2].replace("\n[Service]", "# a comment of K3s\n[Service]")
     )
 
-    assert planner.up(DESIRED, found(RUNNING, given)) == ()
+    assert () == planner.up(DESIRED, found(RUNNING, given))
     assert told(
         planner.up(replace(DESIRED, text=OLD, version="v1.35.0+k3s1"), found(RUNNING, given))
     ).startswith("write")
@@ -238,12 +235,12 @@ def test_what_is_not_ours_is_replaced_by_force_only(
         planner.up(DESIRED, found(state, contents))
     forced = planner.up(DESIRED, found(state, contents), force=True)
 
-    assert caught.value.message == f"cannot write `{PATH}`: the unit there was {whose}"
+    assert f"cannot write `{PATH}`: the unit there was {whose}" == caught.value.message
     assert isinstance(forced[0], steps.WriteUnit)
     assert forced[0].backup is not None
     assert forced[0].backup.parent == PATH.parent
-    assert forced[0].backup.suffix == ".bak"
-    assert forced[0].describe() == f"write {PATH}, keeping the old one as {forced[0].backup.name}"
+    assert ".bak" == forced[0].backup.suffix
+    assert f"write {PATH}, keeping the old one as {forced[0].backup.name}" == forced[0].describe()
 
 
 def test_two_different_units_are_kept_under_two_names() -> None:
@@ -252,7 +249,7 @@ def test_two_different_units_are_kept_under_two_names() -> None:
         for contents in (EDITED, FOREIGN)
     ]
 
-    assert len({step.backup for step in kept if isinstance(step, steps.WriteUnit)}) == 2
+    assert 2 == len({step.backup for step in kept if isinstance(step, steps.WriteUnit)})
 
 
 @pytest.mark.parametrize("contents", [None, DESIRED.text, OLD], ids=["absent", "the same", "ours"])
@@ -346,10 +343,10 @@ def test_after_up_there_is_nothing_left_to_do(world: World) -> None:
     for step in planner.up(DESIRED, world.found(), force=True):
         world = world.after(step)
 
-    assert planner.up(DESIRED, world.found()) == ()
+    assert () == planner.up(DESIRED, world.found())
     assert world.disk == DESIRED.text == world.loaded
     assert world.enabled
-    assert world.active == ("active", "running")
+    assert ("active", "running") == world.active
     assert world.started + timedelta(seconds=1) >= world.written
 
 
@@ -371,8 +368,8 @@ def test_after_down_there_is_nothing_left_to_do(
     for step in planner.down(world.found().state, disable=disable):
         world = world.after(step)
 
-    assert planner.down(world.found().state, disable=disable) == ()
-    assert world.active == ("inactive", "dead")
+    assert () == planner.down(world.found().state, disable=disable)
+    assert ("inactive", "dead") == world.active
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_owners_with_uids_above_the_signed_range_are_recognised(tmp_path: Path) 
         stdout=subprocess.PIPE,
     ) as listener:
         assert listener.stdout is not None
-        assert listener.stdout.readline() == b"ready\n"
+        assert b"ready\n" == listener.stdout.readline()
 
         other = refusal(bus.connect([f"unix:path={path}"], os.getuid()))
         same = refusal(bus.connect([f"unix:path={path}"], 3_000_000_000))
@@ -230,16 +230,15 @@ async def _on(
 def test_a_call_that_is_never_answered_ends(fake: Session) -> None:
     fake.order(mute=["Reload"])
 
-    assert (
-        refusal(_on(fake, "Reload"))
-        == "org.freedesktop.systemd1 gave no answer to Reload within 0.3 s"
+    assert "org.freedesktop.systemd1 gave no answer to Reload within 0.3 s" == refusal(
+        _on(fake, "Reload")
     )
 
 
 def test_an_answer_of_another_kind_is_no_answer(fake: Session) -> None:
     message = refusal(_on(fake, "LoadUnit", "s", ["a.service"], gives="b"))
 
-    assert message == "org.freedesktop.systemd1 answered LoadUnit with `o` instead of `b`"
+    assert "org.freedesktop.systemd1 answered LoadUnit with `o` instead of `b`" == message
 
 
 @pytest.mark.parametrize("argument", [7, "\udcff"], ids=["another type", "no text"])
@@ -250,9 +249,8 @@ def test_an_argument_that_does_not_fit_is_an_error(fake: Session, argument: obje
 
 
 def test_an_argument_that_makes_the_daemon_hang_up_is_an_error(fake: Session) -> None:
-    assert (
-        refusal(_on(fake, "LoadUnit", "s", ["a\0b"], gives="o"))
-        == "the bus closed the connection during LoadUnit"
+    assert "the bus closed the connection during LoadUnit" == refusal(
+        _on(fake, "LoadUnit", "s", ["a\0b"], gives="o")
     )
 
 
@@ -283,10 +281,10 @@ def test_a_bus_that_dies_ends_the_call_and_all_later_ones(own: Session) -> None:
         await opened.close()
         return told
 
-    assert asyncio.run(calls()) == [
+    assert [
         "the bus closed the connection during Reload",
         "the connection to the bus is closed",
-    ]
+    ] == asyncio.run(calls())
 
 
 def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:
@@ -305,4 +303,4 @@ def test_nothing_stays_open(fake: Session, tmp_path: Path) -> None:
     for _ in range(5):
         once()
 
-    assert open_files() == before
+    assert before == open_files()

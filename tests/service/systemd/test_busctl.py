@@ -75,7 +75,7 @@ def test_nobody_elses_bus_is_asked(own: Session) -> None:
     os.chown(own.runtime / "bus", 65534, 65534)
 
     assert busctl.unit(UNIT, own.runtime) is None
-    assert own.calls() == []
+    assert [] == own.calls()
 
 
 @pytest.mark.parametrize(

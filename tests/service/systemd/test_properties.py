@@ -69,13 +69,13 @@ def test_a_running_unit_is_read_whole() -> None:
 def test_any_property_may_be_missing(name: str) -> None:
     left = {key: value for key, value in RUNNING.items() if key != name}
 
-    assert unit_state(UNIT, left).name == UNIT
+    assert UNIT == unit_state(UNIT, left).name
 
 
 def test_nothing_known_is_nothing_said() -> None:
-    assert unit_state(UNIT, {}) == UnitState(
+    assert UnitState(
         name=UNIT, load_state="", active_state="", sub_state="", environment={}
-    )
+    ) == unit_state(UNIT, {})
 
 
 @pytest.mark.parametrize("name", ["MemoryCurrent", "CPUUsageNSec", "ExecMainStartTimestamp"])
@@ -163,4 +163,4 @@ def test_the_working_directory_is_a_path_or_the_home(
 ) -> None:
     """Systemd 252 gives `!/home/alice` for a unit of alice that names none."""
     values = {} if said is None else {"WorkingDirectory": said}
-    assert unit_state("k.service", values).working_directory == expected
+    assert expected == unit_state("k.service", values).working_directory

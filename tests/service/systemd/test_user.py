@@ -23,9 +23,9 @@ def installed(fake: Session) -> Session:
 
 
 def test_the_manager_tells_of_itself(manager: UserManager, fake: Session) -> None:
-    assert manager.version == "257.13-1~deb13u1"
-    assert manager.control_group == "/user.slice/user-1500.slice/user@1500.service"
-    assert manager.unit_path == (fake.directory / "user.control", fake.units)
+    assert "257.13-1~deb13u1" == manager.version
+    assert "/user.slice/user-1500.slice/user@1500.service" == manager.control_group
+    assert (fake.directory / "user.control", fake.units) == manager.unit_path
 
 
 def test_an_old_manager_that_tells_less_is_no_error(fake: Session) -> None:
@@ -46,14 +46,14 @@ def test_a_unit_file_is_seen_after_a_reload_only(manager: UserManager, fake: Ses
     manager.reload()
     after = manager.unit(UNIT)
 
-    assert (before.load_state, before.installed) == ("not-found", False)
-    assert (unseen.load_state, unseen.needs_reload) == ("not-found", True)
+    assert ("not-found", False) == (before.load_state, before.installed)
+    assert ("not-found", True) == (unseen.load_state, unseen.needs_reload)
     assert (after.load_state, after.needs_reload, after.fragment) == (
         "loaded",
         False,
         fake.units / UNIT,
     )
-    assert after.argv == ("/usr/local/bin/k3s", "server", "--rootless")
+    assert ("/usr/local/bin/k3s", "server", "--rootless") == after.argv
 
 
 def test_a_unit_is_enabled_and_disabled(manager: UserManager, installed: Session) -> None:
@@ -63,11 +63,11 @@ def test_a_unit_is_enabled_and_disabled(manager: UserManager, installed: Session
         manager.reload()
         states.append(manager.unit(UNIT).file_state)
 
-    assert states == ["disabled", "enabled", "disabled"]
-    assert [call for call in installed.calls() if call[0].endswith("Files")] == [
+    assert ["disabled", "enabled", "disabled"] == states
+    assert [
         ["EnableUnitFiles", [UNIT], False, False],
         ["DisableUnitFiles", [UNIT], False],
-    ]
+    ] == [call for call in installed.calls() if call[0].endswith("Files")]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_job_that_is_not_done_is_an_error_that_says_how_it_ended(
     with pytest.raises(SystemdError) as caught:
         getattr(manager, verb)(UNIT)
 
-    assert caught.value.message == f"cannot {verb} `{UNIT}`: systemd's job ended with `{result}`"
-    assert caught.value.name == result
+    assert f"cannot {verb} `{UNIT}`: systemd's job ended with `{result}`" == caught.value.message
+    assert result == caught.value.name
 
 
 def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
@@ -121,16 +121,16 @@ def test_the_stop_of_a_hanging_unit_ends_with_what_goes_on(
     with pytest.raises(SystemdError) as caught:
         manager.stop(UNIT, seconds=0.2)
 
-    assert caught.value.message == f"cannot stop `{UNIT}`: systemd's job goes on after 0.2 s"
-    assert caught.value.hint == f"end it: systemctl --user kill --signal=SIGKILL {UNIT}"
+    assert f"cannot stop `{UNIT}`: systemd's job goes on after 0.2 s" == caught.value.message
+    assert f"end it: systemctl --user kill --signal=SIGKILL {UNIT}" == caught.value.hint
 
 
 def test_a_unit_that_is_not_there_cannot_be_started(manager: UserManager) -> None:
     with pytest.raises(SystemdError) as caught:
         manager.start(UNIT)
 
-    assert caught.value.message == f"cannot start `{UNIT}`: Unit {UNIT} not found"
-    assert caught.value.name == "org.freedesktop.systemd1.NoSuchUnit"
+    assert f"cannot start `{UNIT}`: Unit {UNIT} not found" == caught.value.message
+    assert "org.freedesktop.systemd1.NoSuchUnit" == caught.value.name
 
 
 def test_a_masked_unit_cannot_be_started(fake: Session, manager: UserManager) -> None:
@@ -140,7 +140,7 @@ def test_a_masked_unit_cannot_be_started(fake: Session, manager: UserManager) ->
         manager.start(UNIT)
 
     assert not manager.unit(UNIT).installed
-    assert caught.value.name == "org.freedesktop.systemd1.UnitMasked"
+    assert "org.freedesktop.systemd1.UnitMasked" == caught.value.name
 
 
 def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager) -> None:
@@ -149,10 +149,10 @@ def test_an_error_without_words_is_an_error(fake: Session, manager: UserManager)
     with pytest.raises(SystemdError) as caught:
         manager.reset_failed(UNIT)
 
-    assert (caught.value.message, caught.value.name) == (
+    assert (
         "no reason given",
         "org.freedesktop.systemd1.Odd",
-    )
+    ) == (caught.value.message, caught.value.name)
 
 
 def test_a_unit_that_is_not_loaded_has_no_failure_to_forget(
@@ -247,8 +247,8 @@ def test_jobs_leave_nothing_behind_on_the_connection(
 
     # One of jobs, and one of the owner of systemd's name.
     assert 2 == len(bus._user_message_handlers)  # noqa: SLF001
-    assert len(bus._method_return_handlers) == 0  # noqa: SLF001
-    assert installed.calls()[-1] == ["StopUnit", UNIT, "replace"]
+    assert 0 == len(bus._method_return_handlers)  # noqa: SLF001
+    assert ["StopUnit", UNIT, "replace"] == installed.calls()[-1]
 
 
 def test_a_reexecution_ends_when_the_manager_is_back(
@@ -261,7 +261,7 @@ def test_a_reexecution_ends_when_the_manager_is_back(
 
     assert manager.unit(UNIT).running
     manager.restart(UNIT)
-    assert [call[0] for call in installed.calls()].count("Reexecute") == 2
+    assert 2 == [call[0] for call in installed.calls()].count("Reexecute")
 
 
 def test_a_refused_reexecution_is_told_at_once(fake: Session, manager: UserManager) -> None:
@@ -271,7 +271,7 @@ def test_a_refused_reexecution_is_told_at_once(fake: Session, manager: UserManag
     with pytest.raises(SystemdError) as caught:
         manager.reexecute()
 
-    assert caught.value.message == f"cannot re-execute the user manager: {text[:-1]}"
+    assert f"cannot re-execute the user manager: {text[:-1]}" == caught.value.message
 
 
 ASKED = {
@@ -307,7 +307,7 @@ def test_a_connection_begins_while_the_manager_executes_itself_anew(installed: S
     installed.order(leave_at="GetAll")
 
     with UserManager({}, installed.runtime, os.getuid()) as manager:
-        assert manager.version == "257.13-1~deb13u1"
+        assert "257.13-1~deb13u1" == manager.version
 
 
 def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserManager) -> None:
@@ -316,9 +316,9 @@ def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserMa
     with pytest.raises(SystemdError) as caught:
         manager.start_transient("once.service", {"Type": ("s", "exec")})
 
-    assert caught.value.name == "org.freedesktop.DBus.Error.NoReply"
+    assert "org.freedesktop.DBus.Error.NoReply" == caught.value.name
     assert not manager.unit(UNIT).running, "it is back"
-    assert [call[0] for call in installed.calls()].count("StartTransientUnit") == 1
+    assert 1 == [call[0] for call in installed.calls()].count("StartTransientUnit")
 
 
 def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserManager) -> None:
@@ -365,7 +365,7 @@ def test_a_bus_that_dies_while_a_job_runs_is_told_soon(own: Session) -> None:
         timer.join()
 
         assert time.monotonic() - begun < PATIENCE
-        assert caught.value.message == f"cannot start `{UNIT}`: the bus closed the connection"
+        assert f"cannot start `{UNIT}`: the bus closed the connection" == caught.value.message
         with pytest.raises(BusError, match="the connection to the bus is closed"):
             manager.unit(UNIT)
         with pytest.raises(BusError, match="the bus closed the connection"):
@@ -380,7 +380,7 @@ def test_a_manager_that_dies_in_a_call_is_an_error(own: Session) -> None:
     ):
         manager.unit(UNIT)
 
-    assert caught.value.name == "org.freedesktop.DBus.Error.NoReply"
+    assert "org.freedesktop.DBus.Error.NoReply" == caught.value.name
 
 
 def test_a_bus_without_systemd_says_so(own: Session) -> None:
@@ -401,7 +401,7 @@ def test_a_bus_of_the_environment_without_systemd_gives_way_to_the_users_own(
     environ = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={own.runtime}/bus"}
 
     with UserManager(environ, fake.runtime, os.getuid()) as manager:
-        assert manager.version == "257.13-1~deb13u1"
+        assert "257.13-1~deb13u1" == manager.version
 
 
 def test_no_address_that_answers_is_told_with_all_reasons(tmp_path: Path) -> None:

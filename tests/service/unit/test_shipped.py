@@ -69,7 +69,7 @@ def test_k3ss_own_file_is_adopted_with_the_paths_of_this_host(change: Any) -> No
     text = shipped.adopted(change(shipped_text()), wanted, "k3s-rootless.service")
 
     assert author(text) is Author.OURS
-    assert written_for(text) == NEW
+    assert NEW == written_for(text)
     assert "# Usage: see the documentation" in text
     assert 'ExecStart="/opt/my k3s/k3s" server --rootless --snapshotter=fuse-overlayfs\n' in text
     assert f'Environment="PATH=/run/wrappers/bin:{UNIT_PATH}"\n' in text

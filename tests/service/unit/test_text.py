@@ -65,7 +65,7 @@ def test_the_unit_for_the_first_releases_has_no_snapshotter() -> None:
 
 
 def test_the_unit_says_for_which_release_it_was_written() -> None:
-    assert written_for(render(settings())) == "v1.36.1+k3s1"
+    assert "v1.36.1+k3s1" == written_for(render(settings()))
     assert written_for("[Service]\n") is None
 
 
@@ -119,7 +119,7 @@ def test_a_program_that_systemd_would_not_start_is_refused(name: str) -> None:
         render(settings(f"/opt/{name}/k3s"))
 
     assert caught.value.message.isprintable()
-    assert caught.value.hint == "install k3s at a plain path, such as ~/.local/bin/k3s"
+    assert "install k3s at a plain path, such as ~/.local/bin/k3s" == caught.value.hint
 
 
 def test_our_unit_is_recognised_until_it_is_touched() -> None:
@@ -177,4 +177,4 @@ def test_systemd_accepts_the_unit(tmp_path: Path, variant: UnitVariant, director
         check=False,
     )
 
-    assert (verified.returncode, verified.stderr) == (0, "")
+    assert (0, "") == (verified.returncode, verified.stderr)
