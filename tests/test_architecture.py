@@ -98,7 +98,7 @@ def test_the_rule_fails_when_it_is_broken(
 def test_no_figure_grows() -> None:
     found = architecture.figures(ROOT)
 
-    assert {name: value for name, value in found.items() if value > RATCHETS[name]} == {}
+    assert {} == {name: value for name, value in found.items() if value > RATCHETS[name]}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["up", "--help"]])

@@ -54,7 +54,7 @@ def traces(label: str) -> list[str]:
 def test_the_user_lingers_and_is_logged_in(lab: Lab) -> None:
     fresh(lab)
     assert (
-        lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout == "yes\n"
+        "yes\n" == lab.user("loginctl", "show-user", USER, "--property", "Linger", "--value").stdout
     )
     own = lab.user("cat", "/proc/self/cgroup").stdout.splitlines()[-1]
     assert own.startswith(f"0::/user.slice/user-{UID}.slice/session-")
@@ -70,9 +70,9 @@ def test_the_user_can_log_in_again(another: Lab) -> None:
 
 def test_the_network_is_its_own(lab: Lab) -> None:
     links = lab.user("ip", "-brief", "address").stdout.split()
-    assert links[0] == "lo"
+    assert "lo" == links[0]
     assert "127.0.0.1/8" in links
-    assert lab.user("cat", "/proc/sys/net/ipv4/ip_forward").stdout == "1\n"
+    assert "1\n" == lab.user("cat", "/proc/sys/net/ipv4/ip_forward").stdout
     lab.root("sysctl", "-qw", "net.ipv4.ip_forward=0").check_returncode()
     lab.root("sysctl", "-qw", "net.ipv4.ip_forward=1").check_returncode()
     assert lab.root("sysctl", "-qw", "kernel.panic=7").returncode != 0
@@ -82,7 +82,7 @@ def test_delegation_is_told_as_it_is(lab: Lab) -> None:
     fresh(lab)
     assert lab.delegates == (not cgroups.lacking(lab.site.cgroup))
     if lab.plays_k3s and not lab.delegates:
-        assert lab.user("cat", str(ORDERS)).stdout == '{"enforce_controllers": false}'
+        assert '{"enforce_controllers": false}' == lab.user("cat", str(ORDERS)).stdout
 
 
 def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
@@ -98,7 +98,7 @@ def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
     shown = lab.user(
         "systemctl", "--user", "show", "--property=LoadState,ActiveState", unit.name
     ).stdout
-    assert shown.splitlines() == ["LoadState=not-found", "ActiveState=inactive"]
+    assert ["LoadState=not-found", "ActiveState=inactive"] == shown.splitlines()
     assert "K3S_" not in lab.user("systemctl", "--user", "show-environment").stdout
     assert lab.user("ls", str(HOME / ".kube")).returncode != 0
     assert "anything" not in lab.user("cat", str(ORDERS)).stdout
@@ -106,9 +106,9 @@ def test_fresh_takes_away_what_tests_leave(lab: Lab) -> None:
 
 def test_exit_status_input_and_both_outputs_come_through(lab: Lab) -> None:
     done = lab.user("sh", "-c", "cat; echo complaint >&2; exit 7", stdin="fed\n")
-    assert (done.returncode, done.stdout, done.stderr) == (7, "fed\n", "complaint\n")
-    assert lab.user("no-such-program").returncode == 127
-    assert lab.user("sh", "-c", "kill -TERM $$").returncode == -signal.SIGTERM
+    assert (7, "fed\n", "complaint\n") == (done.returncode, done.stdout, done.stderr)
+    assert 127 == lab.user("no-such-program").returncode
+    assert -signal.SIGTERM == lab.user("sh", "-c", "kill -TERM $$").returncode
 
 
 def test_a_signal_reaches_the_program(lab: Lab) -> None:
@@ -117,36 +117,36 @@ def test_a_signal_reaches_the_program(lab: Lab) -> None:
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert "ready\n" == process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "interrupted\n"
-    assert process.returncode == 130
+        assert "interrupted\n" == process.stdout.readline()
+    assert 130 == process.returncode
 
 
 def test_killing_what_popen_returns_kills_the_program(lab: Lab) -> None:
     with lab.popen("sh", "-c", "echo ready; exec sleep 987654") as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert "ready\n" == process.stdout.readline()
         process.kill()
     assert (
-        lab.root(
+        0
+        == lab.root(
             "timeout", "5", "sh", "-c", "while pgrep -f '^sleep 987654'; do sleep 0.1; done"
         ).returncode
-        == 0
     )
 
 
 def test_a_program_that_takes_too_long_is_killed_with_its_children(lab: Lab) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         lab.user("sh", "-c", "sleep 876543 & wait", timeout=0.5)
-    assert lab.root("pgrep", "-f", "^sleep 876543").returncode == 1
+    assert 1 == lab.root("pgrep", "-f", "^sleep 876543").returncode
 
 
 def test_two_labs_do_not_see_each_other(lab: Lab, another: Lab) -> None:
     lab.root("touch", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").check_returncode()
     listener = ("systemd-run", "--user", "--wait", "--property=RuntimeMaxSec=1", "sleep", "10")
     assert (
-        another.root("ls", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").stdout == ""
+        "" == another.root("ls", "/etc/mine", "/run/mine", str(HOME / "mine"), "/tmp/mine").stdout
     )
     assert not Path("/etc/mine").exists()
     assert another.user(*listener).returncode != 0
@@ -168,7 +168,7 @@ def test_down_leaves_nothing() -> None:
     machine.user("systemd-run", "--user", "sleep", "infinity").check_returncode()
     assert traces(label)
     machine.down()
-    assert traces(label) == []
+    assert [] == traces(label)
 
 
 def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
@@ -182,7 +182,7 @@ def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
         [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True
     ) as driver:
         assert driver.stdout is not None
-        assert driver.stdout.readline() == "up\n"
+        assert "up\n" == driver.stdout.readline()
         holder = int((Site(label).state / "holder").read_text().split()[0])
         ended = os.pidfd_open(holder)
         driver.kill()
@@ -190,20 +190,20 @@ def test_a_killed_driver_leaves_nothing_behind_for_long(lab: Lab) -> None:
     os.close(ended)
     with one_at_a_time():
         sweep()
-    assert traces(label) == []
+    assert [] == traces(label)
     assert traces(lab.site.label), "the living are left alone"
 
 
 def test_the_payload_is_built_once_and_unpacks_anywhere(lab: Lab, tmp_path: Path) -> None:
     assert lab.plays_k3s or os.environ.get("K3S_BINARY")
     tree = payload.build()
-    assert payload.build() == tree
+    assert tree == payload.build()
     with (tmp_path / "payload.tar").open("wb") as archive:
         payload.tar(tree, archive)
     with tarfile.open(tmp_path / "payload.tar") as archive:
         launcher = archive.getmember(TOOL.removeprefix("/"))
-        assert (launcher.mode, launcher.uid, launcher.uname) == (0o755, 0, "root")
-        assert {name.partition("/")[0] for name in archive.getnames()} == {"opt", "usr"}
+        assert (0o755, 0, "root") == (launcher.mode, launcher.uid, launcher.uname)
+        assert {"opt", "usr"} == {name.partition("/")[0] for name in archive.getnames()}
 
 
 @pytest.mark.timeout(600)
@@ -216,7 +216,7 @@ def test_the_demonstration_succeeds(lab: Lab) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert 0 == done.returncode, done.stdout + done.stderr
     for step in ("check", "up", "ports", "down"):
         assert f"\n$ k3s-rootless {step}" in done.stdout
     assert "\n$ curl -si http://localhost:10080/\nHTTP/1.1 " in done.stdout

@@ -16,41 +16,38 @@ class Promises:
     """The tests; each class below says on which machine."""
 
     def test_both_managers_run_without_a_failed_unit(self, machine: Machine) -> None:
-        assert machine.root("systemctl", "is-system-running").stdout == "running\n"
-        assert machine.user("systemctl", "--user", "is-system-running").stdout == "running\n"
+        assert "running\n" == machine.root("systemctl", "is-system-running").stdout
+        assert "running\n" == machine.user("systemctl", "--user", "is-system-running").stdout
 
     def test_the_user_lingers_and_is_logged_in_once(self, machine: Machine) -> None:
         where = machine.user("cat", "/proc/self/cgroup").stdout
         assert where.splitlines()[-1].startswith(f"0::/user.slice/user-{UID}.slice/session-")
-        assert machine.user("cat", "/proc/self/cgroup").stdout == where
+        assert where == machine.user("cat", "/proc/self/cgroup").stdout
         linger = ("loginctl", "show-user", USER, "--property=Linger", "--value")
-        assert machine.user(*linger).stdout == "yes\n"
+        assert "yes\n" == machine.user(*linger).stdout
 
     def test_the_user_is_an_ordinary_one(self, machine: Machine) -> None:
         assert (
-            machine.user("id").stdout
-            == f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
+            f"uid={UID}({USER}) gid={UID}({USER}) groups={UID}({USER})\n"
+            == machine.user("id").stdout
         )
-        assert machine.user("sh", "-c", "pwd; echo $XDG_RUNTIME_DIR").stdout.splitlines() == [
+        assert [
             str(HOME),
             str(RUNTIME_DIR),
-        ]
-        assert (
-            machine.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(
-                f"{USER}:100000:65536"
-            )
-            == 2
+        ] == machine.user("sh", "-c", "pwd; echo $XDG_RUNTIME_DIR").stdout.splitlines()
+        assert 2 == machine.user("grep", USER, "/etc/subuid", "/etc/subgid").stdout.count(
+            f"{USER}:100000:65536"
         )
         assert machine.user("cat", "/etc/shadow").returncode != 0
 
     def test_words_input_environment_and_exit_status_come_through(self, machine: Machine) -> None:
-        assert machine.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout == "a b|$HOME|"
+        assert "a b|$HOME|" == machine.user("printf", "%s|", "a b", "$HOME", env={"X": "y"}).stdout
         assert (
-            machine.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout
-            == "hello, 'you'\n"
+            "hello, 'you'\n"
+            == machine.user("printenv", "GREETING", env={"GREETING": "hello, 'you'"}).stdout
         )
         done = machine.user("sh", "-c", "cat; echo complaint >&2; exit 7", stdin="fed\n")
-        assert (done.returncode, done.stdout, done.stderr) == (7, "fed\n", "complaint\n")
+        assert (7, "fed\n", "complaint\n") == (done.returncode, done.stdout, done.stderr)
 
     def test_the_journal_is_kept_for_the_user(self, machine: Machine) -> None:
         machine.user(
@@ -64,12 +61,12 @@ class Promises:
         assert machine.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
 
     def test_project_and_k3s_are_installed_for_everyone(self, machine: Machine) -> None:
-        assert machine.user("sh", "-c", f"test -x {TOOL} && test -x {K3S}").returncode == 0
+        assert 0 == machine.user("sh", "-c", f"test -x {TOOL} && test -x {K3S}").returncode
         assert (
-            machine.user(
+            0
+            == machine.user(
                 "/opt/k3s-rootless/bin/python", "-I", "-c", "import k3s_rootless"
             ).returncode
-            == 0
         )
         assert machine.root("touch", "/opt/k3s-rootless/written").returncode != 0
 
@@ -92,9 +89,9 @@ class Promises:
             "-c",
             "id -u; tail -n 1 /proc/self/cgroup; ip -brief address show tap0",
         )
-        assert seen.returncode == 0, seen.stderr
+        assert 0 == seen.returncode, seen.stderr
         uid, cgroup, tap = seen.stdout.splitlines()
-        assert uid == "0"
+        assert "0" == uid
         assert cgroup.startswith("0::/")
         assert tap.startswith("tap0")
 

@@ -23,7 +23,7 @@ def test_sources_are_the_hosts_own_with_another_name(name: str) -> None:
 
 
 def test_what_is_borrowed_is_all_that_is_taken_from_the_other_release() -> None:
-    assert releases.find("trixie").preferences() == ""
+    assert "" == releases.find("trixie").preferences()
     stanzas = releases.find("bookworm").preferences().strip().split("\n\n")
     assert [
         ["Package: *", "Pin: release n=trixie*", "Pin-Priority: -1"],

@@ -52,8 +52,8 @@ def test_version_output_is_that_of_k3s() -> None:
         .output("k3s")
         .startswith("k3s version v1.28.14+k3s-914f1d91 (914f1d91)\ngo ")
     )
-    assert (
-        Release("v1.19.1+k3s1", "b66760fc").output("old") == "old version v1.19.1+k3s1 (b66760fc)\n"
+    assert "old version v1.19.1+k3s1 (b66760fc)\n" == Release("v1.19.1+k3s1", "b66760fc").output(
+        "old"
     )
     assert re.fullmatch(
         r"k3s version v1\.33\.4\+k3s1 \([0-9a-f]{8}\)\ngo version go1\.24\.5\n",
@@ -70,7 +70,7 @@ def test_parse_int_refuses_what_go_refuses(text: str) -> None:
 
 
 def test_parse_int_takes_signs_and_leading_zeros() -> None:
-    assert [goparse.parse_int(text) for text in ("+5", "-5", "0010")] == [5, -5, 10]
+    assert [5, -5, 10] == [goparse.parse_int(text) for text in ("+5", "-5", "0010")]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_parse_cidr_refuses_what_go_refuses(text: str) -> None:
     ("text", "cleaned"), [("", "."), ("/a//b/", "/a/b"), ("//a", "/a"), ("a/..", "."), (" b", " b")]
 )
 def test_clean_is_gos(text: str, cleaned: str) -> None:
-    assert goparse.clean(text) == cleaned
+    assert cleaned == goparse.clean(text)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_fatal_values_have_k3ss_words(
 ) -> None:
     with pytest.raises(Fatal) as caught:
         settings.read(environment, release, dual_stack=False, warn=pytest.fail)
-    assert caught.value.message == words
+    assert words == caught.value.message
 
 
 def test_a_release_before_the_variables_ignores_them() -> None:
@@ -157,10 +157,10 @@ def test_a_release_before_the_variables_ignores_them() -> None:
 
 def test_an_empty_entry_copies_up_the_working_directory() -> None:
     environment = {"K3S_ROOTLESS_COPYUPDIRS": "/opt/,"}
-    assert settings.read(environment, NEW, dual_stack=False, warn=pytest.fail).copy_up == (
+    assert (
         "/opt",
         str(Path.cwd()),
-    )
+    ) == settings.read(environment, NEW, dual_stack=False, warn=pytest.fail).copy_up
 
 
 @pytest.mark.parametrize(
@@ -240,11 +240,11 @@ def test_the_filter_joins_pieces_and_ends_a_broken_line() -> None:
     journal.pump(reader, written.append, nanoseconds=False)
     os.close(reader)
     lines = b"".join(written).decode().splitlines()
-    assert [line.partition('Z" ')[2] or line for line in lines] == [
+    assert [
         'level=fatal msg="x y"',
         "plain",
         "last",
-    ]
+    ] == [line.partition('Z" ')[2] or line for line in lines]
 
 
 def test_log_lines_are_quoted_as_logrus_quotes() -> None:
@@ -272,7 +272,7 @@ def test_controllers_are_required_by_release(version: str, found: str, words: st
         return
     with pytest.raises(Fatal) as caught:
         kernel.validate_controllers(controllers, Release(version), writable=True, journal=QUIET)
-    assert caught.value.message == words
+    assert words == caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_last_words_change_with_the_release(version: str, level: str, message: s
     [(1, 10001), (80, 10080), (1023, 11023), (1024, 11024), (1025, 1025), (65535, 65535)],
 )
 def test_the_offset_takes_1024_along(port: int, expected: int) -> None:
-    assert host_port(port) == expected
+    assert expected == host_port(port)
 
 
 def service(*ports: Any, ip: str | None = "127.0.0.1") -> Object:
@@ -345,7 +345,7 @@ def test_wanted_forwards(
     services: list[Object],
     expected: dict[tuple[str, int], int],
 ) -> None:
-    assert desired(services, release, https_port=6443, servicelb=servicelb) == expected
+    assert expected == desired(services, release, https_port=6443, servicelb=servicelb)
 
 
 class Kit:
@@ -381,8 +381,8 @@ def test_a_pass_removes_foreign_forwards_and_keeps_those_with_the_right_host_por
     kit.add("tcp", 9999, 9999)
     kit.add("tcp", 10080, 8080)
     Reconciler(Cluster(), kit, QUIET, NEW, https_port=6443, servicelb=True).reconcile([service(80)])
-    assert kit.numbers() == {6443, 10080}
-    assert kit.bound[2]["spec"]["childPort"] == 8080
+    assert {6443, 10080} == kit.numbers()
+    assert 8080 == kit.bound[2]["spec"]["childPort"]
     said = capfd.readouterr().err
     assert "Bound parent port :6443/tcp to child namespace port 6443" in said
     assert "Removed parent port :9999/tcp" in said
@@ -407,17 +407,17 @@ def test_flags_config_file_and_environment(
         {"K3S_CONFIG_FILE": str(config), "K3S_DATA_DIR": "/y", "K3S_NODE_NAME": "z"},
         QUIET,
     )
-    assert given.text("node-name") == "z"
-    assert (given.https_port, given.words("disable"), given.rootless) == (
+    assert "z" == given.text("node-name")
+    assert (
         7443,
         ["traefik", "servicelb"],
         True,
-    )
-    assert (given.servicelb, given.data_dir, given.text("snapshotter")) == (
+    ) == (given.https_port, given.words("disable"), given.rootless)
+    assert (
         False,
         Path("/x"),
         "native",
-    )
+    ) == (given.servicelb, given.data_dir, given.text("snapshotter"))
     assert "Unknown flag --nonsense found in config.yaml" in capfd.readouterr().err
 
 
@@ -430,8 +430,8 @@ def test_drop_ins_of_the_config_file_replace_and_append(tmp_path: Path) -> None:
 
     given = flags.parse(["--config", str(config), "--node-label=d"], {"K3S_DATA_DIR": "/y"}, QUIET)
 
-    assert (given.https_port, given.data_dir) == (7443, Path("/a"))
-    assert given.words("node-label") == ["a", "b", "c", "d"]
+    assert (7443, Path("/a")) == (given.https_port, given.data_dir)
+    assert ["a", "b", "c", "d"] == given.words("node-label")
 
 
 def test_two_forms_of_a_flag_are_fatal(tmp_path: Path) -> None:
@@ -451,7 +451,7 @@ def test_the_variable_of_the_data_directory_came_late(
     given = flags.parse(
         [], {"K3S_DATA_DIR": "/y", "K3S_CONFIG_FILE": "/dev/null"}, QUIET, Release(version)
     )
-    assert str(given.data_dir) == expected
+    assert expected == str(given.data_dir)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_the_variable_of_the_data_directory_came_late(
 def test_bad_flags_are_fatal(arguments: list[str], words: str) -> None:
     with pytest.raises(Fatal) as caught:
         flags.parse(arguments, {"K3S_CONFIG_FILE": "/nonexistent"}, QUIET)
-    assert caught.value.message == words
+    assert words == caught.value.message
 
 
 def test_a_config_file_that_is_no_file_is_fatal(tmp_path: Path) -> None:

@@ -98,71 +98,71 @@ def api(tmp_path: Path) -> Iterator[Api]:
 @pytest.mark.parametrize("path", ["/version", "/livez", "/healthz", "/readyz", "/cacerts", "/ping"])
 def test_what_anonymous_clients_may_read(api: Api, path: str) -> None:
     api.context.gate.ready.set()
-    assert api.ask("GET", path, anonymous=True)[0] == 200
+    assert 200 == api.ask("GET", path, anonymous=True)[0]
 
 
 def test_anonymous_clients_are_refused_elsewhere(api: Api) -> None:
     code, body = api.ask("GET", "/api/v1/nodes", anonymous=True)
-    assert (code, body["kind"], body["reason"]) == (401, "Status", "Unauthorized")
+    assert (401, "Status", "Unauthorized") == (code, body["kind"], body["reason"])
 
 
 def test_readyz_names_what_is_not_ready_then_says_ok(api: Api) -> None:
     code, body = api.ask("GET", "/readyz")
-    assert code == 500
+    assert 500 == code
     assert b"[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n" in body
-    assert api.ask("GET", "/livez")[0] == 200
+    assert 200 == api.ask("GET", "/livez")[0]
     api.context.gate.ready.set()
-    assert api.ask("GET", "/readyz") == (200, b"ok")
+    assert (200, b"ok") == api.ask("GET", "/readyz")
     assert api.ask("GET", "/readyz?verbose")[1].endswith(b"readyz check passed\n")
 
 
 def test_unknown_paths_are_a_status(api: Api) -> None:
     for path in ("/api/v1/configmaps", "/apis/apps/v1/services", "/nonsense"):
         code, body = api.ask("GET", path)
-        assert (code, body["kind"], body["code"]) == (404, "Status", 404)
-    assert api.ask("GET", f"{SERVICES}/none")[1]["message"] == 'services "none" not found'
+        assert (404, "Status", 404) == (code, body["kind"], body["code"])
+    assert 'services "none" not found' == api.ask("GET", f"{SERVICES}/none")[1]["message"]
 
 
 def test_lists_have_kubernetes_form(api: Api) -> None:
     _, body = api.ask("GET", "/api/v1/services")
     names = [item["metadata"]["name"] for item in body["items"]]
-    assert (body["kind"], names) == (
+    assert (
         "ServiceList",
         ["kubernetes", "kube-dns", "metrics-server", "traefik"],
-    )
+    ) == (body["kind"], names)
     _, body = api.ask("GET", "/api/v1/namespaces/kube-system/services?labelSelector=none%3Dx")
-    assert body["items"] == []
+    assert [] == body["items"]
     _, first = api.ask("GET", "/api/v1/services?limit=3")
     _, rest = api.ask("GET", f"/api/v1/services?limit=3&continue={first['metadata']['continue']}")
-    assert (len(first["items"]), len(rest["items"])) == (3, 1)
-    assert len(api.ask("GET", "/apis/apps/v1/namespaces/kube-system/deployments")[1]["items"]) == 4
-    assert len(api.ask("GET", "/api/v1/namespaces")[1]["items"]) == 4
-    assert api.ask("GET", "/api/v1/namespaces/default")[1]["status"] == {"phase": "Active"}
+    assert (3, 1) == (len(first["items"]), len(rest["items"]))
+    assert 4 == len(api.ask("GET", "/apis/apps/v1/namespaces/kube-system/deployments")[1]["items"])
+    assert 4 == len(api.ask("GET", "/api/v1/namespaces")[1]["items"])
+    assert {"phase": "Active"} == api.ask("GET", "/api/v1/namespaces/default")[1]["status"]
 
 
 def test_a_service_lives_through_every_verb(api: Api) -> None:
     code, made = api.ask("POST", SERVICES, WEB)
-    assert code == 201
+    assert 201 == code
     assert made["spec"]["ports"][0]["nodePort"] in range(30000, 32768)
-    assert api.ask("POST", SERVICES, WEB)[1]["reason"] == "AlreadyExists"
+    assert "AlreadyExists" == api.ask("POST", SERVICES, WEB)[1]["reason"]
     status = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
     _, patched = api.ask("PATCH", f"{SERVICES}/web/status", status, kind=MERGE)
-    assert patched["status"]["loadBalancer"]["ingress"] == [{"ip": "10.0.0.9"}]
+    assert [{"ip": "10.0.0.9"}] == patched["status"]["loadBalancer"]["ingress"]
     made["spec"]["ports"][0]["port"] = 8081
-    assert api.ask("PUT", f"{SERVICES}/web", made)[1]["reason"] == "Conflict"
+    assert "Conflict" == api.ask("PUT", f"{SERVICES}/web", made)[1]["reason"]
     made["metadata"]["resourceVersion"] = patched["metadata"]["resourceVersion"]
     _, put = api.ask("PUT", f"{SERVICES}/web", made)
     assert (put["spec"]["ports"][0]["port"], put["status"]) == (8081, patched["status"])
     _, turned = api.ask("PATCH", f"{SERVICES}/web", {"spec": {"type": "ClusterIP"}}, kind=MERGE)
-    assert turned["status"] == {"loadBalancer": {}}
-    assert api.ask("DELETE", f"{SERVICES}/web")[0] == 200
-    assert api.ask("GET", f"{SERVICES}/web")[0] == 404
+    assert {"loadBalancer": {}} == turned["status"]
+    assert 200 == api.ask("DELETE", f"{SERVICES}/web")[0]
+    assert 404 == api.ask("GET", f"{SERVICES}/web")[0]
 
 
 def test_refusals_are_statuses(api: Api) -> None:
-    assert api.ask("POST", SERVICES, {"metadata": {"name": "x"}})[0] == 422
-    assert api.ask("POST", "/api/v1/namespaces/none/services", WEB)[0] == 404
-    assert api.ask("POST", f"{SERVICES}/web", WEB)[0] == 405
+    assert 422 == api.ask("POST", SERVICES, {"metadata": {"name": "x"}})[0]
+    assert 404 == api.ask("POST", "/api/v1/namespaces/none/services", WEB)[0]
+    assert 405 == api.ask("POST", f"{SERVICES}/web", WEB)[0]
     assert api.ask("PATCH", f"{SERVICES}/kubernetes", [], kind="application/json-patch+json")[
         0
     ] in {400, 415}
@@ -180,15 +180,15 @@ def test_a_watch_streams_changes_as_they_happen(api: Api) -> None:
     began = time.monotonic()
     added = json.loads(response.readline())
     assert time.monotonic() - began < PATIENCE
-    assert (added["type"], added["object"]["kind"], added["object"]["metadata"]["name"]) == (
+    assert (
         "ADDED",
         "Service",
         "web",
-    )
+    ) == (added["type"], added["object"]["kind"], added["object"]["metadata"]["name"])
     api.ask("PATCH", f"{SERVICES}/web", {"metadata": {"labels": {"a": "b"}}}, kind=MERGE)
     api.ask("DELETE", f"{SERVICES}/web")
     kinds = [json.loads(line)["type"] for line in response]
-    assert kinds == ["MODIFIED", "DELETED", "BOOKMARK"]
+    assert ["MODIFIED", "DELETED", "BOOKMARK"] == kinds
     connection.close()
 
 
@@ -198,8 +198,8 @@ def test_a_watch_without_a_version_begins_with_what_there_is(api: Api) -> None:
         "GET", "/api/v1/services?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dtraefik"
     )
     events = [json.loads(line) for line in connection.getresponse()]
-    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [
-        ("ADDED", "traefik")
+    assert [("ADDED", "traefik")] == [
+        (event["type"], event["object"]["metadata"]["name"]) for event in events
     ]
     connection.close()
 
@@ -222,7 +222,7 @@ def test_authorities_and_clients_outlive_a_restart_and_the_server_does_not(tmp_p
     assert (first.server_ca, first.client_ca) == (second.server_ca, second.client_ca)
     assert first.admin_certificate == second.admin_certificate
     assert serving != (tls / "serving-kube-apiserver.crt").read_bytes()
-    assert {path.stat().st_mode & 0o777 for path in tls.iterdir()} == {0o600}
+    assert {0o600} == {path.stat().st_mode & 0o777 for path in tls.iterdir()}
 
 
 def test_the_kubeconfigs_of_the_server_keep_their_port_until_a_rotation(tmp_path: Path) -> None:
@@ -258,14 +258,14 @@ def test_the_kubeconfig_is_k3ss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             "data-dir": [str(tmp_path)],
         }
     )
-    assert kubeconfig.write(given, issued) == ordered
-    assert (tmp_path / ".kube/k3s.yaml").readlink() == ordered
-    assert ordered.stat().st_mode & 0o777 == 0o600
+    assert ordered == kubeconfig.write(given, issued)
+    assert ordered == (tmp_path / ".kube/k3s.yaml").readlink()
+    assert 0o600 == ordered.stat().st_mode & 0o777
     config = yaml.safe_load(ordered.read_text())
     inside = config["clusters"][0]["cluster"]
-    assert (inside["server"], config["current-context"]) == ("https://127.0.0.1:7443", "default")
+    assert ("https://127.0.0.1:7443", "default") == (inside["server"], config["current-context"])
     assert base64.b64decode(inside["certificate-authority-data"]) == issued.server_ca
-    assert set(config["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+    assert {"client-certificate-data", "client-key-data"} == set(config["users"][0]["user"])
 
 
 def free_port() -> int:
@@ -311,7 +311,7 @@ def test_a_load_balancer_gets_its_address_once_it_listens(tmp_path: Path) -> Non
     spec = {"name": "web", "ports": [{"port": port, "nodePort": 0}]}
     with balance(state, certificates.prepare(tmp_path / "tls", (), 6444)):
         verbs.admit(objects.ordered_services(Orders(services=(spec,)))[0])
-        assert ingress_of(state, "web") == [{"ip": "127.0.0.1"}]
+        assert [{"ip": "127.0.0.1"}] == ingress_of(state, "web")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", "/")
         response = connection.getresponse()
@@ -341,7 +341,7 @@ def test_udp_ports_echo(tmp_path: Path) -> None:
     with running(answerer.run), socket.socket(type=socket.SOCK_DGRAM) as client:
         client.settimeout(2)
         client.sendto(b"hello", ("127.0.0.1", port))
-        assert client.recv(100) == b"hello"
+        assert b"hello" == client.recv(100)
 
 
 def test_services_of_the_api_are_kept_and_ordered_ones_are_not(tmp_path: Path) -> None:
@@ -352,5 +352,5 @@ def test_services_of_the_api_are_kept_and_ordered_ones_are_not(tmp_path: Path) -
         Verbs(state).admit(item)
     cluster.save(tmp_path / "state", state, objects.ORDERED)
     later, kept = cluster.load(tmp_path / "state")
-    assert [item["metadata"]["name"] for item in kept] == ["made"]
+    assert ["made"] == [item["metadata"]["name"] for item in kept]
     assert later.version > state.version

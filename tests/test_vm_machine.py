@@ -44,7 +44,7 @@ class Delegation:
 
 def delegation(vm: Vm) -> Delegation:
     seen = vm.user("sh", "-c", LOOK)
-    assert seen.returncode == 0, seen.stderr
+    assert 0 == seen.returncode, seen.stderr
     configured, realized, effective = (frozenset(line.split()) for line in seen.stdout.splitlines())
     return Delegation(configured, realized, effective)
 
@@ -70,10 +70,10 @@ def wait_until_gone(word: str) -> None:
 
 def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
     machine: Machine = vm
-    assert (machine.name, machine.delegates) == ("vm", True)
+    assert ("vm", True) == (machine.name, machine.delegates)
     assert (
-        machine.user("stat", "--file-system", "--format=%t", "/sys/fs/cgroup").stdout
-        == "63677270\n"
+        "63677270\n"
+        == machine.user("stat", "--file-system", "--format=%t", "/sys/fs/cgroup").stdout
     )
     assert ALL <= set(machine.user("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split())
     assert " cgroup " not in machine.user("cat", "/proc/self/mountinfo").stdout
@@ -82,33 +82,33 @@ def test_is_a_machine_whose_cgroups_are_v2_and_nothing_else(vm: Vm) -> None:
 def test_the_user_lingers_and_is_logged_in_once(vm: Vm) -> None:
     where = vm.user("cat", "/proc/self/cgroup").stdout
     assert where.startswith(f"0::/user.slice/user-{UID}.slice/session-")
-    assert vm.user("cat", "/proc/self/cgroup").stdout == where
+    assert where == vm.user("cat", "/proc/self/cgroup").stdout
     assert vm.login("cat", "/proc/self/cgroup").stdout != where
-    assert vm.user("loginctl", "show-user", USER, "--property=Linger", "--value").stdout == "yes\n"
+    assert "yes\n" == vm.user("loginctl", "show-user", USER, "--property=Linger", "--value").stdout
 
 
 def test_root_has_no_user_manager(vm: Vm) -> None:
-    assert vm.root("systemctl", "is-active", "user@0.service").stdout == "inactive\n"
+    assert "inactive\n" == vm.root("systemctl", "is-active", "user@0.service").stdout
 
 
 def test_linger_is_the_users_to_switch(stock_vm: Vm) -> None:
     show = ("loginctl", "show-user", USER, "--property=Linger", "--value")
-    assert stock_vm.user("loginctl", "disable-linger").returncode == 0
-    assert stock_vm.user(*show).stdout == "no\n"
-    assert stock_vm.user("loginctl", "enable-linger").returncode == 0
-    assert stock_vm.user(*show).stdout == "yes\n"
+    assert 0 == stock_vm.user("loginctl", "disable-linger").returncode
+    assert "no\n" == stock_vm.user(*show).stdout
+    assert 0 == stock_vm.user("loginctl", "enable-linger").returncode
+    assert "yes\n" == stock_vm.user(*show).stdout
 
 
 def test_delegation_goes_through_its_four_states(stock_vm: Vm) -> None:
-    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+    assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
     stock_vm.delegate("cpu", "cpuset", "io", "memory", "pids")
-    assert delegation(stock_vm) == Delegation(ALL, STOCK, STOCK)
+    assert Delegation(ALL, STOCK, STOCK) == delegation(stock_vm)
     stock_vm.login().check_returncode()
-    assert delegation(stock_vm) == Delegation(ALL, ALL, STOCK)
+    assert Delegation(ALL, ALL, STOCK) == delegation(stock_vm)
     stock_vm.user("systemctl", "--user", "daemon-reexec").check_returncode()
-    assert delegation(stock_vm) == Delegation(ALL, ALL, ALL)
+    assert Delegation(ALL, ALL, ALL) == delegation(stock_vm)
     stock_vm.restore()
-    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+    assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
 
 
 def test_a_restored_machine_lives_in_the_present(stock_vm: Vm) -> None:
@@ -118,32 +118,32 @@ def test_a_restored_machine_lives_in_the_present(stock_vm: Vm) -> None:
 def test_a_reboot_makes_delegation_effective(stock_vm: Vm) -> None:
     stock_vm.delegate("cpu", "cpuset", "io", "memory", "pids")
     stock_vm.reboot()
-    assert delegation(stock_vm) == Delegation(ALL, ALL, ALL)
+    assert Delegation(ALL, ALL, ALL) == delegation(stock_vm)
     stock_vm.restore()
-    assert delegation(stock_vm) == Delegation(STOCK, STOCK, STOCK)
+    assert Delegation(STOCK, STOCK, STOCK) == delegation(stock_vm)
 
 
 def test_signals_reach_the_program(vm: Vm) -> None:
     script = "trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done"
     with vm.popen("sh", "-c", script) as process:
         assert process.stdout
-        assert process.stdout.readline() == "ready\n"
+        assert "ready\n" == process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=PATIENCE)[0] == "interrupted\n"
-        assert process.returncode == 130
+        assert "interrupted\n" == process.communicate(timeout=PATIENCE)[0]
+        assert 130 == process.returncode
 
 
 def test_a_killed_program_is_gone_from_the_machine(vm: Vm) -> None:
     with vm.popen("sleep", "54321") as process:
         process.kill()
         process.wait(timeout=PATIENCE)
-    assert vm.root("pgrep", "--full", "sleep 5432[1]").returncode == 1
+    assert 1 == vm.root("pgrep", "--full", "sleep 5432[1]").returncode
 
 
 def test_a_program_that_takes_too_long_is_gone_from_the_machine(vm: Vm) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         vm.user("sh", "-c", "sleep 65432; true", timeout=2)
-    assert vm.root("pgrep", "--full", "sleep 6543[2]").returncode == 1
+    assert 1 == vm.root("pgrep", "--full", "sleep 6543[2]").returncode
 
 
 def test_down_leaves_nothing_on_the_host() -> None:
