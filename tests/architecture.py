@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -101,7 +102,13 @@ LONGEST_FUNCTION = 66
 def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
     """Yield each module of the package below `root`: its path inside the package, its tree."""
     for path in sorted((root / PACKAGE).rglob("*.py")):
-        yield str(path.relative_to(root / PACKAGE)), ast.parse(path.read_text("utf-8"))
+        yield str(path.relative_to(root / PACKAGE)), _parsed(path.read_text("utf-8"))
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    """Return the syntax tree of a module; the rules read the same modules again and again."""
+    return ast.parse(text)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -216,7 +223,7 @@ def broken_size(root: Path) -> list[str]:
         lines = len(path.read_text("utf-8").splitlines())
         if lines > LONGEST_MODULE:
             found.append(f"{path.name} has {lines} lines")
-        for name, length in _lengths(ast.parse(path.read_text("utf-8"))):
+        for name, length in _lengths(_parsed(path.read_text("utf-8"))):
             if length > LONGEST_FUNCTION:
                 found.append(f"{path.name}: {name} has {length} lines")
     return found

@@ -45,13 +45,14 @@ def test_a_line_of_ten_megabytes_is_cut(message: Any) -> None:
 
 
 CHILD = """
-import resource, sys
+import pathlib, re, sys
 from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.sources import journald as reader
 from k3s_rootless.journal.facts import Query
 with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
     story = diagnosis.last_start(entries)
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss: it begins with the memory of the process that started this one (getrusage(2)).
+memory = re.search(r"VmHWM:\\s*([0-9]+) kB", pathlib.Path("/proc/self/status").read_text())[1]
 print(story.lines, story.cause.id if story.cause else None, memory)
 """
 
@@ -64,17 +65,18 @@ def told(program: str) -> tuple[int, str, int]:
     return int(lines), cause, int(kibibytes)
 
 
-def test_a_million_lines_need_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
+def test_a_hundred_times_the_lines_need_no_more_memory(tmp_path: Path) -> None:
+    """An object kept for each line, even a small one, would take 3.4 MiB (36 bytes each)."""
     noise = json.dumps(
         {"MESSAGE": "I1123 21:35:11.953595 21 x.go:1] Waiting", "_SYSTEMD_INVOCATION_ID": "a" * 32}
     )
     few = journal(tmp_path, f"sys.stdout.write({noise + chr(10)!r} * 1000)")
     small = told(few)
-    many = journal(tmp_path, f"for _ in range(1000): sys.stdout.write({noise + chr(10)!r} * 1000)")
+    many = journal(tmp_path, f"for _ in range(100): sys.stdout.write({noise + chr(10)!r} * 1000)")
     large = told(many)
 
-    assert (1000, 1_000_000) == (small[0], large[0])
-    assert large[2] < small[2] + 8 * 1024
+    assert (1000, 100_000) == (small[0], large[0])
+    assert large[2] < small[2] + 2 * 1024
 
 
 def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
