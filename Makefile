@@ -4,7 +4,7 @@ SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache
 # More workers than cores: tests on machines wait more than they compute. Groups of tests are those of tests/conftest.py.
 PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
-.PHONY: up test setup lint unit lab vm bench clean
+.PHONY: up test setup environment lint unit lab vm bench clean
 
 up: ## rootless K3s here, or a demonstration where that cannot be
 	tests/try
@@ -15,10 +15,13 @@ test: lint ## everything: linters, then all tests with no layer left out
 setup: ## packages and .venv; quick when there is nothing to do
 	tests/setup
 
+environment: ## .venv alone, without packages and root
+	tests/setup environment
+
 lint: setup ## ruff, mypy, shellcheck
 	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
 
-unit: setup ## the tests that need no machine, in seconds
+unit: environment ## the tests that need no machine; what lacks root or a program is skipped
 	$(PYTEST) -m "not lab and not vm and not install"
 
 lab: setup ## a shell in a real systemd in private namespaces (needs root)
