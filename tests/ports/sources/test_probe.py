@@ -154,5 +154,7 @@ def test_many_are_asked_at_once_and_within_a_limit() -> None:
         found = probe.probe([*targets, *others], seconds=1.0)
 
     assert time.monotonic() - begun < PATIENCE
-    assert {one.said for one in found.values()} == {"connected", "not tried: 1 s were over"}
-    assert probe.probe([]) == {}
+    # On a machine that is busy, the second may be over before the first answer.
+    said = {one.said for one in found.values()}
+    assert {"not tried: 1 s were over"} == said - {"connected"}
+    assert {} == probe.probe([])
