@@ -118,20 +118,20 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         require_quiet(end)
         if name == "check":
             document = end.document
-            assert document["schema"] == "k3s-rootless/check/v1"
+            assert "k3s-rootless/check/v1" == document["schema"]
             assert document["ready"] is False
             assert end.code == document["errors"][0]["exit_code"] != 0
             continue
         assert code == end.code, (name, end)
         assert end.err.startswith("error: "), (name, end.err)
-        assert end.err.count("error: ") == 1
+        assert 1 == end.err.count("error: ")
         # `status` gives the user manager less than a second, and on a slow machine that is less
         # than the reason takes.
         reasons = (reason, "no answer within") if name == "status" else (reason,)
         assert any(one in end.err for one in reasons), (name, end.err)
         assert "\nhint: " in end.err, (name, end.err)
         if name != "logs":
-            assert end.document["schema"] == f"k3s-rootless/{name.replace(' ', '-')}/v1"
+            assert f"k3s-rootless/{name.replace(' ', '-')}/v1" == end.document["schema"]
             (error,) = end.document["errors"]
             assert any(one in error["message"] for one in reasons)
             assert error["hint"]
@@ -153,7 +153,7 @@ def test_there_is_no_bus(home: Path) -> None:
         ended,
         f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file",
     )
-    assert files(home) == []
+    assert [] == files(home)
 
 
 def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
@@ -166,7 +166,7 @@ def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
         ended,
         f"cannot talk to the user manager: cannot reach the bus: {home}/runtime/bus: no such file",
     )
-    assert files(home) == []
+    assert [] == files(home)
 
 
 def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> None:
@@ -182,7 +182,7 @@ def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> Non
 def test_without_json_stdout_stays_empty(home: Path) -> None:
     ended = run(environment(home, home / "runtime"), as_json=False, commands=("down", "up"))
 
-    assert [(end.code, end.out) for end in ended.values()] == [(1, ""), (1, "")]
+    assert [(1, ""), (1, "")] == [(end.code, end.out) for end in ended.values()]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can listen as another user")
@@ -214,7 +214,7 @@ def test_the_bus_or_systemd_on_it_is_silent(home: Path, bus: Session) -> None:
     require_one_clear_error(
         without_systemd, "org.freedesktop.systemd1 gave no answer to GetAll within 5 s"
     )
-    assert files(home) == ["runtime/bus"]
+    assert ["runtime/bus"] == files(home)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_the_manager_dies_in_a_call(
         require_quiet(end)
         assert end.code != 0
         assert end.document["errors"] if end.out else "error: " in end.err
-    assert files(home) == []
+    assert [] == files(home)
 
 
 def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
@@ -247,7 +247,7 @@ def test_the_bus_dies_in_a_call(home: Path, bus: Session) -> None:
     killer.wait()
 
     require_one_clear_error(ended, "the bus closed the connection during LoadUnit")
-    assert files(home) == []
+    assert [] == files(home)
 
 
 def test_an_interrupted_question_ends_quietly(home: Path, bus: Session) -> None:
@@ -262,7 +262,7 @@ def test_an_interrupted_question_ends_quietly(home: Path, bus: Session) -> None:
         asking.send_signal(signal.SIGINT)
         out, err = asking.communicate(timeout=PATIENCE)
 
-    assert (asking.returncode, out, err.strip()) == (130, "", "interrupted")
+    assert (130, "", "interrupted") == (asking.returncode, out, err.strip())
 
 
 def test_an_interrupted_glance_leaves_no_program_behind(home: Path, bus: Session) -> None:
@@ -278,7 +278,7 @@ def test_an_interrupted_glance_leaves_no_program_behind(home: Path, bus: Session
         asking.send_signal(signal.SIGINT)
         out, err = asking.communicate(timeout=PATIENCE)
 
-    assert (out, err.strip()) == ("", "interrupted")
+    assert ("", "interrupted") == (out, err.strip())
     assert 130 == asking.returncode
     assert 1 == subprocess.run(asks, check=False).returncode
 
@@ -290,7 +290,7 @@ def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
     require_one_clear_error(
         ended, "cannot talk to the user manager: The name org.freedesktop.systemd1 was not provided"
     )
-    assert files(home) == []
+    assert [] == files(home)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
@@ -302,7 +302,7 @@ def test_the_runtime_directory_is_another_users(home: Path) -> None:
     require_one_clear_error(
         ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to you", 5
     )
-    assert list((home / "roots").iterdir()) == []
+    assert [] == list((home / "roots").iterdir())
 
 
 def test_the_runtime_directory_is_missing(home: Path) -> None:
@@ -324,7 +324,7 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
     require_one_clear_error(
         ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5
     )
-    assert files(home) == []
+    assert [] == files(home)
 
 
 @pytest.mark.parametrize("name", ["up", "install"])

@@ -60,15 +60,15 @@ class Tool:
         with self.start(*words) as running:
             out, err = running.communicate(timeout=PATIENCE)
         assert "Traceback" not in err, err
-        assert running.returncode == code, (out, err)
+        assert code == running.returncode, (out, err)
         return err
 
     def json(self, *words: str, code: int = 0) -> Any:
         with self.start(*words, "--json") as running:
             out, err = running.communicate(timeout=PATIENCE)
-        assert running.returncode == code, (out, err)
+        assert code == running.returncode, (out, err)
         document = json.loads(out)
-        assert document["schema"] == f"k3s-rootless/env-{words[0]}/v1"
+        assert f"k3s-rootless/env-{words[0]}/v1" == document["schema"]
         return document
 
     def files(self) -> dict[str, str]:
@@ -99,18 +99,18 @@ def tool(home: Path, bus: Session) -> Tool:
 def test_what_is_set_is_read_back_and_what_is_unset_leaves_nothing(tool: Tool) -> None:
     document = tool.json("set", "K3S_ROOTLESS_MTU=1400", "NO_PROXY=10.0.0.0/8")
 
-    assert (document["changed"], document["verified"], document["runtime"]) == (True, True, False)
-    assert [row["shadowed_by"] for row in document["variables"]] == [None, None]
-    assert stat.S_IMODE((tool.directory / OURS).stat().st_mode) == 0o600
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1400"
+    assert (True, True, False) == (document["changed"], document["verified"], document["runtime"])
+    assert [None, None] == [row["shadowed_by"] for row in document["variables"]]
+    assert 0o600 == stat.S_IMODE((tool.directory / OURS).stat().st_mode)
+    assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
     assert not tool.json("set", "K3S_ROOTLESS_MTU=1400")["changed"], "twice is once"
     assert tool.json("set", "K3S_ROOTLESS_MTU=1300")["changed"]
-    assert tool.json("get", "NO_PROXY")["value"] == "10.0.0.0/8", "one does not touch the other"
+    assert "10.0.0.0/8" == tool.json("get", "NO_PROXY")["value"], "one does not touch the other"
 
     assert tool.json("unset", "K3S_ROOTLESS_MTU", "NO_PROXY")["changed"]
     assert not list(tool.directory.glob("*"))
     assert not tool.json("unset", "K3S_ROOTLESS_MTU")["changed"]
-    assert [call[0] for call in tool.bus.calls()].count("Reload") == 3
+    assert 3 == [call[0] for call in tool.bus.calls()].count("Reload")
 
 
 def test_before_the_unit_is_installed_it_is_kept_for_it(tool: Tool) -> None:
@@ -118,8 +118,8 @@ def test_before_the_unit_is_installed_it_is_kept_for_it(tool: Tool) -> None:
 
     document = tool.json("set", "K3S_ROOTLESS_CIDR=10.99.0.0/16")
 
-    assert (document["changed"], document["verified"]) == (True, False), "nobody could read it back"
-    assert tool.json("get", "K3S_ROOTLESS_CIDR")["origin"] == "drop-in"
+    assert (True, False) == (document["changed"], document["verified"]), "nobody could read it back"
+    assert "drop-in" == tool.json("get", "K3S_ROOTLESS_CIDR")["origin"]
 
 
 PROXY = "http://bob:secret-1@proxy:3128"
@@ -131,12 +131,12 @@ def test_a_password_is_read_from_standard_input(tool: Tool, end: str) -> None:
         PROXY + end, "set", "--stdin", "HTTPS_PROXY", "K3S_ROOTLESS_MTU=1400"
     )
 
-    assert (code, "warning" in err) == (0, False), err
+    assert (0, False) == (code, "warning" in err), err
     assert "secret-1" not in out + err
     row = tool.json("get", "--reveal", "HTTPS_PROXY")
-    assert (row["value"], row["redacted"]) == (PROXY, False)
-    assert tool.json("get", "HTTPS_PROXY")["value"] == "http://bob:***@proxy:3128"
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1400"
+    assert (PROXY, False) == (row["value"], row["redacted"])
+    assert "http://bob:***@proxy:3128" == tool.json("get", "HTTPS_PROXY")["value"]
+    assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
 
 
 @pytest.mark.parametrize("value", [PROXY, "bob:secret-1@proxy:3128", "secret-1@proxy"])
@@ -146,7 +146,7 @@ def test_a_password_in_the_command_line_is_set_with_a_warning(tool: Tool, value:
     assert "warning: other users of this host can read the password of HTTPS_PROXY" in err
     assert "env set --stdin HTTPS_PROXY" in err
     assert "secret-1" not in err
-    assert tool.json("get", "--reveal", "HTTPS_PROXY")["value"] == value
+    assert value == tool.json("get", "--reveal", "HTTPS_PROXY")["value"]
     assert "warning: other users" not in tool("set", "HTTP_PROXY=http://proxy:3128")
 
 
@@ -172,8 +172,8 @@ def test_what_standard_input_cannot_set_is_refused(
 ) -> None:
     code, _, err = tool.given(text, "set", "--stdin", *words)
 
-    assert (code, reason in err) == (2, True), err
-    assert tool.files() == {}
+    assert (2, True) == (code, reason in err), err
+    assert {} == tool.files()
 
 
 def test_an_address_whose_name_was_forgotten_is_refused_without_its_password(tool: Tool) -> None:
@@ -205,10 +205,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tool: Tool) -> Non
     for one, reason in running:
         with one:
             _, err = one.communicate(timeout=PATIENCE)
-        assert one.returncode == 2, err
+        assert 2 == one.returncode, err
         assert reason in err
         assert "\nhint: " in err
-    assert tool.files() == {}
+    assert {} == tool.files()
     assert not {"Reload", "UnsetAndSetEnvironment"} & {call[0] for call in tool.bus.calls()}
 
 
@@ -243,10 +243,10 @@ def test_what_systemd_does_not_take_is_taken_back(tool: Tool) -> None:
     err = tool("set", "K3S_ROOTLESS_MTU=1300", code=1)
     assert "systemd did not take it" in err
     assert "undone: every drop-in is as it was before" in err
-    assert tool.files() == before
+    assert before == tool.files()
 
     assert "it still has K3S_ROOTLESS_MTU" in tool("unset", "K3S_ROOTLESS_MTU", code=1)
-    assert tool.files() == before
+    assert before == tool.files()
     assert "did not take K3S_ROOTLESS_CIDR" in tool(
         "set", "--runtime", "K3S_ROOTLESS_CIDR=10.99.0.0/16", code=1
     )
@@ -263,8 +263,8 @@ def test_a_drop_in_that_comes_later_is_named_and_ours_taken_back(tool: Tool) -> 
 
     assert f"K3S_ROOTLESS_MTU is set by {tool.bus.directory}" in err
     assert "override.conf as well, which comes later" in err
-    assert list(tool.files()) == ["override.conf"]
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1"
+    assert ["override.conf"] == list(tool.files())
+    assert "1" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
     assert "still set by drop-in" in tool("unset", "K3S_ROOTLESS_MTU")
 
 
@@ -276,12 +276,12 @@ def test_what_somebody_edited_stays_unless_forced(tool: Tool) -> None:
 
     assert "edited since" in tool("set", "K3S_ROOTLESS_CIDR=10.99.0.0/16", code=7)
     assert "edited since" in tool("unset", "K3S_ROOTLESS_MTU", code=7)
-    assert tool.files() == {OURS: edited}
+    assert {OURS: edited} == tool.files()
     tool("set", "--force", "K3S_ROOTLESS_CIDR=10.99.0.0/16")
     kept = [text for name, text in tool.files().items() if name != OURS]
     assert kept == [edited]
-    assert tool.json("get", "NO_PROXY")["value"] == "a", "what was added by hand is taken over"
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tool.directory.iterdir()} == {0o600}
+    assert "a" == tool.json("get", "NO_PROXY")["value"], "what was added by hand is taken over"
+    assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in tool.directory.iterdir()}
 
 
 def test_a_password_is_shown_to_nobody_who_did_not_ask(tool: Tool) -> None:
@@ -296,7 +296,7 @@ def test_a_password_is_shown_to_nobody_who_did_not_ask(tool: Tool) -> None:
     ]
 
     assert "sesame" not in told + json.dumps(shown)
-    assert tool.json("get", "HTTP_PROXY", "--reveal")["value"] == "http://user:sesame@proxy:3128"
+    assert "http://user:sesame@proxy:3128" == tool.json("get", "HTTP_PROXY", "--reveal")["value"]
 
 
 def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
@@ -304,12 +304,12 @@ def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
 
     document = tool.json("set", "--runtime", "K3S_ROOTLESS_MTU=1300", "NO_PROXY=a")
     assert document["file"] is None
-    assert [bool(row["shadowed_by"]) for row in document["variables"]] == [True, False]
-    assert tool.json("get", "NO_PROXY")["origin"] == "manager"
+    assert [True, False] == [bool(row["shadowed_by"]) for row in document["variables"]]
+    assert "manager" == tool.json("get", "NO_PROXY")["origin"]
     assert not tool.json("set", "--runtime", "NO_PROXY=a")["changed"]
 
     tool("unset", "K3S_ROOTLESS_MTU")
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1300"
+    assert "1300" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
     assert tool.json("unset", "--runtime", "K3S_ROOTLESS_MTU", "NO_PROXY")["changed"]
     assert not tool.json("get", "K3S_ROOTLESS_MTU")["set"]
 
@@ -331,7 +331,7 @@ def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> Non
     assert not tool.json("get", "K3S_ROOTLESS_MTU")["set"]
 
     assert tool.json("set", "K3S_ROOTLESS_MTU=1400")["verified"]
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1400"
+    assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]
 
 
 @pytest.mark.parametrize("runtime", [[], ["--runtime"]])
@@ -345,10 +345,10 @@ def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: 
         assert "Traceback" not in err
         if codes[-1]:
             assert "error: " in err
-            assert tool.files() == {}, (codes, err)
+            assert {} == tool.files(), (codes, err)
             tool.revive()
 
     tool.bus.order()
-    assert set(codes[:-1]) == {1}
+    assert {1} == set(codes[:-1])
     assert len(codes) > 4, "it died at some calls"
-    assert tool.json("get", "K3S_ROOTLESS_MTU")["value"] == "1400"
+    assert "1400" == tool.json("get", "K3S_ROOTLESS_MTU")["value"]

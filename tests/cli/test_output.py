@@ -157,7 +157,7 @@ def test_documents_are_utf_8_in_each_locale(place: Path, words: tuple[str, ...])
         pytest.skip("this command has no --json")
     code, out, _ = ended(popen(place, [*arguments(words, place), "--json"], "ISO 8859-1"))
 
-    assert json.loads(out.decode("utf-8"))["schema"] == f"k3s-rootless/{'-'.join(words)}/v1"
+    assert f"k3s-rootless/{'-'.join(words)}/v1" == json.loads(out.decode("utf-8"))["schema"]
     assert code in range(9)
 
 
@@ -262,4 +262,4 @@ def test_an_interrupt_at_the_end_of_a_write_prints_no_line_twice() -> None:
             printed.append(line.strip())
             process.send_signal(signal.SIGINT)
 
-    assert list(map(str, range(200))) == printed
+    assert printed == list(map(str, range(200)))

@@ -103,7 +103,7 @@ def test_a_unit_that_runs_without_k3s_behind_it_is_not_ready(home: Path, bus: Se
     code, found, _ = status(home, bus.runtime)
 
     assert (4, "running, not ready") == (code, found["state"])
-    assert found["missing"]["phase"] == "child namespace and API socket"
+    assert "child namespace and API socket" == found["missing"]["phase"]
     assert {"forwards", "kubeconfig", "API server", "node"} <= {
         one["part"] for one in found["unknown"]
     }

@@ -99,7 +99,7 @@ def test_the_table_is_followed_by_remarks_notes_and_advice(capsys: Captured) -> 
             "  undo: sudo nft delete table",
         )
     ]
-    assert sorted(places) == places
+    assert places == sorted(places)
     assert "could not ask child: no process\n" == printed.err
     assert "PROBE" not in printed.out
 
