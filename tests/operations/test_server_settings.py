@@ -82,14 +82,15 @@ def test_the_next_start_has_what_each_place_gives(context: Context, unit: UnitSt
         Path("/var/tmp"),
     )
     data = Origin(Source.ENVIRONMENT, assigning, variable="K3S_DATA_DIR", place="EnvironmentFile")
-    assert found.value("data-dir").origin == data
-    assert found.value("node-name").origin == Origin(
-        Source.ENVIRONMENT, variable="K3S_NODE_NAME", place="manager"
+    assert data == found.value("data-dir").origin
+    assert (
+        Origin(Source.ENVIRONMENT, variable="K3S_NODE_NAME", place="manager")
+        == found.value("node-name").origin
     )
     assert found.value("rootless").origin == Origin(Source.COMMAND_LINE, unit.fragment)
-    assert found.problems == ()
+    assert () == found.problems
     commanded = replace(state, argv=(*COMMAND, "--https-listen-port=${PORT}"))
-    assert server_settings.of_next_start(context, commanded, manager).https_port == 8443
+    assert 8443 == server_settings.of_next_start(context, commanded, manager).https_port
 
 
 def test_the_variable_names_the_file_that_counts(context: Context, unit: UnitState) -> None:
@@ -101,10 +102,10 @@ def test_the_variable_names_the_file_that_counts(context: Context, unit: UnitSta
         environment={"K3S_CONFIG_FILE": "mine.yaml"},
     )
 
-    assert server_settings.of_next_start(context, state, {}).https_port == 7443
+    assert 7443 == server_settings.of_next_start(context, state, {}).https_port
     unset = replace(state, unset=("K3S_CONFIG_FILE",))
     (missing,) = server_settings.of_next_start(context, unset, {}).files
-    assert (missing.path, missing.missing) == (Path("/none.yaml"), "it does not exist")
+    assert (Path("/none.yaml"), "it does not exist") == (missing.path, missing.missing)
 
 
 def test_an_environment_file_that_cannot_be_read_leaves_doubt(
@@ -116,7 +117,7 @@ def test_an_environment_file_that_cannot_be_read_leaves_doubt(
 
     assert "none.env` is missing" in found.doubt("data-dir")
     commanded = replace(state, argv=(*COMMAND, "--data-dir=/d"))
-    assert server_settings.of_next_start(context, commanded, {}).doubt("data-dir") == ""
+    assert "" == server_settings.of_next_start(context, commanded, {}).doubt("data-dir")
 
 
 def test_a_running_k3s_has_the_environment_and_the_directory_of_its_process(
@@ -155,7 +156,7 @@ def test_before_k3s_is_executed_its_environment_is_that_of_the_next_start(
 
         found = server_settings.of(context, running)
 
-    assert found.data == Path("/d")
+    assert Path("/d") == found.data
 
 
 def test_a_file_that_changed_after_the_start_is_named(context: Context, unit: UnitState) -> None:
@@ -173,10 +174,10 @@ def test_a_file_that_changed_after_the_start_is_named(context: Context, unit: Un
         after = replace(before, started=now + timedelta(minutes=1))
 
         assert (
-            server_settings.of(context, before).outdated
-            == f"`{config}` changed after K3s was started"
+            f"`{config}` changed after K3s was started"
+            == server_settings.of(context, before).outdated
         )
-        assert server_settings.of(context, after).outdated == ""
+        assert "" == server_settings.of(context, after).outdated
 
 
 def test_without_a_unit_the_default_file_is_left(context: Context) -> None:
@@ -184,4 +185,4 @@ def test_without_a_unit_the_default_file_is_left(context: Context) -> None:
 
     found = server_settings.of(context, None)
 
-    assert (found.https_port, found.problems) == (7443, ("the unit could not be queried",))
+    assert (7443, ("the unit could not be queried",)) == (found.https_port, found.problems)
