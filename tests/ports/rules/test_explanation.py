@@ -42,7 +42,7 @@ ETH = Address("192.0.2.7", "eth0", loopback=False)
     ],
 )
 def test_a_word_means_a_port_on_either_side_or_a_service(text: str, expected: list[str]) -> None:
-    assert sorted(row.target for row in explanation.find(ROWS, Question.of(text))) == expected
+    assert expected == sorted(row.target for row in explanation.find(ROWS, Question.of(text)))
 
 
 def test_a_row_is_explained_inwards_and_back() -> None:
@@ -51,12 +51,11 @@ def test_a_row_is_explained_inwards_and_back() -> None:
 
     told = dict(explanation.of_row(row, question, (ETH,)))
 
-    assert told["from the network"] == "192.0.2.7:10080 (eth0)"
-    assert told["from this host"] == "http://localhost:10080 (a guess, by the port's name, http)"
+    assert "192.0.2.7:10080 (eth0)" == told["from the network"]
+    assert "http://localhost:10080 (a guess, by the port's name, http)" == told["from this host"]
     assert (
-        told["the way back"]
-        == "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is"
-        " not K3s's (asked for here)"
+        "default/web:80 is port 10080 of this host and no other: port 80 of this host itself is"
+        " not K3s's (asked for here)" == told["the way back"]
     )
 
 
@@ -126,19 +125,19 @@ def test_a_plan_sees_the_cluster_the_host_and_itself() -> None:
         there=there,
     )
 
-    assert found["default/new:8080"] == (
+    assert (
         Status.COLLISION,
         (
             "port 8080 of the host is wanted by default/old:8080 as well: K3s would give it to one"
             " of them"
         ),
-    )
-    assert found["default/db:5432"] == (
+    ) == found["default/new:8080"]
+    assert (
         Status.BLOCKED,
         "a program of uid 0 holds port 5432 of the host",
-    )
+    ) == found["default/db:5432"]
     assert found["default/kubelet:10250"][0] is Status.COLLISION
-    assert found["default/same:9091"] == (Status.FORWARDED, "")
+    assert (Status.FORWARDED, "") == found["default/same:9091"]
     assert found["default/late:53"][0] is Status.NOT_FORWARDED
 
 
@@ -150,6 +149,6 @@ def test_a_plan_has_an_answer_for_each_port_in_any_order(
     mixed = list(ports)
     mix.shuffle(mixed)
 
-    assert prediction.predict(mixed, (), sources, running) == rows
+    assert rows == prediction.predict(mixed, (), sources, running)
     assert all(row.reason or row.status is Status.FORWARDED for row in rows)
     assert {(one.proto, one.port) for one in ports} <= {(row.proto, row.child_port) for row in rows}

@@ -103,24 +103,24 @@ def test_a_running_k3s_as_it_was_seen() -> None:
 
     found = join(forwards, web + internal, listeners, version=OLD)
 
-    assert told(found) == [
+    assert [
         "tcp/8080->8080 default/web:8080 +0 forwarded: ",
         "tcp/10080->80 default/web:80 +10000 forwarded: ",
         "tcp/10443->443 default/web:443 +10000 forwarded: ",
         "tcp/11024->1024 default/web:1024 +10000 forwarded: ",
-    ]
-    assert found.internal == 1
-    assert found.unread == ()
-    assert found.rows[0].target == "Kubernetes API"
+    ] == told(found)
+    assert 1 == found.internal
+    assert () == found.unread
+    assert "Kubernetes API" == found.rows[0].target
     assert found.rows[0].verdict is Verdict.PASS
-    assert [row.explanation for row in found.rows[:3]] == [
+    assert [
         "port 6443 of all addresses of the host is the Kubernetes API, which K3s never offsets",
         "port 8080 of all addresses of the host stands for default/web:8080, without an offset",
         (
             "port 10080 of all addresses of the host stands for default/web:80: K3s adds 10000 to"
             " ports up to and including 1024"
         ),
-    ]
+    ] == [row.explanation for row in found.rows[:3]]
 
 
 WEB = (balancer(80),)
@@ -255,7 +255,7 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
 def test_each_row_says_what_was_seen(
     forwards: Any, services: Any, listeners: Any, expected: str
 ) -> None:
-    assert told(join(forwards, services, listeners)) == [expected]
+    assert [expected] == told(join(forwards, services, listeners))
 
 
 def test_what_waits_behind_a_conflict_is_told_apart_from_the_conflict() -> None:
@@ -282,13 +282,13 @@ def test_two_ports_of_a_cluster_can_want_the_same_port_of_the_host() -> None:
 
     found = told(join((forward(10080, 10080),), services, (Listener("tcp", "::", 10080, UID),)))
 
-    assert found == [
+    assert [
         (
             "tcp/10080->80 default/a:80 +10000 collision: default/a:80 and default/b:10080 want one"
             " port of the host, 10080; it leads to child port 10080"
         ),
         "tcp/10080->10080 default/b:10080 +0 forwarded: ",
-    ]
+    ] == found
 
 
 def test_of_two_services_with_one_port_only_one_has_the_forward() -> None:
@@ -296,14 +296,14 @@ def test_of_two_services_with_one_port_only_one_has_the_forward() -> None:
 
     found = told(join((forward(8080, 8080),), services, (Listener("tcp", "::", 8080, UID),)))
 
-    assert found == [
+    assert [
         "tcp/8080->8080 default/a:8080 +0 forwarded: ",
         (
             "tcp/8080->8080 default/b:8080 +0 collision: "
             "port 8080 of the host is wanted by default/b:8080 as well, and default/a:8080 has it: "
             "one child port is one program's"
         ),
-    ]
+    ] == found
 
 
 def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() -> None:
@@ -315,10 +315,11 @@ def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() ->
     found = join((forward(10080, 80),), services, (Listener("tcp", "::", 10080, UID),))
 
     assert (
-        told(found)[1] == "tcp/10080->80 default/b:80 +10000 collision: "
+        "tcp/10080->80 default/b:80 +10000 collision: "
         "default/b:80 has no address, and default/a:80 wants port 10080 of the host as well"
+        == told(found)[1]
     )
-    assert found.rows[2].rivals == ("default/a:80",)
+    assert ("default/a:80",) == found.rows[2].rivals
 
 
 def test_a_row_answers_when_somebody_takes_it_inside() -> None:
@@ -329,13 +330,13 @@ def test_a_row_answers_when_somebody_takes_it_inside() -> None:
     }
 
     for status, sockets in inside.items():
-        assert told(join((forward(10080, 80),), WEB, host, sockets)) == [f"{ROW} {status}: "]
+        assert [f"{ROW} {status}: "] == told(join((forward(10080, 80),), WEB, host, sockets))
     (row,) = (
         one
         for one in join((forward(10080, 80),), WEB, host, NOBODY).rows
         if one.kind is not Kind.API
     )
-    assert (row.status, row.inside) == (Status.FORWARDED, None)
+    assert (Status.FORWARDED, None) == (row.status, row.inside)
 
 
 def test_the_port_driver_decides_which_socket_inside_counts() -> None:
@@ -356,8 +357,8 @@ def test_the_port_driver_decides_which_socket_inside_counts() -> None:
         dials="10.41.0.100",
     )
 
-    assert [row.status for row in found.rows[1:]] == [Status.FORWARDED]
-    assert [row.status for row in other.rows[1:]] == [Status.ANSWERING]
+    assert [Status.FORWARDED] == [row.status for row in found.rows[1:]]
+    assert [Status.ANSWERING] == [row.status for row in other.rows[1:]]
 
 
 def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> None:
@@ -365,10 +366,10 @@ def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> N
 
     (row,) = exposure.join(sources, Running(SETTINGS, NEW, UID)).rows
 
-    assert (row.status, row.verdict) == (Status.SILENT, Verdict.FAIL)
+    assert (Status.SILENT, Verdict.FAIL) == (row.status, row.verdict)
     assert (
-        row.reason
-        == "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
+        "forwarded, but nothing listens at port 6443 of K3s's namespace: the API server is down"
+        == row.reason
     )
 
 
@@ -382,7 +383,7 @@ def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
 
     found = told(join((), services, (own,), holders={own: holder}))
 
-    assert found == [
+    assert [
         (
             f"{ROW} pending: K3s already listens on port 10080, but its rootlesskit does not list"
             " the forward yet"
@@ -391,7 +392,7 @@ def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
             "tcp/10443->443 default/web:443 +10000 not-forwarded: "
             "nothing holds port 10443 of the host: K3s has not come to it yet, or could not"
         ),
-    ]
+    ] == found
 
 
 def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
@@ -401,7 +402,7 @@ def test_whoever_holds_a_port_is_named_as_far_as_it_is_known() -> None:
     found = join((), WEB, (held,), holders={held: holder})
 
     reason = "your program `nginx` (pid 4711) of nginx.service holds port 10080 of the host"
-    assert told(found) == [f"{ROW} blocked: {reason}"]
+    assert [f"{ROW} blocked: {reason}"] == told(found)
     assert found.rows[1].holder == dataclasses.replace(holder, address=WILD)
 
 
@@ -411,7 +412,7 @@ def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
 
     found = exposure.join(sources, Running(settings, NEW, UID))
 
-    assert [(row.status, row.reason) for row in found.rows] == [
+    assert [
         (
             Status.BLOCKED,
             (
@@ -426,7 +427,7 @@ def test_a_port_that_the_kernel_keeps_from_users_is_blocked() -> None:
                 " administrator may give"
             ),
         ),
-    ]
+    ] == [(row.status, row.reason) for row in found.rows]
 
 
 def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
@@ -440,10 +441,6 @@ def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
     rows = join((), services, (), version=OLD, everything=True, pods=pods).rows
 
     assert {
-        (row.target, row.reason)
-        for row in rows
-        if row.status is Status.NOT_FORWARDED and row.verdict is Verdict.WARN
-    } == {
         (
             "default/web:30080 (nodePort)",
             "K3s v1.21.2+k3s1 forwards no nodePorts; v1.29.3 and later do",
@@ -467,6 +464,10 @@ def test_what_is_never_forwarded_is_shown_on_demand_with_its_reason() -> None:
                 " type LoadBalancer"
             ),
         ),
+    } == {
+        (row.target, row.reason)
+        for row in rows
+        if row.status is Status.NOT_FORWARDED and row.verdict is Verdict.WARN
     }
 
 
@@ -483,7 +484,7 @@ def test_a_real_connection_decides(probe: Probe, expected: str) -> None:
 
     after = exposure.with_probe(row, probe)
 
-    assert f"{after.status.value}: {after.reason}" == expected
+    assert expected == f"{after.status.value}: {after.reason}"
     assert after.probe is probe
 
 
@@ -499,9 +500,6 @@ def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
     found = exposure.join(sources, Running(settings, NEW, UID))
 
     assert [
-        (row.target, row.parent_port, row.offset, row.verdict.value, row.reason)
-        for row in found.rows
-    ] == [
         ("Kubernetes API", 443, 0, "pass", ""),
         (
             "default/web:80",
@@ -510,6 +508,9 @@ def test_the_api_server_keeps_its_port_whatever_it_is() -> None:
             "warn",
             "servicelb is disabled, and without it K3s forwards its API only",
         ),
+    ] == [
+        (row.target, row.parent_port, row.offset, row.verdict.value, row.reason)
+        for row in found.rows
     ]
 
 
@@ -534,11 +535,11 @@ def test_what_is_expected_depends_on_the_release(
 
     rows = join((), services, (), version=release).rows
 
-    assert [
+    assert expected == [
         f"{row.proto}/{row.parent_port} {row.verdict.value}"
         for row in rows
         if row.kind is not Kind.API
-    ] == expected
+    ]
 
 
 def test_names_of_others_are_shown_and_not_obeyed() -> None:
@@ -548,8 +549,8 @@ def test_names_of_others_are_shown_and_not_obeyed() -> None:
         (),
     ).rows[1]
 
-    assert found.target == "a\ufffd[2J/b\ufffd:80"
-    assert found.port_name == "\ufffd"
+    assert "a\ufffd[2J/b\ufffd:80" == found.target
+    assert "\ufffd" == found.port_name
 
 
 SOON = "its Services are not known yet"
@@ -591,7 +592,7 @@ def test_a_k3s_that_is_starting_is_told_apart_from_one_that_cannot_be_read(
     found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=seconds))
 
     (row,) = found.rows
-    assert f"{row.status.value}: {row.reason}" == expected
+    assert expected == f"{row.status.value}: {row.reason}"
     assert found.starting is ("K3s is starting" in expected)
 
 
@@ -601,7 +602,7 @@ def test_once_the_api_servers_port_is_forwarded_k3s_is_not_starting_any_more() -
     found = exposure.join(sources, Running(SETTINGS, NEW, UID, seconds=9.0))
 
     assert not found.starting
-    assert [row.status for row in found.rows] == [Status.ANSWERING]
+    assert [Status.ANSWERING] == [row.status for row in found.rows]
 
 
 def test_a_blind_source_is_named() -> None:
@@ -610,15 +611,15 @@ def test_a_blind_source_is_named() -> None:
         Running(SETTINGS, None, UID),
     )
 
-    assert found.unread == (
+    assert (
         ("rootlesskit", "a"),
         ("services", "b"),
         ("sockets", "c"),
         ("child", "d"),
-    )
+    ) == found.unread
     assert found.internal is None
-    assert [(row.target, row.verdict, row.forwarded, row.listening) for row in found.rows] == [
-        ("Kubernetes API", Verdict.UNKNOWN, None, None)
+    assert [("Kubernetes API", Verdict.UNKNOWN, None, None)] == [
+        (row.target, row.verdict, row.forwarded, row.listening) for row in found.rows
     ]
 
 
@@ -746,4 +747,4 @@ def test_ten_thousand_services_are_joined_in_linear_time() -> None:
 
     rows: tuple[Exposure, ...] = join(forwards, ports, listeners, listeners).rows
 
-    assert Counter(row.status for row in rows) == {Status.ANSWERING: 10_001}
+    assert {Status.ANSWERING: 10_001} == Counter(row.status for row in rows)

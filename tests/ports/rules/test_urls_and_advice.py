@@ -49,7 +49,7 @@ def wanted(
 def test_a_url_says_what_is_known_and_what_is_guessed(
     want: Wanted, address: str, expected: tuple[str, str]
 ) -> None:
-    assert urls.guess(want, address) == expected
+    assert expected == urls.guess(want, address)
 
 
 def row(
@@ -86,15 +86,15 @@ def row(
 def test_a_forward_is_reached_at_the_addresses_that_it_listens_at(
     listens: tuple[str, ...], parent_ip: str, expected: tuple[Address, ...]
 ) -> None:
-    assert (
-        advice.reachable(row(parent_ip=parent_ip, listens=listens), (ETH, ETH6, LOOP)) == expected
+    assert expected == advice.reachable(
+        row(parent_ip=parent_ip, listens=listens), (ETH, ETH6, LOOP)
     )
 
 
 def test_what_listens_on_loopback_only_faces_no_network() -> None:
     hidden, open_ = row(parent_ip="127.0.0.1"), row(10443)
 
-    assert advice.exposed([hidden, open_]) == (open_,)
+    assert (open_,) == advice.exposed([hidden, open_])
     assert advice.keep_the_network_out([hidden]) is None
 
 
@@ -104,13 +104,13 @@ def test_a_rule_names_thousands_of_ports_as_an_interval() -> None:
     )
 
     assert counsel is not None
-    assert counsel.commands[2:] == (
+    assert (
         (
             "sudo nft add rule inet k3s_rootless input iifname != lo tcp dport '{ 6443, 20000-29999"
             " }' drop"
         ),
         "sudo nft add rule inet k3s_rootless input iifname != lo udp dport '{ 53 }' drop",
-    )
+    ) == counsel.commands[2:]
 
 
 @given(st.builds(wanted, strategies.NAMES, strategies.PORTS), strategies.ADDRESSES)

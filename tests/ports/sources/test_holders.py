@@ -27,8 +27,8 @@ def test_of_others_no_more_than_the_user_is_known(tmp_path: Path) -> None:
 
     found = holders.of([theirs, unknown], uid=1, proc=tmp_path / "is not read")
 
-    assert (found[theirs].user, found[theirs].pid, found[theirs].program) == ("root", None, "")
-    assert (found[unknown].uid, found[unknown].user) == (4_000_000, "")
+    assert ("root", None, "") == (found[theirs].user, found[theirs].pid, found[theirs].program)
+    assert (4_000_000, "") == (found[unknown].uid, found[unknown].user)
 
 
 def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
 
     holder = holders.of([held], uid=UID, proc=tmp_path)[held]
 
-    assert (holder.pid, holder.program, holder.unit) == (42, "ev\ufffd[2Jil", "web.service")
+    assert (42, "ev\ufffd[2Jil", "web.service") == (holder.pid, holder.program, holder.unit)
 
 
 def test_a_process_of_the_unit_is_recognised_by_its_control_group(tmp_path: Path) -> None:
@@ -61,5 +61,5 @@ def test_a_process_of_the_unit_is_recognised_by_its_control_group(tmp_path: Path
 
     found = holders.of(held, uid=UID, unit_group=unit, proc=tmp_path)
 
-    assert [found[one].of_unit for one in held] == [True, False, False]
+    assert [True, False, False] == [found[one].of_unit for one in held]
     assert not any(one.of_unit for one in holders.of(held, uid=UID, proc=tmp_path).values())

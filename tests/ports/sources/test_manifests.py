@@ -56,32 +56,28 @@ def test_documents_lists_and_templates_are_read() -> None:
     found = read("---\n# nothing\n---\n".join(documents), namespace="apps")
 
     assert [
-        (one.namespace, one.service, one.proto, one.port, one.node_port, one.type)
-        for one in found.services
-    ] == [
         ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
         ("apps", "web", "udp", 53, 0, "LoadBalancer"),
         ("apps", "web", "tcp", 80, 30080, "LoadBalancer"),
         ("apps", "web", "udp", 53, 0, "LoadBalancer"),
         ("n", "inner", "tcp", 1, 0, "ClusterIP"),
+    ] == [
+        (one.namespace, one.service, one.proto, one.port, one.node_port, one.type)
+        for one in found.services
     ]
-    assert found.services[0].app_protocol == "http"
-    assert [(one.namespace, one.owner, one.port) for one in found.pods] == [
+    assert "http" == found.services[0].app_protocol
+    assert [
         ("monitoring", "Deployment agent", 9100),
         ("apps", "CronJob nightly", 7),
-    ]
-    assert found.objects == 6
+    ] == [(one.namespace, one.owner, one.port) for one in found.pods]
+    assert 6 == found.objects
 
 
 def test_json_is_yaml() -> None:
-    assert (
-        len(
-            read(
-                '{"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port":'
-                " 80}]}}"
-            ).services
-        )
-        == 1
+    assert 1 == len(
+        read(
+            '{"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}'
+        ).services
     )
 
 

@@ -107,7 +107,7 @@ def test_a_connection_tells_who_is_there(
     well: bool,  # noqa: FBT001 (a column of the table)
     expected: str,
 ) -> None:
-    assert said(behave, speaks) == (well, expected)
+    assert (well, expected) == said(behave, speaks)
 
 
 def test_who_speaks_no_tls_is_there_all_the_same() -> None:
@@ -124,8 +124,8 @@ def test_where_nobody_listens_the_connection_is_refused() -> None:
 
     found = probe.probe(targets)
 
-    assert [found[one].well for one in targets] == [False] * 4
-    assert found[targets[0]].said == "nobody listens there: connection refused"
+    assert [False] * 4 == [found[one].well for one in targets]
+    assert "nobody listens there: connection refused" == found[targets[0]].said
 
 
 def test_udp_is_sent_and_no_more_is_claimed() -> None:
@@ -135,12 +135,12 @@ def test_udp_is_sent_and_no_more_is_claimed() -> None:
 
         found = probe.probe([target])[target]
 
-        assert mute_socket.recv(10) == b""
-    assert (found.well, found.said, found.milliseconds) == (
+        assert b"" == mute_socket.recv(10)
+    assert (
         None,
         "sent; UDP does not tell whether it arrived",
         None,
-    )
+    ) == (found.well, found.said, found.milliseconds)
 
 
 def test_many_are_asked_at_once_and_within_a_limit() -> None:

@@ -35,11 +35,12 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
 def test_the_services_of_a_running_k3s_are_read(tmp_path: Path) -> None:
     found = read(tmp_path, {FIRST: SAMPLE})
 
-    assert len(found) == 9
-    assert found[0] == ServicePort("default", "kubernetes", "https", "tcp", 443, 0, "ClusterIP")
-    assert found[1] == ServicePort("kube-system", "kube-dns", "dns", "udp", 53, 0, "ClusterIP")
-    assert found[-1] == ServicePort(
-        "default", "web", "edge", "tcp", 1024, 30903, "LoadBalancer", ("127.0.0.1",)
+    assert 9 == len(found)
+    assert ServicePort("default", "kubernetes", "https", "tcp", 443, 0, "ClusterIP") == found[0]
+    assert ServicePort("kube-system", "kube-dns", "dns", "udp", 53, 0, "ClusterIP") == found[1]
+    assert (
+        ServicePort("default", "web", "edge", "tcp", 1024, 30903, "LoadBalancer", ("127.0.0.1",))
+        == found[-1]
     )
 
 
@@ -54,7 +55,7 @@ def test_pages_are_read_to_the_last(tmp_path: Path) -> None:
         },
     }
 
-    assert [port.service for port in read(tmp_path, routes)] == ["one", "two"]
+    assert ["one", "two"] == [port.service for port in read(tmp_path, routes)]
 
 
 def test_a_page_that_came_too_late_is_asked_for_with_all_others(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_page_that_came_too_late_is_asked_for_with_all_others(tmp_path: Path) 
         },
     }
 
-    assert [port.service for port in read(tmp_path, routes)] == ["one", "two"]
+    assert ["one", "two"] == [port.service for port in read(tmp_path, routes)]
 
 
 def test_a_list_that_never_ends_is_given_up(tmp_path: Path) -> None:
@@ -98,12 +99,12 @@ def test_what_a_service_leaves_out_has_its_default(tmp_path: Path) -> None:
         },
     ]
 
-    assert read(tmp_path, {FIRST: {"items": items}}) == (
+    assert (
         ServicePort("", "bare", "", "tcp", 1, 0, "ClusterIP"),
         ServicePort(
             "n", "lb", "p", "sctp", 5, 30005, "LoadBalancer", ("::1",), ("lb.example.org",)
         ),
-    )
+    ) == read(tmp_path, {FIRST: {"items": items}})
 
 
 @pytest.mark.parametrize(
@@ -124,8 +125,8 @@ def test_a_refusal_comes_with_the_message_of_its_status(
     with pytest.raises(PeerError) as caught:
         read(tmp_path, {FIRST: (status, refusal)})
 
-    assert caught.value.message == f"cannot list the Services: {message} (HTTP status {status})"
-    assert caught.value.status == status
+    assert f"cannot list the Services: {message} (HTTP status {status})" == caught.value.message
+    assert status == caught.value.status
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_ten_thousand_services_take_their_time_in_pages(tmp_path: Path) -> None:
             "items": items,
         }
 
-    assert len(read(tmp_path, routes, timeout=PATIENCE)) == 10_000
+    assert 10_000 == len(read(tmp_path, routes, timeout=PATIENCE))
 
 
 def line(kind: str, name: str, version: str, **spec: Any) -> bytes:
@@ -206,12 +207,12 @@ def test_a_watch_tells_what_comes_and_goes_and_where_to_go_on(tmp_path: Path) ->
         + b"\n",
     )
 
-    assert version == "20"
-    assert [(one.kind, one.key, [port.port for port in one.ports]) for one in seen] == [
+    assert "20" == version
+    assert [
         ("ADDED", ("default", "a"), [1]),
         ("MODIFIED", ("default", "a"), [2]),
         ("DELETED", ("default", "a"), []),
-    ]
+    ] == [(one.kind, one.key, [port.port for port in one.ports]) for one in seen]
 
 
 def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_watch_that_the_server_forgot_is_begun_anew(tmp_path: Path) -> None:
         json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}).encode() + b"\n"
     )
 
-    assert followed(tmp_path, expired) == ("", [])
+    assert ("", []) == followed(tmp_path, expired)
 
 
 @pytest.mark.parametrize(
