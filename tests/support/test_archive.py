@@ -104,7 +104,7 @@ def writing(path: Path) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
-        assert process.stdout.readline() == b"written\n"
+        assert b"written\n" == process.stdout.readline()
         try:
             yield process
         finally:

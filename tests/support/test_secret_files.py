@@ -29,7 +29,7 @@ def test_files_that_are_no_files_are_passed_over_and_unreadable_ones_are_named(
 
     kept = secret_files.read(data, tmp_path / "none", root=tmp_path / "root")
 
-    assert [text for text in kept.texts if text] == ["token: a-token-1\n"]
+    assert ["token: a-token-1\n"] == [text for text in kept.texts if text]
     assert [problem.partition(": ")[0] for problem in kept.problems] == [
         f"{data}/agent/etc/containerd/config-v3.toml"
     ]
@@ -53,8 +53,8 @@ def test_a_directory_of_very_many_drop_ins_is_read_in_part_and_named(tmp_path: P
 
     kept = secret_files.read(tmp_path / "data", tmp_path / "none", root=root)
 
-    assert len([text for text in kept.texts if text]) == 200
-    assert kept.problems == (f"{root}/etc/rancher/k3s/config.yaml.d: more than 200 files",)
+    assert 200 == len([text for text in kept.texts if text])
+    assert (f"{root}/etc/rancher/k3s/config.yaml.d: more than 200 files",) == kept.problems
 
 
 def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
         },
     )
 
-    assert host.aliases(root, "box") == ("box", "box.corp.example")
-    assert host.domains(root) == ("corp.example", "lab.corp.example", "old.example")
-    assert host.machine_ids(root) == ("0123456789abcdef0123456789abcdef",)
+    assert ("box", "box.corp.example") == host.aliases(root, "box")
+    assert ("corp.example", "lab.corp.example", "old.example") == host.domains(root)
+    assert ("0123456789abcdef0123456789abcdef",) == host.machine_ids(root)
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_names_of_the_host_come_from_its_own_files(tmp_path: Path) -> None:
 )
 def test_a_host_without_these_files_has_no_such_names(tmp_path: Path, read: object) -> None:
     assert callable(read)
-    assert read(tmp_path) == ()
+    assert () == read(tmp_path)
