@@ -90,7 +90,8 @@ def test_restart_says_how_far_k3s_is(
             "enabled",
             Unknown("no permission"),
             (
-                "K3s is stopped. It starts again at your next login, or at the next boot if lingering"
+                "K3s is stopped. It starts again at your next login, or at the next boot if"
+                " lingering"
                 " is on."
             ),
         ),
@@ -134,7 +135,8 @@ def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixtur
     assert [
         f"1. restart {UNIT}: its unit changed",
         (
-            "K3s must restart, and all pods stop, because its unit changed; `up` asks first, or needs"
+            "K3s must restart, and all pods stop, because its unit changed; `up` asks first, or"
+            " needs"
             " --restart"
         ),
         "nothing to do",

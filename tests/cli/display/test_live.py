@@ -46,7 +46,8 @@ def test_in_a_pipe_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> N
         f"start {UNIT}: it is not running",
         "   0.2 s  unit active (0.2 s)",
         (
-            "  16.2 s  it died while waiting for `child namespace`: the unit is failed (failed), its"
+            "  16.2 s  it died while waiting for `child namespace`: the unit is failed (failed),"
+            " its"
             " result `exit-code`; looking for the cause"
         ),
     ] == capsys.readouterr().err.splitlines()
