@@ -4,8 +4,8 @@ its machines.
 
 from __future__ import annotations
 
-from tests.life.causes import CASES
-from tests.life.causes_page import NOT_RUN, rows
+from tests.e2e.causes import CASES
+from tests.e2e.causes_page import NOT_RUN, rows
 
 
 def test_the_page_lists_each_cause_and_each_was_mended() -> None:

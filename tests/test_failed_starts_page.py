@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from tests.life.failed_starts_page import PAGE, table
-from tests.life.ways import ways
+from tests.e2e.failed_starts_page import PAGE, table
+from tests.e2e.ways import ways
 
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \| (\d+) \| (?:`([^`]+)`)? \|")
 

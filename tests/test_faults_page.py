@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 
-from tests.life.fault import Unseen
-from tests.life.faults import FAULTS
-from tests.life.faults_page import MACHINES, PAGE
+from tests.e2e.fault import Unseen
+from tests.e2e.faults import FAULTS
+from tests.e2e.faults_page import MACHINES, PAGE
 
 ROW = re.compile(
     r"^\| `(?P<id>[a-z0-9-]+)` \| (?:.* \| )?(?P<lab>[^|]*) \| (?P<trixie>[^|]*) \|"

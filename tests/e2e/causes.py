@@ -1,0 +1,588 @@
+"""Ways in which K3s is broken for real, what must be said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.e2e.conftest import UNIT, Tool
+from tests.machine import HOME, K3S, USER, Completed, Machine
+
+DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "10-test.conf"
+QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_delay": 0.05}
+LAB, VM = frozenset({"lab"}), frozenset({"vm"})
+Step = Callable[[Tool], None]
+
+
+def nothing(_: Tool) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is broken how, what must be said of it, and what the remedy cannot do here.
+
+    `what` says for readers what was done. `undo` takes away all that was broken, whatever has
+    become of it. What the stand-in only plays ends by `relents`, before the remedy is followed as
+    it is printed. `by_hand` says why it is not; then `undo` mends.
+    """
+
+    id: str
+    what: str
+    breaks: Step
+    undo: Step
+    mender: str
+    check: str | None = None
+    words: str = ""
+    seen: str = ""
+    relents: Step = nothing
+    by_hand: str = ""
+    waits_for: str = ""
+    """Words in the journal after which K3s is known to wait for ever; without, it has to die."""
+    machines: frozenset[str] = LAB | VM
+    apart: bool = False
+    """Whether `tests.e2e.ways` does without it."""
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def root(*scripts: str) -> Step:
+    """Do something as the machine's root."""
+
+    def step(tool: Tool) -> None:
+        for script in scripts:
+            done = tool.machine.root("sh", "-c", script)
+            assert 0 == done.returncode, (script, done.stderr)
+
+    return step
+
+
+def drop_in(*lines: str) -> Step:
+    """Set something for the unit."""
+
+    def step(tool: Tool) -> None:
+        text = "\n".join(("[Service]", *lines, ""))
+        script = f"mkdir -p {DROP_IN.parent} && cat > {DROP_IN} && systemctl --user daemon-reload"
+        tool.machine.user("sh", "-c", script, stdin=text).check_returncode()
+
+    return step
+
+
+def no_drop_in(tool: Tool) -> None:
+    """Take away all that was set, by a test or by a remedy."""
+    script = f"rm -rf {DROP_IN.parent} ~/.config/k3s; systemctl --user daemon-reload"
+    tool.machine.user("sh", "-c", script).check_returncode()
+
+
+def order(**orders: object) -> Step:
+    """Tell the stand-in what to play."""
+    return lambda tool: tool.order(**QUICK, **orders)
+
+
+def dies(words: str, **more: object) -> Step:
+    """Let the stand-in die with these words."""
+    return order(die={"after": 0.2, "message": words, "level": "fatal", **more})
+
+
+def sysctl(key: str, value: str) -> Step:
+    """Set a switch of the kernel, and forget what a remedy wrote into files."""
+    return root(
+        f"rm -f /etc/sysctl.d/60-k3s-rootless.conf; echo {value} >"
+        f" /proc/sys/{key.replace('.', '/')}"
+    )
+
+
+def both(*steps: Step) -> Step:
+    """Do one after the other."""
+
+    def step(tool: Tool) -> None:
+        for one in steps:
+            one(tool)
+
+    return step
+
+
+def user(*scripts: str) -> Step:
+    """Do something as the user."""
+
+    def step(tool: Tool) -> None:
+        for script in scripts:
+            tool.machine.user("sh", "-c", script).check_returncode()
+
+    return step
+
+
+def mask(tool: Tool) -> None:
+    """Mask the unit, for as long as the session lasts."""
+    tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
+    tool.machine.user(
+        "sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}"
+    ).check_returncode()
+
+
+def unmask(tool: Tool) -> None:
+    """Undo that."""
+    script = (
+        f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv -n"
+        f" {UNIT}.away {UNIT}"
+    )
+    tool.machine.user(
+        "sh", "-c", f"{script}; rm -f {UNIT}.away; systemctl --user daemon-reload"
+    ).check_returncode()
+
+
+AWAY = "mv /usr/bin/{0} /usr/bin/{0}.away"
+BACK = "test ! -e /usr/bin/{0}.away || mv /usr/bin/{0}.away /usr/bin/{0}"
+MOUNT = "program=$(command -v mount.fuse3) && mv $program $program.away"
+UNMOUNT = (
+    "for place in /usr/sbin /sbin /usr/bin; do program=$place/mount.fuse3; "
+    "test ! -e $program.away || mv $program.away $program; done"
+)
+SUBUID = "cp /etc/subuid /etc/subuid.kept"
+SUBIDS_BACK = "cp /etc/subuid.kept /etc/subuid; echo alice:100000:65536 > /etc/subgid"
+CONFIG = "/etc/rancher/k3s/config.yaml"
+SERVER = f"ExecStart=\nExecStart={K3S} server --rootless --snapshotter=fuse-overlayfs"
+DATA = HOME / ".rancher/k3s"
+STATE = DATA / "server/db/state.db"
+KUBE = HOME / ".kube"
+NO_TASKS = (
+    "child died: executing [[ip link set tap0 up]]: fork/exec /usr/sbin/ip: resource temporarily"
+    " unavailable"
+)
+NO_PACKAGES = "the machine has nowhere to install a package from"
+CASES = (
+    Case(
+        "ip-forward",
+        "`net.ipv4.ip_forward` is 0",
+        sysctl("net.ipv4.ip_forward", "0"),
+        sysctl("net.ipv4.ip_forward", "1"),
+        "administrator",
+        "sysctl.ip_forward",
+        "net.ipv4.ip_forward is 0",
+    ),
+    Case(
+        "userns-max",
+        "`user.max_user_namespaces` is 0",
+        sysctl("user.max_user_namespaces", "0"),
+        sysctl("user.max_user_namespaces", "7000"),
+        "administrator",
+        "userns.max",
+        machines=VM,
+    ),
+    Case(
+        # The lab shares this switch with its host, and cannot write it: the words, and a host that
+        # was mended since.
+        "userns-max",
+        "K3s dies with the words of that, and the host was mended since",
+        dies(
+            "failed to start the child: fork/exec /proc/self/exe: no space left on device",
+            where="parent",
+        ),
+        order(),
+        "user",
+        "userns.max",
+        seen="finds nothing wrong now",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "idmap-missing",
+        "newuidmap is away",
+        root(AWAY.format("newuidmap")),
+        root(BACK.format("newuidmap")),
+        "administrator",
+        "uidmap.newuidmap",
+        "newuidmap is not on the unit's PATH",
+        "newuidmap is nowhere on the unit's PATH",
+        by_hand=NO_PACKAGES,
+    ),
+    Case(
+        "idmap-powerless",
+        "newuidmap has neither its setuid bit nor capabilities",
+        root("chmod u-s /usr/bin/newuidmap; setcap -r /usr/bin/newuidmap 2>/dev/null || true"),
+        root("chown root:root /usr/bin/newuidmap", "chmod u+s /usr/bin/newuidmap"),
+        "administrator",
+        "uidmap.newuidmap",
+    ),
+    Case(
+        "subid-missing",
+        "/etc/subuid has no row for the user",
+        root(SUBUID, "sed -i /^alice:/d /etc/subuid"),
+        root(SUBIDS_BACK),
+        "administrator",
+        "subid.subuid",
+        "no subuid range for alice",
+    ),
+    Case(
+        "subid-overlap",
+        "/etc/subuid has a second row with ids of the first",
+        root(SUBUID, "echo alice:100100:65536 >> /etc/subuid"),
+        root(SUBIDS_BACK),
+        "administrator",
+        "subid.subuid",
+        "overlap",
+        by_hand="which of two rows is the wrong one, an administrator has to say",
+    ),
+    Case(
+        "tun",
+        "/dev/net/tun is root's alone",
+        root("chmod 600 /dev/net/tun"),
+        root("chmod 666 /dev/net/tun"),
+        "administrator",
+        "device.tun",
+        seen="permission denied",
+    ),
+    Case(
+        "slirp4netns-missing",
+        "a drop-in sets a PATH without slirp4netns",
+        drop_in("Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/nowhere"),
+        no_drop_in,
+        "user",
+        seen="10-test.conf",
+    ),
+    Case(
+        "cidr-invalid",
+        "`K3S_ROOTLESS_CIDR` has no prefix length",
+        drop_in("Environment=K3S_ROOTLESS_CIDR=10.41.0.0"),
+        no_drop_in,
+        "user",
+        check="env.valid",
+        words="10.41.0.0 is no network",
+        seen="the unit sets K3S_ROOTLESS_CIDR=10.41.0.0",
+    ),
+    Case(
+        "mtu-invalid",
+        "`K3S_ROOTLESS_MTU` is -5",
+        drop_in("Environment=K3S_ROOTLESS_MTU=-5"),
+        no_drop_in,
+        "user",
+        "env.valid",
+        seen="K3S_ROOTLESS_MTU=-5",
+    ),
+    Case(
+        "copyup-invalid",
+        "`K3S_ROOTLESS_COPYUPDIRS` names what is not there",
+        drop_in("Environment=K3S_ROOTLESS_COPYUPDIRS=/nowhere"),
+        no_drop_in,
+        "user",
+        words="/nowhere",
+        seen="K3S_ROOTLESS_COPYUPDIRS=/nowhere",
+    ),
+    Case(
+        "config-unreadable",
+        "/etc/rancher/k3s/config.yaml is root's alone",
+        root(
+            f"mkdir -p {CONFIG.rpartition('/')[0]}",
+            f"echo 'debug: true' > {CONFIG}",
+            f"chmod 600 {CONFIG}",
+        ),
+        both(root(f"rm -f {CONFIG}"), no_drop_in),
+        "user",
+        check="config.readable",
+        words=f"{CONFIG} is there",
+        seen="permission denied",
+    ),
+    Case(
+        "flag-unknown",
+        "a drop-in gives K3s an option that there is not",
+        drop_in(f"{SERVER} --no-such-flag"),
+        no_drop_in,
+        "user",
+        words="-no-such-flag",
+    ),
+    Case(
+        # K3s was moved, as by another way of installing it.
+        "exec-failed",
+        "k3s was moved to another directory",
+        root(f"mv {K3S} /usr/bin/k3s"),
+        root(f"test ! -e /usr/bin/k3s || mv /usr/bin/k3s {K3S}"),
+        "user",
+        "k3s.binary",
+        K3S,
+        f"{K3S}: no such file or directory",
+        # The virtual machine's K3s lies on a share that nobody can write.
+        machines=LAB,
+    ),
+    Case(
+        "exec-failed",
+        "a drop-in names a k3s that is not there",
+        drop_in(SERVER.replace(K3S, "/nowhere/k3s")),
+        no_drop_in,
+        "user",
+        "k3s.binary",
+        "/nowhere/k3s",
+        "10-test.conf",
+    ),
+    Case(
+        "snapshotter-fuse",
+        "mount.fuse3 is away",
+        root(MOUNT),
+        root(UNMOUNT),
+        "administrator",
+        check="snapshotter.mount_fuse3",
+        words="mount.fuse3 is missing",
+        seen="mount.fuse3 is nowhere on the unit's PATH",
+        by_hand=NO_PACKAGES,
+        waits_for="snapshotter cannot be enabled",
+        machines=LAB,
+    ),
+    Case(
+        "snapshotter-fuse",
+        "/dev/fuse is root's alone",
+        root("chmod 600 /dev/fuse"),
+        root("chmod 666 /dev/fuse"),
+        "administrator",
+        seen="/dev/fuse: perm",
+        waits_for="snapshotter cannot be enabled",
+    ),
+    Case(
+        "cgroup-evacuation",
+        "a release that cannot start rootless",
+        order(version="v1.34.4+k3s1"),
+        order(),
+        "user",
+        "k3s.version",
+        by_hand="another release has to be fetched from the network",
+    ),
+    Case(
+        "panic",
+        "K3s crashes, and writes 20,000 lines about it",
+        order(panic=20_000, panic_after=0.2),
+        order(),
+        "user",
+        words="nil pointer dereference",
+        relents=order(),
+    ),
+    Case(
+        "unit-not-delegating",
+        "a drop-in says Delegate=no; K3s is made to die of it",
+        both(
+            drop_in("Delegate=no"),
+            dies("delegated cgroup v2 controllers are required for rootless"),
+        ),
+        both(no_drop_in, order()),
+        "user",
+        "unit.state",
+        seen="10-test.conf",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "unit-not-delegating",
+        "a drop-in says Delegate=no",
+        drop_in("Delegate=no"),
+        no_drop_in,
+        "user",
+        "unit.state",
+        seen="10-test.conf",
+        machines=VM,
+    ),
+    Case(
+        "datastore-token",
+        "K3s dies with the words of another token",
+        dies("bootstrap data already found and encrypted with different token"),
+        order(),
+        "user",
+        by_hand="the token of before is known to nobody but its owner",
+        machines=LAB,
+    ),
+    Case(
+        "supervisor-port",
+        "K3s dies with the words of a busy port 6444",
+        dies(
+            "Error starting load balancer: listen tcp 127.0.0.1:6444: bind: address already in use"
+        ),
+        order(),
+        "user",
+        seen="nobody holds port 6444",
+        by_hand="the remedy shows what runs; to end it is up to its owner",
+        machines=LAB,
+    ),
+    Case(
+        "exit-chdir",
+        "a drop-in sets a WorkingDirectory= that is not there",
+        drop_in("WorkingDirectory=/nowhere"),
+        no_drop_in,
+        "user",
+        words="200/CHDIR",
+    ),
+    Case(
+        "exit-capabilities",
+        "a drop-in sets AmbientCapabilities=",
+        drop_in("CapabilityBoundingSet=CAP_CHOWN", "AmbientCapabilities=CAP_CHOWN"),
+        no_drop_in,
+        "user",
+    ),
+    Case(
+        "unit-masked",
+        "the unit is masked",
+        mask,
+        unmask,
+        "user",
+        "unit.state",
+        apart=True,
+    ),
+    Case(
+        "unit-broken",
+        "the unit was edited into what systemd cannot read",
+        user(
+            f"printf '[Service]\\nType=oneshot\\nRestart=always\\nExecStart=\\n' > {UNIT};"
+            " systemctl --user daemon-reload"
+        ),
+        nothing,
+        "user",
+        "unit.state",
+        apart=True,
+    ),
+    Case("killed", "K3s is killed with SIGKILL", nothing, no_drop_in, "user", words="SIGKILL"),
+    Case(
+        "datastore-damaged",
+        "server/db/state.db was overwritten",
+        user(f"head -c 8192 /dev/urandom > {STATE}"),
+        root(f"rm -rf {STATE}* {DATA}/server/db.damaged-*"),
+        "user",
+        words="file is not a database",
+        waits_for="Failed to ping database connection",
+        machines=LAB,
+    ),
+    Case(
+        "extraction-damaged",
+        "K3s dies with the words of a download that was cut off, and k3s is replaced",
+        both(root(f"rm -rf {DATA}/data"), order(damaged=True)),
+        order(),
+        "user",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "kubeconfig-unwritable",
+        "~/.kube belongs to root",
+        root(f"chown -R root: {KUBE}"),
+        root(f"chown -R {USER}: {KUBE}"),
+        "administrator",
+        words=f"{KUBE}/k3s.yaml: permission denied",
+        seen=f"{KUBE} belongs to uid 0, which this user cannot write",
+        machines=LAB,
+    ),
+    Case(
+        "kubeconfig-unwritable",
+        "~/.kube/k3s.yaml belongs to root",
+        root(f"chown root: {KUBE}/k3s.yaml"),
+        root(f"chown -R {USER}: {KUBE}; rm -f {KUBE}/k3s.yaml.old"),
+        "user",
+        seen=f"{KUBE}/k3s.yaml belongs to uid 0",
+        machines=LAB,
+    ),
+    Case(
+        "data-readonly",
+        "the data directory is mounted read-only",
+        root(f"mount --bind {DATA} {DATA}", f"mount -o remount,bind,ro {DATA}"),
+        root(f"umount --lazy {DATA}"),
+        "administrator",
+        "storage.mount",
+        words="is mounted read-only",
+        machines=LAB,
+    ),
+    Case(
+        # The lab's host keeps the controllers on cgroup v1: the limit is systemd's, the kill is
+        # played.
+        "unit-memory-limit",
+        "a drop-in sets MemoryMax=200M, and K3s is killed",
+        both(drop_in("MemoryMax=200M"), order(die={"after": 0.2, "signal": 9})),
+        both(no_drop_in, order()),
+        "user",
+        words="MemoryMax=200M",
+        seen="MemoryMax=200M is set in",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "unit-tasks-limit",
+        "a drop-in sets TasksMax=24, and K3s dies with the words of that",
+        both(drop_in("TasksMax=24"), dies(NO_TASKS, where="parent")),
+        both(no_drop_in, order()),
+        "user",
+        words="TasksMax=24",
+        seen="TasksMax=24 is set in",
+        relents=order(),
+        machines=LAB,
+    ),
+    Case(
+        "unit-open-files-limit",
+        "a drop-in sets LimitNOFILE=64",
+        drop_in("LimitNOFILE=64"),
+        no_drop_in,
+        "user",
+        words="LimitNOFILE=64",
+        seen="LimitNOFILE=64 is set in",
+        machines=LAB,
+    ),
+    Case(
+        # Really lacking where it can be: see
+        # test_controllers_that_are_not_delegated_are_told_until_they_are.
+        "cgroup-controller",
+        "K3s dies with the words of a missing cpuset",
+        dies("failed to find cpuset cgroup (v2)"),
+        order(),
+        "administrator",
+        "cgroup.delegation.cpuset",
+        by_hand="the host of the lab keeps its controllers on cgroup v1",
+        machines=LAB,
+    ),
+)
+
+
+def start(tool: Tool, case: Case) -> None:
+    """Start K3s as it is broken, and wait until it is known to have failed, or to wait for what it
+    lacks.
+    """
+    machine = tool.machine
+    machine.user(
+        "sh", "-c", f"systemctl --user stop {UNIT.name}; systemctl --user reset-failed {UNIT.name}"
+    )
+    case.breaks(tool)
+    kill = f"; systemctl --user kill --signal=KILL {UNIT.name}" if case.id == "killed" else ""
+    machine.user("sh", "-c", f"systemctl --user start {UNIT.name}{kill}")
+    show = f"systemctl --user show -P SubState -P Result -P LoadState {UNIT.name} | tr '\\n' ' '"
+    waits = "false"
+    invocation = f"systemctl --user show -P InvocationID {UNIT.name}"
+    if case.waits_for:
+        waits = (
+            f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q"
+            f" '{case.waits_for}'"
+        )
+    # A unit that is started again has the result of its last start: whatever is no success has
+    # died.
+    ended = (
+        f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*|*masked*|*bad-setting*)'
+        " exit 0;; esac"
+    )
+    done = machine.user(
+        "timeout", "60", "sh", "-c", f"while :; do {ended}; {waits} && exit 0; sleep 0.05; done"
+    )
+    assert 0 == done.returncode, f"{case.id}: K3s did not fail"
+
+
+@contextmanager
+def broken(tool: Tool, case: Case) -> Iterator[Completed]:
+    """Give what `diagnose --json` says of K3s as it is broken, and undo it at the end."""
+    try:
+        start(tool, case)
+        yield tool("diagnose", "--json")
+    finally:
+        case.undo(tool)
+
+
+def wait(machine: Machine, condition: str) -> bool:
+    """Wait for a condition of the shell, for ten seconds at most."""
+    return (
+        0
+        == machine.user(
+            "timeout", "10", "sh", "-c", f"until {condition}; do sleep 0.1; done"
+        ).returncode
+    )
+
+
+__all__ = ["CASES", "HOME", "Case", "broken", "dies", "order", "start", "wait"]

@@ -1,0 +1,92 @@
+"""`python -m tests.e2e.causes_page [lab] [vm] [ID…]` brings causes about there, all or these,
+and writes the page of them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.causes import CASES, Case
+from tests.e2e.conftest import delegating
+from tests.e2e.mending import installed, tried
+from tests.lab.driver import Lab
+from tests.machine import Machine
+from tests.vm.machine import Vm
+
+PAGE = Path(__file__).parents[2] / "docs/explanation/causes.md"
+_HEAD = """# Causes that were brought about
+
+Each was brought about for real on a K3s that was ready, in a lab and in a virtual machine with pure
+cgroup v2 (the K3s is the tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose`
+was asked once and had to name it, its remedy was followed, and then K3s had to be ready and
+`diagnose` content. *As printed*: the commands of the remedy were pasted into a shell as they stand,
+those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
+*Not run*: the cause has changed since it was last run on this machine.
+
+Made from a run by `python -m tests.e2e.causes_page`; a test holds the list to the causes that
+there are. What the ids mean: [failures.md](../reference/failures.md). Controllers that are not
+delegated, with both remedies one after the other, are a test of their own in the virtual machine.
+
+| cause | what was done | first answer | mended by | remedy | lab | VM |
+|---|---|---|---|---|---|---|
+"""
+Told = dict[str, str]
+NOT_RUN = "not run"
+"""In the cell of a machine on which a cause could be tried, and was not since it changed."""
+
+
+def main(words: list[str]) -> None:
+    """Try causes on the machines that are named, or on both, and write the page; what it says of
+    others stays.
+    """
+    names = [name for name in ("lab", "vm") if name in words] or ["lab", "vm"]
+    ids = set(words) - set(names)
+    before = {
+        (one[0], one[1]): dict(zip(("title", "lab", "vm"), (one[2], *one[5:7]), strict=True))
+        for one in rows()
+    }
+    told = [before.get((f"`{case.id}`", case.what), {}) for case in CASES]
+    for name in names:
+        if name == "lab":
+            with Lab.up("causes") as lab:
+                _try(lab, told, ids)
+        else:
+            with Vm.boot() as vm:
+                _try(delegating(vm, set()), told, ids)
+        PAGE.write_text(_HEAD + "".join(map(row, CASES, told)), "utf-8")
+
+
+def rows() -> list[list[str]]:
+    """Read the rows of the page as it is."""
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")
+    ]
+
+
+def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:
+    with installed(machine) as tool:
+        for number, case in enumerate(CASES):
+            if machine.name not in case.machines or (ids and case.id not in ids):
+                continue
+            try:
+                cause = tried(tool, case)
+                titles[number] |= {"title": cause["title"], machine.name: "ready"}
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                titles[number][machine.name] = "failed"
+                sys.stderr.write(f"{machine.name}: {case}: {str(error)[:2000]}\n")
+            sys.stderr.write(f"{machine.name}: {case}: {titles[number][machine.name]}\n")
+
+
+def row(case: Case, told: Told) -> str:
+    """Write one row; what was not tried on a machine has none of its cells filled."""
+    remedy = case.by_hand or "as printed"
+    seen = [told.get(name) or NOT_RUN if name in case.machines else "" for name in ("lab", "vm")]
+    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, *seen)
+    return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

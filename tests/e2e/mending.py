@@ -1,0 +1,107 @@
+"""What is broken is told at the first answer, its remedy is followed as it is printed, and K3s is
+ready again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+from tests.e2e.causes import Case, broken, order
+from tests.e2e.conftest import Tool
+from tests.lab.fixtures import fresh
+from tests.machine import TOOL, Machine
+from tests.vm.machine import Vm
+
+# What the user types, in a remedy that needs an administrator.
+_OF_THE_USER = re.compile(r"k3s-rootless |systemctl --user |ssh |mkdir -p ~|printf .* >> ~")
+
+
+@contextmanager
+def installed(machine: Machine) -> Iterator[Tool]:
+    """Give a K3s that came up once, and is broken and mended from then on."""
+    fresh(machine)
+    machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
+    tool = Tool(machine)
+    order()(tool)
+    tool.up().check_returncode()
+    yield tool
+    fresh(machine)
+
+
+def tried(tool: Tool, case: Case) -> dict[str, Any]:
+    """Break K3s, ask, do what is said, and hold K3s to being ready; give the cause that was
+    told.
+    """
+    shown = ""
+    with broken(tool, case) as done:
+        found = json.loads(done.stdout)
+        assert 1 == done.returncode, done.stderr
+        cause = told(found["cause"], case)
+        if not case.by_hand:
+            case.relents(tool)
+            shown = follow(tool, cause["remedy"])
+            ready(tool, shown)
+    if case.by_hand:
+        ready(tool, shown)
+    return cause
+
+
+def told(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
+    """Hold the answer to what was broken."""
+    assert cause is not None
+    assert (case.id, case.mender) == (cause["id"], cause["remedy"]["mender"]), cause
+    assert case.check is None or case.check == cause["check"]
+    assert case.words in cause["title"]
+    assert case.seen in "; ".join(cause["seen"])
+    return cause
+
+
+def ready(tool: Tool, shown: str) -> None:
+    """Hold K3s to being well, and `diagnose` to seeing it."""
+    if "K3s is ready (" not in shown:
+        up = tool.up()
+        assert 0 == up.returncode, (shown, up.stderr)
+    well = tool("diagnose")
+    first, *more = well.stdout.splitlines()
+    assert (0, "nothing is wrong: K3s is ready") == (well.returncode, first), (shown, well.stdout)
+    # systemd restarts a K3s that was killed: `diagnose` then shows the kill as the failure of an
+    # earlier start.
+    assert not more or more[0].startswith("earlier "), well.stdout
+
+
+def follow(tool: Tool, remedy: dict[str, Any]) -> str:
+    """Paste the commands of a remedy into a shell as they are printed; give what was shown.
+
+    What needs an administrator is root's, where `sudo` is a word without meaning; the rest is the
+    user's.
+    """
+    shown = ""
+    for of_user, lines in groupby(
+        remedy["commands"], lambda line: remedy["mender"] == "user" or _OF_THE_USER.match(line)
+    ):
+        script = "\n".join(lines)
+        if of_user:
+            shown += _as_user(tool, script)
+        else:
+            done = tool.machine.root("bash", "-c", f'sudo() {{ "$@"; }}\n{script}')
+            shown += f"{done.stdout}{done.stderr}"
+    return shown
+
+
+def _as_user(tool: Tool, script: str) -> str:
+    # `up` of a lab whose host keeps the controllers is told to go on without them; nobody has a key
+    # for a login of their own.
+    script = re.sub(
+        r"^k3s-rootless up", " ".join((TOOL, "up", *tool.ignore)), script, flags=re.MULTILINE
+    )
+    if isinstance(tool.machine, Vm) and "ssh localhost true" in script:
+        script = script.replace("ssh localhost true", "true")
+        tool.machine.login().check_returncode()
+    done = tool.machine.user("bash", "-c", script, timeout=240)
+    assert "Traceback" not in done.stderr, done.stderr
+    return f"{done.stdout}{done.stderr}"

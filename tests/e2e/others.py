@@ -1,0 +1,136 @@
+"""Other projects' checks beside ours, on the same faults; they are brought in for a measurement,
+and are no part of this.
+
+A directory holds them under their own names, and `revisions.json`, which says by these names where
+each is from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import encodebytes
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from tests.e2e.conftest import Tool
+from tests.e2e.faults import FAULTS
+
+PLACE = "/srv/others"
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "dockerd-rootless-setuptool.sh": ("sh", f"{PLACE}/dockerd-rootless-setuptool.sh", "check"),
+    "containerd-rootless-setuptool.sh": (
+        "bash",
+        f"{PLACE}/containerd-rootless-setuptool.sh",
+        "check",
+    ),
+    "check-config.sh": ("bash", f"{PLACE}/check-config.sh", f"{PLACE}/kernel-config"),
+    "k0s-sysinfo": (f"{PLACE}/k0s-sysinfo",),
+}
+"""What each is called with.
+
+The two setup tools want to find the programs that they would set up: they get empty ones.
+"""
+_EMPTY = ("dockerd-rootless.sh", "containerd-rootless.sh", "dockerd", "containerd")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_VARYING = re.compile(r"[0-9]+|/tmp/\S+")
+_PATIENCE = 120
+
+
+@dataclass
+class Others:
+    """The programs that are on a machine, and what each says there while nothing is wrong: its exit
+    status and its lines.
+    """
+
+    tool: Tool
+    healthy: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tool: Tool, directory: Path | None) -> Self:
+        """Put the programs of a directory on the machine; without one there are none."""
+        others = cls(tool)
+        if directory is None:
+            return others
+        there = [name for name in COMMANDS if (directory / name).exists()]
+        empty = (
+            f"cd {PLACE}; for name in {' '.join(_EMPTY)}; do printf '#!/bin/sh\\n' > $name; done;"
+            " chmod 755 *"
+        )
+        tool.machine.root("mkdir", "-p", PLACE).check_returncode()
+        for name in [*there, *(["kernel-config"] if "check-config.sh" in there else [])]:
+            packed = f"base64 -d > {PLACE}/{name}"
+            text = encodebytes((directory / name).read_bytes()).decode()
+            tool.machine.root("sh", "-c", packed, stdin=text).check_returncode()
+        tool.machine.root("sh", "-c", empty).check_returncode()
+        others.healthy = {name: others.ask(name) for name in there}
+        return others
+
+    def ask(self, name: str) -> tuple[int, frozenset[str]]:
+        """Run one, and give its exit status and what it said, without what differs from run to
+        run.
+        """
+        path = f"PATH={PLACE}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        command = ("timeout", str(_PATIENCE), "env", path, *COMMANDS[name])
+        done = self.tool.machine.user(*command, timeout=_PATIENCE + 30)
+        lines = _COLOUR.sub("", done.stdout + done.stderr).splitlines()
+        return done.returncode, frozenset(_VARYING.sub("#", line).strip() for line in lines)
+
+    def found(self) -> dict[str, list[str]]:
+        """Give by each what it says now and did not say before; nothing where nothing changed for
+        it.
+        """
+        answers = {}
+        for name, (code, lines) in self.healthy.items():
+            now, said = self.ask(name)
+            answers[name] = sorted(said - lines) + (
+                [f"exit {now}, was {code}"] if now != code else []
+            )
+        return answers
+
+    @staticmethod
+    def page(found: Mapping[str, Mapping[str, Any]], directory: Path | None = None) -> str:
+        """Write what each of them found, of the faults that it was run beside; nothing where none
+        was run.
+        """
+        asked: dict[str, dict[str, bool]] = {}
+        ours: dict[str, bool] = {}
+        for fault in FAULTS:
+            for results in found.values():
+                one = results.get(fault.id, {})
+                for name, said in one.get("peers", {}).items():
+                    asked.setdefault(name, {})
+                    asked[name][fault.id] = asked[name].get(fault.id, False) or bool(said)
+                    ours[fault.id] = one["named"]["verdict"] == fault.verdict
+        if not asked:
+            return ""
+        revisions = json.loads((directory / "revisions.json").read_text()) if directory else {}
+        rows = [f"| `k3s-rootless check` | this | {sum(ours.values())} of {len(ours)} |\n"]
+        rows += [
+            f"| {name} | {revisions.get(name, '')} | {sum(told.values())} of {len(told)}:"
+            f" {_which(told)} |\n"
+            for name, told in asked.items()
+        ]
+        return _HEAD + "".join(rows)
+
+
+_HEAD = """
+## Other checks, in the same run
+
+Each was run on the machine with each fault, right after ours, and on the healthy machine before. A
+fault counts as found where the check says anything that it did not say there, or ends with another
+exit status: whether it names the fault is not asked. None of them is made for rootless K3s, and
+what they look for beside these faults is not measured here. The two setup tools were given empty
+programs to set up, K3s's script the configuration of Debian 13's kernel, and of k0s only the probes
+of `sysinfo` were built, with a main program of ours, since the whole did not build where this was
+measured.
+
+| check | from | faults found |
+|---|---|---|
+"""
+
+
+def _which(told: Mapping[str, bool]) -> str:
+    return ", ".join(f"`{name}`" for name, found in told.items() if found) or "none"

@@ -1,0 +1,85 @@
+"""Causes brought about for real: `diagnose` names each at the first answer, its remedy is pasted,
+and `up` is ready again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import causes
+from tests.e2e.causes import CASES, Case
+from tests.e2e.conftest import Tool, delegating
+from tests.e2e.mending import follow, installed, ready, tried
+from tests.machine import Machine
+from tests.vm.machine import Vm
+
+SAMPLE = {"ip-forward", "subid-missing", "unit-not-delegating"}
+"""Of what a lab proves as well, these are tried in the virtual machine; `python -m
+tests.e2e.causes_page vm` tries all.
+"""
+IN_LAB = [case for case in CASES if "lab" in case.machines]
+IN_VM = [
+    case
+    for case in CASES
+    if "vm" in case.machines and ("lab" not in case.machines or case.id in SAMPLE)
+]
+
+
+@pytest.fixture(scope="module")
+def in_lab(lab: Machine) -> Iterator[Tool]:
+    """Give it in the lab."""
+    with installed(lab) as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def in_vm(vm: Vm, kept: set[str]) -> Iterator[Tool]:
+    """Give it in the virtual machine, where delegation and the switches of the kernel are real."""
+    with installed(delegating(vm, kept)) as tool:
+        yield tool
+
+
+def test_enough_causes_are_mended_on_each_machine_as_is_printed() -> None:
+    for machine in ("lab", "vm"):
+        assert (
+            len({case.id for case in CASES if machine in case.machines and not case.by_hand}) >= 20
+        )
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", IN_LAB, ids=str)
+def test_in_the_lab_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(
+    in_lab: Tool, case: Case
+) -> None:
+    tried(in_lab, case)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("case", IN_VM, ids=str)
+def test_in_the_vm_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(
+    in_vm: Tool, case: Case
+) -> None:
+    tried(in_vm, case)
+
+
+@pytest.mark.vm
+def test_controllers_that_are_not_delegated_are_told_until_they_are(stock_vm: Vm) -> None:
+    """First an administrator has to configure it, then the user has to log in once more: one remedy
+    after the other.
+    """
+    tool = Tool(stock_vm)
+    causes.order()(tool)
+    refused = tool("up", "--ignore", "cgroup.delegation")
+    assert 1 == refused.returncode
+    assert "the controller cpuset is not delegated (cgroup.delegation.cpuset)" in refused.stderr
+
+    lacking = tool.json("diagnose")["cause"]
+    assert ("cgroup-controller", "administrator") == (lacking["id"], lacking["remedy"]["mender"])
+    follow(tool, lacking["remedy"])
+    stale = tool.json("diagnose")["cause"]
+    assert ("delegation-stale", "user") == (stale["id"], stale["remedy"]["mender"])
+    shown = follow(tool, stale["remedy"])
+
+    ready(tool, shown)

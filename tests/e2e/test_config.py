@@ -1,0 +1,325 @@
+"""Settings through the whole tool: set, taken by systemd, applied by a restart, and never at the
+cost of what others wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import UNIT, Tool
+from tests.machine import HOME
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.lab
+DROP_INS = UNIT.parent / f"{UNIT.name}.d"
+CONFIG = DROP_INS / "50-k3s-rootless-config.conf"
+OVERRIDE = DROP_INS / "override.conf"
+
+
+def put(tool: Tool, path: Path, text: str) -> None:
+    tool.machine.user("mkdir", "-p", str(path.parent)).check_returncode()
+    tool.machine.user("tee", str(path), stdin=text).check_returncode()
+
+
+def text(tool: Tool, path: Path) -> str | None:
+    done = tool.machine.user("cat", str(path))
+    return done.stdout if done.returncode == 0 else None
+
+
+def setting(tool: Tool, name: str) -> tuple[list[str], str]:
+    (found,) = (one for one in tool.json("config", "list")["settings"] if one["name"] == name)
+    return found["values"], found["origin"]
+
+
+def show(tool: Tool, name: str) -> str:
+    return tool.machine.user(
+        "systemctl", "--user", "show", "--value", "-p", name, UNIT.name
+    ).stdout.strip()
+
+
+def invocation(tool: Tool) -> str:
+    found: str = tool.json("status")["unit"]["invocation"]
+    return found
+
+
+def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> None:
+    assert 0 == lab_tool("config", "set", "https-listen-port", "7443").returncode
+    assert "not installed yet" in lab_tool("config", "set", "snapshotter", "native").stdout
+    assert (["native"], "config") == setting(lab_tool, "snapshotter")
+    up = lab_tool.up()
+    assert 0 == up.returncode, up.stderr
+    assert "port 7443 forwarded" in up.stderr
+    assert {7443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
+    before = invocation(lab_tool)
+
+    done = lab_tool("config", "set", "data-dir", "~/my data")
+    lab_tool("config", "set", "https-listen-port", "8443").check_returncode()
+
+    assert 0 == done.returncode, done.stderr
+    assert "a restart is needed" in done.stdout
+    status = lab_tool.json("status")
+    assert (True, before) == (
+        status["ready"],
+        status["unit"]["invocation"],
+    ), "it runs as it was started"
+    assert "was written" in status["restart_needed"]
+    assert {7443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
+    again = lab_tool.up()
+    assert 0 == again.returncode, again.stderr
+    assert "a restart is needed" in again.stderr
+    assert before == invocation(lab_tool)
+
+    lab_tool("restart").check_returncode()
+
+    assert lab_tool.json("status")["restart_needed"] is None
+    assert {8443} < {row["parent_port"] for row in lab_tool.json("ports")["ports"]}
+    assert (
+        0 == lab_tool.machine.user("test", "-S", str(HOME / "my data/rootless/api.sock")).returncode
+    )
+    assert ([f"{HOME}/my data"], "config") == setting(lab_tool, "data-dir")
+    lab_tool("down").check_returncode()
+    lab_tool.machine.root("rm", "-rf", str(HOME / "my data"))
+
+
+def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
+    lab_tool("install").check_returncode()
+    for name, value in (
+        ("CPUQuota", "150%"),
+        ("CPUWeight", "50"),
+        ("MemoryMax", "4G"),
+        ("MemoryHigh", "1073741825"),
+    ):
+        lab_tool("config", "set", name, value).check_returncode()
+
+    assert ["1.500000s", "50", str(4 * 2**30), "1073741825"] == [
+        show(lab_tool, name)
+        for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+    ]
+    lab_tool(
+        "config", "unset", "CPUQuota", "CPUWeight", "MemoryMax", "MemoryHigh"
+    ).check_returncode()
+    assert ["infinity", "[not set]", "infinity", "infinity"] == [
+        show(lab_tool, name)
+        for name in ("CPUQuotaPerSecUSec", "CPUWeight", "MemoryMax", "MemoryHigh")
+    ]
+    assert text(lab_tool, CONFIG) is None
+    assert 1 == lab_tool("config", "get", "MemoryMax").returncode
+
+
+def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
+    """Also where more was changed meanwhile, in another file, and by hand."""
+    lab_tool("config", "set", "CPUWeight", "50").check_returncode()
+    lab_tool.up().check_returncode()
+    time.sleep(2.1)  # a change within a second of the start counts as one before it
+
+    for change, back in (
+        ([("config", "set", "snapshotter", "native")], [("config", "unset", "snapshotter")]),
+        ([("config", "set", "CPUWeight", "60")], [("config", "set", "CPUWeight", "50")]),
+        ([("env", "set", "K3S_ROOTLESS_MTU=1400")], [("env", "unset", "K3S_ROOTLESS_MTU")]),
+        (
+            [("config", "set", "disable", "traefik"), ("env", "set", "K3S_ROOTLESS_MTU=1300")],
+            [("config", "unset", "disable"), ("env", "unset", "K3S_ROOTLESS_MTU")],
+        ),
+    ):
+        for words in change:
+            lab_tool(*words).check_returncode()
+        changed = (lab_tool.json("status")["restart_needed"], lab_tool.up().stderr)
+        *_, last = [lab_tool(*words) for words in back]
+        shown = (
+            lab_tool.json("status")["restart_needed"],
+            lab_tool.json("config", "list")["restart_needed"],
+        )
+        up = lab_tool.up()
+
+        assert changed[0] is not None, change
+        assert "a restart is needed" in changed[1], change
+        assert 0 == last.returncode, last.stderr
+        assert "restart" not in last.stdout, last.stdout
+        assert (None, None) == shown, change
+        assert "restart" not in up.stderr, up.stderr
+
+    put(lab_tool, OVERRIDE, "[Service]\nLimitNOFILE=4096\n")
+    lab_tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
+    assert "was written" in lab_tool.json("status")["restart_needed"], (
+        "a change of the user's is seen beside the record"
+    )
+
+
+def test_a_limit_that_k3s_dies_of_is_refused_and_a_low_one_is_warned_about(lab_tool: Tool) -> None:
+    refused = lab_tool("config", "set", "MemoryMax", "1M")
+    low = lab_tool("config", "set", "MemoryMax", "600M")
+    slow = lab_tool("config", "set", "MemoryHigh", "1M")
+    enough = lab_tool("config", "set", "MemoryMax", "800M")
+
+    assert 2 == refused.returncode
+    assert (
+        "cannot set MemoryMax to `1M`: with 200M or less the kernel kills K3s at each start"
+        in refused.stderr
+    )
+    assert (0, 0, 0) == (low.returncode, slow.returncode, enough.returncode)
+    assert "warning: MemoryMax=600M may be too low: an idle K3s takes 500 to 800 MiB" in low.stderr
+    assert "warning: MemoryHigh=1M may be too low" in slow.stderr
+    assert "warning" not in enough.stderr
+
+
+def test_what_systemd_does_not_take_is_undone(lab_tool: Tool) -> None:
+    lab_tool("install").check_returncode()
+    lab_tool("config", "set", "CPUWeight", "50").check_returncode()
+    before = text(lab_tool, CONFIG)
+    override = (
+        "[Service]\nExecStart=\nExecStart=/usr/local/bin/k3s server --rootless"
+        " --snapshotter=overlayfs\n"
+    )
+    put(lab_tool, OVERRIDE, override)
+
+    done = lab_tool("config", "set", "snapshotter", "native")
+
+    assert 1 == done.returncode
+    assert "systemd did not take it: snapshotter is overlayfs, and not native" in done.stderr
+    assert (before, override) == (text(lab_tool, CONFIG), text(lab_tool, OVERRIDE))
+    assert (["overlayfs"], "another drop-in") == setting(lab_tool, "snapshotter")
+    assert "no" == show(lab_tool, "NeedDaemonReload")
+
+
+def test_an_edited_drop_in_is_kept_shown_and_replaced_by_force_only(lab_tool: Tool) -> None:
+    lab_tool("config", "set", "CPUWeight", "50").check_returncode()
+    edited = (text(lab_tool, CONFIG) or "") + "CPUWeight=70\n"
+    put(lab_tool, CONFIG, edited)
+
+    up = lab_tool.up()
+    diff = lab_tool("unit", "diff")
+    refused = lab_tool("config", "set", "CPUWeight", "60")
+
+    assert 0 == up.returncode, up.stderr
+    assert f"kept as it is: {CONFIG}" in up.stderr
+    assert (1, "-CPUWeight=70") == (diff.returncode, diff.stdout.splitlines()[-1])
+    assert diff.stdout == lab_tool("unit", "diff").stdout
+    assert 7 == refused.returncode
+    assert edited == text(lab_tool, CONFIG)
+    files = {file["path"]: file["author"] for file in lab_tool.json("unit", "show")["files"]}
+    assert {str(UNIT): "ours", str(CONFIG): "edited"} == files
+
+    forced = lab_tool("config", "set", "CPUWeight", "60", "--force")
+
+    assert 0 == forced.returncode, forced.stderr
+    assert edited == lab_tool.machine.user("sh", "-c", f"cat {DROP_INS}/*.bak").stdout
+    assert 0 == lab_tool("unit", "diff").returncode
+
+
+def test_a_drop_in_of_somebody_else_is_listed_and_never_restarts_k3s(lab_tool: Tool) -> None:
+    lab_tool.up().check_returncode()
+    before = invocation(lab_tool)
+    time.sleep(1.2)
+    theirs = (
+        "[Service]\nCPUWeight=20\nEnvironment=HTTPS_PROXY=http://alice:s3cr3t-Pa55@proxy:3128\n"
+    )
+    put(lab_tool, OVERRIDE, theirs)
+    lab_tool.machine.root("mkdir", "-p", f"/etc/systemd/user/{UNIT.name}.d").check_returncode()
+    lab_tool.machine.root(
+        "tee", f"/etc/systemd/user/{UNIT.name}.d/10-admin.conf", stdin="[Service]\nNice=1\n"
+    ).check_returncode()
+    try:
+        up = lab_tool.up()
+
+        assert 0 == up.returncode, up.stderr
+        assert "reload the user manager" in up.stderr
+        assert "a restart is needed" in up.stderr
+        assert before == invocation(lab_tool)
+        shown = lab_tool("unit", "show")
+        assert "10-admin.conf\n# not written by k3s-rootless" in shown.stdout
+        assert "s3cr3t" not in shown.stdout
+        lab_tool("restart").check_returncode()
+        assert before != invocation(lab_tool)
+        assert theirs == text(lab_tool, OVERRIDE)
+    finally:
+        lab_tool.machine.root("rm", "-r", f"/etc/systemd/user/{UNIT.name}.d")
+
+
+def test_an_upgrade_builds_unit_and_drop_in_anew_and_says_so(lab_tool: Tool) -> None:
+    lab_tool.order(version="v1.21.14+k3s1")
+    lab_tool("config", "set", "node-label", "a=b").check_returncode()
+    lab_tool("install").check_returncode()
+    assert "fuse-overlayfs" not in show(lab_tool, "ExecStart")
+    lab_tool.order(version="v1.33.4+k3s1")
+
+    up = lab_tool.up()
+
+    assert 0 == up.returncode, up.stderr
+    assert (
+        f"write {UNIT}: it was written for K3s v1.21.14+k3s1, and v1.33.4+k3s1 is installed"
+        in up.stderr
+    )
+    assert f"write {CONFIG}: it builds on the unit, which is another now" in up.stderr
+    assert "--snapshotter=fuse-overlayfs --node-label=a=b" in show(lab_tool, "ExecStart")
+
+
+def test_k3ss_own_file_is_taken_where_it_is_one(lab_tool: Tool) -> None:
+    data = json.loads((Path(__file__).parents[1] / "data/shipped-units.json").read_text("utf-8"))
+    lines = data["units"][data["minors"]["1.33"]]
+    given = HOME / "k3s-rootless.service"
+    put(lab_tool, given, "# systemd unit file for k3s (rootless)\n" + "\n".join(lines) + "\n")
+
+    done = lab_tool("install", "--from", str(given))
+
+    assert 0 == done.returncode, done.stderr
+    assert "# systemd unit file for k3s (rootless)" in (lab_tool.unit_text() or "")
+    assert 0 == lab_tool("unit", "diff").returncode
+    assert "write" not in lab_tool.up().stderr
+    put(lab_tool, given, "\n".join(lines).replace("KillMode=mixed", "KillMode=none"))
+    refused = lab_tool.up("--from", str(given))
+    assert 2 == refused.returncode
+    assert "`KillMode=none` where K3s ships `KillMode=mixed`" in refused.stderr
+    lab_tool.machine.user("rm", str(given))
+
+
+@pytest.mark.parametrize(
+    ("release", "code", "told"),
+    [
+        ("v1.20.15+k3s1", 5, "k3s.version"),
+        ("v1.35.1+k3s1", 5, "v1.35.2+k3s1"),
+        ("v1.99.0+k3s1", 0, "newer than"),
+    ],
+    ids=["without a unit", "known to be broken", "of the future"],
+)
+def test_releases_that_need_a_word_get_one(
+    lab_tool: Tool, release: str, code: int, told: str
+) -> None:
+    lab_tool.order(version=release)
+
+    done = lab_tool("install")
+
+    assert code == done.returncode, done.stderr
+    assert told in done.stderr
+    assert (code == 0) == (lab_tool.unit_text() is not None)
+
+
+def test_two_settings_at_once_are_both_kept(lab_tool: Tool) -> None:
+    lab_tool("install").check_returncode()
+    running = [
+        lab_tool.machine.popen("k3s-rootless", "config", "set", name, value)
+        for name, value in (
+            ("CPUWeight", "50"),
+            ("MemoryMax", "4G"),
+            ("snapshotter", "native"),
+            ("disable", "traefik"),
+        )
+    ]
+    ends = [(one.wait(PATIENCE), one.stderr.read() if one.stderr else "") for one in running]
+    for one in running:
+        one.communicate()
+
+    assert [0] * 4 == [code for code, _ in ends], ends
+    assert {
+        "CPUWeight": ["50"],
+        "MemoryMax": ["4G"],
+        "snapshotter": ["native"],
+        "disable": ["traefik"],
+    } == {
+        one["name"]: one["set_to"]
+        for one in lab_tool.json("config", "list")["settings"]
+        if one["set_to"]
+    }

@@ -1,0 +1,99 @@
+"""The four states of delegation on a real host with pure cgroup v2, each told from the others, and
+the way through them.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import Tool
+from tests.machine import UID, Machine
+from tests.vm.machine import Vm
+
+pytestmark = pytest.mark.vm
+REALIZES_AT_LOGIN = 257
+"""systemd 252 gives the cgroup of a running user manager its new controllers at the reload already,
+257 at the next login.
+"""
+PROPERTIES = (
+    "systemctl",
+    "show",
+    f"user@{UID}.service",
+    "--property=DelegateControllers",
+    "--value",
+)
+
+
+def cpuset(tool: Tool) -> tuple[int, dict[str, object]]:
+    """Ask `check` alone about cpuset; give its exit code and the finding."""
+    done = tool("check", "cgroup.delegation.cpuset", "--json")
+    (finding,) = json.loads(done.stdout)["checks"]
+    return done.returncode, finding
+
+
+def realized(vm: Vm) -> set[str]:
+    """Read which controllers the cgroup of the user manager has."""
+    place = f"/sys/fs/cgroup/user.slice/user-{UID}.slice/user@{UID}.service/cgroup.controllers"
+    return set(vm.user("cat", place).stdout.split())
+
+
+def administer(machine: Machine, commands: list[str]) -> None:
+    """Do as root what the remedy says, as an administrator would paste it."""
+    for command in commands:
+        machine.root("bash", "-euc", command.replace("sudo ", "")).check_returncode()
+
+
+def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm: Vm) -> None:
+    vm = each_stock_vm
+    tool = Tool(vm)
+
+    # Not configured: a stock Debian fails on cpuset, and only an administrator can mend it.
+    refused = tool("up")
+    code, finding = cpuset(tool)
+    whole = tool.json("check")
+    assert 6 == refused.returncode, refused.stderr
+    assert tool.unit_text() is None
+    assert (6, "fail", "not delegated") == (code, finding["verdict"], finding["observed"])
+    assert ["cgroup.delegation.cpuset"] == [
+        one["check"] for one in whole["checks"] if one["verdict"] == "fail"
+    ]
+    remedy = finding["remedy"]
+    assert isinstance(remedy, dict)
+    assert "administrator" == remedy["mender"]
+
+    # Configured: nothing has changed for the running manager, and a new login is the user's own
+    # affair.
+    administer(vm, remedy["commands"])
+    assert "cpuset" in vm.root(*PROPERTIES).stdout
+    code, finding = cpuset(tool)
+    at_once = "cpuset" in realized(vm)
+    assert at_once == (vm.systemd < REALIZES_AT_LOGIN)
+    told = "realized, not effective" if at_once else "configured, not realized"
+    assert (5, "fail", told) == (code, finding["verdict"], finding["observed"])
+    if not at_once:
+        assert 5 == tool("up").returncode
+
+    # Realized: the file that everybody reads lists cpuset, and a unit is still not given it.
+    vm.login()
+    assert {"cpu", "cpuset", "io", "memory", "pids"} <= realized(vm)
+    code, finding = cpuset(tool)
+    assert (5, "fail", "realized, not effective") == (code, finding["verdict"], finding["observed"])
+
+    # `up` announces the re-execution, does it, and K3s comes up.
+    dry = tool("up", "--dry-run")
+    assert dry.stdout.startswith("1. let the user manager re-execute itself")
+    up = tool("up")
+    assert 0 == up.returncode, up.stderr
+    assert "let the user manager re-execute itself" in up.stderr
+    code, finding = cpuset(tool)
+    assert (0, "pass", "delegated") == (code, finding["verdict"], finding["observed"])
+    assert 0 == tool("check").returncode
+
+    again = tool("up")
+    assert 0 == again.returncode, again.stderr
+    assert "nothing to do: the unit is installed, enabled and running" in again.stderr
+    down = tool("down")
+    assert 0 == down.returncode, down.stderr
+    assert 3 == tool("status").returncode

@@ -1,0 +1,90 @@
+"""A start that fails is reported with its first cause and its exit code, in each way that there
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import mending
+from tests.e2e.causes import order
+from tests.e2e.conftest import UNIT, Tool, delegating
+from tests.e2e.ways import Way, run, ways
+from tests.machine import Machine
+from tests.vm.machine import Vm
+
+SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
+"""Of the virtual machine's, which may be emulated; `python -m tests.e2e.failed_starts_page vm`
+brings about all of them.
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(lab: Machine) -> Iterator[Tool]:
+    """Give a K3s that came up once, and fails from then on."""
+    with mending.installed(lab) as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def installed_vm(vm: Vm, kept: set[str]) -> Tool:
+    """Give the same in the virtual machine."""
+    tool = Tool(delegating(vm, kept))
+    order()(tool)
+    tool.up().check_returncode()
+    return tool
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("way", ways("lab"), ids=lambda way: way.id)
+def test_a_start_that_fails_is_told_of_at_once(installed: Tool, way: Way) -> None:
+    assert (told(installed, way) is not None) == (way.truth is not None)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "way", [way for way in ways("vm") if way.id in SAMPLE], ids=lambda way: way.id
+)
+def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -> None:
+    assert (told(installed_vm, way) is not None) == (way.truth is not None)
+
+
+@pytest.mark.vm
+def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
+    """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too
+    slowly for the start limit.
+    """
+    tool = Tool(stock_vm)
+    # As K3s itself, which takes longer until it looks for its controllers than three deaths may
+    # take.
+    tool.order(delay=20.0)
+    died = tool("up", "--ignore", "cgroup.delegation", "--json")
+    count = f"systemctl --user show -P NRestarts {UNIT.name}"
+    wait = f'for n in $(seq 600); do test "$({count})" -ge 3 && exit; sleep 0.5; done; exit 1'
+    stock_vm.user("sh", "-c", wait, timeout=320).check_returncode()
+    found = tool.json("status")
+
+    assert 1 == died.returncode, died.stdout
+    assert ("cgroup-controller", "cgroup.delegation.cpuset") == (
+        found["cause"]["id"],
+        found["cause"]["check"],
+    )
+    assert (False, True) == (found["loop"]["over"], found["loop"]["restarts"] >= 3)
+    assert 5 < found["loop"]["seconds_between_restarts"] < 60
+    assert "failed" != found["unit"]["active_state"], "the start limit of the unit does not end it"
+
+
+def told(tool: Tool, way: Way) -> float | None:
+    """Fail a start, look at what is said of it, and give how long after systemd's word."""
+    found = run(tool, way)
+
+    assert way.code == found.code, found.document
+    error = found.error
+    assert way.code == error["exit_code"]
+    assert way.cause is None or way.cause == error.get("cause"), error
+    assert way.phase is None or way.phase == error.get("phase"), error
+    assert way.words in error["message"]
+    assert error["hint"]
+    return found.late

@@ -1,0 +1,70 @@
+"""Each fault of a host is named before the start, K3s really shows it, and it is mended and gone;
+see the page of faults.
+
+All of them in a lab, and in the virtual machines those that a lab cannot have; the page is of a run
+of all on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import mending
+from tests.e2e.conftest import Tool, delegating
+from tests.e2e.fault import Fault
+from tests.e2e.faults import FAULTS
+from tests.e2e.injecting import bad, findings, inject, stop, wrong
+from tests.machine import Machine
+from tests.vm.machine import Vm
+
+IN_LAB = [one for one in FAULTS if "lab" in one.machines]
+IN_VM = [
+    one
+    for one in FAULTS
+    if one.id in {"userns-max", "br-netfilter", "not-delegated", "not-effective"}
+]
+IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated", "home-noexec"}]
+
+
+def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
+    found = inject(tool, fault, known, whole=not fault.by_hand).document()
+
+    assert [] == wrong(fault, found), found
+    assert (
+        found["code"]
+        == {"fail": {"administrator": 6, "user": 5}[fault.mender], "warn": 0}[fault.verdict]
+    ), found
+
+
+@pytest.fixture(scope="module")
+def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
+    """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot
+    have.
+    """
+    with mending.installed(lab) as tool:
+        stop(tool)
+        yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("fault", IN_LAB, ids=str)
+def test_a_fault_is_named_shown_mended_and_gone(
+    installed: tuple[Tool, frozenset[str]], fault: Fault
+) -> None:
+    follow_to_its_end(installed[0], fault, installed[1])
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("fault", IN_VM, ids=str)
+def test_a_fault_of_a_kernel_of_its_own(delegating_vm: Vm, fault: Fault) -> None:
+    with mending.installed(delegating_vm) as tool:
+        follow_to_its_end(tool, fault, frozenset())
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
+def test_a_fault_of_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
+    with mending.installed(delegating(older_vm, set())) as tool:
+        follow_to_its_end(tool, fault, frozenset())

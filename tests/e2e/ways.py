@@ -1,0 +1,455 @@
+"""Ways to fail a start, brought about for real, and what `up` must make of each: exit code, phase,
+first cause, and how soon.
+
+The moment of truth is systemd's own line in the journal; what it is compared with is the time of
+the event by which `up` tells of the death, both by the clock of the same machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from k3s_rootless.journal.catalogue import CATALOGUE
+from k3s_rootless.journal.exits import STEPS, identifier, title
+from k3s_rootless.preflight.checks.checklist import CHECKS
+from tests.e2e.causes import (
+    CASES,
+    LAB,
+    SERVER,
+    VM,
+    Case,
+    both,
+    dies,
+    drop_in,
+    mask,
+    no_drop_in,
+    nothing,
+    order,
+    unmask,
+)
+from tests.e2e.conftest import DELEGATING, UNIT, Tool
+from tests.machine import TOOL
+from tests.vm.machine import Vm
+
+Step = Callable[[Tool], None]
+_PATIENCE = {"lab": 1, "vm": 5}
+"""How much slower a machine may be, for starts that are to run out of time: the virtual one may be
+emulated.
+"""
+_EXITED = "Main process exited"
+_STOPS = "Stopping "
+_WAITS = {"snapshotter-fuse": "node", "datastore-damaged": "port"}
+"""What K3s waits for without end, and the phase that is never reached: its journal says so long
+before the time is up.
+"""
+
+
+_BY_CHECK = {"data-readonly": "user"}
+"""Who can do what `check` proposes, where that is not who can do what `diagnose` proposes."""
+GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
+"""All that `check` asks, by groups: with all of them ignored, a start goes on to fail."""
+
+
+# Of a unit, `up` is the judge; a program that is elsewhere now it finds.
+_FATAL = {
+    check.id for check in CHECKS if not check.id.startswith("unit.") and check.id != "k3s.binary"
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a start is made to fail, and what must come of it.
+
+    `during` happens when the phase `at` was reached. `truth` is in systemd's line that tells of the
+    end; without one there is none to tell of: the start is refused before it begins, or goes on.
+    `cause` is the id of the cause, None where none is told.
+    """
+
+    id: str
+    what: str
+    breaks: Step
+    mends: Step
+    code: int
+    cause: str | None = None
+    phase: str | None = None
+    truth: str | None = _EXITED
+    during: Step | None = None
+    at: str = "socket"
+    ignore: tuple[str, ...] = GROUPS
+    timeout: str = "60s"
+    words: str = ""
+    machines: frozenset[str] = LAB | VM
+
+
+@dataclass
+class Run:
+    """What `up` said and did, and how long after systemd's word it told of the death, in
+    seconds.
+    """
+
+    code: int
+    document: dict[str, Any]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    late: float | None = None
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error that it ended with."""
+        found: dict[str, Any] = self.document["errors"][0]
+        return found
+
+
+def systemctl(*args: str) -> Step:
+    """Let the user ask systemd for something."""
+    return lambda tool: tool.machine.user(
+        "systemctl", "--user", *args, UNIT.name
+    ).check_returncode()
+
+
+def reexecute(tool: Tool) -> None:
+    """Let the user manager execute itself anew."""
+    tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
+
+
+def hold(port: int) -> Step:
+    """Let a program of the user's listen at a port."""
+    listen = f"import socket, signal; held = socket.create_server(('', {port})); signal.pause()"
+
+    def step(tool: Tool) -> None:
+        run = (
+            "systemd-run",
+            "--user",
+            "--quiet",
+            f"--unit=holder-{port}",
+            "/usr/bin/python3",
+            "-c",
+            listen,
+        )
+        tool.machine.user(*run).check_returncode()
+        until = (
+            f"for turn in $(seq 100); do ss -Htln sport = :{port} | grep -q . && exit 0; sleep"
+            " 0.05; done; exit 1"
+        )
+        tool.machine.user("sh", "-c", until).check_returncode()
+
+    return step
+
+
+def free(port: int) -> Step:
+    """End it."""
+    return lambda tool: tool.machine.user(
+        "systemctl", "--user", "stop", f"holder-{port}"
+    ).check_returncode()
+
+
+def slowly(**orders: object) -> Step:
+    """Order a start that takes its time."""
+    return lambda tool: tool.order(**orders)
+
+
+def undelegated(tool: Tool) -> None:
+    """Take the virtual machine back to what it was as it was booted: a stock Debian, which
+    delegates no cpuset.
+    """
+    assert isinstance(tool.machine, Vm)
+    tool.machine.restore()
+
+
+def delegated(tool: Tool) -> None:
+    """Take it to where an administrator has delegated all controllers, a state that was kept."""
+    assert isinstance(tool.machine, Vm)
+    tool.machine.restore(DELEGATING)
+
+
+def _known() -> Iterator[Way]:
+    # Each cause that `diagnose` is tried with.
+    titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
+    titles |= {identifier(status): title(status) for status in STEPS if status != 203}
+    several = {
+        case.id
+        for case in CASES
+        if [one.id for one in CASES if one.machines & case.machines].count(case.id) > 1
+    }
+    count: Counter[str] = Counter()
+    for case in CASES:
+        # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
+        if (
+            case.apart
+            or case.breaks is nothing
+            or (case.id == "exec-failed" and not case.seen.endswith(".conf"))
+        ):
+            continue
+        count[case.id] += 1
+        waits = _WAITS.get(case.id)
+        yield Way(
+            f"{case.id}-{count[case.id]}" if case.id in several else case.id,
+            titles[case.id],
+            case.breaks,
+            case.undo,
+            4 if waits else 1,
+            case.id,
+            waits,
+            None if waits else _EXITED,
+            machines=case.machines,
+        )
+
+
+def _step(status: str, *lines: str) -> Way:
+    number, name = status.split("/")
+    cause = f"exit-{name.lower().replace('_', '-')}"
+    return Way(f"status-{number}", f"{lines[-1]} ({status})", drop_in(*lines), no_drop_in, 1, cause)
+
+
+_OWN = (
+    _step("208/STDIN", "StandardInput=file:/nowhere/in"),
+    _step("209/STDOUT", "StandardOutput=file:/nowhere/out"),
+    # Not Group=root, of which systemd 252 says 216/GROUP and 257 219/CGROUP.
+    replace(_step("216/GROUP", "SupplementaryGroups=root"), machines=LAB),
+    _step("217/USER", "User=nobody-of-that-name"),
+    _step("243/CREDENTIALS", "LoadCredential=key:/nowhere/key"),
+    Way(
+        "killed",
+        "SIGKILL while it starts",
+        order(),
+        nothing,
+        1,
+        "killed",
+        "port",
+        during=systemctl("kill", "--signal=KILL"),
+    ),
+    Way(
+        "killed-after-reexec",
+        "the user manager is executed anew, and then K3s is killed",
+        order(node_ready=False),
+        order(),
+        1,
+        "killed",
+        during=both(reexecute, systemctl("kill", "--signal=KILL")),
+    ),
+    Way(
+        "stopped",
+        "somebody stops it while it starts",
+        order(),
+        nothing,
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("stop"),
+    ),
+    Way(
+        "restarted",
+        "somebody restarts it while it starts",
+        order(),
+        nothing,
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("restart"),
+    ),
+    Way(
+        "dies-late",
+        "it dies when its API is there",
+        slowly(
+            node_delay=5.0,
+            die={
+                "after": 1.6,
+                "message": "failed to start networking: the moon is full",
+                "level": "fatal",
+            },
+        ),
+        order(),
+        1,
+        "unknown",
+        words="the moon is full",
+    ),
+    Way(
+        "frozen-api",
+        "the API server accepts and never answers",
+        order(hang_api=True),
+        order(),
+        4,
+        None,
+        "api",
+        None,
+        timeout="3s",
+    ),
+    Way(
+        "frozen-and-killed",
+        "the API server accepts and never answers, and K3s is killed",
+        order(hang_api=True),
+        order(),
+        1,
+        "killed",
+        "api",
+        during=systemctl("kill", "--signal=KILL"),
+        at="kubeconfig",
+    ),
+    Way(
+        "node-never",
+        "the node stays NotReady",
+        order(node_ready=False),
+        order(),
+        4,
+        None,
+        "node",
+        None,
+        timeout="4s",
+    ),
+    Way(
+        "slow",
+        "it takes longer than the time limit",
+        slowly(delay=30.0),
+        order(),
+        4,
+        None,
+        None,
+        None,
+        timeout="2s",
+    ),
+    Way(
+        "cgroup-controller",
+        "the controller cpuset is not delegated: a stock Debian",
+        undelegated,
+        delegated,
+        1,
+        "cgroup-controller",
+        machines=VM,
+    ),
+    Way("masked", "the unit is masked", mask, unmask, 7, truth=None, words="masked"),
+    Way(
+        "bad-setting",
+        "the unit has no program that could be started",
+        drop_in("ExecStart=", "Type=oneshot", "Restart=always"),
+        no_drop_in,
+        1,
+        "unit-broken",
+        truth=None,
+    ),
+    Way(
+        "port-6443",
+        "a program holds the port of the API",
+        hold(6443),
+        free(6443),
+        4,
+        None,
+        None,
+        None,
+        timeout="4s",
+    ),
+)
+
+
+def _refused() -> Iterator[Way]:
+    # What `check` sees before the start, when nobody asks to ignore it.
+    for case in CASES:
+        if (
+            not case.apart
+            and case.check in _FATAL
+            and case.relents is nothing
+            and not _played(case)
+        ):
+            code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.mender)]
+            what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
+            yield Way(
+                f"before-{case.id}",
+                what,
+                case.breaks,
+                case.undo,
+                code,
+                truth=None,
+                ignore=(),
+                machines=case.machines,
+            )
+    what = "the same, and nobody asks to ignore what `check` sees: cgroup-controller"
+    yield Way(
+        "before-cgroup-controller",
+        what,
+        undelegated,
+        delegated,
+        6,
+        truth=None,
+        ignore=(),
+        machines=VM,
+    )
+
+
+def _played(case: Case) -> bool:
+    # Controllers of the lab are those of its host: the stand-in plays that one is lacking, and
+    # `check` cannot see it.
+    return case.id == "cgroup-controller"
+
+
+WAYS = (*_known(), *_OWN, *_refused())
+
+
+def ways(machine: str) -> tuple[Way, ...]:
+    """Give those that can be brought about on `lab` or `vm`."""
+    return tuple(way for way in WAYS if machine in way.machines)
+
+
+def run(tool: Tool, way: Way) -> Run:
+    """Fail a start in this way; K3s is installed, and ends up stopped and mended."""
+    machine = tool.machine
+    machine.user("systemctl", "--user", "stop", UNIT.name)
+    machine.user("systemctl", "--user", "reset-failed", UNIT.name)
+    timeout = f"{_PATIENCE[machine.name] * int(way.timeout.rstrip('s'))}s"
+    before = float(machine.user("date", "+%s.%N").stdout)
+    try:
+        way.breaks(tool)
+        ignored = [word for one in way.ignore for word in ("--ignore", one)]
+        found = _up(tool, way, [TOOL, "up", "--json", "--timeout", timeout, *tool.ignore, *ignored])
+    finally:
+        machine.user("systemctl", "--user", "stop", UNIT.name)
+        way.mends(tool)
+    died = next((event for event in found.events if event["event"] == "died"), None)
+    if died is not None and way.truth is not None:
+        truth = _truth(tool, way.truth, before)
+        found.late = _seconds(died["time"]) - truth if truth else None
+    return found
+
+
+def _up(tool: Tool, way: Way, args: list[str]) -> Run:
+    events = []
+    with tool.machine.popen(*args) as process:
+        assert process.stderr
+        assert process.stdout
+        told = ""
+        for line in process.stderr:
+            told += line
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+                if (
+                    way.during
+                    and events[-1].get("phase") == way.at
+                    and events[-1]["event"] == "phase"
+                ):
+                    way.during(tool)
+        said = process.stdout.read()
+        code = process.wait()
+    assert "Traceback" not in told, told
+    return Run(code, json.loads(said), events)
+
+
+def _truth(tool: Tool, words: str, since: float) -> float | None:
+    args = ("journalctl", "-q", "-o", "json", f"--since=@{since:.6f}", f"USER_UNIT={UNIT.name}")
+    entries = [json.loads(line) for line in tool.machine.root(*args).stdout.splitlines()]
+    told = [entry for entry in entries if words in str(entry.get("MESSAGE", ""))]
+    if not told:
+        return None
+    # When systemd sent it, rather than when journald took it in.
+    return int(told[0].get("_SOURCE_REALTIME_TIMESTAMP") or told[0]["__REALTIME_TIMESTAMP"]) / 1e6
+
+
+def _seconds(time: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(time).timestamp()
+
+
+__all__ = ["SERVER", "WAYS", "Run", "Way", "both", "dies", "run", "ways"]
