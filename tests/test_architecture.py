@@ -25,14 +25,14 @@ RULES: tuple[Rule, ...] = (
     architecture.broken_cycles,
 )
 RATCHETS = {
-    "conditional expressions per 1,000 lines": 24.5,
-    "nested conditional expressions": 12,
+    "conditional expressions per 1,000 lines": 14.5,
+    "nested conditional expressions": 7,
     "lines over 100 columns": 0,
     "imports in functions per 1,000 lines of cli": 49.5,
-    "imports in functions per 1,000 lines outside cli": 10,
-    "functions of complexity over 10, percent": 4.0,
+    "imports in functions per 1,000 lines outside cli": 4.5,
+    "functions of complexity over 10, percent": 2.0,
     "function lines, median": 9,
-    "function lines, 90th percentile": 23,
+    "function lines, 90th percentile": 21,
     "modules in circles": 0,
 }
 """The figures of today, rounded up. They only fall: whoever improves one lowers it here."""
