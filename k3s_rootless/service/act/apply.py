@@ -1,4 +1,4 @@
-"""Performs steps, and decides nothing: every decision was made when the plan was."""
+"""Perform steps, and decide nothing: each decision was made when the plan was made."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k3s_rootless import atomic
+from k3s_rootless import atomic, command
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import OUR_DROP_IN, UNIT
 from k3s_rootless.printable import printable
+from k3s_rootless.rootlesskit import state
 from k3s_rootless.service.observe import files
+from k3s_rootless.service.plan import steps
 
 if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile
-    from k3s_rootless.service.plan import steps
     from k3s_rootless.service.systemd.user import UserManager
 
 ROTATION_SECONDS = 300.0
@@ -31,9 +31,6 @@ _LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escap
 
 def perform(step: steps.Step, manager: UserManager) -> None:
     """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
-    # Here, since `status` and `ports` load this module to read a unit file, and perform nothing.
-    from k3s_rootless.service.plan import steps
-
     match step:
         case steps.WriteFile() | steps.SetMode() | steps.Remove() | steps.RemoveDirectory():
             change_file(step)
@@ -62,12 +59,7 @@ def perform(step: steps.Step, manager: UserManager) -> None:
 
 
 def change_file(step: steps.Step) -> None:
-    """Do one step that needs no user manager; any other is no step of this kind.
-
-    Raises RootlessError, as `perform` does.
-    """
-    from k3s_rootless.service.plan import steps
-
+    """Do one step that changes a file, without a user manager. Raises RootlessError."""
     match step:
         case steps.WriteFile(path, text, _, backup, mode):
             _keep(path, backup)
@@ -91,8 +83,6 @@ def clear_state(paths: Sequence[Path]) -> None:
 
     Raises RootlessError if a rootlesskit lives there.
     """
-    from k3s_rootless.rootlesskit import state
-
     for directory in dict.fromkeys(path.parent for path in paths):
         try:
             with state.held(directory, create=True):
@@ -105,12 +95,11 @@ def clear_state(paths: Sequence[Path]) -> None:
 
 def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
     """Run `k3s certificate rotate`. Raises RootlessError if K3s runs, or if the command fails."""
-    from k3s_rootless import command
-    from k3s_rootless.rootlesskit import state
-
+    runs = ""
     found = manager.unit(step.unit).active_state
-    runs = f"the unit is {found}" if found not in {"inactive", "failed", ""} else ""
-    if not runs and state.is_held(step.state):
+    if found not in {"inactive", "failed", ""}:
+        runs = f"the unit is {found}"
+    elif state.is_held(step.state):
         runs = f"a K3s that the unit did not start uses {step.state.parent}"
     if runs:
         raise RootlessError(
@@ -121,15 +110,6 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
         said = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
         message = f"`{' '.join(step.argv)}` ended with status {done.status}: {printable(said)}"
         raise RootlessError(f"cannot renew K3s's certificates: {message}")
-
-
-def read(path: Path) -> tuple[str | None, datetime | None]:
-    """Read a unit file and the time it was written; (None, None) where there is none.
-
-    Raises RootlessError.
-    """
-    found = files.read(path)
-    return found.text, found.written
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -237,28 +217,32 @@ def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
 
 
 def _keep(path: Path, backup: Path | None) -> None:
-    if backup is not None and (old := files.read(path)).text is not None:
+    """Keep a copy of a file under `backup`, if that is named."""
+    if backup is None:
+        return
+    old = files.read(path)
+    if old.text is not None:
         # Its own mode, and never more than its writer had: it may hold secrets.
         write(backup, old.text, old.mode & 0o644 | 0o600)
 
 
 def _own_directory(directory: Path) -> None:
+    """Make a directory, and raise RootlessError if other users can write into it."""
     if not directory.exists():
         atomic.make_directory(directory)
     found = directory.stat()
-    if found.st_uid == os.getuid() and found.st_mode & stat.S_IWOTH:
+    if found.st_uid != os.getuid():
         raise RootlessError(
-            f"cannot write into `{directory}`: every user may write there",
-            hint=f"keep them out: chmod o-w {directory}",
-        )
-    owner = found.st_uid
-    if owner != os.getuid():
-        raise RootlessError(
-            f"cannot write into `{directory}`: it belongs to uid {owner}",
+            f"cannot write into `{directory}`: it belongs to uid {found.st_uid}",
             hint=(
                 "ask an administrator to give the directory to you; nothing else in it has to"
                 " change"
             ),
+        )
+    if found.st_mode & stat.S_IWOTH:
+        raise RootlessError(
+            f"cannot write into `{directory}`: every user may write there",
+            hint=f"keep them out: chmod o-w {directory}",
         )
 
 

@@ -1,7 +1,7 @@
-"""Removes K3s's data, whose files belong to subordinate ids of the user: from inside a user
-namespace, in a child of our own.
+"""Remove K3s's data, of which files belong to subordinate ids of the user: in a child process that
+is in a user namespace.
 
-It keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in a mount namespace of its own the
+The child keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in another mount namespace the
 kernel would let it remove what is mounted upon outside (rename and unlink of mount points, Linux
 3.18), and the mount with it.
 """
@@ -44,12 +44,13 @@ def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_rem
 
     Raises UsageError as `data_directory.identify` does.
     """
-    identity = data_directory.identify(directory, home, uid)
-    only, spared = (
-        None if everything else layout.TOP,
-        frozenset(data_directory.home_and_above(home)),
+    return tree_removal.Task(
+        directory,
+        only=None if everything else layout.TOP,
+        identity=data_directory.identify(directory, home, uid),
+        spared=frozenset(data_directory.home_and_above(home)),
+        mark=data_directory.PURGING,
     )
-    return tree_removal.Task(directory, only, identity, spared, data_directory.PURGING)
 
 
 def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Result:

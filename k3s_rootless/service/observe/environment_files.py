@@ -1,9 +1,10 @@
-"""Reads the files that variables come from besides the unit's own: environment files, and
+"""Read the files that variables come from besides the unit's own: environment files, and
 environment.d of the user manager.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,46 +21,43 @@ _SYSTEM = (
     "usr/lib/environment.d",
 )
 _SECONDS = 5.0
+_MAGIC = re.compile(r"[*?[]")
 
 
 def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
     """Read what `EnvironmentFile=` names, in order; `patterns` are paths, each with whether it may
     be missing.
 
-    A file that is missing, or that cannot be read, is there with its `problem`; one that may be is
-    left out.
+    A file that is missing, or that cannot be read, is returned with its `problem`; one that may be
+    missing is left out.
     """
-    # Here and below, since most units name no such file.
-    import glob
-
     found = []
     for pattern, optional in patterns:
-        # systemd expands patterns as well (systemd.exec(5)).
-        matched = [pattern]
-        if glob.has_magic(pattern):
-            matched = sorted(glob.glob(pattern))  # noqa: PTH207 (an absolute pattern)
-        for path in map(Path, matched):
-            one = files.or_problem(path)
-            missing = one.text is None and not one.problem
-            if missing and not optional:
-                found.append(
-                    FoundFile(
-                        path,
-                        None,
-                        problem=f"`{path}` is missing, and the unit does not start without it",
-                    )
-                )
-            elif not missing and not (optional and one.problem):
-                found.append(one)
-        if not matched and not optional:
-            found.append(
-                FoundFile(
-                    Path(pattern),
-                    None,
-                    problem=f"`{pattern}` is missing, and the unit does not start without it",
-                )
-            )
+        read = [files.or_problem(path) for path in _matched(pattern)]
+        if optional:
+            found += [one for one in read if one.text is not None]
+            continue
+        found += [
+            one if one.text is not None or one.problem else _missing(one.path) for one in read
+        ]
+        if not read:
+            found.append(_missing(Path(pattern)))
     return tuple(found)
+
+
+def _matched(pattern: str) -> list[Path]:
+    """Return the paths of a pattern: systemd expands it as well (systemd.exec(5))."""
+    if not _MAGIC.search(pattern):
+        return [Path(pattern)]
+    # Here, since few units name a pattern.
+    import glob
+
+    return [Path(path) for path in sorted(glob.glob(pattern))]  # noqa: PTH207 (an absolute pattern)
+
+
+def _missing(path: Path) -> FoundFile:
+    problem = f"`{path}` is missing, and the unit does not start without it"
+    return FoundFile(path, None, problem=problem)
 
 
 def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFile, ...]:
@@ -78,9 +76,8 @@ def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFil
 
 
 def generated(environ: Mapping[str, str], root: Path = Path("/")) -> Observed[Mapping[str, str]]:
-    """Give what environment.d amounts to, by systemd's own program for it: it expands variables by
-    rules of its own.
-    """
+    """Return what environment.d assigns, as systemd's own generator expands it."""
+    # Here, since few environments have a variable of ours from there.
     from k3s_rootless import command
 
     program = root / _GENERATOR

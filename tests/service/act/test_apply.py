@@ -16,6 +16,7 @@ import pytest
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
+from k3s_rootless.service.observe import files
 from k3s_rootless.service.plan import steps
 from k3s_rootless.service.systemd.user import UserManager
 from tests.fakes.session import PROJECT, Session
@@ -80,20 +81,22 @@ def test_what_was_written_is_read_back_with_its_time(tmp_path: Path) -> None:
     text = "a\r\nb\n\udcff"
     apply.write(tmp_path / UNIT, text)
 
-    found, written = apply.read(tmp_path / UNIT)
+    found = files.read(tmp_path / UNIT)
 
-    assert found == text
-    assert written is not None
-    assert abs((datetime.now(UTC) - written).total_seconds()) < 60
+    assert text == found.text
+    assert found.written is not None
+    assert abs((datetime.now(UTC) - found.written).total_seconds()) < 60
 
 
 def test_what_is_not_there_is_none(tmp_path: Path) -> None:
-    assert (None, None) == apply.read(tmp_path / "no" / UNIT)
+    found = files.read(tmp_path / "no" / UNIT)
+
+    assert (None, None) == (found.text, found.written)
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RootlessError, match=f"cannot read `{tmp_path}`: is a directory"):
-        apply.read(tmp_path)
+        files.read(tmp_path)
 
 
 def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
