@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -126,3 +127,15 @@ def test_help_and_version_load_no_adapter(arguments: list[str]) -> None:
     )
 
     assert set() == heavy & set(run.stderr.split())
+
+
+def test_the_page_lists_the_folders_of_the_tree() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `([a-z_0-9/]+)/` \|", page, re.MULTILINE))
+    subjects = {f"{name}" for name in architecture.SUBJECTS}
+    folders = {module.rpartition("/")[0] for module, _ in architecture.modules(ROOT)} - {""}
+    divided = {one for one in subjects if any(other.startswith(f"{one}/") for other in folders)}
+
+    # A subject that is divided into roles holds only its records itself.
+    assert folders - divided <= listed
+    assert listed <= folders
