@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -199,8 +200,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _joined(args: Sequence[str]) -> str:
-    import shlex
-
     return shlex.join(args)
 
 

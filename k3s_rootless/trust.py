@@ -7,7 +7,9 @@ so that a link is checked in the directory where it lies and not only where it e
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -99,9 +101,6 @@ def _has_acl(path: Path) -> bool:
 
 def _is_shared(gid: int) -> bool:
     """Return whether a group has members other than root and the caller, or could have some."""
-    import grp
-    import pwd
-
     try:
         own, group = pwd.getpwuid(os.getuid()), grp.getgrgid(gid)
     except KeyError:

@@ -24,17 +24,17 @@ RULES: tuple[Rule, ...] = (
     architecture.broken_size,
     architecture.broken_printing,
     architecture.broken_cycles,
+    architecture.broken_laziness,
 )
 RATCHETS = {
-    "conditional expressions per 1,000 lines": 14.5,
-    "nested conditional expressions": 7,
+    "conditional expressions per 1,000 lines": 8,
+    "nested conditional expressions": 0,
     "lines over 100 columns": 0,
-    "imports in functions per 1,000 lines of cli": 49.5,
-    "imports in functions per 1,000 lines outside cli": 4.5,
-    "functions of complexity over 10, percent": 2.0,
-    "function lines, median": 9,
-    "function lines, 90th percentile": 21,
-    "modules in circles": 0,
+    "imports in functions per 1,000 lines of cli": 27,
+    "imports in functions per 1,000 lines outside cli": 2,
+    "functions of complexity over 10, percent": 0.6,
+    "function lines, median": 8,
+    "function lines, 90th percentile": 19,
 }
 """The figures of today, rounded up. They only fall: whoever improves one lowers it here."""
 
@@ -78,6 +78,16 @@ def test_the_rule_holds(rule: Rule) -> None:
         (architecture.broken_size, "paths.py", "def f():\n" + "    x = 1\n" * 70),
         (architecture.broken_printing, "service/act/apply.py", "print('done')"),
         (architecture.broken_cycles, "errors.py", "from k3s_rootless import command"),
+        (
+            architecture.broken_cycles,
+            "operations/readiness/phases.py",
+            "def f():\n    from k3s_rootless.operations.readiness import traces",
+        ),
+        (
+            architecture.broken_laziness,
+            "operations/rotation.py",
+            "def f():\n    import json",
+        ),
     ],
     ids=lambda value: value.split("\n")[0] if isinstance(value, str) else value.__name__,
 )

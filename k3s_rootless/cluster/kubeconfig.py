@@ -16,6 +16,7 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from k3s_rootless.cluster import own_file, written
 from k3s_rootless.cluster.facts import Kubeconfig
@@ -23,6 +24,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.rest import TlsPeer
 
 if TYPE_CHECKING:
+    # Here, since it takes 6 ms, and not every kubeconfig is connected to.
     import ssl
 
     from k3s_rootless.cluster.facts import Credentials
@@ -62,6 +64,7 @@ def context(credentials: Credentials) -> ssl.SSLContext:
     """Build what verifies the API server and shows our certificate to it; raises RootlessError for
     damaged certificates.
     """
+    # Here, since it takes 6 ms, and not every kubeconfig is connected to.
     import ssl
 
     built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -160,8 +163,6 @@ def _address(server: str) -> tuple[str, int]:
     plain = _PLAIN.fullmatch(server)
     if plain is not None and int(plain["port"]) <= _HIGHEST_PORT:
         return plain["host"].lower(), int(plain["port"])
-    from urllib.parse import urlsplit
-
     url = urlsplit(server)
     if url.scheme != "https" or not url.hostname or not server.isprintable():
         raise ValueError(f"its server {server!r} is no https address")

@@ -115,6 +115,7 @@ def _diagnosis(timeout: float) -> dict[str, set[Listener]]:
 
 def _ask_kernel(answers: dict[str, set[Listener]]) -> None:
     try:
+        # Here, since it takes 200 ms: /proc/net is faster below 150,000 sockets.
         from pyroute2 import DiagSocket
 
         with DiagSocket() as kernel:

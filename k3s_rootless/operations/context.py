@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from k3s_rootless.service.facts import UnitState
+
+    # Here, since it takes 33 ms, and single questions go through busctl.
     from k3s_rootless.service.systemd.user import UserManager
 
 WAITING = "waiting for another k3s-rootless to end"
@@ -56,6 +58,7 @@ class Context:
         why. Raises RootlessError.
         """
         self._require_manager()
+        # Here, since it takes 33 ms, and single questions go through busctl.
         from k3s_rootless.service.systemd.user import UserManager
 
         return UserManager(self.environ, self.paths.runtime, self.uid)
@@ -66,6 +69,7 @@ class Context:
         Raises RootlessError.
         """
         self._require_manager()
+        # Here, since some commands ask the user manager nothing.
         from k3s_rootless.service.systemd import busctl
 
         state = busctl.unit(name, self.paths.runtime)
@@ -80,6 +84,7 @@ class Context:
         Raises RootlessError.
         """
         self._require_manager()
+        # Here, since some commands ask the user manager nothing.
         from k3s_rootless.service.systemd import busctl
 
         found = busctl.environment(self.paths.runtime)

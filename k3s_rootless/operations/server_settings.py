@@ -177,6 +177,7 @@ def _observed(
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
     if not settings.outdated and not _unit_changed(context, state):
         return
+    # Here, since it takes 20 ms, and few running K3s have a changed file.
     from k3s_rootless.cluster import kubeconfig
 
     try:

@@ -51,6 +51,7 @@ def _text_environment() -> Environment:
 
 
 def _html_environment() -> Environment:
+    # Here as above.
     from jinja2 import ChainableUndefined, Environment
 
     return Environment(

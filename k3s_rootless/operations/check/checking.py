@@ -102,6 +102,7 @@ def begin(context: Context, ignored: Sequence[str] = ()) -> Probing:
 
 def judge(facts: Facts, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Judge the facts by the selected checks, by all of them without ids."""
+    # Here as above: the judges take 80 ms to load.
     from k3s_rootless.operations.check import selection
 
     return selection.judge(facts, ids)
@@ -111,6 +112,7 @@ def require_known(ids: Sequence[str]) -> None:
     """Refuse an id that names no check and no group of checks. Raises UsageError."""
     if not ids:
         return
+    # Here as above.
     from k3s_rootless.operations.check import selection
 
     selection.require_known(ids)

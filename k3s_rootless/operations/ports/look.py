@@ -26,6 +26,7 @@ def look(
     """
     questions = tuple(map(Question.of, what))
     state = _state(context)
+    # Loaded by `preload`.
     from k3s_rootless.operations.ports import gather
 
     return gather.answer(context, state, questions, everything=everything, probe=probe)
@@ -34,6 +35,7 @@ def look(
 def document(context: Context) -> dict[str, Any]:
     """Return the answer about all ports as JSON has it. Raises NotRunning, RootlessError."""
     answer = look(context)
+    # Here, since `ports` itself loads it in `preload`.
     from k3s_rootless.operations.ports import document as documents
 
     return documents.document(answer)

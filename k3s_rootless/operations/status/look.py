@@ -90,6 +90,7 @@ class Look:
             from k3s_rootless.operations.installation import absence
 
             raise absence(state)
+        # Loaded by `preload`.
         from k3s_rootless.operations.status.observer import Observer
 
         if self._observer is None:

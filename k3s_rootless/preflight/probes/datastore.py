@@ -41,6 +41,7 @@ def cluster(data: Path) -> Observed[Cluster]:
             return Unknown("the cluster is in etcd, which is not read")
         return Known(Cluster((), ()), str(file))
     try:
+        # Here, since some distributions leave it out of Python.
         import sqlite3
     except ImportError:
         return Unknown("this Python has no sqlite3")

@@ -274,6 +274,7 @@ def _proxy(value: str, around: Surroundings) -> Judgement:
 
 
 def _no_proxy(value: str, _: Surroundings) -> Judgement:
+    # Here as above.
     from k3s_rootless.service.environment import proxies
 
     unmatched = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))

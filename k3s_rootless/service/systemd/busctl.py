@@ -50,6 +50,7 @@ def environment(runtime: Path) -> dict[str, str] | None:
     )
     if printed is None:
         return None
+    # Here, since it takes 5 ms, in which busctl asks.
     from k3s_rootless.service.systemd import properties
 
     try:
@@ -90,6 +91,7 @@ def escaped(name: str) -> str:
 
 
 def _read(name: str, printed: str) -> UnitState | None:
+    # Here, since it takes 5 ms, in which busctl asks.
     from k3s_rootless.service.systemd import properties
 
     try:
