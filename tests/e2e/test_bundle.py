@@ -272,7 +272,8 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
     lab_tool.up().check_returncode()
     drop_in = [
         "[Service]",
-        "ExecStartPre=/bin/cat %h/seeds.txt",
+        # journald gives lines to a unit by their process, which must exist when it reads them.
+        "ExecStartPre=/bin/sh -c 'cat %h/seeds.txt; sleep 1'",
         *(line for seed in SEEDS for line in seed.drop_in),
     ]
     plant(
