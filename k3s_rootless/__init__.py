@@ -1,3 +1,3 @@
-"""Rootless K3s under the user's own systemd."""
+"""Run rootless K3s as a service of the user's own systemd."""
 
 __version__ = "0.1.0"

@@ -1,17 +1,17 @@
-"""`python -m k3s_rootless`, and the entry point `k3s-rootless`."""
+"""Entry point of the program `k3s-rootless` and of `python -m k3s_rootless`."""
 
 from __future__ import annotations
 
 import atexit
 import gc
 
-# Loading modules makes much that stays and little that goes: looking for garbage meanwhile took 5 %
-# of what `ports` takes.
+# Loading modules creates many objects and frees few. Garbage collection meanwhile took 5 % of the
+# time of `ports`.
 gc.set_threshold(50_000)
-# Nor is any looked for at the end, when the kernel takes it all: what is frozen is passed over.
+# The kernel frees all memory at exit. Python does not collect frozen objects before that.
 atexit.register(gc.freeze)
 
-from k3s_rootless.cli import output, shell  # noqa: E402 (the threshold is for what this loads)
+from k3s_rootless.cli import output, shell  # noqa: E402 (the threshold must precede this import)
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         shell(prog_name="k3s-rootless")
     except KeyboardInterrupt:
-        # A second one, that came while the first was handled.
+        # A second interrupt arrived while the first one was handled.
         output.end(output.INTERRUPTED)
     except SystemExit as end:
         output.end(end.code)

@@ -1,5 +1,7 @@
-"""Files that are written whole or not at all: beside their place first, synced to the disk, and
-only then put there.
+"""Write files atomically: a reader sees the whole new content or none of it.
+
+A file is written beside its final path, synced to the disk, and then renamed or linked by the
+caller.
 """
 
 from __future__ import annotations
@@ -15,22 +17,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".new"
-"""How the name of a file ends that is not in its place yet; it begins with a dot and the name of
-that place.
-"""
+"""The end of a staged file's name, which starts with a dot and the name of the final file."""
 _RANDOM = r"\.[a-z0-9_]{8}"
 _UNLOCKED_SECONDS = 60.0
-"""How long after it was made a file may be empty and not locked yet."""
+"""Seconds after its creation during which a staged file may be empty and unlocked."""
 
 
 @contextmanager
 def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """Give a synced file beside `path` that holds `data`, for the caller to put in its place; what
-    is left of it is removed.
+    """Yield a synced temporary file beside `path` with the content `data`.
 
-    Raises OSError, and leaves nothing then.
+    The caller moves it to its final path. The temporary file is removed at the end if it still
+    exists. Raises OSError, and leaves no file in that case.
     """
-    # Here, since it takes 2 ms, and questions write no file.
+    # Imported here because it takes 2 ms, and read-only commands write no file.
     import tempfile
 
     # mkstemp opens with mode 0600 and O_EXCL.
@@ -39,8 +39,8 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     )
     try:
         with os.fdopen(descriptor, "wb") as file:
-            # Held for as long as this process lives: a file that is left behind can be told from
-            # one that is being written.
+            # The lock is held until the file is closed or this process dies. A locked file is still
+            # being written; an unlocked one was left behind.
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
@@ -53,11 +53,10 @@ def staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
 
 
 def sweep(directory: Path, name: str) -> None:
-    """Remove what killed processes left in a directory of files that were to be called `name`, a
-    regular expression.
+    """Remove temporary files that killed processes left in a directory.
 
-    Only files of this user are removed, and none that another process is writing. What cannot be
-    removed stays.
+    `name` is a regular expression for the names of the final files. Only files of this user are
+    removed, and none that another process is writing. A file that cannot be removed stays.
     """
     left = re.compile(rf"\.(?:{name}){_RANDOM}{re.escape(SUFFIX)}")
     with suppress(OSError), os.scandir(directory) as entries:
@@ -80,8 +79,9 @@ def _remove_left(path: Path) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether another process holds a lock on a file (flock(2)); no lock is known of a file
-    that cannot be opened.
+    """Return whether another process holds a lock on a file (flock(2)).
+
+    A file that cannot be opened counts as unlocked.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -99,11 +99,11 @@ def is_locked(path: Path) -> bool:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory and those above it that are missing; none is writable by others, whatever
-    the umask is.
+    """Create a directory and its missing parents.
 
-    Raises OSError. `Path.mkdir(parents=True)` gives its mode to the last one only: with umask 0 the
-    others get 0777.
+    With any umask, no directory is writable by other users. Raises OSError.
+    `Path.mkdir(parents=True)` applies its mode only to the last directory: with umask 0 the parents
+    get 0777.
     """
     missing = [one for one in (directory, *directory.parents) if not one.exists()]
     for one in reversed(missing):
@@ -112,13 +112,13 @@ def make_directory(directory: Path) -> None:
 
 
 def sync(directory: Path) -> None:
-    """Sync a directory, so that the names in it last. Raises OSError."""
+    """Sync a directory, so that its entries survive a crash. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems of the network and of user space cannot sync a directory; the file
-        # itself is synced.
+        # Some network and user-space file systems cannot sync a directory. The file itself is
+        # synced.
         if error.errno not in {errno.EINVAL, errno.EROFS}:
             raise
     finally:
@@ -126,5 +126,5 @@ def sync(directory: Path) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Give an error as the end of a sentence."""
+    """Return the reason of an error, for the end of a sentence."""
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,5 +1,6 @@
-"""Asks several things at the same time, each within its own time limit, so that one that hangs
-costs no more than that.
+"""Run several queries at the same time, each with its own time limit.
+
+A query that hangs does not delay the others.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ def _nothing() -> None:
 
 
 class Asked(Generic[T]):
-    """A question that is being asked.
+    """A query that runs in a thread.
 
-    In a thread of its own and not one of a pool: a pool waits for all of its threads when the
-    program ends, and a question to a file system that does not answer cannot be called back. Nor by
-    a future: its module loads logging and queues, 8 ms.
+    It uses a daemon thread instead of a thread pool: at exit, a pool waits for all of its threads,
+    and a query to a file system that does not respond cannot be cancelled. It does not use a
+    future: that module loads logging and queues, which takes 8 ms.
     """
 
     def __init__(self, ask: Callable[[], T]) -> None:
@@ -36,18 +37,18 @@ class Asked(Generic[T]):
     def _work(self) -> None:
         try:
             self._answers.append(self._ask())
-        except BaseException as error:  # noqa: BLE001 (whoever waits gets it)
+        except BaseException as error:  # noqa: BLE001 (raised again by `result`)
             self._errors.append(error)
 
     @property
     def asking(self) -> bool:
-        """Whether nobody has answered yet."""
+        """True while no result has arrived."""
         return self._thread.is_alive()
 
     def result(self, seconds: float | None = None) -> T:
-        """Wait for the answer, at most for `seconds`.
+        """Wait for the result, at most `seconds`.
 
-        Raises TimeoutError, or whatever asking raised.
+        Raises TimeoutError, or the error that the query raised.
         """
         self._thread.join(seconds)
         if self._errors:
@@ -58,11 +59,11 @@ class Asked(Generic[T]):
 
 
 class Followed(Generic[T]):
-    """A value that a thread keeps up to date until it is stopped.
+    """A value that a thread keeps up to date until the thread is stopped.
 
-    The thread calls `follow` with this object: `follow` puts values, and returns soon after
-    `pause` returned True. Whatever `follow` raises is raised by `latest`, and `on_failure` is
-    called then. As `Asked`, the thread ends with the program, also in a question that hangs.
+    The thread calls `follow` with this object. `follow` sets values with `put`, and returns soon
+    after `pause` returned True. An error that `follow` raises is raised by `latest`; `on_failure`
+    is called as well. As with `Asked`, the thread ends with the program, even if its query hangs.
     """
 
     def __init__(
@@ -81,9 +82,9 @@ class Followed(Generic[T]):
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def latest(self, seconds: float = 0.0) -> T:
-        """Return the latest value; wait at most `seconds` for the first that `follow` puts.
+        """Return the latest value; wait at most `seconds` for the first value from `follow`.
 
-        Raises what `follow` raised.
+        Raises the error that `follow` raised.
         """
         if seconds:
             self._known.wait(seconds)
@@ -97,11 +98,11 @@ class Followed(Generic[T]):
         self._known.set()
 
     def pause(self, seconds: float) -> bool:
-        """Wait for so many seconds at most; return whether the thread was stopped."""
+        """Wait at most `seconds`; return whether the thread was stopped."""
         return self._stopped.wait(seconds)
 
     def stop(self) -> None:
-        """Stop the thread, without waiting for it: it ends once its open question does."""
+        """Stop the thread without waiting for it; it ends after its current query."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -114,14 +115,14 @@ class Followed(Generic[T]):
 
 
 def begin(ask: Callable[[], T]) -> Asked[T]:
-    """Begin to ask."""
+    """Start a query."""
     return Asked(ask)
 
 
 def answer(asked: Asked[T], deadline: float) -> T:
-    """Wait for an answer until `deadline` (time.monotonic).
+    """Wait for a result until `deadline` (time.monotonic).
 
-    Raises RootlessError, also for what nobody foresaw.
+    Raises RootlessError, also for unexpected errors.
     """
     try:
         return asked.result(max(0.0, deadline - time.monotonic()))
@@ -130,5 +131,5 @@ def answer(asked: Asked[T], deadline: float) -> T:
     except TimeoutError:
         raise RootlessError("there was no answer in time") from None
     except Exception as error:
-        # One part that fails must not take the others along: that is when a bundle is needed most.
+        # A part that fails must not stop the other parts: a bundle is needed most in such a case.
         raise RootlessError(f"it failed: {type(error).__name__}: {error}") from error

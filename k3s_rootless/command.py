@@ -1,4 +1,7 @@
-"""The one door to other programs: argument lists, a time limit, and failures that can be pasted."""
+"""Run other programs, with argument lists, a time limit, and errors that name the command.
+
+All programs are started through this module.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _over = threading.Event()
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a program printed, and its exit status (negative: the signal that ended it)."""
+    """The output and exit status of a program (negative status: the signal that ended it)."""
 
     stdout: str
     stderr: str
@@ -32,12 +35,11 @@ class Output:
 
 
 def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | None = None) -> Output:
-    """Run a program to its end and return what it printed; output that is not UTF-8 is replaced,
-    not refused.
+    """Run a program until it ends, and return its output.
 
-    `timeout` is in seconds; the program's whole process group is killed when it is up, so that a
-    wrapper that forked leaves nothing behind. Raises CommandFailed when the program cannot be
-    started or is too slow; a non-zero status is the caller's.
+    `timeout` is in seconds. After it, the whole process group of the program is killed, so that no
+    child of a wrapper is left. Bytes that are not valid UTF-8 are replaced. Raises CommandFailed if
+    the program cannot be started or exceeds the timeout. The caller checks a non-zero exit status.
     """
     with _started(args, environ) as process:
         try:
@@ -49,14 +51,13 @@ def run(args: Sequence[str], *, timeout: float, environ: Mapping[str, str] | Non
 
 
 def stream(args: Sequence[str]) -> Iterator[bytes]:
-    """Run a program and yield its lines as they come; closing the iterator ends the program, and
-    what it started.
+    """Run a program and yield the lines of its output as they arrive.
 
-    Raises CommandFailed when the program cannot be started, complains and fails, or is ended by a
-    signal.
+    Closing the iterator kills the program and its children. Raises CommandFailed if the program
+    cannot be started, fails with an error message, or is ended by a signal.
     """
-    # Not a pipe: nobody empties it meanwhile, and a program that complains at length would stand
-    # still.
+    # Not a pipe: it would not be read meanwhile, and a program with many error messages would
+    # block.
     with (
         open(os.memfd_create("stderr"), "r+b") as complaints,  # noqa: PTH123
         _started(args, None, complaints) as process,
@@ -65,10 +66,10 @@ def stream(args: Sequence[str]) -> Iterator[bytes]:
 
 
 def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Become another program; returns only by raising CommandFailed."""
+    """Replace this process by another program; returns only if it raises CommandFailed."""
     program = _program(args, environ)
-    # Python ignores SIGPIPE, and a program inherits that: it would print an error when the reader
-    # of its output leaves.
+    # Python ignores SIGPIPE, and the new program inherits this. Without the default action, it
+    # would print an error when the reader of its output exits.
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execve(program, list(args), dict(environ))  # noqa: S606 (an argument list, no shell)
@@ -78,15 +79,15 @@ def replace(args: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
-    """Return the path of the program that `run` would start, and why another one was passed over.
+    """Return the path of the program that `run` would start, and why another one was skipped.
 
-    Only absolute entries of PATH count: a relative one is the directory in which the user happens
-    to be. A program that a user other than root and the caller could change is passed over.
+    Only absolute entries of PATH count: a relative entry depends on the current directory. A
+    program that a user other than root and the caller can change is skipped.
     """
     risky = ""
     variables = os.environ if environ is None else environ
     for directory in variables.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(directory, name)  # noqa: PTH118 (dozens of entries, for each program)
+        path = os.path.join(directory, name)  # noqa: PTH118 (dozens of entries for each program)
         if not directory.startswith("/") or not os.access(path, os.X_OK):
             continue
         if os.path.isdir(path):  # noqa: PTH112
@@ -99,10 +100,10 @@ def found(name: str, environ: Mapping[str, str] | None = None) -> tuple[str | No
 
 
 def end_all(*, for_good: bool = False) -> None:
-    """End every program that still runs, and what it started: those of threads that nobody waits
-    for any more.
+    """Kill every program that is still running, with its children.
 
-    With `for_good`, no other is started afterwards either: this process is about to end.
+    These are programs of threads that no caller waits for any more. With `for_good`, no other
+    program is started afterwards, because this process is about to exit.
     """
     with _starting:
         if for_good:
@@ -171,8 +172,8 @@ def _program(args: Sequence[str], environ: Mapping[str, str] | None) -> str:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    # An interrupt inside of Popen would leave a program behind that nobody knows of, in a session
-    # that no terminal interrupts.
+    # An interrupt inside Popen would leave an unknown program running, in a session that the
+    # terminal does not interrupt.
     before = signal.getsignal(signal.SIGINT)
     if (
         threading.current_thread() is not threading.main_thread()
@@ -191,10 +192,10 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    # Ended or not, as long as nobody has waited for the leader the number of its group is given to
-    # no one else.
+    # The kernel does not reuse the number of the group before this process has waited for its
+    # leader, whether the leader has ended or not.
     if process.returncode is None:
-        with suppress(ProcessLookupError):  # another thread has waited for it just now
+        with suppress(ProcessLookupError):  # another thread has just waited for it
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -1,22 +1,22 @@
-"""Everything that can go wrong in words a user can act on.
+"""The errors that are reported to users.
 
-The tree, with the exit code that the shell gives each (docs/reference/exit-codes.md)::
+The tree, with the exit code of each error (docs/reference/exit-codes.md)::
 
     RootlessError                    1   the answer is no, or the work failed
-    ├── UsageError                   2   asked for in a way that cannot be served
+    ├── UsageError                   2   the request is invalid
     ├── NotRunning                   3   K3s is not running, or not installed, for this user
-    ├── NotReady                     4   running, but not ready in time
-    ├── PreflightFailed              5   the host lacks something that the user can fix
-    ├── AdministratorNeeded          6   the host lacks something that an administrator can fix
-    ├── WouldOverwrite               7   refused, since it would overwrite local changes
-    ├── UnsupportedHost              8   this host cannot run it
-    ├── BusError                     1   no user manager to talk to, or it stopped talking
-    │   └── SystemdError             1   systemd answered with an error
-    ├── CommandFailed                1   a program did not do what it was asked for
-    └── PeerError                    1   an HTTP peer (rootlesskit, API server) could not be asked
+    ├── NotReady                     4   K3s runs, but was not ready before the timeout
+    ├── PreflightFailed              5   a check failed, and the user can fix the problem
+    ├── AdministratorNeeded          6   a check failed, and an administrator must fix the problem
+    ├── WouldOverwrite               7   the operation would overwrite local changes
+    ├── UnsupportedHost              8   this host cannot run rootless K3s
+    ├── BusError                     1   no user manager, or it stopped responding
+    │   └── SystemdError             1   systemd returned an error
+    ├── CommandFailed                1   a program is missing, too slow, or failed
+    └── PeerError                    1   an HTTP peer (rootlesskit, API server) gave no valid answer
 
-Messages are lower case, without a full stop, and read ``cannot <do what>: <why>``. A hint is an
-imperative with a command that can be pasted; only the shell renders it.
+Messages are lower case, without a full stop, and have the form ``cannot <do what>: <why>``. A hint
+is an imperative sentence with a command that can be pasted; only the shell renders it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def error_document(
     exit_code: int = 1,
     details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return an entry of `errors` in a JSON answer; `details` follow the words."""
+    """Return an entry of `errors` in a JSON answer; `details` follow the other fields."""
     return {"message": message, "hint": hint, "exit_code": exit_code, **(details or {})}
 
 
 class RootlessError(Exception):
-    """A failure that is reported to the user: `message`, and apart from it a `hint`.
+    """A failure that is reported to the user, with a `message` and an optional `hint`.
 
-    `details` are for programs: only the JSON has them, after the words.
+    `details` are for programs: they are only in the JSON answer, after the other fields.
     """
 
     exit_code = 1
@@ -57,7 +57,7 @@ class RootlessError(Exception):
 
 
 class UsageError(RootlessError):
-    """What was asked for cannot be served in this way."""
+    """The request is invalid or cannot be combined in this way."""
 
     exit_code = 2
 
@@ -69,19 +69,19 @@ class NotRunning(RootlessError):
 
 
 class NotReady(RootlessError):
-    """K3s runs, and was not ready when the time was up."""
+    """K3s runs, but was not ready before the timeout."""
 
     exit_code = 4
 
 
 class PreflightFailed(RootlessError):
-    """A check failed, and the user can fix it."""
+    """A check failed, and the user can fix the problem."""
 
     exit_code = 5
 
 
 class AdministratorNeeded(PreflightFailed):
-    """A check failed, and an administrator must fix it."""
+    """A check failed, and an administrator must fix the problem."""
 
     exit_code = 6
 
@@ -93,17 +93,17 @@ class WouldOverwrite(RootlessError):
 
 
 class UnsupportedHost(PreflightFailed):
-    """No remedy makes this host run rootless K3s."""
+    """This host cannot run rootless K3s, and no remedy exists."""
 
     exit_code = 8
 
 
 class BusError(RootlessError):
-    """The bus of the user manager is missing, refuses, or stopped answering."""
+    """The bus of the user manager is missing, refuses the connection, or stopped responding."""
 
 
 class SystemdError(BusError):
-    """systemd answered with an error; `name` is its D-Bus error name."""
+    """systemd returned an error; `name` is its D-Bus error name."""
 
     def __init__(self, message: str, *, name: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -111,15 +111,13 @@ class SystemdError(BusError):
 
 
 class CommandFailed(RootlessError):
-    """A program is missing, took too long, or ended with an error; the command is in the message,
-    ready to paste.
-    """
+    """A program is missing, exceeded its timeout, or failed; the message contains the command."""
 
 
 class PeerError(RootlessError):
-    """An HTTP peer is not there, is too slow, or answers with something else than was asked for.
+    """An HTTP peer is missing, too slow, or sent an unexpected answer.
 
-    `status` is its HTTP status, or None when there was no answer to read one from.
+    `status` is the HTTP status of the answer, or None if there was no answer.
     """
 
     def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A verdict on one question, with the observation behind it and how to fix it."""
+"""Results of checks: the verdict, the observation behind it, and how to fix the problem."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CHECKS_PAGE = "docs/reference/checks.md"
 
 
 class Verdict(Enum):
-    """The five answers; `unknown` means that the fact could not be read, and is never turned into
-    another answer.
+    """The five possible results of a check.
 
-    `info` is a fact worth knowing that needs no action.
+    `info` is a fact worth knowing that needs no action. `unknown` means that the fact could not be
+    read; it is never converted into another verdict.
     """
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
@@ -28,14 +28,14 @@ class Verdict(Enum):
 
 
 class Severity(Enum):
-    """What K3s does at worst where a check finds the opposite of what it asks for."""
+    """The worst effect on K3s if a check fails."""
 
     FATAL = "fatal"
-    """It does not start, or never becomes ready."""
+    """K3s does not start, or never becomes ready."""
     DEGRADED = "degraded"
-    """It runs with less: without a port, a name, room, or a later start."""
+    """K3s runs with restrictions: a port, a name, space or a later start is missing."""
     INFORMATIVE = "informative"
-    """It does not mind."""
+    """K3s is not affected."""
 
 
 class Mender(Enum):
@@ -48,8 +48,9 @@ class Mender(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """How to fix a finding: who can do it, one sentence, and the commands to paste (none if no
-    command helps).
+    """How to fix a finding: who can do it, one sentence, and the commands to paste.
+
+    `commands` is empty if no command helps.
     """
 
     mender: Mender
@@ -58,7 +59,7 @@ class Remedy:
     measures: tuple[Measure, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return this remedy in JSON."""
+        """Return this remedy as JSON data."""
         return {
             "mender": self.mender.value,
             "text": self.text,
@@ -67,8 +68,9 @@ class Remedy:
 
 
 def put_aside(drop_in: str, then: str) -> Remedy:
-    """Return the remedy that takes a drop-in out of the unit, and keeps its file; `then` is the
-    command that applies the change.
+    """Return the remedy that disables a drop-in of the unit and keeps its file.
+
+    `then` is the command that applies the change.
     """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
     text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
@@ -77,11 +79,11 @@ def put_aside(drop_in: str, then: str) -> Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer of one check.
+    """The result of one check.
 
-    `check` is its stable id (`cgroup.delegation.cpuset`), `observed` what was seen, `source` where;
-    `reason` says why the verdict is not `pass`, and `remedy` what to do about it. `severity` is
-    that of the check: the worst it can find.
+    `check` is its stable id (`cgroup.delegation.cpuset`), `observed` the observed value and
+    `source` where it was read. `reason` explains why the verdict is not `pass`, and `remedy` how to
+    fix it. `severity` is that of the check: the worst effect that it can find.
     """
 
     check: str
@@ -95,11 +97,11 @@ class Finding:
 
     @property
     def anchor(self) -> str:
-        """Where the documentation explains this check."""
+        """The link to the documentation of this check."""
         return f"{CHECKS_PAGE}#{self.check.replace('.', '')}"
 
     def document(self) -> dict[str, Any]:
-        """Return this finding in JSON; keys are only ever added."""
+        """Return this finding as JSON data; keys are only ever added."""
         return {
             "check": self.check,
             "title": self.title,
@@ -114,5 +116,5 @@ class Finding:
 
 
 def matches(check: str, asked: str) -> bool:
-    """Return whether `asked` names this check or a group of it (`cgroup.delegation`)."""
+    """Return whether `asked` is the id of this check, or of a group of it (`cgroup.delegation`)."""
     return check == asked or check.startswith(f"{asked}.")

@@ -1,8 +1,8 @@
-"""What an administrator does to a host for rootless K3s: each one thing, that can be done twice and
-taken back.
+"""Changes that an administrator makes to a host for rootless K3s.
 
-The script of `check --admin-script` is made of these; see units/administrator.sh.j2 for what each
-becomes.
+Each record is one change, which can be made twice and can be undone. The script of
+`check --admin-script` is built from these records; see units/administrator.sh.j2 for the commands
+of each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 MODES = {
-    "/tmp": "1777",  # noqa: S108 (its mode, no file in it)
+    "/tmp": "1777",  # noqa: S108 (a mode; no file is created here)
     "/var/tmp": "1777",  # noqa: S108
     "/dev/net/tun": "666",
     "/dev/fuse": "666",
@@ -20,15 +20,15 @@ MODES = {
     "/usr/local/bin/newuidmap": "u+s",
     "/usr/local/bin/newgidmap": "u+s",
 }
-"""The only paths whose mode root may be asked to change, each with its mode as chmod(1) takes it.
+"""All paths whose mode root may have to change, each with its mode as chmod(1) accepts it.
 
-A path that a setting of the user names (TMPDIR, PATH) is none of them: the user could replace it by
-a link.
+A path that a user's setting names (TMPDIR, PATH) must not be in this list: the user could replace
+the path by a link.
 """
 
 
 class Then(Enum):
-    """What has to hear of a file that was written."""
+    """The program that must be notified of a written file."""
 
     NOTHING = ""
     SYSTEMD = "systemd"
@@ -38,7 +38,7 @@ class Then(Enum):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Write a file of our own name, whole; what was there is kept and comes back."""
+    """Write a file with a name of our own; the previous file is kept, and undo restores it."""
 
     path: str
     text: str
@@ -47,7 +47,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Sysctl:
-    """Set a sysctl now and for later boots; with `least`, one that is higher stays."""
+    """Set a sysctl now and at later boots; with `least`, a higher value stays."""
 
     key: str
     value: str
@@ -63,8 +63,9 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Install what brings a program: `newuidmap`, `mount.fuse3`, or the bus of user sessions
-    (`dbus.socket`).
+    """Install the package that contains a program or unit.
+
+    `brings` is `newuidmap`, `mount.fuse3`, or the bus of user sessions (`dbus.socket`).
     """
 
     brings: str
@@ -72,14 +73,14 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class SubordinateIds:
-    """Give a user 65536 subordinate user and group ids that nobody else has."""
+    """Assign 65536 subordinate user and group ids to a user that no other user has."""
 
     user: str
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Change the mode of a system file of `MODES`, which root must own.
+    """Change the mode of a system file in `MODES`, which root must own.
 
     Raises ValueError for any other path.
     """
@@ -93,21 +94,21 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class PlainFile:
-    """Replace a symbolic link by a file of the same content."""
+    """Replace a symbolic link by a file with the same content."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class BootArgument:
-    """Add arguments to the kernel's command line."""
+    """Add arguments to the kernel command line."""
 
     arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Linger:
-    """Let a user's manager run without a session."""
+    """Enable lingering: the user manager runs without a session."""
 
     user: str
 

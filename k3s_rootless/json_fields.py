@@ -1,5 +1,6 @@
-"""Fields of foreign JSON and YAML, taken with their type or refused with their place; nothing is
-converted.
+"""Read typed fields from JSON and YAML of other programs.
+
+A value of the wrong type is an error that names its place; no value is converted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _decoder = json.JSONDecoder()
 
 
 class Wrong(Exception):
-    """One place is not as it should be; readers further out put their own names before `place`."""
+    """An invalid value; outer readers prepend their names to `place`."""
 
     def __init__(self, why: str, place: str = "") -> None:
         super().__init__(why)
@@ -32,8 +33,9 @@ class Wrong(Exception):
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn whatever is wrong inside into PeerError, which names the first wrong place; `what` is
-    what cannot be understood.
+    """Convert errors inside the context into PeerError, which names the first invalid place.
+
+    `what` names the document that cannot be read.
     """
     try:
         yield
@@ -44,31 +46,31 @@ def refusing(what: str) -> Iterator[None]:
     except RecursionError:
         why = "it is nested too deep"
     except ValueError as error:
-        # Only its own words: `json` quotes nothing of what it reads, and names a position.
+        # Only the message of `json`, which names a position and quotes nothing from the document.
         why = f"it is no JSON ({error})"
     else:
         return
     raise PeerError(f"cannot understand {what}: {printable(why)}")
 
 
-def typed(value: Any, kind: type[T], place: str = "") -> T:  # noqa: ANN401 (other people's JSON)
-    """Give `value` if it is of `kind`; a truth value is no number. Raises Wrong."""
+def typed(value: Any, kind: type[T], place: str = "") -> T:  # noqa: ANN401 (untyped JSON)
+    """Return `value` if it is of `kind`; a Boolean is not a number. Raises Wrong."""
     if type(value) is not kind:
         raise Wrong(f"{_KINDS[kind]} is wanted", place)
     return value
 
 
 def field(subject: Json, key: str, kind: type[T]) -> T:
-    """Give a field that must be there. Raises Wrong."""
+    """Return a required field. Raises Wrong."""
     if key not in subject:
         raise Wrong("it is missing", key)
     return typed(subject[key], kind, key)
 
 
 def optional(subject: Json, key: str, kind: type[T]) -> T | None:
-    """Give a field, or None where it is missing or null, which Go writes for an empty one.
+    """Return an optional field; None if it is missing or null.
 
-    Raises Wrong.
+    Go writes null for an empty field. Raises Wrong.
     """
     value = subject.get(key)
     return None if value is None else typed(value, kind, key)
@@ -77,7 +79,7 @@ def optional(subject: Json, key: str, kind: type[T]) -> T | None:
 def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
     """Read the elements of a list that may be missing or null.
 
-    Raises Wrong for the first that is not as it should be.
+    Raises Wrong for the first invalid element.
     """
     found = []
     for number, element in enumerate(optional(subject, key, list) or ()):
@@ -87,17 +89,17 @@ def each(subject: Json, key: str, read: Callable[[Any], V]) -> tuple[V, ...]:
 
 
 def port(subject: Json, key: str, *, lowest: int = 1) -> int:
-    """Give the number of a port; one that may be missing has the `lowest` 0. Raises Wrong."""
+    """Return a port number; `lowest=0` makes the field optional. Raises Wrong."""
     number = (optional(subject, key, int) or 0) if lowest == 0 else field(subject, key, int)
     if not lowest <= number <= 65535:
         raise Wrong("a port from 1 to 65535 is wanted", key)
     return number
 
 
-class inside:  # noqa: N801 (it reads as a word)
-    """Put a place before that of whatever is wrong inside.
+class inside:  # noqa: N801 (reads as a word in a `with` statement)
+    """Prepend a place to the place of an error that is raised inside the context.
 
-    It is entered 20,000 times, and a generator would take twice the time.
+    This is a class because it is entered 20,000 times, and a generator would take twice the time.
     """
 
     __slots__ = ("_place",)
@@ -106,22 +108,22 @@ class inside:  # noqa: N801 (it reads as a word)
         self._place = place
 
     def __enter__(self) -> None:
-        """Enter; there is nothing to do."""
+        """Do nothing on entry."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Name the place."""
+        """Prepend the place to an error."""
         if isinstance(error, Wrong):
             error.place = f"{self._place}.{error.place}" if error.place else self._place
 
 
 def elements(text: str) -> Iterator[Any]:
-    """Decode a list of JSON one element at a time: a list of something else costs no memory.
+    """Decode a JSON list one element at a time.
 
-    Raises Wrong, ValueError.
+    A long list of unexpected elements then needs no memory. Raises Wrong and ValueError.
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
-        # Whether it is JSON at all is what the reader of the message wants to know first.
+        # A text that is not JSON at all is the more useful error.
         _decoder.raw_decode(text, at)
         raise Wrong("a list is wanted")
     at = _skip(text, at + 1)

@@ -1,6 +1,6 @@
-"""What a reader brings back: either what it saw and where, or why it could not look.
+"""The result of reading a fact: the value and its source, or why it could not be read.
 
-"Could not look" is an answer of its own. No judge may turn it into a yes or a no.
+`Unknown` is a result like any other. A rule must not turn it into yes or no.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T_co]):
-    """A value that was observed; `source` names the file, property or reply that it was read
-    from.
+    """A value that was observed.
+
+    `source` names the file, property or reply that the value was read from.
     """
 
     value: T_co
@@ -25,7 +26,7 @@ class Known(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nothing was observed; `reason` says why, as the end of a sentence."""
+    """No value was observed; `reason` explains why, as the end of a sentence."""
 
     reason: str
 
@@ -34,7 +35,7 @@ Observed: TypeAlias = Known[T_co] | Unknown
 
 
 def value_or(observed: Observed[T], default: D) -> T | D:
-    """Return the value that was observed, or `default` if none was."""
+    """Return the observed value, or `default` if there is none."""
     if isinstance(observed, Unknown):
         return default
     return observed.value

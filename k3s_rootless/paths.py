@@ -1,8 +1,8 @@
-"""Every path that is read or owned, decided once from the environment.
+"""All paths that are read or owned, derived once from the environment.
 
-Where K3s puts its files is K3s's own choice (its pkg/datadir and pkg/server, v1.21 to v1.36): the
-data directory is `~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`; flags can move both, which
-`k3s.settings` knows.
+K3s chooses the paths of its files (its pkg/datadir and pkg/server, v1.21 to v1.36): the data
+directory is `~/.rancher/k3s`, the kubeconfig `~/.kube/k3s.yaml`. Flags can change both;
+`k3s.settings` resolves them.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from k3s_rootless.k3s import layout
 
 UNIT = "k3s-rootless.service"
 OUR_DROP_IN = re.compile(r"\d\d-k3s-rootless-[a-z]+\.conf")
-"""The names of drop-ins of ours, beside which others lie."""
+"""The names of our own drop-ins; other programs may have drop-ins in the same directory."""
 _ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\\"'"}
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The places of one user on one host.
+    """The paths of one user on one host.
 
-    `root` is `/` outside tests; host files are read below it. `user_units` is where systemd's
-    documentation puts units of the user; a running user manager is asked instead
-    (`first_start.unit_directory`).
+    `root` is `/` outside tests; files of the host are read below it. `user_units` is the directory
+    for the user's units in systemd's documentation; if a user manager is running, its own answer is
+    used instead (`first_start.unit_directory`).
     """
 
     root: Path
@@ -36,9 +36,7 @@ class Paths:
 
     @classmethod
     def of(cls, environ: Mapping[str, str], uid: int, home: Path) -> Paths:
-        """Decide the paths from the environment, the uid and the home directory that the user
-        database names.
-        """
+        """Derive the paths from the environment, the uid and the home directory (user database)."""
         return cls(
             root=Path("/"),
             home=home,
@@ -53,25 +51,27 @@ class Paths:
 
     @property
     def data(self) -> Path:
-        """K3s's data directory by default."""
+        """The default data directory of K3s."""
         return self.home / layout.DATA
 
     @property
     def kubeconfig(self) -> Path:
-        """The kubeconfig that rootless K3s writes at each start, by default."""
+        """The default path of the kubeconfig that rootless K3s writes at each start."""
         return self.home / layout.KUBECONFIG
 
     @property
     def lock(self) -> Path:
-        """The lock that keeps two changing commands of one user apart; gone with the session's
-        runtime directory.
+        """The lock that prevents two commands of one user from making changes at the same time.
+
+        It is removed together with the runtime directory of the session.
         """
         return self.runtime / "k3s-rootless.lock"
 
     @property
     def start_record(self) -> Path:
-        """The hash of the files that the running K3s was started with; see
-        `service.observe.start_record`.
+        """The hash of the files that the running K3s was started with.
+
+        See `service.observe.start_record`.
         """
         return self.runtime / "k3s-rootless.started"
 
@@ -79,8 +79,8 @@ class Paths:
 def linger_flag(user: str) -> str:
     r"""Return the name of the file in /var/lib/systemd/linger that exists while this user lingers.
 
-    logind escapes the name like a string of C (seen with systemd 247, 252, 257 and 262): the file
-    of `CORP\bob` has two backslashes.
+    logind escapes the name like a C string (seen with systemd 247, 252, 257 and 262): the file of
+    `CORP\bob` has two backslashes.
     """
     name = user.encode("utf-8", "surrogateescape")
     return "".join(
@@ -89,5 +89,5 @@ def linger_flag(user: str) -> str:
 
 
 def _absolute(value: str | None) -> Path | None:
-    # The XDG base directory specification (0.8) tells programs to ignore relative paths.
+    # The XDG base directory specification (0.8) requires programs to ignore relative paths.
     return Path(value) if value and value.startswith("/") else None

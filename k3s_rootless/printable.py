@@ -1,4 +1,4 @@
-"""The words of others, made safe for the terminal that they end up on."""
+"""Make text from other programs safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ LONGEST = 300
 
 
 def require_printable(text: str) -> str:
-    """Return a value that becomes part of a program that root runs, unchanged.
+    """Return a value for a script that root runs, unchanged.
 
-    Raises RootlessError if it holds anything that `printable` would replace: a newline, another
-    control character, an escape sequence, or a byte that is no UTF-8.
+    Raises RootlessError if it contains a character that `printable` would replace: a newline,
+    another control character, an escape sequence, or a byte that is not UTF-8.
     """
     if text.isprintable():
         return text
@@ -22,11 +22,11 @@ def require_printable(text: str) -> str:
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
-    """Replace what does not print by U+FFFD, and cut what is longer than `longest` characters.
+    """Replace unprintable characters by U+FFFD, and cut the text to `longest` characters.
 
     Control characters, escape sequences and the marks that reorder text (Unicode's bidirectional
-    controls) do not print; `str.isprintable` knows them all, since they are Cc, Cf, Cs, Co, Cn, Zl
-    or Zp.
+    controls) are unprintable. `str.isprintable` covers all of them: their categories are Cc, Cf,
+    Cs, Co, Cn, Zl or Zp.
     """
     cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return (
@@ -37,10 +37,9 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 
 def json_text(document: str) -> str:
-    """Return a JSON document in which every character that does not print is escaped; its content
-    is the same.
+    """Return a JSON document with every unprintable character escaped; its content is the same.
 
-    `json.dumps` escapes only what is below U+0020, and a terminal obeys U+009B as it obeys ESC [.
+    `json.dumps` escapes only characters below U+0020, but a terminal interprets U+009B like ESC [.
     """
     if document.isascii() and "\x7f" not in document:
         return document
@@ -50,11 +49,11 @@ def json_text(document: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    # RFC 8259, section 7: what lies beyond U+FFFF is escaped as a pair of surrogates.
+    # RFC 8259, section 7: characters above U+FFFF are escaped as a pair of surrogates.
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def printable_lines(text: str) -> str:
-    """Replace what does not print, and keep lines; a tab becomes spaces, as in a Go panic."""
+    """Replace unprintable characters but keep lines; expand tabs, which Go panics contain."""
     return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))

@@ -1,8 +1,8 @@
-"""The one door to HTTP: bounded GETs, and streams of lines, over a unix socket or over TLS.
+"""The HTTP client: GET requests with limits, and streams of lines, over a unix socket or TLS.
 
-The standard library's client is used on purpose: importing it adds 5 % to the instructions that
-click and dbus-next take, where httpx2 doubles them and lightkube brings them to 3.8 times
-(callgrind, Python 3.13, November 2026); `status` may take 1.6.
+All HTTP requests go through this module. It uses the client of the standard library: importing it
+adds 5 % to the instructions that click and dbus-next need, while httpx2 doubles them and lightkube
+makes them 3.8 times as many (callgrind, Python 3.13, November 2026); the limit for `status` is 1.6.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes. 10,000 Services are about 20 MiB; whoever sends more than this is not who we think it is.
-"""
+"""Bytes. 10,000 Services are about 20 MiB; a peer that sends more is not the expected server."""
 LONGEST_LINE = 4 * 1024 * 1024
-"""Bytes of one line of a stream. etcd takes objects up to 1.5 MiB (its --max-request-bytes)."""
+"""Bytes of one line of a stream. etcd accepts objects up to 1.5 MiB (its --max-request-bytes)."""
 _CHUNK = 256 * 1024
 _LONGEST_REFUSAL = 64 * 1024
 CONNECT_SECONDS = 5.0
@@ -39,9 +38,7 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of one answer, and the certificate (DER) of who gave it, where it came over
-    TLS.
-    """
+    """Status and body of an answer, and the peer's certificate (DER) if it came over TLS."""
 
     status: int
     body: bytes
@@ -49,20 +46,20 @@ class Answer:
 
 
 class Peer(Protocol):
-    """Somebody who answers GET requests."""
+    """A server that answers GET requests."""
 
     def get(self, path: str, *, timeout: float) -> Answer:
-        """Ask for `path`; the whole exchange takes at most about `timeout` seconds.
+        """Request `path`; the whole exchange takes at most about `timeout` seconds.
 
         Raises PeerError.
         """
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
-        """Ask for `path`, and give the lines of the answer as they come, for at most `timeout`
-        seconds. Raises PeerError.
+        """Request `path` and yield the lines of the answer as they arrive.
 
-        The connection lives as long as the generator: close it (contextlib.closing). The answer's
-        end is the iterator's.
+        The request ends after at most `timeout` seconds. The connection stays open until the
+        generator is closed: use contextlib.closing. The iterator ends with the answer. Raises
+        PeerError.
         """
 
 
@@ -73,13 +70,13 @@ class UnixPeer:
     socket: Path
 
     def get(self, path: str, *, timeout: float) -> Answer:
-        """Ask for `path`; see Peer."""
+        """Request `path`; see Peer."""
         return _get(
             _UnixConnection(self.socket, timeout), path, timeout, f"the socket {self.socket}"
         )
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
-        """Give the lines of `path`; see Peer."""
+        """Yield the lines of `path`; see Peer."""
         return _stream(
             _UnixConnection(self.socket, CONNECT_SECONDS),
             path,
@@ -90,21 +87,21 @@ class UnixPeer:
 
 @dataclass(frozen=True, slots=True)
 class TlsPeer:
-    """An HTTPS server whose certificate the context verifies, such as K3s's API server."""
+    """An HTTPS server with a certificate that the context verifies, such as K3s's API server."""
 
     host: str
     port: int
     context: ssl.SSLContext
 
     def get(self, path: str, *, timeout: float) -> Answer:
-        """Ask for `path`; see Peer."""
+        """Request `path`; see Peer."""
         connection = http.client.HTTPSConnection(
             self.host, self.port, timeout=timeout, context=self.context
         )
         return _get(connection, path, timeout, f"https://{self.host}:{self.port}")
 
     def stream(self, path: str, *, timeout: float) -> Generator[bytes, None, None]:
-        """Give the lines of `path`; see Peer."""
+        """Yield the lines of `path`; see Peer."""
         connection = http.client.HTTPSConnection(
             self.host, self.port, timeout=CONNECT_SECONDS, context=self.context
         )
@@ -123,7 +120,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class _Received(io.RawIOBase):
-    """What a socket receives until the deadline."""
+    """The bytes that a socket receives until the deadline."""
 
     def __init__(self, received: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         self._received = received
@@ -134,8 +131,8 @@ class _Received(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        # A socket's timeout starts anew with each read; a peer that drips one byte a second must
-        # not hold us for ever.
+        # The timeout of a socket restarts with each read. A peer that sends one byte a second must
+        # not block this program for ever.
         self._sock.settimeout(_left(self._deadline))
         return self._received.readinto(buffer)
 
@@ -145,12 +142,12 @@ class _Received(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """A response of which head and body together have one deadline."""
+    """A response with one deadline for head and body together."""
 
     def __init__(
         self,
         sock: socket.socket,
-        *args: Any,  # noqa: ANN401 (http.client's)
+        *args: Any,  # noqa: ANN401 (the signature of http.client)
         deadline: float,
         **options: Any,  # noqa: ANN401
     ) -> None:
@@ -178,8 +175,8 @@ def _asking(
         connection.connect()
         connection.sock.settimeout(_left(deadline))
         connection.request("GET", path, headers={"Accept": "application/json"})
-        # An answer without a length takes the socket over from its connection, so closing that is
-        # not enough.
+        # An answer without a length takes over the socket of its connection, so closing the
+        # connection is not enough.
         with closing(connection.getresponse()) as response:
             yield cast("_Response", response)
     except TimeoutError:
@@ -200,7 +197,7 @@ def _stream(
 ) -> Generator[bytes, None, None]:
     with _asking(connection, path, timeout, peer) as response:
         if response.status != 200:
-            # Its words are in the body, which may be as long as it likes: the caller asks again
+            # The reason is in the body, which has no length limit. The caller repeats the request
             # without streaming.
             raise PeerError(
                 f"cannot follow {peer}: HTTP status {response.status}", status=response.status
@@ -229,8 +226,8 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "its answer ended in the middle"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        # What a stranger sent does not belong on a terminal, and http.client puts some of it into
-        # its words.
+        # http.client includes data from the peer in some messages, which must not reach the
+        # terminal.
         return (
             str(error)
             if type(error) is http.client.HTTPException
@@ -240,11 +237,11 @@ def _reason(error: OSError | http.client.HTTPException) -> str:
 
 
 def refusal(answer: Answer) -> str:
-    """Return why a peer refused, with its status: the `message` of rootlesskit's errors and of
-    Kubernetes' Status, whatever the Content-Type, or else the beginning of the body.
+    """Return the reason of a refused request, with its status.
 
-    rootlesskit sets its header after the status, so its JSON arrives as text/plain (its
-    pkg/api/router, 0.14 to 2.3).
+    The reason is the `message` of a rootlesskit error or a Kubernetes Status, with any
+    Content-Type, or else the start of the body. rootlesskit sets its header after the status, so
+    its JSON arrives as text/plain (its pkg/api/router, 0.14 to 2.3).
     """
     why = printable(_message(answer.body).strip()) or "it did not say why"
     return f"{why} (HTTP status {answer.status})"

@@ -1,8 +1,8 @@
-"""Checks who could change a program before this program runs it.
+"""Check which users could change a program before it is run.
 
 A program is trusted if only root and the caller can change the file, every directory above it, and
-every link on the way. The way is followed one component at a time, as path_resolution(7) describes,
-so that a link is checked in the directory where it lies and not only where it ends.
+every link on the path. The path is followed one component at a time, as path_resolution(7)
+describes, so that a link is checked in its own directory, and not only at its target.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MOST_LINKS = 40
-"""The kernel's own limit (path_resolution(7))."""
+"""The limit of the kernel (path_resolution(7))."""
 _ACL = "system.posix_acl_access"
 
 
 def risk(path: Path) -> str:
-    """Return why a user other than root and the caller could change a program; empty if none could.
+    """Return why another user could change a program; empty if only root and the caller can.
 
-    The mode of a directory with the sticky bit does not matter: there, users can rename and remove
-    only files of their own, and the owner of what follows is checked as well. A group that has no
-    other members can write. A part of the path that cannot be examined is a risk.
+    The mode of a directory with the sticky bit is ignored: there, users can rename and remove only
+    their own files, and the owner of the next component is checked as well. A group without other
+    members is allowed to write. A part of the path that cannot be examined is a risk.
     """
     try:
         owners = _owners()
@@ -38,7 +38,7 @@ def risk(path: Path) -> str:
 
 
 def _way(path: Path) -> Iterable[tuple[Path, os.stat_result]]:
-    """Yield each directory, link and file that the kernel passes on the way to a path.
+    """Yield each directory, link and file that the kernel resolves for a path.
 
     Raises OSError.
     """
@@ -75,7 +75,7 @@ def _examined(path: Path, found: os.stat_result, owners: set[int]) -> str:
     if not found.st_mode & stat.S_IWGRP:
         return ""
     if _has_acl(path):
-        # With an ACL the bits of the group are its mask, and say nothing about who can write.
+        # With an ACL, the group bits are its mask, and do not show who can write.
         return f"{path} has an access control list that lets others write to it ({mode})"
     return f"group {found.st_gid} can write to {path} ({mode})" if _is_shared(found.st_gid) else ""
 
@@ -108,7 +108,7 @@ def _is_shared(gid: int) -> bool:
     if set(group.gr_mem) - {own.pw_name, "root"}:
         return True
     if gid == own.pw_gid:
-        # A directory service does not list whose primary group this is: only a group of the
-        # caller's own name is known to be theirs alone (user private groups).
+        # A directory service does not list the users with this primary group. Only a group with the
+        # name of the caller is known to be private (user private groups).
         return group.gr_name != own.pw_name
     return any(one.pw_gid == gid and one.pw_uid not in {0, own.pw_uid} for one in pwd.getpwall())

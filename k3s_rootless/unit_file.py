@@ -1,5 +1,6 @@
-"""The syntax of systemd's unit files: lines, assignments and words as systemd reads them, and words
-as systemd reads them back (systemd.syntax(7), systemd 247 to 262).
+"""The syntax of systemd unit files: read lines, assignments and words, and quote words.
+
+It follows systemd.syntax(7), systemd 247 to 262.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ _DELETE = 127
 
 
 class Assignment(NamedTuple):
-    """One line `name=value` of a section (its name without the brackets, empty before the first
-    section).
+    """One line `name=value` of a section.
+
+    `section` is without brackets, and empty before the first section.
     """
 
     section: str
@@ -30,11 +32,10 @@ class Assignment(NamedTuple):
 
 
 def lines(text: str) -> Iterator[str]:
-    """Yield the lines of a unit file without the blanks around them: continuation lines joined,
-    comments and empty lines left out.
+    """Yield the lines of a unit file, with continuation lines joined and outer blanks removed.
 
-    A backslash at the end of a line joins the next line with a blank; comments in between are left
-    out, and end nothing.
+    Comments and empty lines are skipped. A backslash at the end of a line joins the next line with
+    a blank; comments in between are skipped and do not end the continuation.
     """
     begun = ""
     for line in text.split("\n"):
@@ -55,9 +56,9 @@ def lines(text: str) -> Iterator[str]:
 
 
 def joined(text: str) -> str:
-    """Return a text in which each line that ends with a backslash is one with the next line.
+    """Return a text with each line that ends in a backslash joined with the next line.
 
-    Unlike `lines`, comments stay: this is for a search, also in texts that are no unit files.
+    Unlike `lines`, this keeps comments: it is for searches, also in texts that are not unit files.
     """
     return text.replace("\\\n", " ")
 
@@ -82,8 +83,9 @@ def values(text: str, name: str, section: str = "Service") -> Iterator[str]:
 
 
 def words(value: str) -> list[str] | None:
-    """Split a value as systemd does: quotes anywhere in a word, C escapes everywhere; None for a
-    line that systemd drops.
+    """Split a value into words as systemd does; None for a line that systemd ignores.
+
+    Quotes can be anywhere in a word, and C escapes everywhere.
     """
     found: list[str] = []
     word: str | None = None
@@ -119,21 +121,20 @@ def words(value: str) -> list[str] | None:
 
 
 def quoted(word: str) -> str:
-    """Return one word as systemd reads it back: quoted, C-escaped, with specifiers doubled
-    (systemd.syntax(7), systemd.unit(5)).
+    """Return a word quoted and C-escaped for a unit file, with specifiers doubled.
 
-    `$` stays: systemd expands it neither in `Environment=` nor in the path of the program (systemd
-    257, load-fragment.c); `${NAME}` is expanded in argv[0], of which K3s reads the last part only.
+    See systemd.syntax(7) and systemd.unit(5). `$` is unchanged: systemd expands it neither in
+    `Environment=` nor in the path of the program (systemd 257, load-fragment.c). It expands
+    `${NAME}` in argv[0], but K3s reads only the last part of argv[0].
     """
     return f'"{"".join(map(_escaped, word))}"'
 
 
 def unreadable(char: str) -> bool:
-    """Return whether systemd reads no unit file with this character: systemd drops the line, and
-    with it what follows.
+    """Return whether systemd cannot read a unit file with this character.
 
-    Such are surrogates (of a name that is no UTF-8) and Unicode's noncharacters (systemd 247 to
-    262).
+    systemd ignores such a line and what follows it. The characters are surrogates (from a name that
+    is not UTF-8) and Unicode's noncharacters (systemd 247 to 262).
     """
     return (
         0xD800 <= ord(char) <= 0xDFFF

@@ -1,8 +1,8 @@
-"""YAML of users and of other programs, read with PyYAML without running or trusting it.
+"""Read YAML of users and other programs with PyYAML, without executing or trusting it.
 
-A short text with aliases can stand for a huge document, and PyYAML's composer in C recurses until
-the process dies: so the events of a text, which cost neither, are counted before anything is built.
-PyYAML takes 20 ms to load; import this module where a document is read.
+A short text with aliases can expand to a huge document, and PyYAML's composer in C recurses until
+the process crashes. Therefore the events of a text, which cause neither problem, are checked before
+anything is built. PyYAML takes 20 ms to load; import this module only where a document is read.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 
 import yaml
 
-# The loader in C is ten times as fast, and not in every build of PyYAML.
+# The loader in C is ten times as fast, but not every build of PyYAML has it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST_MANIFEST = 1000
 
 
 class NotYaml(ValueError):
-    """Why a text is refused: PyYAML's words, which may take several lines, its short `problem`, and
-    the line of that, None if it is unknown.
+    """A text that is refused, with PyYAML's message, which may have several lines.
+
+    `problem` is its short form, and `line` the line of the problem; None if it is unknown.
     """
 
     def __init__(self, text: str, problem: str = "", line: int | None = None) -> None:
@@ -32,9 +33,9 @@ class NotYaml(ValueError):
 
 @dataclass(slots=True)
 class Node:
-    """A value of a document with its place: a scalar with its text and tag, or a collection with
-    its children (of a mapping: key, value, key, …).
+    """A value of a document with its position: a scalar or a collection.
 
+    A scalar has its text and tag, a collection its children (for a mapping: key, value, key, …).
     `plain` is a scalar without quotes or a tag; `start` and `end` are positions in the text.
     """
 
@@ -48,8 +49,8 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
 
-def load(content: bytes, deepest: int) -> Any:  # noqa: ANN401 (a foreign document)
-    """Return the one document of a file; raises NotYaml, also for aliases and deep nesting."""
+def load(content: bytes, deepest: int) -> Any:  # noqa: ANN401 (a document of any type)
+    """Return the only document of a file; raises NotYaml, also for aliases and deep nesting."""
     with _refusing():
         _require_shallow(_without_aliases(_events(content)), deepest)
         return yaml.load(content, Loader=_LOADER)  # noqa: S506 (a safe loader)
@@ -58,7 +59,7 @@ def load(content: bytes, deepest: int) -> Any:  # noqa: ANN401 (a foreign docume
 def load_all(content: bytes, deepest: int = _DEEPEST_MANIFEST) -> Iterator[Any]:
     """Yield the documents of a file that are not empty; raises NotYaml.
 
-    Aliases are allowed: a document may hold itself.
+    Aliases are allowed: a document may contain itself.
     """
     with _refusing():
         _require_shallow(_events(content), deepest)
@@ -69,7 +70,7 @@ def load_all(content: bytes, deepest: int = _DEEPEST_MANIFEST) -> Iterator[Any]:
 def compose(text: str, deepest: int) -> Node | None:
     """Return the first document of a text as nodes, None for an empty text; raises NotYaml.
 
-    An alias is the very node of its anchor, so that aliases of aliases take no time.
+    An alias is the same node object as its anchor, so that aliases of aliases take no time.
     """
     with _refusing():
         return _composed(_events(text), deepest)
