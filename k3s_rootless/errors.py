@@ -57,7 +57,7 @@ class RootlessError(Exception):
 
 
 class UsageError(RootlessError):
-    """The request is invalid or cannot be combined in this way."""
+    """The request is invalid."""
 
     exit_code = 2
 

@@ -1,1 +1,1 @@
-"""What is known of K3s: its version, which release brought what, and its settings."""
+"""Knowledge about K3s: its versions, the features of each release, and its settings."""

@@ -1,8 +1,8 @@
-"""K3s's configuration files: where they are, and the flags that they result in.
+"""The configuration files of K3s: where they are, and the flags that they result in.
 
-K3s puts these flags right behind the word `server` of its command line (K3s pkg/configfilearg,
-v1.21 to v1.36), so that a flag of the command line counts before them, and lists hold the values of
-both.
+K3s inserts these flags directly after the word `server` of its command line (K3s pkg/configfilearg,
+v1.21 to v1.36). Therefore a flag of the command line overrides them, and lists contain the values
+of both.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FLAGS = ("--config", "-c")
 
 
 class ConfigFile(NamedTuple):
-    """One file: its keys in order, or why they are not known.
+    """One configuration file, with its keys in order or the reason why they are unknown.
 
-    `missing` says why K3s finds nothing where it was told to look: no file, and no drop-ins.
+    `missing` explains why K3s finds nothing at this location: neither a file nor drop-ins.
     """
 
     path: Path
@@ -35,8 +35,9 @@ class ConfigFile(NamedTuple):
 
 
 class Given(NamedTuple):
-    """One flag that the files result in: its name, its value, and the file and line of that
-    value.
+    """One flag that the files result in, with its name and value.
+
+    `path` and `line` are the position of the value.
     """
 
     name: str
@@ -48,8 +49,8 @@ class Given(NamedTuple):
 def location(argv: Iterable[str], variable: str) -> str:
     """Return the configuration file that K3s reads; empty for none.
 
-    `variable` is the value of K3S_CONFIG_FILE, which counts before `--config`. Of several
-    `--config` the first one counts, and `-config` is none.
+    `variable` is the value of K3S_CONFIG_FILE, which overrides `--config`. If `--config` is given
+    several times, the first one counts. `-config` is not accepted.
     """
     if variable:
         return variable
@@ -64,13 +65,14 @@ def location(argv: Iterable[str], variable: str) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Return whether K3s takes this location for a URL."""
+    """Return whether K3s interprets this location as a URL."""
     return text.lower().startswith(("http:", "https:"))
 
 
 def merged(files: Iterable[ConfigFile]) -> Iterator[Given]:
-    """Yield the flags that the files result in, in K3s's order: of two files with one key, the
-    later one counts.
+    """Yield the flags that the files result in, in K3s's order.
+
+    If two files have the same key, the later file counts.
     """
     found: dict[str, tuple[tuple[Item, Path], ...]] = {}
     for file in files:

@@ -1,10 +1,9 @@
-"""YAML as K3s reads its configuration files: each key, its values as K3s prints them, and their
-lines.
+"""YAML as K3s reads its configuration files: keys, values as K3s prints them, and lines.
 
-K3s reads them with gopkg.in/yaml.v2 and prints each value with Go's fmt (K3s pkg/configfilearg,
-v1.21 to v1.36). Both differ from PyYAML: `0644` is 420 and `y` is true, but `12:30` is a text.
-Tried against K3s's own parser, see tests/data/config-files.json. Import this module where a file is
-read: only few hosts have one, and PyYAML takes 20 ms to load.
+K3s reads the files with gopkg.in/yaml.v2 and prints each value with Go's fmt (K3s
+pkg/configfilearg, v1.21 to v1.36). Both differ from PyYAML: `0644` is 420 and `y` is true, but
+`12:30` is text. This was tested against K3s's own parser, see tests/data/config-files.json. Import
+this module only where a file is read: few hosts have one, and PyYAML takes 20 ms to load.
 """
 
 from __future__ import annotations
@@ -37,8 +36,9 @@ _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One value as K3s prints it into a flag; `null` is a key without a value, which is no element
-    of a list.
+    """One value as K3s prints it into a flag.
+
+    `null` marks a key without a value, which is not an element of a list.
     """
 
     text: str
@@ -50,7 +50,8 @@ class Item:
 class Entry:
     """One key.
 
-    `items` are the elements of a list, or the one value; `appends` is whether `+` follows the key.
+    `items` are the elements of a list, or the single value; `appends` is True if `+` follows the
+    key.
     """
 
     key: str
@@ -61,7 +62,7 @@ class Entry:
 
 
 def parse(text: str) -> Observed[tuple[Entry, ...]]:
-    """Read one file; Unknown with the place of the error where K3s does not start with it."""
+    """Read one file; return Unknown with the position of the error if K3s cannot start with it."""
     try:
         return Known(tuple(_entries(yaml_file.compose(text, _DEEPEST), text)))
     except yaml_file.NotYaml as error:
@@ -82,7 +83,7 @@ def _entries(root: Node | None, text: str) -> Iterator[Entry]:
         raise ValueError(f"line {root.line}: it is not a mapping of options to values")
     for key, value in zip(root.children[::2], root.children[1::2], strict=True):
         if key.plain and key.text == "<<":
-            continue  # yaml.v2 drops what it merges into a MapSlice
+            continue  # yaml.v2 drops merged keys of a MapSlice
         name = _item(key, text).text
         items: tuple[Item, ...] = (_item(value, text),)
         listed = value.text is None and not value.mapping
@@ -99,7 +100,7 @@ def _item(node: Node, text: str) -> Item:
         return _item(node.children[0], text)
     if not node.children:
         return Item("", node.line)
-    # No flag takes what Go prints for it: the text of the file says more.
+    # No flag accepts what Go prints for a collection, so show the text of the file.
     written = " ".join(text[node.start : node.end].split())
     return Item(written[:_LONGEST_COLLECTION], node.line)
 
@@ -123,7 +124,7 @@ _RESOLVED_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int
 
 
 def _number(value: str) -> str:
-    """Return a number as Go prints it, and any other text as it is."""
+    """Return a number as Go prints it, and any other text unchanged."""
     if not value[0].isdigit() and value[0] not in "+-.":
         return value
     plain = value
@@ -139,8 +140,9 @@ def _number(value: str) -> str:
 
 
 def _printed(number: float) -> str:
-    """Print a number as Go's %v does: the shortest digits, with an exponent below -4 and from 6
-    on.
+    """Format a number as Go's %v does.
+
+    It has the shortest digits, and an exponent below -4 and from 6 on.
     """
     exact = Decimal(repr(number))
     power = exact.adjusted() if exact else 0

@@ -1,5 +1,6 @@
-"""Which release of K3s brought what, read from K3s's own tags and release notes (2021 to October
-2026).
+"""The K3s releases that introduced each feature or change.
+
+Read from K3s's own tags and release notes (2021 to October 2026).
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from k3s_rootless.k3s.version import Version, parse
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A change that reached several release lines: its first release on each of them, and all later
-    lines.
+    """A change that reached several release lines.
+
+    `firsts` are the first release of each of these lines; all later lines have the change as well.
     """
 
     firsts: tuple[Version, ...]
 
     @classmethod
     def of(cls, *texts: str) -> Since:
-        """Build it from version texts, in any order."""
+        """Create it from version texts in any order."""
         versions = map(parse, texts)
         return cls(tuple(sorted(version for version in versions if version is not None)))
 
     def holds(self, version: Version) -> bool:
-        """Tell whether this release has the change."""
+        """Return whether this release has the change."""
         for first in self.firsts:
             if first.line == version.line:
                 return first <= version
@@ -33,8 +35,9 @@ class Since:
 
 
 class UnitVariant(Enum):
-    """The two contents that K3s's k3s-rootless.service ever had (commits 6e8284e3d and daf527cca),
-    by ExecStart's arguments.
+    """The two versions of K3s's k3s-rootless.service, by the arguments of ExecStart.
+
+    The unit never had other contents (commits 6e8284e3d and daf527cca).
     """
 
     PLAIN = "server --rootless"
@@ -42,15 +45,16 @@ class UnitVariant(Enum):
 
 
 UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""What `Environment=PATH=` of K3s's unit says, in all releases."""
+"""The value of `Environment=PATH=` in K3s's unit, in all releases."""
 FIRST_UNIT = Since.of("v1.21.0-alpha1")
-"""Older tags carry no rootless unit, and handle cgroups in another way."""
+"""Older tags contain no rootless unit, and handle cgroups in another way."""
 FUSE_OVERLAYFS_UNIT = Since.of("v1.22.0-alpha1")
 CONTROLLERS_REQUIRED = Since.of("v1.22.0-alpha1")
-"""1.21 falls back to no cgroups at all; later releases die (K3s #4065)."""
+"""1.21 runs without cgroups if controllers are missing; later releases exit (K3s #4065)."""
 FIXED_STATE_DIRECTORY = Since.of("v1.26.14+k3s1", "v1.27.11+k3s1", "v1.28.7+k3s1", "v1.29.2+k3s1")
-"""rootlesskit's state lies in `<data directory>/rootless`; before, in `$TMPDIR/rootless<digits>`
-(K3s #9308).
+"""rootlesskit's state is in `<data directory>/rootless`.
+
+In earlier releases, it is in `$TMPDIR/rootless<digits>` (K3s #9308).
 """
 NODE_PORTS_FORWARDED = Since.of("v1.26.15+k3s1", "v1.27.12+k3s1", "v1.28.8+k3s1", "v1.29.3+k3s1")
 PREFER_BUNDLED_BIN = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
@@ -61,21 +65,24 @@ SNAPSHOTTERS: dict[str, Since | None] = {
     "stargz": Since.of("v1.22.2+k3s1"),
     "nix": Since.of("v1.33.10+k3s1", "v1.34.6+k3s1", "v1.35.3+k3s1", "v1.36.0+k3s1"),
 }
-"""The snapshotters of containerd that K3s has, and since when (its commits 05f625543 and
-8b857eef9); None since ever.
+"""The containerd snapshotters of K3s, and the releases that introduced them.
+
+None means all releases. Source: the K3s commits 05f625543 and 8b857eef9.
 """
 UDP_FORWARDED = Since.of("v1.32.11+k3s3", "v1.33.7+k3s3", "v1.34.3+k3s3", "v1.35.0+k3s1")
 ROOTLESS_VARIABLES = Since.of("v1.23.15+k3s1", "v1.24.9+k3s1", "v1.25.5+k3s1", "v1.26.0+k3s1")
-"""K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK are read (K3s
-#6498).
+"""K3s reads K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK.
+
+Source: K3s #6498.
 """
 COPY_UP_DIRECTORIES = Since.of("v1.28.15+k3s1", "v1.29.10+k3s1", "v1.30.6+k3s1", "v1.31.2+k3s1")
-"""K3S_ROOTLESS_COPYUPDIRS is read (K3s #10386)."""
+"""K3s reads K3S_ROOTLESS_COPYUPDIRS (K3s #10386)."""
 DATA_DIR_VARIABLE = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
-"""K3S_DATA_DIR is read; before, K3s itself set it (its commits 9111b1f77 and a26a5ab1d)."""
+"""K3s reads K3S_DATA_DIR; before, K3s set it itself (its commits 9111b1f77 and a26a5ab1d)."""
 MISSING_CONFIG_IGNORED = Since.of("v1.28.13+k3s1", "v1.29.8+k3s1", "v1.30.4+k3s1", "v1.31.0+k3s1")
-"""A configuration file that is named and does not exist is passed over; before, K3s did not start
-(its commit f246bbc39).
+"""K3s ignores a configured configuration file that does not exist.
+
+Earlier releases do not start in this case (K3s commit f246bbc39).
 """
 
 _BROKEN = {
@@ -88,24 +95,26 @@ NEWEST_KNOWN_LINE = (1, 37)
 
 
 def unit_variant(version: Version) -> UnitVariant | None:
-    """Name the unit that K3s ships with this release; None for a release without one."""
+    """Return the unit that K3s ships with this release; None for a release without one."""
     if not FIRST_UNIT.holds(version):
         return None
     return UnitVariant.FUSE_OVERLAYFS if FUSE_OVERLAYFS_UNIT.holds(version) else UnitVariant.PLAIN
 
 
 def repaired_by(version: Version) -> str | None:
-    """Name the release that repairs this one, if rootless K3s cannot start in it (K3s #13667); else
-    None.
+    """Return the release that fixes this one; None if rootless K3s can start with this release.
+
+    The releases with the defect are described in K3s #13667.
     """
     return _BROKEN.get(version.text)
 
 
 def child_to_parent_port(port: int) -> int:
-    """Give the host port that K3s forwards to a Service's port or nodePort in the child namespace.
+    """Return the host port that K3s forwards to a port or nodePort of a Service.
 
-    10000 is added up to and including 1024 (K3s pkg/rootlessports/controller.go; its documentation
-    says "below 1024"). The API server's own port is no Service's: it is forwarded as it is,
-    whatever its number and whatever the documentation says.
+    The Service's port is in the child namespace. K3s adds 10000 to ports up to and including 1024
+    (K3s pkg/rootlessports/controller.go; its documentation states "below 1024"). The API server's
+    own port does not belong to a Service: K3s forwards it unchanged, whatever its number is. K3s's
+    documentation differs here as well.
     """
     return port + 10000 if port <= 1024 else port

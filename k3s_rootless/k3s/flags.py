@@ -1,7 +1,7 @@
-"""The flags of `k3s server`: what each takes, its second name, and its environment variable.
+"""The flags of `k3s server`: the type of each value, its alias, and its environment variable.
 
-Read from K3s's own source (pkg/cli/cmds, v1.21.4 to v1.36.3), together with the release lines that
-have a flag. A flag that a later patch release of a line got counts for the whole line.
+Read from K3s's own source (pkg/cli/cmds, v1.21.4 to v1.36.3), with the release lines that have each
+flag. If a later patch release of a line introduced a flag, the flag counts for the whole line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ COMMAND = "server"
 
 
 class Kind(Enum):
-    """What a flag takes; only a list keeps all of its values, of the others the last one counts."""
+    """The type of a flag's value.
+
+    A list keeps all of its values; for the other types, the last value counts.
+    """
 
     TEXT = "text"
     NUMBER = "number"
@@ -29,7 +32,7 @@ class Kind(Enum):
 class Flag:
     """One flag.
 
-    `first` and `last` are the release lines that have it; None is every line from v1.21 on.
+    `first` and `last` are the release lines that have it; None means every line from v1.21 on.
     """
 
     name: str
@@ -41,8 +44,9 @@ class Flag:
     last: tuple[int, int] | None = None
 
     def known_to(self, version: Version | None) -> bool:
-        """Return whether this release has the flag; without a release, whether the newest known
-        line has it.
+        """Return whether this release has the flag.
+
+        Without a release, return whether the newest known line has it.
         """
         if version is None:
             return self.last is None
@@ -197,31 +201,27 @@ FLAGS = {
     )
 }
 VARIABLES = tuple(flag.variable for flag in FLAGS.values() if flag.variable)
-"""All environment variables that flags are read from."""
+"""All environment variables that set flags."""
 _ALIASES = {flag.alias: flag for flag in FLAGS.values() if flag.alias}
 
 
 def named(name: str) -> Flag | None:
-    """Return the flag of this name, the second names included; None for a name that K3s does not
-    have.
-    """
+    """Return the flag with this name or alias; None for a name that K3s does not have."""
     return FLAGS.get(name) or _ALIASES.get(name)
 
 
 def arguments(argv: Sequence[str]) -> Sequence[str]:
-    """Return what stands behind the word `server`; an argument list without it is taken as a
-    whole.
-    """
+    """Return the arguments after the word `server`, or all arguments if `server` is missing."""
     return argv[argv.index(COMMAND) + 1 :] if COMMAND in argv else argv
 
 
 def words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each flag of a command line, without dashes, and its value, in order, as Go's flag
-    package reads them for K3s.
+    """Yield the name, without dashes, and the value of each flag of a command line, in order.
 
-    One dash and two are the same, a switch takes its value after `=` only, and reading ends at the
-    first word that is neither a flag nor a value. K3s does not start with a flag that it does not
-    know; reading goes on behind one.
+    The command line is read as Go's flag package reads it for K3s. One dash and two dashes mean the
+    same, a switch takes its value only after `=`, and reading ends at the first word that is
+    neither a flag nor a value. K3s does not start with an unknown flag; here, reading continues
+    after it.
     """
     rest = list(arguments(argv))
     while rest:

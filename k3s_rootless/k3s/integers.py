@@ -1,4 +1,4 @@
-"""Integers as K3s reads them."""
+"""Read integers as K3s does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _LEAST, _SIGNED_END, _UNSIGNED_END = -(2**63), 2**63, 2**64
 
 
 def parse(text: str) -> int | None:
-    """Read an integer as Go's strconv does with base 0; None for what is none, or has more than 64
-    bits.
+    """Parse an integer as Go's strconv does with base 0.
+
+    Return None for text that is not an integer, or has more than 64 bits.
     """
     found = _INTEGER.fullmatch(text.replace("_", ""))
     if found is None:

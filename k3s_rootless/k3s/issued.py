@@ -1,10 +1,10 @@
-"""What K3s wrote into its own kubeconfigs when it issued certificates, and keeps until it issues
-them again.
+"""K3s's own kubeconfigs, which K3s keeps until it issues their certificates again.
 
 K3s writes `server/cred/*.kubeconfig` only together with a new client certificate (its
-pkg/daemons/control/deps, v1.21 to v1.36). They name the internal port of the API server, which is
-the port of the API plus 1, and the paths of certificates in the data directory. With another port,
-or in a directory that was moved, K3s starts and dies (seen with v1.36.3):
+pkg/daemons/control/deps, v1.21 to v1.36). The kubeconfigs contain the internal port of the API
+server, which is the port of the API plus 1, and the paths of certificates in the data directory.
+With another port, or after the data directory was moved, K3s starts and then exits (seen with
+v1.36.3):
 
     Shutdown request received: "controller-manager exited: … 127.0.0.1:6444: connect: connection
     refused"
@@ -24,9 +24,9 @@ _CERTIFICATE = re.compile(r"^ +client-certificate: (?P<path>/\S.*)$", re.MULTILI
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """One of K3s's own kubeconfigs: the port that it names, and the certificate.
+    """One of K3s's own kubeconfigs, with its port and certificate.
 
-    `elsewhere` is set if the certificate that it names is not the one in the data directory.
+    `elsewhere` is True if its certificate is not the one in the data directory.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Baked:
 
 
 def parse(name: str, text: str) -> tuple[int, str]:
-    """Return the port and the path of the client certificate that a kubeconfig names.
+    """Return the port and the path of the client certificate in a kubeconfig.
 
-    Raises ValueError, with the kubeconfig's `name`, for another text than K3s writes.
+    Raises ValueError, with the kubeconfig's `name`, for text in another format.
     """
     port, certificate = _SERVER.search(text), _CERTIFICATE.search(text)
     if port is None or certificate is None:
@@ -47,14 +47,15 @@ def parse(name: str, text: str) -> tuple[int, str]:
 
 
 def internal_port(https_port: int, given: str = "") -> int:
-    """Return the port of the API server inside; `given` is the value of `--apiserver-port`."""
+    """Return the internal port of the API server; `given` is the value of `--apiserver-port`."""
     named = int(given) if given.isascii() and given.isdecimal() and len(given) <= 5 else 0
     return named or https_port + 1
 
 
 def stale(found: Iterable[Baked], port: int) -> str | None:
-    """Return why K3s would die with these kubeconfigs and the internal `port`; None if it would
-    not.
+    """Return why K3s would exit with these kubeconfigs and the internal `port`.
+
+    Return None if K3s would keep running.
     """
     for one in found:
         if one.port != port:

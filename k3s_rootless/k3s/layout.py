@@ -1,22 +1,24 @@
-"""Where K3s keeps what: paths below its data directory, and its default places below the home
-directory (K3s pkg/datadir, pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and
-cmd/k3s, v1.21 to v1.36).
+"""The paths of K3s's files below its data directory and below the home directory.
+
+Source: K3s pkg/datadir, pkg/server, pkg/daemons/control/deps, pkg/agent/config, pkg/etcd and
+cmd/k3s, v1.21 to v1.36.
 """
 
 from __future__ import annotations
 
 DATA = ".rancher/k3s"
 KUBECONFIG = ".kube/k3s.yaml"
-"""Below the home directory of a user without root."""
+"""Below the home directory of a user who is not root."""
 
 TOP = ("agent", "cni", "data", "etc", "kubelet", "logs", "rootless", "server", "storage")
-"""What K3s makes in its data directory in rootless mode (its pkg/rootless/mounts.go)."""
+"""Entries of the data directory that K3s creates in rootless mode (its pkg/rootless/mounts.go)."""
 
 UNPACKED = "data"
-"""K3s unpacks itself to `data/<SHA-256 of what it holds>` (cmd/k3s/main.go, extract)."""
+"""K3s unpacks its files to `data/<SHA-256 of the content>` (cmd/k3s/main.go, extract)."""
 UNPACKING_LOCK = "data/.lock"
-"""The lock under which K3s unpacks itself: the only file that a first start leaves if it fails
-there.
+"""The lock that K3s holds while it unpacks its files.
+
+If a first start fails at this point, this is the only file that it leaves.
 """
 ROOTLESS = "rootless"
 """The state directory of rootlesskit."""
@@ -30,14 +32,14 @@ KINE_SOCKET = "server/kine.sock"
 MANIFESTS = "server/manifests"
 
 TLS = "server/tls"
-"""Certificates and keys, of the server and of its clients."""
+"""Certificates and keys of the server and of its clients."""
 SERVER_AUTHORITY = "server-ca.crt"
 ADMIN_CERTIFICATE = "client-admin.crt"
 ADMIN_KEY = "client-admin.key"
 """In `TLS`."""
 
 CREDENTIALS = "server/cred"
-"""What K3s's own parts connect with: kubeconfigs, keys and passwords."""
+"""The credentials of K3s's own components: kubeconfigs, keys and passwords."""
 IPSEC_KEY = "server/cred/ipsec.psk"
 PASSWORDS = "server/cred/passwd"
 ENCRYPTION = "server/cred/encryption-config.json"

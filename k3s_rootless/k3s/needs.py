@@ -1,7 +1,7 @@
-"""Which controllers K3s needs to run, and how much memory, how many tasks and open files.
+"""The cgroup controllers and the amounts of memory, tasks and open files that K3s needs.
 
-`deadly` is the largest value of a limit that K3s v1.36.3 was seen to die of. `enough` is the least
-value for an idle K3s: how much the Pods need on top, only their owner knows.
+`deadly` is the largest limit with which K3s v1.36.3 was seen to exit. `enough` is the smallest
+limit for an idle K3s. Only the owner of the Pods knows how much they need in addition.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What K3s needs of one resource, in bytes for memory; `reason` says what happens below it."""
+    """The need for one resource, in bytes for memory; `reason` explains what happens below it."""
 
     deadly: int
     enough: int

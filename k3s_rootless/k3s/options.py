@@ -1,7 +1,6 @@
-"""The flags of `k3s server` that a user may set in rootless mode, what they take, and those that
-cannot work there.
+"""The flags of `k3s server` that a user can set in rootless mode, and those that cannot work there.
 
-What a value may be is K3s's and the kubelet's own rule (K3s pkg/cli/cmds/server.go and agent.go,
+The rules for the values come from K3s and the kubelet (K3s pkg/cli/cmds/server.go and agent.go,
 pkg/cli/cmds/const_linux.go; Kubernetes pkg/kubelet/apis/well_known_labels.go), v1.21 to v1.37.
 """
 
@@ -48,15 +47,17 @@ _TAKEN = {
     **dict.fromkeys(range(10248, 10260), "the kubelet and its neighbours"),
 }
 _LONGEST_DATA = LONGEST_SOCKET_PATH - len(f"/{layout.ROOTLESS}/{READY_PIPE}")
-"""Bytes; rootlesskit puts its sockets below the data directory."""
+"""Bytes; rootlesskit creates its sockets below the data directory."""
 
 Read = Callable[[str, Version | None], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One flag: `read` gives a value as K3s spells it, or raises ValueError with the reason, as the
-    end of a sentence.
+    """One flag.
+
+    `read` returns a value in K3s's spelling, or raises ValueError with the reason as the end of a
+    sentence.
     """
 
     name: str
@@ -269,6 +270,7 @@ REFUSED = {
         "it may hold a password, and everybody on this host can read a unit's command line"
     ),
 }
-"""Flags that K3s ignores, overrides or breaks on in rootless mode, and those that must not stand in
-a command line.
+"""Flags that K3s ignores, overrides or fails with in rootless mode, with the reason.
+
+They also include flags with secrets, which must not be in a command line.
 """

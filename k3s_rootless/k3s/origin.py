@@ -1,7 +1,7 @@
-"""Where a setting of K3s comes from.
+"""The origin of a K3s setting.
 
-Small records here and in `config_file` are named tuples: to load one takes half of the time of a
-dataclass, and `status` and `ports` load them all.
+The small records here and in `config_file` are named tuples: creating such a class takes half of
+the time that a dataclass takes, and `status` and `ports` load all of them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 
 class Source(Enum):
-    """Where a value comes from, from the strongest to the weakest; PROCESS is what a running K3s
-    itself shows.
+    """The kind of origin of a value, from the strongest to the weakest.
+
+    PROCESS is a value that a running K3s itself shows.
     """
 
     PROCESS = "running K3s"
@@ -24,8 +25,10 @@ class Source(Enum):
 
 
 class Origin(NamedTuple):
-    """Where a value comes from: the file, as far as it is known, its line, or the variable and what
-    sets it.
+    """The origin of a value.
+
+    It contains the file, if it is known, with the line; or the variable, and in `place` what sets
+    it.
     """
 
     source: Source
@@ -58,7 +61,7 @@ class Value(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """The value of an environment variable as K3s finds it; `place` and `path` say what sets it."""
+    """The value of an environment variable of K3s; `place` and `path` show what sets it."""
 
     text: str
     place: str = ""

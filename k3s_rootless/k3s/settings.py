@@ -1,12 +1,11 @@
-"""The one resolver of K3s's settings: the value of each flag of `k3s server`, and where it comes
-from.
+"""Resolve K3s's settings: the value of each flag of `k3s server`, and its origin.
 
-A flag of the command line counts before the configuration files, these before the flag's
-environment variable, and that before K3s's default. Lists are different: the command line and the
-configuration files add up. (K3s pkg/configfilearg puts the values of the files right behind the
-word `server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation says that the command line
-replaces the list, and is wrong: tried with the flags and the parser of v1.31.4, and with K3s
-v1.36.3 itself, whose certificate holds the `tls-san` of both.)
+A flag of the command line overrides the configuration files, these override the flag's environment
+variable, and the variable overrides K3s's default. Lists are different: the values of the command
+line and of the configuration files are combined. (K3s pkg/configfilearg inserts the values of the
+files directly after the word `server`; urfave/cli 1.22 and 2.27 both append. K3s's documentation
+states that the command line replaces the list, which is wrong: tested with the flags and the parser
+of v1.31.4, and with K3s v1.36.3 itself. Its certificate contains the `tls-san` values of both.)
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Unknown
 
 HTTPS_PORT = 6443
-TEMPORARY = Path("/tmp")  # noqa: S108 (the choice of K3s and rootlesskit, without TMPDIR)
+TEMPORARY = Path("/tmp")  # noqa: S108 (the default of K3s and rootlesskit without TMPDIR)
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _HOMES = ("$HOME", "${HOME}", "~")
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the settings follow from.
+    """The inputs from which the settings are resolved.
 
-    `argv` is the argument list of the unit, which `command` is the file of. `directory` is the
-    working directory of K3s, where relative paths begin, `config` the location of its configuration
-    file. `problems` are what could not be read, each with its reason.
+    `argv` is the argument list of the unit, and `command` the file that contains it. `directory` is
+    the working directory of K3s, which relative paths start from, and `config` the location of its
+    configuration file. `problems` are the inputs that could not be read, each with its reason.
     """
 
     home: Path
@@ -52,14 +51,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one K3s.
+    """The resolved settings of one K3s.
 
-    `given` holds, by the flag's name, the values that count: one, or all of a list. `skipped` are
-    keys of configuration files that K3s does not have, and passes over. `config` is where K3s looks
-    for its configuration file, `files` are those that were read. `temporary` is its directory for
-    temporary files. `problems` say what is not known, and why: with a problem, any value may be
-    another one. `outdated` says, of a K3s that runs, which configuration file changed after it was
-    started.
+    `given` maps the name of a flag to the values that count: a single value, or all values of a
+    list. `skipped` are keys of configuration files that K3s does not have and ignores. `config` is
+    the location of the configuration file, and `files` are the files that were read. `temporary` is
+    K3s's directory for temporary files. `problems` are the facts that are unknown, with the reason:
+    with a problem, any value may be wrong. If K3s is running, `outdated` names the configuration
+    file that changed after the start.
     """
 
     home: Path
@@ -73,12 +72,12 @@ class Settings:
     outdated: str = ""
 
     def value(self, name: str) -> Value:
-        """Return the value of a flag, K3s's default where nothing gives one."""
+        """Return the value of a flag; K3s's default if the flag is not set."""
         found = self.given.get(name)
         return found[-1] if found else Value(name, FLAGS[name].default, Origin(Source.DEFAULT))
 
     def values(self, name: str) -> tuple[Value, ...]:
-        """Return all values of a list, as they were given; empty where nothing gives one."""
+        """Return all values of a list, unchanged; empty if the flag is not set."""
         return self.given.get(name, ())
 
     def words(self, name: str) -> tuple[str, ...]:
@@ -87,18 +86,18 @@ class Settings:
         return tuple(part for part in parts if part)
 
     def doubt(self, name: str) -> str:
-        """Say why the value of a flag may be another one; empty where it is certain."""
+        """Return why the value of a flag may be wrong; empty if the value is certain."""
         certain = self.value(name).origin.source in {Source.PROCESS, Source.COMMAND_LINE}
         if certain and FLAGS[name].kind is not Kind.LIST:
             return ""
         return "; ".join(self.problems)
 
     def switch(self, name: str) -> bool:
-        """Return whether a switch is on. A value that K3s does not start with counts as off."""
+        """Return whether a switch is on; a value that prevents K3s from starting counts as off."""
         return self.value(name).text in _TRUE
 
     def having(self, values: Mapping[str, Value]) -> Settings:
-        """Return these settings with other values of some flags."""
+        """Return these settings with other values for some flags."""
         replaced = {name: (value,) for name, value in values.items()}
         return replace(self, given={**self.given, **replaced})
 
@@ -107,57 +106,57 @@ class Settings:
         """The data directory."""
         text = self.value("data-dir").text
         for name in _HOMES:
-            # Wherever they stand (K3s pkg/util/home, and before it wrangler's resolvehome).
+            # At any position in the text (K3s pkg/util/home, and before it wrangler's resolvehome).
             text = text.replace(name, str(self.home))
         return _absolute(self.directory, text) if text else self.home / layout.DATA
 
     @property
     def rootlesskit_state(self) -> Path:
-        """The state directory of rootlesskit, in releases that have a fixed one."""
+        """The state directory of rootlesskit, in releases with a fixed one."""
         return self.data / layout.ROOTLESS
 
     @property
     def config_path(self) -> str:
-        """The absolute path where K3s looks for its configuration file; empty where it reads none,
-        or is given a URL.
-        """
+        """The absolute path of K3s's configuration file; empty if there is none, or for a URL."""
         if not self.config or config_file.is_url(self.config):
             return ""
         return str(_absolute(self.directory, self.config))
 
     @cached_property
     def kubeconfig(self) -> Path:
-        """The kubeconfig that K3s writes; K3s expands no `~` in its path (K3s pkg/server, v1.21 to
-        v1.36).
+        """The kubeconfig that K3s writes.
+
+        K3s does not expand `~` in its path (K3s pkg/server, v1.21 to v1.36).
         """
         text = self.value("write-kubeconfig").text
         return _absolute(self.directory, text) if text else self.home / layout.KUBECONFIG
 
     @cached_property
     def https_port(self) -> int:
-        """The port of the API, the same inside and on the host; K3s's default for a value that it
-        does not start with.
+        """The port of the API, which is the same inside the namespace and on the host.
+
+        K3s's default is used for a value that prevents K3s from starting.
         """
         return _port(self.value("https-listen-port").text)
 
     @cached_property
     def disabled(self) -> frozenset[str]:
-        """The packaged components that K3s leaves out."""
+        """The packaged components that K3s does not deploy."""
         return frozenset((*self.words("disable"), *self.words("no-deploy")))
 
     @property
     def servicelb(self) -> bool:
-        """Whether servicelb runs."""
+        """True if servicelb runs."""
         return "servicelb" not in self.disabled
 
     @property
     def traefik(self) -> bool:
-        """Whether K3s deploys traefik."""
+        """True if K3s deploys traefik."""
         return "traefik" not in self.disabled
 
     @property
     def snapshotter(self) -> str:
-        """The snapshotter of containerd that something names; empty for K3s's default."""
+        """The configured containerd snapshotter; empty for K3s's default."""
         return self.value("snapshotter").text if "snapshotter" in self.given else ""
 
     @property
@@ -172,17 +171,17 @@ class Settings:
 
     @property
     def node_name(self) -> str:
-        """The name of the node; empty for that of the host."""
+        """The name of the node; empty for the host name."""
         return self.value("node-name").text
 
     @property
     def selinux(self) -> bool:
-        """Whether containerd uses SELinux."""
+        """True if containerd uses SELinux."""
         return self.switch("selinux")
 
 
 def resolve(inputs: Inputs) -> Settings:
-    """Work out the settings."""
+    """Resolve the settings."""
     given: dict[str, list[Value]] = {}
     skipped = []
     for value in _from_files(inputs):
@@ -211,7 +210,7 @@ def resolve(inputs: Inputs) -> Settings:
 
 
 def _counting(name: str, values: Sequence[Value]) -> tuple[Value, ...]:
-    """Return the values of a flag that count: all of a list, else the last one."""
+    """Return the values of a flag that count: all values of a list, else the last value."""
     if FLAGS[name].kind is Kind.LIST:
         return tuple(values)
     return (values[-1],)
@@ -224,8 +223,9 @@ def _unread(files: Iterable[ConfigFile]) -> Iterator[str]:
 
 
 def of_command(argv: Sequence[str], environ: Mapping[str, str], home: Path) -> Settings:
-    """Work out the settings of a command line and an environment alone, where nothing else is
-    known.
+    """Resolve the settings of a command line and an environment alone.
+
+    This is for callers that know nothing else.
     """
     variables = {name: Variable(text) for name, text in environ.items()}
     return resolve(Inputs(home, argv, environment=variables))
@@ -243,7 +243,8 @@ def _from_command(inputs: Inputs) -> Iterator[Value]:
 
 def _variables(inputs: Inputs) -> Iterator[tuple[str, str]]:
     for flag in FLAGS.values():
-        # Older releases set K3S_DATA_DIR themselves, to a directory of theirs, and do not read it.
+        # Older releases set K3S_DATA_DIR themselves, to one of their own directories, and do not
+        # read it.
         unread = (
             flag.name == "data-dir"
             and inputs.version
@@ -266,7 +267,7 @@ _NOTHING = Variable("")
 
 
 def _absolute(directory: Path, text: str) -> Path:
-    # As Go's filepath.Abs: `..` goes by the text, whatever links there are.
+    # As Go's filepath.Abs: `..` is resolved in the text, without following links.
     return Path("/" + os.path.normpath(directory / text).lstrip("/"))
 
 
@@ -274,6 +275,6 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdecimal() and not text.startswith("0") and len(text) <= 5:
         number = int(text)
     else:
-        # Go reads `0x1D13` and `010` as C does.
+        # Go parses `0x1D13` and `010` like C.
         number = integers.parse(text) or 0
     return number if 0 < number < 65536 else HTTPS_PORT

@@ -1,4 +1,4 @@
-"""The password inside a K3s token, as K3s reads it (pkg/clientaccess, v1.21 to v1.36)."""
+"""Read the password in a K3s token as K3s does (pkg/clientaccess, v1.21 to v1.36)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BOOTSTRAP = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}", re.ASCII)
 
 
 def password(token: str) -> str | None:
-    """Return the password of a token; None for one that K3s does not take, or a bootstrap token.
+    """Return the password of a token; None for an invalid token or a bootstrap token.
 
     A token is a bare password or `K10<hash>::<user>:<password>`; K3s encrypts the datastore with
     the password alone.

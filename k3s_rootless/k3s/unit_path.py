@@ -1,4 +1,4 @@
-"""The PATH that K3s's unit has, and with it every program that K3s finds on the host."""
+"""The PATH of K3s's unit, in which K3s finds the programs of the host."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from k3s_rootless.k3s.features import UNIT_PATH
 
-# NixOS keeps its privileged programs here, and the PATH of K3s's unit does not name it.
+# NixOS keeps its privileged programs in this directory, which is not in the PATH of K3s's unit.
 _NIX_WRAPPERS = "/run/wrappers/bin"
 
 
 def unit_search(root: Path = Path("/")) -> str:
-    """Give the PATH of the unit: K3s's own, extended only where newuidmap lies elsewhere."""
+    """Return the PATH of the unit: K3s's own, extended only if newuidmap is elsewhere."""
     places = ":".join(str(root / entry.lstrip("/")) for entry in UNIT_PATH.split(":"))
     if (
         shutil.which("newuidmap", path=places) is None

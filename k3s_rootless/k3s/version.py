@@ -1,7 +1,7 @@
-"""The version of a K3s binary: parsed from `k3s --version`, and ordered as K3s counts.
+"""The version of a K3s binary: parsed from `k3s --version`, and ordered as K3s orders it.
 
-SemVer says that what stands after `+` does not order; K3s counts it all the same (v1.34.3+k3s1 is
-older than v1.34.3+k3s3).
+SemVer ignores the part after `+` in the order, but for K3s that part counts (v1.34.3+k3s1 is older
+than v1.34.3+k3s3).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-# `k3s version v1.33.4+k3s1 (148243c4)`: the program name is that of the file, whatever it is called
-# (K3s main.go and scripts/version.sh, tags v0.9.1 to v1.36).
+# `k3s version v1.33.4+k3s1 (148243c4)`: the first word is the name of the program's file (K3s
+# main.go and scripts/version.sh, tags v0.9.1 to v1.36).
 _LINE = re.compile(
     r"^\S+ version (?P<version>v\d\S*|dev) \((?P<commit>[0-9a-f]{6,40}|HEAD)\)\s*$", re.MULTILINE
 )
@@ -27,8 +27,9 @@ _STAGES = {"alpha": 0, "beta": 1, "rc": 2, None: 3}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Version:
-    """One K3s version; `text` is how the binary spells it, and two spellings of one version are
-    equal.
+    """One K3s version.
+
+    `text` is the spelling of the binary; two spellings of the same version are equal.
     """
 
     text: str = field(compare=False)
@@ -50,7 +51,7 @@ class Version:
 
 
 def parse(text: str) -> Version | None:
-    """Read a version such as `v1.33.4+k3s1`; None when it is not one."""
+    """Parse a version such as `v1.33.4+k3s1`; None if the text is not a version."""
     found = _VERSION.fullmatch(text)
     if found is None:
         return None
@@ -69,8 +70,6 @@ def parse(text: str) -> Version | None:
 
 
 def from_output(stdout: str) -> Version | None:
-    """Read the version from what `k3s --version` prints on stdout; None when no line of it is
-    K3s's.
-    """
+    """Parse the output of `k3s --version`; None if no line contains a K3s version."""
     found = _LINE.search(stdout)
     return parse(found["version"]) if found else None
