@@ -1,1 +1,1 @@
-"""What the kernel and the distribution say about this host."""
+"""Facts about this host, read from the kernel and the distribution."""

@@ -1,7 +1,8 @@
-"""The addresses at which this host is reached, and their interfaces.
+"""The addresses of this host and their interfaces.
 
-IPv4 by the one question that stands in all kernels (SIOCGIFCONF, netdevice(7)), IPv6 from
-/proc/net/if_inet6: together a millisecond, where a netlink library takes 500 to import.
+IPv4 addresses come from SIOCGIFCONF (netdevice(7)), which all kernels have, and IPv6 addresses from
+/proc/net/if_inet6. Both take a millisecond together, while a netlink library takes 500 ms to
+import.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from k3s_rootless.linux.facts import Address
 
 _SIOCGIFCONF = 0x8912
 _ENTRY = 16 + max(16, 8 + 2 * struct.calcsize("L"))
-"""Bytes of `struct ifreq`: the name, and a union of which `struct ifmap` is largest (two longs, a
-short, three bytes).
+"""Size of `struct ifreq` in bytes: the name, and a union.
+
+The largest member of the union is `struct ifmap` (two longs, a short, three bytes).
 """
 _MOST = 4096
 _TENTATIVE_OR_FAILED = 0x40 | 0x08
-"""IFA_F_TENTATIVE and IFA_F_DADFAILED (linux/if_addr.h): such an address does not answer."""
+"""IFA_F_TENTATIVE and IFA_F_DADFAILED (linux/if_addr.h): such an address is not reachable."""
 
 
 def addresses(if_inet6: Path = Path("/proc/self/net/if_inet6")) -> tuple[Address, ...]:
-    """List the addresses of all interfaces that are up, those of the network before loopback.
+    """List the addresses of all interfaces that are up; loopback addresses come last.
 
     Raises RootlessError.
     """
@@ -56,9 +58,10 @@ def _ipv4() -> list[Address]:
 
 
 def all_ipv6(if_inet6: Path) -> tuple[str, ...]:
-    """List the IPv6 addresses of all interfaces, without these and also those that do not answer.
+    """List the IPv6 addresses of all interfaces, including those that are not reachable.
 
-    Raises OSError, and ValueError for what is no list of addresses.
+    An address has no interface appended. Raises OSError, and ValueError if the file is not a list
+    of addresses.
     """
     return tuple(socket.inet_ntop(socket.AF_INET6, packed) for packed, _, _ in _rows(if_inet6))
 
@@ -77,7 +80,7 @@ def _rows(path: Path) -> list[tuple[bytes, int, str]]:
         lines = path.read_bytes().decode("ascii").splitlines()
     except FileNotFoundError:
         return []
-    # `address index prefix scope flags name`, all but the name hexadecimal (Linux
+    # `address index prefix scope flags name`; all fields except the name are hexadecimal (Linux
     # net/ipv6/addrconf.c).
     rows = (words for line in lines if len(words := line.split()) == 6)
     return [(bytes.fromhex(row[0]), int(row[4], 16), row[5]) for row in rows]
@@ -89,6 +92,6 @@ def _address(packed: bytes, interface: str) -> Address:
             socket.inet_ntop(socket.AF_INET, packed), interface, loopback=packed[0] == 127
         )
     text = socket.inet_ntop(socket.AF_INET6, packed)
-    # fe80::/10, link-local: such an address means nothing without its interface.
+    # fe80::/10, link-local: such an address is meaningless without its interface.
     local = packed[0] == 0xFE and packed[1] & 0xC0 == 0x80
     return Address(f"{text}%{interface}" if local else text, interface, loopback=text == "::1")

@@ -1,6 +1,4 @@
-"""The control groups of a process, as /proc/PID/cgroup lists them; every user may read that
-file.
-"""
+"""The control groups of a process, read from /proc/PID/cgroup, which every user can read."""
 
 from __future__ import annotations
 
@@ -10,15 +8,15 @@ from pathlib import Path
 def paths(process: Path) -> tuple[str, ...]:
     """Return the paths of a process's control groups; `process` is its directory below /proc.
 
-    A line reads `0::/user.slice/…` under cgroup v2, and beside or without cgroup v2
-    `1:name=systemd:/user.slice/…` (cgroups(7)). Raises OSError.
+    A line is `0::/user.slice/…` for cgroup v2, and `1:name=systemd:/user.slice/…` for cgroup v1,
+    with or without cgroup v2 (cgroups(7)). Raises OSError.
     """
     lines = (process / "cgroup").read_text("utf-8", "replace").splitlines()
     return tuple(line.split(":", 2)[2] for line in lines if line.count(":") >= 2)
 
 
 def is_within(found: tuple[str, ...], control_group: str) -> bool:
-    """Return whether one of the paths is `control_group`, as systemd names it, or below it."""
+    """Return whether one of the paths is `control_group`, in systemd's notation, or below it."""
     if not control_group:
         return False
     return any(path == control_group or path.startswith(f"{control_group}/") for path in found)

@@ -1,19 +1,19 @@
-"""What Linux says about its networks: frozen records."""
+"""Frozen records of network facts that the kernel reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 LONGEST_SOCKET_PATH = 107
-"""Bytes of a unix socket's path: 108 in `struct sockaddr_un` (unix(7)), with the NUL at its end."""
+"""Bytes of a unix socket's path: 108 in `struct sockaddr_un` (unix(7)), with the final NUL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One socket that takes what arrives at a port; `uid` owns it, `proto` is tcp or udp.
+    """A socket that accepts connections or datagrams at a port.
 
-    A socket of the child belongs to uids as its user namespace maps them, so there `uid` says
-    little.
+    `uid` is its owner, `proto` is tcp or udp. In the child namespace, `uid` is mapped by the user
+    namespace, and so identifies no user.
     """
 
     proto: str
@@ -25,8 +25,9 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address of this host: `interface` is empty where that is not known; `loopback` is nobody
-    else's to reach.
+    """An address of this host.
+
+    `interface` is empty if it is unknown. A `loopback` address is reachable from this host only.
     """
 
     text: str

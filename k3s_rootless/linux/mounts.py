@@ -1,4 +1,4 @@
-"""The mounts that this process sees, as proc_pid_mountinfo(5) lists them."""
+"""The mounts that this process sees, from proc_pid_mountinfo(5)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount: where, the type of its file system, what is mounted, and the options of the mount
-    and of the file system.
+    """One mount.
+
+    `point` is its path, `type` its file system type and `source` the mounted device. `options`
+    belong to the mount, and `super_options` to the file system.
     """
 
     point: str
@@ -23,7 +25,7 @@ class Mount:
 
 
 def mounts(root: Path) -> list[Mount]:
-    """List the mounts, in the order in which they were made. Raises OSError."""
+    """List the mounts in the order in which they were created. Raises OSError."""
     found = []
     for line in (root / "proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
         before, _, behind = line.partition(" - ")
@@ -34,8 +36,8 @@ def mounts(root: Path) -> list[Mount]:
 
 
 def holding(found: list[Mount], path: Path) -> Mount | None:
-    """Give the mount that a path (absolute, without links) lies on."""
-    # The last of the longest: a later mount covers an earlier one.
+    """Return the mount that contains a path (absolute, without links)."""
+    # Several mounts can have the same longest path; a later mount covers an earlier one.
     return max(
         reversed([one for one in found if path.is_relative_to(one.point)]),
         key=lambda one: len(one.point),

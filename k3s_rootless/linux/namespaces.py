@@ -1,8 +1,8 @@
-"""The namespace that K3s lives in, looked into from outside by its owner, without privileges.
+"""The listeners in K3s's network namespace, read from outside by its owner without privileges.
 
-/proc/PID/net shows the network namespace of its process. So nothing has to be entered: a fork,
-setns(2) into the user namespace and then the network namespace would tell the same for a process
-more (measured in the lab: 5 ms, and 11 ms).
+/proc/PID/net shows the network namespace of its process, so no namespace has to be entered. A fork
+with setns(2) into the user namespace and then into the network namespace would return the same,
+with one process more (measured in the lab: 5 ms, and 11 ms).
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def listeners(pid: int, *, uid: int, unit_group: str) -> tuple[Listener, ...]:
-    """List the sockets of the child namespace, sorted; `pid` is the process that rootlesskit names
-    as its owner.
+    """List the listeners of the child namespace, sorted; `pid` is the owner that rootlesskit names.
 
-    A number may have gone to another process since it was written down: it has to be of `uid`, in
-    the unit's control group `unit_group` (as systemd names it), and in another network namespace
-    than ours. Raises RootlessError.
+    The kernel may have reused the PID for another process. Therefore the process must belong to
+    `uid`, be in the unit's control group `unit_group` (in systemd's notation), and be in another
+    network namespace than this process. Raises RootlessError.
     """
     directory = sockets.open_process(pid)
     try:
@@ -36,8 +35,8 @@ def listeners(pid: int, *, uid: int, unit_group: str) -> tuple[Listener, ...]:
 
 def _require_child(directory: int, pid: int, uid: int, unit_group: str) -> None:
     if os.fstat(directory).st_uid != uid:
-        # Root owns the entries of a process that does not dump core, which rootlesskit's child is
-        # not.
+        # /proc entries of a process that does not dump core belong to root. rootlesskit's child is
+        # not such a process.
         raise RootlessError(f"process {pid} is not of uid {uid}, so it is not K3s's")
     here = Path(f"/proc/self/fd/{directory}")
     try:

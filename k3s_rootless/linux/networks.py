@@ -1,7 +1,7 @@
-"""The IPv4 networks that this host uses: what a network of one's own must not cover.
+"""The IPv4 networks in use on this host, which a new private network must not overlap.
 
-The main table alone has interfaces, so routes of other tables, as some VPNs make them, are not
-seen; the addresses of their interfaces are.
+Only the main table lists interfaces. Therefore routes in other tables, which some VPNs create, are
+ignored; the addresses of their interfaces are included.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.linux import routes
 
 _HALF = 1
-"""Prefix of the two halves of the Internet, into which some VPNs split their default route."""
+"""Prefix length of the two halves of the Internet, which some VPNs use as their default route."""
 
 
 def networks(directory: Path = Path("/proc/self/net")) -> dict[str, str]:
-    """Return each network with a route of its own, and each address of this host that is in none of
-    them, with its interface.
+    """Return each network with a route, and each host address outside of them, with its interface.
 
-    The interface of an address without a network is not known, and empty. The default route is left
-    out. Raises RootlessError.
+    The interface is empty for an address without a network, because it is unknown. The default
+    route is excluded. Raises RootlessError.
     """
     try:
         table = routes.main_table(directory)

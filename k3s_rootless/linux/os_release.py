@@ -1,4 +1,4 @@
-"""What the host's distribution says of itself (os-release(5))."""
+"""The identity of the host's distribution (os-release(5))."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 def read(root: Path) -> dict[str, str]:
     """Return the assignments of /etc/os-release, or of /usr/lib/os-release if that cannot be read.
 
-    Raises OSError, for /etc/os-release, if neither can be read.
+    Raises OSError for /etc/os-release if neither can be read.
     """
     assigned = {}
     for line in _text(root).splitlines():

@@ -1,8 +1,8 @@
-"""The IPv4 routes of a network namespace, as its directory /proc/PID/net lists them.
+"""The IPv4 routes of a network namespace, read from its directory /proc/PID/net.
 
-`fib_trie` lists the routes of all tables, those of VPNs with tables of their own included, and all
-addresses; `route` lists the main table only, and adds the interfaces. Both take under a millisecond
-on a usual host, where a netlink library takes 500 to import.
+`fib_trie` lists the routes of all tables, including those that VPNs create, and all addresses.
+`route` lists only the main table, but includes the interfaces. Both take under a millisecond on a
+usual host, while a netlink library takes 500 ms to import.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UP, _REJECT = 0x0001, 0x0200
 
 
 class Route(NamedTuple):
-    """One route of the main table; `leads` is False for a route that is down or rejects."""
+    """One route of the main table; `leads` is False for a route that is down or rejects packets."""
 
     network: str
     interface: str
@@ -29,8 +29,9 @@ class Route(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One route of any table: its network, its scope (`host`, `link`) and its type (`LOCAL`,
-    `UNICAST`).
+    """One route of any table.
+
+    It has a network, a scope (`host`, `link`) and a type (`LOCAL`, `UNICAST`).
     """
 
     network: str
@@ -39,16 +40,16 @@ class Entry(NamedTuple):
 
 
 def main_table(net: Path) -> list[Route]:
-    """List the routes of the main table. Raises OSError, and ValueError for what is no number."""
-    # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses in the machine's own
-    # byte order.
+    """List the routes of the main table. Raises OSError, and ValueError for an invalid number."""
+    # `Iface Destination Gateway Flags RefCnt Use Metric Mask …`; addresses are in the byte order of
+    # the machine.
     rows = [line.split() for line in _lines(net / "route")[1:]]
     return [_route(row) for row in rows if len(row) >= _FEWEST_WORDS]
 
 
 def all_tables(net: Path) -> list[Entry]:
     """List the routes of all tables. Raises OSError."""
-    # `|-- 10.8.0.0`, and below it a line for each prefix length: `/24 link UNICAST` (Linux
+    # `|-- 10.8.0.0`, followed by a line for each prefix length: `/24 link UNICAST` (Linux
     # net/ipv4/fib_trie.c).
     found = []
     address = ""

@@ -1,12 +1,11 @@
-"""The sockets that take what arrives: TCP that listens and UDP that is bound, IPv4 and IPv6, of a
-network namespace.
+"""The listening TCP sockets and bound UDP sockets of a network namespace, IPv4 and IPv6.
 
-Two ways lead to them. /proc/net costs a millisecond, and more with each connection there is, since
-it lists those too. The kernel's socket diagnosis (sock_diag(7)) gives the listening ones only;
-pyroute2, which speaks it and whose only importer this is, takes about 500 ms to import. So the
-kernel is asked where connections would make /proc/net the slower of the two, and where it does not
-answer /proc/net is read after all: pyroute2 hides the kernel's errors (`MarshalDiag.error_type`,
-0.7 to 0.9), so that "refused" looks like "none".
+There are two sources. /proc/net takes a millisecond, and more with each connection, because it
+lists connections too. The kernel's socket diagnosis (sock_diag(7)) returns only listening sockets,
+but pyroute2, which implements it and is imported only here, takes about 500 ms to import. Therefore
+the kernel is queried only if there are so many connections that /proc/net would be slower. If the
+kernel does not answer, /proc/net is read as well: pyroute2 hides the kernel's errors
+(`MarshalDiag.error_type`, 0.7 to 0.9), so that "refused" looks like "none".
 """
 
 from __future__ import annotations
@@ -25,15 +24,17 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.linux.facts import Listener
 
 CROWDED = 150_000
-"""Connections from which on the kernel is asked: /proc/net takes some 3 us for each line
-(docs/explanation/ports.md).
+"""Number of connections from which the kernel is queried.
+
+/proc/net takes about 3 us for each line (docs/explanation/ports.md).
 """
 LARGEST_TABLE = 64 * 1024 * 1024
 """Bytes; about 400,000 lines of /proc/net/tcp."""
 _LISTEN = 10
 _UDP_BOUND = 7
-"""States of the kernel (include/net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE, where UDP sockets
-stay that have no peer.
+"""TCP_LISTEN, and TCP_CLOSE, the state of UDP sockets without a peer.
+
+Kernel states from include/net/tcp_states.h.
 """
 
 
@@ -57,10 +58,11 @@ _TABLES = (
 def listeners(
     timeout: float = 5.0, *, proc_net: Path = Path("/proc/self/net"), crowded: int = CROWDED
 ) -> tuple[Listener, ...]:
-    """List the sockets of this host, sorted; an address that is wild reads `0.0.0.0` or `::`.
+    """List the sockets of this host, sorted; a wildcard address is `0.0.0.0` or `::`.
 
-    The kernel's diagnosis has `timeout` seconds. Raises RootlessError when /proc/net, which stands
-    in for it, cannot be read either. It may be called while an event loop runs.
+    The query of the kernel takes at most `timeout` seconds. Raises RootlessError if /proc/net,
+    which replaces a failed query, cannot be read either. This function can be called while an event
+    loop runs.
     """
     answers = _diagnosis(timeout) if _connections(proc_net) >= crowded else {}
     return _sorted(
@@ -69,11 +71,11 @@ def listeners(
 
 
 def of_process(directory: int) -> tuple[Listener, ...]:
-    """List the sockets of the namespace that a process lives in, sorted; `directory` is open on its
-    directory in /proc.
+    """List the sockets of a process's network namespace, sorted.
 
-    Its owner may read that without entering the namespace, which takes a process of its own and two
-    calls of setns(2) to do. Raises RootlessError.
+    `directory` is a descriptor of its directory in /proc. The owner of the process can read that
+    without entering the namespace, which would need a new process and two calls of setns(2). Raises
+    RootlessError.
     """
     net = Path(f"/proc/self/fd/{directory}/net")
     return _sorted({one for table in _TABLES for one in _proc(table, net)})
@@ -86,9 +88,9 @@ def _sorted(found: set[Listener]) -> tuple[Listener, ...]:
 
 
 def _connections(proc_net: Path) -> int:
-    # `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1` (Linux net/ipv4/proc.c); `tw` waits in the table,
-    # and is not in use. Listening sockets are in use as well, but 20,000 of them are still read
-    # faster from /proc/net.
+    # `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1` (Linux net/ipv4/proc.c). `tw` sockets are in the
+    # table as well, but `inuse` does not include them. `inuse` includes listening sockets, but even
+    # 20,000 of them are read faster from /proc/net.
     count = 0
     for name in ("sockstat", "sockstat6"):
         try:
@@ -104,8 +106,8 @@ def _connections(proc_net: Path) -> int:
 
 
 def _diagnosis(timeout: float) -> dict[str, set[Listener]]:
-    # In a thread of its own, since pyroute2 0.9 runs an event loop of its own and refuses to where
-    # one is running already.
+    # In a separate thread, because pyroute2 0.9 runs its own event loop, and refuses to do so where
+    # another event loop is running.
     answers: dict[str, set[Listener]] = {}
     thread = threading.Thread(target=_ask_kernel, args=(answers,), daemon=True)
     thread.start()
@@ -115,7 +117,7 @@ def _diagnosis(timeout: float) -> dict[str, set[Listener]]:
 
 def _ask_kernel(answers: dict[str, set[Listener]]) -> None:
     try:
-        # Here, since it takes 200 ms: /proc/net is faster below 150,000 sockets.
+        # Imported here because it takes 200 ms: /proc/net is faster below 150,000 sockets.
         from pyroute2 import DiagSocket
 
         with DiagSocket() as kernel:
@@ -126,13 +128,13 @@ def _ask_kernel(answers: dict[str, set[Listener]]) -> None:
                 answers[table.file] = {
                     listener for row in rows if (listener := _listener(table, row)) is not None
                 }
-    except Exception:  # noqa: BLE001, S110 (/proc/net is read next)
+    except Exception:  # noqa: BLE001, S110 (the caller then reads /proc/net)
         pass
 
 
 def _listener(table: _Table, row: Any) -> Listener | None:  # noqa: ANN401 (pyroute2 has no types)
     port = row["idiag_sport"]
-    # An unconnected UDP socket without a port of its own is bound to nothing yet.
+    # An unconnected UDP socket without a port is not bound yet.
     if not port or row["idiag_dport"]:
         return None
     return Listener(
@@ -149,8 +151,8 @@ def _proc(table: _Table, proc_net: Path) -> set[Listener]:
     wanted = b" %02X " % table.state
     try:
         with path.open("rb") as file:
-            # Most lines of a busy host are connections: only those with the state somewhere are
-            # looked at closer.
+            # Most lines of a busy host are connections, so only lines that contain the state are
+            # parsed.
             head, *lines = file.read(LARGEST_TABLE).split(b"\n")
         head.index(b"local_address")
         return {
@@ -159,7 +161,7 @@ def _proc(table: _Table, proc_net: Path) -> set[Listener]:
             if wanted in line and (one := _proc_listener(table, line.split())) is not None
         }
     except FileNotFoundError:
-        # A kernel without IPv6 has no tcp6; one without /proc/net/tcp tells nothing at all.
+        # A kernel without IPv6 has no tcp6; without /proc/net/tcp, there is no information at all.
         if table.family is socket.AF_INET6:
             return set()
         raise RootlessError(f"cannot list the sockets: there is no {path}") from None
@@ -185,7 +187,7 @@ def _proc_listener(table: _Table, words: list[bytes]) -> Listener | None:
 
 @functools.lru_cache(maxsize=1024)
 def _address(digits: bytes) -> str:
-    # Words of 32 bits in the machine's own byte order.
+    # Words of 32 bits in the byte order of the machine.
     packed = b"".join(
         int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8)
     )
@@ -193,8 +195,9 @@ def _address(digits: bytes) -> str:
 
 
 def unprivileged_from(path: Path = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")) -> int:
-    """Give the first port that a user may listen at: 1024, unless an administrator says otherwise
-    (ip-sysctl, Linux 4.11).
+    """Return the lowest port on which a user can listen: 1024, unless an administrator changed it.
+
+    Source: ip-sysctl, Linux 4.11.
     """
     try:
         return int(path.read_text("ascii"))
@@ -203,10 +206,10 @@ def unprivileged_from(path: Path = Path("/proc/sys/net/ipv4/ip_unprivileged_port
 
 
 def open_process(pid: int) -> int:
-    """Open the directory of a process in /proc, and give the descriptor; whatever is read below it
-    is of this very process.
+    """Open the directory of a process in /proc, and return the descriptor.
 
-    Raises RootlessError.
+    All files below the descriptor belong to this process, even if its PID is reused. Raises
+    RootlessError.
     """
     try:
         return os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,8 +1,7 @@
-"""A child process in a user namespace of its own, in which it is root and has the subordinate ids
-of the user.
+"""Run a child process as root of a new user namespace, with the user's subordinate ids.
 
-The kernel lets a user map ids only through newuidmap and newgidmap, which the parent runs for the
-child. The child keeps the mounts of its parent, unless `prepare` unshares them.
+The kernel allows a user to map ids only through newuidmap and newgidmap, which the parent runs for
+the child. The child keeps the mounts of its parent, unless `prepare` unshares them.
 """
 
 from __future__ import annotations
@@ -23,14 +22,18 @@ _LONGEST_READ = 65536
 
 
 class Child:
-    """A fork of this process, which may be at anything: the child keeps no descriptor but its own
-    and the standard ones, takes no lock, and dies with its parent.
+    """A fork of this process.
+
+    The fork is safe at any time: the child closes all descriptors except its own and the standard
+    ones, takes no lock, and dies with its parent.
     """
 
     def __init__(self, prepare: Callable[[], bytes], work: Callable[[], bytes]) -> None:
-        """Fork. The child unshares its user namespace, writes the error number of that (0 for none,
-        see `error`) and, if there was none, what `prepare` returns; after `proceed` it becomes root
-        and writes what `work` returns. Raises OSError.
+        """Fork.
+
+        The child unshares its user namespace and writes the error number (0 for success, see
+        `error`). If there was no error, it then writes the result of `prepare`. After `proceed`, it
+        becomes root and writes the result of `work`. Raises OSError.
         """
         # Loaded before the fork: the child of a process with threads must not need their locks.
         libc = ctypes.CDLL(None, use_errno=True)
@@ -48,15 +51,17 @@ class Child:
         os.close(go)
 
     def error(self, deadline: float | None = None) -> int | None:
-        """Return the error number of making the namespace, 0 for none; None if the child died or
-        did not answer before the deadline (of `time.monotonic`).
+        """Return the error number of creating the namespace, 0 for success.
+
+        Return None if the child died or did not respond before the deadline (of `time.monotonic`).
         """
         received = self.receive(2, deadline)
         return None if received is None else int.from_bytes(received, "little")
 
     def receive(self, count: int, deadline: float | None = None) -> bytes | None:
-        """Return the next `count` bytes of the child; None if it ended, or did not write them
-        before the deadline.
+        """Return the next `count` bytes from the child.
+
+        Return None if the child ended, or did not write them before the deadline.
         """
         received = b""
         while len(received) < count:
@@ -70,16 +75,16 @@ class Child:
         return received
 
     def receive_all(self) -> bytes:
-        """Return what the child writes until it ends."""
+        """Return all bytes that the child writes until it ends."""
         return b"".join(iter(lambda: os.read(self._reading, _LONGEST_READ), b""))
 
     def map_ids(
         self, program: str, own: int, ranges: Iterable[tuple[int, int]], seconds: float
     ) -> command.Output:
-        """Run newuidmap or newgidmap: the child's 0 is the id `own`, and from 1 on come the ranges,
-        each a first id and a count.
+        """Run newuidmap or newgidmap for the child.
 
-        Raises CommandFailed.
+        The id 0 of the child is mapped to the id `own`, and the ids from 1 on to the ranges. Each
+        range is a first id and a count. Raises CommandFailed.
         """
         words = [program, str(self._pid), "0", str(own), "1"]
         inside = 1
@@ -89,15 +94,14 @@ class Child:
         return command.run(words, timeout=seconds)
 
     def proceed(self) -> None:
-        """Let the child work, now that it has its ids."""
+        """Allow the child to run `work`, after its ids are mapped."""
         with suppress(BrokenPipeError):
             os.write(self._going, b"y")
 
     def end(self) -> None:
-        """Kill the child if it still runs, and wait for it."""
+        """Kill the child if it is still running, and wait for it."""
         os.kill(self._pid, signal.SIGKILL)
-        # A caller may have set SIGCHLD to be ignored, and then the kernel removes ended children by
-        # itself.
+        # If a caller ignores SIGCHLD, the kernel removes ended children automatically.
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         os.close(self._reading)
@@ -105,7 +109,7 @@ class Child:
 
 
 def error_number(call: Callable[[], int]) -> int:
-    """Return the error number of a call into libc, loaded with `use_errno`; 0 for success."""
+    """Return the error number of a libc call, loaded with `use_errno`; 0 for success."""
     return 0 if call() == 0 else ctypes.get_errno()
 
 
@@ -123,23 +127,24 @@ def _unshare_and_work(
         return
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    # Again, since a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG).
+    # Set again, because a change of credentials clears it (prctl(2), PR_SET_PDEATHSIG).
     _die_with(parent, libc)
     with open(writing, "wb", closefd=False) as pipe:
         pipe.write(work())
 
 
 def _die_with(parent: int, libc: ctypes.CDLL) -> None:
-    # The parent is looked at afterwards, since one that is gone by then sends no signal any more.
+    # Check the parent afterwards: a parent that has already ended sends no signal.
     if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
         os._exit(1)
 
 
 def _keep_only(*kept: int) -> None:
-    # A thread may be starting a program just now: as long as its pipe is open here, Popen takes the
-    # program for one that was not executed yet, and holds up all others, perhaps the one that maps
-    # the ids of this child. By name: a range may be endless.
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (numbers, no paths)
+    # Another thread may be starting a program at this moment. As long as the pipe of that program
+    # is open here, Popen assumes that the program is not executed yet, and blocks all other
+    # threads. One of them may be the thread that maps the ids of this child. The descriptors are
+    # listed, because a range of all possible numbers may be endless.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 (names are numbers, not paths)
         if int(name) not in {0, 1, 2, *kept}:
-            with suppress(OSError):  # the directory's own, which is closed by now
+            with suppress(OSError):  # the descriptor of the listing itself is closed already
                 os.close(int(name))

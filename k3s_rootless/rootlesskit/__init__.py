@@ -1,1 +1,1 @@
-"""rootlesskit, which gives K3s its namespaces: its API socket and its state directory."""
+"""rootlesskit, which creates K3s's namespaces: its API socket and its state directory."""

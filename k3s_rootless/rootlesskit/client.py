@@ -1,7 +1,7 @@
-"""rootlesskit's API socket, read only: K3s removes each forward that it did not make, so there is
-nothing to add.
+"""A read-only client for rootlesskit's API socket.
 
-`rootlesskit.state` knows where the socket may lie; only a socket of the user is asked.
+It adds no forwards: K3s removes each forward that K3s did not create. `rootlesskit.state` lists the
+possible paths of the socket; only a socket of this user is queried.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _HINT = "check that K3s runs: `k3s-rootless status`"
 
 
 def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPeer:
-    """Pick the first socket behind which a rootlesskit answers; `timeout` in seconds is for all of
-    them together.
+    """Return the first socket on which a rootlesskit answers.
 
-    Raises PeerError, which names what was tried and why it did not do.
+    `timeout` is in seconds, and applies to all candidates together. Raises PeerError, which lists
+    the candidates and why each was rejected.
     """
     deadline = time.monotonic() + timeout
     refused = []
@@ -47,9 +47,9 @@ def live_peer(candidates: Iterable[Path], *, uid: int, timeout: float) -> UnixPe
 
 
 def forwards(peer: Peer, timeout: float) -> tuple[Forward, ...]:
-    """Ask for all forwards, in rootlesskit's own (random) order; raises PeerError.
+    """Return all forwards, in rootlesskit's (random) order.
 
-    `timeout` is in seconds.
+    `timeout` is in seconds. Raises PeerError.
     """
     answer = peer.get("/v1/ports", timeout=timeout)
     _require_success(answer, "the forwards")
@@ -57,8 +57,10 @@ def forwards(peer: Peer, timeout: float) -> tuple[Forward, ...]:
 
 
 def info(peer: Peer, timeout: float) -> RootlessKit | None:
-    """Ask rootlesskit about itself; None from those before 0.14 (K3s 1.21), who do not know the
-    question. Raises PeerError.
+    """Return rootlesskit's information about itself.
+
+    Return None for versions before 0.14 (K3s 1.21), which do not have this request. Raises
+    PeerError.
     """
     answer = peer.get("/v1/info", timeout=timeout)
     if answer.status == 404:
@@ -68,10 +70,9 @@ def info(peer: Peer, timeout: float) -> RootlessKit | None:
 
 
 def child_pid(peer: UnixPeer, said: RootlessKit | None) -> int:
-    """Give the process that owns the child's namespaces: what `info` said, or what stands in the
-    state directory.
+    """Return the process that owns the child's namespaces, from `info` or from the state directory.
 
-    rootlesskit before 0.14 (K3s 1.20) does not tell it, and all releases write it to `child_pid`
+    rootlesskit before 0.14 (K3s 1.20) does not report it, and all releases write it to `child_pid`
     (its pkg/parent). Raises PeerError.
     """
     if said is not None and said.child_pid:
@@ -102,7 +103,7 @@ def _require_own(socket: Path, uid: int) -> None:
 
 
 def _require_rootlesskit(peer: UnixPeer, timeout: float) -> None:
-    # rootlesskit before 0.14 has no /v1/info; whoever knows neither question is somebody else.
+    # rootlesskit before 0.14 has no /v1/info. A server with neither request is not rootlesskit.
     answer = peer.get("/v1/info", timeout=timeout)
     if answer.status == 404:
         answer = peer.get("/v1/ports", timeout=timeout)

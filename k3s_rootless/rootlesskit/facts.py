@@ -1,8 +1,8 @@
-"""What rootlesskit says about itself and its forwards, and what it calls its files.
+"""Records of rootlesskit's state and forwards, and the names of its files.
 
-Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s
-lives in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip`
-means the driver's own choice.
+The terms are rootlesskit's: the *parent* is the namespace of the host, and the *child* the
+namespace of K3s. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty
+`child_ip` means that the port driver chooses.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LOCK = "lock"
-"""In the state directory; it stays: it is a lock only while it is held."""
+"""In the state directory. The file stays there; it is a lock only while a process holds it."""
 API_SOCKET = "api.sock"
 CHILD_PID = "child_pid"
-"""The process that owns the child's namespaces; written as soon as these are there."""
+"""The process that owns the child's namespaces; written as soon as the namespaces exist."""
 READY_PIPE = ".bp-ready.pipe"
 LEFTOVERS = (CHILD_PID, API_SOCKET, ".bp.sock", READY_PIPE, ".s4nn.sock")
-"""What a rootlesskit that was killed leaves in its state directory, besides the lock."""
+"""Files besides the lock that a killed rootlesskit leaves in its state directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """One forward as rootlesskit lists it (`GET /v1/ports`); `proto` is tcp, tcp4, tcp6, udp, udp4
-    or udp6.
+    """One forward in rootlesskit's list (`GET /v1/ports`).
+
+    `proto` is tcp, tcp4, tcp6, udp, udp4 or udp6.
     """
 
     proto: str
@@ -34,7 +35,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class RootlessKit:
-    """What rootlesskit says about itself (`GET /v1/info`); what a release does not tell is None."""
+    """rootlesskit's information (`GET /v1/info`); fields that a release does not have are None."""
 
     version: str | None
     state_directory: str | None

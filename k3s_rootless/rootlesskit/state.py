@@ -1,13 +1,14 @@
-"""rootlesskit's state directory: where it is, what is in it, and whether a rootlesskit lives there.
+"""rootlesskit's state directory: its path, its files, and whether a rootlesskit uses it.
 
-Where it is depends on the release (K3s #9308): `<data directory>/rootless`, or, before,
-`$TMPDIR/rootless<digits>`, of which an unclean stop leaves dead ones behind. rootlesskit holds a
-lock there while it runs (flock(2), its pkg/parent).
+The path depends on the release (K3s #9308): `<data directory>/rootless`, or, before,
+`$TMPDIR/rootless<digits>`, where an unclean stop leaves stale directories behind. rootlesskit holds
+a lock in the directory while it runs (flock(2), its pkg/parent).
 
-rootlesskit removes the whole directory when it ends in order. After SIGKILL or a power cut it
-stays, and K3s never clears it (rootlesskit's own program does): `child_pid` cannot be written again
-(its mode is 0444), `.bp.sock` keeps the port driver from listening, and `api.sock` refuses until it
-is made again (K3s v1.26.14, v1.27.11, v1.28.7, v1.29.2 and later; rootlesskit pkg/parent).
+rootlesskit removes the whole directory when it exits normally. After SIGKILL or a power cut the
+directory stays, and K3s never clears it (rootlesskit's own program does): `child_pid` cannot be
+written again (its mode is 0444), `.bp.sock` prevents the port driver from listening, and `api.sock`
+refuses connections until it is created again (K3s v1.26.14, v1.27.11, v1.28.7, v1.29.2 and later;
+rootlesskit pkg/parent).
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ _LONGEST_PID = 32
 
 
 def sockets(settings: Settings, version: Version | None, *, uid: int) -> tuple[Path, ...]:
-    """List where the API socket may lie, the likeliest first.
+    """List the possible paths of the API socket, the most likely path first.
 
-    Without a version, and for a build between releases, whose number says little about what is in
-    it, both places count. Of the directory for temporary files only directories of `uid` are
-    listed, the newest first: anybody may make one.
+    Both locations are listed without a version, and for a build between releases, because its
+    number does not show which changes it contains. In the directory for temporary files, only
+    directories of `uid` are listed, the newest first: every user can create such a directory.
     """
     fixed = (settings.rootlesskit_state / API_SOCKET,)
     if version is None or version.commit_build:
@@ -51,8 +52,9 @@ def sockets(settings: Settings, version: Version | None, *, uid: int) -> tuple[P
 
 
 def of_process(process: int, root: Path = Path("/")) -> Path | None:
-    """Return the state directory of a rootlesskit that runs, by its lock, which it holds open; None
-    if it holds none.
+    """Return the state directory of a running rootlesskit; None if it holds no lock.
+
+    The directory is found by the lock file, which rootlesskit keeps open.
     """
     try:
         links = [entry.readlink() for entry in (root / f"proc/{process}/fd").iterdir()]
@@ -64,32 +66,34 @@ def of_process(process: int, root: Path = Path("/")) -> Path | None:
 def child(directory: Path) -> int:
     """Return the process that owns the child's namespaces.
 
-    Raises OSError, and ValueError for what is no number.
+    Raises OSError, and ValueError if the file contains no number.
     """
     with (directory / CHILD_PID).open("rb") as file:
         return int(file.read(_LONGEST_PID))
 
 
 def has_child(directories: Iterable[Path], *, since: datetime | None) -> bool:
-    """Return whether a child lives that was made at or after `since`; a stop that was not clean
-    leaves the number of a dead one behind.
+    """Return whether a child is running that was created at or after `since`.
+
+    A stop that was not clean leaves the PID of an ended child behind.
     """
     return any(_has_child(one, since) for one in directories)
 
 
 def is_held(directory: Path) -> bool:
-    """Return whether a rootlesskit lives in a state directory."""
+    """Return whether a rootlesskit uses a state directory."""
     return atomic.is_locked(directory / LOCK)
 
 
 def files(directory: Path) -> tuple[Path, ...]:
-    """List what a rootlesskit left in its state directory, or uses. Raises OSError."""
+    """List rootlesskit's files in its state directory, left behind or in use. Raises OSError."""
     return tuple(path for name in LEFTOVERS if _is_there(path := directory / name))
 
 
 def leftovers(directory: Path, uid: int) -> tuple[Path, ...]:
-    """List what is left in a state directory of `uid` in which no rootlesskit lives; nothing if one
-    may live there, or if that cannot be found out.
+    """List the leftover files in a state directory of `uid` that no rootlesskit uses.
+
+    The list is empty if a rootlesskit may use the directory, or if this is unknown.
     """
     try:
         found = files(directory)
@@ -105,8 +109,8 @@ def leftovers(directory: Path, uid: int) -> tuple[Path, ...]:
 def held(directory: Path, *, create: bool = False) -> Iterator[None]:
     """Hold the lock of a state directory, so that no rootlesskit can start there.
 
-    Raises RootlessError if a rootlesskit lives there, OSError if there is no lock, unless it is to
-    be created.
+    Raises RootlessError if a rootlesskit uses the directory, and OSError if the lock file does not
+    exist and `create` is False.
     """
     how = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
     descriptor = os.open(directory / LOCK, how | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -123,7 +127,7 @@ def held(directory: Path, *, create: bool = False) -> Iterator[None]:
 
 
 def answers(path: Path) -> bool:
-    """Return whether a process may listen on a socket; False for what is no socket."""
+    """Return whether a process may be listening on a socket; False if the path is not a socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return False
@@ -136,7 +140,7 @@ def answers(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
-            return True  # full, or of another user: a process may listen
+            return True  # a full queue, or a socket of another user: a process may listen
     return True
 
 

@@ -1,4 +1,4 @@
-"""The JSON of rootlesskit's API, checked by hand."""
+"""Parse and validate the JSON of rootlesskit's API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from k3s_rootless.json_fields import Json, Wrong, field, inside, optional, typed
 from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
 
 MOST_FORWARDS = 2 * 65535
-"""Each port of each of two protocols; K3s never sets a parent IP."""
+"""Each port of both protocols; K3s never sets a parent IP."""
 
 
 def forwards(body: bytes) -> tuple[Forward, ...]:
-    """Read the answer to `GET /v1/ports`; Go writes an empty list as null. Raises PeerError.
+    """Parse the answer to `GET /v1/ports`; Go writes null for an empty list. Raises PeerError.
 
-    Elements are decoded one by one, so that a long answer of something else costs no memory.
+    Elements are decoded one by one, so that a long answer with other content needs no memory.
     """
     with json_fields.refusing("rootlesskit's list of forwards"):
         text = body.decode("utf-8")
@@ -31,7 +31,7 @@ def forwards(body: bytes) -> tuple[Forward, ...]:
 
 
 def info(body: bytes) -> RootlessKit:
-    """Read the answer to `GET /v1/info`. Raises PeerError."""
+    """Parse the answer to `GET /v1/info`. Raises PeerError."""
     with json_fields.refusing("what rootlesskit says about itself"):
         said = typed(json.loads(body), dict)
         network, port = optional(said, "networkDriver", dict), optional(said, "portDriver", dict)

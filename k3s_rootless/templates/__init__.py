@@ -1,1 +1,1 @@
-"""Templates: what reads and renders them, and those that are no files to ship (`units/`)."""
+"""Load and render templates; contains the templates that are not files to install (`units/`)."""

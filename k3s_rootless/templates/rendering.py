@@ -1,4 +1,4 @@
-"""Renders templates with jinja2, as plain text or as HTML."""
+"""Render templates with jinja2, as plain text or as HTML."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ if TYPE_CHECKING:
 
 
 def text(template: str, **values: object) -> str:
-    """Return the text of a template for other programs than a browser.
+    """Return the text of a template for a program other than a browser.
 
-    Nothing is escaped: each value already follows the rules of the format that it is put into.
-    Raises jinja2's UndefinedError for a value that is missing.
+    Nothing is escaped: each value must already follow the rules of its target format. Raises
+    jinja2's UndefinedError for a missing value.
     """
     return _text_environment().from_string(template).render(values)
 
 
 def html(template: str, **values: object) -> str:
-    """Return the HTML of a template, with each value escaped, and unprintable characters replaced.
+    """Return the HTML of a template, with values escaped and unprintable characters replaced.
 
-    A value that is missing is empty, as is every part of it.
+    A missing value is empty, and so are its attributes.
     """
     return _html_environment().from_string(template).render(values)
 
 
 def visible(value: object) -> object:
-    """Replace what a browser would not show as it stands: control characters, and marks that
-    reorder text.
-    """
+    """Replace characters that a browser would not show: control characters and reordering marks."""
     if hasattr(value, "__html__"):
-        # What a macro of the template made; no value from outside has it.
+        # The result of a macro of the template; no value from outside has this attribute.
         return value
     return "".join(
         char if char.isprintable() or char in "\n\t" else "\ufffd" for char in str(value)
@@ -38,7 +36,7 @@ def visible(value: object) -> object:
 
 
 def _text_environment() -> Environment:
-    # Here, since jinja2 takes 37 ms to load, and most commands render nothing.
+    # Imported here because jinja2 takes 37 ms to load, and most commands render nothing.
     from jinja2 import Environment, StrictUndefined
 
     return Environment(
@@ -51,7 +49,7 @@ def _text_environment() -> Environment:
 
 
 def _html_environment() -> Environment:
-    # Here as above.
+    # Imported here for the same reason as above.
     from jinja2 import ChainableUndefined, Environment
 
     return Environment(
