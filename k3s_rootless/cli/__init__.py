@@ -1,10 +1,10 @@
-"""The shell: arguments, streams and exit codes.
+"""The command line: arguments, streams and exit codes.
 
-Commands compose the subjects; nothing below this package knows of it.
+Commands combine the other packages; no package below this one depends on it.
 
-Start-up time is a feature: this module and each command's module load click and the standard
-library only. What a command needs beyond that it imports in its body, so that `--help`, `--version`
-and completion stay as fast as click itself.
+Start-up time is a feature: this module and the module of each command load only click and the
+standard library. A command imports everything else in its body, so that `--help`, `--version` and
+completion stay as fast as click itself.
 """
 
 from __future__ import annotations
@@ -38,16 +38,18 @@ _COMMANDS = {
     "diagnose": "Tell why K3s does not come up, and what mends it.",
     "version": "Tell the versions of k3s-rootless, K3s and systemd.",
 }
-"""In the order of a user's day, with their short help, so that `--help` loads none; a test holds it
-to their own.
+"""The commands in the order of typical use, with their short help.
+
+`--help` thus loads no command module; a test compares the texts with those of the commands.
 """
 _GROUPS = frozenset({"config", "env", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 
 class Shell(click.Group):
-    """The command group, and the one place where an error becomes words or JSON and an exit
-    code.
+    """The command group, which converts errors into messages or JSON and an exit code.
+
+    This happens in no other place.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
@@ -59,7 +61,7 @@ class Shell(click.Group):
         ctx: click.Context,  # noqa: ARG002 (click's signature)
         formatter: click.HelpFormatter,
     ) -> None:
-        """Write the list of commands without loading any."""
+        """Write the list of commands without loading any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
@@ -68,7 +70,7 @@ class Shell(click.Group):
         ctx: click.Context,  # noqa: ARG002 (click's signature)
         cmd_name: str,
     ) -> click.Command | None:
-        """Load one command's module."""
+        """Load the module of one command."""
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = import_module(f"k3s_rootless.cli.{cmd_name}").command
@@ -80,14 +82,14 @@ class Shell(click.Group):
         *more: Any,  # noqa: ANN401 (click's signature)
         **extra: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Run, and exit with the code of docs/reference/exit-codes.md."""
+        """Run the command, and exit with a code from docs/reference/exit-codes.md."""
         given = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
         try:
             code = self._run(given, *more, **extra)
         except (OSError, ImportError) as error:
-            # Whatever is the user's has its own words where it is touched; `python -X dev` shows
-            # the place of the rest.
+            # Errors of the user's files are handled where the files are read. `python -X dev` shows
+            # the traceback of other errors.
             if sys.flags.dev_mode:
                 raise
             code = _refused(given, error)
@@ -101,7 +103,7 @@ class Shell(click.Group):
 
             from k3s_rootless import command
 
-            # The first one counts; a second would meet Python where it ends.
+            # The first interrupt counts. A second one would interrupt Python while it exits.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             command.end_all(for_good=True)
             click.echo("interrupted", err=True)
@@ -116,7 +118,7 @@ class Shell(click.Group):
 
 
 def _settled(code: int) -> int:
-    """Return the exit code: that of the work, or 1 if its answer could not be written."""
+    """Return the exit code of the command, or 1 if its answer could not be written."""
     error = output.failure()
     if error is None or code == output.INTERRUPTED:
         return code
@@ -125,7 +127,7 @@ def _settled(code: int) -> int:
 
 
 def _refused(given: Sequence[str], error: OSError | ImportError) -> int:
-    """Report a file that cannot be used, or a part of the installation that is missing."""
+    """Report a file that cannot be used, or a missing part of the installation."""
     if isinstance(error, OSError):
         action = f"use {error.filename}" if error.filename else "go on"
         return _tell(given, f"cannot {action}: {_reason(error)}", None, 1, {})

@@ -1,4 +1,4 @@
-"""`k3s-rootless bundle`: what a helper needs to see, in one file that can be handed over."""
+"""`k3s-rootless bundle`: a support archive with secrets removed."""
 
 from __future__ import annotations
 

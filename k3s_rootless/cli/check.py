@@ -1,4 +1,4 @@
-"""`k3s-rootless check`: can this user run K3s here, and what is missing."""
+"""`k3s-rootless check`: check whether this host can run rootless K3s."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def command(
 def _print_script(
     session: Session, ids: tuple[str, ...], ignored: tuple[str, ...], *, undo: bool
 ) -> None:
-    """Print the script alone on stdout, so that it can be written to a file."""
+    """Print only the script on stdout, so that it can be redirected to a file."""
     from k3s_rootless.operations.check import admin_script
 
     script = admin_script.read(session, ids, ignored, undo=undo)
     for notice in script.notices:
         session.report.story(notice)
     if script.text:
-        # In UTF-8 under any locale, since root runs it: the same bytes that JSON holds.
+        # Always UTF-8, in any locale, because root runs the script: the same bytes as in the JSON.
         session.report.verbatim(script.text.rstrip("\n").encode())
     session.report.document(script.document())

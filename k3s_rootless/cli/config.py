@@ -1,4 +1,4 @@
-"""`k3s-rootless config`: server flags and resource limits, kept in a drop-in of ours."""
+"""`k3s-rootless config`: server flags and resource limits, stored in our own drop-in."""
 
 from __future__ import annotations
 

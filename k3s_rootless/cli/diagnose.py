@@ -1,4 +1,4 @@
-"""`k3s-rootless diagnose`: why it does not work, and what mends it."""
+"""`k3s-rootless diagnose`: show why K3s does not start and how to fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`k3s-rootless env`: the environment that K3s is started with."""
+"""`k3s-rootless env`: the environment variables of K3s."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _STDIN = click.option(
 
 
 class Family(click.Group):
-    """A group whose commands are described in the documentation."""
+    """A group with documented subcommands."""
 
     @property
     def subcommands(self) -> tuple[click.Command, ...]:
-        """The commands, in their order."""
+        """The commands in order of definition."""
         return tuple(self.commands.values())
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """List the commands in their order."""
+        """List the commands in order of definition."""
         return list(self.commands)
 
 

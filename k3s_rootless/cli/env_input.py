@@ -1,7 +1,7 @@
 """Read the names and values for `env set` and `unset` from the command line and standard input.
 
-Standard input is for values with a password, which other users of the host could read in a command
-line (proc(5)).
+Standard input is for values with a password: other users of the host can read a command line
+(proc(5)).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _USAGE = "write it as: k3s-rootless env set --stdin NAME < file"
 def require_known(names: Iterable[str], verb: str, *, strange: bool = False) -> None:
     """Raise UsageError for an unknown name.
 
-    With `strange`, a name that only looks like ours is allowed: another program may have set it.
+    With `strange`, a name with one of our prefixes is allowed: another program may have set it.
     """
     for name in names:
         looks = name.startswith((PREFIX, variables.INTERNAL))
         if name not in variables.VARIABLES and not (strange and looks):
-            # An address in place of a name is one without its `NAME=`.
+            # An address in place of a name is a value without its `NAME=`.
             shown = addresses.hidden(name)
             raise UsageError(f"cannot {verb} `{shown}`: {variables.unknown(shown)}", hint=_HINT)
 
 
 def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
-    """Warn of values with a password that came in the command line."""
+    """Warn about values with a password in the command line."""
     for word in given:
         name, _, value = word.partition("=")
         if name in variables.SECRETIVE and addresses.hidden(value) != value:
@@ -51,7 +51,7 @@ def warn_of_passwords(session: Session, given: Sequence[str]) -> None:
 
 
 def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
-    """Return the value of each name; with `stdin`, the one missing value is read from there.
+    """Return the value of each name; with `stdin`, read the one missing value from standard input.
 
     Raises UsageError.
     """
@@ -78,12 +78,11 @@ def assignments(given: Sequence[str], *, stdin: bool) -> dict[str, str]:
 
 
 def completed(given: Sequence[str]) -> tuple[str, ...]:
-    """Return the assignments, the one without a value completed with the first line of standard
-    input.
+    """Return the assignments, with the missing value read from the first line of standard input.
 
-    On a terminal the value is typed without an echo. Raises UsageError if not exactly one name
-    lacks its value, and for an input that has no line, more than one, or a line that no variable
-    can hold.
+    On a terminal, the value is typed without an echo. Raises UsageError if the number of names
+    without a value is not one, or if the input has no line, several lines, or a line that no
+    variable can contain.
     """
     names = [word for word in given if "=" not in word]
     if len(names) != 1:
@@ -112,7 +111,8 @@ def _value(name: str) -> str:
 def _read(name: str) -> str:
     raw = b""
     try:
-        # An environment has bytes, in each locale. Standard input may be closed.
+        # Read bytes, because an environment contains bytes in any locale. Standard input may be
+        # closed.
         while len(raw) <= LONGEST:
             more = os.read(0, LONGEST + 2 - len(raw))
             if not more:

@@ -1,4 +1,4 @@
-"""`k3s-rootless install`: the unit without a start."""
+"""`k3s-rootless install`: install the unit without starting K3s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`k3s-rootless linger`: whether K3s keeps running after logout."""
+"""`k3s-rootless linger`: keep K3s running after logout (lingering)."""
 
 from __future__ import annotations
 

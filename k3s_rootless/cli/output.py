@@ -1,9 +1,8 @@
-"""The standard streams. The work of a command is never interrupted by its own output.
+"""Protect the standard streams, so that an output error never interrupts a command.
 
-A write that fails is remembered instead of raised, on each path by which text is printed (click,
-rich, Python itself), in each thread, and also when Python flushes its streams at its end. The
-command goes on, and the shell decides at the end what the failure means for the exit code: see
-`failure`.
+A failed write is recorded instead of raised. This covers every way of printing (click, rich, Python
+itself), each thread, and the flush of the streams when Python exits. The command continues. At its
+end, the shell decides how the failure affects the exit code: see `failure`.
 """
 
 from __future__ import annotations
@@ -21,37 +20,36 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 ERRORS = "k3s-rootless"
-"""The name of the handler for characters that a stream cannot encode."""
+"""The name of the error handler for characters that a stream cannot encode."""
 _PLAIN = {"\u2500": "-", "\u2026": "...", "\ufffd": "?"}
-"""Plain forms of the characters beyond ASCII that our own text has."""
+"""ASCII replacements of the non-ASCII characters in our own text."""
 
 INTERRUPTED = 130
-"""The exit code after an interrupt, as a shell has it for SIGINT."""
+"""The exit code after an interrupt, as shells report SIGINT."""
 
 
 def secure() -> None:
-    """Take over stdin, stdout and stderr of this process; one that is closed becomes /dev/null.
+    """Replace stdin, stdout and stderr of this process; a closed one becomes /dev/null.
 
-    A closed descriptor would go to the next file that is opened, and what is printed would be
+    Otherwise the next file to be opened would get the closed descriptor, and output would be
     written into that file.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The kernel gives the lowest number that is free. Programs that replace this process
-            # need it as well.
+            # The kernel assigns the lowest free number. Programs that replace this process need the
+            # descriptor as well.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
-    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (stays)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (stays open)
     sys.stdout = _secured(1, sys.stdout)
     sys.stderr = _secured(2, sys.stderr)
 
 
 def failure() -> OSError | None:
-    """Flush stdout, and return why the answer could not be written; None if it was, or if its
-    reader left.
+    """Flush stdout, and return why the answer could not be written; None for success.
 
-    A pipe without a reader is no failure: the reader has what it needs.
+    A pipe without a reader is not a failure: the reader has the lines that it needs.
     """
     stream = _stream()
     if stream is None:
@@ -62,12 +60,12 @@ def failure() -> OSError | None:
 
 
 def end(code: object) -> None:
-    """End the process with an exit code if Python would not end with it; else return.
+    """End the process with an exit code if Python would end with another one; else return.
 
     A daemon thread that runs while Python finalizes can crash it: of 40 interrupts of `bundle`
-    under Python 3.11 one to four ended with SIGSEGV. Such a thread may be about to start a program,
-    which would outlive this process. And `python -m` ends by SIGINT, whatever the exit code is,
-    once an interrupt has passed through exec(), with which dataclasses are created.
+    under Python 3.11, one to four ended with SIGSEGV. Such a thread may also be about to start a
+    program, which would keep running after this process. And `python -m` ends by SIGINT, with any
+    exit code, once an interrupt has passed through exec(), which dataclasses use to create classes.
     """
     threads = threading.active_count() > 1
     if not isinstance(code, int) or not (threads or code == INTERRUPTED):
@@ -82,8 +80,9 @@ def end(code: object) -> None:
 
 
 def is_unread() -> bool:
-    """Return whether further output to stdout reaches no reader: the pipe or terminal is
-    closed, or a write failed.
+    """Return whether no reader will receive further output to stdout.
+
+    The pipe or terminal is closed, or a write failed.
     """
     stream = _stream()
     if stream is not None and stream.failure is not None:
@@ -92,7 +91,7 @@ def is_unread() -> bool:
     try:
         poll.register(sys.stdout.fileno(), 0)
     except (OSError, ValueError):
-        return False  # a stream in memory, as of a test
+        return False  # a stream in memory, for example in a test
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
@@ -103,14 +102,15 @@ def is_broken() -> bool:
 
 
 class _Stream(io.FileIO):
-    """A descriptor whose writes do not raise: the first failure is kept, and what follows it is
-    dropped.
+    """A descriptor with writes that never raise an error.
+
+    The first failure is recorded, and later output is discarded.
     """
 
     failure: OSError | None = None
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write all of it, and return how many bytes are done with."""
+        """Write all data, and return the number of processed bytes."""
         view = memoryview(data).cast("B")
         done = 0
         try:
@@ -125,7 +125,7 @@ class _Stream(io.FileIO):
         return len(view)
 
     def _wait(self) -> None:
-        # Another program that has the same pipe or terminal made it non-blocking.
+        # Another program with the same pipe or terminal has made it non-blocking.
         poll = select.poll()
         poll.register(self.fileno(), select.POLLOUT)
         poll.poll()
@@ -135,8 +135,8 @@ def _secured(descriptor: int, before: TextIO | None) -> io.TextIOWrapper:
     encoding = (before.encoding if before is not None else None) or "utf-8"
     stream = _Stream(descriptor, "w", closefd=False)
     if descriptor == 2:
-        # Without a buffer: an interrupt that comes with the end of a write would leave the text in
-        # it, and print it twice.
+        # Unbuffered: an interrupt at the end of a write would leave the text in a buffer, and
+        # Python would print it twice.
         return io.TextIOWrapper(stream, encoding=encoding, errors=ERRORS, write_through=True)
     return io.TextIOWrapper(
         io.BufferedWriter(stream),
@@ -152,8 +152,9 @@ def _stream() -> _Stream | None:
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
-    """Replace what a stream cannot encode: in UTF-8 half characters, elsewhere what the
-    locale's character set lacks.
+    """Replace characters that a stream cannot encode.
+
+    In UTF-8 these are surrogates, in other encodings characters that the character set lacks.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error

@@ -1,4 +1,4 @@
-"""`k3s-rootless ports`: which host port reaches what."""
+"""`k3s-rootless ports`: show which host port reaches which Service."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
 
 
 class Ports(click.Command):
-    """A command that takes names, and a subcommand: the first word `plan` is that; a Service of the
-    name is `default/plan`.
+    """A command with arguments and a subcommand.
+
+    If the first argument is `plan`, it selects the subcommand. A Service of that name can be given
+    as `default/plan`.
     """
 
     subcommands = (plan,)
@@ -52,7 +54,7 @@ class Ports(click.Command):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401 (click's signature)
     ) -> click.Context:
-        """Make the context of the subcommand, if one is named."""
+        """Create the context of the subcommand if it is selected."""
         for one in self.subcommands:
             if args and args[0] == one.name:
                 return one.make_context(f"{info_name} {one.name}", args[1:], parent, **extra)
@@ -63,7 +65,7 @@ class Ports(click.Command):
         ctx: click.Context,  # noqa: ARG002 (click's signature)
         formatter: click.HelpFormatter,
     ) -> None:
-        """List the subcommands, as a group does."""
+        """List the subcommands like a group."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(one.name or "", one.get_short_help_str(200)) for one in self.subcommands]
@@ -112,7 +114,7 @@ def command(
         _watch(session, everything=everything)
         return
     answer = look.look(session, what, everything=everything, probe=probe)
-    # Not before `look`, which loads what both need while systemd answers.
+    # Imported after `look`, which loads the common modules while systemd answers.
     from k3s_rootless.cli.display import ports as renderer
 
     renderer.show(session.report, answer, urls=urls)
@@ -132,7 +134,7 @@ def _watch(session: Session, *, everything: bool) -> None:
 
 
 def _session(name: str, *, as_json: bool) -> Session:
-    """Return the session of a command; `name` is that of its JSON document."""
+    """Return the session of a command; `name` is the name of its JSON document."""
     from k3s_rootless.cli.session import Session
 
     return Session.begin(name if as_json else None)

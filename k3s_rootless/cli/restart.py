@@ -1,4 +1,4 @@
-"""`k3s-rootless restart`: K3s again, with its present configuration."""
+"""`k3s-rootless restart`: restart K3s with its current configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command has: the context of its operations, and the report that shows what they return."""
+"""The session of a command: the context of its operations, and the report for their results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from k3s_rootless.operations.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Session(Context):
-    """One run of a command: `report` shows its answer, and hears the events of its operations."""
+    """One run of a command; `report` shows its answer and receives the events of its operations."""
 
     report: Report = field(default_factory=Report)
 
     @classmethod
     def begin(cls, json_for: str | None = None) -> Session:
-        """Read the session of this process; `json_for` names the command of a JSON answer.
+        """Create the session of this process; `json_for` is the command if the answer is JSON.
 
         Raises RootlessError for a user without an entry in the user database.
         """

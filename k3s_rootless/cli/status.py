@@ -1,4 +1,4 @@
-"""`k3s-rootless status`: what runs, how far it is, and since when."""
+"""`k3s-rootless status`: show whether K3s runs and is ready, and since when."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def command(*, watch: bool, as_json: bool) -> None:
             return
         code = _show(session)
     finally:
-        # A question that hangs in a thread leaves no journalctl behind.
+        # A query that hangs in a thread must leave no journalctl running.
         programs.end_all()
     click.get_current_context().exit(code)
 
@@ -64,8 +64,8 @@ def _watch(session: Session) -> None:
     from k3s_rootless.cli.display import status_watch
     from k3s_rootless.operations.status import watch
 
-    # Loading is over, and this may go on for days: garbage is collected as often as Python does it
-    # by default.
+    # All modules are loaded, and this command may run for days. Garbage is now collected at
+    # Python's default thresholds.
     gc.freeze()
     gc.set_threshold(700, 10, 10)
     status_watch.show(session.report, watch.looks(session, session.report.reader_left))

@@ -1,6 +1,4 @@
-"""`k3s-rootless uninstall`: remove everything that k3s-rootless wrote, and with `--purge` K3s's
-data.
-"""
+"""`k3s-rootless uninstall`: remove all files of k3s-rootless, and K3s's data with `--purge`."""
 
 from __future__ import annotations
 

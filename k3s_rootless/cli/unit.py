@@ -1,4 +1,4 @@
-"""`k3s-rootless unit`: the unit and its drop-ins as they are, and as they would be written."""
+"""`k3s-rootless unit`: show the unit and its drop-ins, and what `up --force` would change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`k3s-rootless up`: from nothing to a K3s that is ready."""
+"""`k3s-rootless up`: install and start K3s, and wait until it is ready."""
 
 from __future__ import annotations
 

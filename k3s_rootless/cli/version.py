@@ -1,4 +1,4 @@
-"""`k3s-rootless version`: of the tool, of K3s, and of systemd."""
+"""`k3s-rootless version`: show the versions of k3s-rootless, K3s and systemd."""
 
 from __future__ import annotations
 
