@@ -1,4 +1,4 @@
-"""Write files atomically: a reader sees the whole new content or none of it.
+"""Write files atomically: a reader sees either the old or the whole new file.
 
 A file is written beside its final path, synced to the disk, and then renamed or linked by the
 caller.

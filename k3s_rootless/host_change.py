@@ -20,7 +20,7 @@ MODES = {
     "/usr/local/bin/newuidmap": "u+s",
     "/usr/local/bin/newgidmap": "u+s",
 }
-"""All paths whose mode root may have to change, each with its mode as chmod(1) accepts it.
+"""The only paths with a mode that root may change, each with its mode as chmod(1) accepts it.
 
 A path that a user's setting names (TMPDIR, PATH) must not be in this list: the user could replace
 the path by a link.

@@ -132,7 +132,7 @@ class _Received(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         # The timeout of a socket restarts with each read. A peer that sends one byte a second must
-        # not block this program for ever.
+        # not block this program without limit.
         self._sock.settimeout(_left(self._deadline))
         return self._received.readinto(buffer)
 

@@ -9,7 +9,8 @@ v1.36.3):
     Shutdown request received: "controller-manager exited: … 127.0.0.1:6444: connect: connection
     refused"
 
-`k3s certificate rotate` removes the certificates, and the next start writes both again.
+`k3s certificate rotate` removes the certificates, and the next start writes the
+certificates and the kubeconfigs again.
 """
 
 from __future__ import annotations

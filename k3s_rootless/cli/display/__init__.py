@@ -1,1 +1,1 @@
-"""What commands show: text on a terminal or in a pipe, and JSON."""
+"""Show the results of commands: text on a terminal or in a pipe, and JSON."""

@@ -1,4 +1,4 @@
-"""Shows what a bundle holds, and what it lacks."""
+"""Show the content of a bundle, and the parts that are missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(report: Report, created: Created) -> None:
-    """Show the file that was written, or the list of what would go in; and what is missing."""
+    """Show the written file, or the list of its possible content, and the missing parts."""
     bundle = created.bundle
     if created.path is None:
         rows = [

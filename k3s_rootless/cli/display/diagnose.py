@@ -1,4 +1,4 @@
-"""Shows an answer of `diagnose` as text or as JSON."""
+"""Show an answer of `diagnose` as text or JSON."""
 
 from __future__ import annotations
 
@@ -102,8 +102,9 @@ def _evidence(cause: Cause) -> Iterator[str]:
 
 
 def _next_start(answer: Answer, cause: Cause) -> Iterator[str]:
-    """Yield the line about the start that followed an earlier failure; nothing for a failure of
-    the present start.
+    """Yield the line about the start after an earlier failure.
+
+    There is no such line for a failure of the current start.
     """
     if not cause.earlier:
         return

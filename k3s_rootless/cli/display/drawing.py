@@ -1,4 +1,4 @@
-"""Draws the phases of a start on a terminal, again and again in the same place."""
+"""Draw the phases of a start on a terminal, repeatedly in the same place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 200
 
 
 class Drawing:
-    """The phases that were reached, the phase that is waited for, and those after it."""
+    """The phases that were reached, the current phase, and the phases after it."""
 
     def __init__(self, wait: Waiting) -> None:
         self._wait = wait
@@ -39,7 +39,7 @@ class Drawing:
         self._reached.append(one)
 
     def end(self) -> None:
-        """Stop drawing; what was drawn stays."""
+        """Stop drawing; the last drawing stays on the terminal."""
         if self._ended:
             return
         self._ended = True
@@ -63,7 +63,7 @@ class Drawing:
         return table
 
     def _current(self, name: str) -> tuple[str, Text, str]:
-        """Return the row of the phase that is waited for."""
+        """Return the row of the current phase."""
         elapsed = time.monotonic() - self._begun
         turning = r"-\|/"[int(elapsed * 4) % 4]
         waiting = self._wait.now()

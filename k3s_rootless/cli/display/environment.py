@@ -16,7 +16,7 @@ _HEAD = ("VARIABLE", "NEXT START", "FROM")
 
 
 def show_list(report: Report, found: Mapping[str, Any]) -> None:
-    """Show the table of `env list`, and below it what there is to know of the values."""
+    """Show the table of `env list`, and below it notes on the values."""
     rows = found["variables"]
     unknown = found["unknown_running"]
     if found["running"] and unknown is None:
@@ -38,7 +38,7 @@ def show_list(report: Report, found: Mapping[str, Any]) -> None:
 
 
 def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
-    """Show how to remove variables that should not be set from the user manager."""
+    """Show how to remove unexpected variables from the user manager."""
     in_manager = {row["name"] for row in found["variables"] if row["origin"] == "manager"}
     names = [name for name in found["strange"] if name in in_manager]
     if names:
@@ -47,7 +47,7 @@ def _show_strange(report: Report, found: Mapping[str, Any]) -> None:
 
 
 def show_variable(report: Report, row: Mapping[str, Any]) -> None:
-    """Show the value of one variable, and as progress what there is to know of it."""
+    """Show the value of one variable, and notes on it as progress."""
     for word in _words(row):
         report.story(f"{row['name']}: {word}")
     if row["redacted"]:
@@ -59,7 +59,7 @@ def show_variable(report: Report, row: Mapping[str, Any]) -> None:
 
 
 def show_change(report: Report, done: Changed) -> None:
-    """Show what a change made of each variable."""
+    """Show the effect of a change on each variable."""
     for one in done.variables:
         if one.origin is None:
             report.answer(f"{one.name} is {'unset' if one.undone else 'not set by k3s-rootless'}")
@@ -75,7 +75,7 @@ def show_change(report: Report, done: Changed) -> None:
 
 
 def next_value(row: Mapping[str, Any]) -> str | None:
-    """Return what the next start finds in a variable, or does without it; None for neither."""
+    """Return the value at the next start, or K3s's default; None if there is neither."""
     value: str | None = row["value"] if row["set"] else row["default"]
     return value
 
@@ -102,8 +102,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
 def _origin(row: Mapping[str, Any]) -> str:
     place = row["path"] or ""
     if row["origin"] == "drop-in":
-        # A drop-in is known by its name, and `systemctl --user cat` shows it; another file only by
-        # its path.
+        # Users know a drop-in by its name, and `systemctl --user cat` shows it. For other files,
+        # the whole path is needed.
         place = place.rpartition("/")[2]
     return f"{row['origin']} {place}".rstrip()
 

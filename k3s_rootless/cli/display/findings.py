@@ -1,4 +1,4 @@
-"""Findings as text: what needs doing first, and a remedy of several findings once."""
+"""Show findings as text, the most urgent first, with a shared remedy shown only once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 _ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.INFO, Verdict.PASS)
 _INDENT = 8
-"""Columns of the verdict, and of what stands below it."""
+"""Columns of the verdict, and indentation of the lines below it."""
 _MOST_PASSED = 12
-"""If more findings pass, they are folded into one line for each group."""
+"""If more findings pass, they are combined into one line for each group."""
 
 Line = tuple[str, int | None]
-"""A line, and the columns that its continuation is indented by (`layout.wrapped`)."""
+"""A line, and the indentation of its continuation in columns (`layout.wrapped`)."""
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[Line]:
-    """Yield the lines of findings, the gravest first.
+    """Yield the lines of findings, the most severe first.
 
-    A remedy that several findings share is shown in full behind the last of the gravest of them.
+    A remedy that several findings share is shown in full after the last of the most severe ones.
     """
     ordered = sorted(findings, key=lambda one: _ORDER.index(one.verdict))
     owners = _owners(ordered)
@@ -99,7 +99,7 @@ def _details(one: Finding, owner: Finding) -> list[str]:
     if owner.check != one.check:
         return texts
     texts.append(f"{mender}: {safe(one.remedy.text)}")
-    if one.verdict is not Verdict.INFO:  # nothing has to be done; the commands are in the JSON
+    if one.verdict is not Verdict.INFO:  # no action is needed; the commands are in the JSON
         texts += [f"  $ {safe(command)}" for command in one.remedy.commands]
     return texts
 

@@ -1,4 +1,4 @@
-"""Shows what the commands that start, stop and install K3s have done."""
+"""Show the results of the commands that start, stop and install K3s."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_plan(report: Report, plan: Plan) -> None:
-    """Print the steps of `up`, and what they stop."""
+    """Print the steps of `up`, and which running programs they stop."""
     for number, step in enumerate(plan.steps, 1):
         report.answer(f"{number}. {step.describe()}: {step.cause}")
     if not plan.steps:
@@ -27,7 +27,7 @@ def show_plan(report: Report, plan: Plan) -> None:
 
 
 def show_up(report: Report, started: Started) -> None:
-    """Print how far K3s is after `up`."""
+    """Print the state of K3s after `up`."""
     if started.ready is None:
         what = "K3s was already running"
         if started.by_us:
@@ -44,7 +44,7 @@ def show_up(report: Report, started: Started) -> None:
 
 
 def show_restart(report: Report, started: Started) -> None:
-    """Print how far K3s is after `restart`."""
+    """Print the state of K3s after `restart`."""
     if started.ready is None:
         report.answer("K3s was started anew; see k3s-rootless status")
     elif started.ready:
@@ -73,7 +73,7 @@ def show_install(report: Report, installed: Installed) -> None:
 
 
 def show_lingering(report: Report, *, lingers: bool) -> None:
-    """Print whether the user lingers."""
+    """Print whether lingering is on."""
     if lingers:
         report.answer("lingering is on: K3s outlives your last session")
     else:
@@ -89,6 +89,6 @@ def _next_start(stopped: Stopped) -> str:
     if isinstance(stopped.lingers, Unknown):
         return "at your next login, or at the next boot if lingering is on"
     if stopped.lingers.value:
-        # logind starts the user manager at boot, and logins find it running.
+        # logind starts the user manager at boot, so it is already running at login.
         return "at the next boot, since lingering is on"
     return "at your next login"

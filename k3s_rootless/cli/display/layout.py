@@ -1,8 +1,7 @@
-"""How text fits a terminal: lines break between words, and rows are stacked where a table is too
-wide.
+"""Fit text to the width of a terminal: wrap lines, and stack the rows of wide tables.
 
-What a user copies stays whole: a port, a URL, a path, a command. If one is wider than the terminal,
-the terminal itself breaks it, and copies it as one line.
+Lines break between words. Text that users copy is never broken: a port, a URL, a path, a command.
+If such a text is wider than the terminal, the terminal itself breaks it, and copies it as one line.
 """
 
 from __future__ import annotations
@@ -27,13 +26,11 @@ _PROGRAMS = "k3s-rootless|systemctl|journalctl|loginctl|machinectl|kubectl|sudo|
 _COMMAND = f"(?:{_PROGRAMS}|ls|rm) "
 _UNIT = r"(?:s|ms|min|h|d|[KMG]iB|%)(?![\w/])"
 _WORD = re.compile(rf"`[^`]+`[^\s`]*|(?<=: ){_COMMAND}.+|[\d.]+ {_UNIT}\S*|\S+")
-"""A word, a quoted command, a command that ends its line, or a number with its unit."""
+"""A word, a quoted command, a command at the end of its line, or a number with its unit."""
 
 
 def columns(stream: IO[str]) -> int:
-    """Return the width of the terminal behind a stream; COLUMNS counts first, as it does for
-    rich.
-    """
+    """Return the width of a stream's terminal; COLUMNS overrides it, as for rich."""
     if (text := os.environ.get("COLUMNS", "")).isdecimal() and int(text):
         return int(text)
     try:
@@ -43,7 +40,7 @@ def columns(stream: IO[str]) -> int:
 
 
 def width(text: str) -> int:
-    """Return how many columns a terminal needs for a text."""
+    """Return the number of terminal columns that a text needs."""
     plain = _ESCAPE.sub("", text) if "\x1b" in text else text
     if plain.isascii():
         return len(plain)
@@ -55,9 +52,10 @@ def width(text: str) -> int:
 def wrapped(text: str, room: int, hang: int | None = None) -> str:
     """Break lines that are wider than `room` columns between words.
 
-    What follows a break is two columns deeper than its line. If a label stands before the column
-    `hang`, what follows is at that column, or, where that leaves too little room, all of the text
-    is below the label. With a `hang` of 0 nothing is indented. Shell commands (`$ …`) stay whole.
+    Continuation lines are indented by two more columns than their line. If a label is before the
+    column `hang`, they start at that column, or, if that leaves too little room, the whole text
+    goes below the label. With a `hang` of 0, nothing is indented. Shell commands (`$ …`) are not
+    broken.
     """
     return "\n".join(part for line in text.split("\n") for part in _broken(line, room, hang))
 
@@ -86,7 +84,7 @@ def _broken(line: str, room: int, hang: int | None) -> Iterator[str]:
 
 
 def plain(head: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
-    """Lay out a table, as wide as its content."""
+    """Format a table as wide as its content."""
     widths = _widths(head, rows)
     for line in (head, ["\u2500" * each for each in widths], *rows):
         cells = (cell + " " * (each - width(cell)) for cell, each in zip(line, widths, strict=True))
@@ -100,10 +98,10 @@ def fitted(
     spare: Sequence[str] = (),
     prose: str | None = None,
 ) -> tuple[list[str], list[Row]] | None:
-    """Make a table at most `room` columns wide; return None if that is impossible.
+    """Format a table at most `room` columns wide; return None if that is impossible.
 
-    Columns of `spare` are left out, in this order, as far as needed; the column `prose` is broken
-    between words.
+    The columns in `spare` are left out, in this order, as far as needed; the column `prose` is
+    broken between words.
     """
     widths = _widths(head, rows)
     least = [
@@ -126,8 +124,9 @@ def fitted(
 
 
 def cards(head: Sequence[str], rows: Sequence[Row], room: int) -> list[list[str]]:
-    """Stack each row: a line for its first cell, and indented below it one for each other cell that
-    is not empty.
+    """Stack each row: a line for its first cell, and an indented line for each further cell.
+
+    Empty cells are left out.
     """
     labels = [head[0], *(f"  {name}" for name in head[1:])]
     longest = max(map(len, labels))

@@ -1,5 +1,6 @@
-"""How a start is watched: drawn on a terminal, as lines in a pipe, as events for a program
-(docs/reference/json.md).
+"""Show the progress of a start: drawn on a terminal, as lines in a pipe, or as events.
+
+Events are for programs (docs/reference/json.md).
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def prepare(report: Report) -> None:
-    """Load what draws, if a start will be drawn."""
+    """Load the drawing modules if a start will be drawn."""
     if report.on_terminal(story=True):
         from k3s_rootless.cli.display import drawing  # noqa: F401
 
 
 class Progress:
-    """Shows a start as it goes on, from the events of the wait for it."""
+    """Shows the progress of a start, from the events of the wait for it."""
 
     def __init__(self, report: Report, wait: Waiting) -> None:
         self._report = report
         self._drawing: Drawing | None = None
         if report.on_terminal(story=True):
-            # Here, since only a terminal needs rich, which takes 40 ms.
+            # Imported here because only a terminal needs rich, which takes 40 ms.
             from k3s_rootless.cli.display.drawing import Drawing
 
             self._drawing = Drawing(wait)
@@ -55,7 +56,7 @@ class Progress:
                 exit_status=state.exit_status,
             )
             return
-        # A unit that was stopped on request has ended, and did not die.
+        # A unit that was stopped on request has ended, but did not fail.
         verb = "ended"
         if state.dead or state.result != "success":
             verb = "died"
@@ -65,6 +66,6 @@ class Progress:
         )
 
     def end(self) -> None:
-        """Stop drawing; what was drawn stays."""
+        """Stop drawing; the last drawing stays on the terminal."""
         if self._drawing is not None:
             self._drawing.end()

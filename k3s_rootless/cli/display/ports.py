@@ -1,4 +1,4 @@
-"""The answer of `ports` as text: a table and the lines below it, URLs, or explanations."""
+"""Show the answer of `ports` as text: a table with notes, URLs, or explanations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _HEAD = ("HOST", "CHILD PORT", "OFFSET", "PROTOCOL", "REACHES", "NAME", "VERDICT", "URL")
 _SPARE = ("CHILD PORT", "NAME", "PROTOCOL", "OFFSET")
-"""If there is little room, REACHES and URL have the same, and a note explains the offset."""
+"""In narrow tables, REACHES and URL contain the same facts, and a note explains the offset."""
 _PLANNED = ("HOST PORT", "OFFSET", "PROTOCOL", "SERVICE", "NAME", "VERDICT", "URL")
 _WORDS = {"forwarded": "free"}
 _WIDTH = 18
 
 
 def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
-    """Show the answer: JSON if the report has it, else URLs, explanations or the table."""
+    """Show the answer: JSON if requested, else URLs, explanations or the table."""
     for notice in answer.notices:
         report.story(notice)
     if urls:
@@ -39,7 +39,7 @@ def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
 
 
 def show_plan(report: Report, plan: Plan) -> None:
-    """Show a plan: JSON if the report has it, else a table and the reasons below it."""
+    """Show a plan: JSON if requested, else a table and the reasons below it."""
     if not plan.rows:
         report.story(f"no Service with a port among {plan.objects} objects")
     rows = map(_planned, plan.rows)
@@ -54,7 +54,7 @@ def show_plan(report: Report, plan: Plan) -> None:
 
 
 def cells(row: Exposure) -> tuple[str, ...]:
-    """Return the columns of a row, that of the probe last."""
+    """Return the columns of a row; the last one is for the probe."""
     return (
         _host_port(row),
         str(row.child_port),
@@ -69,7 +69,7 @@ def cells(row: Exposure) -> tuple[str, ...]:
 
 
 def url(row: Exposure) -> str:
-    """Return the URL of a row, empty if it leads to no program."""
+    """Return the URL of a row; empty if no program is reachable there."""
     if not row.is_reached:
         return ""
     return row.url

@@ -1,5 +1,7 @@
-"""The turns of `ports --watch`: a document a line, a line a change, or on a terminal one table that
-is drawn again in its place.
+"""Show the turns of `ports --watch`.
+
+A program gets one JSON document a line, a pipe one line a change, and a terminal one table that is
+redrawn in its place.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ class Renderer(Protocol):
     """Shows one turn after the other."""
 
     def show(self, turn: Turn) -> None:
-        """Show what is different from the turn before."""
+        """Show the differences from the previous turn."""
 
 
 @contextmanager
 def renderer(report: Report) -> Iterator[Renderer]:
-    """Return the renderer for a program that reads JSON, a pipe, or a terminal."""
+    """Return the renderer for JSON, a pipe, or a terminal."""
     if report.json_for is not None:
         yield Documents(report)
     elif not report.on_terminal():
@@ -44,19 +46,19 @@ def renderer(report: Report) -> Iterator[Renderer]:
 
 
 class Documents:
-    """A whole document a line, with its time and its changes."""
+    """One whole document a line, with its time and its changes."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def show(self, turn: Turn) -> None:
-        """Print a line for the first turn, and for each with changes."""
+        """Print a line for the first turn, and for each turn with changes."""
         if turn.is_first or turn.changes:
             self._report.document_line(document.of_turn(turn))
 
 
 class Lines:
-    """At first a line for each row, then one for each change."""
+    """First a line for each row, then a line for each change."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -75,8 +77,9 @@ class Lines:
 
 
 class Table:
-    """One table in its place, in which changes are marked for a while, and below it the latest of
-    them.
+    """One table that is redrawn in its place, with the latest changes below it.
+
+    Changed rows are marked for a while.
     """
 
     def __init__(self, screen: Screen) -> None:
@@ -85,7 +88,7 @@ class Table:
         self._latest: deque[str] = deque(maxlen=_LATEST)
 
     def show(self, turn: Turn) -> None:
-        """Draw the table, if it is different or the terminal has another size."""
+        """Draw the table if its content or the size of the terminal has changed."""
         for one in turn.changes:
             if one.is_visible:
                 self._latest.append(f"{turn.time:%H:%M:%S} {_MARKS[one.what]} {_line(one.row)}")

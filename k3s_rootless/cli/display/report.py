@@ -1,7 +1,7 @@
-"""The only module that prints. stdout is the answer, stderr the story; words carry the meaning,
-colour only adds.
+"""Print the output of a command: the answer on stdout, progress and errors on stderr.
 
-rich is loaded only where a table or a tree is printed as text.
+No other module prints. Words carry the meaning; colour only highlights it. rich is loaded only
+where a table or a tree is printed as text.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ if TYPE_CHECKING:
 _MOST_RICH_ROWS = 500
 _EVENTFUL = frozenset({"up", "restart"})
 _PIECES = 10_000
-"""Pieces of a JSON document that are written together; a small document is one write."""
+"""Number of JSON pieces that are written together; a small document is one write."""
 
 
 class Report:
-    """How one command speaks; with `json_for`, its answer is one document with the schema of that
-    command.
+    """The output of one command.
+
+    With `json_for`, the answer is one JSON document with the schema of that command.
     """
 
     def __init__(self, *, json_for: str | None = None) -> None:
         self.json_for = json_for
         self._progress: Progress | None = None
         if json_for is not None:
-            # JSON is UTF-8 in each locale (RFC 8259), and half characters of a file name have no
-            # place in it.
+            # JSON is UTF-8 in any locale (RFC 8259), and must not contain the surrogates of a file
+            # name.
             _write_utf8(sys.stdout)
         if self.eventful:
             _write_utf8(sys.stderr)
 
     def hear(self, event: Event) -> None:
-        """Show what an operation tells while it works."""
+        """Show an event of an operation while it works."""
         from k3s_rootless.operations import events
 
         match event:
@@ -87,13 +88,14 @@ class Report:
 
     @property
     def eventful(self) -> bool:
-        """Whether the story is told as events, for programs that follow a start: one JSON object a
-        line, on stderr.
+        """True if progress is printed as events, for programs that follow a start.
+
+        Each event is one JSON object on a line of stderr.
         """
         return self.json_for in _EVENTFUL
 
-    def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (whatever JSON has)
-        """Tell of one event, with its time."""
+    def event(self, name: str, /, **content: Any) -> None:  # noqa: ANN401 (any JSON value)
+        """Print one event with its time."""
         import json
         from datetime import UTC, datetime
 
@@ -105,30 +107,30 @@ class Report:
         click.echo(json_text(json.dumps({**head, **content}, ensure_ascii=False)), err=True)
 
     def answer(self, line: str = "", *, hang: int | None = None) -> None:
-        """Print a line of the answer, unless the answer is JSON; `hang` is as for
-        `layout.wrapped`.
+        """Print a line of the answer, unless the answer is JSON.
+
+        `hang` is as for `layout.wrapped`.
         """
         if self.json_for is None:
             _say(safe(line), hang=hang)
 
     def verbatim(self, text: str | bytes) -> None:
-        """Print text that is copied or piped into a file with its own lines only; bytes are the
-        same under any locale.
+        """Print text that users copy or redirect to a file, without wrapping.
+
+        Bytes are the same in any locale.
         """
         if self.json_for is None:
             click.echo(safe(text) if isinstance(text, str) else text)
 
     def value(self, text: str) -> None:
-        """Print one value that is not ours: each byte of it to a program, and what is safe to a
-        terminal.
-        """
+        """Print one foreign value: every byte to a program, but only safe text to a terminal."""
         if self.json_for is None:
             click.echo(
                 safe(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape")
             )
 
     def document(self, content: Mapping[str, Any]) -> None:
-        """Give the answer, where it is JSON."""
+        """Print the answer if it is JSON."""
         if self.json_for is None:
             return
         import json
@@ -136,39 +138,40 @@ class Report:
 
         whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
         pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
-        # In parts: the pieces of a document of 20,000 ports at once take 60 MiB.
+        # In parts: all pieces of a document with 20,000 ports would take 60 MiB.
         while part := "".join(islice(pieces, _PIECES)):
             click.echo(json_text(part), nl=False)
         click.echo()
 
     def document_line(self, content: Mapping[str, Any]) -> None:
-        """Give an answer that is one of many: a whole document in one line."""
+        """Print one of several answers: a whole JSON document on one line."""
         import json
 
         whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
         click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
 
     def reader_left(self) -> bool:
-        """Return whether the reader of the answer has left."""
+        """Return whether the reader of the answer has exited."""
         return output.is_unread()
 
     def error(
         self, message: str, hint: str | None, code: int, details: Mapping[str, Any] | None = None
     ) -> None:
-        """Tell what went wrong, and apart from it what to do; `details` are what JSON has beside
-        the words.
+        """Print an error, and separately its hint.
+
+        `details` are additional fields of the JSON answer.
         """
         self.problem(message, hint)
         self.document({"errors": [error_document(message, hint, code, details)]})
 
     def problem(self, message: str, hint: str | None) -> None:
-        """Tell what went wrong beside an answer that there is all the same."""
+        """Print an error beside an answer that is printed as well."""
         _say(f"{styled('error', fg='red')}: {safe(message)}", err=True)
         if hint:
             _say(f"\n{styled('hint', fg='cyan')}: {safe(hint)}", err=True)
 
     def confirm(self, question: str) -> bool | None:
-        """Ask whoever sits at the terminal; None where nobody does."""
+        """Ask the user at the terminal; None if stdin or stderr is not a terminal."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
         return click.confirm(safe(question), err=True)
@@ -183,10 +186,9 @@ class Report:
     ) -> None:
         """Print a table, as wide as its content unless stdout is a terminal.
 
-        On a terminal that is too narrow, columns of `spare` are left out, in this order, and the
-        column `prose` is broken between words; where this is not enough, each row is stacked.
-        Nothing is cut. A pipe and a very long table get plain columns: those take a hundredth of
-        the time.
+        If a terminal is too narrow, the columns in `spare` are left out, in this order, and the
+        column `prose` is broken between words; if this is not enough, each row is stacked. Nothing
+        is cut. A pipe and a very long table get plain columns, which take a hundredth of the time.
         """
         if self.json_for is not None:
             return
@@ -206,16 +208,15 @@ class Report:
                 self.answer(f"(a wider terminal also shows {', '.join(left_out)})")
 
     def on_terminal(self, *, story: bool = False) -> bool:
-        """Tell whether the answer, or the story, is text for a terminal on which it can be drawn
-        anew in its place.
-        """
+        """Return whether the answer, or the progress, is text on a terminal that can be redrawn."""
         stream = sys.stderr if story else sys.stdout
         return self.json_for is None and can_redraw(stream)
 
     @contextmanager
     def screen(self) -> Iterator[Screen]:
-        """Give a place on the terminal in which tables are drawn one over the other; the last one
-        stays.
+        """Yield a place on the terminal in which each table replaces the previous one.
+
+        The last table stays on the terminal.
         """
         from rich.live import Live
 
@@ -225,7 +226,7 @@ class Report:
         with Live(
             console=drawn, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         ) as live:
-            # rich hides the cursor, and a program that is killed could not bring it back.
+            # rich hides the cursor, and a program that is killed could not show it again.
             drawn.show_cursor(show=True)
             yield Screen(drawn, live)
 
@@ -243,7 +244,7 @@ class Report:
             _say(text, err=to_stderr, hang=hang)
 
 
-def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (a stream in memory may be of any kind)
+def _write_utf8(stream: Any) -> None:  # noqa: ANN401 (an in-memory stream may have any type)
     stream.reconfigure(encoding="utf-8", errors=output.ERRORS)
 
 

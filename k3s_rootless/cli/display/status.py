@@ -1,4 +1,4 @@
-"""Shows a look of `status` as one screen of text."""
+"""Show the result of `status` as one screen of text."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ _BIG = 10 * 2**30
 
 
 def lines(seen: Seen) -> Iterator[str]:
-    """Yield the lines of the screen, the most important ones first, without those that have
-    nothing to show.
-    """
+    """Yield the lines of the screen, the most important first, without empty ones."""
     yield f"K3s          {headline(seen)}"
     yield from _unit(seen)
     yield f"release      {_release(seen)}"
@@ -46,7 +44,7 @@ def lines(seen: Seen) -> Iterator[str]:
 
 
 def headline(seen: Seen) -> str:
-    """Return the state of K3s, and what it lacks."""
+    """Return the state of K3s, and what it is waiting for."""
     missing = seen.missing
     if missing is None:
         return seen.word
@@ -218,7 +216,7 @@ def _lingering(seen: Seen) -> Iterator[str]:
 
 
 def _unknown(seen: Seen) -> Iterator[str]:
-    # The first line shows already what K3s waits for, and an error what ended the look.
+    # The first line already shows what K3s is waiting for, and the error why the query ended.
     shown = {"unit"}
     if seen.ready_without_kubeconfig:
         shown.add("kubeconfig")

@@ -1,5 +1,6 @@
-"""Shows the looks of `status --watch`: redrawn on a terminal, otherwise a line or a JSON document
-for each change.
+"""Show the results of `status --watch`.
+
+On a terminal they are redrawn in place; otherwise, each change is a line or a JSON document.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show(report: Report, looks: Iterable[Seen | NotRunning]) -> None:
-    """Show each look as it comes."""
+    """Show each result as it arrives."""
     if report.json_for is not None:
         _show_each(_Documents(report), looks)
     elif report.on_terminal():
@@ -54,7 +55,7 @@ def _lost(seen: Seen) -> Iterator[str]:
 
 
 class _Manager:
-    """Reports that the user manager is lost, and that it answers again."""
+    """Reports that the user manager is lost, and that it responds again."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -72,7 +73,7 @@ class _Manager:
 
 
 class _Documents:
-    """A JSON document in a line, whenever more changed than time and resources."""
+    """Prints a JSON document on a line if more than time and resource usage changed."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -95,7 +96,7 @@ class _Documents:
 
 
 class _Lines:
-    """A line with the time for each fact that changed."""
+    """Prints a line with the time for each fact that changed."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -119,7 +120,7 @@ class _Lines:
 
 
 def _facts(seen: Seen) -> Iterator[tuple[str, str]]:
-    """Yield what is worth a line when it changes: nothing that grows by itself."""
+    """Yield the facts with visible changes; values that grow continuously are left out."""
     yield "K3s", status.headline(seen)
     state = seen.state
     if state is not None:

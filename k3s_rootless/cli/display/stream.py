@@ -1,4 +1,4 @@
-"""Prints lines without end: how a line looks, and when it is flushed."""
+"""Print endless streams of lines: the format of a line, and when it is flushed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LONGEST = 64 * 1024
 def write(rendered: Iterable[str | None], *, at_once: bool) -> None:
     """Write lines to stdout until they end or stdout has no reader.
 
-    With `at_once`, flush each line before the next one is read. None is no line: it stands where a
-    wait of hours may begin.
+    With `at_once`, flush each line before the next one is read. None is not a line: it marks a
+    point after which the next line may take hours.
     """
     if at_once and output.is_unread():
-        return  # it may take hours until the next line is written, and fails
+        return  # the next write would fail, but may be hours away
     out = sys.stdout
     for line in rendered:
         if line is not None:
@@ -39,21 +39,21 @@ def write(rendered: Iterable[str | None], *, at_once: bool) -> None:
 
 
 def coloured() -> bool:
-    """Return whether lines are printed in colour, by their weights."""
+    """Return whether lines are printed in the colours of their weights."""
     return is_coloured(sys.stdout)
 
 
 def json_lines(records: Iterable[logs.Record]) -> Iterator[str | None]:
-    """Return each line as a JSON object on one line, and None where only new lines follow."""
+    """Yield each line as a JSON object on one line, and None where only new lines follow."""
     for record in records:
         yield None if isinstance(record, logs.CaughtUp) else json_line(logs.document(record))
 
 
 def text_lines(records: Iterable[logs.Record], *, in_colour: bool) -> Iterator[str | None]:
-    """Return each line as text, and None where only new lines follow.
+    """Yield each line as text, and None where only new lines follow.
 
-    Existing lines that are the same but for their times are counted. New lines are not: a count
-    would have to wait for the next line.
+    Existing lines that differ only in their times are counted. New lines are not counted, because a
+    count would have to wait for the next line.
     """
     existing = True
     before: tuple[str | None, str] | None = None
@@ -96,7 +96,7 @@ def text_line(record: logs.LogLine, *, in_colour: bool = False) -> str:
 
 
 def repeated(count: int, *, in_colour: bool) -> str:
-    """Return the line that counts how often the line before was printed again."""
+    """Return the line that shows how often the previous line was repeated."""
     text = f"                … {count} more like it"
     return click.style(text, dim=True) if in_colour else text
 
@@ -107,5 +107,5 @@ def json_line(document: Mapping[str, Any]) -> str:
 
 
 def safe(message: str) -> str:
-    """Replace what does not print; a line that others ended inside of an entry stays one."""
+    """Replace unprintable characters; a line break in an entry stays a line break."""
     return "\n".join(printable(part, _LONGEST) for part in message.expandtabs(4).split("\n"))

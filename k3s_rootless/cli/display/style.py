@@ -1,6 +1,6 @@
-"""How text looks: the colours of words that carry a verdict, and what is safe to show.
+"""The style of text: the colours of verdicts, and when colour is used.
 
-Colour only adds.
+Colour never carries information that the words lack.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ STYLES = {
 
 
 def styled(text: str, **style: Any) -> str:  # noqa: ANN401 (what click.style takes)
-    """Style text for click, which takes colour away for pipes; plain if no colour is wanted."""
+    """Style text for click, which removes colour for pipes; plain if colour is turned off."""
     return click.style(text, **style) if _wants_colour() else text
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Return whether text for this stream may have colours."""
+    """Return whether text for this stream can have colours."""
     return stream.isatty() and _wants_colour()
 
 
 def can_redraw(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal on which a place can be drawn again."""
+    """Return whether a stream is a terminal that can be redrawn."""
     return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def console(width: int | None = None, *, stderr: bool = False) -> Console:
-    """Return rich's console, which prints text as it is; `width` is that of its terminal unless
-    given.
+    """Return rich's console, which prints text unchanged.
 
-    rich honours NO_COLOR, TERM=dumb and pipes by itself.
+    `width` defaults to the width of its terminal. rich itself respects NO_COLOR, TERM=dumb and
+    pipes.
     """
-    # Here, since rich is loaded only where a table, a tree or a start is drawn.
+    # Imported here because rich is loaded only where a table, a tree or a start is drawn.
     from rich.console import Console
 
     return Console(width=width, stderr=stderr, highlight=False, emoji=False, markup=False)

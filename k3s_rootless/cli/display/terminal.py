@@ -1,4 +1,4 @@
-"""A place on a terminal that is drawn again as its content changes: for what is watched."""
+"""A place on a terminal that is redrawn as its content changes, for watch modes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MARKS = {"+": "bold green", "~": "bold yellow", "-": "dim strike"}
 _FRAME = 6
 """Lines of the terminal that are neither rows nor notes."""
 _MOST_NEWS = 3
-"""The part of the terminal, one in so many lines, that news may take."""
+"""News may take one part in this many of the terminal's lines."""
 
 
 class Screen:
-    """A place on the terminal; what is shown there replaces what was shown before."""
+    """A place on the terminal in which new content replaces the previous content."""
 
     def __init__(self, console: Console, live: Live) -> None:
         self._console = console
@@ -32,11 +32,11 @@ class Screen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines of the terminal as it is now."""
+        """The current number of columns and lines of the terminal."""
         return self._console.size
 
     def show(self, lines: Iterable[str], hang: int) -> None:
-        """Show these lines in place of the last; `hang` is as for `layout.wrapped`."""
+        """Replace the content by these lines; `hang` is as for `layout.wrapped`."""
         broken = [layout.wrapped(safe(line), self._console.width, hang) for line in lines]
         self._live.update(_whole("\n".join(broken)), refresh=True)
 
@@ -52,9 +52,9 @@ class Screen:
     ) -> None:
         """Draw a table, and below it the latest of `news` and all notes.
 
-        A row's first cell marks a change: `+`, `-`, `~`, or a blank. Rows are stacked where the
+        The first cell of a row marks a change: `+`, `-`, `~`, or a blank. Rows are stacked if the
         terminal is too narrow for a table (`spare` and `prose` are as for `layout.fitted`). If
-        there are too many rows, those with a mark come first, and the rest is counted.
+        there are too many rows, rows with a mark come first, and the other rows are counted.
         """
         columns, height = self._console.size
         safe_rows = [tuple(map(safe, row)) for row in rows]
@@ -76,7 +76,7 @@ class Screen:
             drawn = Group(*(_whole(cards[at], _MARKS.get(rows[at][0], "")) for at in fitting))
         left = len(rows) - len(fitting)
         more = [f"and {left} more; see: k3s-rootless ports"] if left else []
-        # The cursor rests on a line of its own below.
+        # The cursor stays on a separate line below.
         below = [*more, "", *notes, ""]
         self._live.update(Group(drawn, *(_whole(line, "dim") for line in below)), refresh=True)
 
@@ -97,8 +97,9 @@ def _marked_cards(head: Sequence[str], rows: Sequence[Sequence[str]], columns: i
 
 
 def _fitting(sizes: Sequence[int], marks: Sequence[str], room: int) -> list[int]:
-    """Pick the rows that fit into so many lines, at least one; those with a mark first if not all
-    do.
+    """Select the rows that fit into `room` lines, at least one.
+
+    If not all rows fit, rows with a mark come first.
     """
     numbers = list(range(len(sizes)))
     if sum(sizes) > room:
@@ -129,5 +130,5 @@ def _height(text: str) -> int:
 
 
 def _whole(text: str, style: str = "") -> Text:
-    # What is wider than the terminal is one word, which the terminal would have to break as well.
+    # Only a single word can be wider than the terminal, which would break it as well.
     return Text.from_ansi(text, style=style, no_wrap=False, overflow="fold")

@@ -1,4 +1,4 @@
-"""Shows the versions of k3s-rootless, K3s and systemd."""
+"""Show the versions of k3s-rootless, K3s and systemd."""
 
 from __future__ import annotations
 
