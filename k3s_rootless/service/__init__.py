@@ -1,1 +1,1 @@
-"""The systemd user unit of K3s, and its life."""
+"""The K3s user unit of systemd: its files, its settings, and how it starts and stops."""

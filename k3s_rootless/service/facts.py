@@ -1,4 +1,7 @@
-"""What is wanted of the unit, and what was found: frozen records without behaviour."""
+"""Records of the unit as it should be and as it was observed.
+
+All records are frozen and have no behaviour.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from k3s_rootless.observation import Observed
 
 @dataclass(frozen=True, slots=True)
 class UnitSettings:
-    """What the unit is rendered from: the K3s release, the path of its binary, and the PATH that
-    K3s is to search.
+    """Values from which the unit is rendered.
+
+    These are the K3s release, the server command, the path of the K3s binary, and the PATH in which
+    K3s searches for programs.
     """
 
     version: str
@@ -24,8 +29,9 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredUnit:
-    """The unit as it should be: where, with which text, enabled and running; `given` is whether the
-    user brought the text.
+    """The unit as it should be: path, text and K3s release, enabled and running.
+
+    `given` is true if the user supplied the text.
     """
 
     path: Path
@@ -36,7 +42,7 @@ class DesiredUnit:
 
 @dataclass(frozen=True, slots=True)
 class DesiredDropIn:
-    """One of our drop-ins as it should be; a `text` of None is one that should not be there."""
+    """A drop-in of k3s-rootless as it should be; if `text` is None, it should not exist."""
 
     path: Path
     text: str | None
@@ -45,11 +51,11 @@ class DesiredDropIn:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of the unit as it was found; `text` is None where there is none, or where `problem`
-    says why it cannot be read.
+    """A file of the unit as it was read.
 
-    `link` is whether the last part of its path is a symbolic link, behind which `text` was read;
-    `target` is what it names.
+    `text` is None if the file does not exist, or if `problem` contains the reason why it cannot be
+    read. `link` is true if the last part of `path` is a symbolic link; `text` is then the text of
+    the file to which the link points, and `target` is the target of the link.
     """
 
     path: Path
@@ -73,17 +79,24 @@ LIMIT_PROPERTIES = (
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """What the user manager says of a unit (org.freedesktop.systemd1.Unit and .Service).
+    """State of a unit as the user manager reports it.
 
-    `environment` is what the unit sets; `environment_files` are patterns of paths, each with
-    whether it may be missing; `unset` are names and assignments that are taken out last. `argv` is
-    ExecStart's argument list. Times are UTC, None when systemd has none to give.
-    `working_directory` is None for the user's home. `delegate` is whether it asks for controllers
-    of its own, None where systemd does not say. `memory` is in bytes, `cpu` in seconds; None where
-    they are not accounted. `memory_limit` and `cpu_limit` (in CPUs) are None where there is none,
-    too. `changed` is when it came into the state in which it is, `ended` when it last was inactive
-    or failed. `limits` are the resource limits by the names of their properties, in bytes, in
-    microseconds a second, as weights or as counts; None where there is none.
+    The source is org.freedesktop.systemd1.Unit and .Service. Times are in UTC, and None if systemd
+    reports none.
+
+    `environment` holds the assignments of the unit. `environment_files` are path patterns; each has
+    a flag that is true if the file is optional. `unset` holds the names and assignments that
+    systemd removes last. `argv` is the argument list of ExecStart. `working_directory` is None for
+    the home directory of the user. `delegate` is true if the unit requests controllers of its own,
+    and None if systemd does not report it.
+
+    `memory` is in bytes and `cpu` in seconds; each is None if it is not accounted. `memory_limit`
+    (in bytes) and `cpu_limit` (in CPUs) are also None if there is no limit. `limits` maps the names
+    of limit properties to bytes, microseconds per second, weights or counts, and to None for no
+    limit.
+
+    `changed` is the time when the unit entered its current state, `ended` the last time when the
+    unit became inactive or failed.
     """
 
     name: str
@@ -120,13 +133,14 @@ class UnitState:
 
     @property
     def installed(self) -> bool:
-        """Whether there is a unit to start."""
+        """True if there is a unit that can be started."""
         return self.load_state not in {"not-found", "masked"}
 
     @property
     def running(self) -> bool:
-        """Whether its process runs; says nothing about readiness, since K3s's unit is of
-        Type=simple.
+        """True if the process of the unit runs.
+
+        This does not show that K3s is ready: the unit of K3s has Type=simple.
         """
         return self.active_state in {"active", "reloading"} and self.sub_state.startswith(
             ("running", "reload")
@@ -134,14 +148,15 @@ class UnitState:
 
     @property
     def dead(self) -> bool:
-        """Whether a start has failed: the unit failed, or waits to be restarted after it failed."""
+        """True if a start failed: the unit is failed, or systemd is about to restart it."""
         return self.active_state == "failed" or self.sub_state.startswith("auto-restart")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a control group uses; bytes, seconds of CPU time, and CPUs; None where it is not
-    accounted, or has no limit.
+    """Resource usage of a control group, in bytes, seconds of CPU time, and CPUs.
+
+    A value is None if it is not accounted, or if there is no limit.
     """
 
     memory: int | None = None
@@ -153,11 +168,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is before a plan is made: the text of the unit file and its age, and what the
-    manager knows.
+    """State of the unit before a plan is made.
 
-    `leftovers` are files in the state directory of a K3s that was killed. `changed` is when the
-    unit or a drop-in was last changed, None where there is none.
+    `text` and `written` are the text of the unit file and the time when it was written; `state` is
+    what the user manager reports. `reexecute` is true if the user manager must be re-executed.
+    `leftovers` are files in the state directory of a K3s that was killed. `changed` is the last
+    time when the unit or a drop-in changed, None if there is no unit.
     """
 
     text: str | None
@@ -170,7 +186,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ControllerReach:
-    """How far controllers reach; see preflight.facts.Delegation, which is built from this."""
+    """Cgroup controllers at four places between the kernel and a unit.
+
+    preflight.facts.Delegation describes the places and is built from this record.
+    """
 
     kernel: Observed[frozenset[str]]
     configured: Observed[frozenset[str]]

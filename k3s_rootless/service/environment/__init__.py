@@ -1,1 +1,1 @@
-"""The environment that K3s starts with: which variables there are, and which value counts."""
+"""The environment of K3s: its variables, and the order in which their sources apply."""

@@ -1,9 +1,8 @@
-"""How systemd reads assignments of environment variables out of unit files and environment files
-(systemd 247 to 262).
+"""Readers of environment assignments in unit files and environment files.
 
-The user manager reports values, but not the file of an assignment: that is read here. The
-assignments of our own drop-in are read in the same way, and so is what an `EnvironmentFile=` gives
-to the next start.
+They follow systemd 247 to 262. The user manager reports the values, but not the file that assigns a
+value; these readers find that file. They also read the drop-in of k3s-rootless, and the values that
+an `EnvironmentFile=` assigns at the next start.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ _INDENT = " \t\r"
 
 
 def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | None] | None]:
-    """Yield the assignments of each line `Environment=` in order, and None for an empty one, which
-    resets all before it.
+    """Yield the assignments of each line `Environment=` in order, and None for an empty line.
 
-    A value is None if it has a specifier such as `%h`, which only the manager knows.
+    An empty line resets all assignments before it. A value is None if it contains a specifier such
+    as `%h`, which only the user manager can resolve.
     """
     for line in values(text, key):
         if not line:
@@ -37,7 +36,7 @@ def of_unit(text: str, key: str = "Environment") -> Iterator[dict[str, str | Non
 
 
 def of_drop_in(text: str) -> Mapping[str, str | None]:
-    """Return what a whole text assigns."""
+    """Return the assignments that result from all lines of a text."""
     found: dict[str, str | None] = {}
     for line in of_unit(text):
         if line is None:
@@ -57,8 +56,9 @@ def unset_by(text: str) -> Iterator[tuple[str, ...] | None]:
 
 
 def of_file(text: str) -> dict[str, str]:
-    """Read an environment file by the rules of systemd.exec(5): no specifiers, no C escapes, quotes
-    at the beginning alone.
+    """Read an environment file by the rules of systemd.exec(5).
+
+    Specifiers and C escapes are not expanded, and quotes count only at the beginning of a value.
     """
     found = {}
     rest = text.lstrip(BLANK)
@@ -80,7 +80,7 @@ def _plain(value: str) -> str | None:
 
 
 def _file_value(text: str) -> tuple[str, str]:
-    """Read one value; return it, and what follows its line."""
+    """Read one value; return the value, and the text after its line."""
     value = ""
     rest = text.lstrip(_INDENT)
     while rest and rest[0] in "\"'":
@@ -92,7 +92,7 @@ def _file_value(text: str) -> tuple[str, str]:
 
 
 def _quoted_part(quote: str, text: str) -> tuple[str, str]:
-    """Read up to the closing quote; return what is inside, and what follows."""
+    """Read up to the closing quote; return the quoted text, and the text after the quote."""
     end = 0
     while end < len(text) and text[end] != quote:
         if quote == '"' and text[end] == "\\":
@@ -105,13 +105,17 @@ def _quoted_part(quote: str, text: str) -> tuple[str, str]:
 
 
 def _bare_part(text: str) -> tuple[str, str]:
-    """Read up to the end of the line; return that without blanks at its end, and what follows."""
+    """Read up to the end of the line; return that text, and the text after the line.
+
+    Blanks at the end of the line are removed.
+    """
     bare = ""
     kept = 0
     at = 0
     while at < len(text) and text[at] != "\n":
         if text[at] == "\\":
-            # What is escaped counts, also a blank; an escaped newline joins two lines.
+            # An escaped character is kept, even a blank at the end. An escaped newline joins two
+            # lines.
             bare += text[at + 1 : at + 2].replace("\n", "")
             kept = len(bare)
             at += 2
@@ -124,7 +128,7 @@ def _bare_part(text: str) -> tuple[str, str]:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    """Return the character of an escape between double quotes; other backslashes stay."""
+    """Return the character of an escape in double quotes; keep all other backslashes."""
     char = found[1]
     if char == "\n":
         return ""

@@ -1,5 +1,6 @@
-"""How systemd puts environment variables into a command line (systemd.service(5), "Command lines";
-systemd 247 to 262).
+"""Expansion of environment variables in a command line, as systemd does it.
+
+Source: systemd.service(5), "Command lines"; systemd 247 to 262.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ _PART = re.compile(r"\$(?:\$|\{(?P<name>[^}]*)\})")
 
 
 def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
-    """Yield the words that the program gets; `value` returns that of a variable, empty for none.
+    """Yield the words of the command line with all variables replaced.
 
-    `${NAME}` is replaced inside of a word. A word that begins with `$` is the name of a variable to
-    its end, whose value is split at blanks: `$HOME/x` is no word at all. The first word is the
-    program, and stays.
+    `value` returns the value of a variable, or an empty text if the variable is not set. `${NAME}`
+    is replaced inside a word. In a word that begins with `$`, the whole rest is the name of a
+    variable, and the value of this variable is split at blanks: `$HOME/x` therefore results in no
+    word. The first word is the program, and is not changed.
     """
 
     def part(found: re.Match[str]) -> str:
@@ -37,6 +39,6 @@ def expanded(argv: Sequence[str], value: Callable[[str], str]) -> Iterator[str]:
 
 
 def named(argv: Sequence[str]) -> frozenset[str]:
-    """Return the variables that a command line names."""
+    """Return the names of the variables that a command line contains."""
     found = (one for word in argv[1:] for one in (_WHOLE.fullmatch(word), *_PART.finditer(word)))
     return frozenset(one["name"] for one in found if one is not None and one["name"])

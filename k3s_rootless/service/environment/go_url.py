@@ -1,7 +1,7 @@
-"""How Go's net/url reads a URL, as far as it decides about scheme, host and port.
+"""Parser for the scheme, host and port of a URL that follows Go's net/url.
 
-Held against what Go 1.27 itself says, in tests/data/go-words.json; other releases differ in a few
-odd addresses.
+The tests compare it with the results of Go 1.27 in tests/data/go-words.json. Other Go releases read
+a few unusual addresses differently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):")
 _WRONG_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# In a host, escapes are for bytes that are not of ASCII, and for `%` itself.
+# In a host, Go accepts escapes only for bytes outside ASCII, and for `%` itself.
 _WRONG_IN_HOST = re.compile(r"%(?!25|[89A-Fa-f][0-9A-Fa-f])|[\x00-\x20#/?@^`{|}\\\x7f]")
 _USER = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:%@-]*")
 _PORT = re.compile(r"(?::(?P<number>[0-9]*))?")
@@ -21,7 +21,10 @@ _PORT = re.compile(r"(?::(?P<number>[0-9]*))?")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The parts of a URL that are needed here; `host` is empty for a URL without one."""
+    """The parts of a URL that the callers need.
+
+    `host` is empty for a URL without a host; `password` is true if the URL contains a password.
+    """
 
     scheme: str
     host: str = ""
@@ -30,7 +33,7 @@ class Url:
 
 
 def parse(text: str) -> Url | None:
-    """Return what `net/url.Parse` reads; None for an error."""
+    """Return the URL as `net/url.Parse` reads it; None if Go reports an error."""
     text, _, fragment = text.partition("#")
     if _CONTROL.search(text) or _WRONG_ESCAPE.search(fragment) or text.startswith(":"):
         return None
@@ -47,7 +50,7 @@ def parse(text: str) -> Url | None:
 
 
 def _scheme(text: str) -> tuple[str, str]:
-    """Return the scheme, empty without one, and what follows."""
+    """Return the scheme, empty if there is none, and the rest of the text."""
     found = _SCHEME.match(text)
     if found is None:
         return "", text
@@ -55,8 +58,9 @@ def _scheme(text: str) -> tuple[str, str]:
 
 
 def _is_path(text: str) -> bool:
-    """Return whether a text without a scheme is a relative path: Go allows no colon in its first
-    part.
+    """Return whether a text without a scheme is a relative path.
+
+    Go allows no colon in the first part of a relative path.
     """
     return ":" not in text.partition("/")[0] and not _WRONG_ESCAPE.search(text)
 
@@ -73,7 +77,7 @@ def _authority(scheme: str, text: str) -> Url | None:
 
 
 def _bracketed(place: str) -> tuple[str, str] | None:
-    """Return host and port of an IPv6 address in brackets; None for an error."""
+    """Return host and port of an IPv6 address in brackets; None if Go reports an error."""
     inside, bracket, rest = place[1:].rpartition("]")
     if not bracket or not _PORT.fullmatch(rest):
         return None
@@ -92,7 +96,7 @@ def _bracketed(place: str) -> tuple[str, str] | None:
 
 
 def _bare(place: str) -> tuple[str, str] | None:
-    """Return host and port of a name or an IPv4 address; None for an error."""
+    """Return host and port of a name or an IPv4 address; None if Go reports an error."""
     host, colon, number = place.rpartition(":")
     if not colon:
         host, number = place, ""

@@ -1,8 +1,8 @@
-"""How Go reads a word, where K3s leaves that to Go's library: numbers, booleans, networks and
-paths.
+"""Parsers for numbers, booleans, networks and paths that follow the standard library of Go.
 
-Python's own parsers take more (`1_500`, a netmask behind the slash, digits of other scripts), and
-K3s would not. Held against what Go 1.27 itself says, in tests/data/go-words.json.
+K3s uses the Go library for these values. The parsers of Python accept more (`1_500`, a netmask
+after the slash, digits of other scripts), which K3s rejects. The tests compare these parsers with
+the results of Go 1.27 in tests/data/go-words.json.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ _LARGEST = 2**63
 
 
 def integer(text: str) -> int | None:
-    """Return what `strconv.ParseInt(text, 10, 0)` reads if int has 64 bits; None for an error."""
+    """Return the number that `strconv.ParseInt(text, 10, 0)` reads; None for an error.
+
+    Go's int is assumed to have 64 bits.
+    """
     digits = text.lstrip("+-").lstrip("0")
-    # 2 ** 63 has 19 digits; Python refuses to read thousands of them.
+    # 2 ** 63 has 19 digits, and Python refuses to convert a text with thousands of digits.
     if not _INTEGER.fullmatch(text) or len(digits) > 19:
         return None
     number = int(digits or "0")
@@ -33,7 +36,7 @@ def integer(text: str) -> int | None:
 
 
 def boolean(text: str) -> bool | None:
-    """Return what `strconv.ParseBool` reads; None for an error."""
+    """Return the value that `strconv.ParseBool` reads; None for an error."""
     if text in _TRUE:
         return True
     if text in _FALSE:
@@ -42,8 +45,9 @@ def boolean(text: str) -> bool | None:
 
 
 def network(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int] | None:
-    """Return the address and the length of prefix that `net.ParseCIDR` reads, IPv4 in IPv6 as
-    IPv4; None for an error.
+    """Return the address and the prefix length that `net.ParseCIDR` reads; None for an error.
+
+    An IPv4 address that is mapped into IPv6 is returned as IPv4.
     """
     address, slash, length = text.partition("/")
     plain = _LENGTH.fullmatch(length)
@@ -62,7 +66,10 @@ def network(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, i
 
 
 def clean(path: str) -> str:
-    """Return `filepath.Clean(path)`, in which `//` at the beginning has no meaning of its own."""
+    """Return `filepath.Clean(path)`.
+
+    Unlike Python, Go gives `//` at the beginning of a path no special meaning.
+    """
     if not path:
         return "."
     cleaned = posixpath.normpath(path)

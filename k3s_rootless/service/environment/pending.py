@@ -1,8 +1,8 @@
-"""Which variables only a restart applies: what a running K3s was started with, against what its
-next start finds.
+"""Comparison of the variables of a running K3s with the variables of its next start.
 
-Without the layers of `precedence`, and without loading what judges values: `status` needs this each
-time, and the judges take 10 ms to load.
+Only a restart applies a variable that differs. This module uses neither the layers of `precedence`
+nor the judges of values: `status` needs the comparison each time, and the judges take 10 ms to
+load.
 """
 
 from __future__ import annotations
@@ -21,29 +21,32 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _CONTAINERD = "CONTAINERD_"
 PREFIX = "K3S_ROOTLESS_"
 TWINS = {before + name.lower(): before + name for before in ("", _CONTAINERD) for name in _PROXIES}
-"""What Go reads where the capitals are empty, such as `http_proxy`, by its name."""
+"""Lowercase names such as `http_proxy`, mapped to their uppercase names.
+
+Go reads a lowercase variable if its uppercase variable is empty.
+"""
 NAMES = (
     *(PREFIX + name for name in _OF_K3S),
     *_PROXIES,
     *(_CONTAINERD + name for name in _PROXIES),
     *TWINS,
 )
-"""All that K3s and containerd read, besides the variables of K3s's flags."""
+"""The variables that K3s and containerd read, without the variables of the flags of K3s."""
 COMPARED = (*NAMES, *VARIABLES)
-"""All that only a restart applies."""
-# K3s before v1.31 sets K3S_DATA_DIR itself, to where it unpacks its programs (its commit
-# a26a5ab1d).
+"""The variables that only a restart applies."""
+# K3s before v1.31 sets K3S_DATA_DIR itself, to the directory to which it unpacks its programs (K3s
+# commit a26a5ab1d).
 _DATA, _UNPACKED = "K3S_DATA_DIR", r"/data/[0-9a-f]{64}"
 
 
 def differing(
     manager: Mapping[str, str], state: UnitState, running: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the variables that have another value in the next start than in the running process
-    (systemd.exec(5)).
+    """Return the variables that differ between the running process and the next start.
 
-    `manager` is what the user manager hands to each unit; the unit names no environment files.
-    Empty is as good as not set: K3s and Go treat both in the same way.
+    `manager` is the environment that the user manager passes to each unit (systemd.exec(5)). The
+    unit must not have environment files. An empty variable is treated like one that is not set, as
+    K3s and Go do.
     """
     assigned = {**manager, **(state.environment or {})}
     following = {
@@ -59,7 +62,7 @@ def differing(
 
 
 def comparable(running: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables of a process that it has from outside."""
+    """Return the variables of a process that K3s did not set itself."""
     if re.search(_UNPACKED, running.get(_DATA, "")):
         return tuple(name for name in COMPARED if name != _DATA)
     return COMPARED

@@ -1,10 +1,15 @@
-"""Which of several values of a variable counts, and where it comes from (systemd.exec(5); seen with
-systemd 247 to 262).
+"""Order of precedence of the sources that set a variable of K3s.
 
-From the weakest to the strongest: what K3s does without any; environment.d; what the user manager
-was given (`systemctl --user set-environment`) or started with; `Environment=` of the unit and its
-drop-ins, of which the last counts; `EnvironmentFile=`, wherever that line is.
-`UnsetEnvironment=` comes after all of them.
+Source: systemd.exec(5); observed with systemd 247 to 262. From the weakest to the strongest:
+
+- the default of K3s, without any variable;
+- environment.d;
+- the environment with which the user manager was started, or which it was given later
+  (`systemctl --user set-environment`);
+- `Environment=` of the unit and its drop-ins, of which the last assignment counts;
+- `EnvironmentFile=`, at any place in the files.
+
+`UnsetEnvironment=` applies after all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Origin(Enum):
-    """Where a value comes from."""
+    """Kind of source from which a value comes."""
 
     DEFAULT = "default"
     ENVIRONMENT_D = "environment.d"
@@ -37,10 +42,9 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One place that says something about a variable; `value` is None where it takes the variable
-    away.
+    """One source that sets or removes a variable; `value` is None if it removes the variable.
 
-    `path` is the file, as far as it is known.
+    `path` is the file of the source, None if it is not known.
     """
 
     origin: Origin
@@ -49,7 +53,7 @@ class Layer:
 
     @property
     def place(self) -> str:
-        """Where this is, as text."""
+        """The source as text, with its file if that is known."""
         if self.path is None:
             return self.origin.value
         return f"{self.origin.value} {self.path}"
@@ -57,7 +61,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFile:
-    """One file that an `EnvironmentFile=` names, with what it assigns, or why that is unknown."""
+    """A file that an `EnvironmentFile=` names.
+
+    `values` holds the assignments of the file, or the reason why they are unknown.
+    """
 
     path: Path
     values: Observed[Mapping[str, str]]
@@ -67,9 +74,10 @@ class EnvironmentFile:
 class Sources:
     """All that is known about the environment of the unit's next start.
 
-    `manager` is what the user manager hands to each unit, `generated` what environment.d made of
-    it, each with the file that names it; `unit` and `unset` are as systemd has merged them, `files`
-    the unit file and its drop-ins in systemd's order.
+    `manager` is the environment that the user manager passes to each unit. `generated` holds the
+    values that result from environment.d, each with the file that assigns it. `unit` and `unset`
+    are the values that systemd merged from the unit and its drop-ins. `files` are the unit file and
+    its drop-ins, in the order of systemd.
     """
 
     manager: Mapping[str, str] = field(default_factory=dict)
@@ -92,8 +100,9 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A variable as the next start will have it: all layers from the weakest to the strongest, and
-    what leaves it in doubt.
+    """A variable in the next start: its layers from the weakest to the strongest.
+
+    `doubt` is the reason why the value is uncertain, empty if it is certain.
     """
 
     layers: tuple[Layer, ...]
@@ -101,21 +110,22 @@ class Resolved:
 
     @property
     def value(self) -> str | None:
-        """What the process will find; None for nothing."""
+        """The value in the next start; None if the variable is not set."""
         return self.last.value
 
     @property
     def last(self) -> Layer:
-        """The layer that counts; K3s's own default without one."""
+        """The layer that counts; the default of K3s if there is no layer."""
         if not self.layers:
             return Layer(Origin.DEFAULT, None)
         return self.layers[-1]
 
     def above(self, origin: Origin, file: str = "") -> tuple[Layer, ...]:
-        """Return the layers that shadow a value of this origin, and of the file of this name, if it
-        is given.
+        """Return the layers that shadow a value from this origin.
 
-        Of the unit and its drop-ins only the one that counts is a layer: another one shadows.
+        If `file` is given, the value is the one in the file of this name. Only the assignment that
+        counts is a layer among the unit and its drop-ins: if another of these files has that
+        assignment, its layer shadows the value.
         """
         for number, one in enumerate(self.layers):
             if one.origin is origin:
@@ -125,7 +135,7 @@ class Resolved:
 
 
 def resolve(name: str, sources: Sources) -> Resolved:
-    """Return what a variable's value will be, and its layers."""
+    """Return the value of a variable in the next start, and its layers."""
     layers: list[Layer] = []
     if name in sources.manager:
         layers.append(_of_manager(name, sources))
@@ -145,9 +155,10 @@ def resolve(name: str, sources: Sources) -> Resolved:
 def differing(
     names: Iterable[str], sources: Sources, running: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the variables that have another value in a running process than in the next one.
+    """Return the variables that differ between a running process and the next start.
 
-    Empty is as good as not set: K3s and Go treat both in the same way.
+    A variable with an uncertain value is left out. An empty variable is treated like one that is
+    not set, as K3s and Go do.
     """
     resolved = {name: resolve(name, sources) for name in names}
     return tuple(
@@ -168,7 +179,7 @@ def _of_manager(name: str, sources: Sources) -> Layer:
 def _of_unit(name: str, sources: Sources) -> Layer:
     """Return the layer of the unit, with the file that assigns the variable.
 
-    The name of a drop-in ends in `.conf`, that of a unit does not (systemd.unit(5)).
+    Only the name of a drop-in ends in `.conf`, never the name of a unit (systemd.unit(5)).
     """
     path: Path | None = None
     for file in sources.files:

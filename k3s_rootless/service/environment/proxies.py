@@ -1,7 +1,7 @@
-"""Addresses of proxies, as Go's net/http reads them for K3s and containerd
-(golang.org/x/net/http/httpproxy, 2021 to 2026).
+"""Parser for proxy addresses that follows Go's net/http, as K3s and containerd use it.
 
-An address that Go cannot read is dropped without a word, and requests go out directly.
+Source: golang.org/x/net/http/httpproxy, 2021 to 2026. Go ignores an address that it cannot read,
+prints no message, and sends the requests directly.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def parse(text: str) -> go_url.Url | None:
-    """Read an address, with or without a scheme; None if Go cannot."""
+    """Read an address, with or without a scheme; return None if Go cannot read it."""
     found = go_url.parse(text)
     if found is None or not found.scheme or not (found.host or found.port):
-        # Go tries once more with `http://` before it; so `http://a b` is read as the host `http`.
+        # Go tries a second time with `http://` in front of the text. It therefore reads `http://a
+        # b` as the host `http`.
         return go_url.parse(f"http://{text}") or found
     return found
 
 
 def loopback(host: str) -> bool:
-    """Return whether a host is the machine, or the namespace, that connects to it."""
+    """Return whether a host name or address is local to the caller.
+
+    Local means the machine, or the network namespace, from which the connection is made.
+    """
     if host.lower().rstrip(".") == "localhost":
         return True
     try:

@@ -1,9 +1,8 @@
-"""The environment that K3s reads in rootless mode: which variables there are, and what K3s makes of
-a value.
+"""The environment variables that rootless K3s reads, and the effect of their values.
 
-K3s's own code decides (pkg/rootless/rootless.go and portdriver.go, v1.21 to v1.37), not its
-documentation. Where K3s would only warn in its journal and go on with something else, or die, that
-is said here before anything is written.
+The source is the code of K3s (pkg/rootless/rootless.go and portdriver.go, v1.21 to v1.37), not its
+documentation. K3s only warns in its journal about some values and uses its default, and exits
+because of others. The judges here report both before a value is written.
 """
 
 from __future__ import annotations
@@ -20,19 +19,21 @@ from k3s_rootless.service.environment import go_values
 from k3s_rootless.service.environment.pending import PREFIX
 
 INTERNAL = f"_{PREFIX}"
-"""K3s hands such variables from its parent process to its child; one from outside makes it take
-itself for that child.
+"""Prefix of the variables that K3s passes from its parent process to its child process.
+
+If such a variable is set from outside, K3s acts as if it were this child process.
 """
 CHILD_NETWORK = "10.41.0.0/16"
 LARGEST_MTU = 65521
 LONGEST = 131_071
-"""Bytes of `NAME=value`: Linux starts no program with a longer one (MAX_ARG_STRLEN, with the NUL at
-its end).
+"""Limit in bytes for `NAME=value`.
+
+Linux starts no program with a longer variable (MAX_ARG_STRLEN, which includes the NUL at the end).
 """
 
 
 class Effect(Enum):
-    """What K3s makes of a value."""
+    """Effect of a value on K3s."""
 
     TAKEN = "taken"
     IGNORED = "ignored"
@@ -42,8 +43,9 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What K3s makes of a value, why if K3s does not simply take it, and what else there is to know
-    about it.
+    """The effect of a value on K3s, with the reason and warnings.
+
+    `reason` is set if K3s does not use the value.
     """
 
     effect: Effect = Effect.TAKEN
@@ -60,7 +62,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that is in use, and by whom: `eth0 of this host`, `Pods`."""
+    """A network that is in use, and its user, such as `eth0 of this host` or `Pods`."""
 
     text: str
     holder: str
@@ -68,8 +70,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a value is judged beside: the release, networks in use, directories that were looked
-    for, and the other values.
+    """The context in which a value is judged.
+
+    It holds the K3s release, the networks in use, the directories that were searched for, and the
+    values of the other variables.
     """
 
     version: Version | None = None
@@ -79,7 +83,7 @@ class Surroundings:
 
     @property
     def child(self) -> ipaddress.IPv4Network:
-        """The network of the child namespace, K3s's default where the variable holds none."""
+        """The network of the child namespace, the default of K3s if none is set."""
         found = go_values.network(self.values.get(f"{PREFIX}CIDR", ""))
         if found is None or found[0].version != 4:
             return ipaddress.IPv4Network(CHILD_NETWORK)
@@ -87,21 +91,24 @@ class Surroundings:
 
     @property
     def gateway(self) -> str:
-        """The address at which the child has this host, if it may: the second of its network
-        (rootlesskit, slirp4netns).
+        """The address at which the child namespace reaches this host, if it is allowed to.
+
+        It is the second address of the child network (rootlesskit, slirp4netns).
         """
         return str(self.child.network_address + 2)
 
     @property
     def loopback_open(self) -> bool:
-        """Whether the child may reach 127.0.0.1 of this host."""
+        """True if the child namespace can connect to 127.0.0.1 of this host."""
         return go_values.boolean(self.values.get(f"{PREFIX}DISABLE_HOST_LOOPBACK", "")) is False
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable: what it takes, what K3s does without it, what it is for, and who judges its
-    value.
+    """A variable, with the values that it accepts, its default, its purpose and its judge.
+
+    `judge` returns the effect of a value; `since` names the first K3s releases that read the
+    variable.
     """
 
     name: str
@@ -113,7 +120,10 @@ class Variable:
 
 
 def judge(name: str, value: str, around: Surroundings) -> Judgement:
-    """Return what K3s makes of a variable's value; an empty one is as good as none."""
+    """Return the effect of a variable's value on K3s.
+
+    An empty value is treated like no value.
+    """
     variable = VARIABLES[name]
     if variable.since and around.version and not variable.since.holds(around.version):
         firsts = ", ".join(first.text for first in variable.since.firsts)
@@ -127,7 +137,10 @@ def judge(name: str, value: str, around: Surroundings) -> Judgement:
 
 
 def unknown(name: str) -> str:
-    """Return the reason why there is no such variable, with a similar name if there is one."""
+    """Return the reason why there is no such variable.
+
+    The reason suggests a similar name if there is one.
+    """
     if name.startswith(INTERNAL):
         return (
             "it is K3s's own, from its parent process to its child: set from outside it keeps K3s"
@@ -135,7 +148,8 @@ def unknown(name: str) -> str:
         )
     if name.upper() in VARIABLES:
         return f"it is written {name.upper()}"
-    # Here, since `env list` is measured, and few environments have a name to guess.
+    # Imported here because the benchmarks limit the time of `env list`, and few environments
+    # contain an unknown name.
     import difflib
 
     close = difflib.get_close_matches(name.upper(), VARIABLES, n=1)
@@ -146,8 +160,9 @@ def unknown(name: str) -> str:
 
 
 def directories(value: str) -> tuple[str, ...]:
-    """Return the directories that a K3S_ROOTLESS_COPYUPDIRS names, as K3s looks for them; `.` is
-    where K3s runs.
+    """Return the directories of a K3S_ROOTLESS_COPYUPDIRS, as K3s resolves them.
+
+    `.` is the working directory of K3s.
     """
     if not value:
         return ()
@@ -218,7 +233,7 @@ def _host_loopback(value: str, around: Surroundings) -> Judgement:
 
 
 def _port_driver(value: str, _: Surroundings) -> Judgement:
-    # Go's ToLower makes an `i` of U+0130, Python two characters.
+    # Go's ToLower converts U+0130 to `i`, Python converts it to two characters.
     if value.replace("\u0130", "i").lower() in {"builtin", "slirp4netns"}:
         return Judgement()
     return Judgement(
@@ -229,7 +244,7 @@ def _port_driver(value: str, _: Surroundings) -> Judgement:
 def _copy_up(value: str, around: Surroundings) -> Judgement:
     warnings = []
     for entry, directory in zip(value.split(","), directories(value), strict=True):
-        if directory == "/tmp":  # noqa: S108 (rootlesskit's own word)
+        if directory == "/tmp":  # noqa: S108 (a value of rootlesskit)
             return Judgement(Effect.FATAL, "K3s dies of it: /tmp cannot be copied up")
         if directory == ".":
             warnings.append(
@@ -246,7 +261,7 @@ def _copy_up(value: str, around: Surroundings) -> Judgement:
 
 
 def _proxy(value: str, around: Surroundings) -> Judgement:
-    # Here and below, since most environments name no proxy.
+    # Imported here and in _no_proxy because most environments contain no proxy.
     from k3s_rootless.service.environment import proxies
 
     proxy = proxies.parse(value)
@@ -274,7 +289,7 @@ def _proxy(value: str, around: Surroundings) -> Judgement:
 
 
 def _no_proxy(value: str, _: Surroundings) -> Judgement:
-    # Here as above.
+    # Imported here for the same reason as in _proxy.
     from k3s_rootless.service.environment import proxies
 
     unmatched = ", ".join(f"`{entry}`" for entry in proxies.unmatched(value))
@@ -334,4 +349,4 @@ def _table() -> Iterator[Variable]:
 
 VARIABLES: Mapping[str, Variable] = {variable.name: variable for variable in _table()}
 SECRETIVE = frozenset(name for name in VARIABLES if name.endswith(("HTTP_PROXY", "HTTPS_PROXY")))
-"""Variables with a value that may hold a password."""
+"""The variables that can contain a password."""
