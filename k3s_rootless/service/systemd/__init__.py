@@ -1,1 +1,1 @@
-"""systemd over D-Bus: the user manager, the system manager and logind."""
+"""Clients of systemd over D-Bus: the user manager, the system manager and logind."""

@@ -1,9 +1,14 @@
-"""D-Bus without the traps of dbus-next 0.2.3: the only importer of that library.
+"""D-Bus connection that works around defects of dbus-next 0.2.3.
 
-The release of 2021 spins for ever when the peer closes during authentication, waits for ever for a
-reply, calls into the void after a disconnect, knows one address only, and cannot be imported by
-Python 3.15, which removed a decorator that it names. Each of these is closed here; every call has a
-time limit and ends in an answer or a BusError.
+Only this module imports dbus-next. Its release of 2021 has these defects:
+
+- it loops without end if the peer closes the connection during authentication;
+- it waits for a reply without a time limit;
+- it accepts calls after a disconnect;
+- it connects to one address only;
+- Python 3.15 cannot import it, because Python 3.15 removed a decorator that it uses.
+
+This module avoids each of them. Every call has a time limit and ends with a reply or a BusError.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0
 LOST_HINT = "see how the user manager fares: systemctl --user status"
 _LONGEST_LINE = 16384
-# `struct ucred` of unix(7): a pid, a uid and a gid. Ids are unsigned and reach 2^32 - 2.
+# `struct ucred` of unix(7): a pid, a uid and a gid. uid and gid are unsigned, at most 2^32 - 2.
 _UCRED = struct.Struct("iII")
 _AUTH_WORDS = frozenset({"OK", "REJECTED", "DATA", "ERROR", "AGREE_UNIX_FD"})
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
@@ -44,10 +49,11 @@ Handler = Callable[[Message], None]
 
 
 def user_bus_addresses(environ: Mapping[str, str], runtime: Path) -> list[str]:
-    """Give the addresses to try, one by one: those of the environment, then the bus of the user
-    manager itself.
+    """Return the addresses of the user bus in the order in which to try them.
+
+    The addresses of the environment come first, then the bus of the user manager in `runtime`.
     """
-    # Without the guid, which nobody asks for here, one bus is not tried twice.
+    # The guid is removed, because it is not checked here, and the same bus must not be tried twice.
     given = re.sub(r",guid=[^,;]*", "", environ.get("DBUS_SESSION_BUS_ADDRESS", "")).split(";")
     own = "unix:path=" + quote(os.fsencode(runtime / "bus"), safe="/-_.").replace("~", "%7E")
     return list(
@@ -58,7 +64,7 @@ def user_bus_addresses(environ: Mapping[str, str], runtime: Path) -> list[str]:
 
 
 class Bus(MessageBus):  # type: ignore[misc]
-    """One connection, and its calls."""
+    """A connection to a message bus, with its calls and signals."""
 
     def __init__(self, address: str) -> None:
         super().__init__(bus_address=address)
@@ -66,8 +72,8 @@ class Bus(MessageBus):  # type: ignore[misc]
         self.on_loss: Callable[[], None] = _nothing
 
     def _setup_socket(self) -> None:
-        # Upstream's waits without end for a bus that accepts nobody, and leaves its socket open
-        # when it fails.
+        # dbus-next waits without a limit for a bus that accepts no connection, and leaves the
+        # socket open if the connection fails.
         options = self._bus_address[0][1]
         if "path" not in options and "abstract" not in options:
             raise InvalidAddressError("the address has neither a path nor an abstract name")
@@ -77,7 +83,7 @@ class Bus(MessageBus):  # type: ignore[misc]
                 socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(CONNECT_SECONDS), 0)
             )
             self._sock.connect(options["path"] if "path" in options else f"\0{options['abstract']}")
-            self._sock.setblocking(False)  # noqa: FBT003 (the socket module's own words)
+            self._sock.setblocking(False)  # noqa: FBT003 (API of socket)
         except BaseException:
             self._sock.close()
             raise
@@ -85,39 +91,45 @@ class Bus(MessageBus):  # type: ignore[misc]
         self._fd = self._sock.fileno()
 
     def _finalize(self, err: Exception | None = None) -> None:
-        # Whatever broke the connection, rubbish on it included, ends all waiting calls in the same
-        # way.
+        # Every error that breaks the connection, invalid data included, ends all waiting calls in
+        # the same way.
         if err is not None and not isinstance(err, EOFError | OSError):
             err = OSError(f"the bus sent what is no message: {err}")
         super()._finalize(err)
         self.on_loss()
         if self._disconnect_future.done():
-            # else asyncio complains on stderr that nobody looked
+            # Otherwise asyncio prints on stderr that the exception was never retrieved.
             self._disconnect_future.exception()
 
     def send(self, msg: Message) -> asyncio.Future[None]:
-        """Send a message; whoever does not await it is not told of a failure, and asyncio does not
-        complain of that.
+        """Send a message and return a future of it.
+
+        If the caller does not await the future, an error is ignored, and asyncio prints no warning.
         """
         sent: asyncio.Future[None] = super().send(msg)
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
         return sent
 
     async def open(self, owner: int | None) -> None:
-        """Authenticate and say hello, if it is `owner` who listens there."""
+        """Authenticate and send Hello.
+
+        Raises BusError if the process that listens on the socket does not belong to the uid
+        `owner`, or if the bus rejects Hello.
+        """
         credentials = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         _, listener, _ = _UCRED.unpack(credentials)
         if owner is not None and listener != owner:
             raise BusError(f"the socket belongs to uid {listener}")
         await asyncio.wait_for(self.connect(), CONNECT_SECONDS)
         if not self.unique_name.startswith(":"):
-            # Upstream takes the text of an error reply to Hello for the name.
+            # If the reply to Hello is an error, dbus-next uses the text of the error as the unique
+            # name.
             raise BusError(f"the bus refused to say hello: {self.unique_name}")
 
     async def _auth_readline(self) -> str:
         line = b""
         while not line.endswith(b"\r\n"):
-            # One byte at a time: what follows the reply to BEGIN belongs to the messages.
+            # Read one byte at a time: the bytes after the last line belong to the messages.
             byte = await self._loop.sock_recv(self._sock, 1)
             if not byte:
                 raise AuthError("the bus closed the connection during authentication")
@@ -138,11 +150,13 @@ class Bus(MessageBus):  # type: ignore[misc]
         seconds: float = CALL_SECONDS,
         gives: str = "",
     ) -> list[Any]:
-        """Call a method of `to` (destination, object path, interface); give the reply's body, of
-        the signature `gives`.
+        """Call a method and return the body of the reply.
 
-        Raises SystemdError for an error reply, BusError when no reply comes, another one, or the
-        connection is gone.
+        `to` is the destination, the object path and the interface; `gives` is the expected
+        signature of the reply. `seconds` limits the time of the call.
+
+        Raises SystemdError for an error reply. Raises BusError if there is no reply in time, if the
+        reply has another signature, or if the connection is closed.
         """
         destination, path, interface = to
         if not self.connected:
@@ -180,8 +194,9 @@ class Bus(MessageBus):  # type: ignore[misc]
         return list(reply.body)
 
     async def watch(self, rule: str, handler: Handler) -> None:
-        """Ask once for the signals that match `rule`, and hand every message that comes to
-        `handler`.
+        """Subscribe once to the signals that match `rule`.
+
+        `handler` receives every message on this connection, not only these signals.
         """
         if rule in self._watched:
             return
@@ -192,7 +207,10 @@ class Bus(MessageBus):  # type: ignore[misc]
         self._watched.add(rule)
 
     async def close(self) -> None:
-        """End the connection; dbus-next only shuts its socket down."""
+        """Close the connection.
+
+        dbus-next itself only shuts the socket down.
+        """
         with suppress(Exception):
             if self.connected:
                 self.disconnect()
@@ -205,9 +223,9 @@ class Bus(MessageBus):  # type: ignore[misc]
 
 
 async def connect(addresses: Sequence[str], owner: int | None = None) -> Bus:
-    """Connect to the first address that answers and where `owner` listens, if one is given.
+    """Connect to the first address that works.
 
-    Raises BusError.
+    If `owner` is given, the process that listens there must belong to this uid. Raises BusError.
     """
     reasons = []
     for address in addresses:
@@ -229,7 +247,7 @@ async def _connect(address: str, owner: int | None) -> Bus:
 
 
 def _nothing() -> None:
-    """Do nothing about a loss that nobody waits for."""
+    """Do nothing when the connection is lost."""
 
 
 def _readable(address: str) -> str:

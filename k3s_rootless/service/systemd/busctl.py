@@ -1,9 +1,9 @@
-"""One look at the user manager by systemd's own client, `busctl` (systemd 240 and later), which
-works while this process loads.
+"""Queries of the user manager through `busctl`, the client of systemd (systemd 240 and later).
 
-For a command that asks the user manager a single question: loading asyncio and dbus-next takes 50
-ms, a quarter of what `ports` took, and busctl 8 ms on another core
-(docs/explanation/performance.md). Whatever it does not answer, `systemd` is to ask.
+This module is for a command that makes a single query. To load asyncio and dbus-next takes 50 ms, a
+quarter of the time that `ports` took; busctl takes 8 ms on another core while this process loads
+(docs/explanation/performance.md). If busctl returns no answer, the caller must query
+systemd over D-Bus instead.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _UNITS = f"{_MANAGER}/unit/"
 
 
 def unit(name: str, runtime: Path) -> UnitState | None:
-    """Give what the manager on the bus in `runtime` knows of a unit, or None where it did not say
-    in `SECONDS`.
+    """Return the state of a unit on the bus in `runtime`; None if there is no answer.
 
-    A bus of somebody else is not asked; nor is one that only the environment names.
+    The time limit is `SECONDS`. A bus of another user is not queried, and neither is a bus that
+    only the environment names.
     """
     printed = _asked(
         runtime,
@@ -44,13 +44,16 @@ def unit(name: str, runtime: Path) -> UnitState | None:
 
 
 def environment(runtime: Path) -> dict[str, str] | None:
-    """Give what that manager hands to each of its units, or None, as `unit` does."""
+    """Return the environment that this manager passes to each unit.
+
+    Returns None under the same conditions as `unit`.
+    """
     printed = _asked(
         runtime, "get-property", _MANAGER, "org.freedesktop.systemd1.Manager", "Environment"
     )
     if printed is None:
         return None
-    # Here, since it takes 5 ms, in which busctl asks.
+    # Imported here because the import takes 5 ms, which would delay the start of busctl.
     from k3s_rootless.service.systemd import properties
 
     try:
@@ -66,7 +69,7 @@ def _asked(runtime: Path, verb: str, *words: str) -> str | None:
             return None
     except OSError:
         return None
-    # As the specification of D-Bus wants addresses escaped ("Server Addresses").
+    # Escaped as the D-Bus specification requires ("Server Addresses").
     path = re.sub(
         rb"[^-0-9A-Za-z_/.]", lambda found: b"%%%02x" % ord(found[0]), os.fsencode(bus)
     ).decode()
@@ -82,8 +85,10 @@ def _asked(runtime: Path, verb: str, *words: str) -> str | None:
 
 
 def escaped(name: str) -> str:
-    """Give a unit's name as part of an object path: in hex what is no letter, or a digit at its
-    front (bus-label.c).
+    """Return the name of a unit as part of an object path.
+
+    A character that is not an ASCII letter or digit is written in hexadecimal, and so is a digit at
+    the beginning (bus-label.c).
     """
     return re.sub(
         rb"^[0-9]|[^0-9A-Za-z]", lambda found: b"_%02x" % ord(found[0]), name.encode()
@@ -91,7 +96,7 @@ def escaped(name: str) -> str:
 
 
 def _read(name: str, printed: str) -> UnitState | None:
-    # Here, since it takes 5 ms, in which busctl asks.
+    # Imported here because the import takes 5 ms, which would delay the start of busctl.
     from k3s_rootless.service.systemd import properties
 
     try:

@@ -1,9 +1,9 @@
-"""A conversation with systemd on a bus: calls, jobs and signals; the asynchronous half of
-`systemd`.
+"""Connection to systemd on a bus: calls, jobs and signals.
 
-A manager that executes itself anew leaves the bus for some 50 ms. Whom it had not answered by then,
-the bus answers in its place: NoReply. So what does no harm twice is asked again when systemd is
-back; and a job of whose end nothing was heard by then is judged by what became of its unit.
+This is the asynchronous part of `user`. A manager that re-executes itself leaves the bus for about
+50 ms. The bus then answers its pending calls with NoReply. Calls that are safe to repeat are
+therefore sent again when systemd is back. If the end of a job was missed in that time, the state of
+its unit shows the result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ ROOT = "/org/freedesktop/systemd1"
 MANAGER = f"{SYSTEMD}.Manager"
 RELOAD_SECONDS = 60.0
 RETURN_SECONDS = 5.0
-"""How long a manager that left the bus is waited for; on a quiet machine it is back within 0.1 s.
+"""Time limit for a manager that left the bus to return.
+
+On a machine without other load it is back within 0.1 s.
 """
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
@@ -41,20 +43,22 @@ _LEFT = frozenset(
         f"{_ERROR}.Spawn.ChildExited",
     }
 )
-"""How the bus says, in systemd's place, that systemd has left, or has not come back yet."""
+"""The errors that the bus returns while systemd is not on the bus."""
 
 T = TypeVar("T")
 
 
 class Conversation:
-    """One connection at a time, to the first of `addresses` where systemd answers and `uid`
+    """A connection to systemd, one at a time.
+
+    It uses the first of `addresses` on which systemd answers and on which a process of `uid`
     listens.
     """
 
     def __init__(self, addresses: Sequence[str], uid: int) -> None:
         self.signals = Signals()
         self.own: Mapping[str, Any] = {}
-        """What the manager said of itself when the connection began, or last changed it."""
+        """Properties of the manager, as read by `open` or by the last `look_at_itself`."""
         self.bus: Bus | None = None
         self._addresses = addresses
         self._uid = uid
@@ -68,13 +72,14 @@ class Conversation:
             try:
                 self.bus = await connect([address], self._uid)
                 self.bus.on_loss = self.signals.wake
-                # Where nobody has systemd's name it is another bus, and not worth a wait.
+                # If the name of systemd has no owner, this is another bus, and there is no reason
+                # to wait.
                 self.own = await self._again(
                     lambda: self._ask_all(ROOT, MANAGER, CONNECT_SECONDS), {NO_REPLY}
                 )
             except BusError as error:
-                # A bus without systemd on it (dbus-run-session) is not the user manager's: try the
-                # next.
+                # A bus without systemd (dbus-run-session) is not the bus of the user manager: try
+                # the next one.
                 problems.append(error.message)
                 await self.close()
             else:
@@ -86,21 +91,24 @@ class Conversation:
         )
 
     async def reopen(self, name: str) -> None:
-        """Connect anew, and watch the unit `name` again."""
+        """Connect again, and watch the unit `name` again.
+
+        Raises SystemdError, BusError.
+        """
         await self.close()
         await self.open()
         await self.watch(name)
         self.signals.change()
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self.bus is not None:
             await self.bus.close()
         self.bus, self._watching = None, False
 
     @property
     def connection(self) -> Bus:
-        """The connection. Raises BusError where there is none."""
+        """The connection. Raises BusError if there is none."""
         if self.bus is None:
             raise BusError("there is no connection to the user manager")
         return self.bus
@@ -115,9 +123,10 @@ class Conversation:
         *,
         once: bool = False,
     ) -> list[Any]:
-        """Call a method of the manager; `once` is for what must not be asked twice.
+        """Call a method of the manager.
 
-        Raises SystemdError, BusError.
+        If `once` is set, the call is not repeated when the manager leaves the bus; use it for calls
+        that must not be made twice. Raises SystemdError, BusError.
         """
         to = (SYSTEMD, ROOT, MANAGER)
         return await self._again(
@@ -126,25 +135,26 @@ class Conversation:
         )
 
     async def get_all(self, path: str, interface: str = "") -> Mapping[str, Any]:
-        """Give the properties of an object, of one interface or of all.
+        """Return the properties of an object, of one interface or of all interfaces.
 
         Raises SystemdError, BusError.
         """
         return await self._again(lambda: self._ask_all(path, interface, CALL_SECONDS))
 
     async def look_at_itself(self) -> None:
-        """Read anew what the manager says of itself."""
+        """Re-read the properties of the manager."""
         self.own = await self.get_all(ROOT, MANAGER)
 
     async def unit(self, name: str) -> UnitState:
-        """Load a unit if need be, and give what the manager knows of it."""
+        """Return the state of a unit as the manager reports it.
+
+        systemd loads the unit if it is not loaded.
+        """
         (path,) = await self.request("LoadUnit", "s", [name], "o")
         return properties.unit_state(name, await self.get_all(path))
 
     async def watch(self, name: str) -> None:
-        """From now on, let `wait_change` end when something about this unit changes, or when the
-        manager came back.
-        """
+        """Let `wait_change` end when this unit changes, or when the manager is back."""
         (path,) = await self.request("LoadUnit", "s", [name], "o")
         await self._subscribe()
         await self.connection.watch(_OWNER, self.signals.note_owner)
@@ -153,15 +163,15 @@ class Conversation:
         self._watching, self._owners = True, self.signals.owner_changes
 
     async def wait_change(self, seconds: float) -> bool:
-        """Wait for a change, or to be woken; tell whether there was a change.
+        """Wait for a change, or for `wake`; return whether there was a change.
 
-        Raises BusError where the connection is gone.
+        `seconds` limits the wait. Raises BusError if the connection is closed.
         """
         changed = await self.signals.wait(seconds)
         if not self.connection.connected:
             raise BusError("the bus closed the connection", hint=LOST_HINT)
         if self._watching and self.signals.owner_changes != self._owners:
-            # One that was executed anew may have forgotten who listens.
+            # A manager that was re-executed may have lost its subscribers.
             self._owners = self.signals.owner_changes
             await self._subscribe()
         return changed
@@ -169,8 +179,9 @@ class Conversation:
     async def run_job(
         self, member: str, kind: str, body: list[Any], seconds: float, *, once: bool = False
     ) -> str:
-        """Call a method that makes a job of the unit body[0], wait for its end and give its
-        result.
+        """Call a method that creates a job for the unit body[0]; return the result of the job.
+
+        Waits at most `seconds` until the job ends. Raises SystemdError, BusError.
         """
         await self.connection.watch(_JOBS, self.signals.note_job)
         await self.connection.watch(_OWNER, self.signals.note_owner)
@@ -186,20 +197,20 @@ class Conversation:
                 return self.signals.jobs.get(job) or await self._became(
                     body[0], stops=member == "StopUnit"
                 )
-            # In short turns: a bus that dies makes no signal.
+            # Wait in short intervals: a bus that is gone sends no signal.
             await self.wait_change(min(left, 1.0))
         return self.signals.jobs.pop(job)
 
     async def reexecute(self) -> None:
-        """Let the manager execute itself anew, and wait until it is back."""
+        """Re-execute the manager, and wait until it is back."""
         await self.connection.watch(_OWNER, self.signals.note_owner)
         before = self.signals.owner_changes
         deadline = time.monotonic() + RELOAD_SECONDS
         try:
             await self.request("Reexecute", "", [], "", RELOAD_SECONDS, once=True)
         except SystemdError as error:
-            # The old process answers nothing: the bus says in its place that it has left. All else
-            # is a refusal.
+            # The old process sends no reply: the bus reports that it has left. Every other error is
+            # a refusal.
             if error.name != NO_REPLY:
                 raise SystemdError(
                     f"cannot re-execute the user manager: {error.message}", name=error.name
@@ -265,8 +276,8 @@ class Conversation:
 
 
 def _goes_on_too_long(member: str, name: str, seconds: float) -> SystemdError:
-    # K3s may wait for ever for a child that is gone, and its unit sets no limit (seen early in a
-    # start).
+    # K3s may wait without end for a child process that is gone, and its unit has no time limit
+    # (observed early in a start).
     ends = f"end it: systemctl --user kill --signal=SIGKILL {name}"
     hint = ends if member == "StopUnit" else f"look at it with: systemctl --user status {name}"
     return SystemdError(f"systemd's job goes on after {seconds:g} s", name="timeout", hint=hint)

@@ -1,9 +1,8 @@
-"""Lingering: whether the user manager, and K3s with it, outlives the last session; asked of and
-told to systemd-logind.
+"""Lingering, which keeps the user manager, and K3s with it, running after logout.
 
-A user may switch their own lingering without a password where polkit runs
-(`org.freedesktop.login1.set-self-linger` allows anyone, systemd 230 and later); without polkit
-logind refuses, and only an administrator can.
+systemd-logind controls lingering. Where polkit runs, users can change their own lingering without a
+password (`org.freedesktop.login1.set-self-linger` allows any user, systemd 230 and later). Without
+polkit, logind refuses the change, and only an administrator can make it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ _REFUSALS = frozenset(
 
 
 def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
-    """Tell whether the user lingers, by the file that logind itself goes by; any user may look."""
+    """Return whether lingering is on for the user.
+
+    The source is the file that logind itself reads; every user can see it.
+    """
     flags = root / "var/lib/systemd/linger"
     flag = flags / linger_flag(user)
     try:
@@ -38,11 +40,11 @@ def lingers(user: str, root: Path = Path("/")) -> Observed[bool]:
 
 
 def set_lingering(uid: int, user: str, *, on: bool) -> None:
-    """Switch lingering.
+    """Turn lingering on or off.
 
-    Raises AdministratorNeeded where logind refuses, BusError where it cannot be asked.
+    Raises AdministratorNeeded if logind refuses, BusError if logind cannot be reached.
     """
-    # Here, since it takes 17 ms, and `status` only looks whether there is a file.
+    # Imported here because asyncio takes 17 ms, and `status` only checks whether a file exists.
     import asyncio
 
     try:
@@ -61,7 +63,7 @@ def set_lingering(uid: int, user: str, *, on: bool) -> None:
 
 
 async def _ask(member: str, signature: str, body: list[Any]) -> None:
-    # Here, since `status` only looks whether there is a file.
+    # Imported here because `status` only checks whether a file exists.
     from k3s_rootless.service.systemd.bus import SYSTEM_BUS, connect
 
     bus = await connect([f"unix:path={SYSTEM_BUS}"])

@@ -1,7 +1,7 @@
-"""Turns systemd's properties into our records; foreign types end here.
+"""Conversion of systemd's properties into the records of `service.facts`.
 
-Any property may be missing (systemd 247 to 262), and the largest unsigned number stands for "not
-set".
+D-Bus types are used up to here, and not in the callers. Any property may be missing (systemd 247 to
+262), and the largest unsigned number means "not set".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _YEAR_10000 = 253_402_300_799_000_000
 
 
 def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
-    """Read a unit's properties, as GetAll gives them for all its interfaces."""
+    """Return the state of a unit from its properties, as GetAll returns them for all interfaces."""
     commands = values.get("ExecStart") or [[None, []]]
     fragment = values.get("FragmentPath") or ""
     return UnitState(
@@ -49,8 +49,8 @@ def unit_state(name: str, values: Mapping[str, Any]) -> UnitState:
         memory=_number(values.get("MemoryCurrent")),
         limits={name: _number(values[name]) for name in LIMIT_PROPERTIES if name in values},
         cpu=None if (used := _number(values.get("CPUUsageNSec"))) is None else used / 1e9,
-        # MemoryPeak came with systemd 254, and EffectiveMemoryMax, which heeds the cgroups above,
-        # with 256.
+        # MemoryPeak exists since systemd 254. EffectiveMemoryMax, which respects the parent
+        # cgroups, exists since 256.
         memory_peak=_number(values.get("MemoryPeak")),
         memory_limit=_number(values.get("EffectiveMemoryMax", values.get("MemoryMax"))),
         cpu_limit=None
@@ -68,15 +68,16 @@ def _load_error(values: Mapping[str, Any]) -> str:
 
 
 def environment(assignments: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """Read a list of assignments `NAME=value`, as systemd gives environments; the last of a name
-    counts.
+    """Return a list of assignments `NAME=value` as a mapping.
+
+    If a name occurs more than once, its last value counts.
     """
     return dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
 
 
 def _directory(text: str | None) -> Path | None:
-    # `!` goes before one that may be missing; nothing, or `~`, is the user's home
-    # (systemd.exec(5)).
+    # A `!` in front marks an optional directory. An empty text, or `~`, is the home directory of
+    # the user (systemd.exec(5)).
     path = (text or "").removeprefix("!")
     return Path(path) if path.startswith("/") else None
 

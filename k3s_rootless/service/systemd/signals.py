@@ -1,5 +1,6 @@
-"""What a connection to the user manager has heard: changes, jobs that ended, and a manager that
-came back.
+"""Signals that a connection to the user manager received.
+
+These are changes, jobs that ended, and the return of a manager to the bus.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ _SYSTEMD = "org.freedesktop.systemd1"
 
 
 class Signals:
-    """The signals so far; `owned` is set by a manager that came back, `jobs` maps a job to its
-    result.
+    """The signals received so far.
+
+    `owned` is set when a manager returns to the bus; `jobs` maps each job that ended to its result.
     """
 
     def __init__(self) -> None:
@@ -25,17 +27,18 @@ class Signals:
         self.owner_changes = 0
 
     def change(self) -> None:
-        """Note that something changed, as each signal does."""
+        """Record a change, as each signal does."""
         self._changed = True
         self._stirred.set()
 
     def wake(self) -> None:
-        """End `wait`, though nothing changed."""
+        """End `wait` without a change."""
         self._stirred.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until something changed, or for `wake`; tell whether anything has since the last
-        time.
+        """Wait for a change, or for `wake`; return whether anything changed since the last call.
+
+        `seconds` limits the wait.
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stirred.wait(), seconds)
@@ -44,18 +47,18 @@ class Signals:
         return changed
 
     def note_change(self, message: Message) -> None:
-        """Take in a signal about the watched unit."""
+        """Handle a signal about the watched unit."""
         if message.member == "PropertiesChanged":
             self.change()
 
     def note_job(self, message: Message) -> None:
-        """Take in a signal about a job."""
+        """Handle a signal about a job."""
         if message.member == "JobRemoved" and len(message.body) == 4:
             self.jobs[message.body[1]] = message.body[3]
             self.change()
 
     def note_owner(self, message: Message) -> None:
-        """Take in a signal about who owns systemd's name on the bus."""
+        """Handle a signal about the owner of systemd's name on the bus."""
         if (
             message.member == "NameOwnerChanged"
             and message.body[:1] == [_SYSTEMD]

@@ -1,4 +1,4 @@
-"""The system's own manager, systemd as PID 1, which any user may ask."""
+"""Client of the system manager, systemd as PID 1, which any user can query."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
 def delegated(name: str) -> frozenset[str]:
-    """Ask which controllers the system manager is configured to delegate to a unit.
+    """Return the controllers that the system manager is configured to delegate to a unit.
 
     Raises BusError.
     """
@@ -22,7 +22,10 @@ def delegated(name: str) -> frozenset[str]:
 
 
 def active(name: str) -> bool:
-    """Ask whether a unit of the system runs; one that is not loaded does not. Raises BusError."""
+    """Return whether a system unit is active; False if the unit is not loaded.
+
+    Raises SystemdError, BusError.
+    """
     try:
         return bool(asyncio.run(_property(name, "Unit", "ActiveState")) == "active")
     except SystemdError as error:
@@ -31,7 +34,7 @@ def active(name: str) -> bool:
         raise
 
 
-async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (D-Bus's)
+async def _property(unit: str, interface: str, name: str) -> Any:  # noqa: ANN401 (any D-Bus type)
     bus = await connect([f"unix:path={SYSTEM_BUS}"])
     try:
         (path,) = await bus.request(_MANAGER, "GetUnit", "s", [unit], gives="o")

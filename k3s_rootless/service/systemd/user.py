@@ -1,8 +1,8 @@
-"""The user manager, `systemd --user`, over D-Bus: a synchronous face on asynchronous calls.
+"""Client of the user manager, `systemd --user`, over D-Bus: synchronous methods.
 
-Low-level messages and GetAll are used, without introspection: proxies differ by systemd's version,
-and a property may come or go (systemd 247 to 262). A signal is subscribed to before the call that
-causes it, so none can be missed.
+It uses low-level messages and GetAll, without introspection: proxies differ between versions of
+systemd, and properties may be missing (systemd 247 to 262). It subscribes to a signal before it
+makes the call that causes the signal, so that no signal is missed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
 
 
 class UserManager:
-    """One connection to the user manager; use it as a context."""
+    """One connection to the user manager, for use as a context manager."""
 
     def __init__(self, environ: Mapping[str, str], runtime: Path, uid: int) -> None:
         self._runner = asyncio.Runner()
@@ -52,112 +52,124 @@ class UserManager:
 
     @property
     def version(self) -> str:
-        """How systemd spells its version, such as `257.13-1~deb13u1`."""
+        """The version of systemd as it reports it, such as `257.13-1~deb13u1`."""
         return str(self._with.own.get("Version", "of unknown version"))
 
     @property
     def control_group(self) -> str:
-        """The control group of the manager, such as
-        `/user.slice/user-1000.slice/user@1000.service`.
+        """The control group of the manager.
+
+        An example is `/user.slice/user-1000.slice/user@1000.service`.
         """
         return str(self._with.own.get("ControlGroup", ""))
 
     @property
     def unit_path(self) -> tuple[Path, ...]:
-        """Where this manager looks for units, first come first served."""
+        """The directories in which this manager searches for units, highest priority first."""
         return tuple(Path(path) for path in self._with.own.get("UnitPath", ()))
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the manager hands to each unit, as it was when this connection began or last changed
-        it.
+        """The environment that the manager passes to each unit.
+
+        It was read when this connection began, or when this connection last changed it.
         """
         return properties.environment(self._with.own.get("Environment", ()))
 
     def unit(self, name: str) -> UnitState:
-        """Load a unit if need be, and give what the manager knows of it."""
+        """Return the state of a unit as the manager reports it.
+
+        systemd loads the unit if it is not loaded.
+        """
         return self._runner.run(self._with.unit(name))
 
     def watch(self, name: str) -> None:
-        """From now on, let `wait_change` end when something about this unit changes."""
+        """Let `wait_change` end when this unit changes."""
         self._runner.run(self._with.watch(name))
 
     def wait_change(self, seconds: float) -> bool:
-        """Wait for a change of the watched unit, or for `wake`; tell whether there was a change.
+        """Wait for a change of the watched unit, or for `wake`; return whether there was a change.
 
-        Raises BusError.
+        `seconds` limits the wait. Raises BusError.
         """
         return self._runner.run(self._with.wait_change(seconds))
 
     def wake(self) -> None:
-        """End a `wait_change`, from another thread."""
-        with suppress(RuntimeError):  # the connection was closed meanwhile, and nobody waits
+        """End a `wait_change` from another thread."""
+        with suppress(RuntimeError):  # the connection is closed: no thread waits
             self._runner.get_loop().call_soon_threadsafe(self._with.signals.wake)
 
     def reopen(self, name: str) -> None:
-        """Connect anew and watch the unit again, where the manager was executed anew or restarted.
+        """Connect again and watch the unit again, after the manager was re-executed or restarted.
 
         Raises BusError.
         """
         self._runner.run(self._with.reopen(name))
 
     def reload(self) -> None:
-        """Read all unit files anew."""
+        """Reload all unit files."""
         self._runner.run(self._with.request("Reload", "", [], "", RELOAD_SECONDS))
 
     def change_environment(self, unset: Sequence[str], assign: Mapping[str, str]) -> None:
-        """Take variables out of what each unit is handed, and put others in, at once; it lasts
-        until this manager ends.
+        """Change the environment that the manager passes to each unit.
+
+        One call removes the variables in `unset` and sets those in `assign`. The change lasts until
+        this manager ends.
         """
         body = [list(unset), [f"{name}={value}" for name, value in assign.items()]]
         self._runner.run(self._with.request("UnsetAndSetEnvironment", "asas", body, ""))
         self._runner.run(self._with.look_at_itself())
 
     def enable(self, name: str) -> None:
-        """Make the unit start with the user manager."""
+        """Let the unit start with the user manager."""
         self._runner.run(
             self._with.request("EnableUnitFiles", "asbb", [[name], False, False], "ba(sss)")
         )
 
     def disable(self, name: str) -> None:
-        """Stop making the unit start with the user manager."""
+        """Stop the unit from starting with the user manager."""
         self._runner.run(self._with.request("DisableUnitFiles", "asb", [[name], False], "a(sss)"))
 
     def reset_failed(self, name: str) -> None:
-        """Forget that the unit failed, and the count of its starts; a unit that is not loaded has
-        neither.
+        """Reset the failed state of the unit and the count of its starts.
+
+        Nothing happens if the unit is not loaded.
         """
         try:
             self._runner.run(self._with.request("ResetFailedUnit", "s", [name], ""))
         except SystemdError as error:
-            # systemd unloads a unit that is stopped and disabled (its garbage collection), so it
-            # remembers nothing of it.
+            # The garbage collection of systemd unloads a unit that is stopped and disabled, with
+            # its failed state.
             if error.name != _NO_SUCH_UNIT:
                 raise
 
     def start(self, name: str) -> None:
-        """Start the unit; ends when systemd's job has ended, which is not when K3s is ready.
+        """Start the unit, and return when the job of systemd has ended.
 
-        Raises SystemdError.
+        K3s may not be ready at that time. Raises SystemdError.
         """
         self._job("StartUnit", "start", name)
 
     def stop(self, name: str, seconds: float = JOB_SECONDS) -> None:
-        """Stop the unit and wait until its processes are gone."""
+        """Stop the unit, and wait until its processes are gone."""
         self._job("StopUnit", "stop", name, seconds)
 
     def restart(self, name: str) -> None:
-        """Stop and start the unit."""
+        """Stop the unit and start it again."""
         self._job("RestartUnit", "restart", name)
 
     def reexecute(self) -> None:
-        """Let the manager execute itself anew, keeping its units running; it then sees controllers
-        that it got since.
+        """Re-execute the manager, and keep its units running.
+
+        The manager then detects controllers that were delegated to it since its start.
         """
         self._runner.run(self._with.reexecute())
 
     def start_transient(self, name: str, settings: Mapping[str, tuple[str, Any]]) -> UnitState:
-        """Start a transient unit; `settings` maps a property to its D-Bus signature and value."""
+        """Start a transient unit and return its state.
+
+        `settings` maps each property to its D-Bus signature and its value.
+        """
         body = [
             name,
             "fail",
