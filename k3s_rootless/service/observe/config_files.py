@@ -1,5 +1,6 @@
-"""Read K3s's configuration files: the one that K3s is given or its own, and the drop-ins beside
-it.
+"""Reader of the configuration files of K3s.
+
+These are the file that K3s is given, or its default file, and the drop-ins beside that file.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ _URL = "it is a URL: K3s fetches none, it looks for a local file of that name"
 
 
 def read(location: str, directory: Path, root: Path = Path("/")) -> tuple[ConfigFile, ...]:
-    """Read what K3s reads for a location, in its order (K3s pkg/configfilearg, v1.21 to v1.36).
+    """Read the files that K3s reads for a location, in its order.
 
-    A relative location begins in `directory`, the working directory of K3s; `root` is where K3s's
-    default location is below. An empty location is none.
+    Source: K3s pkg/configfilearg, v1.21 to v1.36. A relative location starts at `directory`, the
+    working directory of K3s; the default location of K3s is below `root`. An empty location means
+    no file.
     """
     if not location:
         return ()
     if config_file.is_url(location):
-        # Neither user nor query: they may hold a password.
+        # Without user and query, which may contain a password.
         address = Path(location.rpartition("@")[2].partition("?")[0])
         return (ConfigFile(address, Known(()), missing=_URL),)
     path = _path(location, directory, root)
@@ -43,11 +45,11 @@ def read(location: str, directory: Path, root: Path = Path("/")) -> tuple[Config
 def last_changed(
     location: str, directory: Path, root: Path = Path("/")
 ) -> tuple[Path, datetime] | None:
-    """Return which of these files, or their directory, changed last, and when; None where there is
-    none.
+    """Return which of these files, or their directory, changed last, and when.
 
-    The time is that of the inode: a file that is moved into place keeps the time when it was
-    written. A configuration file that was removed leaves no trace, a drop-in does.
+    Returns None if none of them exists. The time is the ctime of the inode, because a file that is
+    moved into place keeps the time when it was written. The removal of a drop-in changes this time,
+    the removal of the configuration file does not.
     """
     if not location or config_file.is_url(location):
         return None
@@ -62,7 +64,7 @@ def last_changed(
             found.append((max(one.stat().st_ctime, one.lstat().st_ctime), one))
     if not found:
         return None
-    # Of two with one time, the one that is read later.
+    # If two times are the same, the file that K3s reads later counts.
     time, newest = max(reversed(found), key=lambda one: one[0])
     return newest, datetime.fromtimestamp(time, UTC)
 
@@ -83,7 +85,7 @@ def _read(path: Path) -> ConfigFile | None:
         return ConfigFile(path, Unknown(found.problem))
     if found.text is None:
         return None
-    # Here, since its module loads PyYAML, and many hosts have no such file.
+    # Imported here because config_yaml loads PyYAML, and many hosts have no such file.
     from k3s_rootless.k3s import config_yaml
 
     return ConfigFile(path, config_yaml.parse(found.text))
@@ -110,5 +112,5 @@ def _chosen(directory: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     named = (path for path in entries if path.name.lower().endswith(config_file.SUFFIXES))
-    # K3s passes over a directory, and does not start for a link to one.
+    # K3s skips a directory, and does not start if there is a link to a directory.
     return [path for path in named if path.is_symlink() or not path.is_dir()]

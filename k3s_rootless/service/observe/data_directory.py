@@ -1,8 +1,7 @@
-"""Check that a directory is a data directory of K3s, and nothing more, before K3s's data is
-removed from it.
+"""Check that a directory is a data directory of K3s, before the data of K3s is removed from it.
 
-Directories are compared by device and inode, on opened descriptors: a path proves nothing where a
-link or a bind mount gives the same directory a second name.
+Directories are compared by device and inode, on open descriptors. A path is not sufficient: a link
+or a bind mount gives the same directory a second name.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from k3s_rootless.rootlesskit.facts import CHILD_PID, LOCK
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PURGING = ".k3s-rootless-purge"
-"""A file that a purge makes first and removes last: what an interrupted purge leaves is still known
-as K3s's.
+"""The file that a purge creates first and removes last.
+
+It identifies the rest of an interrupted purge as data of K3s.
 """
 MARKERS = (
     PURGING,
@@ -38,7 +38,7 @@ MARKERS = (
     f"{layout.ROOTLESS}/{LOCK}",
     f"{layout.ROOTLESS}/{CHILD_PID}",
 )
-"""Files by which a data directory of K3s is known."""
+"""Files that identify a data directory of K3s."""
 _UNPACKED = re.compile(r"[0-9a-f]{64}(?:-tmp)?")
 Identity = tuple[int, int]
 
@@ -46,8 +46,8 @@ Identity = tuple[int, int]
 def identify(directory: Path, home: Path, uid: int) -> Identity:
     """Return device and inode of a data directory that can be purged.
 
-    Raises UsageError for a link, a directory of another user, one that is the home directory or
-    holds it, and one that is neither empty nor a data directory of K3s.
+    Raises UsageError for a link, for a directory of another user, for the home directory or a
+    directory above it, and for a directory that is neither empty nor a data directory of K3s.
     """
     with _opened(directory) as descriptor:
         found = os.fstat(descriptor)
@@ -69,8 +69,9 @@ def identify(directory: Path, home: Path, uid: int) -> Identity:
 
 
 def unusable(directory: Path, home: Path) -> str:
-    """Return why K3s must not use a directory as its data directory; empty if it can, or if it is
-    not there yet.
+    """Return why K3s must not use a directory as its data directory.
+
+    The result is empty if K3s can use the directory, or if the directory does not exist yet.
     """
     try:
         descriptor = os.open(directory, OPEN & ~os.O_NOFOLLOW)
@@ -89,7 +90,7 @@ def unusable(directory: Path, home: Path) -> str:
 
 
 def is_k3s(descriptor: int) -> bool:
-    """Return whether an opened directory holds a file or directory that only K3s makes.
+    """Return whether an open directory contains a file or directory that only K3s creates.
 
     Raises OSError.
     """
@@ -129,8 +130,9 @@ def _is_usable(descriptor: int) -> bool:
 
 
 def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
-    """Return whether `name` lies below an opened directory, is of a kind, and is reached through no
-    link.
+    """Return whether the path `name` below an open directory is of a kind.
+
+    `kind` checks the mode. A path that contains a link does not count.
     """
     *above, last = name.split("/")
     opened: list[int] = []
@@ -147,8 +149,9 @@ def _is_kind(directory: int, name: str, kind: Callable[[int], bool]) -> bool:
 
 
 def home_and_above(home: Path) -> set[Identity]:
-    """Return the home directory and all directories above it: by its path, and by where it really
-    lies.
+    """Return the identities of the home directory and of all directories above it.
+
+    The directories are those of its path, and those of its path with all links resolved.
     """
     found = set()
     for path in (home, *home.parents):

@@ -1,9 +1,10 @@
-"""How far cgroup v2 controllers reach: the kernel, the configuration, the user manager's cgroup,
-and a unit of the user.
+"""Reader of the cgroup v2 controllers at the four places between the kernel and a unit of the user.
 
-Only the last decides. On systemd 257 `cgroup.controllers` of user@UID.service lists controllers
-that its running manager does not pass on; so a unit with `Delegate=yes` is looked at: K3s's own
-where it runs and lacks nothing, or else a transient one that is started for it and stopped.
+The places are the kernel, the configuration, the cgroup of the user manager, and a unit. Only the
+last one decides. On systemd 257, `cgroup.controllers` of user@UID.service lists controllers that
+its running manager does not pass on. A unit with `Delegate=yes` is therefore read. This is the unit
+of K3s if it runs and lacks no controller, and otherwise a transient unit that is started and
+stopped for this purpose.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ def reach(
     own: UnitState | None = None,
     mount: Path = Path("/sys/fs/cgroup"),
 ) -> ControllerReach:
-    """Read the controllers in all four places; each can be unknown by itself.
+    """Read the controllers at all four places; each can be unknown.
 
-    `own` is K3s's unit, if systemd reported it just now.
+    `own` is the unit of K3s, if systemd has just reported it.
 
-    The configuration is read only if a controller that the kernel offers reaches neither the user
-    manager's cgroup nor a unit: it explains nothing else, and needs another connection, to the
-    system bus.
+    The configuration is read only if a controller that the kernel offers does not reach the cgroup
+    of the user manager or a unit. In other cases it explains nothing, and it needs another
+    connection, to the system bus.
     """
     kernel = _controllers(mount)
     realized = _controllers(mount / manager.control_group.lstrip("/"))
@@ -53,7 +54,7 @@ def reach(
 
 
 def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> ControllerReach:
-    """Return what can be read without a user manager."""
+    """Return the controllers that can be read without a user manager."""
     unknown = Unknown(reason)
     return ControllerReach(
         kernel=_controllers(mount), configured=unknown, realized=unknown, effective=unknown
@@ -61,8 +62,9 @@ def unreachable(reason: str, mount: Path = Path("/sys/fs/cgroup")) -> Controller
 
 
 def only_reexecution_lacks(found: ControllerReach, needed: frozenset[str]) -> bool:
-    """Return whether the manager's cgroup has what a unit is not given: `Manager.Reexecute` fixes
-    that, without root.
+    """Return whether the cgroup of the manager has a needed controller that a unit does not get.
+
+    `Manager.Reexecute` fixes this without root.
     """
     if isinstance(found.effective, Unknown) or isinstance(found.realized, Unknown):
         return False
@@ -88,8 +90,8 @@ def _configured(uid: int) -> Observed[frozenset[str]]:
 def _of_own(
     own: UnitState | None, offered: frozenset[str], mount: Path
 ) -> Known[frozenset[str]] | None:
-    # A control group has what the one above it passes on at this moment (cgroups(7)); another unit
-    # would be given no more.
+    # A control group has the controllers that its parent passes on at this moment (cgroups(7));
+    # another unit would not get more.
     if own is None or not (own.running and own.delegate and own.control_group):
         return None
     found = _controllers(mount / own.control_group.lstrip("/"))
@@ -112,7 +114,7 @@ def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[
                 "ExecStart": ("a(sasb)", [[sleep, [sleep, "infinity"], False]]),
                 "Delegate": ("b", True),
                 "KillSignal": ("i", 9),
-                # If we are killed here, the unit still ends by itself and leaves nothing.
+                # If this process is killed here, the unit ends after this time and is removed.
                 "RuntimeMaxUSec": ("t", _PROBE_MICROSECONDS),
                 "CollectMode": ("s", "inactive-or-failed"),
             },
@@ -122,7 +124,7 @@ def _of_transient(manager: user.UserManager, mount: Path) -> Observed[frozenset[
             if state.control_group:
                 found = _controllers(mount / state.control_group.lstrip("/"))
         finally:
-            # What was read counts, even if the unit has ended by itself meanwhile.
+            # The controllers that were read count, even if the unit has already ended.
             with suppress(RootlessError):
                 manager.stop(name)
     except RootlessError as error:

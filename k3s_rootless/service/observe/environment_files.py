@@ -1,5 +1,6 @@
-"""Read the files that variables come from besides the unit's own: environment files, and
-environment.d of the user manager.
+"""Reader of the files from which variables come, besides the unit and its drop-ins.
+
+These are the environment files of the unit, and environment.d of the user manager.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
-    """Read what `EnvironmentFile=` names, in order; `patterns` are paths, each with whether it may
-    be missing.
+    """Read the files that `EnvironmentFile=` names, in order.
 
-    A file that is missing, or that cannot be read, is returned with its `problem`; one that may be
-    missing is left out.
+    `patterns` are path patterns; each has a flag that is true if the file is optional. A file that
+    is missing, or that cannot be read, is returned with its `problem`. An optional file without
+    text is left out.
     """
     found = []
     for pattern, optional in patterns:
@@ -46,10 +47,10 @@ def named(patterns: Iterable[tuple[str, bool]]) -> tuple[FoundFile, ...]:
 
 
 def _matched(pattern: str) -> list[Path]:
-    """Return the paths of a pattern: systemd expands it as well (systemd.exec(5))."""
+    """Return the paths that a pattern matches, as systemd expands it (systemd.exec(5))."""
     if not _MAGIC.search(pattern):
         return [Path(pattern)]
-    # Here, since few units name a pattern.
+    # Imported here because few units contain a pattern.
     import glob
 
     return [Path(path) for path in sorted(glob.glob(pattern))]  # noqa: PTH207 (an absolute pattern)
@@ -61,8 +62,9 @@ def _missing(path: Path) -> FoundFile:
 
 
 def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFile, ...]:
-    """Read environment.d in the order in which the manager does: by name, of two of one name the
-    user's (environment.d(5)).
+    """Read environment.d in the order of the user manager: by file name.
+
+    If two files have the same name, only the file of the user is read (environment.d(5)).
     """
     found: dict[str, Path] = {}
     for directory in (configuration / "environment.d", *(root / place for place in _SYSTEM)):
@@ -76,8 +78,8 @@ def environment_d(configuration: Path, root: Path = Path("/")) -> tuple[FoundFil
 
 
 def generated(environ: Mapping[str, str], root: Path = Path("/")) -> Observed[Mapping[str, str]]:
-    """Return what environment.d assigns, as systemd's own generator expands it."""
-    # Here, since few environments have a variable of ours from there.
+    """Return the assignments of environment.d, as systemd's own generator expands them."""
+    # Imported here because few environments set a variable of K3s there.
     from k3s_rootless import command
 
     program = root / _GENERATOR

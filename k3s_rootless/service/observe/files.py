@@ -1,4 +1,7 @@
-"""Read the files of the unit: the unit file and its drop-ins, ours and those of others."""
+"""Reader of the files of the unit: the unit file, and all its drop-ins.
+
+The drop-ins include those that k3s-rootless did not write.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from k3s_rootless.service.unit import text
 
 _NULL = os.makedev(1, 3)
 _LARGEST = 4 * 2**20
-"""Bytes; systemd reads no unit file that is larger (fileio.c, READ_FULL_BYTES_MAX)."""
+"""Bytes; systemd reads no larger unit file (fileio.c, READ_FULL_BYTES_MAX)."""
 
 
 def read(path: Path) -> FoundFile:
-    """Read one file; its `text` is None if there is no file.
+    """Read one file; `text` is None if the file does not exist.
 
-    A link is followed, and named in the record. Raises RootlessError.
+    A link is followed, and its target is recorded. Raises RootlessError.
     """
     target = ""
     try:
@@ -49,13 +52,13 @@ def read(path: Path) -> FoundFile:
 def _content(path: Path) -> tuple[bytes, os.stat_result]:
     """Return the bytes of a file, and its status.
 
-    Raises OSError, and RootlessError for what is no regular file.
+    Raises OSError, and RootlessError if it is not a regular file.
     """
-    # Without waiting: the file may be a pipe without a writer.
+    # O_NONBLOCK, because the file may be a pipe without a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
         found = os.fstat(descriptor)
-        # A link to /dev/null is how systemd masks a file.
+        # systemd masks a file with a link to /dev/null.
         if stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL:
             return b"", found
         if stat.S_ISDIR(found.st_mode):
@@ -66,8 +69,9 @@ def _content(path: Path) -> tuple[bytes, os.stat_result]:
 
 
 def enabling_link(directory: Path, name: str) -> Path | None:
-    """Return the link by which the unit of this directory starts with the user manager; None if
-    there is none.
+    """Return the link that starts the unit of this directory with the user manager.
+
+    Returns None if there is no such link.
     """
     link = directory / "default.target.wants" / name
     try:
@@ -80,11 +84,10 @@ def enabling_link(directory: Path, name: str) -> Path | None:
 
 
 def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
-    """Read all drop-ins: those that systemd has read, in its order, then those in `directory` that
-    it has not read yet.
+    """Read all drop-ins: those that systemd has read, then the others in `directory`.
 
-    A file that cannot be read is returned with its `problem`. Raises RootlessError if `directory`
-    cannot be listed.
+    The first part is in the order of systemd. A file that cannot be read is returned with its
+    `problem`. Raises RootlessError if `directory` cannot be listed.
     """
     paths: list[Path] = []
     if state is not None:
@@ -94,9 +97,9 @@ def drop_ins(directory: Path, state: UnitState | None) -> tuple[FoundFile, ...]:
 
 
 def names(directory: Path) -> frozenset[str] | None:
-    """Return the names of what is in a directory; None if there is no directory.
+    """Return the names of the entries of a directory; None if it does not exist.
 
-    Raises RootlessError if it cannot be listed.
+    Raises RootlessError if the directory cannot be listed.
     """
     try:
         return frozenset(path.name for path in directory.iterdir())
@@ -107,10 +110,10 @@ def names(directory: Path) -> frozenset[str] | None:
 
 
 def last_changed(directory: Path, state: UnitState) -> datetime | None:
-    """Return when the unit or a drop-in was last written, added or removed, as far as files show;
-    None without any.
+    """Return when the unit or a drop-in was last written, added or removed.
 
-    `directory` is that of the user's own drop-ins; its time changes if a drop-in is removed.
+    The source is the mtime of the files; None if there are no files. `directory` contains the
+    drop-ins of the user; its mtime changes if a drop-in is removed.
     """
     paths = [directory, *directory.glob("*.conf"), *state.drop_ins]
     if state.fragment is not None:
@@ -125,7 +128,7 @@ def last_changed(directory: Path, state: UnitState) -> datetime | None:
 
 
 def or_problem(path: Path) -> FoundFile:
-    """Read one file; a file that cannot be read is returned with its `problem`."""
+    """Read one file; if it cannot be read, return it with its `problem`."""
     try:
         return read(path)
     except RootlessError as error:
@@ -133,7 +136,7 @@ def or_problem(path: Path) -> FoundFile:
 
 
 def release_of(fragment: Path | None) -> Version | None:
-    """Return the release that a unit file says it was written for; None if it says none."""
+    """Return the K3s release for which a unit file was written; None if it names none."""
     if fragment is None:
         return None
     found = or_problem(fragment).text or ""

@@ -1,4 +1,7 @@
-"""Reads the kubeconfigs that K3s keeps for its own parts; `k3s.issued` judges them."""
+"""Reader of the kubeconfigs that K3s keeps for its own components.
+
+`k3s.issued` checks whether they are stale.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from k3s_rootless.k3s.issued import Baked
 from k3s_rootless.observation import Known, Observed, Unknown
 
 _LARGEST = 16 * 1024
-"""Bytes of one kubeconfig; those of K3s have less than 1 KiB, since they name files."""
+"""Limit in bytes; kubeconfigs of K3s are below 1 KiB, since they only name files."""
 _MOST = 50
 
 
 def read(data: Path, uid: int) -> Observed[tuple[Baked, ...]]:
-    """Read the kubeconfigs in a data directory of user `uid`; none in a new one.
+    """Read the kubeconfigs in a data directory of user `uid`; a new directory has none.
 
-    Kubeconfigs whose certificate is missing are left out: the next start writes them.
+    A kubeconfig without its certificate is left out, because the next start writes it again.
     """
     directory = data / layout.CREDENTIALS
     found = []

@@ -1,4 +1,4 @@
-"""Read what a process of the user was started with."""
+"""Reader of the environment and the run time of a process of the user."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from k3s_rootless.observation import Known, Observed, Unknown
 
 _MOST_CHILDREN = 200
 _START_TIME = 19
-"""Which field after the program's name says when a process began, in ticks since boot
-(proc_pid_stat(5)).
+"""Index of the start time in the fields after the program name.
+
+The start time is in clock ticks since boot (proc_pid_stat(5)).
 """
 
 
 def started_with(
     pid: int, invocation: str = "", proc: Path = Path("/proc")
 ) -> Observed[Mapping[str, str]]:
-    """Return the environment that a process was started with.
+    """Return the environment with which a process was started.
 
-    `invocation` is that of the unit. systemd reports a unit of Type=simple as running before the
-    process executes the program: until then the environment is that of the user manager, whose
-    invocation is another one.
+    `invocation` is the invocation ID of the unit. systemd reports a unit with Type=simple as
+    running before the process executes the program. Until then, the process has the environment of
+    the user manager, which has another invocation ID.
 
-    K3s writes its title over its own environment. Then the environment of its child slirp4netns
-    counts: rootlesskit, inside of K3s, passes the environment on unchanged (rootlesskit
-    pkg/network/slirp4netns; Go's os/exec without an Env).
+    K3s overwrites its own environment with its process title. In this case, the environment of its
+    child slirp4netns is returned: rootlesskit, which is part of K3s, passes the environment on
+    unchanged (rootlesskit pkg/network/slirp4netns; Go's os/exec without an Env).
     """
     if not pid:
         return Unknown("it does not run")
@@ -47,8 +48,9 @@ def started_with(
 
 
 def elapsed(pid: int, proc: Path = Path("/proc")) -> timedelta | None:
-    """Return how long a process has run, by a clock that no one sets (CLOCK_BOOTTIME); None if it
-    cannot be read.
+    """Return how long a process has run; None if that cannot be read.
+
+    The clock is CLOCK_BOOTTIME, which cannot be set.
     """
     try:
         fields = (proc / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
@@ -65,7 +67,8 @@ def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
     except OSError as error:
         return Unknown(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
     pairs = [pair.partition(b"=") for pair in data.split(b"\0") if b"=" in pair]
-    # A title that was written over it may leave a part of it; systemd gives each service these two.
+    # A process title may overwrite only a part of the environment. systemd sets these two variables
+    # for each service.
     names = {name for name, _, _ in pairs}
     if not {b"PATH", b"INVOCATION_ID"} <= names:
         return Unknown(f"{path} was written over by the process itself")
@@ -77,7 +80,7 @@ def _environ(pid: int, proc: Path) -> Observed[Mapping[str, str]]:
 
 
 def _children(pid: int, proc: Path) -> list[int]:
-    # Threads have children of their own.
+    # The kernel lists the children of each thread separately.
     found = []
     for listing in (proc / str(pid) / "task").glob("*/children"):
         try:

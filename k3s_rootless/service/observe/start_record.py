@@ -1,10 +1,10 @@
-"""A record of the unit's files as the running K3s was started with them.
+"""Record of the files of the unit with which the running K3s was started.
 
 systemd shows the unit as it is loaded now, and K3s overwrites its own command line (its
 pkg/proctitle). The times of the files show that a file changed after the start, but not that a
-later change took this change back. So the first change to a drop-in of ours under a running K3s
-leaves a hash of all files of the unit in the runtime directory. Without a record, the times of the
-files count.
+later change reverted it. The first change to a drop-in of k3s-rootless while K3s runs therefore
+writes a hash of all files of the unit to the runtime directory. Without this record, the times of
+the files count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _LONGEST = 4096
 
 
 def text(state: UnitState) -> str | None:
-    """Return a new record of the K3s that runs, or None if systemd runs other files or one cannot
+    """Return a new record of the running K3s.
+
+    Returns None if K3s does not run, if systemd has not read the current files, or if a file cannot
     be read.
     """
     if not state.running or not state.invocation or state.needs_reload:
@@ -31,12 +33,12 @@ def text(state: UnitState) -> str | None:
 
 
 def is_of_this_start(record: Path, state: UnitState) -> bool:
-    """Return whether the record is about the K3s that runs."""
+    """Return whether the record belongs to the running K3s."""
     return bool(state.invocation) and _read(record)[:1] == [state.invocation]
 
 
 def is_as_started(record: Path, state: UnitState) -> bool:
-    """Return whether the running K3s was started with the files of the unit as they are now."""
+    """Return whether the running K3s was started with the current files of the unit."""
     if not state.running or state.needs_reload or not is_of_this_start(record, state):
         return False
     return _read(record)[1:] == [_files(state)]
@@ -49,14 +51,14 @@ def _read(record: Path) -> list[str]:
 
 
 def _files(state: UnitState) -> str | None:
-    """Return a hash of the paths and texts of the unit's files, None if one cannot be read."""
+    """Return a hash of the paths and texts of the unit files; None if one cannot be read."""
     paths = list(state.drop_ins)
     if state.fragment is not None:
         paths.insert(0, state.fragment)
     found = [files.or_problem(path) for path in paths]
     if any(one.text is None for one in found):
         return None
-    # Here, since its module loads OpenSSL, and most callers find no record.
+    # Imported here because hashlib loads OpenSSL, and most callers find no record.
     import hashlib
 
     whole = "".join(f"{one.path}\0{one.text}\0" for one in found)

@@ -1,5 +1,7 @@
-"""What K3s uses: by systemd's accounting, or, if systemd reports nothing, by the control group
-itself (cgroups(7), version 2).
+"""Reader of the resource usage of K3s.
+
+The source is the accounting of systemd. If systemd reports no value, the source is the control
+group itself (cgroups(7), version 2).
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def of(state: UnitState | None, group: str, mount: Path = MOUNT) -> Usage:
-    """Return the usage of K3s; `group` is the control group, such as
-    `/user.slice/…/k3s-rootless.service`, or empty if it is not known.
+    """Return the resource usage of K3s.
 
-    systemd reports the peak since version 254, and the kernel since 5.19.
+    `group` is the path of its control group, such as `/user.slice/…/k3s-rootless.service`, or empty
+    if that is not known. systemd reports the peak since version 254, and the kernel since 5.19.
     """
     accounted = _accounted(state)
     if not group:
@@ -34,7 +36,10 @@ def of(state: UnitState | None, group: str, mount: Path = MOUNT) -> Usage:
 
 
 def group_of(pid: int, unit: str, proc: Path = Path("/proc")) -> str:
-    """Return the control group of `unit` that a process is in, or below; empty without one."""
+    """Return the control group of `unit` to which a process belongs; empty if there is none.
+
+    The process may be in a group below it.
+    """
     for line in _words(proc / str(pid) / "cgroup", "\n"):
         inside, found, _ = line.removeprefix("0::").partition(f"/{unit}")
         if line.startswith("0::") and found:
@@ -43,7 +48,7 @@ def group_of(pid: int, unit: str, proc: Path = Path("/proc")) -> str:
 
 
 def _accounted(state: UnitState | None) -> Usage:
-    """Return what systemd reports; a limit of 0 is none."""
+    """Return the usage that systemd reports; a limit of 0 means no limit."""
     if state is None:
         return Usage()
     return Usage(
@@ -76,7 +81,7 @@ def _cpu_seconds(here: Path) -> float | None:
 
 
 def _cpus(here: Path) -> float | None:
-    # `50000 100000`: microseconds of each period; or `max 100000`.
+    # The file contains `50000 100000`, quota and period in microseconds, or `max 100000`.
     words = _words(here / "cpu.max")
     if len(words) != 2 or not words[0].isdecimal():
         return None
