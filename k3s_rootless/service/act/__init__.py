@@ -1,1 +1,1 @@
-"""Performers: they carry out steps, and decide nothing."""
+"""Performers of steps, which make no decisions."""

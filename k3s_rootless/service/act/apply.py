@@ -1,4 +1,7 @@
-"""Perform steps, and decide nothing: each decision was made when the plan was made."""
+"""Performers of the steps of a plan.
+
+They make no decisions: all decisions are in the plan.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,18 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 ROTATION_SECONDS = 300.0
-"""How long `k3s certificate rotate` may take: a K3s that is new here unpacks itself first."""
+"""Time limit for `k3s certificate rotate`.
+
+A K3s that runs for the first time unpacks itself first.
+"""
 _LEFT = re.compile(rf"\.(?:{re.escape(UNIT)}|{OUR_DROP_IN.pattern})\..*{re.escape(atomic.SUFFIX)}")
 
 
 def perform(step: steps.Step, manager: UserManager) -> None:
-    """Do one step. Raises RootlessError; a step that failed left things as they were before it."""
+    """Perform one step.
+
+    Raises RootlessError. A step that fails changes nothing.
+    """
     match step:
         case steps.WriteFile() | steps.SetMode() | steps.Remove() | steps.RemoveDirectory():
             change_file(step)
@@ -59,7 +68,10 @@ def perform(step: steps.Step, manager: UserManager) -> None:
 
 
 def change_file(step: steps.Step) -> None:
-    """Do one step that changes a file, without a user manager. Raises RootlessError."""
+    """Perform one step that changes a file, without a user manager.
+
+    Raises RootlessError.
+    """
     match step:
         case steps.WriteFile(path, text, _, backup, mode):
             _keep(path, backup)
@@ -70,7 +82,8 @@ def change_file(step: steps.Step) -> None:
             _keep(path, backup)
             remove(path)
         case steps.RemoveDirectory(path):
-            # Not empty, or not ours to remove: then it stays, and nothing depends on it.
+            # A directory that is not empty, or that cannot be removed, is kept; nothing depends on
+            # it.
             with suppress(OSError):
                 path.rmdir()
         case _:
@@ -78,10 +91,10 @@ def change_file(step: steps.Step) -> None:
 
 
 def clear_state(paths: Sequence[Path]) -> None:
-    """Remove what a K3s that was killed left in the state directory of its rootlesskit, while no
-    other can start there.
+    """Remove the files that a killed K3s left in the state directory of its rootlesskit.
 
-    Raises RootlessError if a rootlesskit lives there.
+    No rootlesskit can start in this directory meanwhile. Raises RootlessError if a rootlesskit uses
+    the directory.
     """
     for directory in dict.fromkeys(path.parent for path in paths):
         try:
@@ -94,7 +107,10 @@ def clear_state(paths: Sequence[Path]) -> None:
 
 
 def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
-    """Run `k3s certificate rotate`. Raises RootlessError if K3s runs, or if the command fails."""
+    """Run `k3s certificate rotate`.
+
+    Raises RootlessError if K3s runs, or if the command fails.
+    """
     runs = ""
     found = manager.unit(step.unit).active_state
     if found not in {"inactive", "failed", ""}:
@@ -113,9 +129,10 @@ def _rotate(step: steps.RotateCertificates, manager: UserManager) -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: beside it first, synced to the disk, then renamed over it.
+    """Write a file atomically.
 
-    Raises RootlessError.
+    A temporary file beside it is synced to the disk and then renamed to `path`. Raises
+    RootlessError.
     """
     try:
         _own_directory(path.parent)
@@ -130,7 +147,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def put_back(found: FoundFile) -> None:
-    """Make a file what it was when it was read: the text and mode of a file, a link, or nothing.
+    """Restore a file as it was read: its text and mode, a link, or no file.
 
     Raises RootlessError.
     """
@@ -157,7 +174,7 @@ def _link(path: Path, target: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a link and not what it leads to; one that is not there is removed.
+    """Remove a file, or a link but not its target; do nothing if there is none.
 
     Raises RootlessError.
     """
@@ -189,8 +206,9 @@ def _set_mode(path: Path, mode: int) -> None:
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Keep other changing commands of this user out; `on_wait` is called before waiting for one
-    that is at work.
+    """Hold the lock against other changing commands of this user.
+
+    If another command holds the lock, `on_wait` is called before the wait. Raises RootlessError.
     """
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -200,7 +218,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         _lock(path, descriptor, on_wait)
         yield
     finally:
-        # Nothing was written into it, and the lock goes with this process at the latest.
+        # The file holds no data, and the lock ends with this process at the latest.
         with suppress(OSError):
             os.close(descriptor)
 
@@ -217,17 +235,22 @@ def _lock(path: Path, descriptor: int, on_wait: Callable[[], None]) -> None:
 
 
 def _keep(path: Path, backup: Path | None) -> None:
-    """Keep a copy of a file under `backup`, if that is named."""
+    """Copy a file to `backup`, if that is set."""
     if backup is None:
         return
     old = files.read(path)
     if old.text is not None:
-        # Its own mode, and never more than its writer had: it may hold secrets.
+        # The backup gets the mode of the file, and at most 0644, because the file may contain
+        # secrets.
         write(backup, old.text, old.mode & 0o644 | 0o600)
 
 
 def _own_directory(directory: Path) -> None:
-    """Make a directory, and raise RootlessError if other users can write into it."""
+    """Create a directory if it does not exist.
+
+    Raises RootlessError if the directory belongs to another user, or if other users can write to
+    it.
+    """
     if not directory.exists():
         atomic.make_directory(directory)
     found = directory.stat()
@@ -247,16 +270,17 @@ def _own_directory(directory: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    # What a run that was killed between writing and renaming left; nobody else makes such names,
-    # and the lock is ours.
+    # Files of a run that was killed between write and rename. No other program uses such names, and
+    # this process holds the lock.
     for left in path.parent.glob(f".{path.name}.*{atomic.SUFFIX}"):
         with suppress(OSError):
             left.unlink()
 
 
 def sweep(directory: Path) -> None:
-    """Remove what runs that were killed left of files of the unit in this directory; to be called
-    under the lock.
+    """Remove the temporary files of the unit that killed runs left in this directory.
+
+    Call it under the lock.
     """
     with suppress(OSError):
         for path in directory.iterdir():
@@ -266,7 +290,7 @@ def sweep(directory: Path) -> None:
 
 
 def _hint(error: OSError, path: Path) -> str | None:
-    # The directory may be what could not be made.
+    # The directory may not exist, if it could not be created.
     place = next((one for one in path.parents if os.access(one, os.F_OK)), path.parent)
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"free some space first: df -h {place}"

@@ -1,9 +1,9 @@
-"""Remove K3s's data, of which files belong to subordinate ids of the user: in a child process that
-is in a user namespace.
+"""Removal of the data of K3s in a child process that is in a user namespace.
 
-The child keeps the mounts of its parent (no CLONE_NEWNS) on purpose: in another mount namespace the
-kernel would let it remove what is mounted upon outside (rename and unlink of mount points, Linux
-3.18), and the mount with it.
+The user namespace is necessary because some files belong to subordinate ids of the user. The child
+keeps the mounts of its parent (no CLONE_NEWNS) on purpose. In another mount namespace, the kernel
+would let the child remove a directory that is a mount point outside, and the mount with it (rename
+and unlink of mount points, Linux 3.18).
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ _MAP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How the child gets its ids: the two setuid programs, and the ranges of subordinate ids, first
-    id and count.
+    """Source of the ids of the child.
+
+    These are the paths of the two setuid programs, and the ranges of subordinate ids (first id,
+    count).
     """
 
     newuidmap: str
@@ -39,10 +41,10 @@ class Mapping:
 
 
 def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_removal.Task:
-    """Return the task of purging a data directory; without `everything`, only what K3s itself makes
-    there goes.
+    """Return the task that purges a data directory.
 
-    Raises UsageError as `data_directory.identify` does.
+    Without `everything`, only the entries that K3s itself creates are removed. Raises UsageError as
+    `data_directory.identify` does.
     """
     return tree_removal.Task(
         directory,
@@ -54,11 +56,11 @@ def task(directory: Path, home: Path, uid: int, *, everything: bool) -> tree_rem
 
 
 def remove(task: tree_removal.Task, mapping: Mapping | str) -> tree_removal.Result:
-    """Remove K3s's data as root of a user namespace, or, if `mapping` says why there is none, as
-    the user.
+    """Remove the data of K3s as root of a user namespace.
 
-    Raises RootlessError if the directory cannot be used at all. If this process is killed, the
-    removal ends.
+    If `mapping` is a text, it is the reason why there can be no user namespace; the data is then
+    removed as the user. Raises RootlessError if the directory cannot be used. If this process is
+    killed, the removal stops.
     """
     if isinstance(mapping, str):
         result = tree_removal.Result(outside=mapping)
@@ -91,13 +93,13 @@ def in_use(directory: Path) -> bool:
 
 
 def remove_empty(directory: Path) -> None:
-    """Remove a directory if nothing is in it."""
+    """Remove a directory if it is empty."""
     with suppress(OSError):
         directory.rmdir()
 
 
 def _enter(child: user_namespace.Child, mapping: Mapping) -> str:
-    """Let the child work as root of its namespace; return why it cannot, empty if it can."""
+    """Make the child root of its namespace; return why this fails, empty on success."""
     failed = child.error()
     if failed is None:
         return "there can be no user namespace: the process that makes it ended"

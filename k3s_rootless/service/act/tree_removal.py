@@ -1,8 +1,8 @@
-"""Removes a tree of directories by descriptors, and never by paths.
+"""Removal of a directory tree by descriptors, never by paths.
 
-Each directory is opened below the one that the walk is in, with O_NOFOLLOW, so a link is removed
-and not followed; no directory of another mount is entered, also where a bind mount shows the same
-file system. Two descriptors are held however deep it goes.
+Each directory is opened relative to its parent, with O_NOFOLLOW, so a link is removed and not
+followed. A directory of another mount is not entered, even if a bind mount shows the same file
+system. At most two descriptors are open at any depth.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ _MOST_SURVIVORS = 50
 
 @dataclass(slots=True)
 class Result:
-    """How many entries were removed, what is left with the reason, and why there was no namespace,
-    if there was none.
+    """Result of a removal.
+
+    `removed` is the number of removed entries, and `survivors` holds the entries that remain, each
+    with its reason; `more` is the number of further ones. `outside` is the reason why there was no
+    user namespace, empty if there was one.
     """
 
     removed: int = 0
@@ -34,7 +37,7 @@ class Result:
     outside: str = ""
 
     def keep(self, path: str, why: str) -> None:
-        """Note an entry that could not be removed."""
+        """Record an entry that could not be removed."""
         if len(self.survivors) < _MOST_SURVIVORS:
             self.survivors.append((path, why))
         else:
@@ -43,11 +46,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to remove: a directory with all that is in it, or only its entries `only`.
+    """A directory to remove with all its entries, or only with its entries `only`.
 
-    `identity` is the device and inode that the directory must have; directories of the identities
-    `spared` are not entered. The file `mark` is made in the directory first and removed last: it is
-    there as long as something is left to remove.
+    `identity` is the device and inode that the directory must have. A directory with one of the
+    identities `spared` is not entered. The file `mark` is created in the directory first and
+    removed last, so it exists as long as something remains to be removed.
     """
 
     directory: Path
@@ -58,10 +61,10 @@ class Task:
 
 
 def remove(task: Task, result: Result) -> None:
-    """Do a task; what is left is noted in `result`.
+    """Perform a task, and record the remaining entries in `result`.
 
-    Raises RootlessError if the directory cannot be opened, is a link, or is not the one that was
-    meant.
+    Raises RootlessError if the directory cannot be opened, is a link, or does not have the expected
+    identity.
     """
     directory = task.directory
     try:
@@ -76,8 +79,9 @@ def remove(task: Task, result: Result) -> None:
 
 @dataclass(slots=True)
 class _Level:
-    """A directory on the way down: its name, which one it is, and which of its directories are
-    still to be entered.
+    """A directory on the path of the walk.
+
+    It holds the name, the identity, and the subdirectories that the walk has not entered yet.
     """
 
     name: str
@@ -86,7 +90,7 @@ class _Level:
 
 
 class _Walk:
-    """One walk, which holds two descriptors at a time however deep the tree is."""
+    """One walk through a tree, with at most two open descriptors at any depth."""
 
     def __init__(self, result: Result, task: Task) -> None:
         self.result = result
@@ -97,8 +101,9 @@ class _Walk:
         self.mount = ""
 
     def root(self, above: int, name: str) -> None:
-        """Empty the directory `name` of `above`, as far as the task says, and remove it if it is
-        empty then.
+        """Empty the directory `name` of `above` as the task requires.
+
+        Remove the directory itself if it is empty then.
         """
         try:
             self.here = os.open(name, _DIRECTORY, dir_fd=above)
@@ -131,7 +136,8 @@ class _Walk:
 
     def _set_mark(self) -> None:
         if self.task.mark:
-            # On a full disk there is none: then a purge that is killed must be ended by hand.
+            # A full disk may prevent the mark: the rest of a killed purge must then be removed by
+            # hand.
             with suppress(OSError):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
                 os.close(os.open(self.task.mark, flags, 0o600, dir_fd=self.here))
@@ -220,7 +226,7 @@ class _Walk:
             os.rmdir(name, dir_fd=above)
             self.result.removed += 1
         except OSError as error:
-            # What is left inside is named already.
+            # The remaining entries in it are already recorded.
             if error.errno == errno.ENOTEMPTY:
                 return
             path = self._path(name) if self.levels else self.top
@@ -234,7 +240,7 @@ class _Walk:
 
 
 def _mount_id(descriptor: int) -> str:
-    # proc(5): `mnt_id` tells one mount from another, also where both show the same file system.
+    # proc(5): `mnt_id` distinguishes two mounts even if both show the same file system.
     for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines():
         if line.startswith("mnt_id:"):
             return line

@@ -1,1 +1,1 @@
-"""What has to be done, as steps; nothing is done here."""
+"""Plans: the steps that are necessary. This package performs no step."""

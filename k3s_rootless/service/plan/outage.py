@@ -1,4 +1,4 @@
-"""What a plan costs: a restart of a K3s that runs stops all its Pods."""
+"""Outage that a plan causes: a restart of a running K3s stops all its Pods."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from k3s_rootless.service.unit.text import written_for
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A restart of a running K3s: its cause, the release of its unit so far, and the release after
-    it.
+    """A restart of a running K3s: its cause, and the K3s releases before and after it.
+
+    Both releases are those of the unit; each is None if it is not known.
     """
 
     cause: str
@@ -33,11 +34,11 @@ class Outage:
 
     @property
     def downgrade(self) -> bool:
-        """Whether K3s becomes an older release."""
+        """True if K3s changes to an older release."""
         return self.before is not None and self.after is not None and self.after < self.before
 
     def describe(self) -> str:
-        """Return in a sentence what happens, and what it can break."""
+        """Return a sentence that describes the restart and its risk."""
         change = f"from {self.before} to {self.after}, and all pods stop"
         if self.downgrade:
             doubt = f"K3s {self.after} may not be able to read the datastore of {self.before}"
@@ -47,7 +48,7 @@ class Outage:
         return f"K3s must restart, and all pods stop, because {self.cause}"
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the outage in its JSON form."""
         return {
             "cause": self.cause,
             "from": _text(self.before),
@@ -61,9 +62,10 @@ def _text(release: Version | None) -> str | None:
 
 
 def of(steps: Sequence[Step], state: UnitState, text: str | None, release: str) -> Outage | None:
-    """Return the outage that these steps mean, None if no running K3s is stopped.
+    """Return the outage that these steps cause; None if no running K3s is stopped.
 
-    `text` is the unit file as found, `release` the one that the unit is written for afterwards.
+    `text` is the unit file as it was read, `release` the K3s release for which the unit is written
+    after these steps.
     """
     stops = [step for step in steps if isinstance(step, Restart | Stop)]
     if not stops or state.dead:

@@ -1,6 +1,6 @@
-"""What has to be done: the unit as it should be against what was found, as a tuple of steps.
+"""Planner: compares the unit as it should be with the unit as it was read, and returns steps.
 
-Nothing is done here.
+This module performs no step.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def up(
 ) -> tuple[Step, ...]:
     """Return the steps that install, enable and start the unit; empty if nothing has to change.
 
-    `drop_ins` are the steps that make our drop-ins as desired. A running K3s is restarted for what
-    these steps change, and not for what another program changed: see `drop_in.restart_owed`.
+    `drop_ins` are the steps that write or remove the drop-ins of k3s-rootless. A running K3s is
+    restarted for the changes of these steps, but not for changes of another program (see
+    `drop_in.restart_owed`).
 
-    Raises WouldOverwrite for a unit that is masked, and without `force` for one that was edited or
-    is not ours.
+    Raises WouldOverwrite for a masked unit. Without `force`, also raises it for a unit that was
+    edited or that k3s-rootless did not write.
     """
     steps: list[Step] = []
     if found.reexecute:
@@ -66,7 +67,7 @@ def _changed_by_others(found: Found) -> bool:
 def install(
     desired: DesiredUnit, found: Found, drop_ins: tuple[Step, ...] = (), *, force: bool = False
 ) -> tuple[Step, ...]:
-    """Return the steps that install and enable the unit, without a start.
+    """Return the steps that install and enable the unit, but do not start it.
 
     Raises WouldOverwrite as `up` does.
     """
@@ -76,8 +77,8 @@ def install(
             f"cannot start `{state.name}`: it is masked, and somebody wanted it so",
             hint=f"systemctl --user unmask {state.name}",
         )
-    # The drop-ins first: if a run is killed in between, the unit is still the old one, and the next
-    # run goes on.
+    # The drop-ins come first: if a run is killed before the unit is written, the unit is still the
+    # old one, and the next run continues.
     steps: list[Step] = [*drop_ins]
     write = _write(desired, found, force=force)
     if write is not None:
@@ -93,7 +94,10 @@ def install(
 
 
 def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
-    """Return the steps that stop the unit, and with `disable` keep it stopped; empty if it is."""
+    """Return the steps that stop the unit; empty if the unit is stopped.
+
+    With `disable`, the unit also does not start again with the user manager.
+    """
     steps: list[Step] = []
     if state.active_state not in {"inactive", "failed", ""}:
         steps.append(Stop(state.name, f"it is {state.active_state}"))
@@ -105,12 +109,13 @@ def down(state: UnitState, *, disable: bool) -> tuple[Step, ...]:
 
 
 def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, ...]:
-    """Return the steps that restart the unit, with what is configured now."""
+    """Return the steps that restart the unit with the current configuration."""
     steps: list[Step] = []
     if state.needs_reload:
         steps.append(Reload("the unit changed after systemd read it"))
-    # This resets the count of its starts, which could refuse one more: StartLimitBurst of the unit
-    # is 3 in a minute, and a restart by hand counts like one after a failure (seen on systemd 257).
+    # This resets the count of starts, so that systemd does not refuse another start:
+    # StartLimitBurst of the unit is 3 per minute, and a manual restart counts like one after a
+    # failure (observed with systemd 257).
     cause = "restarts by hand count against its start limit"
     if state.active_state == "failed" or state.sub_state.startswith("auto-restart"):
         cause = "it failed before"
@@ -121,9 +126,9 @@ def restart(state: UnitState, leftovers: tuple[Path, ...] = ()) -> tuple[Step, .
 
 
 def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) -> tuple[Step, ...]:
-    """Return the step that rebuilds one of our drop-ins on another unit, if it has to change.
+    """Return the step that rebuilds one of our drop-ins for a changed unit; empty if it is current.
 
-    Without `force`, an edited drop-in stays.
+    Without `force`, an edited drop-in is not changed.
     """
     writer = _author(found)
     if not force and writer is not Author.OURS:
@@ -137,11 +142,11 @@ def renewal(desired: DesiredDropIn, found: FoundFile, *, force: bool = False) ->
 def drop_in(
     desired: DesiredDropIn, found: FoundFile, cause: str, *, force: bool = False
 ) -> tuple[Step, ...]:
-    """Return the step that makes one of our drop-ins as desired, if it has to change; the caller
-    reloads.
+    """Return the step that changes one of our drop-ins to its desired state; empty if it has that.
 
-    Raises WouldOverwrite for a file that cannot be read, and without `force` for one that was
-    edited, is not ours, or is a link.
+    The caller must reload the user manager. Raises WouldOverwrite for a file that cannot be read.
+    Without `force`, also raises it for a file that was edited, that k3s-rootless did not write, or
+    that is a link.
     """
     if found.problem:
         raise WouldOverwrite(
@@ -153,7 +158,7 @@ def drop_in(
     if writer is not None and writer is not Author.OURS:
         if not force:
             _require_unchanged(desired, found, writer)
-        # A link that leads nowhere has nothing to keep.
+        # A dangling link has no text to keep.
         if found.text is not None:
             kept = backup(found.path, found.text)
     if desired.text is None:
@@ -162,7 +167,7 @@ def drop_in(
         return (WriteDropIn(found.path, desired.text, cause, kept, desired.mode),)
     if found.link:
         return (WriteDropIn(found.path, desired.text, "it is a link", kept, desired.mode),)
-    # Its mode may be stricter, and not wider than its content allows.
+    # The mode may be stricter than the desired mode, but not wider.
     if found.mode & ~desired.mode:
         cause = f"others can use it: its mode is {found.mode:04o}"
         return (SetMode(found.path, desired.mode, cause),)
@@ -170,7 +175,7 @@ def drop_in(
 
 
 def _require_unchanged(desired: DesiredDropIn, found: FoundFile, writer: Author) -> None:
-    """Raise WouldOverwrite if the desired drop-in would replace another text."""
+    """Raise WouldOverwrite if the desired drop-in would replace a different text."""
     if desired.text is not None and found.text == desired.text:
         return
     verb = "remove" if desired.text is None else "write"
@@ -186,11 +191,11 @@ def _require_unchanged(desired: DesiredDropIn, found: FoundFile, writer: Author)
 def emptied(
     steps: tuple[Step, ...], there: Mapping[Path, frozenset[str] | None], state: UnitState
 ) -> tuple[RemoveDirectory, ...]:
-    """Return the steps that remove directories of drop-ins that `steps` empty; `there` is what is
-    in each now.
+    """Return the steps that remove the drop-in directories that `steps` empties.
 
-    None while K3s runs: the time of the directory shows that K3s was started with a drop-in that is
-    gone (`files.last_changed`).
+    `there` maps each directory to the names of its entries, None if it does not exist. The result
+    is empty while K3s runs: the time of the directory then shows that K3s was started with a
+    drop-in that no longer exists (`files.last_changed`).
     """
     if state.running or any(isinstance(step, WriteDropIn) for step in steps):
         return ()
@@ -203,7 +208,10 @@ def emptied(
 
 
 def _author(found: FoundFile) -> Author | None:
-    """Return who wrote a drop-in; None without one. A link is not ours, wherever it leads."""
+    """Return who wrote a drop-in; None if it does not exist.
+
+    A link counts as foreign, whatever its target is.
+    """
     if found.link:
         return Author.FOREIGN
     if found.text is None:
@@ -212,7 +220,10 @@ def _author(found: FoundFile) -> Author | None:
 
 
 def backup(path: Path, text: str) -> Path:
-    """Return the path under which a file's text is kept; another text has another path."""
+    """Return the path of the backup of a file with this text.
+
+    The path depends on the text, so that each text has its own backup.
+    """
     return path.with_name(f"{path.name}.{digest(text)[:8]}.bak")
 
 
@@ -223,7 +234,7 @@ def _write(desired: DesiredUnit, found: Found, *, force: bool) -> WriteUnit | No
         return None
     writer = author(found.text)
     if writer is Author.OURS and shipped.same(found.text, desired.text) and not desired.given:
-        # It came from K3s's own file (--from), which has other comments.
+        # The unit comes from a file of K3s (--from), which has different comments.
         return None
     if writer is Author.OURS:
         return WriteUnit(desired.path, desired.text, _lagging(found.text, desired))
@@ -267,7 +278,7 @@ def _cleared(state: UnitState, leftovers: tuple[Path, ...]) -> tuple[Step, ...]:
     if not leftovers:
         return ()
     clear = ClearState(leftovers, "an earlier K3s was killed, and nothing lives there any more")
-    # systemd must not start it again while its state directory is cleared.
+    # systemd must not restart the unit while its state directory is being cleared.
     if state.sub_state.startswith("auto-restart"):
         return (Stop(state.name, "it waits to be restarted"), clear)
     return (clear,)
@@ -283,8 +294,8 @@ def _running(found: Found, *, changed: bool) -> tuple[Step, ...]:
             Start(state.name, "it is not running"),
         )
     if state.sub_state.startswith("auto-restart"):
-        # Its earlier deaths count against the start limit, also for a restart that somebody asks
-        # for (systemd 257).
+        # Earlier failures count against the start limit, also for a requested restart (systemd
+        # 257).
         return (
             ResetFailed(state.name, "it failed before"),
             Restart(state.name, "it waits to be restarted after a failure"),

@@ -1,4 +1,7 @@
-"""The steps of `uninstall`: they remove what we wrote, and nothing else."""
+"""Steps of `uninstall`, which remove the files that k3s-rootless wrote.
+
+With --force, they also remove an edited or foreign file at the same path, and keep a copy of it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _CAUSE = "it was written by k3s-rootless"
 
 
 def stopping(state: UnitState, unit: FoundFile) -> tuple[Step, ...]:
-    """Return the steps that stop the unit and keep it stopped, while it is still there."""
+    """Return the steps that stop the unit and disable it.
+
+    They run before the unit file is removed.
+    """
     steps: list[Step] = [
         step for step in planner.down(state, disable=False) if isinstance(step, Stop)
     ]
@@ -48,11 +54,13 @@ def files(
     *,
     force: bool,
 ) -> tuple[Step, ...]:
-    """Return the steps that remove our files; an edited file stays, or with `force` a copy of it.
+    """Return the steps that remove our files.
 
-    `directory` is that of the drop-ins, `names` what is in it (None without such a directory),
-    `link` the one that starts the unit with the user manager, if it is still there. Raises
-    WouldOverwrite for a unit that is not ours, without `force`.
+    An edited file is not removed; with `force`, it is removed and a copy is kept.
+
+    `directory` is the directory of the drop-ins, `names` holds the names of its entries (None if it
+    does not exist), and `link` is the link that starts the unit with the user manager, if it still
+    exists. Without `force`, raises WouldOverwrite for a unit that k3s-rootless did not write.
     """
     of_unit = _unit(unit, force=force)
     steps: list[Step] = []
@@ -68,16 +76,16 @@ def files(
 
 
 def _drop_in(found: FoundFile, *, force: bool) -> tuple[Step, ...]:
-    """Return the steps that remove a drop-in with a name of ours; empty for another."""
+    """Return the steps that remove a drop-in; empty if its name is not one of ours."""
     if found.problem or not drop_in.is_ours(found.path.name):
         return ()
     return planner.drop_in(DesiredDropIn(found.path, None), found, _CAUSE, force=force)
 
 
 def _unit(unit: FoundFile, *, force: bool) -> tuple[Step, ...]:
-    """Return the step that removes the unit; empty if there is none.
+    """Return the step that removes the unit file; empty if it does not exist.
 
-    Raises WouldOverwrite for a unit that is not ours, without `force`.
+    Without `force`, raises WouldOverwrite for a unit that k3s-rootless did not write.
     """
     writer = None
     if unit.text is not None:
@@ -105,13 +113,14 @@ def _refuse(unit: FoundFile, writer: Author | None) -> NoReturn:
 
 
 def removable(found: FoundFile) -> bool:
-    """Return whether a drop-in is ours, and was not edited."""
+    """Return whether k3s-rootless wrote a drop-in and it was not edited since."""
     return found.text is not None and not found.link and author(found.text) is Author.OURS
 
 
 def forgetting(state: UnitState | None, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Return the steps after the files are gone: systemd reloads, and forgets that the unit failed;
-    empty without systemd.
+    """Return the steps after the removal of the files; empty without systemd.
+
+    systemd reloads its unit files, and resets the failed state of the unit.
     """
     if state is None:
         return ()

@@ -1,5 +1,6 @@
-"""Put the renewal of K3s's certificates into a plan: after the stop of the unit, before its
-start.
+"""Insertion of the certificate renewal of K3s into a plan.
+
+The renewal must run after the unit stops and before it starts.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 def stopped_for(
     rotation: RotateCertificates | None, steps: Iterable[Step], state: UnitState
 ) -> tuple[Step, ...]:
-    """Return the steps with `rotation` before the start of the unit, and a stop before that.
+    """Return the steps with `rotation` before the start of the unit.
 
-    Steps that do not start the unit stay as they are: `rotation` waits for the next start.
+    If the unit may run at that point, it is stopped first. If no step starts the unit, the steps
+    are returned unchanged, and the renewal is left to the next start.
     """
     found: list[Step] = []
     stopped = state.active_state in {"inactive", "failed", ""}

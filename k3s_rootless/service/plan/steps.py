@@ -1,7 +1,7 @@
-"""The steps that plans are made of.
+"""The types of steps in a plan.
 
-Each says what it does and why it is there, so that `--dry-run`, the progress and the tests speak
-with one voice.
+Each step describes itself and names its cause. `--dry-run`, the progress output and the tests use
+the same description.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reexecute:
-    """Let the user manager re-execute itself, so that it sees its controllers."""
+    """Re-execute the user manager, so that it detects its cgroup controllers."""
 
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return "let the user manager re-execute itself; running services go on"
 
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
-    """Write a file of the unit, whole or not at all; a file that is there is kept under `backup`
-    first.
+    """Write a file of the unit atomically.
+
+    If `backup` is set, an existing file is first copied to that path.
     """
 
     path: Path
@@ -38,93 +39,97 @@ class WriteFile:
     mode: int = 0o644
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         if self.backup is None:
             return f"write {self.path}"
         return f"write {self.path}, keeping the old one as {self.backup.name}"
 
 
 class WriteUnit(WriteFile):
-    """Write the unit file itself."""
+    """Write the unit file."""
 
 
 class WriteDropIn(WriteFile):
-    """Write a drop-in of ours."""
+    """Write one of our drop-ins."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
-    """Keep other users out of a file of ours; its text stays, so a running K3s is not restarted."""
+    """Set the mode of one of our files, so that other users cannot access it.
+
+    The text does not change, so a running K3s is not restarted.
+    """
 
     path: Path
     mode: int
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return f"set the mode of {self.path} to {self.mode:04o}"
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Remove a file of the unit; it is kept under `backup` first, if that is named."""
+    """Remove a file of the unit; if `backup` is set, copy the file to that path first."""
 
     path: Path
     cause: str
     backup: Path | None = None
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         if self.backup is None:
             return f"remove {self.path}"
         return f"remove {self.path}, keeping it as {self.backup.name}"
 
 
 class RemoveLink(Remove):
-    """Remove the link by which the unit starts with the user manager, if systemd cannot do so."""
+    """Remove the link that starts the unit with the user manager, if systemd cannot remove it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveDirectory:
-    """Remove the directory of the drop-ins, if it is empty."""
+    """Remove the directory of the drop-ins if it is empty."""
 
     path: Path
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return f"remove {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Let the user manager read its unit files."""
+    """Reload the unit files in the user manager."""
 
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return "reload the user manager"
 
 
 @dataclass(frozen=True, slots=True)
 class ClearState:
-    """Remove what a K3s that was killed left in its state directory."""
+    """Remove the files that a killed K3s left in its state directory."""
 
     paths: tuple[Path, ...]
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return f"remove {', '.join(path.name for path in self.paths)} from {self.paths[0].parent}"
 
 
 @dataclass(frozen=True, slots=True)
 class RotateCertificates:
-    """Remove K3s's certificates, so that its next start issues them, and writes its kubeconfigs.
+    """Remove the certificates of K3s, so that its next start issues new ones.
 
-    `argv` is the command, `environ` its environment, `state` rootlesskit's directory. K3s must not
-    run: without its certificates it breaks at once (seen with v1.36.3).
+    The next start also writes the kubeconfigs. `argv` is the command, `environ` its environment,
+    and `state` the state directory of rootlesskit. K3s must not run: without its certificates it
+    fails at once (observed with v1.36.3).
     """
 
     unit: str
@@ -134,25 +139,28 @@ class RotateCertificates:
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return f"renew K3s's certificates: {' '.join(self.argv)}"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitStep:
-    """One call to the user manager about the unit; `verb` says in words which one."""
+    """One call to the user manager about the unit.
+
+    `verb` is the name of the call in the description.
+    """
 
     verb: ClassVar[str]
     unit: str
     cause: str
 
     def describe(self) -> str:
-        """Say what the step does."""
+        """Return a description of the step."""
         return f"{self.verb} {self.unit}"
 
 
 class ResetFailed(UnitStep):
-    """Let systemd forget that the unit failed."""
+    """Reset the failed state of the unit."""
 
     verb = "reset the failed state of"
 
@@ -164,7 +172,7 @@ class Enable(UnitStep):
 
 
 class Disable(UnitStep):
-    """Stop letting the unit start with the user manager."""
+    """Stop the unit from starting with the user manager."""
 
     verb = "disable"
 
@@ -176,7 +184,7 @@ class Start(UnitStep):
 
 
 class Restart(UnitStep):
-    """Stop the unit and start it."""
+    """Stop the unit and start it again."""
 
     verb = "restart"
 
@@ -206,5 +214,5 @@ Step = (
 
 
 def document(step: Step) -> dict[str, Any]:
-    """Return a step as JSON has it."""
+    """Return a step in its JSON form."""
     return {"step": type(step).__name__, "does": step.describe(), "cause": step.cause}
