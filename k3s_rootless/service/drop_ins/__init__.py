@@ -1,1 +1,1 @@
-"""Drop-ins of the unit that k3s-rootless writes."""
+"""The drop-ins of the unit that k3s-rootless writes."""

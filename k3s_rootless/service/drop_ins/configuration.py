@@ -1,10 +1,9 @@
-"""Server flags and resource limits that the user has set: kept in one drop-in of ours, and built
-into what systemd starts.
+"""Server flags and resource limits that the user configured, in one drop-in of ours.
 
-The drop-in says twice what was set: in a section `[X-K3sRootless]`, which systemd passes over
-(systemd.unit(5): sections that begin with `X-` are ignored), and built into directives. So it can
-be rebuilt on another unit, when K3s has another release or another path, without a record
-elsewhere.
+The drop-in contains each setting twice: in a section `[X-K3sRootless]`, which systemd ignores
+(systemd.unit(5): sections that begin with `X-` are ignored), and in the directives. The drop-in can
+therefore be rebuilt for another unit, if K3s has another release or another path, without a
+separate record.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Configuration = Mapping[str, tuple[str, ...]]
 
 
 def parse(text: str) -> dict[str, tuple[str, ...]]:
-    """Read what was set from the text of our drop-in; unknown settings are left out."""
+    """Return the settings in the text of our drop-in; unknown settings are left out."""
     found: dict[str, tuple[str, ...]] = {}
     section = ""
     for line in text.splitlines():
@@ -47,9 +46,10 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def render(configured: Configuration, words: Sequence[str]) -> str | None:
-    """Return the drop-in's text for what was set; None if nothing was.
+    """Return the text of the drop-in for these settings; None if there are no settings.
 
-    `words` are those of the unit's own ExecStart (`command_words`); they count if a flag was set.
+    `words` are the words of the unit's own ExecStart (`command_words`); they are used if a flag is
+    configured.
     """
     if not configured:
         return None
@@ -62,7 +62,7 @@ def render(configured: Configuration, words: Sequence[str]) -> str | None:
     ]
     lines += [f"{name}={value}" for name in LIMITS for value in configured.get(name, ())]
     if any(name in OPTIONS for name in configured):
-        # ExecStart= of a service is one; the empty assignment takes the unit's away
+        # A service has a single ExecStart=; the empty assignment removes the one of the unit
         # (systemd.service(5)).
         command = (*_without(words, configured), *map(quoted, _flags(configured)))
         lines += ["ExecStart=", f"ExecStart={' '.join(command)}"]
@@ -70,7 +70,7 @@ def render(configured: Configuration, words: Sequence[str]) -> str | None:
 
 
 def arguments(configured: Configuration) -> tuple[str, ...]:
-    """Return a command with the flags that were set and no other; empty without such flags."""
+    """Return a command with only the configured flags; empty if no flag is configured."""
     added = _flags(configured)
     if not added:
         return ()
@@ -78,13 +78,14 @@ def arguments(configured: Configuration) -> tuple[str, ...]:
 
 
 def foreseen(words: Sequence[str], configured: Configuration) -> tuple[str, ...]:
-    """Return the command that a unit with this command has together with what was set."""
+    """Return the command of a unit with the configured flags applied."""
     return (*_without(words, configured), *_flags(configured))
 
 
 def command_words(text: str) -> tuple[str, ...]:
-    """Return the words of a unit's last ExecStart as they are in its text, with their quotes,
-    escapes and specifiers; empty without one.
+    """Return the raw words of the last ExecStart of a unit; empty if there is none.
+
+    Quotes, escapes and specifiers are kept.
     """
     lines = tuple(unit_file.values(text, "ExecStart"))
     if not lines:
@@ -93,7 +94,7 @@ def command_words(text: str) -> tuple[str, ...]:
 
 
 def differs(configured: Configuration, state: UnitState) -> str | None:
-    """Return how systemd's settings differ from what was set; None if they do not."""
+    """Return how the settings of systemd differ from these; None if they do not differ."""
     for name, values in configured.items():
         has = effective(name, state)
         if has != tuple(values):
@@ -102,7 +103,7 @@ def differs(configured: Configuration, state: UnitState) -> str | None:
 
 
 def effective(name: str, state: UnitState) -> tuple[str, ...]:
-    """Return the values of a setting that systemd would start K3s with; empty if it has none."""
+    """Return the values of a setting with which systemd would start K3s; empty for none."""
     if name in OPTIONS:
         return given(OPTIONS[name], state.argv)
     limit = LIMITS[name]
@@ -113,15 +114,15 @@ def effective(name: str, state: UnitState) -> tuple[str, ...]:
 
 
 def canonical(limit: Limit, text: str) -> str:
-    """Return a limit's value as it will be read back.
+    """Return the value of a limit in the form in which it is read back.
 
-    Raises ValueError for one that systemd does not take.
+    Raises ValueError for a value that systemd does not accept.
     """
     return limit.show(limit.read(text))
 
 
 def given(option: Option, argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the values of a flag in a command; empty without it."""
+    """Return the values of a flag in a command; empty if the flag is missing."""
     values = [text for name, text in flags.words(argv) if name in {option.name, option.short}]
     if option.many:
         return tuple(part for value in values for part in value.split(","))
@@ -133,10 +134,10 @@ def _flags(configured: Configuration) -> list[str]:
 
 
 def _without(words: Sequence[str], configured: Configuration) -> list[str]:
-    """Return the words of a command without the flags that were set.
+    """Return the words of a command without the configured flags.
 
-    Such are the unit's own `--snapshotter=`, the same flag in two words, and its short name: K3s
-    refuses two forms of one flag.
+    Examples are the unit's own `--snapshotter=`, the same flag in two words, and its short name:
+    K3s rejects two forms of the same flag.
     """
     named = {name: OPTIONS[name] for name in configured if name in OPTIONS}
     named |= {option.short: option for option in named.values() if option.short}

@@ -1,5 +1,6 @@
-"""Our drop-in about the environment: its text, what it assigns, and which values no drop-in can
-carry.
+"""Our drop-in for environment variables.
+
+This module renders and reads it, and detects values that no drop-in can contain.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from k3s_rootless.unit_file import quoted, unreadable
 
 SUBJECT = "environment"
 MODE = 0o600
-"""A proxy's address may hold a password."""
+"""The address of a proxy may contain a password."""
 _ABOUT = (
     "Environment of K3s. Written by k3s-rootless env set; change it with that, or in a drop-in of"
     " your own."
@@ -21,7 +22,7 @@ _ABOUT = (
 
 
 def render(values: Mapping[str, str]) -> str | None:
-    """Return the drop-in's whole text; None if there is nothing to assign, and so no drop-in."""
+    """Return the whole text of the drop-in; None if there are no variables to assign."""
     if not values:
         return None
     lines = [f"Environment={quoted(f'{name}={value}')}" for name, value in sorted(values.items())]
@@ -29,8 +30,9 @@ def render(values: Mapping[str, str]) -> str | None:
 
 
 def read(text: str | None) -> dict[str, str]:
-    """Return what a drop-in assigns, without values that only the manager knows (`%h`): we write
-    none.
+    """Return the assignments of a drop-in.
+
+    Values that only the user manager can resolve (`%h`) are left out; k3s-rootless writes none.
     """
     return {
         name: value

@@ -1,5 +1,6 @@
-"""Resource limits of the unit: what systemd takes, and what it says back
-(systemd.resource-control(5), systemd 247 to 262).
+"""Resource limits of the unit: the values that systemd accepts and reports.
+
+Source: systemd.resource-control(5), systemd 247 to 262.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One directive: `read` gives what its property will be, or raises ValueError; `show` turns
-    that into a value again.
+    """A directive that limits a resource.
 
-    `need` is what K3s needs of the resource, `kills` whether the kernel kills K3s at this limit.
+    `read` returns the value of its property for a text, or raises ValueError; `show` returns the
+    text for a property value. `need` is the amount of the resource that K3s needs; `kills` is true
+    if the kernel kills K3s at this limit.
     """
 
     name: str
@@ -114,7 +116,7 @@ LIMITS = {
 
 
 def too_low(limit: Limit, size: int) -> str | None:
-    """Return why K3s cannot start with a limit of this size, None if K3s can start."""
+    """Return why K3s cannot start with a limit of this size; None if it can."""
     if limit.need is None or not limit.kills or size > limit.need.deadly:
         return None
     most = limit.show(limit.need.deadly)
@@ -122,7 +124,10 @@ def too_low(limit: Limit, size: int) -> str | None:
 
 
 def doubtful(limit: Limit, size: int) -> str | None:
-    """Return why a limit of this size may be too low, None if it is enough for an idle K3s."""
+    """Return why a limit of this size may be too low.
+
+    Returns None if it is sufficient for an idle K3s.
+    """
     if limit.need is None or size >= limit.need.enough:
         return None
     happens = "the kernel slows K3s down until it does not start"
@@ -132,7 +137,7 @@ def doubtful(limit: Limit, size: int) -> str | None:
 
 
 def value(limit: Limit, properties: Mapping[str, int | None]) -> str | None:
-    """Return the value of a limit that systemd has; None if there is no limit."""
+    """Return the value of a limit that systemd reports; None if there is no limit."""
     found = properties.get(limit.prop)
     if found is None:
         return None

@@ -1,1 +1,1 @@
-"""The text of the unit, who wrote it, and what is configured and not in effect."""
+"""The unit: its text, the author of its files, and its pending changes."""

@@ -1,4 +1,7 @@
-"""How a file of the unit differs from what would be written now, as a reproducible unified diff."""
+"""Differences between a file of the unit and the text that would be written now.
+
+The result is a reproducible unified diff.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ NOTHING = "/dev/null"
 
 
 def between(found: FoundFile, text: str | None) -> str:
-    """Return the diff from a file to `text`, None for no file; empty if nothing would be written.
+    """Return the diff from a file to `text`; empty if nothing would be written.
 
-    Lines without a newline at the end, and those that end in another way (CRLF), are shown as they
-    are.
+    A `text` of None means no file. Missing newlines at the end of a file and other line ends (CRLF)
+    are shown.
     """
     if found.text == text or _is_kept(found, text):
         return ""
@@ -30,12 +33,15 @@ def between(found: FoundFile, text: str | None) -> str:
 
 
 def line_of(text: str) -> str:
-    """Return a line of a file as `between` shows it."""
+    """Return a line of a file in the form that `between` prints."""
     return text.replace("\r", "^M")
 
 
 def _is_kept(found: FoundFile, text: str | None) -> bool:
-    """Return whether a file of ours has the same meaning as `text`, so that it is not rewritten."""
+    """Return whether a file has the same meaning as `text` and was written by k3s-rootless.
+
+    Such a file is not rewritten.
+    """
     if not found.text or not text or found.link:
         return False
     return shipped.same(found.text, text) and author(found.text) is Author.OURS
@@ -45,7 +51,8 @@ def _lines(text: str | None) -> list[str]:
     if not text:
         return []
     lines = [line_of(line) + "\n" for line in text.split("\n")]
-    # As diff(1) prints it; `split` returns an empty last line where the text ends as it should.
+    # The form is that of diff(1). `split` returns an empty last line if the text ends with a
+    # newline.
     if text.endswith("\n"):
         return lines[:-1]
     return [*lines, "\\ No newline at end of file\n"]

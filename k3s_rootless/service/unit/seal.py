@@ -1,7 +1,8 @@
-"""Who wrote a file of the unit: decided by its content alone, without a record that could be lost.
+"""Author of a file of the unit, determined from its content alone.
 
-The first line of each file that we write holds the SHA-256 of all that follows. So a file that we
-wrote, and that was not changed since, differs from one that was edited or brought by the user.
+The first line of each file that k3s-rootless writes contains the SHA-256 of the rest. A file that
+k3s-rootless wrote and that was not changed since therefore differs from an edited file, and from a
+file that the user supplied. There is no separate record that could be lost.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ _MARK = "# k3s-rootless sha256:"
 
 
 class Author(Enum):
-    """Who wrote the file that was found."""
+    """Author of a file that was read."""
 
     OURS = "written by k3s-rootless, and untouched since"
     EDITED = "written by k3s-rootless, and edited since"
@@ -20,12 +21,12 @@ class Author(Enum):
 
 
 def sealed(body: str) -> str:
-    """Return the text with its first line, by which `author` recognises it."""
+    """Return the text with a first line from which `author` recognises it."""
     return f"{_MARK}{digest(body)}\n{body}"
 
 
 def author(text: str) -> Author:
-    """Return who wrote this text."""
+    """Return the author of this text."""
     mark, _, body = text.partition("\n")
     if not mark.startswith(_MARK):
         return Author.FOREIGN
@@ -36,7 +37,7 @@ def author(text: str) -> Author:
 
 def digest(body: str) -> str:
     """Return the SHA-256 of a text, in hexadecimal."""
-    # Here, since its module loads OpenSSL, and most commands that read a unit need no hash.
+    # Imported here because hashlib loads OpenSSL, and most commands that read a unit need no hash.
     import hashlib
 
     return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()

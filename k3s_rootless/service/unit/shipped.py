@@ -1,9 +1,8 @@
-"""K3s's own unit file, as a user downloads it: recognised by its directives, and adopted
-with the paths of this host.
+"""The unit file of K3s as a user downloads it.
 
-K3s's documentation ("Rootless Mode", docs/advanced.md) says: take the file of exactly the release
-that is installed, and change the path of k3s in `ExecStart=` if it lies elsewhere. All else must
-stand as K3s ships it.
+It is recognised by its directives, and adopted with the paths of this host. The documentation of
+K3s ("Rootless Mode", docs/advanced.md) requires the file of exactly the installed release, with the
+path of k3s in `ExecStart=` changed if k3s is elsewhere. All other directives must be those of K3s.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ _SEARCH = re.compile(r'^Environment="?PATH=[^"]*"?$')
 
 
 def directives(text: str) -> tuple[str, ...]:
-    """Return the directives of a unit in order, without comments, and without its two paths, which
-    differ from host to host.
+    """Return the directives of a unit in order, without comments and without its two paths.
+
+    The paths differ between hosts.
     """
     return tuple(map(_without_paths, unit_file.lines(text)))
 
 
 def adopted(text: str, settings: UnitSettings, source: str) -> str:
-    """Return the unit that a user brought, with the paths of this host, sealed as ours; its
-    comments stay.
+    """Return a unit that the user supplied, sealed as ours, with the paths of this host.
 
-    Raises UsageError if it is not the unit that K3s ships with that release.
+    Its comments are kept. Raises UsageError if it is not the unit that K3s ships with that release.
     """
     for shipped, found in zip_longest(directives(render(settings)), directives(text)):
         if shipped != found:
@@ -54,8 +53,9 @@ def adopted(text: str, settings: UnitSettings, source: str) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Return whether two units are for the same release, name the same paths, and differ at most in
-    comments.
+    """Return whether two units differ at most in comments.
+
+    Both are then for the same release and contain the same paths.
     """
     return written_for(one) == written_for(other) and _meaning(one) == _meaning(other)
 

@@ -1,4 +1,4 @@
-"""How a unit compares with its files: who wrote them, and what is configured and not in effect."""
+"""State of the unit in relation to its files: authors, and pending changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLOCK_GRAIN = timedelta(seconds=1)
-"""File systems and systemd round their times differently; a start within the same second counts as
+"""Tolerance of the comparison of times.
+
+File systems and systemd round times differently; a start within the same second counts as a start
 after the write.
 """
 _RELOAD = "systemctl --user daemon-reload"
@@ -23,8 +25,9 @@ _RESTART = "k3s-rootless restart"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of the unit, itself or a drop-in: when it was written, and who wrote it, as far as
-    it could be read.
+    """One file of the unit: the unit file or a drop-in, its time and its author.
+
+    `problem` is the reason if the file could not be read.
     """
 
     path: Path
@@ -35,8 +38,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What is configured and not in effect: `what` it takes (`reload`, `restart`), why, and the
-    command.
+    """A configured change that is not in effect.
+
+    `what` is the action that it requires (`reload`, `restart`); `cause` is the reason, and
+    `command` the command for this action.
     """
 
     what: str
@@ -52,9 +57,9 @@ def outdated(started: datetime | None, written: datetime | None) -> bool:
 def pending(
     state: UnitState, parts: Sequence[Part], variables: Sequence[str] = ()
 ) -> tuple[Pending, ...]:
-    """Return what is configured and not in effect, in the order in which it is fixed.
+    """Return the pending changes, in the order in which to apply them.
 
-    `variables` are those that have another value now than when K3s was started.
+    `variables` are the variables that changed since K3s was started.
     """
     found = []
     if state.needs_reload:
@@ -75,12 +80,12 @@ def pending(
 
 
 def changed_since(variables: Sequence[str]) -> str:
-    """Return the cause of a restart for variables that have another value now."""
+    """Return the cause of a restart for variables that changed."""
     return f"{', '.join(variables)} changed after K3s was started"
 
 
 def drift(parts: Sequence[Part]) -> tuple[str, ...]:
-    """Return which files of the unit are not as k3s-rootless wrote them."""
+    """Return a sentence for each file that is not as k3s-rootless wrote it."""
     return tuple(
         f"`{part.path}` was {part.author.value}"
         for part in parts
@@ -89,8 +94,9 @@ def drift(parts: Sequence[Part]) -> tuple[str, ...]:
 
 
 def unchanged(binary: datetime | None, parts: Sequence[Part]) -> bool:
-    """Return whether the k3s of the unit is the one that the unit was written for: ours, untouched,
-    and newer than the binary.
+    """Return whether the k3s binary is older than a unit file that k3s-rootless wrote.
+
+    The unit was then written for this binary. An edited unit file does not count.
     """
     if not parts or binary is None or parts[0].author is not Author.OURS:
         return False

@@ -19,9 +19,9 @@ _NO_PROGRAM = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 
 
 def render(settings: UnitSettings) -> str:
-    """Return the unit's whole text, with its mark.
+    """Return the whole text of the unit, with its seal.
 
-    Raises PreflightFailed for a path that no unit can name.
+    Raises PreflightFailed for a path that cannot be written in a unit.
     """
     require_nameable(settings.binary)
     template = _template()
@@ -37,14 +37,15 @@ def render(settings: UnitSettings) -> str:
 
 
 def is_rendered_from(text: str, settings: UnitSettings) -> bool:
-    """Return whether `render` would return this text, without rendering it: to load jinja2 takes
-    37 ms.
+    """Return whether `render` would return this text.
+
+    The text is not rendered for this check, because jinja2 takes 37 ms to load.
     """
     return author(text) is Author.OURS and _origin(_template(), settings) in text.splitlines()
 
 
 def require_nameable(binary: str) -> None:
-    """Raise PreflightFailed for the path of a program that no unit can name."""
+    """Raise PreflightFailed for a program path that cannot be written in a unit."""
     if _NO_PROGRAM.search(binary) or any(map(unreadable, binary)):
         raise PreflightFailed(
             f"cannot name {binary!a} in a unit: systemd starts no program with quotes, backslashes"
@@ -71,7 +72,7 @@ def _template() -> str:
 
 
 def written_for(text: str) -> str | None:
-    """Return the K3s release that a unit says it was written for; None if it names none."""
+    """Return the K3s release for which a unit was written; None if it names none."""
     found = _RELEASE.search(text)
     if found is None:
         return None
