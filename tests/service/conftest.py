@@ -20,8 +20,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 @pytest.fixture
 def fake(_shared: Session) -> Session:
-    """A fake user manager that behaves well and knows nothing yet; a test that breaks it takes
-    `own`.
+    """Return the shared fake user manager, reset to its initial state.
+
+    A test that breaks the fake must use `own` instead.
     """
     _shared.reset()
     return _shared
@@ -29,7 +30,7 @@ def fake(_shared: Session) -> Session:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Session]:
-    """A fake user manager of this test alone, to be broken."""
+    """Yield a fake user manager for one test, which may break it."""
     _require_bus()
     with session(tmp_path) as opened:
         yield opened

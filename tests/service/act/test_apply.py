@@ -36,7 +36,7 @@ def program(body: str) -> subprocess.Popen[bytes]:
 
 
 def message_of(body: str) -> str:
-    """Run `body` in a process of its own; give the message of the RootlessError that it raises."""
+    """Run `body` in a separate process; return the message of the RootlessError that it raises."""
     before = (
         "from pathlib import Path\nfrom k3s_rootless.service.act import apply\n"
         "from k3s_rootless.errors import RootlessError\n"

@@ -1,4 +1,4 @@
-"""What a killed K3s left is taken away, and never from under one that lives."""
+"""Files of a killed K3s are removed, but never those of a K3s that runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bound(path: Path, *, listening: bool = False) -> socket.socket:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """The state directory as SIGKILL leaves it."""
+    """Return a state directory as SIGKILL leaves it."""
     (tmp_path / "lock").touch()
     (tmp_path / "child_pid").write_text("4242")
     (tmp_path / "child_pid").chmod(0o444)
@@ -40,7 +40,7 @@ def killed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(killed: Path) -> Iterator[Path]:
-    """The same, and somebody lives there."""
+    """Return the same directory while a process holds its lock."""
     with (killed / "lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield killed

@@ -19,7 +19,7 @@ ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, and giv
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Path]:
-    """What must be there afterwards, byte for byte."""
+    """Yield a directory that must be unchanged after the test."""
     directory = tmp_path / "outside"
     (directory / "below").mkdir(parents=True)
     (directory / "below" / "precious").write_text("precious")

@@ -252,7 +252,7 @@ def test_systemd_accepts_unit_and_drop_in(tmp_path: Path, variant: UnitVariant) 
 
     assert (0, "") == verified(analyze, tmp_path)
     drop_in.write_text(drop_in.read_text().replace("CPUWeight=50", "CPUWeight=many"))
-    # Before systemd 254 the message names the value only.
+    # Before systemd 254, the message contains only the value.
     assert "many" in verified(analyze, tmp_path)[1], "systemd-analyze reads the drop-in"
 
 

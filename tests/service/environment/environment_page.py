@@ -1,5 +1,6 @@
-"""`python -m tests.service.environment.environment_page`: renew the table of variables in the
-documentation from the code.
+"""Update of the table of variables in the documentation from the code.
+
+Run it with `python -m tests.service.environment.environment_page`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _TABLE = re.compile(r"\| variable \|.*?\n\n", re.DOTALL)
 
 
 def table() -> str:
-    """Write the table."""
+    """Return the table."""
     rows = ["| variable | for | takes | without it | first releases |", "|---|---|---|---|---|"]
     for one in VARIABLES.values():
         firsts = ", ".join(first.text for first in one.since.firsts) if one.since else "all"
@@ -25,7 +26,7 @@ def table() -> str:
 
 
 def renewed(page: str) -> str:
-    """Give the page with the table of the code."""
+    """Return the page with the table from the code."""
     return _TABLE.sub(table(), page, count=1)
 
 

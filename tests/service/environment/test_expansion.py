@@ -24,7 +24,7 @@ VALUES = {"A": "one two", "Q": "'a b' c", "B": "b", "EMPTY": ""}
     ],
 )
 def test_variables_stand_where_systemd_puts_them(words: list[str], expected: list[str]) -> None:
-    """Seen with systemd 252, with `printf` as the program."""
+    """Observed with systemd 252, with `printf` as the program."""
     assert expected == list(expanded(words, lambda name: VALUES.get(name, "")))
 
 

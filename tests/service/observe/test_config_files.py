@@ -1,4 +1,4 @@
-"""Configuration files are read where K3s reads them, and in its order."""
+"""Configuration files are read at the paths and in the order of K3s."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def test_what_is_configured_is_asked_where_a_controller_reaches_nobody(
 
     found = delegation.reach(manager, 65533, mount=mount)
 
-    # There is no such user, and on most machines of tests no system bus either: it was asked, and
-    # did not know.
+    # This user does not exist, and most test machines have no system bus: the query was made, and
+    # its result is unknown.
     assert isinstance(found.configured, Unknown)
     assert found.configured != Unknown("nothing is lacking that it could explain")
 
@@ -85,7 +85,7 @@ OWN = UnitState(
 
 @pytest.fixture
 def given(mount: Path) -> Path:
-    """Give the file that says what K3s's own unit is given."""
+    """Return the `cgroup.controllers` file of K3s's own unit."""
     (mount / OWN.control_group.lstrip("/")).mkdir(parents=True, exist_ok=True)
     return mount / OWN.control_group.lstrip("/") / "cgroup.controllers"
 

@@ -1,4 +1,4 @@
-"""K3s's own kubeconfigs: what they name, and which settings K3s would die with."""
+"""Own kubeconfigs of K3s: their content, and the settings with which K3s would fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from k3s_rootless.service.observe import own_kubeconfigs
 
 UID = os.getuid()
 NAMES = ("admin", "controller", "scheduler")
-# As K3s v1.36.3 wrote it.
+# Copied from K3s v1.36.3.
 _KUBECONFIG = """apiVersion: v1
 clusters:
 - cluster:
@@ -41,8 +41,9 @@ users:
 def write(
     data: Path, port: int = 6444, *, named: Path | None = None, host: str = "127.0.0.1"
 ) -> Path:
-    """Write kubeconfigs and certificates as K3s does; `named` is the directory that the files
-    name.
+    """Write kubeconfigs and certificates as K3s does.
+
+    `named` is the directory of the certificates that the kubeconfigs name.
     """
     tls, cred = data / "server/tls", data / "server/cred"
     for directory in (tls, cred):
@@ -85,7 +86,7 @@ def test_one_file_that_is_stale_is_enough(tmp_path: Path) -> None:
 
 
 def test_files_that_the_next_start_writes_again_do_not_count(tmp_path: Path) -> None:
-    """After a rotation, the old files lie there until the next start."""
+    """After a rotation, the old files remain until the next start."""
     write(tmp_path)
     for name in NAMES:
         (tmp_path / f"server/tls/client-{name}.crt").unlink()

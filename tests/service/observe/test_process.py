@@ -15,7 +15,7 @@ GIVEN = {
     "INVOCATION_ID": "0" * 32,
     "K3S_ROOTLESS_MTU": "1400\n\u00e9 '=$",
 }
-# As K3s does with its title: written over what the kernel shows as its environment.
+# Overwrites the environment that the kernel shows, as K3s does with its process title.
 BLANK = """
 import pathlib, subprocess, sys, time
 fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()

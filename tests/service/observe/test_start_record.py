@@ -11,7 +11,7 @@ from k3s_rootless.service.observe import start_record
 
 @pytest.fixture
 def unit(tmp_path: Path) -> UnitState:
-    """A unit that runs, with a drop-in."""
+    """Return a running unit with a drop-in."""
     fragment, drop_in = tmp_path / "k.service", tmp_path / "k.service.d" / "50.conf"
     drop_in.parent.mkdir()
     fragment.write_text("[Service]\nExecStart=/k3s server\n")
@@ -29,7 +29,7 @@ def unit(tmp_path: Path) -> UnitState:
 
 @pytest.fixture
 def record(tmp_path: Path, unit: UnitState) -> Path:
-    """A record of the unit as it is."""
+    """Return a record of the unit in its current state."""
     path = tmp_path / "record"
     path.write_text(start_record.text(unit) or "")
     return path

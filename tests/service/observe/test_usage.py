@@ -1,4 +1,4 @@
-"""What K3s uses: systemd's word first, then the control group's."""
+"""Resource usage of K3s: first from systemd, then from the control group."""
 
 from __future__ import annotations
 

@@ -284,7 +284,10 @@ def test_down_stops_what_runs(state: UnitState, expected: list[str], *, disable:
 
 @dataclass(frozen=True)
 class World:
-    """A user manager and a disk, as far as steps change them; each step takes its time."""
+    """A model of a user manager and a disk, as far as steps change them.
+
+    Each step takes 10 seconds.
+    """
 
     disk: str | None
     loaded: str | None
@@ -363,7 +366,7 @@ def test_up_killed_anywhere_is_finished_by_the_next(world: World, kills: list[in
 @given(WORLDS, st.booleans())
 def test_after_down_there_is_nothing_left_to_do(
     world: World,
-    disable: bool,  # noqa: FBT001 (drawn)
+    disable: bool,  # noqa: FBT001 (from Hypothesis)
 ) -> None:
     for step in planner.down(world.found().state, disable=disable):
         world = world.after(step)

@@ -1,6 +1,4 @@
-"""Where the renewal of certificates stands in a plan: while K3s is stopped, and only before a
-start.
-"""
+"""Place of the certificate renewal in a plan: after the stop, and only before a start."""
 
 from __future__ import annotations
 
@@ -65,7 +63,7 @@ def test_no_secret_of_the_environment_is_shown() -> None:
 
 
 def command(tmp_path: Path, body: str) -> steps.RotateCertificates:
-    """Return the step with a program of its own in the place of k3s."""
+    """Return the step with a test program instead of k3s."""
     program = tmp_path / "k3s"
     program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)

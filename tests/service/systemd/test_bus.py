@@ -90,8 +90,9 @@ def test_a_peer_that_is_no_bus_is_told_as_what_it_did(
 
 
 def test_silent_peers_are_given_up(tmp_path: Path) -> None:
-    """All at once, since each takes its whole time: silent before and after Hello, and one with no
-    room for one more.
+    """All peers are tried in parallel, since each takes the whole time limit.
+
+    Two are silent, before and after Hello; the third has a full queue of connections.
     """
     addresses = [f"unix:path={tmp_path}/{name}" for name in "abc"]
     with (

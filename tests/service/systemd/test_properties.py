@@ -161,6 +161,6 @@ def test_every_value_of_the_right_type_is_read(
 def test_the_working_directory_is_a_path_or_the_home(
     said: str | None, expected: Path | None
 ) -> None:
-    """Systemd 252 gives `!/home/alice` for a unit of alice that names none."""
+    """The value `!/home/alice` comes from systemd 252, for a unit of alice that sets none."""
     values = {} if said is None else {"WorkingDirectory": said}
     assert expected == unit_state("k.service", values).working_directory

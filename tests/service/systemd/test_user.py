@@ -239,13 +239,13 @@ def test_watching_twice_is_watching(installed: Session, manager: UserManager) ->
 def test_jobs_leave_nothing_behind_on_the_connection(
     installed: Session, manager: UserManager
 ) -> None:
-    bus = manager._with.bus  # noqa: SLF001 (what piles up is seen nowhere else)
+    bus = manager._with.bus  # noqa: SLF001 (handlers are private)
     assert bus is not None
     for _ in range(5):
         manager.restart(UNIT)
         manager.stop(UNIT)
 
-    # One of jobs, and one of the owner of systemd's name.
+    # One handler for jobs, and one for the owner of systemd's name.
     assert 2 == len(bus._user_message_handlers)  # noqa: SLF001
     assert 0 == len(bus._method_return_handlers)  # noqa: SLF001
     assert ["StopUnit", UNIT, "replace"] == installed.calls()[-1]
@@ -322,7 +322,7 @@ def test_what_must_not_be_asked_twice_is_not(installed: Session, manager: UserMa
 
 
 def test_a_watch_lasts_beyond_a_reexecution(installed: Session, manager: UserManager) -> None:
-    """The fake forgets who listens, as systemd may."""
+    """The fake loses its subscribers, as systemd may."""
     manager.watch(UNIT)
     with UserManager({}, installed.runtime, os.getuid()) as other:
         other.reexecute()

@@ -1,4 +1,4 @@
-"""What a unit's files, its times and its k3s say about each other."""
+"""State of the unit in relation to its files, their times and the k3s binary."""
 
 from __future__ import annotations
 

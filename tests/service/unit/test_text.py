@@ -15,7 +15,7 @@ from k3s_rootless.service.facts import UnitSettings
 from k3s_rootless.service.unit.seal import Author, author, sealed
 from k3s_rootless.service.unit.text import is_rendered_from, render, written_for
 
-# Directive for directive what K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no
+# The directives that K3s ships (its k3s-rootless.service, v1.22 and later); v1.21 has no
 # --snapshotter.
 SHIPPED = r"""
 [Unit]
