@@ -87,8 +87,8 @@ class UnitState:
     `environment` holds the assignments of the unit. `environment_files` are path patterns; each has
     a flag that is true if the file is optional. `unset` holds the names and assignments that
     systemd removes last. `argv` is the argument list of ExecStart. `working_directory` is None for
-    the home directory of the user. `delegate` is true if the unit requests controllers of its own,
-    and None if systemd does not report it.
+    the home directory of the user. `delegate` is true if the unit requests cgroup controllers, and
+    None if systemd does not report it.
 
     `memory` is in bytes and `cpu` in seconds; each is None if it is not accounted. `memory_limit`
     (in bytes) and `cpu_limit` (in CPUs) are also None if there is no limit. `limits` maps the names

@@ -4,8 +4,8 @@ Source: systemd.exec(5); observed with systemd 247 to 262. From the weakest to t
 
 - the default of K3s, without any variable;
 - environment.d;
-- the environment with which the user manager was started, or which it was given later
-  (`systemctl --user set-environment`);
+- the environment with which the user manager was started, with later changes by
+  `systemctl --user set-environment`;
 - `Environment=` of the unit and its drop-ins, of which the last assignment counts;
 - `EnvironmentFile=`, at any place in the files.
 
@@ -123,9 +123,9 @@ class Resolved:
     def above(self, origin: Origin, file: str = "") -> tuple[Layer, ...]:
         """Return the layers that shadow a value from this origin.
 
-        If `file` is given, the value is the one in the file of this name. Only the assignment that
-        counts is a layer among the unit and its drop-ins: if another of these files has that
-        assignment, its layer shadows the value.
+        If `file` is given, the value is the one in the file of this name. The unit and its drop-ins
+        together have one layer, for the assignment that counts. If this assignment is in another
+        file, this layer shadows the value, too.
         """
         for number, one in enumerate(self.layers):
             if one.origin is origin:

@@ -18,8 +18,8 @@ def parse(text: str) -> go_url.Url | None:
     """Read an address, with or without a scheme; return None if Go cannot read it."""
     found = go_url.parse(text)
     if found is None or not found.scheme or not (found.host or found.port):
-        # Go tries a second time with `http://` in front of the text. It therefore reads `http://a
-        # b` as the host `http`.
+        # Go tries a second time with `http://` in front of the text. The address `http://a b` is
+        # therefore read as the host `http`.
         return go_url.parse(f"http://{text}") or found
     return found
 
