@@ -1,3 +1,1 @@
-"""Who can reach what: the forwards of rootlesskit, the Services of the cluster, and the sockets of
-the host.
-"""
+"""Ports: the forwards of rootlesskit, the Services of the cluster, and the sockets of the host."""

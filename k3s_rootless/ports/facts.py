@@ -1,8 +1,8 @@
-"""What each source says about ports, and the rows that follow: frozen records, no decisions.
+"""What each source shows about ports, and the rows that follow: frozen records, no decisions.
 
-Words are rootlesskit's own: the *parent* is the namespace of the host, the *child* the one that K3s
-lives in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty `child_ip`
-means the driver's own choice.
+The terms are those of rootlesskit: the *parent* is the namespace of the host, the *child* the
+namespace that K3s runs in. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6. An
+empty `child_ip` means that the driver chooses the address.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from k3s_rootless.rootlesskit.facts import Forward
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of one Service; `proto` is lower case, `node_port` 0 for none.
+    """One port of one Service; `proto` is lower case, and `node_port` is 0 if there is none.
 
     `addresses` and `hostnames` are those of its load balancer (`status.loadBalancer.ingress`).
     """
@@ -50,10 +50,10 @@ class PodPort:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The owner of a port; process and unit are known of the caller's own processes only.
+    """The owner of a port; process and unit are known for the caller's own processes only.
 
-    `user` is the name in the user database, `address` where the socket listens. `of_unit` is
-    whether the process is in the control group of K3s's own unit.
+    `user` is the name in the user database, `address` the address where the socket listens.
+    `of_unit` is true if the process is in the control group of K3s's own unit.
     """
 
     uid: int
@@ -67,11 +67,11 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What each source answered, or why it could not be read; a judge reads it as one moment.
+    """The answer of each source, or why it could not be read; all answers count as one moment.
 
     `inside` are the sockets of the child namespace, where rootlesskit's port driver connects to the
-    address `dials`. `holders` names the owners of those sockets of the host that block a forward.
-    `unprivileged_from` is the first port that a user may listen on (sysctl
+    address `dials`. `holders` names the owners of those host sockets that block a forward.
+    `unprivileged_from` is the first port that a user is allowed to listen on (sysctl
     net.ipv4.ip_unprivileged_port_start). `pods` is read only if all ports are shown.
     """
 
@@ -109,7 +109,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The result of a real connection through a forward; `well` is None where UDP cannot say.
+    """The result of a real connection through a forward; `well` is None if UDP leaves it open.
 
     `milliseconds` is the time to the connection for TCP, to the handshake for TLS and to the status
     for HTTP.
@@ -121,7 +121,7 @@ class Probe:
 
 
 class Kind(Enum):
-    """What a row is about; `unknown` if no source could name the purpose of the forward."""
+    """What a row is about; `unknown` if no source names the purpose of the forward."""
 
     API = "api"
     SERVICE_PORT = "service-port"
@@ -132,11 +132,12 @@ class Kind(Enum):
 
 
 class Status(Enum):
-    """The state of one row; docs/explanation/ports.md explains when each is reported.
+    """The state of one row; docs/explanation/ports.md explains when each state is reported.
 
-    `answering`: all four sources agree. `forwarded`: the same without a socket inside, which is
-    usual for K3s's own load balancer, since it redirects in the kernel. `silent`: forwarded, and
-    nothing listens.
+    - `answering`: all four sources agree.
+    - `forwarded`: the same without a socket inside. This is usual for K3s's own load balancer,
+      which redirects in the kernel.
+    - `silent`: forwarded, but nothing listens.
     """
 
     ANSWERING = "answering"
@@ -155,12 +156,15 @@ class Status(Enum):
 class Exposure:
     """One row: a port of the host, the port of the child that it reaches, and its state.
 
-    `target` reads `namespace/Service:port` or `Kubernetes API`, and is empty if no source names it.
-    `offset` is 10000 where K3s adds it, else 0. `forwarded`, `listening` (on the host) and `inside`
-    (a socket of the child) are None if the source could not be read. `listens_on` holds the
-    addresses of the host's sockets. `rivals` are other targets for which K3s needs the same port of
-    the host. `reason` says why the verdict is not `pass`; `explanation` is one sentence about the
-    row. All text is printable, whatever its source.
+    - `target` is `namespace/Service:port` or `Kubernetes API`, and is empty if no source names it.
+    - `offset` is 10000 where K3s adds it, else 0.
+    - `forwarded`, `listening` (on the host) and `inside` (a socket of the child) are None if the
+      source could not be read.
+    - `listens_on` holds the addresses of the host's sockets.
+    - `rivals` are other targets for which K3s needs the same host port.
+    - `reason` is why the verdict is not `pass`; `explanation` is one sentence about the row.
+
+    All text is printable, whatever its source.
     """
 
     proto: str
@@ -189,12 +193,12 @@ class Exposure:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the URL of the row leads to a program."""
+        """True if the URL of the row leads to a program."""
         return self.status in {Status.ANSWERING, Status.FORWARDED}
 
     @property
     def is_never_forwarded(self) -> bool:
-        """Whether K3s forwards no port of this kind, so that the row has no port of the host."""
+        """True if K3s forwards no port of this kind, so that the row has no host port."""
         return self.status is Status.NOT_FORWARDED and self.verdict is Verdict.WARN
 
 
@@ -204,7 +208,7 @@ class PortMap:
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
     like); None if the Services could not be read. `unread` holds name and reason of each source
-    that could not be read. `starting` is whether K3s has not forwarded its API server's port yet.
+    that could not be read. `starting` is true if K3s has not forwarded its API server's port yet.
     """
 
     rows: tuple[Exposure, ...]

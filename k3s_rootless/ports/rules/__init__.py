@@ -1,1 +1,1 @@
-"""Judges of ports: what K3s forwards, what is in the way, and what it means."""
+"""The rules for ports: what K3s forwards, which conflicts exist, and what the result means."""

@@ -1,8 +1,8 @@
-"""What to do about ports, as commands: keep the network out of them, and use port 80 itself.
+"""Commands that close ports to the network, and commands that make port 80 itself usable.
 
 K3s sets no address when it requests a forward from rootlesskit (its pkg/rootlessports, v1.21 to
-v1.36), and has no option for one; nor can its offset be switched off. So an administrator must do
-either outside of K3s.
+v1.36), and has no option for an address. K3s also has no option that disables the offset. So an
+administrator must do both outside of K3s.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Advice:
 
 
 def exposed(rows: Iterable[Exposure]) -> tuple[Exposure, ...]:
-    """Return the forwards that the network reaches: those that listen on more than loopback."""
+    """Return the forwards that the network can reach: those that listen on more than loopback."""
     return tuple(row for row in rows if row.forwarded and row.parent_ip not in LOOPBACK)
 
 
 def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...]:
-    """Return the addresses of this host at which a forward is reached.
+    """Return the addresses of this host at which a forward can be reached.
 
-    A socket at `::` accepts IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off); slirp4netns's
-    driver listens on IPv4 only.
+    A socket at `::` accepts IPv4 as well (ipv6(7), IPV6_V6ONLY, which Go leaves off). The driver of
+    slirp4netns listens on IPv4 only.
     """
     listens_on = set(row.listens_on) or {row.parent_ip or "::"}
     if "::" in listens_on:
@@ -49,8 +49,9 @@ def reachable(row: Exposure, addresses: Sequence[Address]) -> tuple[Address, ...
 
 
 def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
-    """Return the firewall rules that accept loopback and drop all other traffic; None if the
-    network reaches no forward.
+    """Return the firewall rules that accept loopback and drop all other traffic.
+
+    None if the network can reach no forward.
     """
     ports: dict[str, set[int]] = {}
     for row in exposed(rows):
@@ -76,8 +77,9 @@ def keep_the_network_out(rows: Iterable[Exposure]) -> Advice | None:
 
 
 def privileged(port: int | None, rows: Iterable[Exposure]) -> tuple[Advice, ...]:
-    """Return how an administrator makes a privileged port itself reach one of `rows`; empty if K3s
-    offsets none of them from this port.
+    """Return how an administrator makes a privileged port itself reach one of `rows`.
+
+    Empty if K3s offsets none of these rows from this port.
     """
     if port is None or port > _LAST_PRIVILEGED:
         return ()
@@ -88,7 +90,7 @@ def privileged(port: int | None, rows: Iterable[Exposure]) -> tuple[Advice, ...]
 
 
 def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
-    """Return the ways to a privileged port: a redirect, and the sysctl with its limit."""
+    """Return the ways to use a privileged port: a redirect, and the sysctl with its limit."""
     redirect = f"tcp dport {wanted} redirect to :{forwarded}"
     match = f"-p tcp --dport {wanted} -j REDIRECT --to-ports {forwarded}"
     return (
@@ -135,7 +137,7 @@ def port_itself(wanted: int, forwarded: int) -> tuple[Advice, ...]:
 
 
 def _set(numbers: Iterable[int]) -> str:
-    # Thousands of consecutive ports are one interval, for nft and for a reader.
+    # Consecutive ports become one interval, which keeps the rule short if there are thousands.
     spans: list[list[int]] = []
     for number in sorted(numbers):
         if spans and number == spans[-1][1] + 1:

@@ -1,11 +1,13 @@
-"""Which forwards this release of K3s makes for these Services: its rules as data, without reading
-the host.
+"""The forwards that a release of K3s makes for given Services, computed without the host.
 
-K3s's pkg/rootlessports/controller.go (v1.21 to v1.36), read as a table: the API server's port
-always and never offset; nothing else with servicelb disabled; then, for each Service of any type
-that has a load-balancer IP, each port and (in releases that do that) each nodePort, TCP and (in
-releases that do that) UDP. SCTP, host names, ClusterIP, NodePort and the hostPorts of Pods are
-never forwarded.
+The rules come from K3s's pkg/rootlessports/controller.go (v1.21 to v1.36):
+
+- K3s always forwards the API server's port, and never offsets it.
+- If servicelb is disabled, K3s forwards nothing else.
+- Otherwise K3s forwards each port of each Service that has a load-balancer IP, whatever the type of
+  the Service. Some releases forward each nodePort as well.
+- K3s forwards TCP, and in some releases UDP.
+- K3s never forwards SCTP, host names, ClusterIP, NodePort and the hostPorts of Pods.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ _MARKS = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One forward that K3s makes or could be expected to make.
+    """One forward that K3s makes, or that a user could expect.
 
-    `status` is FORWARDED if K3s makes it, PENDING if it waits for an address, NOT_FORWARDED if K3s
-    never makes it; `why` is the reason for the last two, else empty. `certain` is false if the
+    `status` is FORWARDED if K3s makes it, PENDING if it waits for an address, and NOT_FORWARDED if
+    K3s never makes it. `why` is the reason for the last two, else empty. `certain` is false if the
     release is not known well enough. `namespace`, `service` and `name` are printable.
     """
 
@@ -52,7 +54,7 @@ class Wanted:
 
     @property
     def target(self) -> str:
-        """What the child port belongs to, as people write it; nodePorts and hostPorts say so."""
+        """The object that the child port belongs to, with a mark for nodePorts and hostPorts."""
         if self.kind is Kind.API:
             return API
         if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
@@ -61,20 +63,21 @@ class Wanted:
 
     @property
     def offset(self) -> int:
-        """What K3s adds to the child port; 0 for a forward that K3s did not make."""
+        """The number that K3s adds to the child port; 0 for a forward that K3s did not make."""
         if self.kind in {Kind.STRAY, Kind.UNKNOWN}:
             return 0
         return self.parent_port - self.child_port
 
     @property
     def key(self) -> tuple[str, int]:
-        """What rootlesskit can forward only once: protocol and port of the host."""
+        """Protocol and host port, which rootlesskit can forward only once."""
         return (self.proto, self.parent_port)
 
     @property
     def order(self) -> tuple[int, str, int, str, str, str, str, str, str, bool, str]:
-        """The order of those that need the same port: the API server, what K3s makes, the rest;
-        then any fixed order.
+        """The sort key of forwards that need the same port.
+
+        First the API server, then what K3s forwards, then the rest; within these, any fixed order.
         """
         named = (self.namespace, self.service, self.name)
         rest = (self.status.value, self.why, self.certain, self.app_protocol)
@@ -96,8 +99,9 @@ def api(settings: Settings) -> Wanted:
 def of_services(
     ports: Iterable[ServicePort], settings: Settings, version: Version | None
 ) -> Iterator[Wanted]:
-    """Yield the forwards of all ports that a load balancer serves, or should; other Services have
-    none.
+    """Yield the forwards of all ports that a load balancer serves or should serve.
+
+    Other Services have no forwards.
     """
     for port in set(ports):
         if not is_internal(port):
@@ -110,8 +114,9 @@ def never(
     settings: Settings,
     version: Version | None,
 ) -> Iterator[Wanted]:
-    """Yield the ports that K3s never forwards and `of_services` leaves out, each with the
-    reason.
+    """Yield the ports that K3s never forwards, each with the reason.
+
+    These are the ports that `of_services` leaves out.
     """
     without_node_ports = (
         settings.servicelb and _known(version) and not _forwards_node_ports(version)
@@ -193,9 +198,10 @@ def _state(port: ServicePort, settings: Settings, version: Version | None) -> tu
 
 
 def rivals(wants: Iterable[Wanted]) -> dict[Wanted, tuple[str, ...]]:
-    """Return, for each forward whose host port others need too, the targets of those others."""
-    # A port that is never forwarded has no rivals. One that waits for an address has those that
-    # block it: a load balancer has each port once (K3s's servicelb is a Pod with hostPorts).
+    """Return the targets that need the same host port, for each forward that has such rivals."""
+    # A port that is never forwarded has no rivals. The rivals of a port that waits for an address
+    # are the targets that block it: a load balancer has each port once (K3s's servicelb is a Pod
+    # with hostPorts).
     groups: dict[tuple[str, int], list[Wanted]] = {}
     for want in wants:
         if want.status is not Status.NOT_FORWARDED:

@@ -1,4 +1,4 @@
-"""One port or Service explained in full, from the host inwards and back."""
+"""The full explanation of one port or Service: the way in from the host, and the way back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from k3s_rootless.ports.rules.advice import Advice
 from k3s_rootless.ports.rules.question import Question
 
 Line = tuple[str, str]
-"""A heading, which may be empty, and a sentence."""
+"""A heading, which can be empty, and a sentence."""
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})
 _INSIDE = {
     True: "a socket of K3s's namespace takes it",
@@ -27,8 +27,9 @@ _INSIDE = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to one question: a paragraph for each row, and how to use a privileged port
-    itself, if the question is about one.
+    """The answer to one question: a paragraph for each row.
+
+    `privileged` holds the ways to use a privileged port itself, if the question is about one.
     """
 
     question: Question
@@ -37,8 +38,10 @@ class Explanation:
 
 
 def find(rows: Sequence[Exposure], question: Question) -> tuple[Exposure, ...]:
-    """Return the rows that a question means: a number is a port on either side, a name a Service
-    or, if no Service has it, a port.
+    """Return the rows that match a question.
+
+    A number is a port on either side. A name is a Service or, if no Service has this name, the name
+    of a port.
     """
     if question.number is not None:
         return tuple(row for row in rows if question.number in {row.parent_port, row.child_port})
@@ -51,7 +54,7 @@ def find(rows: Sequence[Exposure], question: Question) -> tuple[Exposure, ...]:
 def of_rows(
     question: Question, rows: Sequence[Exposure], addresses: Sequence[Address]
 ) -> Explanation:
-    """Explain the rows that a question means; `addresses` are those of this host."""
+    """Explain the rows that match a question; `addresses` are those of this host."""
     paragraphs = tuple(tuple(of_row(row, question, addresses)) for row in rows)
     return Explanation(question, paragraphs, advice.privileged(question.number, rows))
 

@@ -1,8 +1,8 @@
-"""The join: what K3s should forward, what rootlesskit forwards, what the host listens on, what
-listens inside; a row for each.
+"""The rows of `ports`, joined from four sources.
 
-A row is `answering` only if all sources agree. If a source cannot be read, its column is None, and
-the rows that depend on it have the status `unknown` and a reason.
+The sources are the forwards that K3s should make, the forwards of rootlesskit, the sockets of the
+host, and the sockets inside. A row is `answering` only if all sources agree. If a source cannot be
+read, its column is None, and the rows that depend on it have the status `unknown` and a reason.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _LONGEST_REASON = 600
 
 
 def join(sources: Sources, running: Running, *, everything: bool = False) -> PortMap:
-    """Join the sources into rows, sorted by protocol, host port and target; the order of the input
-    does not matter.
+    """Join the sources into rows, sorted by protocol, host port and target.
 
-    With `everything` there are also rows for what K3s never forwards.
+    The order of the input does not matter. With `everything` there are also rows for what K3s never
+    forwards.
     """
     index = replace(SocketIndex.of(sources, running.uid), starting=_starting(sources, running))
     wants = _wants(sources, running)
@@ -61,8 +61,9 @@ def join(sources: Sources, running: Running, *, everything: bool = False) -> Por
 
 
 def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
-    """Return the sockets of the host on ports that K3s wants and rootlesskit does not forward;
-    their owners explain a port conflict.
+    """Return the host sockets on ports that K3s needs and that rootlesskit does not forward.
+
+    The owners of these sockets explain a port conflict.
     """
     if isinstance(sources.forwards, Unknown) or isinstance(sources.listeners, Unknown):
         return ()
@@ -75,8 +76,10 @@ def in_the_way(sources: Sources, running: Running) -> tuple[Listener, ...]:
 
 
 def with_probe(row: Exposure, probe: Probe) -> Exposure:
-    """Return the row after a real connection: a program that answered makes it `answering`, a
-    connection that failed `silent`.
+    """Return the row after a real connection.
+
+    If a program answered, the row becomes `answering`. If the connection failed, the row becomes
+    `silent`.
     """
     changed = replace(row, probe=probe)
     if probe.well and row.status is Status.FORWARDED:
@@ -189,7 +192,7 @@ def _forwarded(want: Wanted, forward: Forward, index: SocketIndex) -> tuple[Stat
 def _first_blocked(
     missing: list[Wanted], taken: dict[Key, Forward], index: SocketIndex
 ) -> Wanted | None:
-    """Return the missing forward of the lowest port at which K3s stops."""
+    """Return the missing forward with the lowest port at which K3s stops."""
     blocked = (want for want in missing if _is_blocked(want, taken, index))
     return min(blocked, key=lambda one: one.parent_port, default=None)
 

@@ -1,4 +1,4 @@
-"""The ports that Services would get before they are applied, and what is in the way."""
+"""The ports that Services would get before they are applied, and the conflicts of these ports."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _BALANCED = ("127.0.0.1",)
 def predict(
     planned: Sequence[ServicePort], pods: Iterable[PodPort], sources: Sources, running: Running
 ) -> tuple[Exposure, ...]:
-    """Return a row for each port: FORWARDED where K3s would forward it, else BLOCKED, COLLISION,
-    NOT_FORWARDED or UNKNOWN with the reason.
+    """Return a row for each port of planned Services.
 
-    A Service of the cluster with the same namespace and name would be replaced, and is no conflict.
+    The status is FORWARDED if K3s would forward the port. Otherwise it is BLOCKED, COLLISION,
+    NOT_FORWARDED or UNKNOWN, with the reason. A Service of the cluster with the same namespace and
+    name would be replaced, so it is no conflict.
     """
-    # Once servicelb has seen it, a LoadBalancer Service has an address.
+    # servicelb gives each LoadBalancer Service an address once it has processed the Service.
     balanced = [_balanced(one) for one in planned]
     wants = set(expected.of_services(balanced, running.settings, running.version))
     names = {(one.namespace, one.service) for one in planned}
@@ -43,7 +44,11 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """What is taken: ports of the host by others, by K3s's own forwards, and inside by K3s."""
+    """The ports that are taken.
+
+    `claims` are host ports that Services need, `forwarded` host ports that K3s forwards already,
+    and `inside` ports that K3s uses in its own namespace.
+    """
 
     claims: Mapping[Key, set[Wanted]]
     forwarded: set[Key]
@@ -79,8 +84,8 @@ def _forwarded(sources: Sources) -> set[Key]:
 
 
 def _taken_inside(sources: Sources, existing: set[Wanted]) -> set[Key]:
-    # Sockets inside that belong to no Service are K3s's own (6444, 10250 and the like): a load
-    # balancer there would cut them off.
+    # Sockets inside that belong to no Service are K3s's own (6444, 10250 and the like). A load
+    # balancer on such a port would cut them off.
     if not (isinstance(sources.inside, Known) and isinstance(sources.services, Known)):
         return set()
     of_services = {

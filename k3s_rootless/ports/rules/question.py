@@ -1,4 +1,7 @@
-"""What a user asks `ports` about. It loads little: a question is read before the first answer."""
+"""The argument of `ports`: a port or a Service.
+
+This module imports little, since the argument is read before the first output.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ _LAST_PORT, _DIGITS, _SHOWN = 65535, 5, 20
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A port by its number, or a Service by its name; `namespace` and `port` (name or number) are
-    empty if they are not given.
+    """A port by its number, or a Service by its name.
+
+    `namespace` and `port` (name or number) are empty if the user did not name them.
     """
 
     text: str
@@ -35,8 +39,8 @@ class Question:
 
 
 def _port(text: str) -> int:
-    # Apart from leading zeros, a longer number is not a port either, and int() refuses very long
-    # ones.
+    # A number with more digits is not a port, apart from leading zeros, and int() refuses very long
+    # numbers.
     number = 0
     if len(text) <= _DIGITS:
         number = int(text)

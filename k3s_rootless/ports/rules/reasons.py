@@ -10,9 +10,7 @@ UNCERTAIN = "the release of K3s is not known, and only newer ones forward this"
 
 
 def described(holder: Holder, uid: int) -> str:
-    """Describe the owner of a port: uid, user, program, process and unit, as far as they are
-    known.
-    """
+    """Describe the owner of a port: uid, user, program, process and unit, as far as known."""
     owner = _owner(holder, uid)
     if holder.address in {"", *WILD}:
         return owner
@@ -30,7 +28,7 @@ def _owner(holder: Holder, uid: int) -> str:
 
 
 def listed_only(port: int, holder: Holder | None, uid: int) -> str:
-    """Return the reason for a forward that rootlesskit lists and the host does not have."""
+    """Return the reason for a forward that rootlesskit lists but that the host does not have."""
     if holder is None:
         return f"rootlesskit lists the forward, but nothing listens on port {port} of the host"
     return f"rootlesskit lists the forward, but {described(holder, uid)} holds the port"
@@ -60,7 +58,7 @@ def privileged(port: int, first: int) -> str:
 
 
 def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
-    """Return the reason for a port that K3s did not reach, since it stopped at another one."""
+    """Return the reason for a port that K3s did not reach, because it stopped at another port."""
     by = "which only an administrator may give"
     if holder:
         by = f"which {described(holder, uid)} holds"
@@ -68,7 +66,7 @@ def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
 
 
 def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
-    """Return the reason for a forward whose port of the host another row has."""
+    """Return the reason for a forward whose host port belongs to another row."""
     port, named = want.parent_port, ", ".join(rivals)
     if child_port == want.child_port:
         other = named or "another row"
@@ -88,7 +86,7 @@ def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
 
 
 def no_room(want: Wanted, rivals: tuple[str, ...]) -> str:
-    """Return the reason for a load balancer without an address, since another has its port."""
+    """Return the reason for a load balancer without an address because another one has its port."""
     return (
         f"{want.target} has no address, and {', '.join(rivals)} wants port {want.parent_port} of"
         " the host as well"
@@ -101,12 +99,12 @@ def not_yet(port: int) -> str:
 
 
 def holder_unknown(port: int, why: str) -> str:
-    """Return the reason for a port whose owner is not known; `why` is that of the sockets."""
+    """Return the reason for a port with an unknown owner; `why` is that of the sockets."""
     return f"nobody could see who holds port {port} of the host: {why}"
 
 
 def contested(port: int, rivals: tuple[str, ...]) -> str:
-    """Return the reason for a planned port of the host that others need as well."""
+    """Return the reason for a planned host port that other targets need as well."""
     return (
         f"port {port} of the host is wanted by {', '.join(rivals)} as well: K3s would give it to"
         " one of them"

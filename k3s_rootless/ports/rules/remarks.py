@@ -1,4 +1,4 @@
-"""What stands below a table of ports: the reason of a row, and what a new user must know."""
+"""The remarks below a table of ports: the reasons of rows, and what a new user must know."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FACING = (
 
 
 def of_row(row: Exposure) -> str:
-    """Return the line about one row; empty if the table says everything."""
+    """Return the line about one row; empty if the table shows everything."""
     if row.status is Status.NOT_FORWARDED and row.target:
         return f"{row.target}/{row.proto}: {row.reason}"
     if row.reason:
@@ -43,7 +43,7 @@ def of_table(rows: Sequence[Exposure]) -> tuple[str, ...]:
 
 
 def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
-    """Return the paragraph about forwards that face the network, and where they are reached."""
+    """Return the paragraph about forwards that the network can reach, with their addresses."""
     if isinstance(addresses, Unknown):
         return (_FACING,)
     outside = [f"{one.text} ({one.interface})" for one in addresses.value if not one.loopback]
@@ -52,7 +52,7 @@ def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
 
 
 def of_plan(rows: Sequence[Exposure]) -> tuple[str, ...]:
-    """Return what the rows of a plan mean; the offset begins a paragraph."""
+    """Return what the rows of a plan mean; the sentence about the offset starts a paragraph."""
     found = []
     if any(row.offset and row.status is not Status.NOT_FORWARDED for row in rows):
         found.append(f"\n{_OFFSET}.")

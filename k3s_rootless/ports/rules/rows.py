@@ -1,4 +1,4 @@
-"""One row: what K3s wants to forward, together with its status and what was observed of it."""
+"""One row: a forward that K3s should make, with its status and what was observed of it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _VERDICTS = {
     Status.UNKNOWN: Verdict.UNKNOWN,
 }
 _HELD = frozenset({Status.BLOCKED, Status.SILENT})
-"""Statuses whose row names the owner of the port."""
+"""Statuses for which the row names the owner of the port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was observed of a forward; the default is that of a forward that does not exist."""
+    """What was observed of a forward; the defaults describe a forward that does not exist."""
 
     parent_ip: str = ""
     forwarded: bool | None = False
@@ -44,7 +44,7 @@ def row(
     rivals: tuple[str, ...] = (),
     seen: Seen = _UNSEEN,
 ) -> Exposure:
-    """Return the row of one forward; `rivals` are other targets that need its port of the host."""
+    """Return the row of one forward; `rivals` are other targets that need the same host port."""
     url, guess = urls.guess(want, seen.parent_ip)
     return Exposure(
         proto=want.proto,
@@ -74,7 +74,7 @@ def row(
 
 def _verdict(want: Wanted, status: Status) -> Verdict:
     if status is Status.NOT_FORWARDED and want.why:
-        return Verdict.WARN  # by the rules of this release
+        return Verdict.WARN  # the rules of this release exclude it
     return _VERDICTS.get(status, Verdict.FAIL)
 
 

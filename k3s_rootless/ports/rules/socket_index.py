@@ -1,5 +1,6 @@
-"""The sockets of the host and of the child namespace by port: who holds a port, and whether a
-program listens on it.
+"""The sockets of the host and of the child namespace, indexed by port.
+
+The index shows which process holds a port, and whether a program listens on it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class SocketIndex:
-    """The sockets by port; `why` is the reason if those of the host could not be read, else None.
+    """The sockets by port, and what a judge needs to know about them.
 
-    `child` is None if the sockets inside could not be read. `starting` is the reason for a forward
-    that is missing because K3s is still starting, else empty.
+    `why` is the reason if the sockets of the host could not be read, else None. `child` is None if
+    the sockets inside could not be read. `starting` is the reason for a forward that is missing
+    because K3s is still starting, else empty.
     """
 
     host: Mapping[Key, Sequence[Listener]]
@@ -38,7 +40,7 @@ class SocketIndex:
 
     @classmethod
     def of(cls, sources: Sources, uid: int) -> SocketIndex:
-        """Sort the sockets of the sources by port; the forwards belong to `uid`."""
+        """Index the sockets of the sources by port; the forwards belong to `uid`."""
         why = None
         if isinstance(sources.listeners, Unknown):
             why = sources.listeners.reason
@@ -56,7 +58,10 @@ class SocketIndex:
         )
 
     def serving(self, key: Key, parent_ip: str) -> tuple[Listener, ...]:
-        """Return the sockets of the host that can serve a forward: of our user, at its address."""
+        """Return the sockets of the host that can serve a forward.
+
+        Such a socket belongs to the user of K3s and listens at the address of the forward.
+        """
         return tuple(
             one
             for one in self.host.get(key, ())
@@ -80,8 +85,9 @@ class SocketIndex:
         return tuple(sorted({one.address for one in self.serving(key, parent_ip)}))
 
     def holder(self, key: Key) -> Holder | None:
-        """Return the owner of a port; a socket of another user comes first, since that user has to
-        be asked.
+        """Return the owner of a port, or None if the port is free.
+
+        A socket of another user comes first, because only that user can free the port.
         """
         found = min(
             self.host.get(key, ()),
@@ -94,15 +100,17 @@ class SocketIndex:
         return replace(known, address=printable(found.address))
 
     def held_by_k3s(self, key: Key) -> bool:
-        """Return whether a process of K3s's own unit listens on a port: rootlesskit, or its
-        slirp4netns.
+        """Return whether a process of K3s's own unit listens on a port.
+
+        Such a process is rootlesskit, or its slirp4netns.
         """
         listeners = self.host.get(key, ())
         return any(one in self.holders and self.holders[one].of_unit for one in listeners)
 
     def inside(self, proto: str, port: int, child_ip: str) -> bool | None:
-        """Return whether a socket inside receives what rootlesskit forwards to a port; None if the
-        sockets inside are not known.
+        """Return whether a socket inside receives what rootlesskit forwards to a port.
+
+        None if the sockets inside are not known.
         """
         if self.child is None:
             return None
@@ -111,8 +119,9 @@ class SocketIndex:
 
 
 def key_of(forward: Forward) -> Key:
-    """Return what a forward takes: rootlesskit's tcp4 and tcp6 name a family of addresses; the port
-    is the same.
+    """Return the protocol and the host port of a forward.
+
+    rootlesskit's tcp4 and tcp6 name an address family; both use the same port.
     """
     return (printable(forward.proto).removesuffix("4").removesuffix("6"), forward.parent_port)
 

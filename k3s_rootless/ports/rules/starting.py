@@ -1,4 +1,4 @@
-"""The state of a start of K3s, as far as its ports show it."""
+"""The check whether K3s is still starting, as far as its ports show that."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from k3s_rootless.observation import Unknown
 from k3s_rootless.ports.facts import Sources
 
 SECONDS = 300.0
-"""How long a K3s that cannot be read counts as starting: as long as `up` waits by default."""
+"""How long K3s counts as starting if it cannot be read; `up` waits as long by default."""
 
 
 def is_starting(sources: Sources, https_port: int, seconds: float | None) -> bool:
-    """Return whether K3s has not forwarded its API server's port yet, within the time of a start.
+    """Return whether K3s is starting: its API server's port is not forwarded yet.
 
-    K3s forwards that port once the API server runs. `seconds` is how long K3s has been
-    running, None if systemd does not know.
+    K3s forwards that port once the API server runs. `seconds` is how long K3s has been running,
+    None if systemd does not know. From `SECONDS` on, K3s no longer counts as starting.
     """
     if seconds is None or seconds >= SECONDS or not isinstance(sources.services, Unknown):
         return False

@@ -1,4 +1,4 @@
-"""Before a start: the ports of K3s that another process holds, and free ports to use instead."""
+"""Port conflicts before a start: K3s's ports that another process holds, and free ports instead."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from k3s_rootless.linux.facts import Listener
 from k3s_rootless.ports.facts import Holder
 
 TRAEFIK = (80, 443)
-"""Ports of the Service of traefik, which K3s deploys by default."""
+"""The ports of the Service of traefik, which K3s deploys by default."""
 _STEP = 100
 _LAST = 65000
 _INSIDE = frozenset({6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259, 10010})
-"""Ports that K3s uses in its own namespace (K3s's documentation, "Networking"; containerd's streams
-are 10010).
+"""Ports that K3s uses in its own namespace.
+
+Source: K3s's documentation, "Networking"; containerd's streams are 10010.
 """
 
 
 def taken(
     settings: Settings, listeners: Iterable[Listener], *, traefik: bool
 ) -> Mapping[int, Listener]:
-    """Return the ports of the host that K3s needs and that are taken, each with its socket."""
+    """Return the host ports that K3s needs and that are taken, each with its socket."""
     held = {one.port: one for one in listeners if one.proto == "tcp"}
     return {port: held[port] for port in wanted(settings, traefik=traefik) if port in held}
 
 
 def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
-    """Return the ports of the host that K3s needs by itself: that of its API, and those of traefik
-    if servicelb serves it.
+    """Return the host ports that K3s itself needs.
+
+    These are the port of its API, and the ports of traefik if servicelb serves it.
     """
     if not (traefik and settings.servicelb):
         return (settings.https_port,)
@@ -39,8 +41,10 @@ def wanted(settings: Settings, *, traefik: bool) -> tuple[int, ...]:
 def instead(
     ports: Sequence[int], listeners: Iterable[Listener], settings: Settings
 ) -> Mapping[int, int]:
-    """Return for each port one that is free on the host and that K3s does not use inside: the port
-    of the API is the same in both.
+    """Return a free port in place of each port, where there is one.
+
+    The new port is free on the host, and K3s does not use it inside: the API has the same port in
+    both namespaces.
     """
     busy = {one.port for one in listeners} | _INSIDE | set(wanted(settings, traefik=True))
     found: dict[int, int] = {}
@@ -48,7 +52,7 @@ def instead(
         start = port
         if port != settings.https_port:
             start = port - child_to_parent_port(TRAEFIK[0]) + 8080
-        # K3s also listens on the port after that of the API (K3s pkg/cli/server/server.go).
+        # K3s also listens on the port after the port of the API (K3s pkg/cli/server/server.go).
         free = next((one for one in range(start, _LAST, _STEP) if not {one, one + 1} & busy), None)
         if free is not None:
             found[port] = free

@@ -1,5 +1,7 @@
-"""The URL of a forward: its scheme comes from the Service (appProtocol), or is a guess by the
-port's name and number.
+"""The URL of a forward.
+
+The scheme comes from the Service (appProtocol). Without one, the scheme is a guess by the name and
+number of the port.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ _APP_PROTOCOLS = {
 
 
 def guess(want: Wanted, parent_ip: str) -> tuple[str, str]:
-    """Return the URL of a forward from this host, and what its scheme was guessed by; "" if it is
-    not a guess.
+    """Return the URL of a forward from this host, and the basis of a guessed scheme.
 
-    If nothing names the scheme, it is tcp or udp.
+    The second text is empty if the scheme is not a guess. If nothing names the scheme, the scheme
+    is tcp or udp.
     """
     scheme, by = _scheme(want)
     return f"{scheme}://{host(parent_ip)}:{want.parent_port}", by
@@ -38,7 +40,7 @@ def host(parent_ip: str) -> str:
 
 
 def bracketed(address: str) -> str:
-    """Return an address as it stands before a port: IPv6 in brackets."""
+    """Return an address as written before a port: IPv6 in brackets."""
     if ":" in address:
         return f"[{address}]"
     return address
@@ -59,7 +61,7 @@ def _scheme(want: Wanted) -> tuple[str, str]:
 
 def _by_name(name: str) -> tuple[str, str] | None:
     parts = [part for part in name.lower().split("-") if part]
-    # `websecure` begins with `web`, and `https` with `http`: the longer word comes first.
+    # `websecure` starts with `web`, and `https` with `http`, so the longer word comes first.
     for scheme, words in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
         if any(part.startswith(words) for part in parts):
             return scheme, f"by the port's name, {name}"

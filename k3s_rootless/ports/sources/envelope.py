@@ -1,7 +1,7 @@
-"""What every manifest has, checked with pydantic: a kind, and metadata with names that are texts.
+"""The fields that every manifest has: a kind, and metadata with names; checked with pydantic.
 
-`wire` does without pydantic, since it is on the hot path: loading pydantic takes half as long as
-`ports`. Reading manifests is not.
+`wire` does not use pydantic, because it is on the hot path: loading pydantic takes half as long as
+`ports`. Manifests are not on the hot path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Metadata(BaseModel):
 
 
 class Envelope(BaseModel):
-    """The outside of an object; its inside is read by kind."""
+    """The outer fields of an object; the inner fields are read by kind."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
@@ -37,8 +37,8 @@ class Envelope(BaseModel):
     metadata: Metadata | None = None
 
 
-def envelope(document: Any) -> Envelope:  # noqa: ANN401 (other people's YAML)
-    """Read the outside of one object.
+def envelope(document: Any) -> Envelope:  # noqa: ANN401 (parsed YAML)
+    """Read the outer fields of one object.
 
     Raises Wrong for the first field that is missing or has another type.
     """

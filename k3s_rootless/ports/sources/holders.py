@@ -1,7 +1,7 @@
-"""The owner of a socket: process, program and unit of the user's own, only the user of others.
+"""The owner of a socket.
 
-Only the owner of a process may read /proc/PID/fd (proc_pid_fd(5)), so of others only the uid is
-known.
+Only the owner of a process is allowed to read its /proc/PID/fd (proc_pid_fd(5)). So process,
+program and unit are known for the user's own sockets, and only the uid for the sockets of others.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _PROC = Path("/proc")
 _Process = tuple[int | None, str, str, bool]
 """PID, program, unit, and whether the process is in the control group of K3s's unit."""
 _K3S = frozenset({"k3s-server", "k3s-agent"})
-"""The process names of a K3s that serves; `k3s` can also be `k3s kubectl`."""
+"""The process names of K3s as a server or agent; `k3s` can also be `k3s kubectl`."""
 _UNITS = frozenset({"k3s.service", "k3s-agent.service", "k3s-rootless.service"})
 
 
 def of(
     listeners: Iterable[Listener], *, uid: int, unit_group: str = "", proc: Path = _PROC
 ) -> Mapping[Listener, Holder]:
-    """Return the owner of each socket; reads the processes of `uid` only if one of the sockets is
-    theirs.
+    """Return the owner of each socket.
 
-    `unit_group` is the control group of K3s's unit: a process in it belongs to K3s.
+    The processes of `uid` are read only if `uid` owns one of the sockets. `unit_group` is the
+    control group of K3s's unit: a process in it belongs to K3s.
     """
     sockets = tuple(listeners)
     own = {one.inode for one in sockets if one.uid == uid and one.inode}
@@ -64,7 +64,7 @@ def _processes(inodes: set[int], uid: int, unit_group: str, proc: Path) -> dict[
                 one = (pid, _program(process), _innermost_unit(groups), of_k3s)
                 found.update(dict.fromkeys(held - found.keys(), one))
         except OSError:
-            continue  # it ended meanwhile, or its owner may not read its descriptors either
+            continue  # the process ended, or the kernel denies its descriptors to the user
         if len(found) == len(links):
             break
     return found
@@ -74,7 +74,7 @@ def _descriptors(process: Path) -> list[str]:
     targets = []
     for entry in os.scandir(process / "fd"):
         try:
-            targets.append(os.readlink(entry.path))  # noqa: PTH115 (20,000 of them)
+            targets.append(os.readlink(entry.path))  # noqa: PTH115 (up to 20,000 links)
         except OSError:
             continue
     return targets
@@ -89,7 +89,7 @@ def _unit(process: Path) -> str:
 
 
 def _innermost_unit(groups: tuple[str, ...]) -> str:
-    # The innermost part with the suffix of a unit; a slice is nothing that a user stops.
+    # The innermost part with the suffix of a unit; a user does not stop a slice.
     endings = (".service", ".scope", ".socket")
     for path in groups:
         parts = [part for part in path.split("/") if part.endswith(endings)]
@@ -106,8 +106,9 @@ def _user(uid: int) -> str:
 
 
 def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
-    """Return the owners of each K3s on this host, by its program or its unit, which every user may
-    read; one for each user and unit.
+    """Return the owners of each K3s on this host, one for each user and unit.
+
+    K3s is recognised by its program or its unit, which every user can read.
     """
     found: dict[tuple[int, str], Holder] = {}
     pids = sorted(int(entry.name) for entry in os.scandir(proc) if entry.name.isdecimal())
@@ -123,8 +124,9 @@ def of_k3s(*, proc: Path = _PROC) -> tuple[Holder, ...]:
 
 
 def of_lock(file: Path, *, uid: int, proc: Path = _PROC) -> Holder | None:
-    """Return the process of `uid` that holds a lock on a file (flock(2)); None if there is none, or
-    it cannot be read.
+    """Return the process of `uid` that holds a lock on a file (flock(2)).
+
+    None if there is no such process, or if the locks cannot be read.
     """
     try:
         inode = file.stat().st_ino

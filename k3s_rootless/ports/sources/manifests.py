@@ -1,8 +1,8 @@
-"""The Services of manifests before they are applied: YAML or JSON, several documents to a file,
-lists of objects.
+"""Reader of the Services in manifests that are not applied yet.
 
-Read as kubectl would apply them: an object without a namespace goes to `default`. Charts and
-templates are not manifests; render them first (`helm template … | k3s-rootless ports plan -`).
+A file is YAML or JSON, and can hold several documents and lists of objects. The reader follows
+kubectl: an object without a namespace goes to `default`. Charts and templates are not manifests;
+render them first (`helm template … | k3s-rootless ports plan -`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.facts import PodPort, ServicePort
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of one file; 10,000 Services are some 5 MiB."""
+"""The size limit of one file, in bytes; 10,000 Services are some 5 MiB."""
 _MOST_OBJECTS = 100_000
 _HINT = "a manifest is what `kubectl apply --dry-run=client -f FILE` takes"
 
 
 class Manifests:
-    """What was found in files: Services' ports, hostPorts of Pods and their templates, and how many
-    objects in all.
+    """What the files contain: ports of Services, hostPorts of Pods and Pod templates.
+
+    `objects` is the number of all objects.
     """
 
     def __init__(self, namespace: str = "default") -> None:
@@ -54,11 +55,12 @@ class Manifests:
             except PeerError as error:
                 raise RootlessError(error.message, hint=_HINT) from error
 
-    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (foreign)
+    def _objects(self, document: Any) -> Iterator[json_fields.Json]:  # noqa: ANN401 (parsed YAML)
         todo, steps = [document], 0
         while todo:
             one = todo.pop()
-            # With YAML's anchors a list can contain itself, and a short text millions of objects.
+            # With YAML's anchors, a list can contain itself, and a short text can expand to
+            # millions of objects.
             steps += 1
             if steps > _MOST_OBJECTS:
                 raise json_fields.Wrong(f"there are more than {_MOST_OBJECTS} objects")
@@ -76,7 +78,7 @@ class Manifests:
             self.services += wire.service(placed)
             return
         spec: Any = one.get("spec")
-        # CronJob > Job > Pod: each holds the next as a template.
+        # CronJob, Job and Pod: each of the first two holds the next as a template.
         for step in ("jobTemplate", "template"):
             while isinstance(spec, dict) and isinstance(spec.get(step), dict):
                 spec = spec[step].get("spec")
@@ -87,7 +89,7 @@ class Manifests:
 
 
 def _items(listed: json_fields.Json, kind: str) -> list[json_fields.Json]:
-    """Return the objects of a list; those of a ServiceList and the like may lack a kind."""
+    """Return the objects of a list; objects of a ServiceList and the like can lack a kind."""
     own = {}
     if kind != "List":
         own["kind"] = kind.removesuffix("List")

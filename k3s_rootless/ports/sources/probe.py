@@ -1,11 +1,12 @@
-"""Real connections through the forwards, from this host's loopback only, many at a time, each
-within its time limit.
+"""Real connections through the forwards, from this host's loopback.
+
+Many connections run at a time, each within its time limit.
 
 A forward accepts a connection before it is known whether a program listens inside: rootlesskit
 accepts, connects inside, and closes if no program answers (its pkg/port/builtin, 0.14 to 2.3). So
-a connection is only half of the proof: it must stay open for a moment, or be answered by TLS or
-HTTP if the port speaks that. Certificates are not verified: the question is whether any program
-answers.
+an accepted connection alone proves nothing. It must also stay open for a moment, or be answered by
+TLS or HTTP if the port speaks one of them. Certificates are not verified, because the probe only
+checks whether a program answers.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ ANSWER_SECONDS = 2.0
 ALL_SECONDS = 60.0
 MOST_AT_ONCE = 256
 HANG_UP_SECONDS = 0.4
-"""How long a connection has to stay open: rootlesskit dials ten times within 225 ms before it hangs
-up (seen with 2.0.2).
+"""How long a connection must stay open.
+
+rootlesskit dials ten times within 225 ms before it closes the connection (seen with 2.0.2).
 """
 _REFUSED = "nobody listens there: connection refused"
 _HUNG_UP = "the connection was taken and closed at once: nobody answers inside"
@@ -34,7 +36,7 @@ _HUNG_UP = "the connection was taken and closed at once: nobody answers inside"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to connect to: `speaks` is tcp, udp, https or http."""
+    """The address and port to connect to; `speaks` is tcp, udp, https or http."""
 
     address: str
     port: int
@@ -44,7 +46,8 @@ class Target:
 def probe(targets: Iterable[Target], *, seconds: float = ALL_SECONDS) -> Mapping[Target, Probe]:
     """Connect to each target once.
 
-    `seconds` is the time limit of all together; a target that is not reached by then says so.
+    `seconds` is the time limit of all targets together. The result of a target that was not tried
+    within this time contains this reason.
     """
     with asyncio.Runner() as runner:
         return runner.run(_all(tuple(dict.fromkeys(targets)), seconds))
@@ -111,7 +114,7 @@ async def _https(target: Target, started: float, context: ssl.SSLContext | None)
             target.address, target.port, ssl=context, server_hostname="localhost"
         )
     except ssl.SSLError as error:
-        # A program answers, and refuses: it requires a client certificate, or does not speak TLS.
+        # A program answers and refuses: it requires a client certificate, or does not speak TLS.
         return Probe(
             f"connected, and no TLS: {printable(error.reason or 'it said something else')}",
             well=True,
@@ -156,9 +159,9 @@ async def _udp(target: Target, started: float, _context: ssl.SSLContext | None) 
         family = socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asker:
         asker.connect((target.address, target.port))
-        # An empty datagram means nothing to the program at the port, and is refused like any other
-        # where there is none. asyncio's own datagram transports drop an empty one before Python
-        # 3.13.
+        # A program ignores an empty datagram. If no program listens, the kernel refuses the
+        # datagram like any other. asyncio's own datagram transports drop an empty datagram before
+        # Python 3.13.
         asker.send(b"")
         try:
             async with asyncio.timeout(HANG_UP_SECONDS):

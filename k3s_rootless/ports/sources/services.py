@@ -1,8 +1,7 @@
-"""The ports of all Services of the cluster, from the API server: listed once, or watched from then
-on.
+"""The ports of all Services of the cluster, listed once or watched at the API server.
 
-Requested in pages of 500, as kubectl does, so that a cluster of 10,000 Services stalls neither its
-API server nor this process.
+Services are requested in pages of 500, as kubectl does, so that a cluster of 10,000 Services stalls
+neither its API server nor this process.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PAGE = 500
 WATCH_SECONDS = 240
-"""How long one watch lasts; the API server ends it then, and the next continues where it ended."""
+"""How long one watch lasts; the API server then ends it, and the next watch continues there."""
 _SERVICES = "/api/v1/services"
 _PODS = "/api/v1/pods"
 _GONE = 410
@@ -41,16 +40,16 @@ class Listing:
 
 
 def service_ports(peer: Peer, timeout: float) -> tuple[ServicePort, ...]:
-    """Return the ports of the Services of all namespaces, in the API server's order.
+    """Return the ports of the Services of all namespaces, in the order of the API server.
 
-    `timeout` in seconds is for all pages together. Raises PeerError with the message of the API
+    `timeout` is in seconds, for all pages together. Raises PeerError with the message of the API
     server's Status.
     """
     return listing(peer, timeout).ports
 
 
 def listing(peer: Peer, timeout: float) -> Listing:
-    """Return what `service_ports` does, and the version."""
+    """Return what `service_ports` returns, and the version."""
     deadline = time.monotonic() + timeout
 
     def read(path: str) -> tuple[wire.Page, str]:
@@ -60,9 +59,9 @@ def listing(peer: Peer, timeout: float) -> Listing:
     try:
         pages = list(_pages(_SERVICES, "Services", read))
     except PeerError as error:
-        # A page token lives for some five minutes (Kubernetes API concepts, "Retrieving large
-        # result sets in chunks"); after that, everything is requested in one answer, as
-        # client-go does.
+        # A page token is valid for some five minutes (Kubernetes API concepts, "Retrieving large
+        # result sets in chunks"). After that, everything is requested in one answer, as client-go
+        # does.
         if error.status != _GONE:
             raise
         pages = [read(_SERVICES)[0]]
@@ -80,12 +79,11 @@ def pod_ports(peer: Peer, timeout: float) -> tuple[PodPort, ...]:
 
 
 def follow(peer: Peer, version: str, changed: Callable[[wire.Event], None]) -> str:
-    """Watch from `version` on, and call `changed` for each Service that is added, modified or
-    deleted, until the watch ends.
+    """Watch Services from `version` on, and call `changed` for each change until the watch ends.
 
-    Returns the version to continue from; it is empty if the API server no longer has it, so that
-    the Services must be listed again. Raises PeerError for a broken connection, or a line that is
-    not an event.
+    A change is a Service that is added, modified or deleted. Returns the version to continue from.
+    This version is empty if the API server no longer has it; then the Services must be listed
+    again. Raises PeerError for a broken connection, or a line that is not an event.
     """
     asked = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
     path = f"{_SERVICES}?{asked}&resourceVersion={quote(version)}"

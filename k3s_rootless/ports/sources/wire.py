@@ -1,9 +1,10 @@
-"""The JSON of rootlesskit and of the API server, checked by hand.
+"""Readers of the JSON of rootlesskit and of the API server, checked by hand.
 
-Shapes: rootlesskit's `pkg/port/port.go` and `pkg/api` (0.14 to 2.3; its published openapi.yaml says
-otherwise in places), and Kubernetes' core/v1 Service, ServiceList, WatchEvent and Pod. Unknown
-fields are ignored, wrong types are not; checking stops at the first wrong element. By hand rather
-than with pydantic: loading it and building these models took 400 ms, more than all the rest of
+Shapes: rootlesskit's `pkg/port/port.go` and `pkg/api` (0.14 to 2.3; its published openapi.yaml
+differs in places), and Kubernetes' core/v1 Service, ServiceList, WatchEvent and Pod. Unknown fields
+are ignored; wrong types are errors. Checking stops at the first wrong element.
+
+pydantic is not used: loading it and building these models took 400 ms, more than all the rest of
 `ports` (docs/explanation/ports.md).
 """
 
@@ -21,8 +22,9 @@ from k3s_rootless.ports.facts import PodPort, ServicePort
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of Services: their ports, the token of the next page, and the version that a watch
-    continues from.
+    """One page of Services.
+
+    It holds their ports, the token of the next page, and the version that a watch continues from.
     """
 
     ports: tuple[ServicePort, ...]
@@ -32,8 +34,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a watch; `kind` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and `key`
-    namespace and name.
+    """One line of a watch.
+
+    `kind` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR; `key` is namespace and name.
     """
 
     kind: str
@@ -73,8 +76,11 @@ def event(line: bytes) -> Event:
         return Event(kind, key, service(subject), version)
 
 
-def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other people's JSON)
-    """Read one Service: a record for each of its ports. An ExternalName Service may have none."""
+def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (parsed JSON)
+    """Read one Service into a record for each of its ports.
+
+    An ExternalName Service can have no ports.
+    """
     metadata, spec = field(typed(subject, dict), "metadata", dict), field(subject, "spec", dict)
     balancer = optional(optional(subject, "status", dict) or {}, "loadBalancer", dict) or {}
     points = each(
@@ -87,7 +93,7 @@ def service(subject: Any) -> tuple[ServicePort, ...]:  # noqa: ANN401 (other peo
     namespace, name = optional(metadata, "namespace", str) or "", field(metadata, "name", str)
     kind = optional(spec, "type", str) or "ClusterIP"
 
-    def read(port: Any) -> ServicePort:  # noqa: ANN401 (other people's JSON)
+    def read(port: Any) -> ServicePort:  # noqa: ANN401 (parsed JSON)
         return ServicePort(
             namespace=namespace,
             service=name,
@@ -119,7 +125,7 @@ def pods(body: bytes) -> tuple[tuple[PodPort, ...], str]:
 
 
 def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...]:
-    """Read the hostPorts of a Pod's spec, or of a template's. Raises fields.Wrong."""
+    """Read the hostPorts of the spec of a Pod or Pod template. Raises json_fields.Wrong."""
     containers = each(
         pod_spec, "containers", lambda one: each(typed(one, dict), "ports", _host_port)
     )
@@ -131,16 +137,16 @@ def host_ports(namespace: str, owner: str, pod_spec: Json) -> tuple[PodPort, ...
     )
 
 
-def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (other people's JSON)
+def _host_port(port: Any) -> tuple[str, int]:  # noqa: ANN401 (parsed JSON)
     proto = optional(typed(port, dict), "protocol", str) or "TCP"
     return proto.lower(), json_fields.port(port, "hostPort", lowest=0)
 
 
-def _pod(pod: Any) -> Iterator[PodPort]:  # noqa: ANN401 (other people's JSON)
+def _pod(pod: Any) -> Iterator[PodPort]:  # noqa: ANN401 (parsed JSON)
     metadata, spec = field(typed(pod, dict), "metadata", dict), field(pod, "spec", dict)
     labels = optional(metadata, "labels", dict) or {}
-    # servicelb has Pods with hostPorts; those ports belong to the Services, and are forwarded for
-    # them (K3s pkg/cloudprovider/servicelb.go).
+    # servicelb runs Pods with hostPorts. Those ports belong to the Services, and K3s forwards them
+    # for the Services (K3s pkg/cloudprovider/servicelb.go).
     if "svccontroller.k3s.cattle.io/svcname" not in labels:
         yield from host_ports(
             optional(metadata, "namespace", str) or "", field(metadata, "name", str), spec
