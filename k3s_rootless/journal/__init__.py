@@ -1,1 +1,1 @@
-"""What K3s said, and what that means."""
+"""The log of K3s, and the diagnosis of failed starts."""

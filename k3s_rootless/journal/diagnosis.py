@@ -1,8 +1,8 @@
-"""From the lines of one start to its first real cause.
+"""The search for the first real cause in the lines of one start.
 
-The first line counts, not the last: what follows are consequences ("child died", "context
-canceled"), restarts and their noise. Frightening lines of a K3s that is well (errors of its kubelet
-in a user namespace) are no cause, however they sound.
+The first matching line counts, not the last: later lines are consequences ("child died", "context
+canceled") or come from restarts. Alarming lines of a healthy K3s (errors of its kubelet in a user
+namespace) are no cause.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ __all__ = ["Listener", "first_cause", "last_start", "normal", "recognise", "stor
 _BOUND = re.compile(r"Bound parent port [^:\s]{0,64}:(\d{1,5})")
 _MOST_STARTS = 8
 _END = ": Main process exited, "
-"""systemd's word on the end of a unit's main process (its log_unit_exit; v247 to v262)."""
+"""systemd's message about the end of a unit's main process (its log_unit_exit; v247 to v262)."""
 _API_IS_UP = 'msg="k3s is up and running"'
 _FORWARDING = frozenset({"forward-failed", "address-taken", "stale-state"})
 _SAME_DEATH = timedelta(seconds=30)
-"""How far apart the OOM killer's line and the death by SIGKILL may be: a Pod at its own limit
-is killed in the same words.
+"""The maximum time between the OOM killer's line and the death by SIGKILL.
+
+The kernel uses the same words if it kills a Pod at its own limit.
 """
 
 
 class Listener:
-    """Hears the lines of one start, and remembers what they say; what is remembered is bounded
-    by the catalogue.
+    """Reader of the lines of one start, which keeps the causes that they name.
 
-    In a start that is known to be `ready`, no line was fatal: the cause was fixed while K3s waited.
-    `came_up` is whether the API server came up.
+    The catalogue limits how much is kept. In a start that is known to be `ready`, no line was
+    fatal: the cause was fixed while K3s waited. `came_up` is whether the API server was ready once.
     """
 
     def __init__(self, invocation: str | None = None, *, ready: bool = False) -> None:
@@ -56,19 +56,17 @@ class Listener:
 
     @property
     def ended(self) -> bool:
-        """Whether a fatal line was heard, with the lines that belong to it: later lines do not
-        matter.
-        """
+        """True after a fatal line and the lines that belong to it; later lines do not matter."""
         if self._cause is None:
-            # systemd looks for the OOM killer's work before it looks at a process that ended
-            # (unit_check_oom; v244 to v262).
+            # systemd checks for an OOM kill before it handles a process that ended (unit_check_oom;
+            # v244 to v262).
             return self._killed is not None and self._ended
         return self._frames is None or self._frames.complete
 
     def hear(self, entry: Entry) -> None:
-        """Take in one entry, unless the start has ended already."""
-        # journald makes an entry of each line; one that holds more was sent otherwise, and its
-        # first line says what it is.
+        """Read one entry, unless the start has ended already."""
+        # journald makes an entry of each line. An entry with more lines was sent in another way,
+        # and its first line names the kind of the message.
         first, _, rest = entry.message.partition("\n")
         if self._cause is not None:
             self._hear_frames(entry.message)
@@ -100,7 +98,7 @@ class Listener:
         return self._cause is not None and self._cause.id == "panic"
 
     def story(self) -> Story:
-        """Tell what was heard."""
+        """Return the story of the lines so far."""
         others = tuple(self._survived.values())
         cause = self._cause
         if (
@@ -124,22 +122,22 @@ class Listener:
         if self._is_harmless(cause):
             self._notes.setdefault(cause.id, cause)
         elif cause.id == "killed":
-            return  # known by tells_of_kill: the OOM killer may have done it
+            return  # the OOM killer can be the sender; see tells_of_kill
         elif cause.fatal:
             self._cause = cause
         elif weight is Weight.SURVIVED:
-            # A busy port is told once for each of its kind of failure, with the first line that
-            # said it.
+            # A busy port is reported once for each kind of failure, with the first line that names
+            # it.
             self._survived.setdefault(cause.id, cause)
         elif weight is Weight.NOTE:
             self._notes.setdefault(cause.id, cause)
 
     def _is_harmless(self, cause: Cause) -> bool:
-        # systemd itself sends SIGKILL to what does not stop in time: then the time limit is what
-        # ended K3s.
+        # systemd itself sends SIGKILL to processes that do not stop in time. In that case the time
+        # limit ended K3s.
         if cause.id == "killed" and "left-behind" in self._notes:
             return True
-        # If K3s is ready, the OOM killer took a Pod at its own limit.
+        # If K3s is ready, the OOM killer killed a Pod at its own limit.
         return self._ready and (cause.fatal or cause.id == "killed-by-memory")
 
     def _explain_kill(self) -> None:
@@ -160,8 +158,7 @@ class Listener:
                 self._frames.hear(recognition.plain(line[: recognition.LONGEST]))
 
     def _bound(self, written: str) -> None:
-        # The forward that failed before was made after all: its port was freed, or rootlesskit
-        # answered.
+        # A forward that failed before was made later: its port was freed, or rootlesskit answered.
         if not self._survived:
             return
         found = _BOUND.search(written)
@@ -174,8 +171,9 @@ class Listener:
 
 
 def story(entries: Iterable[Entry], invocation: str | None = None, *, ready: bool = False) -> Story:
-    """Hear the entries of one start; reads no further than to the first fatal line and what
-    belongs to it.
+    """Return the story of one start from its entries.
+
+    Reading stops after the first fatal line and the lines that belong to it.
     """
     listener = Listener(invocation, ready=ready)
     for entry in entries:
@@ -186,12 +184,12 @@ def story(entries: Iterable[Entry], invocation: str | None = None, *, ready: boo
 
 
 def last_start(entries: Iterable[Entry]) -> Story:
-    """Hear the entries of many starts, in constant memory, and tell of the last that there is
-    something to tell of.
+    """Return the story of the last start that has a cause, from the entries of many starts.
 
-    If the last start has no cause yet, the story of the last start that has one is returned, and
-    its cause is marked as earlier. Of the starts that lie too far back to be kept, only the last
-    failure is kept.
+    Memory use is constant. If the last start has no cause yet, the story of the last start with a
+    cause is returned, and its cause is marked as earlier. Of the starts that are too old to be
+    kept, only the last failure is kept. If no start has a cause, the story of the last start is
+    returned.
     """
     starts: dict[str | None, Listener] = {}
     failed: Story | None = None
@@ -227,8 +225,8 @@ def _failure(listener: Listener, following: Listener | None) -> Story | None:
 
 
 def first_cause(entries: Iterable[Entry]) -> Cause | None:
-    """Find what kept K3s from coming up, or None when no line says that anything did.
+    """Return the first cause that kept K3s from starting, or None if no line names one.
 
-    Something that K3s survives is the answer only where nothing fatal follows.
+    A problem that K3s survives is returned only if no fatal line follows.
     """
     return story(entries).cause

@@ -1,10 +1,11 @@
-"""What systemd's own exit statuses say (systemd.exec(5), "Process Exit Codes"; v247 to v262):
-nothing of K3s has run yet.
+"""systemd's own exit statuses (systemd.exec(5), "Process Exit Codes"; v247 to v262).
+
+With such a status, no part of K3s has run yet.
 """
 
 from __future__ import annotations
 
-# Which setting of the unit, or of a drop-in, systemd could not carry out.
+# The setting of the unit, or of a drop-in, that systemd could not apply.
 STEPS = {
     200: ("CHDIR", "cannot enter the working directory of the unit"),
     201: ("NICE", "cannot set Nice="),
@@ -54,13 +55,13 @@ STEPS = {
 
 
 def identifier(status: int) -> str:
-    """Return the id of the cause behind a status; 203 is the catalogue's own."""
+    """Return the id of the cause behind a status; 203 has the id of the catalogue."""
     if status == 203:
         return "exec-failed"
     return f"exit-{STEPS[status][0].lower().replace('_', '-')}"
 
 
 def title(status: int) -> str:
-    """Say what systemd could not do, with the name by which `systemctl status` tells it."""
+    """Return what systemd could not do, with the name that `systemctl status` prints."""
     name, what = STEPS[status]
     return f"systemd {what} ({status}/{name})"

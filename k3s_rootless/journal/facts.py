@@ -1,4 +1,4 @@
-"""What the journal says, entry by entry, and what a start died of: frozen records."""
+"""The entries of the journal, and the cause of a failed start: frozen records."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; what it does not hold is None, and a message that is absent is empty.
+    """One entry; an absent field is None, and an absent message is empty.
 
-    `time` is in UTC, `priority` that of syslog (0 to 7). `unit` and `invocation` name the unit, and
-    the start of it, that the entry is about, also where the user manager wrote it. `message` is as
-    written: it may hold escape sequences.
+    `time` is in UTC, `priority` is that of syslog (0 to 7). `unit` and `invocation` name the unit,
+    and the start of it, that the entry is about, also if the user manager wrote the entry.
+    `message` is as written: it can contain escape sequences.
     """
 
     time: datetime | None
@@ -31,8 +31,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unowned:
-    """Lines without an invocation: the name that systemd gives them (SyslogIdentifier=), and
-    when they reached the journal.
+    """Selection of lines without an invocation.
+
+    `identifier` is the name that systemd gives the lines (SyslogIdentifier=). `since` and `until`
+    limit when the lines reached the journal.
     """
 
     identifier: str
@@ -42,16 +44,22 @@ class Unowned:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which entries are asked for: those about the unit of this user, narrowed by what is not None.
+    """Selection of entries about the unit of this user; each field that is set narrows it.
 
-    `invocation` is one start (32 hex digits), `lines` the number of last entries, `since` what
-    journalctl understands, `boot` the running boot only, `grep` a PCRE, `after` a cursor, `whole`
-    all that there is already before what is followed; of `ids`, entries have one (32 hex digits,
-    systemd's message catalogue).
+    - `invocation` is one start (32 hex digits).
+    - `lines` is the number of last entries.
+    - `since` is a time that journalctl understands.
+    - `boot` selects the running boot only.
+    - `follow` also selects new entries.
+    - `grep` is a PCRE.
+    - `after` is a cursor.
+    - `whole` selects all existing entries before those that are followed.
+    - `ids` are message ids, of which an entry must have one (32 hex digits, systemd's message
+      catalogue).
 
     `unowned` adds lines of K3s that carry no invocation. journald takes unit and invocation from
-    the control group of the process, which is gone when a process ends at once (systemd 252: 14 of
-    40 such lines).
+    the control group of the process, which no longer exists if the process ends at once (systemd
+    252: 14 of 40 such lines).
     """
 
     uid: int
@@ -69,16 +77,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a start failed: the first line that says so, or what systemd says of its end.
+    """Why a start failed: the first line with the cause, or systemd's report on how it ended.
 
-    `id` names the entry of the catalogue that knew the line and is `unknown` where none did; then
-    `check` is empty, there is no remedy, and the title is the line's own message. `check` is the
-    id, or a group of ids, of what `check` asks about the same thing; `line` is printable, and empty
-    where no line said it. `fatal` is false for what K3s survives, such as a forward that it cannot
-    make. `seen` is what the host shows of it now, in sentences. `earlier` marks the failure of a
-    start before the present one. `frames` are the first frames of the goroutine that panicked, the
-    innermost first. `waits` is the key of the phase that K3s never reaches, if it does not exit but
-    tries again without end; otherwise empty.
+    - `id` names the entry of the catalogue that matches the line. If none matches, it is `unknown`:
+      `check` is empty, there is no remedy, and the title is the message of the line.
+    - `check` is the id, or a group of ids, of the checks of `check` on the same subject.
+    - `line` is printable, and empty if no line names the cause.
+    - `fatal` is false for a problem that K3s survives, such as a forward that it cannot make.
+    - `seen` is what the host shows about the cause now, in sentences.
+    - `earlier` marks the failure of a start before the present one.
+    - `frames` are the first frames of the goroutine that panicked, the innermost first.
+    - `waits` is the key of the phase that K3s never reaches, if K3s does not exit but retries
+      without end; otherwise empty.
     """
 
     id: str
@@ -97,13 +107,16 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the lines of one start tell.
+    """The result of reading the lines of one start.
 
-    `cause` is the first real cause, None where no line names one; `others` are what else was wrong
-    before it, each once, in order. `notes` are lines that starts which succeed have as well.
-    `lines` is how many were read, up to the fatal one, and `began` when the first of them came
-    (UTC). `ended` tells that systemd said how the start ended. `recovered` tells whether the API
-    server of the start after this one came up, None where the lines hold no later start.
+    - `cause` is the first real cause; None if no line names one.
+    - `others` are other problems before the cause, each once, in order.
+    - `notes` are lines that also occur in successful starts.
+    - `lines` is the number of lines read, up to the fatal one.
+    - `began` is the time of the first line (UTC).
+    - `ended` is true if systemd reported how the start ended.
+    - `recovered` is whether the API server of the next start was ready; None if the lines hold no
+      later start.
     """
 
     cause: Cause | None
@@ -118,8 +131,9 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or directory that K3s writes to: the uid of its owner, and whether the user can
-    write to it.
+    """A file or directory that K3s writes to.
+
+    `uid` is the uid of its owner. `writable` is whether the user can write to it.
     """
 
     path: str
@@ -129,11 +143,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A resource limit of the unit that is in force: `name` and `value` as systemd has them, a
-    value of bytes or a count.
+    """A resource limit of the unit that is in force; `value` is in bytes or a count.
 
-    `file` is the unit file or drop-in that sets it, empty where none does. `writable` is whether
-    the user can write that file, `ours` whether `k3s-rootless config` wrote it.
+    `name` and `value` are those of systemd. `file` is the unit file or drop-in that sets the limit,
+    empty if none does. `writable` is whether the user can write that file, `ours` whether
+    `k3s-rootless config` wrote it.
     """
 
     name: str
@@ -145,13 +159,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the unit stands, and how its last process ended, as systemd tells it.
+    """The state of the unit, and how its last process ended, as systemd reports them.
 
-    `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core), `status` the exit status
-    or signal. `delegate` is whether the unit asks for delegation, None where systemd does not say.
-    `period` is the time between two restarts, in seconds. `changed` is since when the unit is in
-    this state (UTC), `memory_peak` the most memory that this start used, in bytes; None where
-    systemd does not say.
+    - `code` is the si_code of wait(2) (1 exited, 2 killed, 3 dumped core).
+    - `status` is the exit status or signal.
+    - `delegate` is whether the unit requests delegation; None if systemd does not report it.
+    - `period` is the time between two restarts, in seconds.
+    - `changed` is since when the unit is in this state (UTC); None if systemd does not report it.
+    - `memory_peak` is the most memory that this start used, in bytes; None if systemd does not
+      report it.
     """
 
     load_state: str
@@ -172,14 +188,16 @@ class Ending:
 
     @property
     def stopping(self) -> bool:
-        """Whether systemd waits for the processes of the unit to end."""
+        """True if systemd waits for the processes of the unit to end."""
         return self.active_state == "deactivating"
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A unit that systemd restarts again and again: how often it did, the usual seconds
-    between, and when it last did (UTC).
+    """A unit that systemd restarts again and again.
+
+    `count` is the number of restarts, `period` the usual seconds between two of them, and `last`
+    the time of the last one (UTC).
     """
 
     count: int

@@ -1,5 +1,6 @@
-"""Resource limits of the unit that explain a death: what systemd says of them outranks what the log
-says of their effect.
+"""Resource limits of the unit that explain why K3s died.
+
+A limit that systemd reports outranks its effects in the log.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from k3s_rootless.journal.facts import Cause, Ending, Limit
 
 _MIB = 2**20
 _NEARLY = 0.95
-"""The share of a limit that a unit has used when the kernel kills for that limit: it reclaims pages
-before.
+"""The share of a limit that a unit has used when the kernel kills a process for that limit.
+
+The kernel reclaims pages before the limit is reached.
 """
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Below `enough` (bytes or a count) K3s reaches this limit itself; `raised` is the value that
-    the remedy sets.
+    """A limit, and the value below which K3s reaches it by itself.
+
+    `enough` is that value (bytes or a count); `raised` is the value that the remedy sets.
     """
 
     name: str
@@ -36,19 +39,20 @@ class _Rule:
 _MEMORY = _Rule("MemoryMax", 2048 * _MIB, "2G")
 _RULES = {
     "killed-by-memory": _MEMORY,
-    # No line names the memory here: only a limit below what K3s needs without any Pod explains the
-    # kill.
+    # No line names the memory here. So only a limit below what K3s needs without any Pod explains
+    # the kill.
     "killed": replace(_MEMORY, enough=500 * _MIB),
     "unit-tasks-limit": _Rule("TasksMax", 4096, "infinity"),
     "unit-open-files-limit": _Rule("LimitNOFILE", 65536, "infinity"),
 }
 NAMES = tuple(dict.fromkeys(rule.name for rule in _RULES.values()))
-"""The properties of systemd that are judged here."""
+"""The properties of systemd that this module judges."""
 
 
 def found_in(name: str, texts: Mapping[str, str]) -> str:
-    """Return the path of the last text that assigns `name`, as systemd reads a unit file and its
-    drop-ins; empty for none.
+    """Return the path of the last text that assigns `name`; empty if none does.
+
+    `texts` holds a unit file and its drop-ins, in the order in which systemd reads them.
     """
     found = ""
     for path, text in texts.items():
@@ -58,8 +62,9 @@ def found_in(name: str, texts: Mapping[str, str]) -> str:
 
 
 def behind(causes: Iterable[Cause], ending: Ending) -> Cause | None:
-    """Return the cause that names the limit behind the first of `causes` that a limit of the unit
-    explains, or None.
+    """Return the cause that names the limit of the unit behind one of `causes`.
+
+    This is the first cause that a limit explains; None if no limit explains any cause.
     """
     limits = {limit.name: limit for limit in ending.limits}
     for cause in causes:
@@ -108,7 +113,7 @@ _TITLES = {
 
 
 def _remedy(rule: _Rule, limit: Limit) -> Remedy:
-    # What ran with as much as the remedy would give needs more than that.
+    # A K3s that had as much as the remedy would set needs more than that.
     enough = limit.value < rule.enough or rule.raised == "infinity"
     value = rule.raised
     if not enough:
@@ -122,7 +127,7 @@ def _remedy(rule: _Rule, limit: Limit) -> Remedy:
     change = f"'s/^ *{limit.name} *=.*/{line}/' {quote(limit.file)}"
     if limit.writable:
         return user(text, f"sed --in-place=.bak --follow-symlinks {change}", RESTART)
-    # Not with links followed: root would write to wherever the owner of the link points.
+    # Without --follow-symlinks: root would write to the target of the user's link.
     return administrator(text, f"sudo sed --in-place=.bak {change}", RESTART)
 
 
@@ -133,8 +138,10 @@ def _shown(limit: Limit) -> str:
 
 
 def relevant(values: Mapping[str, int | None]) -> Sequence[tuple[str, int]]:
-    """Return name and value of the limits that are low enough to be looked for in the unit's
-    files.
+    """Return name and value of the limits to look up in the unit's files.
+
+    A limit on tasks or open files counts only if it is too low for K3s; a memory limit always
+    counts.
     """
     enough = {rule.name: rule.enough for rule in _RULES.values() if rule.raised == "infinity"}
     known = ((name, values.get(name)) for name in NAMES)

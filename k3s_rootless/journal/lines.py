@@ -1,8 +1,8 @@
-"""What a line of the journal says of itself: its level, its component and its text, which journald
-flattens to one priority.
+"""The level, the component and the text of one line of the journal.
 
-K3s is one process that writes the logs of many: its own (logrus), Kubernetes' (klog), and
-containerd's into a file of its own.
+journald stores all lines of K3s with the same priority, so the level comes from the text. K3s is
+one process that writes several kinds of log lines: its own (logrus) and those of Kubernetes (klog).
+containerd writes to a separate file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
-"""From the least to the most serious; K3s's own words, and klog's letters read as them."""
+"""From the least to the most serious: K3s's own words, to which klog's letters are mapped."""
 COMPONENTS = ("k3s", "kubelet", "containerd", "apiserver", "rootlesskit", "systemd")
 
 _LOGRUS = re.compile(r'^(?:time="?[^\s"]{1,64}"? )?level=(?P<level>[a-z]{4,7}) msg=')
@@ -31,7 +31,7 @@ _SHORT = {
     "FATA": "fatal",
     "PANI": "fatal",
 }
-# The Go runtime and rootlesskit print these just before they exit, and name no level.
+# The Go runtime and rootlesskit print these prefixes just before they exit, without a level.
 _DEATHS = (
     "panic: ",
     "fatal error: ",
@@ -39,9 +39,9 @@ _DEATHS = (
     "[rootlesskit:child ] error: ",
 )
 _PRIORITIES = ("fatal", "fatal", "fatal", "error", "warning", "info", "info", "debug")
-# Files of klog's lines, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36,
-# its pkg/ and staging/). What several parts share, such as shared_informer.go, says nothing: it
-# counts as K3s's, in whose process they all run.
+# Files that klog names, by the part of Kubernetes that they belong to (Kubernetes v1.21 to v1.36,
+# its pkg/ and staging/). A file that several parts share, such as shared_informer.go, names no
+# part. It counts as K3s's, because all parts run in the process of K3s.
 _KUBELET = re.compile(
     r"^(kube(let|runtime)|pod_(container|workers|startup)|kuberuntime|container_(manager|gc|log)|"
     r"cri_|remote_(runtime|image)|"
@@ -61,7 +61,7 @@ _APISERVER = re.compile(
     r"trace\.|httplog|controller\.|"
     r"tlsconfig|watch_cache|etcd|lease\.|alloc\.|cidrallocator|repairip)"
 )
-# Two files have a namesake elsewhere: their words tell.
+# Two parts have a file of the same name; the words of the line show which part it is.
 _BY_WORDS = {
     "server.go": ("kubelet", "kubelet"),
     "plugins.go": ("admission controller", "apiserver"),
@@ -70,8 +70,9 @@ _BY_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line with the level and component that it names; `level` is one of LEVELS, `component` one
-    of COMPONENTS.
+    """A line with the level and the component that it names.
+
+    `level` is one of LEVELS, `component` one of COMPONENTS.
     """
 
     level: str
@@ -80,8 +81,9 @@ class Line:
 
 
 def parse(message: str, identifier: str | None = None, priority: int | None = None) -> Line:
-    """Read a message; what does not say its level has that of its priority, and without one is
-    `info`.
+    """Read a message.
+
+    A message without a level gets the level of its priority, and `info` if it has no priority.
     """
     if identifier == "systemd" or (identifier or "").startswith(("systemd-", "(")):
         return Line(_by_priority(priority), "systemd", message)
@@ -96,7 +98,7 @@ def parse(message: str, identifier: str | None = None, priority: int | None = No
 
 
 def _level(head: str) -> str | None:
-    """Return the level that a line names; None for a line that names none."""
+    """Return the level that a line names; None if it names no level."""
     logrus = _LOGRUS.match(head)
     if logrus is not None:
         level = _LOGRUS_LEVELS.get(logrus["level"], logrus["level"])
@@ -110,13 +112,14 @@ def _level(head: str) -> str | None:
 
 
 def at_least(level: str, wanted: str) -> bool:
-    """Return whether a level is as serious as the wanted one, or more."""
+    """Return whether a level is at least as serious as the wanted level."""
     return LEVELS.index(level) >= LEVELS.index(wanted)
 
 
 def folded(text: str) -> str:
-    """Return a line without the time stamp of klog or logrus, so that lines which differ only in
-    their times are equal.
+    """Return a line without the time stamp of klog or logrus.
+
+    Lines that differ only in their times become equal.
     """
     head = text[:200]
     klog = _KLOG.match(head)

@@ -1,5 +1,6 @@
-"""Tells a K3s that dies again and again, too slowly for systemd's start limit to end it, by when
-systemd restarted it.
+"""Detection of a K3s that dies again and again, from the times at which systemd restarted it.
+
+Such a K3s can die too slowly for systemd's start limit to stop it.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from itertools import pairwise
 from k3s_rootless.journal.facts import Entry, Loop
 
 FEWEST = 2
-"""One restart is an accident."""
+"""A single restart is no loop."""
 _BEATS = 3
 _SOON, _CALM = 60.0, 3.0
-"""A loop is over when K3s has run for so many seconds, and so many times as long as usually between
-two restarts.
+"""When a loop is over.
+
+K3s has then run for `_SOON` seconds, and for `_CALM` times the usual time between two restarts.
 """
 
 
 def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
-    """Judge what systemd said of its restarts ("Scheduled restart job"), in their order; `restarts`
-    is its own count of them.
+    """Return the loop that systemd's messages about restarts show; None if there is no loop.
 
-    Its count begins anew when somebody starts the unit, and what it said may reach less far back.
-    None where it is no loop.
+    The messages are "Scheduled restart job", in the order of the journal. `restarts` is systemd's
+    own count. This count starts again when the unit is started by hand, and the journal can reach
+    less far back, so the larger number counts.
     """
     times = [entry.time for entry in entries if entry.time]
     if len(times) < FEWEST:
@@ -35,7 +37,7 @@ def of(entries: Iterable[Entry], restarts: int) -> Loop | None:
 
 def period(times: Iterable[datetime]) -> float | None:
     """Return the usual time between two restarts, in seconds; None for fewer than two."""
-    # A clock that was set back between two restarts tells nothing of the time between them.
+    # If the clock was set back between two restarts, the time between them is unknown.
     seconds = [
         (after - before).total_seconds() for before, after in pairwise(times) if after > before
     ]
@@ -45,21 +47,20 @@ def period(times: Iterable[datetime]) -> float | None:
 
 
 def is_past(seconds: float, period: float | None) -> bool:
-    """Return whether K3s has run for so many seconds since its last restart that the deaths before
-    it are over.
-    """
+    """Return whether a loop is over, from the seconds since the last restart."""
     return seconds > max(_SOON, _CALM * (period or 0))
 
 
 def goes_on(loop: Loop, now: datetime) -> bool:
-    """Return whether the next death is to be expected: K3s has not lived much longer since the last
-    restart than before.
+    """Return whether the next death is likely to follow.
+
+    This is so if K3s has not run much longer since the last restart than before.
     """
     return loop.period is None or (now - loop.last).total_seconds() <= _BEATS * loop.period
 
 
 def words(loop: Loop) -> str:
-    """Say how often it died and how soon again."""
+    """Describe how often systemd restarted K3s, at which interval, and when last."""
     every = ""
     if loop.period:
         every = f", about every {_time(loop.period)}"

@@ -1,8 +1,7 @@
-"""Finds where a Go program panicked: the first frames of the goroutine that did, among the lines of
-its dump.
+"""The place where a Go program panicked: the first frames of the goroutine that panicked.
 
-Go prints that goroutine first. A frame has two lines: the function with its arguments, then file
-and line after a tab (runtime.Stack; Go 1.16 to 1.25).
+Go prints that goroutine first in its dump. A frame has two lines: the function with its arguments,
+then file and line after a tab (runtime.Stack; Go 1.16 to 1.25).
 """
 
 from __future__ import annotations
@@ -13,17 +12,21 @@ from k3s_rootless.printable import printable
 
 MOST_FRAMES = 5
 _MOST_LINES = 200
-"""Lines that are looked at: what other goroutines write meanwhile stands between them."""
+"""The number of lines to read.
+
+Lines that other goroutines write at the same time can come in between.
+"""
 _LONGEST = 300
 _GOROUTINE = re.compile(r"goroutine \d{1,20} \[")
 _PLACE = re.compile(r"\s{0,8}(?P<place>/[^\t]{1,400}?:\d{1,8})(?: \+0x[0-9a-f]{1,16})?\s{0,4}")
 _ABOUT_THE_PANIC = ("panic", "runtime.", "runtime/", "k8s.io/apimachinery/pkg/util/runtime.")
-"""Functions by which Go and Kubernetes handle a panic: their callers panicked."""
+"""Functions by which Go and Kubernetes handle a panic; the frames of interest are their callers."""
 
 
 class Frames:
-    """The frames, heard line by line after the line that says `panic:`; bounded in lines and in
-    characters.
+    """Collector of the frames in the lines after the line `panic:`.
+
+    The number of lines and the length of a frame are limited.
     """
 
     def __init__(self) -> None:
@@ -35,11 +38,11 @@ class Frames:
 
     @property
     def complete(self) -> bool:
-        """Whether no further line can add a frame."""
+        """True if no further line can add a frame."""
         return self._over or len(self.found) >= MOST_FRAMES or self._lines >= _MOST_LINES
 
     def hear(self, line: str) -> None:
-        """Take in the next line."""
+        """Read the next line."""
         if self.complete:
             return
         self._lines += 1

@@ -1,4 +1,4 @@
-"""What one line says: which failure of the catalogue it tells of, and whether K3s died with it."""
+"""The meaning of one line: the failure in the catalogue that it shows, and if it is fatal."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]{0,64}[ -/]{0,8}[@-~]")
-# What K3s's parent says when its child ended, and what everything says when everything ends (K3s
-# v1.21 to v1.36). What the child could not do follows "child died: executing", and is no
-# consequence.
+# The messages of K3s's parent process after its child ended, and of all parts when everything stops
+# (K3s v1.21 to v1.36). The text after "child died: executing" is what the child could not do. So it
+# is a cause, not a consequence.
 _CONSEQUENCE = re.compile(
     r"child died(?!: executing)|parsing message from fd \d+: EOF|child exited|exited: exit status"
     r" \d+|context canceled"
     r"|signal: (killed|terminated)"
 )
-# logrus into a pipe, logrus on a terminal, rootlesskit's own program, klog, a Go program that dies,
-# and how newer releases of K3s wrap what they die of.
+# The forms of a fatal line: logrus into a pipe, logrus on a terminal, the program of rootlesskit,
+# klog, and a Go program that dies. `shutdown` is the form in which newer releases of K3s wrap their
+# fatal error.
 _QUOTED = r'(?:[^"\\]|\\.)*'
 _FATAL = re.compile(
     rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'
@@ -38,17 +39,18 @@ _FATAL = re.compile(
 _LITERALS = ("level=fatal", "FATA[", "[rootlesskit:", "Shutdown request received: ")
 _STARTS = ("F", "panic: ", "fatal error: ")
 LONGEST = 4000
-"""Characters of a line that are kept."""
+"""The number of characters of a line that are kept."""
 MOST_LINES = 200
-"""Lines of one message that are looked at."""
+"""The number of lines of one message that are searched."""
 LONGEST_SEARCHED = 16 * 1024
-"""Characters of a line that are looked at: the longest line that K3s dies with names a whole mount,
-and has 3 KiB.
+"""The number of characters of a line that are searched.
+
+The longest fatal line of K3s names a whole mount, and has 3 KiB.
 """
 
 
 def recognise(line: str) -> tuple[Failure, Sign, re.Match[str]] | None:
-    """Find the entry of the catalogue that knows a line, as `normal` gives it."""
+    """Return the entry of the catalogue that matches a line in the form that `normal` returns."""
     for failure, sign in _SIGNS:
         if sign.literal not in line:
             continue
@@ -59,7 +61,7 @@ def recognise(line: str) -> tuple[Failure, Sign, re.Match[str]] | None:
 
 
 def normal(line: str) -> str:
-    r"""Read `\"` as `"`, which is how logrus writes quotes inside of `msg="…"`."""
+    r"""Replace `\"` by `"`; logrus writes quotes inside `msg="…"` in this form."""
     return line.replace('\\"', '"')
 
 
@@ -72,22 +74,23 @@ def _signs() -> Iterator[tuple[Failure, Sign]]:
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _SIGNS = tuple(_signs())
 _MANAGERS = frozenset(failure.id for failure in session.FAILURES)
-"""What systemd itself says."""
+"""The failures that systemd itself reports."""
 
 
 _KILLS = ("signal: killed", "code=killed, status=9/KILL")
 
 
 def plain(message: str) -> str:
-    """Leave out escape sequences."""
+    """Remove escape sequences."""
     if "\x1b" not in message:
         return message
     return _ESCAPE_SEQUENCE.sub("", message)
 
 
 def tells_of_kill(entry: Entry, written: str) -> bool:
-    """Return whether a line of systemd, or of K3s's parent process, says that SIGKILL ended K3s
-    itself.
+    """Return whether a line reports that SIGKILL ended K3s itself.
+
+    The line comes from systemd, or from K3s's parent process.
     """
     if entry.identifier in {None, "systemd"} and _KILLS[1] in written:
         return True
@@ -95,14 +98,15 @@ def tells_of_kill(entry: Entry, written: str) -> bool:
 
 
 def killed(entry: Entry) -> Cause:
-    """Return the cause of a start that SIGKILL ended, where no line says who sent it."""
+    """Return the cause of a start that SIGKILL ended, if no line names the sender."""
     line = normal(plain(entry.message.partition("\n")[0][:LONGEST_SEARCHED]))
     return _of_entry(_ENTRIES["killed"], line, entry)
 
 
 def killed_by_memory(line: Cause) -> Cause:
-    """Return the cause of a start that the OOM killer ended; `line` is the cause that its line
-    alone stands for.
+    """Return the cause of a start that the OOM killer ended.
+
+    `line` is the cause that the line of the OOM killer alone means.
     """
     return replace(line, fatal=True, title=_ENTRIES["killed-by-memory"].title)
 
@@ -120,17 +124,17 @@ def _of_entry(failure: Failure, line: str, entry: Entry) -> Cause:
 
 
 def heard(entry: Entry, written: str) -> tuple[Cause, Weight] | None:
-    """Find what a line tells of, and its weight; None for a line that tells of nothing."""
+    """Return the cause that a line names, and its weight; None if the line names no cause."""
     line = normal(written)
     known = recognise(line)
     if entry.identifier == "systemd" and (known is None or known[0].id not in _MANAGERS):
-        # It quotes the unit: a description or a command line with the words of a death in it is
-        # none.
+        # systemd quotes the unit. A description or a command line that contains the words of a
+        # fatal message is no fatal message.
         return None
     if known is not None:
         failure, sign, found = known
         weight = sign.weight or failure.weight
-        # A note in the line that K3s dies with is what it died of.
+        # If the fatal line of K3s contains a note, that note is the cause.
         fatal = weight is Weight.FATAL or (
             weight is not Weight.BENIGN and _died_of(written) is not None
         )
@@ -168,7 +172,7 @@ def _known(
 
 
 def _fatal_text(line: str) -> str | None:
-    # Most lines are no concern of ours; a look for a few words is ten times cheaper than the
+    # Most lines are irrelevant, and searching for a few words is ten times cheaper than the
     # expression.
     if not line.startswith(_STARTS) and not any(literal in line for literal in _LITERALS):
         return None

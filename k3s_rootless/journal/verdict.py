@@ -1,6 +1,4 @@
-"""From what the lines, systemd and the host say to one answer: the cause, with what was seen of it,
-and what mends it.
-"""
+"""The diagnosis: one cause with its evidence and its remedy, from the log, systemd and the host."""
 
 from __future__ import annotations
 
@@ -45,21 +43,21 @@ _DECISIVE = (
 _WARNING_GROUPS = ("kernel", "net.cidr")
 _WELL = frozenset({Verdict.PASS, Verdict.INFO, Verdict.WARN})
 _KEEPS_ITS_REMEDY = frozenset({"data-readonly"})
-"""What the check proposes (another data directory) would leave the cluster behind."""
+"""The remedy of the check (another data directory) would leave the cluster behind."""
 _SETTINGS = {
     "exec-failed": "ExecStart=",
     "flag-unknown": "ExecStart=",
     "slirp4netns-missing": "PATH=",
 }
-"""What a drop-in sets that can bring these about."""
+"""The setting of a drop-in that can lead to each of these causes."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
 _MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
 
 
 def of_unit(ending: Ending) -> Cause | None:
-    """Find what keeps systemd from starting the unit at all: it is masked, or cannot be read."""
+    """Return why systemd does not start the unit at all: it is masked, or cannot be read."""
     if ending.load_state == "masked":
-        # Each of the two leaves the other's link alone (systemctl(1)).
+        # Each of the two commands leaves the link of the other alone (systemctl(1)).
         unmask = (
             "systemctl --user unmask k3s-rootless.service",
             "systemctl --user unmask --runtime k3s-rootless.service",
@@ -87,10 +85,9 @@ def of_unit(ending: Ending) -> Cause | None:
 
 
 def of_story(story: Story, ending: Ending) -> Cause | None:
-    """Return the cause of a start, or None where neither its lines nor its end name one.
+    """Return the cause of a start; None if neither its lines nor its end name one.
 
-    What systemd's properties explain outranks the lines: a limit of the unit, or the result
-    `oom-kill`.
+    The properties of systemd outrank the lines: a limit of the unit, or the result `oom-kill`.
     """
     by_status = of_ending(ending)
     causes = [one for one in (story.cause, *story.others, by_status) if one is not None]
@@ -104,8 +101,9 @@ def of_story(story: Story, ending: Ending) -> Cause | None:
 
 
 def of_ending(ending: Ending) -> Cause | None:
-    """Tell from its exit status what a start died of that left no line; None where the status says
-    nothing.
+    """Return the cause of a start from its exit status, for a start that left no line.
+
+    None if the status names no cause.
     """
     if ending.code == _EXITED and ending.status in exits.STEPS:
         return _of_step(ending.status)
@@ -114,7 +112,7 @@ def of_ending(ending: Ending) -> Cause | None:
         return _of_entry("killed-by-memory")
     if killed and ending.status == _SIGKILL and ending.result != "timeout":
         return _of_entry("killed")
-    # After a time limit, the signal is systemd's own.
+    # After a time limit, systemd itself sent the signal.
     if killed and ending.result not in {"start-limit-hit", "timeout"}:
         return _told(
             "signal",
@@ -144,7 +142,7 @@ def _of_step(status: int) -> Cause:
 
 
 def _of_result(result: str) -> Cause | None:
-    # What systemd calls results (systemd.service(5), $SERVICE_RESULT; v247 to v262).
+    # The names of systemd's results (systemd.service(5), $SERVICE_RESULT; v247 to v262).
     if result == "timeout":
         return _told(
             "timeout",
@@ -170,8 +168,9 @@ def _of_result(result: str) -> Cause | None:
 
 
 def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
-    """Return the remedy if one drop-in alone sets what systemd or K3s refuses; `drop_ins` has the
-    texts of those that are not ours.
+    """Return the remedy if exactly one drop-in sets what systemd or K3s refuses.
+
+    `drop_ins` holds the texts of the drop-ins that this tool did not write.
     """
     words = _SETTINGS.get(cause.id)
     if cause.id.startswith("exit-"):
@@ -188,11 +187,10 @@ def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
 
 
 def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
-    """Return the remedy that lets K3s write to a directory and to a file in it, `places`; None
-    where owners explain nothing.
+    """Return the remedy that lets K3s write to a directory and to a file in it (`places`).
 
-    The mode of the user's own files explains nothing: in its user namespace, K3s overrides it, and
-    not that of other users'.
+    None if the owners explain nothing. The mode of the user's own files explains nothing: K3s
+    overrides it in its user namespace. K3s cannot override the mode of files of other users.
     """
     foreign = [one for one in places if one.uid != uid and not one.writable]
     if not foreign:
@@ -212,10 +210,10 @@ def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
 
 
 def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
-    """Return the cause with the commands of its remedy for the data directory `data`; `usual` is
-    K3s's default in the home.
+    """Return the cause with the commands of its remedy for the data directory `data`.
 
-    There the user's commands keep their `~`; that of an administrator is the home of root.
+    If `usual`, `data` is K3s's default in the home directory, and the user's commands keep their
+    `~`. In the commands of an administrator, `~` would be the home directory of root.
     """
     if cause.remedy is None or (usual and cause.remedy.mender is not Mender.ADMINISTRATOR):
         return cause
@@ -230,10 +228,10 @@ def with_host(
     ending: Ending | None,
     other: Remedy | None = None,
 ) -> Cause:
-    """Add what the host shows: the failed check behind an effect, its remedy, and which of several
-    causes it is.
+    """Add what the host shows: the failed check behind an effect, and its remedy.
 
-    `other` is the remedy that fits what was seen, where no check has one.
+    The host also decides between causes with the same words. `other` is the remedy that fits what
+    was observed, if no check has one.
     """
     asked = _asked(cause, findings)
     failed = _failed(cause, asked)
@@ -267,15 +265,15 @@ def _is_well(asked: Sequence[Finding]) -> bool:
 def _failed(cause: Cause, asked: Sequence[Finding]) -> list[Finding]:
     """Return the findings that explain the cause."""
     explaining = {Verdict.FAIL}
-    # A warning explains the cause if the cause names this very check; of most groups, another
-    # check may be the reason.
+    # A warning explains the cause if the cause names exactly this check. In most groups, another
+    # check can be the reason.
     if cause.check in _WARNING_GROUPS or any(one.check == cause.check for one in asked):
         explaining.add(Verdict.WARN)
     return [one for one in asked if one.verdict in explaining]
 
 
 def _of_failed_check(cause: Cause, failed: Sequence[Finding], findings: Sequence[Finding]) -> Cause:
-    """Return the cause with the check that failed, and with its remedy."""
+    """Return the cause with the failed check and its remedy."""
     first = next((one for one in failed if one.check == cause.check), failed[0])
     remedy = cause.remedy
     if first.remedy is not None and cause.id not in _KEEPS_ITS_REMEDY:
@@ -291,7 +289,7 @@ def _no_delegation(ending: Ending | None) -> str:
 
 
 def _not_delegated(cause: Cause, findings: Sequence[Finding]) -> Cause:
-    """Return the cause of a unit that asks for no delegation, with the remedy of its check."""
+    """Return the cause of a unit that requests no delegation, with the remedy of its check."""
     renamed = replace(_renamed(cause, "unit-not-delegating"), check=_UNIT_CHECK)
     for one in findings:
         if one.check == _UNIT_CHECK and one.verdict is Verdict.FAIL:
@@ -300,8 +298,8 @@ def _not_delegated(cause: Cause, findings: Sequence[Finding]) -> Cause:
 
 
 def _after(cause: Cause) -> Remedy | None:
-    # What is well now was fixed since, if the check decides alone: not if the unit itself may have
-    # to change.
+    # If the check alone decides and passes now, the host was fixed since. Otherwise the unit itself
+    # may have to change.
     if cause.check.startswith(_DECISIVE):
         return _MENDED
     return cause.remedy

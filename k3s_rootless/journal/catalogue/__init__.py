@@ -1,13 +1,15 @@
-r"""The ways in which rootless K3s fails, known by what it, rootlesskit, slirp4netns, Kubernetes and
-systemd print.
+r"""The known failures of rootless K3s, recognised by the log lines of its components.
 
-Read from public issues and from their sources (K3s v1.21 to v1.36). To add one, three edits: its
-entry in the module of its subject, its lines in tests/data/fatal-lines.json, and `python -m
-tests.journal.failures_page`, which renews docs/reference/failures.md; tests hold the three
-together. Where `check` asks about the same trouble, give the id of that check.
+These components are K3s, rootlesskit, slirp4netns, Kubernetes and systemd. The lines come from
+public issues and from the sources (K3s v1.21 to v1.36).
 
-Signs are tried in the order of the modules below and of the entries in them; the first that matches
-names the failure. So the narrow ones stand before the broad ones.
+To add a failure, make three edits: its entry in the module of its subject, its lines in
+tests/data/fatal-lines.json, and `python -m tests.journal.failures_page`, which renews
+docs/reference/failures.md. Tests keep the three consistent. If a check of `check` covers the same
+problem, put its id into the entry.
+
+Signs are tried in the order of the modules below and of the entries in them; the first match names
+the failure. So specific signs must come before general ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Control groups: what is delegated, and what K3s makes of it."""
+"""Failures of control groups: missing delegation, and how K3s uses delegated groups."""
 
 from __future__ import annotations
 
@@ -213,13 +213,13 @@ FAILURES = (
         " has taken the place of",
         user("nothing needs to be done"),
         (
-            # No packet of these leaves the loopback device: they are no sign of a wrong MTU.
+            # These packets never leave the loopback device, so they are no sign of a wrong MTU.
             sign(
                 "TLS handshake timeout",
                 r"https://(?:127\.0\.0\.1|localhost|\[::1\]):\d{1,5}/\S{0,600}?: net/http: TLS"
                 r" handshake timeout",
             ),
-            # `check kernel` asks for the modules that K3s does need.
+            # `check kernel` covers the modules that K3s needs.
             sign(
                 "with modprobe",
                 r"module (?:ip_vs|iptable_nat|iptable_filter|nft-expr-counter)\w{0,16} with"

@@ -1,4 +1,4 @@
-"""Settings, certificates and the datastore."""
+"""Failures of settings, certificates and the datastore."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FAILURES = (
         "{path} is there, and this user may not read it",
         "K3s reads the host's configuration file in rootless mode too, and dies when it cannot",
         environment(
-            # K3s dies as well when the file that it is told to read is not there.
+            # K3s also dies if the file that this variable names does not exist.
             "have K3s read a file of your own",
             "K3S_CONFIG_FILE=%h/.config/k3s/config.yaml",
             "mkdir -p ~/.config/k3s && touch ~/.config/k3s/config.yaml",
@@ -250,8 +250,7 @@ FAILURES = (
             "-t $(cat ~/.rancher/k3s/rootless/child_pid) k3s crictl ps",
         ),
         (
-            # K3s names the socket itself, and waits for it: in each start, also in one that
-            # succeeds.
+            # In each start, also in a successful one, K3s itself names the socket and waits for it.
             sign(
                 "k3s/containerd/containerd.sock",
                 r'msg="(Running|Waiting for) containerd\b(?!.{0,600}too many open files)',

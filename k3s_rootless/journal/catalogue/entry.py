@@ -1,6 +1,4 @@
-"""What one way to fail is described by: the words that it is known by, what they mean, and who
-mends it how.
-"""
+"""The record of one failure: the words that identify it, what they mean, and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,35 +9,35 @@ from enum import Enum
 from k3s_rootless.finding import Mender, Remedy
 
 SYSCTL_FILE = "60-k3s-rootless.conf"
-# Not systemctl: it refuses to start a unit that died three times in a minute, and does not read
-# what changed.
+# Not systemctl: it refuses to start a unit that died three times in a minute, and does not reload
+# changed unit files.
 RESTART = "k3s-rootless restart"
 _MANAGED = ("K3S_ROOTLESS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CONTAINERD_")
-"""What `k3s-rootless env` sets."""
+"""The variables that `k3s-rootless env` sets."""
 _OWN_FILE = ".config/k3s/config.yaml"
 _DROP_INS = "~/.config/systemd/user/k3s-rootless.service.d"
 
 
 class Weight(Enum):
-    """What a line of this kind says about the start that it is found in."""
+    """What a line of this kind means for the start that it belongs to."""
 
     FATAL = "fatal"
-    """K3s dies of it, or never becomes ready."""
+    """K3s dies, or never becomes ready."""
     SURVIVED = "survived"
-    """K3s goes on without something: the answer where nothing fatal is found."""
+    """K3s continues with reduced function; reported as the cause if no fatal line is found."""
     NOTE = "note"
-    """Seen in starts that succeed as well: told beside an answer, never as one."""
+    """Occurs in successful starts as well; shown beside a cause, never as one."""
     BENIGN = "benign"
-    """Frightening, and harmless."""
+    """Sounds alarming, but is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    r"""One form of words, searched in a line after `\"` was read as `"`.
+    r"""One pattern, searched in a line after each `\"` was replaced by `"`.
 
-    `literal` stands in each line that `pattern` matches, which makes the search cheap. `title`,
-    `check` and `weight` replace those of the entry where they are given; `{name}` in a text stands
-    for what the group of that name matched.
+    Each line that `pattern` matches contains `literal`, which makes the search cheap. `title`,
+    `check` and `weight` replace those of the entry if they are not empty. `{name}` in a text is
+    replaced by the match of the group of that name.
     """
 
     literal: str
@@ -51,12 +49,12 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One way to fail.
+    """One failure.
 
-    `id` is stable; `check` is the id, or a group of ids, of the check that asks the host about the
-    same trouble, empty where none does. `told_by` names the entry whose words are the same: only
-    the host tells the two apart. `waits` is for a failure of which K3s does not exit, but tries
-    again without end: the key of the phase that it then never reaches (service.phases).
+    `id` is stable. `check` is the id, or a group of ids, of the check that examines the host for
+    the same problem; empty if there is none. `told_by` names the entry with the same words; only
+    the host decides between the two. `waits` is for a failure after which K3s does not exit, but
+    retries without end: the key of the phase that it never reaches (service.phases).
     """
 
     id: str
@@ -73,12 +71,12 @@ class Failure:
 def sign(
     literal: str, pattern: str, title: str = "", *, check: str = "", weight: Weight | None = None
 ) -> Sign:
-    """Return one form of words."""
+    """Return one sign."""
     return Sign(literal, re.compile(pattern), title, check, weight)
 
 
 def user(text: str, *commands: str) -> Remedy:
-    """Return a remedy that the user can follow alone."""
+    """Return a remedy that the user can apply alone."""
     return Remedy(Mender.USER, text, commands)
 
 
@@ -88,21 +86,22 @@ def administrator(text: str, *commands: str) -> Remedy:
 
 
 def environment(text: str, assignment: str, *before: str) -> Remedy:
-    """Return the remedy that is a variable of the unit; `before` are commands to run first."""
+    """Return the remedy that sets a variable of the unit; `before` are commands to run first."""
     if assignment.startswith(_MANAGED):
         return user(text, *before, f"k3s-rootless env set {assignment}", RESTART)
     return user(text, *before, *drop_in(f"Environment={assignment}"), RESTART)
 
 
 def option(text: str, name: str, value: str, *before: str) -> Remedy:
-    """Return the remedy that is an option of K3s which `config` sets; `before` shows what to choose
-    from.
+    """Return the remedy that sets an option of K3s with `config`.
+
+    `before` are commands that show the possible values.
     """
     return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
 
 
 def elsewhere(text: str) -> Remedy:
-    """Return the remedy that is another place for K3s's data: which one, only the user can say."""
+    """Return the remedy that moves K3s's data to another place, which the user must choose."""
     return option(
         f"{text}, in place of /PLACE; K3s begins anew there",
         "data-dir",
@@ -112,11 +111,10 @@ def elsewhere(text: str) -> Remedy:
 
 
 def own_file(text: str, *lines: str, before: str = "") -> Remedy:
-    """Return the remedy that is lines of K3s's own configuration file, for what `config` does not
-    set.
+    """Return the remedy that adds lines to the user's own configuration file of K3s.
 
-    The user's file takes the place of /etc/rancher/k3s/config.yaml. `before` is a command that what
-    they name needs.
+    This is for options that `config` does not set. The user's file replaces
+    /etc/rancher/k3s/config.yaml. `before` is a command that prepares what the lines name.
     """
     words = " ".join(f'"{line}"' for line in lines)
     commands = [f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}"]
@@ -127,10 +125,10 @@ def own_file(text: str, *lines: str, before: str = "") -> Remedy:
 
 
 def drop_in(line: str) -> tuple[str, str]:
-    """Return the commands that set something for the service.
+    """Return the commands that add a setting to the service.
 
-    The line goes to the end of the file that `systemctl --user edit` writes: what is read last
-    counts (systemd.unit(5)).
+    The line goes to the end of the file that `systemctl --user edit` writes, because the last
+    assignment counts (systemd.unit(5)).
     """
     return (
         f"mkdir -p {_DROP_INS}",
@@ -139,6 +137,6 @@ def drop_in(line: str) -> tuple[str, str]:
 
 
 def sysctl(file: str, *assignments: str) -> Remedy:
-    """Return the remedy that sets sysctls now and for later boots, in a file of their own."""
+    """Return the remedy that sets sysctls now and for later boots, in a separate file."""
     lines = tuple(f"echo '{one}' | sudo tee -a /etc/sysctl.d/{file}" for one in assignments)
     return administrator(f"set {' and '.join(assignments)}", *lines, "sudo sysctl --system")

@@ -1,4 +1,4 @@
-"""User namespaces, and who may be whom in them."""
+"""Failures of user namespaces and of the ids in them."""
 
 from __future__ import annotations
 

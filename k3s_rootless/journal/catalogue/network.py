@@ -1,4 +1,4 @@
-"""The network of the child namespace: tap device, addresses, names."""
+"""Failures in the network of the child namespace: tap device, addresses, names."""
 
 from __future__ import annotations
 

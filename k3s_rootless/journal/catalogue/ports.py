@@ -1,4 +1,4 @@
-"""Ports of the host, and what is forwarded to them."""
+"""Failures of host ports and forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits, security modules, containers around K3s, and K3s itself when it crashes."""
+"""Failures of limits, security modules and containers around K3s, and crashes of K3s itself."""
 
 from __future__ import annotations
 

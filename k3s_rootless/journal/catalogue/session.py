@@ -1,4 +1,4 @@
-"""The session, systemd and the journal: what happens around K3s."""
+"""Failures of the session, systemd and the journal: what happens around K3s."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ FAILURES = (
         (
             sign("repeated too quickly", r"Start request repeated too quickly"),
             sign("Failed with result", r"Failed with result 'start-limit-hit'"),
-            # One death is no loop: a real K3s ends so each time that it is stopped (v1.21).
+            # One death is no loop: K3s v1.21 ends in this way each time that it is stopped.
             sign(
                 "Failed with result",
                 r"Failed with result '(exit-code|signal|timeout|oom-kill|core-dump)'",
@@ -168,8 +168,8 @@ FAILURES = (
                 r"Memory pressure for \S{0,200}?user@\d+\.service",
                 weight=Weight.SURVIVED,
             ),
-            # systemd also writes this for a Pod at its own limit: journal.diagnosis looks for the
-            # death of K3s beside it.
+            # systemd also writes this line for a Pod at its own limit; journal.diagnosis checks
+            # whether K3s died at the same time.
             sign(
                 "by the OOM killer",
                 r"has been killed by the OOM killer",

@@ -1,4 +1,4 @@
-"""Snapshotters, file systems and disks."""
+"""Failures of snapshotters, file systems and disks."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ FAILURES = (
             sign(
                 "failed to verify directory", r"failed to verify directory (?P<path>[^\"]{1,400})"
             ),
-            # The words of a failed system call begin with its name; what else stops the writing is
-            # the decompressor, whose errors are many (v1.36.3: zstd).
+            # The message of a failed system call starts with the name of the call. All other errors
+            # come from the decompressor, which has many (v1.36.3: zstd).
             sign(
                 "extracting data: ",
                 r"extracting data: error writing to \S{1,500}: (?!(?:write|open|close|sync) )",
@@ -166,7 +166,7 @@ FAILURES = (
                 "failed: permission denied",
                 r"exec (?P<path>\S{1,300}?/bin/k3s-\w{1,32}) failed: permission denied",
             ),
-            # Since Go 1.20 LookPath passes over what the kernel would not run.
+            # Since Go 1.20, LookPath skips files that the kernel would not run.
             sign('"k3s-server', r'exec: "k3s-\w{1,32}": executable file not found in \$PATH'),
             sign(
                 "extracting data: ",
@@ -207,7 +207,7 @@ FAILURES = (
                 "could not find device with major",
                 r"could not find device with major: \d+, minor: \d+ in cached partitions map",
             ),
-            # Each start says it once, before containerd's first statistics are there.
+            # Each start prints this once, before the first statistics of containerd exist.
             sign(
                 "invalid capacity 0",
                 r"failed multiple times in a row\W.{0,20}invalid capacity 0 on image filesystem",

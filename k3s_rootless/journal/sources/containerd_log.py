@@ -1,4 +1,4 @@
-"""containerd's own log: a file of logrus lines below the data directory, which no journal has."""
+"""The log of containerd: a file of logrus lines in the data directory, outside the journal."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from k3s_rootless.journal.facts import Entry
 from k3s_rootless.k3s import layout
 
 FILE = Path(layout.CONTAINERD_LOG)
-"""Below the data directory; K3s appends to it at each start."""
+"""The path below the data directory; containerd's log of each start is appended."""
 _TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _GRAIN = timedelta(seconds=1)
 _LONGEST = 64 * 1024
 
 
 class Reading:
-    """The file's lines from a byte on, and with `follow` what comes, also in a file that takes its
-    place.
+    """Reader of the lines of the file from a byte on; with `follow`, of new lines as well.
 
-    `end` is the byte up to which whole lines were read. tail(1) follows by inotify. Use it in a
-    `with` statement. Raises CommandFailed while iterating where the file cannot be read.
+    Reading continues in a file that replaces the first one. `end` is the byte up to which whole
+    lines were read. tail(1) follows by inotify. Use this class in a `with` statement. While
+    iterating, raises CommandFailed if the file cannot be read.
     """
 
     def __init__(self, path: Path, *, start: int = 0, follow: bool = False) -> None:
@@ -50,12 +50,10 @@ class Reading:
 
 
 def since(entries: Iterable[Entry], begun: datetime | None) -> Iterator[Entry]:
-    """Leave out what was written before a start; a line without a time belongs to the one before
-    it.
-    """
+    """Leave out the entries before a start; a line without a time belongs to the line before it."""
     inside = begun is None
     for entry in entries:
-        # Lines have whole seconds.
+        # The times of lines are whole seconds.
         if begun is not None and entry.time is not None:
             inside = entry.time + _GRAIN > begun
         if inside:

@@ -1,8 +1,7 @@
-"""The journal of another machine, from a file: `journalctl -o export` or `-o json`, whole, cut off
-or broken.
+"""The journal of another machine, from a file of `journalctl -o export` or `-o json`.
 
-Read entry by entry in constant memory. What is no entry is left out and counted; a file that holds
-none at all is refused.
+The file can be cut off or damaged. It is read entry by entry in constant memory. Parts that are no
+entry are skipped and counted. A file without any entry is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from k3s_rootless.journal.facts import Entry
 from k3s_rootless.journal.sources import journald
 
 _LONGEST_LINE = 64 * 1024 * 1024
-"""Bytes; a line of 10 MB that does not print has 40 MB as JSON."""
+"""The limit in bytes; a message of 10 MB that is not printable takes 40 MB as JSON."""
 _LONGEST_FIELD = 1024 * 1024
 _MOST_FIELDS = 1024
 _WANTED = frozenset(
@@ -35,8 +34,9 @@ _WANTED = frozenset(
 
 
 class Exported:
-    """The entries of a file about K3s, in its order; `skipped` counts what was no entry, `foreign`
-    those of other units.
+    """The entries of a file about K3s, in the order of the file.
+
+    `skipped` counts the parts that are no entry, `foreign` the entries of other units.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,10 +46,10 @@ class Exported:
         self._path = path
 
     def __iter__(self) -> Iterator[Entry]:
-        """Read.
+        """Yield the entries.
 
-        Raises UsageError where there is no journal in the file, RootlessError where it cannot be
-        read on.
+        Raises UsageError if the file holds no journal or cannot be opened, and RootlessError if
+        reading it fails.
         """
         try:
             with self._path.open("rb") as file:
@@ -118,7 +118,7 @@ class Exported:
 
 
 def _lines(file: IO[bytes], longest: int) -> Iterator[bytes]:
-    """Yield lines, or parts of at most `longest` bytes; other reads may come in between."""
+    """Yield lines, or parts of at most `longest` bytes; other reads can come in between."""
     return iter(lambda: file.readline(longest), b"")
 
 
@@ -129,7 +129,7 @@ def _first(file: IO[bytes]) -> bytes:
 
 
 def _leave_out(file: IO[bytes], length: int) -> None:
-    # A broken length would lead beyond the end; from there on, nothing is read.
+    # A damaged length can point beyond the end of the file; then reading stops there.
     here = file.tell()
     end = file.seek(0, io.SEEK_END)
     file.seek(min(end, here + length))

@@ -1,9 +1,9 @@
-"""The journal of the unit, streamed from journalctl's JSON in constant memory.
+"""The journal of the unit, streamed from the JSON of journalctl in constant memory.
 
-journalctl is run rather than libsystemd bound: its Python binding needs a compiler and hides the
-same lack of permission. It is asked by `--user-unit` and `_UID`, not by `--user -u`, which opens
-only the files of one user and shows nothing where journald keeps none (a volatile journal; systemd
-#26742).
+This module runs journalctl instead of binding libsystemd: the Python binding needs a compiler, and
+hides missing permissions just the same. The query uses `--user-unit` and `_UID`, not `--user -u`.
+The latter opens only the files of one user, and shows nothing if journald keeps no such files (a
+volatile journal; systemd #26742).
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ _FIELDS = (
 )
 STARTED = ("39f53479d3a045ac8e11786248231fbf",)
 RESTARTING = ("5eb03494b6584870a536b337290809b3",)
-"""Ids of what the user manager says of a unit (systemd's sd-messages.h): started; a restart is
-scheduled.
+"""Message ids of the user manager about a unit (systemd's sd-messages.h).
+
+STARTED: the unit was started. RESTARTING: a restart is scheduled.
 """
 LONGEST_MESSAGE = 64 * 1024
-"""Characters that are kept of a message. journald cuts lines at 48 KiB; what is longer was sent
-by its own protocol.
+"""The number of characters of a message that are kept.
+
+journald cuts lines at 48 KiB; longer messages were sent by its own protocol.
 """
 _LONG = 512 * 1024
 _MESSAGE = re.compile(rb'"MESSAGE"\s*:\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|\[([0-9,\s]*)\])')
@@ -52,11 +54,11 @@ HINT = (
     ' journalctl --flush`, or let you read all of it: `sudo usermod -aG systemd-journal "$USER"`'
     " (from your next login on)"
 )
-"""What lets a user read the journal of their own unit."""
+"""How a user gets access to the journal of their own unit."""
 
 
 def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
-    """Build the command line; it asks for nothing that systemd before 247 does not know.
+    """Build the command line; it uses no option that systemd before 247 does not know.
 
     Raises UsageError.
     """
@@ -78,7 +80,7 @@ def arguments(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl")
 
 
 def plain(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> list[str]:
-    """Build the command line that asks the same of journalctl, in its own form.
+    """Build the command line for the same query in the default output format of journalctl.
 
     Raises UsageError.
     """
@@ -91,8 +93,8 @@ def plain(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -> 
 
 
 def _matches(query: Query) -> list[str]:
-    # Matches are ANDed, `+` ORs what stands left and right of it, and the options of above are
-    # ANDed with the whole (journalctl(1); seen on systemd 257). So each side names the user.
+    # Matches are ANDed, and `+` ORs the matches to its left and right. The options above are ANDed
+    # with the whole (journalctl(1); seen on systemd 257). So each side names the user.
     user = f"_UID={query.uid}"
     if query.invocation is None:
         return [user, *(f"MESSAGE_ID={one}" for one in query.ids)]
@@ -100,7 +102,7 @@ def _matches(query: Query) -> list[str]:
         raise UsageError(
             f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits"
         )
-    # K3s's own lines carry the first, what the user manager says about the unit the second.
+    # K3s's own lines carry the first field, lines of the user manager about the unit the second.
     own = [
         user,
         f"_SYSTEMD_INVOCATION_ID={query.invocation}",
@@ -114,10 +116,10 @@ def _matches(query: Query) -> list[str]:
 
 
 class Reading:
-    """The entries of one query as they come, oldest first; `skipped` counts lines that were no
-    entries.
+    """The entries of one query, oldest first; `skipped` counts the lines that are no entries.
 
-    Use it in a `with` statement, or close it: closing ends journalctl, which else follows for ever.
+    Use this class in a `with` statement, or close it. Closing ends journalctl, which otherwise
+    follows the journal for ever.
     """
 
     def __init__(self, args: list[str], kept_in: Sequence[Path]) -> None:
@@ -146,7 +148,7 @@ class Reading:
             raise RootlessError("cannot read the journal: this host keeps none", hint=HINT)
 
     def close(self) -> None:
-        """End journalctl; doing so twice does nothing."""
+        """End journalctl; a second call does nothing."""
         close = getattr(self._lines, "close", None)
         if close is not None:
             close()
@@ -159,12 +161,17 @@ def read(
     journalctl: str = "journalctl",
     kept_in: Sequence[Path] = _KEPT_IN,
 ) -> Reading:
-    """Ask the journal; nothing runs before the first entry is asked for.
+    """Query the journal; journalctl starts when the first entry is requested.
 
-    No entries is an answer: nothing was logged. While iterating, raises RootlessError with a hint
-    where this user may not read the journal or where none is kept, UsageError for a time or pattern
-    that is none, and CommandFailed for all else that journalctl complains of. `kept_in` is where
-    journald keeps its files.
+    No entries is a valid result: nothing was logged. `kept_in` are the directories where journald
+    keeps its files.
+
+    While iterating, raises:
+
+    - RootlessError with a hint, if this user is not allowed to read the journal, or if there is
+      none,
+    - UsageError for an invalid time or pattern,
+    - CommandFailed for all other errors of journalctl.
     """
     return Reading(arguments(query, unit=unit, journalctl=journalctl), kept_in)
 
@@ -176,16 +183,18 @@ def collect(query: Query, *, unit: str = UNIT, journalctl: str = "journalctl") -
 
 
 def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -> tuple[str, ...]:
-    """Return the ids of the last starts, oldest first, by what the user manager said of them; see
-    `read` for the errors.
+    """Return the ids of the last starts, oldest first, as the user manager logged them.
+
+    See `read` for the errors.
     """
     told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
     return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
 
 
 def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
-    """Return whether journald keeps something that this user may not read, as it always does for
-    whoever is in no group of it.
+    """Return whether journald keeps files that this user is not allowed to read.
+
+    This is always so for a user who is in none of the groups that journald gives access to.
     """
     return any(
         not os.access(file, os.R_OK) for place in kept_in for file in place.glob("*/*.journal")
@@ -193,8 +202,9 @@ def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
 
 
 def files(kept_in: Sequence[Path] = _KEPT_IN) -> tuple[Path, ...]:
-    """Return a name in each directory where journald keeps its files, which is what a watch for
-    changes needs.
+    """Return a file name in each directory where journald keeps its files.
+
+    A watch for changes needs these names.
     """
     found: list[Path] = []
     for place in kept_in:
@@ -206,13 +216,11 @@ def files(kept_in: Sequence[Path] = _KEPT_IN) -> tuple[Path, ...]:
 
 
 def parse(line: bytes) -> Entry | None:
-    """Read one line of `journalctl -o json`; None when it is none.
+    """Read one line of `journalctl -o json`; None if the line is no entry.
 
-    A message is cut at LONGEST_MESSAGE characters.
-
-    Values are strings, lists of byte values where something does not print, null where too long
-    (without `--all`), and lists of all these where a field was given more than once (systemd.io,
-    "Journal JSON Format").
+    A message is cut at LONGEST_MESSAGE characters. Values are strings, lists of byte values if the
+    value is not printable, and null if it is too long (without `--all`). A field that occurs more
+    than once is a list of these (systemd.io, "Journal JSON Format").
     """
     try:
         if len(line) >= _LONG:
@@ -226,9 +234,9 @@ def parse(line: bytes) -> Entry | None:
 
 
 def of_fields(fields: Mapping[str, Any]) -> Entry:
-    """Read the fields of one entry, in the shapes that `parse` tells of."""
-    # The manager's lines have an invocation of their own, that of user@UID.service: what they are
-    # about comes first.
+    """Read the fields of one entry, in the forms that `parse` describes."""
+    # The manager's lines carry the invocation of the manager, user@UID.service. So the invocation
+    # of the unit that such a line is about comes first.
     invocation = _word(fields.get("USER_INVOCATION_ID")) or _word(
         fields.get("_SYSTEMD_INVOCATION_ID")
     )
@@ -247,15 +255,15 @@ def of_fields(fields: Mapping[str, Any]) -> Entry:
 
 
 def _cut(found: re.Match[bytes]) -> bytes:
-    # A message of megabytes, one number a byte where it does not print, is cut before it becomes
-    # objects.
+    # A message of megabytes is cut before it becomes objects; as JSON it has one number for each
+    # byte if it is not printable.
     if found[1] is not None:
         whole = _WHOLE_ESCAPES.match(found[1][:LONGEST_MESSAGE])
         return b'"MESSAGE":"' + (whole[0] if whole else b"") + b'"'
     return b'"MESSAGE":[' + found[2][: 4 * LONGEST_MESSAGE].rpartition(b",")[0] + b"]"
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
+def _text(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
@@ -266,23 +274,23 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
     return "\n".join(text for text in texts if text is not None)
 
 
-def _word(value: Any) -> str | None:  # noqa: ANN401 (other people's JSON)
-    # Every process names itself (sd_journal_send(3), logger -t), and these fields are shown as they
-    # are.
+def _word(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
+    # Each process chooses its own name (sd_journal_send(3), logger -t), and these fields are
+    # printed as they are.
     text = _text(value)
     if text is None:
         return None
     return printable(text)
 
 
-def _number(value: Any) -> int | None:  # noqa: ANN401 (other people's JSON)
+def _number(value: Any) -> int | None:  # noqa: ANN401 (parsed JSON)
     text = _text(value)
     if text is None or not text.isascii() or not text.isdecimal() or len(text) >= 20:
         return None
     return int(text)
 
 
-def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
+def _time(value: Any) -> datetime | None:  # noqa: ANN401 (parsed JSON)
     microseconds = _number(value)
     if microseconds is None:
         return None
@@ -302,7 +310,7 @@ def _explained(error: CommandFailed) -> RootlessError:
 
 
 def _holds_something(place: Path) -> bool:
-    # Where no journal is kept, journalctl finds nothing and says nothing (systemd 257), as if
+    # If no journal is kept, journalctl prints neither an entry nor an error (systemd 257), as if
     # nothing had been logged.
     try:
         return any(place.iterdir())
