@@ -1,1 +1,1 @@
-"""Using the cluster: its kubeconfig, and whether its API server and its node are ready."""
+"""The cluster: its kubeconfig, and whether its API server and its node are ready."""

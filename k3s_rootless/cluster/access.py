@@ -1,10 +1,10 @@
-"""Find credentials for the API server: those of the kubeconfig, or else K3s's own.
+"""Credentials for the API server: those of the kubeconfig, or else K3s's own.
 
 K3s writes the kubeconfig at each start, and users move or rename it (`~/.kube/config`). The same
-administrator's certificate lies in the data directory: `server/tls/client-admin.{crt,key}`, and
-`server-ca.crt` beside it (K3s pkg/daemons/control/deps, v1.21 to v1.36). The kubeconfig that K3s
-keeps there for itself, `server/cred/admin.kubeconfig`, names a port that is not forwarded to the
-host, so the address here is 127.0.0.1 with the port of the API server.
+administrator's certificate is in the data directory: `server/tls/client-admin.{crt,key}`, with
+`server-ca.crt` beside it (K3s pkg/daemons/control/deps, v1.21 to v1.36). K3s's own kubeconfig in
+that directory, `server/cred/admin.kubeconfig`, names a port that is not forwarded to the host. So
+the address here is 127.0.0.1 with the port of the API server.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 
 RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
 _LARGEST = 64 * 1024
-"""Bytes of one PEM file; those of K3s have 1 to 3 KiB, a chain of a user's own authorities more."""
+"""The size limit of one PEM file, in bytes.
+
+PEM files of K3s have 1 to 3 KiB. A chain of the user's own authorities is larger.
+"""
 
 
 def peer(path: Path, data: Path, port: int, *, uid: int, started: datetime | None) -> TlsPeer:
     """Return the API server, verified by the authority that the cluster's credentials name.
 
-    The kubeconfig at `path` counts if the start of K3s at `started` wrote it; otherwise the
-    credentials in the data directory do. Raises RootlessError that names both.
+    If the start of K3s at `started` wrote the kubeconfig at `path`, the kubeconfig is used.
+    Otherwise the credentials in the data directory are used. Raises RootlessError that names both.
     """
     try:
         return by_kubeconfig(path, uid=uid, started=started)
@@ -45,7 +48,7 @@ def peer(path: Path, data: Path, port: int, *, uid: int, started: datetime | Non
 
 
 def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
-    """Return the API server by the kubeconfig that this start wrote. Raises RootlessError."""
+    """Return the API server by the kubeconfig of this start. Raises RootlessError."""
     found = kubeconfig.load(path, uid=uid)
     if found.is_older_than(started):
         raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)

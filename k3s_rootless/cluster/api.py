@@ -1,7 +1,7 @@
-"""Whether the API server, its node and the Deployments of its system are ready, by its own word.
+"""Queries to the API server: its readiness, its node, and the Deployments of kube-system.
 
-Checked by hand rather than with pydantic, which alone would cost `status` more time than all else
-together.
+Answers are checked by hand, because pydantic alone would cost `status` more time than everything
+else together.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ _FAILING = re.compile(r"^\[-\](?P<name>\S+)", re.MULTILINE)
 
 
 def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
-    """Ask whether the API server is ready; Unknown when it cannot be asked or does not answer the
-    question.
+    """Query whether the API server is ready; `timeout` is in seconds.
 
-    `timeout` is in seconds. 500 is the API server's no; each other status but 200 is no answer
-    (401: it does not know us).
+    500 means that the API server is not ready. Unknown if the API server cannot be reached, or
+    answers with another status except 200 (401: it does not accept our certificate).
     """
     try:
         answer = peer.get(READYZ, timeout=timeout)
@@ -57,11 +56,10 @@ def readyz(peer: Peer, timeout: float) -> Observed[Readiness]:
 
 
 def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
-    """Ask for the nodes (rootless K3s has one) and their `Ready` condition; no node is an answer,
-    and comes before the first.
+    """Query the nodes (rootless K3s has one) and their `Ready` condition.
 
-    `timeout` is in seconds. Unknown when the API server cannot be asked, refuses, or says what is
-    no list of nodes.
+    `timeout` is in seconds. The list is empty until the node is registered. Unknown if the API
+    server cannot be reached, refuses, or does not return a list of nodes.
     """
     found = nodes(peer, timeout)
     if isinstance(found, Unknown):
@@ -70,23 +68,20 @@ def node_ready(peer: Peer, timeout: float) -> Observed[tuple[Node, ...]]:
 
 
 def nodes(peer: Peer, timeout: float) -> Observed[Listed[Node]]:
-    """Ask as `node_ready` does, and keep the version."""
+    """Query the nodes as `node_ready` does, and keep the version."""
     return _listed(peer, NODES, "NodeList", _node, timeout)
 
 
 def deployments(peer: Peer, timeout: float) -> Observed[Listed[Deployment]]:
-    """Ask for the Deployments of the system, those of the namespace kube-system; see
-    `node_ready`.
-    """
+    """Query the Deployments of the namespace kube-system; see `node_ready`."""
     return _listed(peer, DEPLOYMENTS, "DeploymentList", _deployment, timeout)
 
 
 def wait_change(peer: Peer, listing: str, version: str, seconds: float) -> bool:
-    """Watch what `listing` lists from `version` on, until something of it changes; tell whether it
-    did within `seconds`.
+    """Watch the objects of `listing` from `version` on; return whether one changed in `seconds`.
 
-    Raises PeerError when the API server ends the watch otherwise. That it forgot the version counts
-    as a change: list again.
+    If the API server no longer has the version, this counts as a change: list the objects again.
+    Raises PeerError if the API server ends the watch for another reason.
     """
     asked = f"watch=1&resourceVersion={quote(version)}&timeoutSeconds={max(1, round(seconds))}"
     path = f"{listing.partition('?')[0]}?{asked}"
@@ -116,9 +111,9 @@ def _listed(
         return no_list
 
 
-def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (other people's JSON)
+def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (parsed JSON)
     status = deployment.get("status") or {}
-    # A condition may be of an older state of the Deployment (Kubernetes, "Deployment status":
+    # A condition can belong to an older state of the Deployment (Kubernetes, "Deployment status":
     # observedGeneration).
     observed = status.get("observedGeneration", 0)
     condition = _condition(status, "Available")
@@ -130,7 +125,7 @@ def _deployment(deployment: Any) -> Deployment:  # noqa: ANN401 (other people's 
     return Deployment(name, available, _reason(condition))
 
 
-def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
+def _node(node: Any) -> Node:  # noqa: ANN401 (parsed JSON)
     status = node.get("status") or {}
     condition = _condition(status, "Ready")
     ready = {"True": True, "False": False}.get(condition.get("status", ""))
@@ -147,7 +142,7 @@ def _node(node: Any) -> Node:  # noqa: ANN401 (other people's JSON)
     )
 
 
-def _condition(status: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 (other people's JSON)
+def _condition(status: Any, kind: str) -> dict[str, Any]:  # noqa: ANN401 (parsed JSON)
     """Return the condition of a kind; empty if it is missing."""
     for condition in status.get("conditions") or ():
         if condition["type"] == kind:
@@ -162,7 +157,7 @@ def _reason(condition: dict[str, Any]) -> str:
     return printable(_text(reason))
 
 
-def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
+def _time(value: Any) -> datetime | None:  # noqa: ANN401 (parsed JSON)
     # metav1.Time is RFC 3339 in UTC, in whole seconds.
     try:
         found = datetime.fromisoformat(value)
@@ -173,7 +168,7 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (other people's JSON)
     return found.astimezone(UTC)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 (other people's JSON)
+def _text(value: Any) -> str:  # noqa: ANN401 (parsed JSON)
     if not isinstance(value, str):
         raise TypeError(value)
     return value

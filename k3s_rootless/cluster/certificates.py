@@ -1,8 +1,8 @@
-"""Until when a certificate is valid: the one field of X.509 that is needed here, found in its DER.
+"""The end of a certificate's validity, read from its DER; no other field of X.509 is needed.
 
-The standard library tells it only of what a peer showed (`SSLSocket.getpeercert`), not of our own.
-`cryptography` takes longer to load than `status` takes (callgrind, November 2026), and openssl(1)
-need not be there. A test compares with cryptography.
+The standard library reads this field only from the certificate of a peer (`SSLSocket.getpeercert`),
+not from our own. `cryptography` takes longer to load than `status` takes (callgrind, November
+2026), and openssl(1) can be missing. A test compares the results with cryptography.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _der(certificate: bytes) -> bytes:
 
 
 def _not_after(der: bytes) -> datetime:
-    # RFC 5280, 4.1: Certificate and tbsCertificate are sequences; version, if any, serialNumber,
-    # signature, issuer, validity.
+    # RFC 5280, 4.1: Certificate and tbsCertificate are sequences. The latter holds version
+    # (optional), serialNumber, signature, issuer, validity.
     certificate = _content(der, 0, _SEQUENCE)[0]
     signed = _content(certificate, 0, _SEQUENCE)[0]
     at = 0
@@ -55,7 +55,7 @@ def _not_after(der: bytes) -> datetime:
     kind = validity[at]
     text = _content(validity, at, kind)[0]
     if kind == _UTC_TIME:
-        # Two digits for the year: those from 50 on are of the last century (RFC 5280, 4.1.2.5.1).
+        # A year has two digits; from 50 on, it is in the last century (RFC 5280, 4.1.2.5.1).
         century = b"19" if text[:2] >= b"50" else b"20"
         text = century + text
     if kind not in {_UTC_TIME, _GENERALIZED_TIME} or not _TIME.fullmatch(text):
@@ -66,7 +66,7 @@ def _not_after(der: bytes) -> datetime:
 
 
 def _content(der: bytes, at: int, kind: int) -> tuple[bytes, int]:
-    """Return the content of the element that begins at `at`, and where the next one does."""
+    """Return the content of the element at `at`, and the start of the next element."""
     if der[at] != kind:
         raise ValueError(kind)
     length, begin = der[at + 1], at + 2

@@ -1,6 +1,4 @@
-"""What a kubeconfig says, and what the API server says about itself and its nodes: frozen
-records.
-"""
+"""The content of a kubeconfig, and the answers of the API server: frozen records."""
 
 from __future__ import annotations
 
@@ -11,16 +9,18 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _CLOCK_GRAIN = timedelta(seconds=1)
-"""File systems round times, some to whole seconds: a file of the same second is of this start."""
+"""The rounding of file times, to whole seconds on some file systems.
+
+So a file of the same second belongs to this start.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The address of the API server, and the PEM certificates and key of an administrator of the
-    cluster.
+    """The address of the API server, and the certificates of an administrator of the cluster.
 
-    `path` is the file or directory that they were read from. The key is left out of the
-    representation.
+    Certificates and key are PEM. `path` is the file or directory that they were read from. The key
+    is left out of the representation.
     """
 
     path: Path
@@ -35,8 +35,8 @@ class Credentials:
 class Kubeconfig(Credentials):
     """The current context of a kubeconfig.
 
-    `modified` (UTC) tells whether this start of K3s wrote it: rootless K3s does so at each start.
-    `mode` is that of the file.
+    `modified` (UTC) shows whether this start of K3s wrote the file: rootless K3s writes it at each
+    start. `mode` is the mode of the file.
     """
 
     server: str
@@ -50,9 +50,9 @@ class Kubeconfig(Credentials):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer of `/readyz`: `failing` holds the names of the checks that it says are not well.
+    """The answer of `/readyz`; `failing` holds the names of the checks that fail.
 
-    `certificate` (DER) is what the server showed of itself; empty where it was not asked over TLS.
+    `certificate` (DER) is the certificate of the server; empty without TLS.
     """
 
     ready: bool
@@ -62,11 +62,11 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: `ready` is None when its condition is missing or reads `Unknown`; `reason` says why
-    it is not ready.
+    """One node: `ready` is None if its condition is missing or `Unknown`.
 
-    `since` (UTC, whole seconds) is when the condition last became what it is, `reported` when the
-    kubelet last reported it; None where the node does not say.
+    `reason` is why the node is not ready. `since` (UTC, whole seconds) is when the condition last
+    changed, `reported` when the kubelet last reported it; None if the node does not contain the
+    time.
     """
 
     name: str
@@ -88,8 +88,9 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """What was listed, and the version of the cluster's state (Kubernetes' resourceVersion) from
-    which a watch goes on.
+    """The listed objects, and the version of the cluster's state (Kubernetes' resourceVersion).
+
+    A watch continues from this version.
     """
 
     items: tuple[T, ...]

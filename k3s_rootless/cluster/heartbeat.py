@@ -1,14 +1,14 @@
-"""Judges whether a node's report that it is ready is of the present start of K3s.
+"""The check whether a node's report that it is ready comes from the present start of K3s.
 
-The API server keeps the node of the start before, with its condition `Ready`, until the kubelet of
-this start reports. The kubelet does so at once when it starts, and every five minutes from then on
-(nodeStatusReportFrequency); each report stamps the condition's lastHeartbeatTime, in whole seconds
-of the host's clock. The node's Lease is no evidence: it is renewed before the kubelet reports its
+After a restart, the API server still has the node with its old condition `Ready`, until the kubelet
+of this start reports. The kubelet reports at once when it starts, and then every five minutes
+(nodeStatusReportFrequency). Each report sets the condition's lastHeartbeatTime, in whole seconds of
+the host's clock. The node's Lease is no evidence: it is renewed before the kubelet reports its
 state.
 
-The clock of a host may be set while K3s runs: a Raspberry Pi has no battery for it, and begins at
-the time of its last shutdown. So a start has two spans in which it can have made a report: by the
-clock that was there when it began, and by the clock that is there now.
+The clock of a host can be set while K3s runs: a Raspberry Pi has no battery for its clock, and
+boots with the time of its last shutdown. So there are two spans in which a start can have made a
+report: by the clock at the beginning of the start, and by the clock now.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from k3s_rootless.cluster.facts import Node
 
 _GRAIN = timedelta(seconds=1)
 _STEP = timedelta(seconds=2)
-"""A larger difference between the two spans means that the clock was set, not slewed or read a
-moment later.
+"""The smallest difference between the two spans that means that the clock was set.
+
+A smaller difference comes from a clock that was slewed, or read a moment later.
 """
 _CONFIRMED = timedelta(minutes=5)
-"""After this time K3s's own node controller has marked a node that did not report (50 s,
-node-monitor-grace-period).
+"""The time after which K3s's own node controller has marked a node that does not report.
+
+The controller does so after 50 s (node-monitor-grace-period).
 """
 EARLIER = "its last report is of an earlier start of K3s"
 UNDECIDED = (
@@ -36,10 +38,10 @@ UNDECIDED = (
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A start of K3s that runs: when it began by the clock of that time, now, and how long it has
-    run.
+    """A running start of K3s.
 
-    `elapsed` is measured by a clock that no one sets (CLOCK_BOOTTIME); None if it is not known.
+    `started` is its beginning by the clock of that time, `now` the time now. `elapsed` is how long
+    it has run, by a clock that cannot be set (CLOCK_BOOTTIME); None if it is not known.
     """
 
     started: datetime
@@ -50,12 +52,11 @@ class Running:
 def judged(
     nodes: Iterable[Node], start: Running | None, first: Mapping[str, datetime]
 ) -> tuple[Node, ...]:
-    """Return the nodes as this start knows them: one that is ready by an older report is not known
-    to be ready.
+    """Return the nodes; one that is ready only by a stale report is not known to be ready.
 
-    `first` are the first reports, by node, that were seen since this start runs: one that has
-    changed since was made by this start, whatever the clock says. Without a start, nothing is known
-    to be older.
+    `first` holds the first report of each node that was seen during this start. If a report has
+    changed since then, this start made it, whatever its time. Without a start, no report counts as
+    stale.
     """
     if start is None:
         return tuple(nodes)
@@ -72,9 +73,7 @@ def _judged(node: Node, start: Running, first: datetime | None) -> Node:
 
 
 def _is_of(reported: datetime, start: Running) -> bool | None:
-    """Return whether a report was made by a start; None if the clock was set, and neither span
-    holds it.
-    """
+    """Return whether a start made a report; None if the clock was set and neither span fits."""
     if start.elapsed is None:
         return reported + _GRAIN > start.started
     then = start.started, start.started + start.elapsed

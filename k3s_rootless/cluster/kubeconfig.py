@@ -1,9 +1,8 @@
-"""K3s's kubeconfig: read without trusting it, and turned into a verified connection.
+"""K3s's kubeconfig: read as untrusted input, and turned into a verified connection.
 
-K3s writes the file at each start, with a client certificate of an administrator of the cluster;
-with --write-kubeconfig it makes `~/.kube/k3s.yaml` a link to the file that was asked for (its
-pkg/server, v1.21 to v1.36). So links are followed, and what counts is the owner of the file that
-was opened.
+K3s writes the file at each start, with a client certificate of an administrator of the cluster.
+With --write-kubeconfig, K3s makes `~/.kube/k3s.yaml` a link to the requested file (its pkg/server,
+v1.21 to v1.36). So links are followed, and the owner of the opened file counts.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.rest import TlsPeer
 
 if TYPE_CHECKING:
-    # Here, since it takes 6 ms, and not every kubeconfig is connected to.
+    # Lazy: this import takes 6 ms, and not every kubeconfig is used for a connection.
     import ssl
 
     from k3s_rootless.cluster.facts import Credentials
 
 LARGEST = 256 * 1024
-"""Bytes; K3s's are about 3 KiB."""
+"""Bytes; K3s's kubeconfig has about 3 KiB."""
 _DEEPEST = 32
-"""Levels; K3s's has five, and no aliases."""
+"""Levels; K3s's kubeconfig has five, and no aliases."""
 _PLAIN = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65535
 _HTTPS_PORT = 443
@@ -41,8 +40,10 @@ _START = "start K3s, which writes its kubeconfig: `k3s-rootless up`"
 
 
 def load(path: Path, *, uid: int) -> Kubeconfig:
-    """Read the kubeconfig of `uid`; raises RootlessError, with a hint, when it is missing, another
-    user's, or rubbish.
+    """Read the kubeconfig of `uid`.
+
+    Raises RootlessError, with a hint, if the file is missing, belongs to another user, or is
+    invalid.
     """
     content, status = own_file.read(
         path, uid, what="the kubeconfig", largest=LARGEST, missing=_START, damaged=_HINT
@@ -54,23 +55,25 @@ def load(path: Path, *, uid: int) -> Kubeconfig:
 
 
 def peer(credentials: Credentials) -> TlsPeer:
-    """Return the API server as a peer that is verified by the authority of the credentials alone;
-    raises RootlessError.
+    """Return the API server, verified by the authority of the credentials alone.
+
+    Raises RootlessError.
     """
     return TlsPeer(credentials.host, credentials.port, context(credentials))
 
 
 def context(credentials: Credentials) -> ssl.SSLContext:
-    """Build what verifies the API server and shows our certificate to it; raises RootlessError for
-    damaged certificates.
+    """Return the TLS context that verifies the API server and presents the client certificate.
+
+    Raises RootlessError for damaged certificates.
     """
-    # Here, since it takes 6 ms, and not every kubeconfig is connected to.
+    # Lazy: this import takes 6 ms, and not every kubeconfig is used for a connection.
     import ssl
 
     built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Go trusts each certificate of its pool for itself; OpenSSL wants a self-signed root unless
-    # told. K3s allows authorities of the user's own, whose file may hold an intermediate only (its
-    # documentation, "Using Custom CA Certificates").
+    # Go trusts each certificate of its pool by itself. By default, OpenSSL requires a self-signed
+    # root. K3s supports the user's own authorities, and their file can hold an intermediate
+    # certificate only (K3s's documentation, "Using Custom CA Certificates").
     built.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         built.load_verify_locations(cadata=credentials.authority.decode("ascii"))
@@ -87,22 +90,22 @@ def context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def _load_pair(built: ssl.SSLContext, credentials: Credentials) -> None:
-    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and goes with
-    # its descriptor.
+    # `load_cert_chain` takes files only. A file in memory keeps the key off the disk, and
+    # disappears when its descriptor is closed.
     descriptor = os.memfd_create("k3s-rootless-client", os.MFD_CLOEXEC)
     with open(descriptor, "wb") as pair:  # noqa: PTH123 (a descriptor has no path)
         pair.write(credentials.certificate.rstrip() + b"\n" + credentials.key)
         pair.flush()
-        # Without a password of our own OpenSSL would ask for one at the terminal when the key is
+        # Without this password, OpenSSL would prompt for one at the terminal if the key is
         # encrypted.
         built.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
 
 
-def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
+def _document(content: bytes) -> Any:  # noqa: ANN401 (parsed YAML)
     known = written.document(content)
     if known is not None:
         return known
-    # Here, since K3s's own file needs no PyYAML, which takes 20 ms to load.
+    # Lazy: K3s's own file does not need PyYAML, which takes 20 ms to load.
     from k3s_rootless import yaml_file
 
     try:
@@ -113,7 +116,7 @@ def _document(content: bytes) -> Any:  # noqa: ANN401 (a foreign document)
 
 def _record(
     path: Path,
-    document: Any,  # noqa: ANN401 (a foreign document)
+    document: Any,  # noqa: ANN401 (parsed YAML)
     status: os.stat_result,
 ) -> Kubeconfig:
     chosen = _named(document, "contexts", _string(document, "current-context"), "context")
@@ -134,7 +137,7 @@ def _record(
     )
 
 
-def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (foreign)
+def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN401 (parsed YAML)
     listed = document.get(kind)
     if not isinstance(listed, list):
         listed = []
@@ -144,14 +147,14 @@ def _named(document: Any, kind: str, name: str, inner: str) -> Any:  # noqa: ANN
     raise ValueError(f"it has no {inner} of the name {name!r}")
 
 
-def _string(document: Any, key: str) -> str:  # noqa: ANN401 (a foreign document)
+def _string(document: Any, key: str) -> str:  # noqa: ANN401 (parsed YAML)
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, str) or not value:
         raise ValueError(f"it has no {key}")
     return value
 
 
-def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (a foreign document)
+def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (parsed YAML)
     try:
         return base64.b64decode(_string(document, key), validate=True)
     except binascii.Error:
@@ -159,7 +162,7 @@ def _pem(document: Any, key: str) -> bytes:  # noqa: ANN401 (a foreign document)
 
 
 def _address(server: str) -> tuple[str, int]:
-    # What K3s writes is plain; to load what reads all that is not takes 2 ms.
+    # K3s writes a plain address. The general parser takes 2 ms to load.
     plain = _PLAIN.fullmatch(server)
     if plain is not None and int(plain["port"]) <= _HIGHEST_PORT:
         return plain["host"].lower(), int(plain["port"])

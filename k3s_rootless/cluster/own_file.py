@@ -1,4 +1,4 @@
-"""Read a file of credentials without trusting it: bounded, regular, and owned by the user."""
+"""A reader for files of credentials as untrusted input: bounded, regular, owned by the user."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def read(
     """Return the content and the status of a file of `uid`, of at most `largest` bytes.
 
     Symbolic links are followed; the owner of the opened file counts. `what` names the file in
-    errors, `missing` and `damaged` are the hints for a file that is absent and for one that is too
+    errors. `missing` and `damaged` are the hints for a file that is absent and for one that is too
     large. Raises RootlessError.
     """
     try:
-        # Without O_NONBLOCK, opening a named pipe would wait for ever.
+        # Without O_NONBLOCK, opening a named pipe would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         raise RootlessError(f"cannot read {what} {path}: it is not there", hint=missing) from None
@@ -32,7 +32,7 @@ def read(
     try:
         status = os.fstat(descriptor)
         _require_own_file(path, status, uid, what)
-        # One byte more than allowed shows a file that grew after fstat(2).
+        # If one more byte can be read than allowed, the file grew after fstat(2).
         content = os.read(descriptor, largest + 1)
     finally:
         os.close(descriptor)

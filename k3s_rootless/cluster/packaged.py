@@ -1,9 +1,9 @@
-"""Which Deployments K3s brings along, by the manifests that it wrote for them at this start.
+"""The Deployments that K3s packages, from the manifests that it wrote at this start.
 
-K3s writes a manifest for each packaged component, removes that of a disabled one, and leaves out
-what has a `.skip` file beside it (K3s pkg/deploy, v1.21 to v1.36). Asking the API server alone
-would call a cluster complete while its first Deployments are still to come: traefik's is made by a
-Job of its own.
+K3s writes a manifest for each packaged component, removes the manifest of a disabled one, and skips
+a manifest with a `.skip` file beside it (K3s pkg/deploy, v1.21 to v1.36). The API server alone is
+not enough: it does not list Deployments that K3s has not created yet, such as traefik's, which a
+separate Job creates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from k3s_rootless.k3s import layout
 from k3s_rootless.observation import Known, Observed, Unknown
 
-# Manifests, and the Deployments that they lead to (K3s manifests/, v1.21 to v1.36).
+# The Deployment that each manifest leads to (K3s manifests/, v1.21 to v1.36).
 _DEPLOYMENTS = {
     "coredns.yaml": "coredns",
     "local-storage.yaml": "local-path-provisioner",
