@@ -33,8 +33,8 @@ class Entry:
 class Unowned:
     """Selection of lines without an invocation.
 
-    `identifier` is the name that systemd gives the lines (SyslogIdentifier=). `since` and `until`
-    limit when the lines reached the journal.
+    `identifier` is the name of the lines in systemd (SyslogIdentifier=). `since` and `until` limit
+    when the lines reached the journal.
     """
 
     identifier: str

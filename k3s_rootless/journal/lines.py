@@ -112,7 +112,7 @@ def _level(head: str) -> str | None:
 
 
 def at_least(level: str, wanted: str) -> bool:
-    """Return whether a level is at least as serious as the wanted level."""
+    """Return whether `level` is at least as serious as `wanted`."""
     return LEVELS.index(level) >= LEVELS.index(wanted)
 
 

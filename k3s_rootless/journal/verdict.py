@@ -299,7 +299,7 @@ def _not_delegated(cause: Cause, findings: Sequence[Finding]) -> Cause:
 
 def _after(cause: Cause) -> Remedy | None:
     # If the check alone decides and passes now, the host was fixed since. Otherwise the unit itself
-    # may have to change.
+    # can be the cause.
     if cause.check.startswith(_DECISIVE):
         return _MENDED
     return cause.remedy

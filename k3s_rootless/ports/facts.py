@@ -204,7 +204,7 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class PortMap:
-    """All rows in a fixed order, and what is not a row.
+    """All rows in a fixed order, and the facts that are about no single row.
 
     `internal` counts the Services that K3s keeps inside the cluster (ClusterIP, NodePort and the
     like); None if the Services could not be read. `unread` holds name and reason of each source

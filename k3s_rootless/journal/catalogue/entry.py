@@ -54,7 +54,7 @@ class Failure:
     `id` is stable. `check` is the id, or a group of ids, of the check that examines the host for
     the same problem; empty if there is none. `told_by` names the entry with the same words; only
     the host decides between the two. `waits` is for a failure after which K3s does not exit, but
-    retries without end: the key of the phase that it never reaches (service.phases).
+    retries without end: the key of the phase that it never reaches (operations.readiness.phases).
     """
 
     id: str

@@ -13,7 +13,7 @@ from k3s_rootless.journal.facts import Entry
 from k3s_rootless.k3s import layout
 
 FILE = Path(layout.CONTAINERD_LOG)
-"""The path below the data directory; containerd's log of each start is appended."""
+"""The path below the data directory; K3s appends to the file at each start."""
 _TIME = re.compile(r'^time="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 _GRAIN = timedelta(seconds=1)
 _LONGEST = 64 * 1024

@@ -194,7 +194,7 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
 def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
     """Return whether journald keeps files that this user is not allowed to read.
 
-    This is always so for a user who is in none of the groups that journald gives access to.
+    This is always true for a user who is in none of the groups that can read the journal.
     """
     return any(
         not os.access(file, os.R_OK) for place in kept_in for file in place.glob("*/*.journal")

@@ -1,4 +1,4 @@
-"""The forwards that a release of K3s makes for given Services, computed without the host.
+"""The forwards that a release of K3s makes for a set of Services, computed without the host.
 
 The rules come from K3s's pkg/rootlessports/controller.go (v1.21 to v1.36):
 

@@ -66,7 +66,7 @@ def stalled(first: Wanted, holder: Holder | None, uid: int) -> str:
 
 
 def lost(want: Wanted, child_port: int, rivals: tuple[str, ...]) -> str:
-    """Return the reason for a forward whose host port belongs to another row."""
+    """Return the reason for a missing forward if another row has its host port."""
     port, named = want.parent_port, ", ".join(rivals)
     if child_port == want.child_port:
         other = named or "another row"

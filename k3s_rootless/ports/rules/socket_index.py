@@ -22,7 +22,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class SocketIndex:
-    """The sockets by port, and what a judge needs to know about them.
+    """The sockets by port, their owners, and the limits of the user.
 
     `why` is the reason if the sockets of the host could not be read, else None. `child` is None if
     the sockets inside could not be read. `starting` is the reason for a forward that is missing
