@@ -15,8 +15,9 @@ import yaml
 
 @dataclass(frozen=True)
 class Cluster:
-    """Certificates as K3s makes them: the server's for 127.0.0.1 and localhost, the client's of an
-    administrator.
+    """Certificates as K3s makes them.
+
+    The server's certificate is for 127.0.0.1 and localhost, the client's for an administrator.
     """
 
     authority: trustme.CA
@@ -32,7 +33,10 @@ class Cluster:
         return cls(authority, authority.issue_cert("127.0.0.1", "localhost"), client)
 
     def context(self) -> ssl.SSLContext:
-        """What the API server serves with: it wants a client certificate of the same authority."""
+        """Return the TLS context of the API server.
+
+        It requires a client certificate of the same authority.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.configure_cert(context)
         self.authority.configure_trust(context)
@@ -40,7 +44,7 @@ class Cluster:
         return context
 
     def document(self, server: str = "https://127.0.0.1:6443") -> dict[str, Any]:
-        """What K3s writes."""
+        """Return the kubeconfig that K3s writes."""
         user = {
             "client-certificate-data": encoded(
                 b"".join(blob.bytes() for blob in self.client.cert_chain_pems)

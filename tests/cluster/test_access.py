@@ -1,4 +1,4 @@
-"""Credentials for the API server: which ones count, and what is said where none do."""
+"""Tests of credentials for the API server: the ones that are used, and the error without any."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cluster.conftest import Cluster
 
 
 def own_credentials(cluster: Cluster, data: Path) -> Path:
-    """Write what K3s keeps in its data directory for its own use."""
+    """Write the credentials that K3s keeps in its data directory for its own use."""
     tls = data / "server" / "tls"
     tls.mkdir(parents=True)
     (tls / "server-ca.crt").write_bytes(cluster.authority.cert_pem.bytes())

@@ -15,7 +15,7 @@ from k3s_rootless.rest import UnixPeer
 from tests.patience import PATIENCE
 from tests.ports import peers
 
-# As K3s v1.30 prints it.
+# The output of K3s v1.30.
 NOT_READY = b"""[+]ping ok
 [+]log ok
 [-]etcd failed: reason withheld

@@ -1,5 +1,6 @@
-"""Until when a certificate is valid: as cryptography reads it, and never a traceback for what is
-none.
+"""Tests of the end of a certificate's validity.
+
+The result is the same as from cryptography. Invalid input never leads to a traceback.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from k3s_rootless.errors import RootlessError
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
-# From where UTCTime begins to where X.509 ends ("99991231235959Z" stands for no end at all, RFC
-# 5280).
+# From the first time of UTCTime to the last time of X.509 ("99991231235959Z" means that there is no
+# end, RFC 5280).
 times = st.datetimes(datetime(1951, 1, 1), datetime(9999, 12, 31, 23, 59, 59)).map(  # noqa: DTZ001
     lambda one: one.replace(microsecond=0)
 )
@@ -75,4 +76,4 @@ def test_a_damaged_certificate_gives_a_time_or_an_error(data: st.DataObject) -> 
         try:
             assert certificates.until(damaged).tzinfo is UTC
         except RootlessError as error:
-            assert "no X.509" in error.message  # noqa: PT017 (either is an answer)
+            assert "no X.509" in error.message  # noqa: PT017 (both are valid)

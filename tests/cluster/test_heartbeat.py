@@ -1,6 +1,4 @@
-"""Whether a node's report is of this start: with a clock that runs, that is set, and that stands
-still.
-"""
+"""Tests whether a node's report is of this start, with a running, a changed and a stopped clock."""
 
 from __future__ import annotations
 
@@ -24,12 +22,15 @@ def seconds(count: float) -> timedelta:
 
 
 def report(when: datetime) -> Node:
-    """Give a node that is ready by a report of this time, which has whole seconds."""
+    """Return a node that is ready by a report of this time, in whole seconds."""
     return replace(NODE, reported=when.replace(microsecond=0))
 
 
 def running(elapsed: float | None, step: float = 0) -> Running:
-    """Give a start that has run for so long, while the clock was set forward by `step` seconds."""
+    """Return a start that has run for `elapsed` seconds.
+
+    Meanwhile the clock was set forward by `step` seconds.
+    """
     passed = None if elapsed is None else seconds(elapsed)
     return Running(
         START, START + seconds(60 if elapsed is None else elapsed) + seconds(step), passed
@@ -37,7 +38,7 @@ def running(elapsed: float | None, step: float = 0) -> Running:
 
 
 def reason(node: Node, start: Running | None, first: datetime | None = None) -> str | None:
-    """Give why the node is not known to be ready; None if it is ready."""
+    """Return why the node is not known to be ready; None if it is ready."""
     (found,) = heartbeat.judged([node], start, {"pi": first} if first else {})
     assert found.ready is (None if found.reason else True)
     return found.reason or None
@@ -57,13 +58,13 @@ DECADE = 10 * 365 * 86400
         (DECADE, 60, 0, EARLIER),
         (20, None, 0, None),
         (-5, None, 0, EARLIER),
-        # A Raspberry Pi: the clock stood at the last shutdown, and is set forward while K3s runs.
+        # A Raspberry Pi: its clock starts at the last shutdown, and is set forward while K3s runs.
         (20, 60, DECADE, None),
         (20 + DECADE, 60, DECADE, None),
         (-7200 + DECADE, 60, DECADE, UNDECIDED),
         (-5, 60, DECADE, UNDECIDED),
         (-7200 + DECADE, 301, DECADE, None),
-        # A clock that was ahead, and is set back while K3s runs.
+        # The clock was ahead, and is set back while K3s runs.
         (20, 60, -DECADE, None),
         (20 - DECADE, 60, -DECADE, None),
         (-300, 60, -DECADE, UNDECIDED),
@@ -86,11 +87,10 @@ def test_a_report_counts_where_this_start_can_have_made_it(
 def test_a_report_of_this_start_counts_however_the_clock_was_set_once(
     *, after: float, rest: float, step: int, late: bool
 ) -> None:
-    """The kubelet reports after some seconds, before the clock is set or after it; the look follows
-    `rest` seconds later.
+    """The kubelet reports after some seconds, before or after the clock is set.
 
-    A clock that is set by a second is not told from one that is read late, and no K3s is ready in
-    three seconds.
+    The check follows `rest` seconds later. A clock that is set by a second cannot be distinguished
+    from one that is read late, and no K3s is ready in three seconds.
     """
     stamp = START + seconds(after + (step if late else 0))
 

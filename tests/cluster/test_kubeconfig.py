@@ -23,7 +23,7 @@ UID = os.getuid()
 
 
 class Cluster(Protocol):
-    """What the fixture gives."""
+    """The type of the fixture."""
 
     def context(self) -> ssl.SSLContext: ...
     def document(self, server: str = ...) -> dict[str, Any]: ...
@@ -100,7 +100,7 @@ def test_the_verified_connection_works_and_shows_our_certificate(
 
 
 def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Path) -> None:
-    """Where the port of the host is somebody else's K3s, our kubeconfig leads to it."""
+    """If the K3s of another user has the host port, our kubeconfig leads to that K3s."""
     other = type(cluster).make()  # type: ignore[attr-defined]
     with peers.over_tls(other.context(), peers.answering({"/readyz": b"ok"})) as server:
         path = cluster.write(tmp_path / "k3s.yaml", f"https://127.0.0.1:{server.server_address[1]}")
@@ -141,7 +141,7 @@ def test_no_key_stays_open_or_reaches_the_disk(cluster: Cluster, tmp_path: Path)
     for _ in range(20):
         kubeconfig.context(found)
 
-    # Not ==: a connection of the test before may just have been closed.
+    # Not ==: a connection of the previous test can close only now.
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
     assert ["k3s.yaml"] == [one.name for one in tmp_path.iterdir()]
 

@@ -1,5 +1,6 @@
-"""A kubeconfig in K3s's own form is read as PyYAML reads it; by one byte different, it is
-PyYAML's.
+"""Tests that a kubeconfig in K3s's own form is read as PyYAML reads it.
+
+A file that differs by one byte is left to PyYAML.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from k3s_rootless.cluster import kubeconfig, written
 
 UID = os.getuid()
-# As captured of K3s v1.21; releases from 2025 on leave `preferences` out (client-go 0.34).
+# As captured from K3s v1.21; releases from 2025 on omit `preferences` (client-go 0.34).
 FORM = """\
 apiVersion: v1
 clusters:
@@ -56,7 +57,7 @@ forms = st.builds(
 
 
 def needed(document: Any) -> dict[str, Any]:
-    """Give the parts of a kubeconfig that a connection needs."""
+    """Return the parts of a kubeconfig that a connection needs."""
     return {name: document[name] for name in ("clusters", "contexts", "current-context", "users")}
 
 

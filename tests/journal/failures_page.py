@@ -1,5 +1,6 @@
-"""`python -m tests.journal.failures_page` renews docs/reference/failures.md from the catalogue and
-its lines.
+"""`python -m tests.journal.failures_page` renews docs/reference/failures.md.
+
+The page is made from the catalogue and its lines.
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ ENDINGS = (
         if status != 203
     ),
 )
-"""One way to end for each cause that no line tells of."""
+"""One ending for each cause that no line names."""
 
 
 def by_systemd() -> tuple[Cause, ...]:
-    """Give the causes that systemd tells of alone."""
+    """Return the causes that systemd alone reports."""
     return tuple(
         cause for one in ENDINGS if (cause := verdict.of_unit(one) or verdict.of_ending(one))
     )
 
 
 def page() -> str:
-    """Write the page."""
+    """Return the text of the page."""
     known = json.loads(LINES.read_text("utf-8"))
     told = (part for cause in by_systemd() for part in _told(cause))
     return "\n".join(

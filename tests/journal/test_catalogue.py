@@ -1,5 +1,6 @@
-"""The catalogue of failures is whole, and its lines are known; tests/test_linear.py proves that its
-patterns are not slow.
+"""Tests that the catalogue of failures is complete and that its lines are recognised.
+
+tests/test_linear.py proves that its patterns are not slow.
 """
 
 from __future__ import annotations
@@ -26,16 +27,14 @@ DATA = Path(__file__).parents[1] / "data"
 KNOWN: list[dict[str, Any]] = json.loads((DATA / "fatal-lines.json").read_text())
 SIGNS = [(failure, sign) for failure in CATALOGUE for sign in failure.signs]
 IDS = {failure.id for failure in CATALOGUE}
-# The failure modes that were read from issues and sources; F38 (the lost address of clients) leaves
-# no line of its own.
+# The failure modes from issues and sources; F38 (the lost address of clients) leaves no line in the
+# log.
 MODES = {f"F{number:02}" for number in range(1, 68)} - {"F38"}
 
 
 @pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
 def test_each_line_is_known_in_each_of_its_forms(case: dict[str, Any]) -> None:
-    """As written, with its quotes escaped or not, behind journald's and klog's own words, and in
-    colour.
-    """
+    """The forms: as written, with escaped or plain quotes, after a klog prefix, and in colour."""
     line = case["line"]
     plain = diagnosis.normal(line)
     forms = [line, plain, f"\x1b[36m{line}\x1b[0m"]
@@ -88,8 +87,9 @@ def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:
 
 
 def test_the_remedy_for_the_socket_of_containerd_enters_the_namespace_and_names_the_data() -> None:
-    """Without these, a real K3s v1.36.3 unpacks itself into the namespace, and then does not find
-    its own program.
+    """Without these, a real K3s v1.36.3 unpacks itself into the namespace.
+
+    It then does not find its own program.
     """
     (command,) = next(
         failure.remedy.commands for failure in CATALOGUE if failure.id == "containerd-socket"
@@ -118,7 +118,7 @@ def test_texts_name_only_what_their_patterns_give() -> None:
 
 
 def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
-    """Some of its lines are notes: they stand in starts that fail as well."""
+    """Some of its lines are notes, which also occur in failed starts."""
     with (DATA / "journal-successful-start.jsonl").open("rb") as lines:
         found = [entry for line in lines if (entry := journald.parse(line)) is not None]
 
@@ -145,7 +145,7 @@ def test_the_page_of_failures_is_made_of_the_catalogue() -> None:
 
 
 def test_each_cause_that_systemd_tells_of_has_its_section() -> None:
-    """That is where the `documentation` of an answer leads."""
+    """The `documentation` of an answer links to this section."""
     headings = set(re.findall(r"^## (\S+)$", failures_page.PAGE.read_text("utf-8"), re.MULTILINE))
     told = {cause.id for cause in failures_page.by_systemd()}
 

@@ -40,7 +40,7 @@ def entries(*messages: str) -> list[Entry]:
 
 @pytest.mark.parametrize("case", KNOWN, ids=[case["line"][:60] for case in KNOWN])
 def test_each_known_line_gives_its_cause(case: dict[str, Any]) -> None:
-    """A note or a benign line is known for what it is, and no cause."""
+    """A note or a benign line is recognised, but is no cause."""
     found = diagnosis.first_cause(entries(case["line"]))
 
     if case["weight"] in {None, "note", "benign"}:
@@ -295,7 +295,7 @@ def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_t
 
 
 def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
-    """K3s is being restarted: the newest start has had no time to die."""
+    """During a restart of K3s by systemd, the newest start has not failed yet."""
     lines = [
         ("a", FATAL),
         ("b", 'level=fatal msg="something new"'),
@@ -358,7 +358,7 @@ def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
 
 
 def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
-    """K3s asks for its snapshotter again and again, and goes on when it is there."""
+    """K3s retries until its snapshotter works, and then continues."""
     fuse = (
         'level=info msg="Waiting to retrieve agent configuration; server is not ready:'
         ' fuse-overlayfs not functional"'

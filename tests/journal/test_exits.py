@@ -1,4 +1,4 @@
-"""systemd's exit statuses are told by the names that systemd itself gives them."""
+"""Tests that systemd's exit statuses are reported by systemd's own names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from k3s_rootless.journal.facts import Ending
     shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask"
 )
 def test_the_names_are_those_of_systemd() -> None:
-    """Those that this systemd has; it may be older than some, and 234 was never given."""
+    """The statuses of the installed systemd; an older one lacks some, and 234 was never used."""
     asked = subprocess.run(
         ["systemd-analyze", "exit-status"], capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""Journals that nobody would write on purpose."""
+"""Tests with hostile journals: lines of 10 MB, and very many lines."""
 
 from __future__ import annotations
 

@@ -27,11 +27,12 @@ def entries(*seconds: float) -> list[Entry]:
         ((0,), 1, None),
         ((0, 41), 2, Loop(2, 41.0, NOON + timedelta(seconds=41))),
         ((0, 40, 82), 57, Loop(57, 41.0, NOON + timedelta(seconds=82))),
-        # Somebody started it in between: systemd counts anew, and the journal remembers.
+        # The unit was started by hand in between: systemd counts from 0 again, but the journal has
+        # the restarts before.
         ((0, 40, 80), 1, Loop(3, 40.0, NOON + timedelta(seconds=80))),
-        # The clock was set back: nothing is known of the time between.
+        # The clock was set back, so the time between is unknown.
         ((100, 0), 2, Loop(2, None, NOON)),
-        # One night without, and an evening with it: the usual time is what is told.
+        # One night without restarts, and an evening with them: the usual time is reported.
         ((0, 30, 60, 30000, 30030), 5, Loop(5, 30.0, NOON + timedelta(seconds=30030))),
     ],
 )

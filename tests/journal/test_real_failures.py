@@ -1,5 +1,6 @@
-"""Journals of a real K3s v1.36.3 that was made to fail, cut to what matters: each failure is named,
-with what fixes it.
+"""Tests with journals of a real K3s v1.36.3 that was made to fail, cut to the relevant lines.
+
+Each failure is named, with its fix.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def test_there_is_a_journal_of_each_of_seven_failures() -> None:
 
 
 def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
-    """A slow start, modules that K3s does without, and what the kernel forbids in a user
-    namespace.
-    """
+    """The lines: a slow start, missing optional modules, and limits of a user namespace."""
     story = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
 
     assert 17 == story.lines
@@ -128,7 +127,7 @@ def test_without_a_limit_of_the_unit_the_line_is_told_as_it_is() -> None:
 
 
 def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
-    """As in a real start: the API server gives up first, since nothing can be opened any more."""
+    """As in a real start: the API server exits first, since no more files can be opened."""
     lines = [
         (
             'level=info msg="dial unix /run/k3s/containerd/containerd.sock: socket: too many open'
@@ -215,7 +214,7 @@ def test_commands_name_the_data_directory_that_k3s_has() -> None:
         "mv '/my data/k3s'/server/db '/my data/k3s'/"
         in relocated("datastore-damaged", "/my data/k3s", usual=False)[1]
     )
-    # In a command of an administrator, `~` would be the home of root.
+    # In the commands of an administrator, `~` would be the home directory of root.
     assert (
         "--target /home/a/.rancher/k3s"
         in relocated("data-readonly", "/home/a/.rancher/k3s", usual=True)[1]

@@ -1,4 +1,4 @@
-"""What systemd and the host add to what a line says."""
+"""Tests of the facts that systemd and the host add to a line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Real HTTP servers for the other side of the wire, on a unix socket or over TLS, well-behaved and
-hostile.
-"""
+"""Real HTTP servers as peers, on a unix socket or over TLS, well-behaved and hostile."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from tests.patience import HANGS
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One exchange; what it answers is the server's behaviour."""
+    """One exchange, answered by the server's behaviour."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -42,7 +40,7 @@ Behaviour = Callable[[Handler], None]
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A threaded server; `asked` lists the paths, `stopped` ends those behaviours that wait."""
+    """A threaded server; `asked` lists the requested paths, `stopped` ends waiting behaviours."""
 
     daemon_threads = True
     behaviour: Behaviour
@@ -50,7 +48,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     stopped: threading.Event
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients of these tests hang up early, on purpose."""
+        """Print nothing: clients of these tests close their connections early on purpose."""
 
 
 class _UnixServer(Server):
@@ -93,8 +91,9 @@ def over_tls(context: ssl.SSLContext, behaviour: Behaviour) -> Iterator[Server]:
 
 
 def answering(routes: Mapping[str, Any], content_type: str = "application/json") -> Behaviour:
-    """Answer each path with its document, `(status, document)`, or 404 as Go's mux does; bytes are
-    sent as they are.
+    """Return a behaviour that answers each path with its document or `(status, document)`.
+
+    Other paths get 404, as from Go's mux. Bytes are sent as they are.
     """
 
     def behave(handler: Handler) -> None:
@@ -113,18 +112,18 @@ def answering(routes: Mapping[str, Any], content_type: str = "application/json")
 
 
 def silent(handler: Handler) -> None:
-    """Accept, read the question, never answer."""
+    """Accept and read the request, but never answer."""
     handler.server.stopped.wait(HANGS)
 
 
 def half(handler: Handler) -> None:
-    """Promise more than is sent, and hang up."""
+    """Announce more than is sent, and close the connection."""
     handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[{"id": 1, "spec"')
     handler.close_connection = True
 
 
 def rubbish(handler: Handler) -> None:
-    """Speak something else."""
+    """Send another protocol."""
     handler.wfile.write(b"\x00\xff220 mail.example ESMTP\r\n\r\n" * 20)
     handler.close_connection = True
 
@@ -140,7 +139,7 @@ def flood(handler: Handler) -> None:
 
 
 def drip(handler: Handler) -> None:
-    """Send a byte now and then, each soon enough for a timeout that starts anew."""
+    """Send a byte now and then, each within a timeout that every byte restarts."""
     handler.wfile.write(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
     )

@@ -1,8 +1,7 @@
-"""A big cluster on one socket: what rootlesskit and the API server of 10,000 Services with 20,000
-ports would say.
+"""A big cluster on one socket: rootlesskit and an API server with 10,000 Services, 20,000 ports.
 
-`python -m tests.ports.scale DIRECTORY SERVICES` reads and joins it in a process of its own, and
-prints what that took.
+`python -m tests.ports.scale DIRECTORY` reads and joins it in a separate process, and prints the
+time and memory that this took.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ FIRST_PORT = 20_000
 
 
 def routes(count: int) -> dict[str, Any]:
-    """Give the answers by path; each Service has a TCP port and a UDP port of one number, so that
-    20,000 fit.
+    """Return the answers by path.
+
+    Each Service has a TCP port and a UDP port of the same number, so that 20,000 ports fit.
     """
     services = [_service(number) for number in range(count)]
     found: dict[str, Any] = {"/v1/ports": _forwards(count), "/v1/info": {}}
@@ -42,7 +42,7 @@ def _service(number: int) -> dict[str, Any]:
         {"name": f"p{proto}", "protocol": proto, "port": FIRST_PORT + number}
         for proto in ("TCP", "UDP")
     ]
-    # What kubectl and controllers put beside: half of a real Service is this.
+    # Metadata that kubectl and controllers add; it is half of a real Service.
     padding = {
         "labels": {"app": f"service-{number}"},
         "annotations": {"last-applied": "x" * 400},
@@ -77,7 +77,7 @@ def _forwards(count: int) -> bytes:
 
 
 def table(count: int, proto: str) -> str:
-    """Give the text of /proc/net/tcp6 (or udp6) with the host's sockets."""
+    """Return the text of /proc/net/tcp6 (or udp6) with the host's sockets."""
     state = "0A" if proto == "tcp" else "07"
     head = (
         "  sl  local_address                         remote_address                        st"
@@ -99,8 +99,8 @@ def table(count: int, proto: str) -> str:
 
 
 def main(directory: Path) -> None:
-    """Read all sources, join them, and write the document: what `ports --json` does."""
-    # With the command's own setting of the garbage collector.
+    """Read all sources, join them, and write the document, as `ports --json` does."""
+    # This import applies the command's own setting of the garbage collector.
     import k3s_rootless.__main__  # noqa: F401
     from k3s_rootless.k3s.version import parse
     from k3s_rootless.linux import sockets
@@ -113,7 +113,7 @@ def main(directory: Path) -> None:
     from k3s_rootless.rest import UnixPeer
     from k3s_rootless.rootlesskit import client
 
-    # Of the processor and not of the clock: what else the machine does is not ours.
+    # Processor time, not elapsed time, which depends on the load of the machine.
     begun = time.process_time()
     peer = UnixPeer(directory / "socket")
     forwards = Known(client.forwards(peer, 20))
@@ -127,7 +127,7 @@ def main(directory: Path) -> None:
     Report(json_for="ports").document(document)
     taken = time.process_time() - begun
     answering = sum(row.status.value == "answering" for row in found.rows)
-    # Not getrusage(2), which after exec(2) still remembers how large the parent was.
+    # Not getrusage(2): after exec(2), it still contains the peak of the parent process.
     (peak,) = (
         int(line.split()[1]) / 1024
         for line in Path("/proc/self/status").read_text().splitlines()
@@ -141,7 +141,7 @@ def main(directory: Path) -> None:
 
 
 def write(directory: Path, count: int) -> peers.Behaviour:
-    """Lay out the tables of sockets, and give the behaviour of the server."""
+    """Write the tables of sockets, and return the behaviour of the server."""
     for proto in ("tcp", "udp"):
         (directory / f"{proto}6").write_text(table(count, proto))
         (directory / proto).write_text(table(0, proto))

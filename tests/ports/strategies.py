@@ -1,4 +1,4 @@
-"""What Hypothesis draws: few ports, so that things collide as they do in real clusters."""
+"""Hypothesis strategies with few ports, so that conflicts occur as in real clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""10,000 Services with 20,000 ports: linear in time, and bounded in memory."""
+"""Tests that 10,000 Services with 20,000 ports take linear time and bounded memory."""
 
 from __future__ import annotations
 
@@ -37,5 +37,6 @@ def test_ten_thousand_services_take_ten_times_as_long_as_a_thousand(tmp_path: Pa
 
     assert (20_001, 20_000) == (large["rows"], large["answering"])
     assert large["peak_mib"] < 150, large
-    # Ten times as much may take ten times as long; what is not linear takes a hundred times.
+    # Ten times the input takes ten times as long if the time is linear, and a hundred times if it
+    # is quadratic.
     assert large["seconds"] < 25 * small["seconds"], (small, large)

@@ -1,4 +1,4 @@
-"""The journal of another machine, as whole or broken as it comes."""
+"""Tests of the journal of another machine, complete or damaged."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ QUERY = Query(uid=1000)
 
 
 def journalctl(directory: Path, script: str) -> str:
-    """Put a program in journalctl's place; it notes how it was called, and its process id."""
+    """Write a program that replaces journalctl and records its arguments and process id."""
     program = directory / "journalctl"
     program.write_text(
         f'#!/bin/sh\nprintf "%s\\n" "$@" > "{directory}/args"\necho $$ >'
@@ -260,7 +260,7 @@ def test_a_missing_journalctl_is_said(tmp_path: Path) -> None:
 
 
 def test_the_real_journalctl_takes_the_question() -> None:
-    """It may find nothing and may not be allowed to; it must not call an option unknown."""
+    """The query can fail or find nothing, but journalctl must know all its options."""
     query = Query(
         os.getuid(), INVOCATION, lines=1, since="yesterday", boot=True, grep="x", after=None
     )
@@ -275,9 +275,7 @@ def test_the_real_journalctl_takes_the_question() -> None:
 
 
 def test_lines_without_an_invocation_are_asked_for_by_name_and_time() -> None:
-    """Journald gives a line no unit and no invocation if its process had ended when the line
-    was read.
-    """
+    """If the process of a line has already ended, journald records no unit and no invocation."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     unowned = Unowned("k3s", moment, moment + timedelta(seconds=9))
 

@@ -64,7 +64,7 @@ def join(
     everything: bool = False,
     **more: Any,
 ) -> PortMap:
-    """Join, with the API server's own forward in its place."""
+    """Join the sources, with the forward of the API server added."""
     sources: list[Any] = []
     for given_, api in (
         (forwards, API_FORWARD),
@@ -80,7 +80,7 @@ def join(
 
 
 def told(rows: PortMap) -> list[str]:
-    """Give the rows as text, without the API server's."""
+    """Return the rows as text, without the row of the API server."""
     return [
         f"{row.proto}/{row.parent_port}->{row.child_port} {row.target or '-'} +{row.offset}"
         f" {row.status.value}: {row.reason}"
@@ -90,8 +90,9 @@ def told(rows: PortMap) -> list[str]:
 
 
 def test_a_running_k3s_as_it_was_seen() -> None:
-    """K3s v1.21.2 with one Service of the ports 80, 443, 8080 and 1024; 1024 is offset, nodePorts
-    are not forwarded yet.
+    """K3s v1.21.2 with one Service of the ports 80, 443, 8080 and 1024.
+
+    1024 is offset; this release does not forward nodePorts yet.
     """
     web = tuple(
         balancer(port, node)
@@ -259,9 +260,7 @@ def test_each_row_says_what_was_seen(
 
 
 def test_what_waits_behind_a_conflict_is_told_apart_from_the_conflict() -> None:
-    """With port 10080 held by another program, K3s left 10443 and 8080 unbound as well (seen in
-    v1.21.2).
-    """
+    """When another program held port 10080, K3s v1.21.2 left 10443 and 8080 unbound as well."""
     services = (balancer(80), balancer(443), balancer(8080))
 
     found = told(join((), services, (HELD_BY_ROOT,)))
@@ -307,8 +306,9 @@ def test_of_two_services_with_one_port_only_one_has_the_forward() -> None:
 
 
 def test_who_waits_for_an_address_that_another_has_is_told_whose_port_it_is() -> None:
-    """K3s's servicelb is a Pod with hostPorts: a second with the same port is never scheduled, and
-    stays pending for ever.
+    """K3s's servicelb is a Pod with hostPorts.
+
+    A second Pod with the same port is never scheduled, and stays pending for ever.
     """
     services = (balancer(80, name="a"), balancer(80, name="b", addresses=()))
 
@@ -340,9 +340,7 @@ def test_a_row_answers_when_somebody_takes_it_inside() -> None:
 
 
 def test_the_port_driver_decides_which_socket_inside_counts() -> None:
-    """Rootlesskit's builtin driver connects to 127.0.0.1, slirp4netns's to the address of the tap
-    device.
-    """
+    """The builtin driver of rootlesskit connects to 127.0.0.1, slirp4netns to the tap device."""
     found = join(
         (forward(10080, 80),),
         WEB,
@@ -374,9 +372,7 @@ def test_an_api_server_that_does_not_listen_is_down_whatever_is_forwarded() -> N
 
 
 def test_rootlesskit_does_not_block_the_forward_that_it_is_adding() -> None:
-    """The listener comes first, the entry in the list afterwards; with one port driver slirp4netns
-    listens.
-    """
+    """The listener exists before the list entry; with one port driver, slirp4netns listens."""
     services = (balancer(80), balancer(443))
     own = Listener("tcp", WILD, 10080, UID, 77)
     holder = Holder(UID, "me", 4711, "slirp4netns", "k3s-rootless.service", of_unit=True)

@@ -1,4 +1,4 @@
-"""Which ports are taken before a start, by whom, and which are free instead."""
+"""Tests of port conflicts before a start: taken ports, their owners, and free ports instead."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def test_free_ports_are_given_instead() -> None:
     assert {6443: 6543, 10080: 8080, 10443: 8443} == startup_conflicts.instead(
         (6443, 10080, 10443), at(6443, 10080, 10443), SETTINGS
     )
-    # 6544 is taken, and K3s has the port beside its own for itself; 8080 is taken, and 8180 is
-    # next.
+    # 6544 is taken, and K3s itself uses the port after the API's. 8080 is taken, and 8180 is next.
     assert {6443: 6643, 10080: 8180} == startup_conflicts.instead(
         (6443, 10080), at(6443, 6544, 10080, 8080), SETTINGS
     )
@@ -98,7 +97,7 @@ def process(proc: Path, pid: int, program: str, unit: str) -> None:
 
 
 def test_each_k3s_of_the_host_is_seen_once_and_nothing_else(tmp_path: Path) -> None:
-    """Neither this program, nor what it starts to look, nor `k3s kubectl`."""
+    """Not listed: this program, its child processes, and `k3s kubectl`."""
     process(tmp_path, 11, "k3s-server", "k3s.service")
     process(tmp_path, 12, "containerd", "k3s.service/k3s_evac")
     process(tmp_path, 13, "bash", "session-3.scope")

@@ -22,7 +22,7 @@ def test_our_own_socket_is_ours() -> None:
 
 
 def test_of_others_no_more_than_the_user_is_known(tmp_path: Path) -> None:
-    """Their descriptors are closed to us, so nobody's processes are gone through for them."""
+    """Descriptors of other users cannot be read, so no processes are searched for them."""
     theirs, unknown = Listener("tcp", "::", 80, 0, 5), Listener("tcp", "::", 81, 4_000_000, 6)
 
     found = holders.of([theirs, unknown], uid=1, proc=tmp_path / "is not read")
@@ -48,7 +48,7 @@ def test_a_process_of_a_unit_names_it(tmp_path: Path) -> None:
 
 
 def test_a_process_of_the_unit_is_recognised_by_its_control_group(tmp_path: Path) -> None:
-    """A program that names its own unit like K3s's is not in K3s's control group."""
+    """A program with a similar unit name is not in K3s's control group."""
     unit = "/user.slice/user-1.slice/user@1.service/app.slice/k3s-rootless.service"
     groups = {42: f"{unit}/k3s_evac", 43: f"{unit}-2", 44: "/user.slice/k3s-rootless.service"}
     for pid, group in groups.items():

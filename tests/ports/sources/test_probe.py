@@ -19,7 +19,7 @@ HTTP = b"HTTP/1.1 204 No \x1b[2JContent\r\nContent-Length: 0\r\n\r\n"
 
 @contextlib.contextmanager
 def serving(behave: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve on loopback; `behave` has each connection in a thread of its own."""
+    """Serve on loopback; `behave` handles each connection in a separate thread."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def run() -> None:
@@ -154,7 +154,7 @@ def test_many_are_asked_at_once_and_within_a_limit() -> None:
         found = probe.probe([*targets, *others], seconds=1.0)
 
     assert time.monotonic() - begun < PATIENCE
-    # On a machine that is busy, the second may be over before the first answer.
+    # On a busy machine, the second can pass before the first answer.
     said = {one.said for one in found.values()}
     assert {"not tried: 1 s were over"} == said - {"connected"}
     assert {} == probe.probe([])

@@ -181,7 +181,7 @@ def line(kind: str, name: str, version: str, **spec: Any) -> bytes:
 
 
 def followed(tmp_path: Path, *lines: bytes, end: bytes = b"") -> tuple[str, list[wire.Event]]:
-    """Follow a watch that says these lines, each in a chunk of its own, and then ends."""
+    """Follow a watch that sends these lines, each in a separate chunk, and then ends."""
     seen: list[wire.Event] = []
 
     def behave(handler: peers.Handler) -> None:
