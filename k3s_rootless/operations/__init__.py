@@ -1,1 +1,1 @@
-"""What commands do, as functions over a Context; nothing is printed here."""
+"""The operations behind the commands, as functions of a Context. Nothing here prints."""

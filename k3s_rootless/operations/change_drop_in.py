@@ -1,5 +1,6 @@
-"""Change drop-ins of ours: written, read by systemd, and read back; if that fails, all is as it was
-before.
+"""Change drop-ins, and restore the earlier files if the change fails.
+
+A drop-in is written, systemd reloads it, and the loaded unit is compared with the change.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ def perform(
     *,
     force: bool = False,
 ) -> tuple[UnitState, bool]:
-    """Make drop-ins as desired, let systemd read them, and check that it did; return the unit then,
-    and whether anything changed.
+    """Write the drop-ins, reload systemd, and check that systemd loaded the change.
 
-    Call it under the lock. `differs` returns how systemd's unit differs from the change; it is
-    called only if a unit is installed. Raises RootlessError, and has undone everything then;
-    WouldOverwrite before anything is done.
+    Returns the unit after the change, and whether anything changed. The caller holds the lock.
+    `differs` returns how the unit that systemd loaded differs from the change; `differs` is called
+    only if a unit is installed.
+
+    Raises WouldOverwrite before anything is changed; RootlessError after the change was undone.
     """
     planned: list[Step] = []
     for found, desired in changes:
@@ -67,8 +69,9 @@ def perform(
 
 
 def _is_unread(state: UnitState, differs: Callable[[UnitState], str | None]) -> bool:
-    """Return whether systemd has not read a drop-in that a killed run left: systemd 247 and 252 do
-    not notice one in a new directory.
+    """Return whether systemd has not read a drop-in that an interrupted run left.
+
+    systemd 247 and 252 do not notice a drop-in in a new directory.
     """
     if state.needs_reload:
         return True
@@ -77,8 +80,10 @@ def _is_unread(state: UnitState, differs: Callable[[UnitState], str | None]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What an undo needs: the drop-ins as they were, the copies that the change makes, and what was
-    in each directory.
+    """The state before a change, which an undo restores.
+
+    `files` are the earlier drop-ins, `copies` are the backup files that the change creates, and
+    `names` are the file names in each directory (None if the directory did not exist).
     """
 
     files: Sequence[FoundFile]
@@ -97,7 +102,7 @@ def _read_before(found: Sequence[FoundFile], steps: Sequence[Step]) -> _Before:
 
 
 def _require_same(state: UnitState, differs: Callable[[UnitState], str | None]) -> None:
-    # A unit that is not installed yet has no properties to read back; its first `up` reads them.
+    # A unit that is not installed has no properties to compare; the first `up` compares them.
     if state.load_state in {"error", "bad-setting"}:
         raise RootlessError(f"systemd cannot load the unit: {state.load_error}", hint=_HINT)
     if state.load_state != "loaded":

@@ -1,4 +1,4 @@
-"""What an operation works with: who the user is, where things lie, and who listens."""
+"""The context of an operation: the user, the paths, and the listener for events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.service.facts import UnitState
 
-    # Here, since it takes 33 ms, and single questions go through busctl.
+    # At run time, imported where it is used: loading takes 33 ms, and busctl answers single
+    # queries.
     from k3s_rootless.service.systemd.user import UserManager
 
 WAITING = "waiting for another k3s-rootless to end"
@@ -26,7 +27,7 @@ WAITING = "waiting for another k3s-rootless to end"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run of the tool by one user; `listener` hears what happens meanwhile."""
+    """One run of the tool by one user; `listener` receives the events of the operation."""
 
     paths: Paths
     environ: Mapping[str, str]
@@ -36,7 +37,10 @@ class Context:
 
     @classmethod
     def of(cls, listener: Listener = ignore) -> Context:
-        """Read the context of this process. Raises RootlessError for a user without an entry."""
+        """Return the context of this process.
+
+        Raises RootlessError if the user has no entry in the user database.
+        """
         uid = os.getuid()
         try:
             entry = pwd.getpwuid(uid)
@@ -44,32 +48,33 @@ class Context:
             raise RootlessError(
                 f"uid {uid} is not in the user database", hint="look at it with: getent passwd"
             ) from None
-        # HOME of the environment may be another user's (sudo, su); K3s itself and systemd go by the
-        # database as well.
+        # HOME in the environment can be the home of another user (sudo, su). K3s and systemd use
+        # the user database, too.
         paths = Paths.of(os.environ, uid, Path(entry.pw_dir))
         return cls(paths, dict(os.environ), uid, entry.pw_name, listener)
 
     def notice(self, text: str) -> None:
-        """Tell the listener in a line what happens now."""
+        """Send a line about the current action to the listener."""
         self.listener(Notice(text))
 
     def manager(self) -> UserManager:
-        """Give the user manager, to be used as a context; a session that cannot have one is told
-        why. Raises RootlessError.
+        """Return the user manager, to be used as a context manager.
+
+        Raises RootlessError with the reason if this session has no user manager.
         """
         self._require_manager()
-        # Here, since it takes 33 ms, and single questions go through busctl.
+        # Imported here: loading takes 33 ms, and busctl answers single queries.
         from k3s_rootless.service.systemd.user import UserManager
 
         return UserManager(self.environ, self.paths.runtime, self.uid)
 
     def unit(self, name: str) -> UnitState:
-        """Give what the user manager knows of a unit: `manager` for a single question.
+        """Return the state of a unit.
 
-        Raises RootlessError.
+        For several queries, use `manager`. Raises RootlessError.
         """
         self._require_manager()
-        # Here, since some commands ask the user manager nothing.
+        # Imported here: some commands do not query the user manager.
         from k3s_rootless.service.systemd import busctl
 
         state = busctl.unit(name, self.paths.runtime)
@@ -79,12 +84,12 @@ class Context:
             return manager.unit(name)
 
     def manager_environment(self) -> Mapping[str, str]:
-        """Give what the user manager hands to each of its units: `manager` for a single question.
+        """Return the environment that the user manager passes to each unit.
 
-        Raises RootlessError.
+        For several queries, use `manager`. Raises RootlessError.
         """
         self._require_manager()
-        # Here, since some commands ask the user manager nothing.
+        # Imported here: some commands do not query the user manager.
         from k3s_rootless.service.systemd import busctl
 
         found = busctl.environment(self.paths.runtime)
@@ -94,16 +99,17 @@ class Context:
             return manager.environment
 
     def locked(self) -> AbstractContextManager[None]:
-        """Return the lock that keeps other changing commands of this user out, to be used as a
-        context. Raises RootlessError.
+        """Return the lock that excludes other changing commands of this user, as a context manager.
+
+        Raises RootlessError.
         """
-        # Here, since commands that only show something need no steps.
+        # Imported here: commands that change nothing need no steps.
         from k3s_rootless.service.act import apply
 
         return apply.locked(self.paths.lock, lambda: self.notice(WAITING))
 
     def require_ordinary_user(self) -> None:
-        """Refuse root. Raises PreflightFailed."""
+        """Raise PreflightFailed if the user is root."""
         if self.uid == 0:
             raise PreflightFailed(
                 "cannot manage rootless K3s as root: it belongs to an ordinary user",

@@ -1,4 +1,4 @@
-"""The secrets that a unit and its drop-ins declare, to find them wherever they are printed."""
+"""Find the secrets that a unit and its drop-ins declare, so that they can be redacted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from k3s_rootless.support.redaction import known_secrets
 
 
 def declared(texts: Iterable[str]) -> set[str]:
-    """Return the secrets in the texts of a unit and its drop-ins, as they are written there and as
-    systemd reads them.
+    """Return the secrets in the texts of a unit and its drop-ins.
+
+    Each secret is returned as it is written in the file, and as systemd parses it.
     """
     found: set[str] = set()
     for text in texts:

@@ -1,4 +1,4 @@
-"""What an operation tells while it works: records for whoever shows them."""
+"""The events that an operation sends to its listener while it runs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A line for the user about what happens now."""
+    """A line for the user about the current action."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """What this host lacks, so that the operation cannot go on."""
+    """The requirements that this host does not meet; the operation cannot continue."""
 
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StepBegins:
-    """A step of a plan begins: what it does, and why it is in the plan."""
+    """A step of a plan begins; `does` describes the step, `cause` is why the plan contains it."""
 
     does: str
     cause: str
@@ -36,14 +36,18 @@ class StepBegins:
 
 @dataclass(frozen=True, slots=True)
 class StartAhead:
-    """K3s will be started soon: what shows a start can be loaded now, so that it delays nothing."""
+    """K3s will be started soon.
+
+    The listener can load the code that displays a start now, so that this does not delay the start.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A wait for these phases begins; `now` returns the phase that is looked at, and what it lacks.
+    """A wait for these phases begins.
 
-    `now` may be called from any thread until the wait is over; None means that nobody looks yet.
+    `now` returns the phase that is being checked and what is missing; None before the first check.
+    It can be called from any thread until the wait is over.
     """
 
     phases: tuple[Phase, ...]
@@ -52,14 +56,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class PhaseReached:
-    """A phase was reached, so many seconds after the wait began; it took `took` of them."""
+    """A phase was reached.
+
+    `seconds` is the time since the wait began, `took` is the time since the previous phase.
+    """
 
     phase: Phase
     seconds: float
     took: float
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the JSON form."""
         return {
             "phase": self.phase.key,
             "name": self.phase.name,
@@ -72,7 +79,7 @@ class PhaseReached:
 class Died:
     """The start failed before `phase` was reached, and the cause is not known yet.
 
-    `seconds` count from the beginning of the wait.
+    `seconds` is the time since the wait began.
     """
 
     phase: Phase
@@ -82,7 +89,7 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class WaitOver:
-    """The wait is over, however it ended."""
+    """The wait is over, with any result."""
 
 
 Event = Notice | Lacking | StepBegins | StartAhead | Waiting | PhaseReached | Died | WaitOver
@@ -90,5 +97,5 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Hear an event, and do nothing with it: for whoever wants only the result."""
+    """Ignore an event, for callers that need only the result."""
     del event

@@ -1,4 +1,4 @@
-"""What K3s will be started with before there is a unit, and where the unit will be."""
+"""The command line and the directory of a unit that is not installed yet."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ if TYPE_CHECKING:
 
 
 def foreseen(state: UnitState, directory: Path) -> UnitState:
-    """Return a unit that does not exist yet with the arguments that `config` has set for it; a unit
-    that exists stays as it is.
+    """Return the unit with the arguments of its first start; an installed unit is unchanged.
 
-    systemd reads no drop-in of a unit that it does not find, and `up` builds what was set into the
-    unit that it writes.
+    systemd does not read the drop-ins of a unit that does not exist, and `up` adds the arguments
+    that `config` has set to the unit that it writes.
     """
     if state.installed or state.argv or state.load_state == "masked":
         return state
-    # Here, since this takes 3 ms, and a unit that is installed does not need it.
+    # Imported here: loading takes 3 ms, and an installed unit does not need it.
     from k3s_rootless.service.drop_ins import configuration
 
     drop_ins = directory / f"{UNIT}{drop_in.DIRECTORY_SUFFIX}"
     try:
         text = files.read(drop_ins / drop_in.name(configuration.SUBJECT)).text
     except RootlessError:
-        return state  # `up` reads it as well, and fails
+        return state  # `up` reads this file, too, and reports the error
     return replace(state, argv=configuration.arguments(configuration.parse(text or "")))
 
 
 def unit_directory(manager: UserManager, paths: Paths) -> Path:
     """Return the directory where this user manager looks for the user's own units.
 
-    The manager is queried, since it may run with another XDG_CONFIG_HOME than this shell: its unit
-    path begins with `user.control` below the configuration directory (systemd 247 to 262), and the
-    user's own units are beside that.
+    The user manager is queried because its XDG_CONFIG_HOME can differ from the one in this shell.
+    Its unit path begins with `user.control` below the configuration directory (systemd 247 to 262),
+    and the directory of the user's own units is next to it.
     """
     for path in manager.unit_path:
         if path.name == "user.control" and not path.is_relative_to(paths.runtime):

@@ -1,4 +1,4 @@
-"""Write the unit of the installed K3s and enable it, without a start."""
+"""Write the unit for the installed K3s and enable it, without starting K3s."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The unit as it should be and as it is now, and the steps that this took."""
+    """The unit as it should be, the unit as it is now, and the steps that were performed."""
 
     desired: DesiredUnit
     state: UnitState
@@ -29,10 +29,12 @@ class Installed:
 
 
 def install(context: Context, *, force: bool, unit_file: Path | None = None) -> Installed:
-    """Write and enable the unit; `unit_file` is a unit to adopt, `force` replaces edited files.
+    """Write and enable the unit.
 
-    Raises PreflightFailed without a k3s that can be used, UsageError for a unit that cannot be
-    adopted, WouldOverwrite, RootlessError.
+    `unit_file` is a unit to adopt, `force` replaces edited files.
+
+    Raises PreflightFailed if there is no usable k3s, UsageError for a unit that cannot be adopted,
+    WouldOverwrite, RootlessError.
     """
     with checking.begin(context) as examination, context.manager() as manager:
         facts, _ = examination.finish(manager)

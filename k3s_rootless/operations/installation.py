@@ -1,4 +1,4 @@
-"""The unit as it should be and as it was found, before a plan is made."""
+"""The expected unit and the current unit, both read before a plan is made."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ WAITING = "waiting for another k3s-rootless to end"
 
 
 def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
-    """Return the unit for the K3s that was found, or the unit `given` by the user.
+    """Return the unit for the K3s that was found, or the unit in the file `given`.
 
-    Raises PreflightFailed without a K3s to render for, UsageError if `given` is not its unit.
+    Raises PreflightFailed if there is no usable K3s, UsageError if `given` cannot be adopted.
     """
-    # Here, since this takes 2 ms, and `env list` needs only the drop-ins.
+    # Imported here: loading takes 2 ms, and `env list` needs only the drop-ins.
     from k3s_rootless.k3s.unit_path import unit_search
 
     release, binary = k3s.version, k3s.path
@@ -73,10 +73,10 @@ def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> Desir
 
 
 def text_to_build_on(context: Context, directory: Path, state: UnitState) -> str:
-    """Return the unit that our drop-ins build on: the installed unit, or else the unit that `up`
-    would write.
+    """Return the text of the unit that our drop-ins extend.
 
-    Raises RootlessError if there is neither.
+    This is the installed unit, or else the unit that `up` would write. Raises RootlessError if
+    there is neither.
     """
     for path in (directory / UNIT, state.fragment):
         if path is None:
@@ -84,7 +84,7 @@ def text_to_build_on(context: Context, directory: Path, state: UnitState) -> str
         text = files.read(path).text
         if text is not None:
             return text
-    # Here, since this takes 15 ms, and only a first `config` finds no unit.
+    # Imported here: loading takes 15 ms, and only a first `config` finds no unit.
     from k3s_rootless.k3s.unit_path import unit_search
     from k3s_rootless.preflight.probes import host
 
@@ -93,7 +93,7 @@ def text_to_build_on(context: Context, directory: Path, state: UnitState) -> str
 
 
 def found(context: Context, manager: UserManager, path: Path, *, reexecute: bool = False) -> Found:
-    """Observe the unit file and the unit, before a plan is made."""
+    """Read the unit file and the state of the unit, before a plan is made."""
     file = files.read(path)
     state = observed(manager, path.parent)
     changed = unit_changes.last(context, state, drop_in_directory(path.parent))
@@ -104,12 +104,13 @@ def found(context: Context, manager: UserManager, path: Path, *, reexecute: bool
 
 
 def observed(manager: UserManager, directory: Path) -> UnitState:
-    """Return the unit as systemd has it; its `needs_reload` says whether that is what the directory
-    of the user's own units holds.
+    """Return the unit as systemd has loaded it.
+
+    `needs_reload` is set if the directory of the user's own units has changed since then.
     """
     state = manager.unit(UNIT)
-    # systemd 247 and 252 do not notice a drop-in in a directory that did not exist when they read
-    # the unit. Of two drop-ins with one name systemd reads one; a drop-in without content sets
+    # systemd 247 and 252 do not notice a drop-in in a directory that did not exist when they loaded
+    # the unit. If two drop-ins have the same name, systemd reads only one. An empty drop-in sets
     # nothing.
     read = {path.name for path in state.drop_ins}
     unread = (path for path in drop_in_directory(directory).glob("*.conf") if path.name not in read)
@@ -127,7 +128,7 @@ def _sets_something(path: Path) -> bool:
 
 
 def left_behind(context: Context, state: UnitState, manager: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that an earlier K3s left when it was killed; none while the unit runs."""
+    """Return the files that remain from a K3s that was killed; none while the unit runs."""
     if state.running:
         return ()
     settings = server_settings.of_next_start(context, state, manager)
@@ -140,12 +141,12 @@ def drop_in_directory(directory: Path) -> Path:
 
 
 def drop_in(directory: Path, subject: str) -> FoundFile:
-    """Read our drop-in about a subject. Raises RootlessError."""
+    """Read our drop-in for a subject. Raises RootlessError."""
     return files.read(drop_in_directory(directory) / dropin.name(subject))
 
 
 def drop_ins(directory: Path, state: UnitState) -> tuple[FoundFile, ...]:
-    """Read all drop-ins of the unit, ours and those of others. Raises RootlessError."""
+    """Read all drop-ins of the unit, ours and others. Raises RootlessError."""
     return files.drop_ins(drop_in_directory(directory), state)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def lingers(context: Context) -> bool:
-    """Return whether the user lingers. Raises RootlessError if that cannot be read."""
+    """Return whether lingering is on for the user. Raises RootlessError if that cannot be read."""
     found = logind.lingers(context.user, context.paths.root)
     if isinstance(found, Unknown):
         raise RootlessError(f"cannot tell whether {context.user} lingers: {found.reason}")
@@ -21,9 +21,9 @@ def lingers(context: Context) -> bool:
 
 
 def switch(context: Context, *, on: bool) -> bool:
-    """Switch lingering, and return whether the user lingers now.
+    """Switch lingering on or off, and return whether lingering is on afterwards.
 
-    logind is called only if something must change, so it cannot refuse what is there already.
+    logind is called only if something must change, so that it cannot refuse the current state.
     Raises AdministratorNeeded, BusError, RootlessError.
     """
     found = logind.lingers(context.user, context.paths.root)

@@ -1,4 +1,4 @@
-"""The lines that `logs` shows: filtered, in order, each with its weight, in constant memory."""
+"""The lines that `logs` shows: filtered, in order, with a weight, in constant memory."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 QUIET = "quiet"
-"""The weight of a line that is usual and harmless, or of debugging."""
+"""The weight of a debugging line, and of a line that is known to be harmless."""
 _TAIL = 10
-"""How many existing lines come before new lines, as with journalctl and tail."""
+"""The default number of existing lines before new lines, as in journalctl and tail."""
 _FILTERED_LINES = 100_000
-"""The most lines that are kept to find the last lines of one level or component."""
+"""The maximum number of lines kept to find the last lines of a level or component."""
 _LONGEST_RECOGNISED = 4096
 _DEBUGGING = frozenset({"trace", "debug"})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The lines to return: by default those of the current start, or of the last one.
+    """The lines to return; by default, the lines of the current or last start.
 
-    `previous` means the start before; `since` (a time that journalctl understands) and `boot` mean
-    all starts from then on. `level` is the least serious level, `count` the number of last lines,
-    `grep` a regular expression. `follow` adds new lines, also of later starts.
+    `previous` selects the start before that. `since` (a time in journalctl's format) and `boot`
+    select all starts from that time on. `level` is the least serious level, `count` is the number
+    of last lines, `grep` is a regular expression. `follow` adds new lines, including those of later
+    starts.
     """
 
     previous: bool = False
@@ -51,12 +52,12 @@ class Request:
 
     @property
     def filtered(self) -> bool:
-        """Whether the last lines can be counted only after they were read."""
+        """Whether the last lines can be counted only after all lines were read."""
         return self.level is not None or self.component is not None or self.grep is not None
 
     @property
     def tail(self) -> int | None:
-        """How many of the existing lines are returned; None for all of them."""
+        """The number of existing lines to return; None for all lines."""
         if self.count is None and self.follow and self.since is None:
             return _TAIL
         return self.count
@@ -69,9 +70,10 @@ class Request:
 
 
 class LogLine(NamedTuple):
-    """One line; a named tuple, since creating a frozen dataclass takes four times as long.
+    """One line of the log.
 
-    `weight` is QUIET, or the level of the line; empty if weights were not requested.
+    `weight` is QUIET or the level of the line; empty if weights were not requested. This is a named
+    tuple because creating a frozen dataclass takes four times as long.
     """
 
     entry: Entry
@@ -81,7 +83,7 @@ class LogLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """All existing lines were returned: the lines that follow are new."""
+    """Marks the end of the existing lines; all lines after it are new."""
 
 
 Record = LogLine | CaughtUp
@@ -90,11 +92,12 @@ Search = Callable[[Iterable[Entry]], Iterable[Entry]]
 
 
 def read(context: Context, request: Request, *, weighed: bool = False) -> Records:
-    """Return the requested lines, oldest first; new lines come as soon as they are written.
+    """Return the requested lines, the oldest first; new lines follow as soon as they are written.
 
-    With `weighed`, each line has its weight; recognising lines takes twice as long as reading them.
-    Raises NotRunning if there was no such start, and RootlessError, also while iterating, if this
-    user cannot read the log.
+    With `weighed`, each line has a weight; recognising lines takes twice as long as reading them.
+
+    Raises NotRunning if there was no such start. Raises RootlessError, possibly during iteration,
+    if this user cannot read the log.
     """
     if request.component == "containerd":
         records = _of_containerd(context, request)
@@ -106,8 +109,9 @@ def read(context: Context, request: Request, *, weighed: bool = False) -> Record
 
 
 def journalctl(context: Context, request: Request) -> list[str]:
-    """Return the command line with which journalctl prints the requested lines; level and component
-    do not count. Raises RootlessError.
+    """Return the journalctl command line that prints the requested lines.
+
+    The level and the component are ignored. Raises RootlessError.
     """
     query = _query(context, request)
     if request.follow:
@@ -116,7 +120,7 @@ def journalctl(context: Context, request: Request) -> list[str]:
 
 
 def document(one: LogLine) -> dict[str, Any]:
-    """Return a line as JSON has it."""
+    """Return the JSON form of a line."""
     entry, line, _ = one
     return {
         "time": entry.time.isoformat() if entry.time else None,
@@ -171,8 +175,8 @@ def _of_journal(context: Context, request: Request, query: Query) -> Records:
         else:
             yield from found
     if passed.empty and _expects_lines(request, query) and journald.hidden():
-        # What systemd itself says of a start is always in the journal. Where the disk keeps old
-        # files, journalctl does not see a new journal in memory.
+        # The journal always contains systemd's own messages about a start. If the disk holds old
+        # journal files, journalctl does not see a new journal in memory.
         context.notice(f"this user can read nothing of this start in the journal\n{journald.HINT}")
     if request.follow:
         yield CaughtUp()
@@ -187,14 +191,14 @@ def _expects_lines(request: Request, query: Query) -> bool:
 def _existing(request: Request, query: Query) -> Query:
     count = request.tail
     if request.filtered:
-        # journalctl cannot count the lines that pass our filters; and the last lines that match a
-        # pattern, it prints in reverse order (journalctl(1), --grep with --lines).
+        # journalctl cannot count the lines that match our filters, and it prints the last lines
+        # that match a pattern in reverse order (journalctl(1), --grep with --lines).
         count = None
     return replace(query, follow=False, lines=count)
 
 
 def _new(query: Query, cursor: str | None) -> Query:
-    # Of all later starts: a user who follows a K3s that dies wants to see it start again.
+    # All later starts are followed, so that the user sees a failed K3s start again.
     query = replace(query, invocation=None, lines=None)
     if cursor is not None:
         return replace(query, since=None, after=cursor, whole=True)
@@ -225,7 +229,7 @@ def _of_file(request: Request, path: Path, started: datetime | None, search: Sea
 
 
 def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
-    # Here, since only this component needs K3s's settings, and they take 11 ms to load.
+    # Imported here: only this component needs the settings of K3s, and they take 11 ms to load.
     from k3s_rootless.operations import server_settings
 
     try:
@@ -241,7 +245,7 @@ def _containerd_file(context: Context) -> tuple[UnitState | None, Path]:
 def _search(pattern: str | None) -> Search:
     if pattern is None:
         return iter
-    # As in journalctl, a pattern without capitals matches letters of both cases.
+    # As in journalctl, a pattern without capital letters ignores case.
     flags = re.IGNORECASE if pattern == pattern.lower() else 0
     try:
         compiled = re.compile(pattern, flags)
@@ -251,7 +255,7 @@ def _search(pattern: str | None) -> Search:
 
 
 class _Passed:
-    """Entries, and the cursor of the last of them that was read."""
+    """An iterator of entries that keeps the cursor of the last entry it returned."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.empty = True
@@ -279,7 +283,7 @@ def _last(found: Iterable[LogLine], count: int | None) -> Iterable[LogLine]:
 
 
 def _weighed(records: Iterable[Record]) -> Records:
-    # Here, since only a terminal needs weights, and the catalogue takes 20 ms to load.
+    # Imported here: only a terminal needs weights, and the catalogue takes 20 ms to load.
     from k3s_rootless.journal import diagnosis
     from k3s_rootless.journal.catalogue import Weight
 

@@ -1,4 +1,4 @@
-"""Decide which data directories `uninstall --purge` removes, and remove them."""
+"""Select the data directories that `uninstall --purge` removes, and remove them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """One data directory after its purge.
+    """The result of the removal of one data directory.
 
-    `survivors` are paths that are left, each with the reason, `more` is the count of further ones.
-    `outside` says why no user namespace was used; empty if one was.
+    `survivors` are the remaining paths, each with the reason; `more` is the number of further ones.
+    `outside` is the reason why no user namespace was used; empty if one was used.
     """
 
     directory: Path
@@ -40,7 +40,7 @@ class Purged:
 
     @property
     def problem(self) -> str:
-        """What could not be removed, as a message; empty if everything was."""
+        """A message about the paths that could not be removed; empty if all were removed."""
         if not self.survivors:
             return ""
         count = len(self.survivors) + self.more
@@ -56,10 +56,9 @@ class Purged:
 def known_settings(
     context: Context, state: UnitState | None, manager: Mapping[str, str]
 ) -> tuple[Settings, ...]:
-    """Return the settings whose data belong to this unit: those of the running K3s, and those of
-    the next start.
+    """Return the settings of the running K3s and of the next start; their data belong to the unit.
 
-    `manager` is what the user manager hands to each unit.
+    `manager` is the environment that the user manager passes to each unit.
     """
     if state is None:
         return ()
@@ -70,7 +69,7 @@ def known_settings(
 
 
 def existing(context: Context, settings: Sequence[Settings]) -> tuple[Path, ...]:
-    """Return the data directories that exist: those of these settings, and K3s's default."""
+    """Return the existing data directories of these settings, and K3s's default data directory."""
     named = (*(one.data for one in settings), context.paths.data)
     return tuple(path for path in dict.fromkeys(named) if _is_directory(path))
 
@@ -78,9 +77,9 @@ def existing(context: Context, settings: Sequence[Settings]) -> tuple[Path, ...]
 def directories(
     context: Context, settings: Sequence[Settings], given: Path | None
 ) -> tuple[Path, ...]:
-    """Return the data directories to purge; with `given` that one alone.
+    """Return the data directories to purge; if `given` is set, only that directory.
 
-    Raises UsageError for one that is not K3s's alone, or is not known.
+    Raises UsageError for a directory that is unknown or that does not belong to K3s alone.
     """
     if given is None:
         _require_known(settings)
@@ -98,7 +97,7 @@ def directories(
 
 
 def purge(context: Context, directory: Path) -> Purged:
-    """Remove one data directory. Raises RootlessError if it cannot be used at all."""
+    """Remove one data directory. Raises RootlessError if it cannot be accessed or is in use."""
     if purger.in_use(directory):
         raise RootlessError(
             f"cannot purge {directory}: another K3s runs with it",
@@ -108,12 +107,12 @@ def purge(context: Context, directory: Path) -> Purged:
     context.notice(
         f"remove {directory}, inside a user namespace: its files belong to your subordinate ids"
     )
-    # The directory is examined again: it was first examined before the question, and K3s has
-    # stopped meanwhile.
+    # The directory is checked again: the first check was before the question to the user, and K3s
+    # was stopped after it.
     task = purger.task(directory, context.paths.home, context.uid, everything=everything)
     result = purger.remove(task, _mapping(context))
     if everything and not result.survivors:
-        # K3s made the directory above as well; if something else is in it, it stays.
+        # K3s created the parent directory, too. It is kept if it contains anything else.
         purger.remove_empty(directory.parent)
     return Purged(directory, result.removed, tuple(result.survivors), result.more, result.outside)
 
@@ -136,7 +135,7 @@ def _require_known(settings: Sequence[Settings]) -> None:
 
 
 def _mapping(context: Context) -> purger.Mapping | str:
-    """Return how the user namespace gets its ids, or why it can get none."""
+    """Return the ID mapping for the user namespace, or the reason why there is none."""
     root = context.paths.root
     programs = []
     for name in ("newuidmap", "newgidmap"):

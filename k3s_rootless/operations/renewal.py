@@ -1,4 +1,4 @@
-"""Builds our drop-ins again on a unit that changes, with all that they set."""
+"""Rebuild our drop-ins for a changed unit, with all their settings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def steps(context: Context, desired: DesiredUnit, *, force: bool) -> tuple[Step, ...]:
-    """Return the steps that build our drop-ins again on the unit as it will be.
+    """Return the steps that rebuild our drop-ins for the new unit.
 
-    Reports the drop-ins that were edited, which stay without `force`. Raises RootlessError if one
-    cannot be read.
+    Reports the drop-ins that were edited; without `force`, they are kept. Raises RootlessError if a
+    drop-in cannot be read.
     """
     found: list[Step] = []
     for file, rendered in rebuilt(desired):
@@ -32,10 +32,10 @@ def steps(context: Context, desired: DesiredUnit, *, force: bool) -> tuple[Step,
 
 
 def rebuilt(desired: DesiredUnit) -> tuple[tuple[FoundFile, DesiredDropIn], ...]:
-    """Return our drop-ins that exist, each as it should be beside this unit: with all that it sets,
-    and no more.
+    """Return our existing drop-ins, each with the text that it should have for this unit.
 
-    Raises RootlessError if one cannot be read.
+    The text contains all settings of the drop-in and nothing else. Raises RootlessError if a
+    drop-in cannot be read.
     """
     directory = desired.path.parent
     names = files.names(installation.drop_in_directory(directory)) or ()

@@ -1,4 +1,4 @@
-"""Restart K3s with its present configuration, and wait until it is ready."""
+"""Restart K3s with its current configuration, and wait until K3s is ready."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def restart(context: Context, timeout: float | None, until: str = "node") -> Started:
-    """Stop K3s and start it; wait at most `timeout` seconds for the phase of the key `until`.
+    """Stop K3s, start it, and wait at most `timeout` seconds for the phase with the key `until`.
 
-    Without a timeout, does not wait. Raises NotRunning if K3s is not installed; NotReady, or
-    RootlessError with the cause, if K3s does not become ready.
+    Does not wait if `timeout` is None. Raises NotRunning if K3s is not installed. Raises NotReady,
+    or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
     with context.manager() as manager:
@@ -49,7 +49,7 @@ def restart(context: Context, timeout: float | None, until: str = "node") -> Sta
 
 
 def _reloaded(context: Context, manager: UserManager, state: UnitState) -> UnitState:
-    """Let systemd read the unit if it changed; return the unit as K3s is started with it."""
+    """Reload the unit if it changed, and return the unit that K3s will be started with."""
     if not state.needs_reload:
         return state
     perform.step(context, manager, Reload("the unit changed after systemd read it"))

@@ -1,4 +1,4 @@
-"""Decides whether K3s's next start needs its certificates renewed, and with which command."""
+"""Decide whether the next start of K3s needs new certificates, and which command renews them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def needed(
     context: Context, handed: Mapping[str, str], state: UnitState, binary: str = ""
 ) -> RotateCertificates | None:
-    """Return the step without which the next start of the unit dies; None if it needs none.
+    """Return the step that the next start of the unit needs in order not to fail, or None.
 
-    `handed` is the environment that the user manager gives to each unit, `binary` the k3s to run:
-    by default that of the unit.
+    `handed` is the environment that the user manager passes to each unit. `binary` is the k3s to
+    run; by default, the k3s of the unit.
     """
     settings = server_settings.of_next_start(context, state, handed)
     if settings.problems:
-        return None  # any setting may be another one; `check` names what cannot be read
+        return None  # each setting may have another value; `check` shows what cannot be read
     found = own_kubeconfigs.read(settings.data, context.uid)
     if isinstance(found, Unknown):
         context.notice(f"could not read K3s's own kubeconfigs: {found.reason}")

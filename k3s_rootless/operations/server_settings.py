@@ -34,7 +34,8 @@ def of(
 ) -> Settings:
     """Return the settings of the running K3s, or of the next start if K3s does not run.
 
-    `manager` is what the user manager hands to each unit; None reads that from the user manager.
+    `manager` is the environment that the user manager passes to each unit; if it is None, the user
+    manager is queried.
     """
     if state is not None and state.running:
         return of_running(context, state)
@@ -44,11 +45,11 @@ def of(
 def of_next_start(
     context: Context, state: UnitState | None, manager: Mapping[str, str] | None = None
 ) -> Settings:
-    """Return the settings that the next start of the unit will have; `manager` as for `of`.
+    """Return the settings of the next start of the unit; `manager` as for `of`.
 
-    For an unknown unit, K3s's defaults and its default configuration file remain.
+    For an unknown unit, these are K3s's defaults and its default configuration file.
     """
-    # Here, since `status` of a running K3s needs neither.
+    # Imported here: `status` of a running K3s needs neither.
     from k3s_rootless.operations import unit_environment
     from k3s_rootless.service.environment import expansion
 
@@ -67,8 +68,9 @@ def of_next_start(
 
 
 def of_unit_alone(context: Context, state: UnitState | None, reason: str) -> Settings:
-    """Return what the unit's own command line and environment say; `reason` is why no more is
-    known.
+    """Return the settings in the command line and environment of the unit itself.
+
+    `reason` is why no other source is known.
     """
     argv: tuple[str, ...] = ()
     variables: dict[str, Variable] = {}
@@ -90,8 +92,8 @@ def of_unit_alone(context: Context, state: UnitState | None, reason: str) -> Set
 def of_running(context: Context, state: UnitState) -> Settings:
     """Return the settings that the running K3s was started with.
 
-    Its environment and its data directory are those of its process. If a file changed after the
-    start, its port is the one in the kubeconfig that this start wrote.
+    The environment and the data directory are those of its process. If a file changed after the
+    start, the port is the one in the kubeconfig that this start wrote.
     """
     found = process.started_with(state.main_pid, state.invocation)
     if isinstance(found, Unknown):
@@ -138,7 +140,7 @@ def _resolved(
 def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
     if not any("$" in word for word in state.argv):
         return state.argv
-    # Here as in `of_next_start`.
+    # Imported here for the same reason as in `of_next_start`.
     from k3s_rootless.service.environment import expansion
 
     return expansion.expanded(state.argv, value)
@@ -147,8 +149,8 @@ def _expanded(state: UnitState, value: Callable[[str], str]) -> Iterable[str]:
 def _of_sources(
     sources: Sources, names: Sequence[str]
 ) -> tuple[dict[str, Variable], tuple[str, ...]]:
-    """Return the variables of the next start, and which files leave them in doubt."""
-    # Here as in `of_next_start`.
+    """Return the variables of the next start, and the files that make them uncertain."""
+    # Imported here for the same reason as in `of_next_start`.
     from k3s_rootless.service.environment import precedence
 
     found: dict[str, Variable] = {}
@@ -166,8 +168,8 @@ def _of_sources(
 def _observed(
     context: Context, state: UnitState, settings: Settings
 ) -> Iterator[tuple[str, Value]]:
-    """Yield the settings that the running K3s itself shows to have another value."""
-    # Here as below, since `env list` needs no HTTP.
+    """Yield the settings for which the running K3s shows another value."""
+    # Imported here, as below: `env list` needs no HTTP.
     from k3s_rootless.k3s import layout
     from k3s_rootless.rootlesskit.state import of_process
 
@@ -177,15 +179,15 @@ def _observed(
         yield "data-dir", Value("data-dir", str(held.parent), Origin(Source.PROCESS, place=place))
     if not settings.outdated and not _unit_changed(context, state):
         return
-    # Here, since it takes 20 ms, and few running K3s have a changed file.
+    # Imported here: loading takes 20 ms, and few running K3s have a changed file.
     from k3s_rootless.cluster import kubeconfig
 
     try:
         found = kubeconfig.load(settings.kubeconfig, uid=context.uid)
     except RootlessError:
         return
-    # Compared exactly: the file of the start before may be as young, and no process would ever
-    # listen on its port.
+    # The times are compared exactly: the file of the previous start can be almost as new, and no
+    # process would ever listen on its port.
     is_of_this_start = state.started is not None and found.modified >= state.started
     if is_of_this_start and found.port != settings.https_port:
         port = Origin(Source.PROCESS, place=f"this start wrote {found.path}")
@@ -226,9 +228,7 @@ def _version(state: UnitState | None) -> Version | None:
 
 
 def _command(state: UnitState | None) -> Path | None:
-    """Return the file of the unit that sets its command: the last drop-in that does, else the
-    unit.
-    """
+    """Return the file that sets the command: the last drop-in that does, or else the unit file."""
     if state is None:
         return None
     for path in reversed(state.drop_ins):

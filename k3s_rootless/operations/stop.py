@@ -1,4 +1,4 @@
-"""Stop K3s; its unit and its data stay."""
+"""Stop K3s; the unit and the data are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The unit after the stop, the steps that it took, and whether the user lingers."""
+    """The unit after the stop, the steps that were performed, and whether the user lingers."""
 
     state: UnitState
     steps: tuple[Step, ...]
@@ -30,12 +30,12 @@ class Stopped:
 
     @property
     def enabled(self) -> bool:
-        """Whether K3s starts again by itself."""
+        """Whether K3s starts again at the next login or boot."""
         return self.state.file_state == "enabled"
 
 
 def stop(context: Context, *, disable: bool) -> Stopped:
-    """Stop K3s; `disable` also keeps it from starting at login or boot.
+    """Stop K3s; `disable` also prevents its start at login or boot.
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
@@ -47,8 +47,8 @@ def stop(context: Context, *, disable: bool) -> Stopped:
         perform.perform(context, manager, steps)
         after = manager.unit(UNIT)
         if after.active_state == "failed":
-            # K3s exits with status 1 after SIGTERM (seen with v1.21.2), which systemd calls a
-            # failure; the stop was requested.
+            # K3s exits with status 1 after SIGTERM (seen with v1.21.2), and systemd reports that as
+            # a failure, although the stop was requested.
             apply.perform(ResetFailed(UNIT, "it was stopped"), manager)
             after = manager.unit(UNIT)
     return Stopped(after, steps, logind.lingers(context.user, context.paths.root))

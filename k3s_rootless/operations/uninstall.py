@@ -1,6 +1,6 @@
-"""Stop K3s and remove what k3s-rootless wrote, and on request K3s's data.
+"""Stop K3s and remove the files that k3s-rootless wrote; on request, also remove K3s's data.
 
-What cannot be done becomes a problem in the answer, and no reason to leave the rest undone.
+A step that fails becomes a problem in the result, and the remaining steps are still performed.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 Ask = Callable[[str], bool | None]
-"""Ask the user a question; None means that no user can answer."""
+"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uninstalled:
-    """What was done, and what could not be done; `data` are data directories that stay."""
+    """The result of an uninstall: what was done, and what could not be done.
+
+    `data` are the data directories that are kept.
+    """
 
     done: tuple[Step, ...]
     problems: tuple[str, ...]
@@ -49,15 +52,16 @@ class Uninstalled:
 
     @property
     def removed(self) -> int:
-        """How many files and directories of K3s's data were removed."""
+        """The number of files and directories of K3s's data that were removed."""
         return sum(one.removed for one in self.purged)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to remove beside our files: with `force` what was edited, with `purge` K3s's data.
+    """The things to remove in addition to unchanged files of ours.
 
-    `data_dir` is the data directory to purge if the unit does not name it, `yes` the consent.
+    `force` removes edited files, `purge` removes K3s's data. `data_dir` is the data directory to
+    purge if the unit does not name it. `yes` is the consent of the user.
     """
 
     force: bool = False
@@ -67,11 +71,11 @@ class Request:
 
 
 def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
-    """Stop K3s and remove what k3s-rootless wrote, and on request K3s's data.
+    """Stop K3s and remove the files that k3s-rootless wrote; on request, also remove K3s's data.
 
-    Raises before anything is done: WouldOverwrite for a unit that is not ours, UsageError if the
-    data directory is not known, is not K3s's alone or no user can be asked, RootlessError if the
-    user does not consent.
+    Raises before anything is changed: WouldOverwrite for a unit that is not ours; UsageError if the
+    data directory is unknown, is not used by K3s alone, or if no user can answer; RootlessError if
+    the user does not consent.
     """
     work = _Work(context)
     with ExitStack() as opened:
@@ -104,7 +108,7 @@ def uninstall(context: Context, request: Request, ask: Ask) -> Uninstalled:
 
 
 def document(done: Uninstalled) -> dict[str, Any]:
-    """Return the answer as JSON has it."""
+    """Return the JSON form of the result."""
     return {
         "changed": bool(done.done) or done.removed > 0,
         "steps": [plan_steps.document(step) for step in done.done],
@@ -135,7 +139,7 @@ def _require_consent(doomed: Sequence[Path], ask: Ask) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is there: the unit as systemd has it, its files, and the settings of its K3s."""
+    """The current state: the unit as systemd has loaded it, its files, and its K3s settings."""
 
     directory: Path
     drop_in_directory: Path
@@ -149,7 +153,7 @@ class _Found:
 
 @dataclass(slots=True)
 class _Work:
-    """What was done, and what could not be done, so far."""
+    """The progress of an uninstall: what was done, and what could not be done."""
 
     context: Context
     done: list[Step] = field(default_factory=list)
@@ -158,7 +162,7 @@ class _Work:
     purged: list[Purged] = field(default_factory=list)
 
     def open_manager(self, opened: ExitStack) -> UserManager | None:
-        """Return the user manager; None without one, which is a problem."""
+        """Return the user manager; if there is none, record a problem and return None."""
         try:
             return opened.enter_context(self.context.manager())
         except RootlessError as error:
@@ -168,7 +172,7 @@ class _Work:
             return None
 
     def stop(self, manager: UserManager | None, found: _Found) -> UserManager | None:
-        """Stop K3s and disable the unit; return the manager, None if it went away meanwhile."""
+        """Stop K3s and disable the unit; return the user manager, or None if it is gone."""
         if manager is None or found.state is None:
             return None
         try:
@@ -182,7 +186,7 @@ class _Work:
         return manager
 
     def remove(self, manager: UserManager | None, found: _Found, steps: Sequence[Step]) -> None:
-        """Remove the files, and let systemd notice that."""
+        """Remove the files, and reload systemd."""
         for step in steps:
             self._announce(step)
             apply.change_file(step)
@@ -200,7 +204,7 @@ class _Work:
             )
 
     def purge(self, directories: Sequence[Path], *, stopped: bool) -> None:
-        """Remove the data directories, if K3s is known to be stopped."""
+        """Remove the data directories if K3s is known to be stopped."""
         if directories and not stopped:
             self.problems.append("cannot purge: nobody can tell whether K3s still runs")
             return
@@ -234,7 +238,7 @@ def _look(context: Context, manager: UserManager | None) -> _Found:
     unit = files.read(directory / UNIT)
     link = files.enabling_link(directory, UNIT)
     if unit.text is not None and state is not None and state.file_state == "enabled":
-        link = None  # systemd disables the unit, and removes the link itself
+        link = None  # systemd disables the unit and removes the link itself
     return _Found(
         directory,
         drop_in_directory,
@@ -248,7 +252,10 @@ def _look(context: Context, manager: UserManager | None) -> _Found:
 
 
 def _has_session(context: Context) -> bool:
-    """Return whether this user has a runtime directory: without one no other k3s-rootless runs."""
+    """Return whether this user has a runtime directory.
+
+    Without a runtime directory, no other k3s-rootless of this user runs.
+    """
     try:
         return context.paths.runtime.stat().st_uid == context.uid
     except OSError:

@@ -1,6 +1,4 @@
-"""Show the unit and its drop-ins without secrets: as they are, and how they differ from what `up`
-would write.
-"""
+"""Show the unit and its drop-ins without secrets, and how they differ from what `up` writes."""
 
 from __future__ import annotations
 
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of the unit, with its text without secrets; `text` is None if it cannot be read.
+    """One file of the unit, with secrets removed; `text` is None if the file cannot be read.
 
-    `loaded` says whether systemd has read the file.
+    `loaded` is True if systemd has read the file.
     """
 
     path: Path
@@ -42,7 +40,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The files of the unit in the order in which they count."""
+    """The files of the unit, in the order in which systemd applies them."""
 
     files: tuple[File, ...]
     needs_reload: bool
@@ -50,7 +48,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one file differs from what would be written, as a unified diff without secrets."""
+    """The difference between a file and its expected text, as a unified diff without secrets."""
 
     path: Path
     author: Author | None
@@ -76,7 +74,7 @@ def show(context: Context) -> Shown:
 
 
 def diff(context: Context) -> tuple[Difference, ...]:
-    """Compare our files with what `up --force` would write. Raises RootlessError."""
+    """Compare our files with the files that `up --force` would write. Raises RootlessError."""
     with context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
     k3s = host.k3s_binary(context.environ, unit_search(), context.paths.home)
@@ -95,7 +93,7 @@ def diff(context: Context) -> tuple[Difference, ...]:
 
 
 def show_document(shown: Shown) -> dict[str, Any]:
-    """Return the answer of `show` as JSON has it."""
+    """Return the JSON form of the result of `show`."""
     return {
         "files": [
             {
@@ -114,7 +112,7 @@ def show_document(shown: Shown) -> dict[str, Any]:
 
 
 def diff_document(found: Iterable[Difference]) -> dict[str, Any]:
-    """Return the answer of `diff` as JSON has it."""
+    """Return the JSON form of the result of `diff`."""
     differing = [
         {"path": str(one.path), "author": _name(one.author), "diff": one.diff} for one in found
     ]
@@ -139,8 +137,9 @@ def _name(one: Author | None) -> str | None:
 
 
 def _redacted(redactor: Redactor, lines: Sequence[str], texts: Iterable[str]) -> str:
-    """Redact the lines of a diff: each as in its file, where a secret may continue in the next
-    line.
+    """Redact the lines of a diff.
+
+    Each line is redacted as in its file, because a secret can continue on the next line.
     """
     redacted: dict[str, str] = {}
     for text in texts:

@@ -1,4 +1,4 @@
-"""When the unit changed after K3s was started, if it is not again as K3s was started."""
+"""Detect changes of the unit since K3s was started; a change that was reverted does not count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def last(context: Context, state: UnitState, drop_ins: Path) -> datetime | None:
-    """Return when the unit last changed, None if K3s runs with its files as they are.
+    """Return when the unit last changed, or None if K3s runs with the current files.
 
     `drop_ins` is the directory of the user's own drop-ins.
     """
@@ -28,16 +28,16 @@ def last(context: Context, state: UnitState, drop_ins: Path) -> datetime | None:
 
 
 def are_none(context: Context, state: UnitState | None) -> bool:
-    """Return whether K3s is known to run with the files of its unit as they are."""
+    """Return whether K3s is known to run with the current files of its unit."""
     return state is not None and start_record.is_as_started(context.paths.start_record, state)
 
 
 def record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
     """Record the files that K3s was started with, before they are changed.
 
-    Call it under the lock.
+    The caller holds the lock.
     """
-    # Here, since `status` reads the record, and must not load what writes.
+    # Imported here: `status` reads the record, and must not load the code that writes it.
     from k3s_rootless.service.act import apply
 
     record = context.paths.start_record
@@ -48,6 +48,7 @@ def record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
     text = start_record.text(state)
     if text is None:
         return
-    # Without a record, a restart is shown as needed that is not: no reason to refuse the change.
+    # Without a record, a restart may be reported as required when it is not. That is no reason to
+    # refuse the change.
     with suppress(RootlessError):
         apply.write(record, text, 0o600)

@@ -1,4 +1,4 @@
-"""Reads where the environment of the unit's next start comes from."""
+"""Read the sources of the environment of the unit's next start."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def sources(
     files_of_unit: tuple[FoundFile, ...] = (),
     generated: Mapping[str, tuple[str, Path]] | None = None,
 ) -> Sources:
-    """Return the sources of the next start's environment, environment files included.
+    """Return the sources of the next start's environment, including environment files.
 
-    `manager` is what the user manager hands to each unit, `generated` what environment.d made of
-    it.
+    `manager` is the environment that the user manager passes to each unit, `generated` are the
+    variables in it that environment.d sets.
     """
     named = environment_files.named(state.environment_files) if state.environment_files else ()
     known = tuple(

@@ -1,6 +1,6 @@
-"""Bring K3s up: check the host, install and start the unit, wait until K3s is ready.
+"""Start K3s: check the host, install and start the unit, and wait until K3s is ready.
 
-Light, so that the examination of the host begins early; see `preload`.
+This module loads few others, so that the checks of the host begin early; see `preload`.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
 Confirm = Callable[[str], bool | None]
-"""Asks the user a question; returns None if there is no user to ask."""
+"""Ask the user a question; None if no user can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `up` is asked for.
+    """The options of `up`.
 
     `ignored` names checks that may fail, `force` replaces files that were edited, `restart` allows
     a restart of a running K3s, `unit_file` is a unit to adopt. `timeout` (seconds) limits the wait
-    for the phase of the key `until`; None is no wait.
+    for the phase with the key `until`; None means no wait.
     """
 
     ignored: tuple[str, ...] = ()
@@ -49,9 +49,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was read of the host, and the directory of the user's units.
+    """The facts of the host, and the directory of the user's units.
 
-    `state` is the unit, if systemd has read its files as they are; else None.
+    `state` is the unit if systemd has loaded its current files; otherwise None.
     """
 
     directory: Path
@@ -75,10 +75,10 @@ def plan(context: Context, request: Request) -> Plan:
 
 
 def up(context: Context, request: Request, confirm: Confirm) -> Started:
-    """Bring K3s up. `confirm` asks whether a running K3s may restart.
+    """Install and start K3s; `confirm` asks the user whether a running K3s may be restarted.
 
-    Raises as `plan`; UsageError or RootlessError if a restart is not confirmed; NotReady, or
-    RootlessError with the cause, if K3s does not become ready.
+    Raises the errors of `plan`; UsageError or RootlessError if a restart is not confirmed;
+    NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
     with checking.begin(context, request.ignored) as examination, context.manager() as manager:
@@ -91,10 +91,10 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
 
 
 def preload() -> ModuleType:
-    """Load what follows the examination, and return it.
+    """Import the module that runs after the checks of the host, and return it.
 
-    Loaded in a thread while the probes of the host wait: in the main thread, an `up` with nothing
-    to do takes a tenth longer.
+    It is imported in a thread while the probes of the host wait. If it were imported in the main
+    thread, an `up` that changes nothing would take 10 % longer.
     """
     from k3s_rootless.operations.check import selection  # noqa: F401 (needed first)
     from k3s_rootless.operations.launch import sequence
@@ -103,9 +103,9 @@ def preload() -> ModuleType:
 
 
 def _reloaded(context: Context, manager: UserManager, directory: Path) -> UnitState | None:
-    """Let systemd read the unit again if its files changed; return the unit if they did not.
+    """Reload the unit if its files changed; return the unit if they did not, otherwise None.
 
-    The checks judge the unit as systemd has read it, and a user may have fixed a file since.
+    The checks use the unit as systemd has loaded it, and the user may have fixed a file since then.
     """
     state = installation.observed(manager, directory)
     if not state.needs_reload:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The version of K3s and the path of its binary, and the version of systemd; None if it is not
-    known.
-    """
+    """The version of K3s, the path of its binary, and the version of systemd; None if unknown."""
 
     k3s: str | None
     k3s_path: str | None
@@ -27,7 +25,7 @@ class Versions:
 
 
 def read(context: Context) -> Versions:
-    """Run k3s, and query the user manager."""
+    """Read the versions: run k3s, and query the user manager."""
     binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
     k3s = None
     if isinstance(binary.version, Known):
@@ -36,7 +34,7 @@ def read(context: Context) -> Versions:
 
 
 def document(found: Versions) -> dict[str, Any]:
-    """Return the answer as JSON has it."""
+    """Return the JSON form of the versions."""
     return {
         "k3s_rootless": __version__,
         "k3s": found.k3s,
