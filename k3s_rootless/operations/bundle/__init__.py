@@ -1,1 +1,1 @@
-"""What a bundle holds, and how it is gathered."""
+"""The content of a support archive, and how it is gathered."""

@@ -1,4 +1,4 @@
-"""Creates a support archive: gathers a bundle and writes it whole or not at all."""
+"""Create a support archive: gather a bundle, and write it completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A bundle, the file that it was written to, and the size of the file in bytes; None and 0 if
-    it was only listed.
+    """A bundle, the file that it was written to, and the size of the file in bytes.
+
+    The file is None and the size is 0 if the bundle was only listed.
     """
 
     bundle: Bundle
@@ -26,19 +27,18 @@ class Created:
 
 
 def preview(context: Context, *, anonymous: bool) -> Created:
-    """Gather a bundle, and write nothing."""
+    """Gather a bundle without writing it."""
     return Created(gather.gather(context, anonymous=anonymous))
 
 
 def create(context: Context, output: Path | None, *, anonymous: bool, force: bool) -> Created:
-    """Gather a bundle and write it to a file, or to a new file in a directory (by default, the
-    current one).
+    """Gather a bundle and write it to a file.
 
-    Raises WouldOverwrite if the file exists, unless `force` is set; RootlessError if it cannot be
-    written.
+    If `output` is a directory, the file is new; by default, it is in the current directory. Raises
+    WouldOverwrite if the file exists, unless `force` is set; RootlessError if it cannot be written.
     """
     path = output or Path()
-    # The name of a new file has the time in it, and is known only when the bundle is made.
+    # The name of a new file contains the time, and is known only after the bundle was gathered.
     unnamed = path.is_dir()
     if not unnamed:
         archive.require_free(path, force=force)
@@ -51,7 +51,7 @@ def create(context: Context, output: Path | None, *, anonymous: bool, force: boo
 
 
 def document(created: Created) -> dict[str, Any]:
-    """Return what was created, or would be, as JSON has it."""
+    """Return the JSON form of the created archive, or of its preview."""
     bundle = created.bundle
     return {
         "file": str(created.path) if created.path else None,

@@ -1,6 +1,4 @@
-"""Gathers a bundle: each part from its source, within its time limit, and all of it through one
-redactor.
-"""
+"""Gather a bundle: each part within its time limit, and all of it redacted."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _PAGE = "all of it on one page: open this first"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What was gathered: the files, the manifest and the page included, and what could not be
-    read.
-    """
+    """The gathered files, including the manifest and the page, and what could not be read."""
 
     folder: str
     made: datetime
@@ -45,8 +41,9 @@ class Bundle:
 
 
 def gather(context: Context, *, anonymous: bool) -> Bundle:
-    """Gather and redact everything; takes at most about 20 s, fails for no part, and leaves no
-    program behind.
+    """Gather and redact everything in at most about 20 s.
+
+    A part that fails does not fail the bundle, and all child processes are ended.
     """
     try:
         return _gathered(context, anonymous=anonymous)
@@ -98,7 +95,7 @@ def _gathered(context: Context, *, anonymous: bool) -> Bundle:
 
 
 def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
-    """Return the redactor, and a note on the secrets that it does not know."""
+    """Return the redactor, and a note about the secrets that it does not know."""
     names = known.names(sources) if anonymous else None
     try:
         reading = background.begin(partial(known.secrets, sources))
@@ -118,7 +115,7 @@ def _redactor(sources: Sources, *, anonymous: bool) -> tuple[Redactor, str]:
 def _document(
     part: Part, answer: Asked[Mapping[str, Any]], deadline: float
 ) -> tuple[dict[str, Any], str]:
-    """Return the document of a part, and what of it could not be read."""
+    """Return the document of a part, and what could not be read."""
     problem = ""
     try:
         document = background.answer(answer, deadline)

@@ -1,6 +1,4 @@
-"""What the redactor must know before it reads anything: the secrets of K3s, and the names of user
-and host.
-"""
+"""Find what the redactor must know: the secrets of K3s, and the names of the user and the host."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ _TOKEN_VARIABLES = ("K3S_TOKEN_FILE", "K3S_AGENT_TOKEN_FILE")
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What the unit says of itself: the text of its files, and what systemd made of it."""
+    """The text of the unit's files, and what systemd loaded from them."""
 
     texts: tuple[str, ...]
     argv: tuple[str, ...] = ()
@@ -50,13 +48,13 @@ class _Unit:
 
     @property
     def words(self) -> str:
-        """Everything in which the unit may name a file."""
+        """All texts in which the unit can name a file."""
         variables = (f"{name}={value}" for name, value in (self.environment or {}).items())
         return "\n".join((self.command, *variables, self.text))
 
 
 def secrets(sources: Sources) -> tuple[set[str], tuple[str, ...]]:
-    """Return all known secrets, and what of their files could not be read."""
+    """Return all known secrets, and which of their files could not be read."""
     unit = _unit(sources)
     environment: dict[str, str] = or_default(sources.manager_environment, {})
     found = declared(unit.texts)
@@ -70,7 +68,7 @@ def secrets(sources: Sources) -> tuple[set[str], tuple[str, ...]]:
 
 
 def names(sources: Sources) -> Names:
-    """Return what identifies the user and the host."""
+    """Return the names that identify the user and the host."""
     context = sources.context
     root = context.paths.root
     account = pwd.getpwuid(context.uid)
@@ -109,7 +107,7 @@ def _files(sources: Sources, unit: _Unit) -> Kept:
     environment_files = [
         path.replace("%h", str(paths.home)) for path in _found(_ENVIRONMENT_FILE, unit.text)
     ]
-    # Also a file that K3s does not read because K3S_CONFIG_FILE names another one.
+    # This includes a file that K3s does not read because K3S_CONFIG_FILE names another one.
     configurations = _named(_CONFIG_FILE, unit.words, paths.home)
     configurations += [file.path for file in settings.files if not file.missing]
     return secret_files.read(
@@ -127,8 +125,9 @@ def _found(pattern: re.Pattern[str], text: str) -> list[str]:
 
 
 def _named(pattern: re.Pattern[str], words: str, home: Path) -> list[Path]:
-    """Return the files that the command line, the environment or the text of the unit names; an
-    address is no file.
+    """Return the files that the command line, the environment or the text of the unit names.
+
+    Addresses with `://` are not files.
     """
     plain = (path.strip("\"'").replace("%h", str(home)) for path in _found(pattern, words))
     return [Path(home, path) for path in dict.fromkeys(plain) if path and "://" not in path]

@@ -1,4 +1,4 @@
-"""The documents of a bundle: what each is, and how it is read."""
+"""The documents of a bundle, with a description and a reader for each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 JOURNAL_SECONDS = 2.0
-"""For the diagnosis from the journal alone, if the host did not answer in time."""
+"""The time in seconds for a diagnosis from the journal alone, if the host was too slow."""
 _SHOWN = (
     "K3S_",
     "CONTAINERD_",
@@ -48,7 +48,7 @@ Read = Callable[[], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One document of a bundle, without secrets removed: its name, what it is, and how it is read.
+    """One document of a bundle, before it is redacted: its name, a description, and its reader.
 
     `read` may raise RootlessError.
     """
@@ -119,7 +119,7 @@ def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     except RootlessError as error:
         errors = [error.document()]
         document = diagnosis.of_story(sources.observed(deadline).story)
-    # A cause that was found is the answer, and no error of the bundle.
+    # If a cause was found, that is the answer and not an error of the bundle.
     if not document["cause"]:
         errors += document["errors"]
     return {**document, "schema": "k3s-rootless/diagnose/v1", "errors": errors}
@@ -153,9 +153,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
 
 
 def _beginning(sources: Sources, first: datetime | None) -> tuple[datetime | None, str]:
-    """Return when the last start began, and the source; `first` is when its first line was
-    written.
-    """
+    """Return when the last start began, and the source; `first` is the time of its first line."""
     state: UnitState | None = or_default(sources.state, None)
     if state is not None and state.started is not None:
         return state.started, "systemd: ExecMainStartTimestamp"
@@ -163,7 +161,7 @@ def _beginning(sources: Sources, first: datetime | None) -> tuple[datetime | Non
 
 
 def _end(cause: Cause | None, started: datetime | None) -> list[dict[str, Any]]:
-    """Return when the last start died, as a phase; nothing if it did not."""
+    """Return the end of the last start as a phase; empty if the start did not fail."""
     if cause is None or not cause.fatal or cause.time is None or started is None:
         return []
     died = Milestone("died", cause.time, "the journal")
@@ -193,7 +191,7 @@ def _environment(sources: Sources) -> dict[str, Any]:
         manager = {name: value if _matters(name) else None for name, value in sorted(found.items())}
     except RootlessError as error:
         errors.append(error.document())
-    # Without an answer about the unit, the list has the error already.
+    # If the unit could not be queried, the list already contains the error.
     state: UnitState | None = or_default(sources.state, None)
     unit: Mapping[str, str] | None = None
     if state is not None:

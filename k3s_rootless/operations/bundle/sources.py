@@ -1,6 +1,4 @@
-"""What a bundle is made of, read side by side: the unit, its files and environment, and the
-journal.
-"""
+"""The sources of a bundle, read concurrently: the unit, its files, its environment, the journal."""
 
 from __future__ import annotations
 
@@ -26,13 +24,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOOK_SECONDS = 8.0
-"""For the sources that other parts wait for."""
+"""The time limit in seconds for the sources that other parts need."""
 _SHOW_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFile:
-    """One file of the unit; `text` is None if it cannot be read, and `problem` says why."""
+    """One file of the unit; if it cannot be read, `text` is None and `problem` is the reason."""
 
     path: Path
     text: str | None
@@ -40,9 +38,9 @@ class UnitFile:
 
 
 class Sources:
-    """The sources, all of which are read from the beginning, side by side.
+    """The sources of a bundle, all read concurrently from the beginning.
 
-    Each method waits for one of them, and raises RootlessError if it has no answer.
+    Each method waits for one source, and raises RootlessError if there is no answer.
     """
 
     def __init__(self, context: Context) -> None:
@@ -56,7 +54,7 @@ class Sources:
         self._observed = background.begin(self._ask_observed)
 
     def state(self) -> UnitState:
-        """Return the unit as the user manager has it."""
+        """Return the unit as the user manager reports it."""
         return background.answer(self._state, self.begun + LOOK_SECONDS)
 
     def last_starts(self, deadline: float) -> tuple[Begun, ...]:
@@ -64,7 +62,7 @@ class Sources:
         return background.answer(self._starts, deadline)
 
     def manager_environment(self) -> dict[str, str]:
-        """Return the environment that the user manager gives to its units."""
+        """Return the environment that the user manager passes to its units."""
         return background.answer(self._environment, self.begun + LOOK_SECONDS)
 
     def files(self) -> tuple[UnitFile, ...]:
@@ -72,11 +70,11 @@ class Sources:
         return background.answer(self._files, self.begun + LOOK_SECONDS + 1)
 
     def observed(self, deadline: float) -> starts.Observed:
-        """Return what the journal says of the last start."""
+        """Return what the journal contains about the last start."""
         return background.answer(self._observed, deadline)
 
     def settings(self) -> Settings:
-        """Return K3s's settings; without a user manager, or in time, what is left of them."""
+        """Return K3s's settings; if they cannot be read in time, those of the unit alone."""
         try:
             return background.answer(self._settings, self.begun + LOOK_SECONDS + 1)
         except RootlessError as error:
@@ -100,7 +98,7 @@ class Sources:
         for line in shown.stdout.splitlines():
             name, equals, value = line.partition("=")
             if equals:
-                # Values that need it are quoted for a shell: `$'two\\nlines'`.
+                # systemctl quotes values for a shell if needed: `$'two\\nlines'`.
                 found[name] = value[2:-1] if value.startswith("$'") else value
         return found
 
@@ -140,7 +138,7 @@ class Sources:
 
 
 def or_default(ask: Callable[[], T], default: T) -> T:
-    """Return the answer of a source, or the default if it has none."""
+    """Return the answer of a source, or the default if there is none."""
     try:
         return ask()
     except RootlessError:

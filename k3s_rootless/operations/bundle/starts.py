@@ -1,4 +1,4 @@
-"""The last starts as the journal has them: their lines, what they reached, and how they ended."""
+"""The last starts in the journal: their lines, the milestones, and how they ended."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _LONGEST_NOTICED = 1000
 
 @dataclass(slots=True)
 class Observed:
-    """What the journal says of one start: its story, when it reached what, when its first line was
-    written.
+    """What the journal contains about one start.
+
+    `story` is the diagnosis, `reached` the time of each milestone, `first` the time of the first
+    line.
     """
 
     story: Story
@@ -32,8 +34,9 @@ class Observed:
 
 
 class _Newest:
-    """The newest lines with the invocation of each, as many as have room; `cut` names the starts
-    that lost lines.
+    """The newest lines within the size limit, each with its invocation.
+
+    `cut` contains the invocations of the starts that lost lines.
     """
 
     def __init__(self) -> None:
@@ -42,12 +45,12 @@ class _Newest:
         self._room = MOST_CHARACTERS
 
     def add(self, invocation: str, line: Line) -> None:
-        """Keep a line."""
+        """Add a line."""
         self.kept.append((invocation, line))
         self._room -= len(line.text)
 
     def make_room(self) -> None:
-        """Drop the oldest lines that have no room."""
+        """Remove the oldest lines that exceed the size limit."""
         while self._room < 0 and len(self.kept) > 1:
             invocation, line = self.kept.popleft()
             self.cut.add(invocation)
@@ -57,7 +60,7 @@ class _Newest:
         """Return the lines of each start; the start with the newest line is the last."""
         starts: dict[str, list[Line]] = {}
         for invocation, line in self.kept:
-            # Removed and added again, so that the start with the newest line ends up last.
+            # Removed and added again, so that the start with the newest line is the last.
             of_start = starts.pop(invocation, [])
             starts[invocation] = of_start
             of_start.append(line)
@@ -65,9 +68,9 @@ class _Newest:
 
 
 def last(uid: int) -> tuple[Begun, ...]:
-    """Read the lines of the last starts, the newest start first; of too many, the newest are kept.
+    """Return the lines of the last starts, the newest start first.
 
-    Raises RootlessError.
+    If there are too many lines, the newest are kept. Raises RootlessError.
     """
     newest = _Newest()
     first = ""
@@ -90,7 +93,7 @@ def last(uid: int) -> tuple[Begun, ...]:
 
 
 def observe(uid: int, invocation: str) -> Observed:
-    """Follow the journal of one start from its first line on. Raises RootlessError."""
+    """Read the journal of one start from its first line. Raises RootlessError."""
     found = Observed(Story(None, invocation=invocation or None))
     if invocation:
         with journald.read(Query(uid=uid, invocation=invocation)) as entries:

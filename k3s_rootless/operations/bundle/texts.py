@@ -1,4 +1,4 @@
-"""The texts of a bundle: the unit, and what the last starts wrote to the journal, redacted."""
+"""The text files of a bundle, redacted: the unit, and the journal of the last starts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def unit(files: Iterable[UnitFile], redactor: Redactor) -> Item:
 
 def redacted(begun: Begun, redactor: Redactor) -> Begun:
     """Return a start with redacted and printable lines."""
-    # Made printable after they are redacted: the redactor knows secrets within escape sequences.
+    # Lines are made printable after redaction, because the redactor finds secrets within escape
+    # sequences.
     sources = {
         source: safe(redactor.line(source)) for source in {line.source for line in begun.lines}
     }
@@ -65,8 +66,8 @@ def _text(line: Line) -> str:
 
 def _cut(text: str, line: str) -> str:
     if len(text) == starts.LONGEST_LINE:
-        # The text was cut before it was redacted, perhaps in the middle of a secret: its end cannot
-        # be trusted.
+        # The text was cut before redaction, possibly in the middle of a secret. So the end of the
+        # text is removed.
         line = line[: max(0, len(line) - LONGEST_LINE)]
     if len(line) <= LONGEST_LINE:
         return line

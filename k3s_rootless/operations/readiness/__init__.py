@@ -1,1 +1,1 @@
-"""Whether K3s is ready: the phases of a start, and how each is seen."""
+"""Readiness of K3s: the phases of a start, and how each phase is detected."""

@@ -1,5 +1,6 @@
-"""The conditions of a K3s that is ready, one for each phase of its start, each with the signal that
-another look may be worth it.
+"""The conditions that K3s must meet to be ready, one for each phase of its start.
+
+Each condition has the signal after which another check may have a new result, if there is one.
 """
 
 from __future__ import annotations
@@ -27,19 +28,17 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness.start import Start
 
 WATCH_SECONDS = 60.0
-"""How long a watch of the API server lasts; after it, the objects are listed again."""
-# File systems round times, some to whole seconds: a file of the same second is of this start.
+"""The duration of a watch of the API server; after it, the objects are listed again."""
+# File systems round times, some to whole seconds: a file of the same second belongs to this start.
 _CLOCK_GRAIN = timedelta(seconds=1)
 
 
 def of(
     start: Start, until: str = "node", notified: Directories | None = None
 ) -> tuple[Condition, ...]:
-    """Return the conditions of a start in the order in which K3s fulfils them, up to the phase of
-    the key `until`.
+    """Return the conditions up to the phase with the key `until`, in the order of a start.
 
-    `notified` is armed with the files that do not exist yet; None for a caller that looks only
-    once.
+    `notified` watches the files that do not exist yet; None if the caller checks only once.
     """
     looks = _Looks(start, notified)
     files = notified.wait if notified is not None else None
@@ -60,7 +59,7 @@ def of(
 
 
 class _Looks:
-    """Looks at one start; each look returns what is missing, or None."""
+    """The checks of one start; each returns what is missing, or None."""
 
     def __init__(self, start: Start, notified: Directories | None) -> None:
         self._start = start
@@ -82,7 +81,8 @@ class _Looks:
         def look() -> str | None:
             if has_child(states, since=since):
                 return None
-            # Releases that make a new directory at each start are known by their API socket only.
+            # Releases that create a new directory at each start are recognised by the API socket
+            # only.
             if _reason(start.find_rootlesskit) is None:
                 return None
             return "rootlesskit has made no namespace yet"
@@ -117,10 +117,11 @@ class _Looks:
         return self._found(look, path)
 
     def _not_ready_without_kubeconfig(self) -> str | None:
-        """Return why K3s's own credentials do not show an API server that is ready, or None.
+        """Check the API server with K3s's own credentials; return why it is not ready, or None.
 
-        K3s writes the kubeconfig before its API server is ready (its pkg/server, v1.21 to v1.36):
-        if the API server is ready, K3s wrote the file, and it was moved or renamed since.
+        K3s writes the kubeconfig before its API server is ready (its pkg/server, v1.21 to v1.36).
+        So, if the API server is ready, K3s wrote the file, and the file was moved or renamed after
+        that.
         """
         found = self._start.settings
         try:
@@ -167,23 +168,23 @@ class _Looks:
         return missing.deployments(answer.value.items, expected)
 
     def watch(self, listing: str, seconds: float) -> bool:
-        """Wait for a change of what was listed last; without a watch, wait for at most `seconds`.
+        """Wait for a change of the objects listed last; return whether there was a change.
 
-        Returns whether there was a change.
+        Without a watch, waits for at most `seconds`.
         """
         version, self._version = self._version, ""
         try:
             if version and api.wait_change(self._start.find_api(), listing, version, WATCH_SECONDS):
                 return True
         except RootlessError:
-            pass  # the next look returns the reason
-        # The watch failed or ended at once: look again, but not a thousand times a second.
+            pass  # the next check returns the reason
+        # The watch failed or ended at once. The pause limits how often the check is repeated.
         time.sleep(min(seconds, LONGEST_PAUSE))
         return False
 
     def _found(self, look: Callable[[], str | None], *files: Path) -> str | None:
-        # Armed only if something is missing: the kernel takes 17 ms to remove a watch. A new watch
-        # needs a second look, since what came before it sent no signal.
+        # The watch is set up only if something is missing, because the kernel takes 17 ms to remove
+        # a watch. After that, the check is repeated: changes before the watch sent no signal.
         lacking = look()
         if lacking is not None and self._notified is not None and self._notified.arm(files):
             return look()

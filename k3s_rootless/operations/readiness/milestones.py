@@ -1,4 +1,4 @@
-"""What a start reaches, as far as it can be seen afterwards, and where each time was read."""
+"""The milestones of a start that can be found afterwards, and the source of each time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ GRAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """One thing that a start reaches; `time` (UTC) is None where nobody saw it, and `reason` then
-    says why.
+    """One milestone of a start.
 
-    `source` says where the time comes from.
+    `time` (UTC) is None if it is unknown, and then `reason` is the reason. `source` is where the
+    time was read.
     """
 
     name: str
@@ -27,17 +27,17 @@ class Milestone:
 
 
 def noticed(message: str) -> str | None:
-    """Give the milestone that a line tells of."""
+    """Return the milestone that a line of the journal reports, or None."""
     return next((name for name, words in SAID if words in message), None)
 
 
 def of_files(
     files: Mapping[str, tuple[str, datetime | None, str]], started: datetime | None
 ) -> list[Milestone]:
-    """Judge the times of files: name of the milestone → path, time of its last change or None, why
-    there is none.
+    """Return the milestones that the times of files show.
 
-    A file that is older than the start was left by another one.
+    `files` maps the name of a milestone to the path, the time of its last change (or None), and the
+    reason why there is no time. A file that is older than the start belongs to an earlier start.
     """
     found = []
     for name, (path, time, reason) in files.items():
@@ -54,7 +54,10 @@ def of_files(
 
 
 def of_journal(times: Mapping[str, datetime], read: str) -> list[Milestone]:
-    """Give what the journal told; `read` says why it could not be read, empty where it could."""
+    """Return the milestones in the journal.
+
+    `read` is the reason why the journal could not be read; empty if it was read.
+    """
     source = "the journal"
     return [
         Milestone(name, times.get(name), source, "" if name in times else read or "no line says so")
@@ -63,9 +66,7 @@ def of_journal(times: Mapping[str, datetime], read: str) -> list[Milestone]:
 
 
 def ordered(milestones: Sequence[Milestone]) -> tuple[Milestone, ...]:
-    """Put what was seen in its order of time; what was not keeps its place behind what it was
-    expected after.
-    """
+    """Sort the milestones that have a time; those without a time keep their place."""
     seen = iter(sorted((one for one in milestones if one.time), key=_time))
     return tuple(next(seen) if one.time else one for one in milestones)
 
@@ -75,7 +76,7 @@ def _time(milestone: Milestone) -> float:
 
 
 def document(milestones: Sequence[Milestone], started: datetime | None) -> list[dict[str, object]]:
-    """Give them as JSON has it; `seconds` counts from the start."""
+    """Return the JSON form of the milestones; `seconds` counts from the start."""
     return [
         {
             "phase": one.name,

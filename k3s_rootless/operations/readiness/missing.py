@@ -1,4 +1,4 @@
-"""Judges what a phase of a start lacks, by what was observed; None if the phase is reached."""
+"""Decide from observations what a phase of a start lacks; None if the phase is reached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def port(forwards: Iterable[Forward], https_port: int) -> str | None:
-    """Return what is missing of the forward to the API server."""
+    """Return what is missing for the forward of the API server's port."""
     for one in forwards:
         if one.parent_port == https_port and one.proto.startswith("tcp"):
             return None
@@ -37,7 +37,7 @@ def node(nodes: Sequence[Node]) -> str | None:
 
 
 def deployments(found: Sequence[Deployment], expected: Observed[frozenset[str]]) -> str | None:
-    """Return which of the Deployments that K3s brings along are not available."""
+    """Return which of the Deployments packaged with K3s are not available."""
     if isinstance(expected, Unknown) and not found:
         return f"there is no Deployment, and nobody can tell which are to come: {expected.reason}"
     reasons = [f"{one.name}: {one.reason}" for one in found if not one.available]

@@ -1,6 +1,6 @@
-"""The phases of a start: their keys for users and JSON, and what messages call them.
+"""The phases of a start: their keys in options and JSON, and their names in messages.
 
-Light, since the options of commands name the keys.
+This module imports little, because the options of commands need the keys.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 KEYS = ("unit", "namespace", "socket", "port", "kubeconfig", "api", "node", "deployments")
-"""In the order in which K3s reaches them."""
+"""The keys of the phases, in the order in which K3s reaches them."""
 
 
 class Phase(NamedTuple):
-    """A phase of a start, by its key and its name."""
+    """A phase of a start, with its key and its name."""
 
     key: str
     name: str
@@ -33,12 +33,12 @@ def port(https_port: int) -> Phase:
 
 
 def up_to(key: str, https_port: int) -> tuple[Phase, ...]:
-    """Return the phases in their order, up to the phase of this key."""
+    """Return the phases in order, up to the phase with this key."""
     phases = (UNIT, NAMESPACE, SOCKET, port(https_port), KUBECONFIG, API, NODE, DEPLOYMENTS)
     return phases[: KEYS.index(key) + 1]
 
 
-# What a start leaves behind of its phases, and what its journal says beside them.
+# The milestones of a start that files and the journal show afterwards.
 STARTED = "started by systemd"
 NAMESPACE_MADE = "child namespace made"
 SOCKET_MADE = "rootlesskit's API socket"
@@ -52,6 +52,7 @@ SAID = (
     ("containerd runs", "containerd is now running"),
     ("node registered", "Successfully registered node"),
 )
-"""Milestones in the lines of K3s and its kubelet (K3s v1.21 to v1.36; some releases print fewer):
-each name, and the words of its line.
+"""The milestones in the log lines of K3s and its kubelet: the name, and the words of the line.
+
+Valid for K3s v1.21 to v1.36; some releases print fewer of these lines.
 """

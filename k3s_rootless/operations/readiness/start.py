@@ -1,4 +1,4 @@
-"""A start of K3s that runs, and how to reach the peers behind it."""
+"""A running start of K3s, and the connections to rootlesskit and to the API server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUESTION_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Start:
-    """A running unit and the peers behind it, each found when it is first needed."""
+    """A running unit, its rootlesskit and its API server; each is found when it is first needed."""
 
     state: UnitState
     settings: Settings
@@ -34,15 +34,15 @@ class Start:
 
     @classmethod
     def of(cls, context: Context, state: UnitState, version: Version | None) -> Start:
-        """Take paths and ports from the unit as systemd runs it."""
+        """Return the start of this unit, with the paths and ports that K3s runs with."""
         return cls(state, server_settings.of(context, state), version, context.uid)
 
     def sockets(self) -> tuple[Path, ...]:
-        """Return where rootlesskit's API socket may be, the likeliest path first."""
+        """Return the possible paths of rootlesskit's API socket, the most likely path first."""
         return state.sockets(self.settings, self.version, uid=self.uid)
 
     def find_rootlesskit(self) -> UnixPeer:
-        """Return rootlesskit's API. Raises PeerError."""
+        """Return the peer for rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
             self.rootlesskit = client.live_peer(
                 self.sockets(), uid=self.uid, timeout=QUESTION_SECONDS
@@ -50,7 +50,7 @@ class Start:
         return self.rootlesskit
 
     def find_api(self) -> Peer:
-        """Return the API server, by the kubeconfig of this start or K3s's own credentials.
+        """Return the API server, found by this start's kubeconfig or K3s's own credentials.
 
         Raises RootlessError.
         """

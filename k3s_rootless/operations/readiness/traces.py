@@ -1,4 +1,4 @@
-"""Reads what the last start reached and when, as far as it left a trace."""
+"""Read the milestones of the last start from files and from the cluster."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 
 def of_files(state: Path, kubeconfig: Path, started: datetime | None) -> list[Milestone]:
-    """Return the milestones of the files that a start writes; `state` is rootlesskit's
-    directory.
-    """
+    """Return the milestones that the files of a start show; `state` is rootlesskit's directory."""
     made = {
         NAMESPACE_MADE: state / "child_pid",
         SOCKET_MADE: state / "api.sock",
@@ -38,7 +36,7 @@ def of_files(state: Path, kubeconfig: Path, started: datetime | None) -> list[Mi
 
 
 def changed(path: Path) -> tuple[str, datetime | None, str]:
-    """Return a file's path, the time of its last change, and why there is none."""
+    """Return a file's path, the time of its last change or None, and why there is no time."""
     try:
         return str(path), datetime.fromtimestamp(path.stat().st_mtime, UTC), ""
     except OSError as error:
@@ -48,9 +46,7 @@ def changed(path: Path) -> tuple[str, datetime | None, str]:
 def of_this_start(
     nodes: Sequence[Node], state: UnitState | None, first: Mapping[str, datetime] | None = None
 ) -> tuple[Node, ...]:
-    """Return the nodes without what a kubelet of an earlier start reported; see
-    `heartbeat.judged`.
-    """
+    """Return the nodes without the reports of an earlier kubelet; see `heartbeat.judged`."""
     start = None
     if state is not None and state.started is not None:
         start = heartbeat.Running(state.started, datetime.now(UTC), process.elapsed(state.main_pid))
@@ -58,8 +54,9 @@ def of_this_start(
 
 
 def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:
-    """Return when the node became ready, as its condition says; a node that a quick restart did not
-    make unready has no time.
+    """Return when the node became ready, as its condition reports it.
+
+    There is no time if a quick restart did not make the node unready.
     """
     source = "lastTransitionTime of the node's condition Ready"
     if isinstance(nodes, Unknown):

@@ -1,8 +1,8 @@
-"""Waits until K3s is ready, phase by phase, or until it is known that K3s will not be ready.
+"""Wait until K3s is ready, phase by phase, or until K3s cannot become ready any more.
 
-K3s's unit is of Type=simple: systemd reports it as started while K3s may die half a minute later,
-again and again. So a start is followed to its end: a change of the unit ends a wait at once, even
-while a question to a peer is open.
+K3s's unit has Type=simple: systemd reports it as started, although K3s may exit half a minute later
+and do so repeatedly. So the wait follows the start to its end: a change of the unit ends the wait
+at once, even while a query of a peer is open.
 """
 
 from __future__ import annotations
@@ -16,40 +16,42 @@ from k3s_rootless.service.facts import UnitState
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.1
-"""Seconds between two looks without a signal: what becomes true is seen at most this much later."""
+"""Seconds between two checks without a signal, the maximum delay until a change is seen."""
 PATIENCE = 0.25
-"""Seconds between two looks with a signal, which may be lost or not given by a file system."""
+"""Seconds between two checks with a signal, which may be lost or not supported by a file system."""
 FIRST_LOOK = 5.0
-"""Seconds that the first look at the phases may take when the time is up: with a time of 0, each
-phase is looked at once.
+"""The time in seconds for the first check of the phases after the time limit.
+
+So each phase is checked once, even with a time limit of 0.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must be true for a phase to be reached.
+    """The condition for a phase.
 
-    `missing` looks, and returns what is missing, or None. `wait` waits for at most so many seconds
-    until another look may be worth it, by whatever signal there is; None if there is no signal.
+    `missing` performs a check and returns what is missing, or None. `wait` waits for at most the
+    given seconds until a signal shows that another check may have a new result; None if there is no
+    signal.
     """
 
     phase: Phase
     missing: Callable[[], str | None]
     wait: Callable[[float], object] | None = None
     looked: Callable[[], bool] | None = None
-    """Returns whether `missing` rests on a look at this phase; None if `missing` itself looks."""
+    """Return whether `missing` is the result of a check; None if `missing` performs the check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Every phase was reached, after so many seconds."""
+    """All phases were reached after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The start failed, or something stopped the unit; `state` is what the manager said then."""
+    """The start failed, or the unit was stopped; `state` is what the user manager reported then."""
 
     phase: Phase
     state: UnitState
@@ -57,7 +59,7 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class OutOfTime:
-    """The time is up, and `phase` was not reached, because of `missing`."""
+    """The time limit was reached before `phase`, because of `missing`."""
 
     phase: Phase
     missing: str
@@ -66,7 +68,7 @@ class OutOfTime:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """K3s runs, and is known never to reach `phase` by itself, because of `missing`."""
+    """K3s runs, but cannot reach `phase` without help, because of `missing`."""
 
     phase: Phase
     missing: str
@@ -80,15 +82,13 @@ class Watched(Protocol):
     """A user manager that watches one unit."""
 
     def unit(self, name: str) -> UnitState:
-        """Return the unit's state."""
+        """Return the state of the unit."""
 
     def wait_change(self, seconds: float) -> bool:
         """Wait for a change of the unit; return whether there was one."""
 
     def stuck(self, key: str) -> bool:
-        """Return whether K3s is known to keep running without ever reaching the phase of this
-        key.
-        """
+        """Return whether K3s keeps running but can never reach the phase with this key."""
 
 
 def wait(
@@ -101,14 +101,15 @@ def wait(
     on_reached: Callable[[Phase, float], None],
     restarts: int | None = None,
 ) -> Outcome:
-    """Wait for all conditions, in order, for at most `seconds`; call `on_reached` for each phase
-    with the seconds since the beginning.
+    """Wait for all conditions, in order, for at most `seconds`.
 
-    A condition without a look yet gets up to FIRST_LOOK seconds more: without a look, "not ready"
+    `on_reached` is called for each phase, with the seconds since the wait began. A condition that
+    was not checked yet gets up to FIRST_LOOK seconds more, because without a check, "not ready"
     would be a guess.
 
-    `state` is what the manager said of the unit while it watched it. A unit that was restarted more
-    often than `restarts` has died; None takes the count that it has now.
+    `state` is the unit as the user manager reported it while it watched the unit. If the unit was
+    restarted more than `restarts` times, the start has failed; None means the current number of
+    restarts.
     """
     begun = clock()
     first = state if restarts is None else replace(state, restarts=restarts)
@@ -130,7 +131,7 @@ def wait(
                 state = manager.unit(first.name)
             pause = min(pause * 1.5, LONGEST_PAUSE)
         on_reached(condition.phase, clock() - begun)
-    # The last looks may be older than a death: query the unit once more before returning Ready.
+    # The unit may have failed after the last check: query it once more before returning Ready.
     state = manager.unit(first.name)
     if _over(first, state):
         return Died(conditions[-1].phase, state)
@@ -138,9 +139,7 @@ def wait(
 
 
 def first_missing(conditions: Sequence[Condition]) -> tuple[Phase, str] | None:
-    """Look once at all conditions, in order; return the first phase that is not reached, and what
-    is missing.
-    """
+    """Check all conditions once, in order; return the first unmet phase and what is missing."""
     for condition in conditions:
         missing = condition.missing()
         if missing is not None:
@@ -149,14 +148,14 @@ def first_missing(conditions: Sequence[Condition]) -> tuple[Phase, str] | None:
 
 
 def _granted(condition: Condition) -> float:
-    """Return the seconds beyond the time limit that a first look may take."""
+    """Return the seconds beyond the time limit that a first check may take."""
     if condition.looked is None or condition.looked():
         return 0.0
     return FIRST_LOOK
 
 
 def _late(late: OutOfTime, first: UnitState, manager: Watched) -> Outcome:
-    # The unit may have died without a signal: that is no lack of time.
+    # If the unit failed without a signal, that is the result, not the time limit.
     state = manager.unit(first.name)
     if _over(first, state):
         return Died(late.phase, state)

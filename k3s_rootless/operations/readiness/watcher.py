@@ -1,7 +1,7 @@
-"""Looks at the conditions of a start, one after the other, in a thread.
+"""Check the conditions of a start in a thread, one after the other.
 
-So a question that hangs (an API server that accepts connections and never answers) does not delay
-the news that the unit died.
+A query without an answer (an API server that accepts connections and never replies) does not delay
+the report that the unit failed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class _Look(NamedTuple):
 
 _Looks = Mapping[str, _Look]
 _NO_LOOK = _Look("nobody has looked yet", looked=False)
-# A question may stay without an answer for as long as the caller waits.
+# A query may stay without an answer for as long as the caller waits.
 _ASKED = _Look("it was asked, and has not answered yet", looked=False)
 
 
 class Observer:
-    """The latest look at each condition; `wake` is called whenever another phase is reached."""
+    """The latest result of each condition; `wake` is called after each reached phase."""
 
     def __init__(self, conditions: Sequence[Condition], wake: Callable[[], object]) -> None:
         self._conditions = tuple(conditions)
@@ -36,7 +36,7 @@ class Observer:
         self._looks = Followed("observer", first, self._follow, on_failure=wake)
 
     def conditions(self) -> tuple[Condition, ...]:
-        """Return the conditions by the latest look at each: to look at these never waits."""
+        """Return the conditions with their latest results; checking these never blocks."""
         return tuple(
             Condition(
                 one.phase,
@@ -56,7 +56,7 @@ class Observer:
         return None
 
     def stop(self) -> None:
-        """Stop looking, without waiting for the answer to an open question."""
+        """Stop checking, without waiting for the answer to an open query."""
         self._looks.stop()
 
     def _missing(self, key: str) -> str | None:
@@ -72,7 +72,7 @@ class Observer:
                 return
 
     def _reach(self, condition: Condition, looks: Followed[_Looks]) -> bool:
-        """Look until nothing is missing; return False if stopped before."""
+        """Check until nothing is missing; return False if stopped before that."""
         pause = FIRST_PAUSE
         while not looks.pause(0):
             missing = condition.missing()
@@ -84,7 +84,8 @@ class Observer:
                 looks.pause(pause)
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             elif condition.wait(pause):
-                # A socket is created a moment before its process listens on it: look again soon.
+                # A socket is created shortly before its process listens on it, so the next check is
+                # soon.
                 pause = FIRST_PAUSE
             else:
                 pause = min(pause * 1.5, PATIENCE)
