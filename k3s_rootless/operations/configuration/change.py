@@ -1,5 +1,6 @@
-"""Set and unset server flags and limits: checked against K3s's rules and this host, written, and
-read back from systemd.
+"""Set and unset server flags and limits, and check that systemd has loaded them.
+
+Values are first checked against the rules of K3s and against this host.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ _FORWARDED_BY_TRAEFIK = {"10080": "80", "10443": "443"}
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The unit after a change, whether anything changed, why a restart is needed, and the changed
-    settings as they are now.
+    """The result of a change.
+
+    The unit after the change, whether anything changed, why a restart is needed, and the new state
+    of the changed settings.
     """
 
     state: UnitState
@@ -52,9 +55,9 @@ class Changed:
 
 
 def require_known(name: str) -> str:
-    """Return a setting's name as it is spelled.
+    """Return a setting's name in its usual spelling.
 
-    Raises UsageError for a name that cannot be set, with the reason.
+    Raises UsageError with the reason for a name that cannot be set.
     """
     name = name.removeprefix("--")
     known = {one.lower(): one for one in (*options.OPTIONS, *LIMITS)}
@@ -71,9 +74,9 @@ def require_known(name: str) -> str:
 
 
 def change(context: Context, changes: Mapping[str, Sequence[str]], *, force: bool) -> Changed:
-    """Set settings to values, or to no value, and check that systemd has them.
+    """Set settings to values, or to no value, and check that systemd has loaded them.
 
-    Raises UsageError for a value that K3s or this host does not take, WouldOverwrite,
+    Raises UsageError for a value that K3s or this host does not accept, WouldOverwrite,
     RootlessError.
     """
     with context.manager() as manager, context.locked():
@@ -123,7 +126,7 @@ def _text_with_command(context: Context, directory: Path, state: UnitState) -> s
 
 
 def _renew_certificates(context: Context, manager: UserManager, state: UnitState) -> None:
-    """Renew K3s's certificates if its next start would die without that, and K3s is stopped."""
+    """Renew K3s's certificates if K3s is stopped and its next start would fail without that."""
     if not state.installed:
         return
     step = rotation.needed(context, manager.environment, state)
@@ -140,7 +143,7 @@ def _renew_certificates(context: Context, manager: UserManager, state: UnitState
 def _checked(
     context: Context, name: str, values: Sequence[str], release: Version | None
 ) -> tuple[str, ...]:
-    """Return the values as they will be read back, each once."""
+    """Return the values in the form in which they will be read back, without duplicates."""
     option = options.OPTIONS.get(name)
     takes_many = option is not None and option.many
     if len(values) > 1 and not takes_many:
@@ -159,9 +162,9 @@ def _checked(
 
 
 def _checked_limit(context: Context, limit: Limit, value: str) -> str:
-    """Return a limit as it will be read back; warn of one that may be too low.
+    """Return a limit in the form in which it will be read back; warn if it may be too low.
 
-    Raises ValueError for a limit that systemd does not take, or that K3s dies of.
+    Raises ValueError for a limit that systemd does not accept, or that makes K3s fail.
     """
     canonical = configuration.canonical(limit, value)
     size = limit.read(value)
@@ -205,7 +208,7 @@ def _require_usable_directory(context: Context, directory: Path) -> None:
 def _report_consequences(
     context: Context, configured: Configuration, changes: Mapping[str, Sequence[str]]
 ) -> None:
-    """Report what else follows from a change."""
+    """Report other consequences of a change."""
     for name in changes:
         option = options.OPTIONS.get(name)
         if option is not None and option.note and configured.get(name):

@@ -1,4 +1,4 @@
-"""The answers of `config` as JSON has them."""
+"""The JSON documents of the `config` commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def list_document(answer: Answer) -> dict[str, Any]:
-    """Return the answer of `list`."""
+    """Return the document of `list`."""
     own = answer.drop_in
     drop_in = None
     if own is not None:
@@ -34,12 +34,12 @@ def list_document(answer: Answer) -> dict[str, Any]:
 
 
 def get_document(setting: Setting) -> dict[str, Any]:
-    """Return the answer of `get`."""
+    """Return the document of `get`."""
     return {**_setting(setting), "errors": []}
 
 
 def change_document(done: Changed) -> dict[str, Any]:
-    """Return the answer of `set` and `unset`."""
+    """Return the document of `set` and `unset`."""
     return {"changed": done.changed, "restart_needed": done.restart_needed, "errors": []}
 
 

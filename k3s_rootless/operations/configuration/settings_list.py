@@ -1,4 +1,4 @@
-"""List the settings of the next start, where each comes from, and the files that K3s reads."""
+"""List the settings of the next start, the source of each, and the files that K3s reads."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Setting:
     """One setting of the next start.
 
     `origin` is `config`, `unit`, `another drop-in`, `configuration file`, `environment` or
-    `default`; `set_to` is what `config` set it to, `sources` is each value with its origin in K3s's
-    flags.
+    `default`. `set_to` is the value set by `config`. `sources` are the values of the flag, each
+    with its origin.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Setting:
 
     @property
     def places(self) -> str:
-        """Where the values come from, as text."""
+        """The sources of the values, as text."""
         found = [self._place(one) for one in self.sources]
         return ", ".join(dict.fromkeys(found)) or self.origin
 
@@ -58,7 +58,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class DropIn:
-    """The drop-in that `config` keeps."""
+    """The drop-in that `config` writes."""
 
     path: Path
     author: Author
@@ -66,8 +66,9 @@ class DropIn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All settings, the drop-in that `config` keeps, why a restart is needed, and what the settings
-    were resolved from.
+    """All settings, the drop-in that `config` writes, and why a restart is needed.
+
+    `resolved` is what the settings were taken from.
     """
 
     settings: tuple[Setting, ...]
@@ -104,18 +105,17 @@ def next_start(
     configured: Configuration,
     base: Sequence[str],
 ) -> Settings:
-    """Return the settings of the next start, which is the first one of a unit that is not
-    installed yet.
-    """
+    """Return the settings of the next start, which may be the first start of a new unit."""
     if not state.installed:
-        # systemd has no unit to read the drop-ins with; the first start gets what was set.
+        # systemd has no unit to load the drop-ins with, but the first start uses these settings.
         state = replace(state, argv=configuration.foreseen(base, configured))
     return server_settings.of_next_start(context, state, environment)
 
 
 def restart_cause(context: Context, state: UnitState, directory: Path) -> str | None:
-    """Return why a running K3s needs a restart: its unit or a configuration file changed; None if
-    it needs none. `directory` is that of the user's own units.
+    """Return why a running K3s needs a restart, or None.
+
+    The unit or a configuration file can have changed. `directory` is that of the user's own units.
     """
     drop_ins = installation.drop_in_directory(directory)
     changed = unit_changes.last(context, state, drop_ins)
@@ -154,7 +154,7 @@ def _values(name: str, resolved: Settings, sources: Sequence[Value]) -> tuple[st
 def _origin(
     option: Option, sources: Sequence[Value], set_to: tuple[str, ...], base: Sequence[str]
 ) -> str:
-    """Return where a setting comes from, as `Setting.origin` names it."""
+    """Return where a setting comes from, one of the values of `Setting.origin`."""
     commanded = [one.text for one in sources if one.origin.source is Source.COMMAND_LINE]
     if not commanded:
         return sources[-1].origin.source.value
@@ -179,7 +179,7 @@ def _limit(name: str, state: UnitState, set_to: tuple[str, ...]) -> Setting:
 
 
 def notes(resolved: Settings) -> list[str]:
-    """Return lines about the configuration files that K3s reads, and what K3s skips in them."""
+    """Return notes about the configuration files that K3s reads, and what K3s skips in them."""
     lines = []
     for file in resolved.files:
         if file.missing:

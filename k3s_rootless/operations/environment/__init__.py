@@ -1,1 +1,1 @@
-"""The environment that K3s starts with: what is in effect, and what is wrong with it."""
+"""The environment that K3s starts with: the effective values, and their problems."""

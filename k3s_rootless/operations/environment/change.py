@@ -1,6 +1,6 @@
-"""Set and unset variables of K3s's environment, all or none.
+"""Set and unset variables of K3s's environment, either all of them or none.
 
-The values are judged before anything is written, and read back from systemd afterwards.
+The values are checked before anything is written, and compared with systemd's values afterwards.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class ChangedVariable:
     """One variable after a change.
 
-    `origin` is where it was set, None if it was unset; `undone` says that it had been set there.
-    `above` are the layers that shadow the new value, or that still set an unset variable.
+    `origin` is where it was set, or None if it was unset; `undone` is True if it was set there
+    before. `above` are the layers that override the new value, or that still set an unset variable.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ChangedVariable:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The environment after a change; `runtime` if only the user manager was changed."""
+    """The environment after a change; `runtime` is True if only the user manager was changed."""
 
     after: Seen
     variables: tuple[ChangedVariable, ...]
@@ -62,9 +62,9 @@ class Changed:
 def set_variables(
     context: Context, values: Mapping[str, str], *, runtime: bool = False, force: bool = False
 ) -> Changed:
-    """Set variables for the next start of K3s; with `runtime` in the user manager only.
+    """Set variables for the next start of K3s; with `runtime`, in the user manager only.
 
-    Raises UsageError for a value that K3s dies of, WouldOverwrite, RootlessError if systemd has
+    Raises UsageError for a value that makes K3s fail, WouldOverwrite, RootlessError if systemd has
     another value afterwards.
     """
     with context.manager() as manager, context.locked():
@@ -75,7 +75,7 @@ def set_variables(
             changed = _change_manager(manager, values, ())
         else:
             state, changed = _change_drop_in(context, manager, seen, values, (), force=force)
-        # The unit is not queried again: it was just read back.
+        # The unit is not queried again, because it was just read after the change.
         after = look.look(context, manager, state)
     origin = Origin.MANAGER if runtime else Origin.DROP_IN
     rows = [_set_variable(after, name, origin, judgements[name]) for name in values]
@@ -85,7 +85,7 @@ def set_variables(
 def unset_variables(
     context: Context, names: Sequence[str], *, runtime: bool = False, force: bool = False
 ) -> Changed:
-    """Undo what `set_variables` did for these variables; what others set stays.
+    """Remove the values that `set_variables` set; values from other sources remain.
 
     Raises WouldOverwrite, RootlessError if systemd still has a value afterwards.
     """
@@ -104,9 +104,9 @@ def unset_variables(
 
 
 def _judged(context: Context, seen: Seen, values: Mapping[str, str]) -> dict[str, Judgement]:
-    """Judge new values beside the other ones; report what K3s does not simply take.
+    """Check new values together with the other values, and report warnings.
 
-    Raises UsageError for a value that K3s dies of.
+    Raises UsageError for a value that makes K3s fail.
     """
     release = seen.version or _installed_release(context)
     around = surroundings.of(context, seen, {**seen.values(), **values}, release)
@@ -153,7 +153,7 @@ def _change_drop_in(
 def _difference(
     state: UnitState, own: Path, values: Mapping[str, str], gone: Sequence[str]
 ) -> str | None:
-    """Return what systemd has instead of the change; None if it has the change."""
+    """Return how systemd's values differ from the change; None if they match."""
     assigned = look.assigned_by(state)
     for name in values:
         value, path = assigned.get(name, (None, None))
@@ -169,9 +169,9 @@ def _difference(
 
 
 def _change_manager(manager: UserManager, values: Mapping[str, str], gone: Sequence[str]) -> bool:
-    """Change the environment of the user manager; return whether that changed anything.
+    """Change the environment of the user manager; return whether anything changed.
 
-    Raises RootlessError, and has set the earlier values again then.
+    Raises RootlessError after restoring the earlier values.
     """
     before = manager.environment
     are_set = all(before.get(name) == value for name, value in values.items())
@@ -192,7 +192,7 @@ def _change_manager(manager: UserManager, values: Mapping[str, str], gone: Seque
 
 
 def _is_set(seen: Seen, name: str, *, runtime: bool) -> bool:
-    """Return whether our drop-in, or with `runtime` the user manager, sets a variable."""
+    """Return whether our drop-in sets a variable; with `runtime`, whether the user manager does."""
     if runtime:
         return any(layer.origin is Origin.MANAGER for layer in seen.resolved(name).layers)
     return name in environment_drop_in.read(files.or_problem(seen.own_path).text)

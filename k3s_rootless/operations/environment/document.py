@@ -1,4 +1,4 @@
-"""The answers of `env` as JSON has them."""
+"""The JSON documents of the `env` commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any]:
-    """Return the answer of `list`; `reveal` shows passwords in addresses."""
+    """Return the document of `list`; `reveal` shows passwords in addresses."""
     unknown_running = None
     if seen.state.running and isinstance(seen.running, Unknown):
         unknown_running = seen.running.reason
@@ -33,7 +33,7 @@ def document(seen: Seen, around: Surroundings, *, reveal: bool) -> dict[str, Any
 
 
 def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[str, Any]:
-    """Return what is known of one variable; `reveal` shows passwords in addresses."""
+    """Return what is known about one variable; `reveal` shows passwords in addresses."""
     resolved = seen.resolved(name)
     variable = VARIABLES.get(name)
     judged = surroundings.judged(name, resolved.value, around)
@@ -70,7 +70,7 @@ def row(seen: Seen, around: Surroundings, name: str, *, reveal: bool) -> dict[st
 
 
 def change_document(done: Changed) -> dict[str, Any]:
-    """Return the answer of `set` and `unset`."""
+    """Return the document of `set` and `unset`."""
     return {
         "changed": done.changed,
         "runtime": done.runtime,

@@ -1,6 +1,4 @@
-"""Read the environment of K3s: what its next start will find, from where, and what the running K3s
-was started with.
-"""
+"""Read the environment of K3s: of its next start, with the sources, and of the running K3s."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The environment of K3s: of its next start, and of the one that runs."""
+    """The environment of the next start of K3s, and of the running K3s."""
 
     state: UnitState
     directory: Path
@@ -38,41 +36,40 @@ class Seen:
 
     @property
     def own_path(self) -> Path:
-        """The path of our drop-in about the environment, if there is one."""
+        """The path of our drop-in for the environment, which may not exist."""
         return installation.drop_in_directory(self.directory) / drop_in.name(environment.SUBJECT)
 
     def resolved(self, name: str) -> Resolved:
-        """Return what the next start will find in a variable."""
+        """Return the value of a variable at the next start, with its sources."""
         return precedence.resolve(name, self.sources)
 
     def strange(self) -> tuple[str, ...]:
-        """Return the names that are set and should not be: internal to K3s, or unknown to K3s."""
+        """Return the variables that should not be set: internal to K3s, or unknown to K3s."""
         names = set(self.sources.names()) - variables.VARIABLES.keys()
         return tuple(sorted(filter(_is_like_ours, names)))
 
     def rows(self) -> tuple[str, ...]:
-        """Return all names that are shown: each variable, and what else is set that K3s reads, or
-        seems to read.
-        """
+        """Return the names to show: all variables of K3s, and other set names that it may read."""
         twins = sorted(name for name in TWINS if name in self.sources.names())
         return (*variables.VARIABLES, *twins, *self.strange())
 
     def pending(self) -> tuple[str, ...] | None:
-        """Return the variables that only a restart applies; None if K3s does not run, or if what
-        it was started with is unknown.
+        """Return the variables that need a restart to take effect.
+
+        None if K3s does not run, or if it is unknown what K3s was started with.
         """
         if not isinstance(self.running, Known):
             return None
         return _differing(self.sources, self.running.value)
 
     def values(self) -> dict[str, str]:
-        """Return the variables that are set, each with its value."""
+        """Return the variables that are set, with their values."""
         found = {name: self.resolved(name).value for name in variables.VARIABLES}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def look(context: Context, manager: UserManager, state: UnitState | None = None) -> Seen:
-    """Read the environment of K3s; `state` is the unit, if it was read just now.
+    """Read the environment of K3s; `state` is the unit, if it was just read.
 
     Raises RootlessError.
     """
@@ -80,7 +77,7 @@ def look(context: Context, manager: UserManager, state: UnitState | None = None)
     directory = first_start.unit_directory(manager, context.paths)
     texts = unit_environment.texts(state)
     if state.fragment is None:
-        # systemd reads no drop-ins of a unit that is not there; `up` will find these.
+        # systemd does not read the drop-ins of a unit that does not exist, but `up` will use them.
         texts = installation.drop_ins(directory, state)
         state = replace(state, environment=_merged(texts))
     sources = unit_environment.sources(
@@ -93,7 +90,7 @@ def look(context: Context, manager: UserManager, state: UnitState | None = None)
 
 
 def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
-    """Return what the unit assigns, each value with its file, if that is known."""
+    """Return the variables that the unit assigns: the value, and its file if that is known."""
     sources = Sources(unit=state.environment or {}, files=unit_environment.texts(state))
     return {
         name: (value, precedence.resolve(name, sources).last.path)
@@ -102,10 +99,10 @@ def assigned_by(state: UnitState) -> dict[str, tuple[str, Path | None]]:
 
 
 def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str, ...]]:
-    """Return the variables that have another value now than when K3s was started.
+    """Return the variables that have changed since K3s was started.
 
-    `manager` is what the user manager hands to each unit. Unknown if it is unknown what K3s was
-    started with.
+    `manager` is the environment that the user manager passes to each unit. The result is Unknown if
+    it is unknown what K3s was started with.
     """
     running = process.started_with(state.main_pid, state.invocation)
     if isinstance(running, Unknown):
@@ -116,9 +113,9 @@ def pending(manager: Mapping[str, str], state: UnitState) -> Observed[tuple[str,
 
 
 def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
-    """Return what the next start of K3s finds of all that is shown.
+    """Return the values of the shown variables at the next start of K3s.
 
-    `manager` is what the user manager hands to each unit.
+    `manager` is the environment that the user manager passes to each unit.
     """
     sources = unit_environment.sources(manager, state)
     names = (*NAMES, *filter(_is_like_ours, sources.names()))
@@ -127,7 +124,7 @@ def next_start(manager: Mapping[str, str], state: UnitState) -> dict[str, str]:
 
 
 def warn_of_strange(context: Context, manager: UserManager) -> None:
-    """Warn of variables in the user manager that keep K3s from starting."""
+    """Warn about variables in the user manager that keep K3s from starting."""
     names = sorted(name for name in manager.environment if name.startswith(variables.INTERNAL))
     if names:
         context.notice(
@@ -141,19 +138,19 @@ def shown(name: str, value: str | None, *, reveal: bool) -> str | None:
     secretive = TWINS.get(name, name) in variables.SECRETIVE or name not in variables.VARIABLES
     if not value or reveal or not secretive:
         return value
-    # Here, since `env list` is measured, and few environments have a value to hide.
+    # Imported here: the speed of `env list` matters, and few environments have a value to hide.
     from k3s_rootless.support.redaction import addresses
 
     return addresses.hidden(value)
 
 
 def _is_like_ours(name: str) -> bool:
-    """Return whether K3s reads a variable of this name, or seems to."""
+    """Return whether the name looks like a variable that K3s reads."""
     return name.startswith((PREFIX, variables.INTERNAL))
 
 
 def _merged(texts: Iterable[FoundFile]) -> dict[str, str]:
-    """Return what the texts of a unit assign together, as systemd merges them."""
+    """Return the variables that the files of a unit assign, merged as in systemd."""
     found: dict[str, str] = {}
     for one in texts:
         for line in assignments.of_unit(one.text or ""):
@@ -169,9 +166,9 @@ def _differing(sources: Sources, running: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _generated(context: Context, manager: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
-    """Return what environment.d makes of our variables, each value with the file that names it.
+    """Return our variables that environment.d sets, each with its value and its file.
 
-    The files are read only if the manager has one of our variables.
+    The files are read only if the user manager has one of our variables.
     """
     ours = {
         name for name in manager if name in variables.VARIABLES or name in TWINS or PREFIX in name

@@ -1,4 +1,4 @@
-"""Find the values of K3s's environment that K3s dies of or ignores, wherever they come from."""
+"""Find the values in K3s's environment, from any source, that make K3s fail or that it ignores."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def problems(
     manager: Mapping[str, str], state: UnitState, home: Path
 ) -> Observed[tuple[Problem, ...]]:
-    """Return the values that the next start dies of, replaces or does not read.
+    """Return the values that make the next start fail, or that K3s replaces or does not read.
 
-    The rules are those of `env set`. `manager` is what the user manager hands to each unit; K3s
-    runs in the directory `home`.
+    The rules are those of `env set`. `manager` is the environment that the user manager passes to
+    each unit; K3s runs in the directory `home`.
     """
     values = look.next_start(manager, state)
     around = surroundings.alone(values, home, unit_files.release_of(state.fragment))

@@ -1,6 +1,4 @@
-"""What values of K3s's environment are judged beside: the release, networks in use, directories,
-and each other.
-"""
+"""Read what the check of a value depends on: the release, networks, directories, other values."""
 
 from __future__ import annotations
 
@@ -27,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def read(context: Context) -> tuple[Seen, Surroundings]:
-    """Read the environment of K3s, and what its values are judged beside. Raises RootlessError."""
+    """Return the environment of K3s, and what the checks of its values depend on.
+
+    Raises RootlessError.
+    """
     with context.manager() as manager:
         seen = look.look(context, manager)
     return seen, of(context, seen, seen.values(), seen.version)
@@ -36,7 +37,7 @@ def read(context: Context) -> tuple[Seen, Surroundings]:
 def of(
     context: Context, seen: Seen, values: Mapping[str, str], version: Version | None
 ) -> Surroundings:
-    """Return what values are judged beside; a notice says what could not be read."""
+    """Return what the checks of values depend on; a notice reports what could not be read."""
     settings = server_settings.of_next_start(context, seen.state, seen.sources.manager)
     networks = list(_of_cluster(settings))
     try:
@@ -47,7 +48,7 @@ def of(
 
 
 def alone(values: Mapping[str, str], home: Path, version: Version | None = None) -> Surroundings:
-    """Return the surroundings without networks: enough to find what K3s dies of or does not take.
+    """Return the surroundings without networks, enough to find values that K3s does not accept.
 
     K3s runs in the directory `home`.
     """
@@ -55,7 +56,10 @@ def alone(values: Mapping[str, str], home: Path, version: Version | None = None)
 
 
 def judged(name: str, value: str | None, around: Surroundings) -> Judgement:
-    """Return what K3s makes of the value of any variable, and of its own network if none is set."""
+    """Return how K3s treats the value of a variable.
+
+    If no network is set, this is the result for K3s's default network.
+    """
     if name in variables.VARIABLES:
         return _judged_variable(name, value, around)
     if name in TWINS:
@@ -93,13 +97,13 @@ def _of_host() -> Iterator[Network]:
 
 
 def _directories(home: Path, values: Mapping[str, str]) -> dict[str, Observed[bool]]:
-    """Return whether each directory of K3S_ROOTLESS_COPYUPDIRS exists."""
+    """Return whether each directory in K3S_ROOTLESS_COPYUPDIRS exists."""
     named = variables.directories(values.get(f"{PREFIX}COPYUPDIRS", ""))
     return {name: _directory(home, name) for name in named}
 
 
 def _directory(home: Path, name: str) -> Observed[bool]:
-    # K3s runs in the home directory, as services of the user do.
+    # K3s runs in the home directory, like other services of the user.
     path = home / name
     try:
         return Known(stat.S_ISDIR(path.stat().st_mode), str(path))
