@@ -1,1 +1,1 @@
-"""Read the sources of `ports` side by side, and join them."""
+"""Read the sources of `ports` concurrently, and join them."""

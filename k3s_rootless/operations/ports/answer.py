@@ -1,4 +1,4 @@
-"""The answer of `ports`: the rows of interest, and all that a renderer shows of them."""
+"""The result of `ports`: the requested rows, and everything that is shown with them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 12
 About = Mapping["Question", tuple["Exposure", ...]]
-"""The rows that each question means."""
+"""The rows that match each question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `ports` found out; `rows` are those that the questions mean, or all.
+    """The result of `ports`; `rows` are those that match the questions, or all rows.
 
-    `unread` holds name and reason of each source that could not be read, `notices` the lines about
-    them; `starting` is whether K3s is still starting. `exposed` is the number of forwards that the
-    network reaches, and `advice` how to prevent that. `explanations` answer one question each.
+    `unread` contains the name and the reason of each source that could not be read, `notices` the
+    lines about them. `starting` is True if K3s is still starting. `exposed` is the number of
+    forwards that are reachable from the network, `advice` is how to prevent that. Each of the
+    `explanations` answers one question.
     """
 
     rows: tuple[Exposure, ...]
@@ -44,7 +45,7 @@ class Answer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The lines below the table that are about one row each."""
+        """The lines below the table that describe one row each."""
         return tuple(filter(None, map(remarks.of_row, self.rows)))
 
     @property
@@ -54,14 +55,14 @@ class Answer:
 
     @property
     def warning(self) -> tuple[str, ...]:
-        """The lines about forwards that face the network."""
+        """The lines about forwards that are reachable from the network."""
         if self.advice is None:
             return ()
         return remarks.of_exposed(self.addresses)
 
 
 def of_all(found: PortMap, addresses: Observed[tuple[Address, ...]]) -> Answer:
-    """Return the answer about all rows."""
+    """Return the result for all rows."""
     return _answer(found, addresses, found.rows, (), _exit_code(found, complete=True))
 
 
@@ -71,14 +72,14 @@ def of_questions(
     about: About,
     explanations: tuple[Explanation, ...],
 ) -> Answer:
-    """Return the answer about the rows that the questions mean, each row once."""
+    """Return the result for the rows that match the questions, each row once."""
     rows = tuple(dict.fromkeys(row for group in about.values() for row in group))
     code = _exit_code(found, complete=all(about.values()))
     return _answer(found, addresses, rows, explanations, code)
 
 
 def refuse_unknown(found: PortMap, about: About) -> None:
-    """Refuse names that no row has. Raises NotReady while K3s starts, else RootlessError."""
+    """Raise an error for names that match no row: NotReady while K3s starts, else RootlessError."""
     unknown = [question for question, rows in about.items() if not rows and question.number is None]
     if not unknown:
         return
@@ -133,7 +134,7 @@ def _answer(
 
 def _notices(found: PortMap, unread: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     if found.starting:
-        return ()  # the row of the API server says so
+        return ()  # the row of the API server shows this
     return tuple(f"could not ask {source}: {reason}" for source, reason in unread)
 
 

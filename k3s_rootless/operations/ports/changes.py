@@ -1,4 +1,4 @@
-"""The difference between two looks at the ports, and the rows that a table marks for a while."""
+"""The difference between two checks of the ports, and the rows that a table marks temporarily."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.facts import Exposure
 
 MARKED_SECONDS = 5.0
-"""How long a change is marked in a table, which still shows a row that was removed."""
+"""The time in seconds during which a table marks a change or shows a removed row."""
 Key = tuple[object, ...]
 
 
 class What(Enum):
-    """What happened to a row."""
+    """The kind of change of a row."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -25,7 +25,7 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row that was added, removed or changed; a row that was removed is the last one seen.
+    """A row that was added, removed or changed; for a removed row, the last state.
 
     `before` is None unless the row changed.
     """
@@ -36,17 +36,17 @@ class Change:
 
     @property
     def is_visible(self) -> bool:
-        """Whether the line or the table of a row shows the change: a row has more than that."""
+        """Whether the change is visible in the line or the table; they omit some data of a row."""
         return self.before is None or _visible(self.before) != _visible(self.row)
 
 
 def by_key(rows: Iterable[Exposure]) -> dict[Key, Exposure]:
-    """Return the rows by what makes them the same row in the next look."""
+    """Return the rows by the key that identifies each row in the next check."""
     return {key_of(row): row for row in rows}
 
 
 def key_of(row: Exposure) -> Key:
-    """Return what makes a row the same row in the next look."""
+    """Return the key that identifies a row in the next check."""
     return (
         row.proto,
         row.parent_ip,
@@ -71,14 +71,14 @@ def compared(before: Mapping[Key, Exposure], now: Mapping[Key, Exposure]) -> tup
 
 
 class Marks:
-    """The changes of the last `MARKED_SECONDS`; time is that of a monotonic clock."""
+    """The changes of the last `MARKED_SECONDS`; times are those of a monotonic clock."""
 
     def __init__(self) -> None:
         self._until: dict[Key, float] = {}
         self._changes: dict[Key, Change] = {}
 
     def add(self, changes: Iterable[Change], now: float) -> None:
-        """Mark the rows of the visible changes."""
+        """Mark the rows with visible changes."""
         for change in changes:
             if change.is_visible:
                 key = key_of(change.row)
@@ -86,14 +86,14 @@ class Marks:
                 self._changes[key] = change
 
     def expire(self, now: float) -> bool:
-        """Remove old marks; return whether there were any."""
+        """Remove expired marks; return whether there were any."""
         over = [key for key, until in self._until.items() if until <= now]
         for key in over:
             del self._until[key], self._changes[key]
         return bool(over)
 
     def table(self, rows: Sequence[Exposure]) -> tuple[tuple[What | None, Exposure], ...]:
-        """Return the rows with their marks, and among them those that were removed."""
+        """Return the rows with their marks, including rows that were removed recently."""
         here = by_key(rows)
         found = [(self._mark(key), row) for key, row in here.items()]
         for key, change in self._changes.items():

@@ -1,5 +1,6 @@
-"""The answers of `ports` as JSON has them (docs/reference/schemas/ports-v1.json, and that of `ports
-plan`); keys are only added.
+"""The JSON documents of `ports` and `ports plan`; new versions only add keys.
+
+See docs/reference/schemas/ports-v1.json and the schema of `ports plan`.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _PLANNED = (
     "url_guess",
     "explanation",
 )
-"""What a plan has of a row: all that is known before K3s forwards it."""
+"""The keys of a row in a plan: all that is known before K3s creates the forward."""
 
 
 def document(answer: Answer) -> dict[str, Any]:
-    """Return the document of one look."""
+    """Return the document of one check."""
     here = _known_addresses(answer)
     return {
         "ports": [port(row, here) for row in answer.rows],
@@ -56,7 +57,7 @@ def document(answer: Answer) -> dict[str, Any]:
 
 
 def of_turn(turn: Turn) -> dict[str, Any]:
-    """Return the document of one change of `ports --watch`."""
+    """Return the document of one change in `ports --watch`."""
     here = _known_addresses(turn.answer)
     changes = [{"change": one.what.value, "port": port(one.row, here)} for one in turn.changes]
     time = turn.time.isoformat(timespec="milliseconds")
@@ -75,7 +76,7 @@ def of_plan(plan: Plan) -> dict[str, Any]:
 
 
 def port(row: Exposure, addresses: Sequence[Address] | None) -> dict[str, Any]:
-    """Return one row; `addresses` are those of this host, None if they are not known."""
+    """Return one row; `addresses` are those of this host, or None if they are not known."""
     reachable = None
     if row.forwarded and addresses is not None:
         reachable = [one.text for one in advice.reachable(row, addresses)]

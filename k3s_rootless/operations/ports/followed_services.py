@@ -1,4 +1,4 @@
-"""The Services of the cluster, followed in a thread."""
+"""The Services of the cluster, kept up to date by a thread."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.sources.wire import Event
 
 _PAUSE = 0.5
-"""Seconds until the API server is queried again after it ended a connection, or refused one."""
+"""The time in seconds before the API server is queried again after a closed or failed connection.
+"""
 _Groups = dict[tuple[str, str], tuple["ServicePort", ...]]
 """The ports of each Service, by namespace and name."""
 
 
 class FollowedServices:
-    """The ports of all Services; they are listed again whenever the API server ends the watch."""
+    """The ports of all Services; listed again whenever the API server ends the watch."""
 
     def __init__(self, start: Start) -> None:
         self._start = start
@@ -34,7 +35,7 @@ class FollowedServices:
         threading.Thread(target=self._run, name="services", daemon=True).start()
 
     def seen(self) -> Observed[tuple[ServicePort, ...]]:
-        """Return what is known now; the first call waits for the first answer."""
+        """Return the current ports; the first call waits for the first answer."""
         self._listed.wait(SECONDS)
         with self._lock:
             if self._seen is None:
@@ -42,7 +43,7 @@ class FollowedServices:
             return self._seen
 
     def stop(self) -> None:
-        """Let the thread end at the end of its connection, without waiting for it."""
+        """Let the thread end after its current connection, without waiting for it."""
         self._stopped.set()
 
     def _flat(self) -> Observed[tuple[ServicePort, ...]]:
@@ -57,8 +58,7 @@ class FollowedServices:
                 version = self._list()
                 while version and not self._stopped.is_set():
                     version = services.follow(self._start.find_api(), version, self._take)
-                    # An API server that ends each watch at once must not be queried a thousand
-                    # times a second.
+                    # Limits the number of queries to an API server that ends each watch at once.
                     self._stopped.wait(0.05)
             except RootlessError as error:
                 self._start.api = None

@@ -1,4 +1,4 @@
-"""Read the sources of a K3s that runs, and answer the questions about its ports."""
+"""Read the sources of a running K3s, and answer questions about its ports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answer(
     everything: bool = False,
     probe: bool = False,
 ) -> Answer:
-    """Return the answer of the K3s that the unit runs; with questions all rows are read.
+    """Return the result for the K3s that the unit runs; with questions, all rows are read.
 
     Raises NotRunning, NotReady, RootlessError.
     """
@@ -40,7 +40,7 @@ def answer(
     running = sources.running(start)
     found = joined(seen, running, everything=everything)
     if probe:
-        # Here, since it loads asyncio, which takes 17 ms.
+        # Imported here: this loads asyncio, which takes 17 ms.
         from k3s_rootless.operations.ports import probing
 
         found = probing.probed(found)
@@ -50,7 +50,7 @@ def answer(
 
 
 def joined(seen: Sources, running: Running, *, everything: bool = False) -> PortMap:
-    """Join the sources, with the owners of the sockets that are in the way."""
+    """Join the sources, and add the owners of conflicting sockets."""
     in_the_way = exposure.in_the_way(seen, running)
     identified = sources.with_owners(seen, in_the_way, running)
     return exposure.join(identified, running, everything=everything)
@@ -82,7 +82,7 @@ def _answered(found: PortMap, questions: Sequence[Question], seen: Sources, uid:
 
 
 def _owner(question: Question, seen: Sources, uid: int) -> str:
-    """Describe who listens on the port of a question; empty if no process does."""
+    """Describe the processes that listen on the port of a question; empty if there are none."""
     if isinstance(seen.listeners, Unknown):
         return ""
     there = [one for one in seen.listeners.value if one.port == question.number]

@@ -1,4 +1,4 @@
-"""The ports of the host that manifests would get, before they are applied."""
+"""Predict the host ports that manifests would get, before they are applied."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from k3s_rootless.ports.facts import Exposure, Sources
 
 _SOURCES = frozenset({"rootlesskit", "services", "sockets"})
-"""What a plan depends on."""
+"""The sources that a plan depends on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ports that `objects` of manifests would get, and how many of them conflict.
+    """The ports that `objects` of manifests would get, and the number of conflicts.
 
-    `unread` holds name and reason of each source that could not be read.
+    `unread` contains the name and the reason of each source that could not be read.
     """
 
     rows: tuple[Exposure, ...]
@@ -55,7 +55,7 @@ class Plan:
 def plan(context: Context, files: Sequence[str], namespace: str, standard_input: IO[bytes]) -> Plan:
     """Read manifests, `-` from `standard_input`, and return the ports that they would get.
 
-    `namespace` is that of objects that name none. Raises RootlessError for a file that cannot be
+    `namespace` is the default namespace of objects. Raises RootlessError for a file that cannot be
     read.
     """
     manifests = Manifests(namespace)
@@ -83,5 +83,5 @@ def _read(context: Context) -> tuple[Sources, Running]:
         seen = sources.without_k3s(error.message, sources.read_host())
     if isinstance(seen.listeners, Unknown):
         return seen, running
-    # Any socket of the host can be in the way of a Service that does not exist yet.
+    # Any socket of the host can conflict with a Service that does not exist yet.
     return sources.with_owners(seen, seen.listeners.value, running), running

@@ -18,7 +18,7 @@ _SCHEMES = frozenset({"http", "https", "udp"})
 
 
 def probed(found: PortMap) -> PortMap:
-    """Connect to each forward that loopback reaches, and return the rows after that."""
+    """Connect to each forward that is reachable on loopback, and return the updated rows."""
     targets: dict[Exposure, Target] = {}
     for row in found.rows:
         if is_on_loopback(row):
@@ -31,15 +31,15 @@ def probed(found: PortMap) -> PortMap:
 
 
 def is_on_loopback(row: Exposure) -> bool:
-    """Return whether loopback reaches a forward.
+    """Return whether a forward is reachable on loopback.
 
-    A connection to another address of this host could meet a firewall, or be logged.
+    A connection to another address of this host could be blocked by a firewall, or be logged.
     """
     return bool(row.forwarded) and row.parent_ip in {"", *LOOPBACK, *WILD}
 
 
 def target(row: Exposure) -> Target:
-    """Return where to connect for a row, and what its port speaks."""
+    """Return the address, the port and the protocol for a connection to a row."""
     address = "127.0.0.1"
     if row.parent_ip == "::1" or row.listens_on == ("::1",):
         address = "::1"

@@ -1,4 +1,4 @@
-"""The sources of `ports`, read side by side; each may fail alone."""
+"""The sources of `ports`, read concurrently; each can fail separately."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SECONDS = 5.0
-"""The time limit of each source."""
+"""The time limit of each source in seconds."""
 NOT_RUNNING = "K3s is not running"
 _API = "the API server"
 _NO_PODS: Observed[tuple[PodPort, ...]] = Known(())
 _DIALS = "127.0.0.1"
-"""Where rootlesskit's own port driver connects to, inside."""
+"""The address in the child namespace that rootlesskit's own port driver connects to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What rootlesskit forwards, the sockets of its namespace, and the address `dials` to which it
-    connects there.
+    """The forwards of rootlesskit, and the sockets in its namespace.
+
+    `dials` is the address that rootlesskit connects to in the namespace.
     """
 
     forwards: Observed[tuple[Forward, ...]]
@@ -56,7 +57,7 @@ class Reading:
     host: background.Asked[Observed[tuple[Listener, ...]]]
 
     def result(self, *, everything: bool = False) -> Sources:
-        """Wait for the sources; with `everything` read the Pods as well."""
+        """Wait for the sources; with `everything`, also read the Pods."""
         found = self.services.result()
         pods = _NO_PODS
         if everything:
@@ -66,7 +67,7 @@ class Reading:
 
 
 def require_running(state: UnitState) -> None:
-    """Refuse a K3s that does not run. Raises NotRunning."""
+    """Raise NotRunning if K3s does not run."""
     if not state.running:
         raise NotRunning(
             "K3s is not running, so nothing is forwarded", hint="start it with: k3s-rootless up"
@@ -79,7 +80,7 @@ def start_of(context: Context, state: UnitState) -> Start:
 
 
 def running(start: Start) -> Running:
-    """Return what a judge needs to know of this start."""
+    """Return the facts of this start that the evaluation of the ports needs."""
     state = start.state
     seconds = None
     if state.started:
@@ -88,7 +89,7 @@ def running(start: Start) -> Running:
 
 
 def begin(start: Start) -> Reading:
-    """Begin to read all sources, the slowest first."""
+    """Start to read all sources, the slowest first."""
     return Reading(
         start,
         background.begin(lambda: read_services(start)),
@@ -103,7 +104,7 @@ def together(
     host: Observed[tuple[Listener, ...]],
     pods: Observed[tuple[PodPort, ...]] = _NO_PODS,
 ) -> Sources:
-    """Return what each source answered as one record."""
+    """Combine the answers of the sources in one record."""
     return Sources(
         kit.forwards,
         found,
@@ -116,7 +117,7 @@ def together(
 
 
 def without_k3s(reason: str, host: Observed[tuple[Listener, ...]]) -> Sources:
-    """Return the sources of a host without K3s: its sockets alone; `reason` is that of the rest."""
+    """Return the sources without K3s: only the host's sockets, and `reason` for the others."""
     nothing = Unknown(reason)
     return together(Kit(nothing, nothing), nothing, host)
 
@@ -132,13 +133,14 @@ def read_pods(start: Start) -> Observed[tuple[PodPort, ...]]:
 
 
 def read_rootlesskit(start: Start) -> Kit:
-    """List rootlesskit's forwards, and the sockets in the namespace that it names."""
+    """List rootlesskit's forwards, and the sockets in the namespace that it reports."""
     try:
         peer = start.find_rootlesskit()
     except RootlessError as error:
         reason = Unknown(error.message)
         return Kit(reason, reason)
-    # With much memory the kernel takes 10 ms to list sockets; rootlesskit answers meanwhile.
+    # On hosts with much memory, the kernel takes 10 ms to list sockets; rootlesskit answers
+    # meanwhile.
     looking = background.begin(lambda: _look_inside(start, peer))
     forwards = _observed(lambda: client.forwards(peer, SECONDS), "rootlesskit")
     inside, dials = looking.result()

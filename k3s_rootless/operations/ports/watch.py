@@ -1,9 +1,9 @@
-"""The ports again and again, as they change.
+"""Check the ports repeatedly, and report changes.
 
-The API server reports changes of Services. Nothing reports forwards and sockets: rootlesskit's API
-has no events, and the kernel none for sockets that listen. So these are read again every 400 ms,
-which takes some milliseconds, and joined again only if something is different. systemd's signals
-end a pause at once.
+The API server reports changes of Services. There are no events for forwards and sockets:
+rootlesskit's API has none, and the kernel has none for listening sockets. So these are read every
+400 ms, which takes a few milliseconds, and joined again only after a change. Signals of systemd end
+a pause at once.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ INTERVAL = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One look of a watch: the answer of now, and the changes since the turn before.
+    """One check of a watch: the current result, and the changes since the previous turn.
 
-    `table` are the rows with what happened to them lately, those that were removed among them;
-    `is_news` is whether it differs from that of the turn before, or the answer does.
+    `table` are the rows with their recent changes, including removed rows. `is_news` is True if the
+    table or the result differs from the previous turn.
     """
 
     time: datetime
@@ -66,7 +66,7 @@ def turns(context: Context, *, everything: bool = False) -> Generator[Turn, None
 
 
 class _Watch:
-    """The sources of the last look, and what followed from them."""
+    """The sources of the last check, and the results from them."""
 
     def __init__(self, context: Context, *, everything: bool) -> None:
         self._context = context
@@ -79,7 +79,7 @@ class _Watch:
         self._last: Turn | None = None
 
     def turn(self, state: UnitState) -> Turn:
-        """Look once, and return what is different."""
+        """Check once, and return the changes."""
         self._follow(state)
         seen = self._look()
         if self._last is None or seen != self._sources:
@@ -116,8 +116,8 @@ class _Watch:
         return gather.joined(seen, running, everything=self._everything)
 
     def _follow(self, state: UnitState) -> None:
-        # A restart brings another namespace, in older releases another socket, and another
-        # kubeconfig.
+        # A restart creates another namespace, another kubeconfig and, in older releases, another
+        # socket.
         same = self._start is not None and self._start.state.invocation == state.invocation
         if same and state.running:
             return
@@ -140,7 +140,7 @@ class _Watch:
 
 
 def _sorted(kit: Kit) -> Kit:
-    # rootlesskit lists the forwards in another order each time.
+    # rootlesskit lists the forwards in a different order each time.
     if isinstance(kit.forwards, Unknown):
         return kit
     forwards = tuple(sorted(kit.forwards.value, key=astuple))

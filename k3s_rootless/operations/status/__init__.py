@@ -1,1 +1,1 @@
-"""What `status` sees, and what that means."""
+"""The observations of `status`, and the state of K3s that follows from them."""

@@ -1,4 +1,4 @@
-"""The questions of one look after the other, each in a thread of its own and with a time limit."""
+"""Run the queries of repeated checks, each in its own thread and with a time limit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 class Asking:
-    """Questions by their names; while one is not answered, it is not asked a second time."""
+    """Queries by name; a query is not repeated while its answer is pending."""
 
     def __init__(self) -> None:
         self._asked: dict[str, Asked[Any]] = {}
 
     def begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
-        """Begin to ask, or return the question of this name that is still not answered."""
+        """Start a query, or return the pending query with this name."""
         before = self._asked.get(name)
         if before is not None and before.asking:
             return before
@@ -32,14 +32,14 @@ class Asking:
         return asked
 
     def drop_answered(self) -> None:
-        """Forget the questions that were answered."""
+        """Remove the queries that have an answer."""
         self._asked = {name: asked for name, asked in self._asked.items() if asked.asking}
 
 
 def within(asked: Asked[Observed[T]], deadline: float, who: str) -> Observed[T]:
     """Return the answer, or Unknown if there is none by `deadline` (time.monotonic).
 
-    `who` names what should have answered.
+    `who` is the name of the queried program or file, used in the reason.
     """
     try:
         return asked.result(max(0.0, deadline - time.monotonic()))

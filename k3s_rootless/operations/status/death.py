@@ -1,5 +1,6 @@
-"""Reads why the last start failed, with the judge of `diagnose` but without its look at the host,
-which takes seconds.
+"""Find why the last start failed, with the rules of `diagnose`.
+
+The host is not examined as in `diagnose`, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _JOURNAL = "the journal"
 
 
 def cause_of(context: Context, state: UnitState) -> Cause | None:
-    """Return the cause that systemd or the journal names; None if neither does.
+    """Return the cause that systemd or the journal shows; None if neither does.
 
     Raises RootlessError if they cannot be read.
     """
@@ -37,7 +38,7 @@ def cause_of(context: Context, state: UnitState) -> Cause | None:
 class LastDeath:
     """The seconds between two restarts, and the cause of the last failure.
 
-    The journal is read again only after the unit has changed: a watch looks every second.
+    The journal is read again only after the unit has changed, because a watch checks every second.
     """
 
     def __init__(self, context: Context, asking: Asking) -> None:
@@ -50,8 +51,8 @@ class LastDeath:
         self._answers: tuple[Observed[float | None], Observed[Cause | None]] | None = None
 
     def begin(self, state: UnitState) -> None:
-        """Begin to read the journal, unless this state of the unit was read before."""
-        # The last lines of a start may come after its end: a first answer is not the last one.
+        """Start to read the journal, unless it was read for this state of the unit."""
+        # The last lines of a start can arrive after its end, so the first answer may change.
         fresh = _is_fresh(state)
         key = (state.invocation, state.restarts, state.active_state, state.sub_state, fresh)
         self._key = key
@@ -64,9 +65,7 @@ class LastDeath:
     def answers(
         self, deadline: float
     ) -> tuple[Observed[float | None] | None, Observed[Cause | None] | None]:
-        """Return the seconds between two restarts and the cause, as far as they are read by
-        `deadline`.
-        """
+        """Return the seconds between two restarts and the cause, if they are read by `deadline`."""
         if self._answers is not None:
             return self._answers
         if self._period is None or self._cause is None:

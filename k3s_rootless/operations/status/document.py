@@ -1,5 +1,6 @@
-"""The answer of `status` as JSON has it; keys are only added
-(docs/reference/schemas/status-v1.json).
+"""The JSON document of `status` (docs/reference/schemas/status-v1.json).
+
+New versions only add keys.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from k3s_rootless.service.unit.standing import Part
 
 _BESIDE_OTHERS = 4.0
-"""Seconds for each question where much else is asked at the same time."""
+"""The time limit of each query in seconds, if many other queries run at the same time."""
 
 
 def read(context: Context) -> dict[str, Any]:
-    """Take a look, and return the answer.
+    """Check K3s once, and return the document.
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
@@ -33,7 +34,7 @@ def read(context: Context) -> dict[str, Any]:
 
 
 def document(seen: Seen) -> dict[str, Any]:
-    """Return the answer."""
+    """Return the document."""
     content: dict[str, Any] = {
         "time": seen.time.isoformat(),
         **_state(seen),
@@ -59,13 +60,14 @@ def document(seen: Seen) -> dict[str, Any]:
 
 
 def absence(error: NotRunning) -> dict[str, Any]:
-    """Return the answer of a watch where there is no unit."""
+    """Return the document of a watch if there is no unit."""
     return {"installed": False, "errors": [error.document()]}
 
 
 def without_usage(content: dict[str, Any]) -> str:
-    """Return the part of a document that shows events: without the time and the resources that K3s
-    uses.
+    """Return the document as text, without the time and the resource usage of K3s.
+
+    If two of these texts differ, there was an event.
     """
     kept = {name: value for name, value in content.items() if name != "time"}
     if kept["unit"]:
@@ -79,7 +81,7 @@ def without_usage(content: dict[str, Any]) -> str:
 
 def _state(seen: Seen) -> dict[str, Any]:
     if seen.state is None:
-        # Only rootlesskit, if it answers, shows that K3s runs.
+        # Without the unit, only an answer from rootlesskit shows that K3s runs.
         running = True if isinstance(seen.kit, Known) else None
         return {"installed": None, "running": running, "ready": None, "state": seen.word}
     return {

@@ -1,4 +1,4 @@
-"""Takes one look at K3s: asks the user manager first, and loads the rest while it answers."""
+"""Check K3s once: query the user manager, and import the other modules while it answers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 SECONDS = 0.7
-"""What a question may take: the user manager first and then all others, that is twice this, and a
-start of Python, in 2 s.
+"""The time limit of a query in seconds.
+
+The user manager is queried first, then all others: twice this limit and the start of Python fit
+into 2 s.
 """
 MOST_SECONDS = 5.0
 _SLOWNESS = 3.0
 
 
 def patience() -> float:
-    """Return the seconds for a question on this machine: where Python took long to start (an
-    emulated or busy machine), others answer slowly, too.
+    """Return the time limit of a query on this machine, in seconds.
+
+    If the start of Python took long (on an emulated or busy machine), other programs answer slowly,
+    too.
     """
     taken = process.elapsed(os.getpid())
     if taken is None:
@@ -37,16 +41,15 @@ def patience() -> float:
 
 
 def preload() -> None:
-    """Load what reads and judges the answers, ssl and an HTTP client among it: 50 ms, in which the
-    user manager answers.
+    """Import the modules that read and evaluate the answers, including ssl and an HTTP client.
+
+    This takes 50 ms, during which the user manager answers.
     """
     from k3s_rootless.operations.status import observer  # noqa: F401
 
 
 class Look:
-    """One look, and for a watch one after the other; a question that hangs is not asked a second
-    time.
-    """
+    """One check of K3s, or repeated checks for a watch; a pending query is not repeated."""
 
     def __init__(
         self,
@@ -62,17 +65,17 @@ class Look:
         self._observer: Observer | None = None
 
     def take(self) -> Seen:
-        """Return the record of one look. Raises NotRunning if K3s is not installed."""
+        """Return the record of one check. Raises NotRunning if K3s is not installed."""
         self._asking.drop_answered()
         unit = self._asking.begin("unit", self._ask_unit)
         preload()
-        # Measured once for all looks of a watch: the age of its process says nothing later.
+        # Measured once for all checks of a watch: later, the age of the process has no meaning.
         self._seconds = self._seconds or patience()
         try:
             state = self._state(unit)
         except RootlessError as error:
             if self._context.uid == 0:
-                # The error says that root has no cluster: the other questions make no sense.
+                # The error is that root has no cluster, so the other queries have no meaning.
                 raise
             return self._observed(None, error)
         return self._observed(state, None)
@@ -86,11 +89,11 @@ class Look:
 
     def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Seen:
         if state is not None and not state.installed:
-            # Loaded only here: nothing is left to observe.
+            # Imported here: only needed if there is nothing to observe.
             from k3s_rootless.operations.installation import absence
 
             raise absence(state)
-        # Loaded by `preload`.
+        # Already imported by `preload`.
         from k3s_rootless.operations.status.observer import Observer
 
         if self._observer is None:

@@ -1,5 +1,6 @@
-"""The record of one look at K3s, and the judgement of it: ready, failed, not running, not ready or
-unknown.
+"""The record of one check of K3s, and the resulting state.
+
+The states are ready, failed, not running, not ready and unknown.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What rootlesskit reports of itself: its API socket, the process that owns the child's
-    namespaces, and the forwards.
+    """The state that rootlesskit reports.
+
+    Its API socket, the process that owns the child's namespaces, and the forwards.
     """
 
     socket: Path
@@ -58,9 +60,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Consecutive restarts: their number, the seconds between two of them, and whether they have
-    ended.
-    """
+    """Consecutive restarts: the count, the seconds between two of them, and whether they ended."""
 
     restarts: int
     period: float | None
@@ -69,7 +69,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A phase that a ready K3s has reached and this one has not, and the reason."""
+    """A phase that K3s needs to be ready and has not reached, and the reason."""
 
     phase: str
     reason: str
@@ -77,12 +77,12 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All parts of one look; each part is known, or has the reason why it is not.
+    """All parts of one check; each part is known, or has the reason why it is not.
 
-    `state` is the unit as the user manager reports it, and `problem` the error if it did not.
-    `version` is the release that the unit was written for. `variables` are the names of variables
-    that K3s was started with and that have another value now. `period` and `cause` are None if
-    there was no reason to read the journal. `pending` are changes that are not in effect yet.
+    `state` is the unit as the user manager reports it; `problem` is the error if there is no
+    report. `version` is the release that the unit was written for. `variables` are the names of
+    variables that have changed since K3s was started. `period` and `cause` are None if there was no
+    reason to read the journal. `pending` are changes that are not in effect yet.
     """
 
     time: datetime
@@ -118,17 +118,17 @@ class Seen:
 
     @property
     def word(self) -> str:
-        """The state of K3s in a word or two."""
+        """The state of K3s in one or two words."""
         return "unknown" if self.state is None else WORDS[self.code]
 
     @property
     def may_run(self) -> bool:
-        """Whether K3s runs, or may run since the user manager gave no answer."""
+        """Whether K3s runs, or may run because the user manager gave no answer."""
         return self.state is None or self.state.running
 
     @property
     def node(self) -> Node | None:
-        """The node that is ready, or else the first (rootless K3s has one)."""
+        """The ready node, or else the first node (rootless K3s has one node)."""
         nodes = value_or(self.nodes, ())
         for node in nodes:
             if node.ready:
@@ -137,14 +137,15 @@ class Seen:
 
     @property
     def ready_node(self) -> Node | None:
-        """The node that is ready."""
+        """The ready node, or None."""
         node = self.node
         return node if node is not None and node.ready else None
 
     @property
     def missing(self) -> Missing | None:
-        """The first phase, by its name in `up`, that a ready K3s has reached and this one has not;
-        None for a K3s that does not run.
+        """The first phase that K3s has not reached, with the phase names of `up`.
+
+        None if K3s is ready or does not run.
         """
         if not self.may_run:
             return None
@@ -163,15 +164,15 @@ class Seen:
     def ready_without_kubeconfig(self) -> bool:
         """Whether the API server is ready, and the kubeconfig of this start was moved or renamed.
 
-        K3s writes the file before its API server is ready: if the file is not there after that,
-        it was moved.
+        K3s writes the file before its API server is ready: if the file is missing after that, it
+        was moved.
         """
         api_ready = isinstance(self.ready, Known) and self.ready.value.ready
         return api_ready and self._kubeconfig_missing() is not None
 
     @property
     def stale_kubeconfig(self) -> bool:
-        """Whether the kubeconfig was read, and an earlier start wrote it."""
+        """Whether the kubeconfig was read, and was written by an earlier start."""
         if isinstance(self.kubeconfig, Unknown) or self.state is None:
             return False
         return self.kubeconfig.value.is_older_than(self.state.started)
@@ -198,7 +199,7 @@ class Seen:
 
     @property
     def loop(self) -> Loop | None:
-        """The restarts of a K3s that died more than once, also after they have ended."""
+        """The restarts of a K3s that failed more than once, even if they have ended."""
         state = self.state
         if state is None or state.restarts < loops.FEWEST:
             return None
@@ -222,20 +223,21 @@ class Seen:
 
     @property
     def running_release(self) -> str | None:
-        """The release that runs, as its kubelet reports it."""
+        """The running release, as its kubelet reports it."""
         if self.node is None:
             return None
         return self.node.version or None
 
     @property
     def drift(self) -> tuple[str, ...]:
-        """The files of the unit that are not as k3s-rootless wrote them, a sentence each."""
+        """The files of the unit that differ from what k3s-rootless wrote, one sentence each."""
         return standing.drift(value_or(self.files, ()))
 
     @property
     def unknown(self) -> tuple[tuple[str, str], ...]:
-        """The parts that could not be read, each with the reason; without those that a stopped
-        K3s does not have.
+        """The parts that could not be read, with the reasons.
+
+        Parts that a stopped K3s does not have are left out.
         """
         found = [] if self.problem is None else [("unit", self.problem.message)]
         found += [

@@ -1,4 +1,4 @@
-"""Asks all questions of a look but the first one, and puts the answers together."""
+"""Run all queries of a check except the first one, and combine the answers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 _GRACE = 0.1
-"""Seconds that a look waits longer than a question: the reason of a question that gives up says
-more.
+"""The time in seconds that a check waits beyond the time limit of a query.
+
+So a query can report its own reason for a failure, which is more precise.
 """
 
 
 class Observer:
-    """Observes K3s once, or for a watch again and again; each question has `seconds`."""
+    """Observe K3s once, or repeatedly for a watch; the time limit of each query is `seconds`."""
 
     def __init__(self, context: Context, asking: Asking, seconds: float) -> None:
         self._context = context
@@ -41,7 +42,7 @@ class Observer:
         self._stuck: Stuck | None = None
 
     def seen(self, state: UnitState | None, problem: RootlessError | None) -> Seen:
-        """Return the record of a look at the K3s of this unit."""
+        """Return the record of a check of the K3s that this unit runs."""
         settings = self._settings(state)
         deadline = time.monotonic() + self._seconds + _GRACE
         look = Round(
@@ -58,7 +59,7 @@ class Observer:
         return replace(found, cause=self._cause_of_running(state, deadline))
 
     def _settings(self, state: UnitState | None) -> Settings:
-        # Configuration files may be on a file system that hangs.
+        # Configuration files may be on a file system that does not respond.
         context = self._context
         start = "" if state is None else state.invocation
 
@@ -72,11 +73,11 @@ class Observer:
         return found.value
 
     def _begin_death(self, state: UnitState | None) -> LastDeath | None:
-        """Begin to read the journal of a K3s that died; that may take as long as all the rest."""
+        """Start to read the journal of a failed K3s; this can take as long as all the rest."""
         if state is None or not (state.dead or state.restarts):
             self._death = None
             return None
-        # Loaded only here: the judge of the journal takes 18 ms to load.
+        # Imported here: the modules that read the journal take 18 ms to load.
         from k3s_rootless.operations.status.death import LastDeath
 
         if self._death is None:
@@ -85,7 +86,7 @@ class Observer:
         return self._death
 
     def _cause_of_running(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
-        # Loaded only here, as above.
+        # Imported here for the same reason as above.
         from k3s_rootless.operations.status.stuck import Stuck
 
         if self._stuck is None:

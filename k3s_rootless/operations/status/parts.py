@@ -1,5 +1,7 @@
-"""Reads the parts of `status`: the files of the unit, the installed k3s, rootlesskit, the control
-group, and what the last start left behind.
+"""Read the parts of `status`.
+
+These are the files of the unit, the installed k3s, rootlesskit, the control group, and the
+milestones of the last start.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def files(context: Context, state: UnitState | None) -> UnitFiles:
 def credentials(
     load: Callable[[], Kubeconfig], state: UnitState | None, settings: Settings, uid: int
 ) -> Credentials:
-    """Return the credentials of the kubeconfig of this start, or else those in K3s's own data.
+    """Return the credentials in the kubeconfig of this start, or else those in K3s's own data.
 
     Raises RootlessError.
     """
@@ -91,7 +93,7 @@ def credentials(
 
 
 def binary_changed(state: UnitState | None) -> Observed[datetime]:
-    """Return when the k3s of the unit, or a link to it, was put in its place."""
+    """Return when the k3s of the unit, or a link to it, was last replaced."""
     if state is None or not state.argv:
         return _NO_COMMAND
     binary = Path(state.argv[0])
@@ -105,8 +107,10 @@ def binary_changed(state: UnitState | None) -> Observed[datetime]:
 def installed(
     context: Context, state: UnitState | None, found: Observed[UnitFiles], seconds: float
 ) -> Observed[str]:
-    """Return the release that the unit would start: the one that it was written for if its k3s is
-    older than the unit, or else the one that k3s prints.
+    """Return the release that the unit would start.
+
+    If the k3s is older than the unit, this is the release that the unit was written for; otherwise,
+    it is the release that k3s prints.
     """
     if state is None or not state.argv:
         return _NO_COMMAND
@@ -124,7 +128,7 @@ def installed(
 
 def _printed(context: Context, binary: Path, seconds: float) -> Observed[str]:
     """Return the release that k3s prints."""
-    # Loaded only here: k3s has to be run for few hosts, and loading the probe takes 14 ms.
+    # Imported here: k3s is run on few hosts only, and the probe takes 14 ms to load.
     from k3s_rootless.preflight.probes import host
 
     risk = trust.risk(binary)
@@ -140,12 +144,13 @@ def _printed(context: Context, binary: Path, seconds: float) -> Observed[str]:
 
 
 def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:
-    """Return the names of variables whose values differ between the running K3s and its next
-    start. Raises RootlessError.
+    """Return the variables that differ between the running K3s and its next start.
+
+    Raises RootlessError.
     """
     manager = context.manager_environment()
     if state.environment_files:
-        # Loaded only here: few units have such files, and what reads them takes 3 ms to load.
+        # Imported here: few units have such files, and the code that reads them takes 3 ms to load.
         from k3s_rootless.operations.environment import look
 
         return look.pending(manager, state)
@@ -162,20 +167,21 @@ def kit(
     uid: int,
     seconds: float,
 ) -> Kit:
-    """Query rootlesskit, each call for at most `seconds`. Raises RootlessError."""
+    """Query rootlesskit, with a time limit of `seconds` for each call. Raises RootlessError."""
     candidates = sockets(settings, release, uid=uid)
     peer = client.live_peer(candidates, uid=uid, timeout=seconds)
     forwards = client.forwards(peer, seconds)
     child = 0
     if state is None:
-        # systemd names the control group; without it, the processes of K3s show it.
+        # systemd reports the control group; without systemd, the processes of K3s show it.
         child = client.child_pid(peer, None)
     return Kit(peer.socket, child, forwards)
 
 
 def used(state: UnitState | None, found: Observed[Kit]) -> Usage:
-    """Return the resources that K3s uses; without a `state`, by the control group of rootlesskit's
-    child.
+    """Return the resources that K3s uses.
+
+    Without a `state`, the control group is that of rootlesskit's child.
     """
     if state is not None:
         return usage.of(state, state.control_group)
@@ -190,8 +196,9 @@ def reached(
     found: Observed[Kit],
     nodes: Observed[tuple[Node, ...]],
 ) -> tuple[Milestone, ...]:
-    """Return what the last start reached, by the files that it left behind and by its node: the
-    journal may take seconds to read.
+    """Return the milestones of the last start, from its files and its node.
+
+    The journal is not read, because that may take seconds.
     """
     if state is None or state.started is None:
         return ()
@@ -208,8 +215,10 @@ def reached(
 def certificates(
     kubeconfig: Observed[Kubeconfig], ready: Observed[Readiness]
 ) -> tuple[Certificate, ...]:
-    """Return the certificates that were seen: the client's in the kubeconfig, and the one that the
-    API server showed.
+    """Return the certificates that were found.
+
+    These are the client certificate in the kubeconfig, and the certificate that the API server
+    sent.
     """
     found = []
     if isinstance(kubeconfig, Known):

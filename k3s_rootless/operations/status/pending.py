@@ -1,4 +1,4 @@
-"""Which changes are configured and not in effect yet."""
+"""Find the changes that are configured but not in effect yet."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RESTART = "k3s-rootless restart"
 
 
 def of(seen: Seen, changed: datetime | None, *, as_started: bool) -> tuple[Pending, ...]:
-    """Return the changes that are not in effect yet, in the order in which they should be applied.
+    """Return the changes that are not in effect yet, in the order in which to apply them.
 
-    `changed` is when the unit or a drop-in was last written, added or removed. `as_started` is
-    whether K3s is known to run with the files of its unit as they are.
+    `changed` is when the unit or a drop-in was last written, added or removed. `as_started` is True
+    if K3s is known to run with the current files of its unit.
     """
     return (
         *_of_files(seen, changed, as_started=as_started),
@@ -48,13 +48,13 @@ def _files(seen: Seen, *, as_started: bool) -> tuple[Part, ...]:
     files = value_or(seen.files, ())
     if not isinstance(seen.variables, Known):
         return files
-    # The environment of the process shows more than the time of the drop-in that sets it.
+    # The environment of the process is more precise than the time of the drop-in that sets it.
     ours = drop_in.name(environment.SUBJECT)
     return tuple(file for file in files if file.path.name != ours)
 
 
 def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[Pending]:
-    # A drop-in that was removed shows only in the time of its directory.
+    # A removed drop-in changes only the time of its directory.
     if state.fragment is None:
         return
     cause = drop_in.restart_owed(state, changed)

@@ -1,6 +1,4 @@
-"""The questions that `status` asks side by side: who answers each, how it is asked, and of which
-K3s.
-"""
+"""The concurrent queries of `status`: the target of each, its function, and when it applies."""
 
 from __future__ import annotations
 
@@ -39,11 +37,11 @@ _FILES, _API = "the file system", "the API server"
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """One part of a look.
+    """One query of a check.
 
-    `who` is named if there is no answer in time. With `of_running`, a K3s that is known not to run
-    is not asked. With `of_start`, an answer counts for the present start of K3s only: a question
-    that hangs since an earlier start does not answer for this one.
+    `who` is the name to report if there is no answer in time. If `of_running` is set, the query is
+    skipped if K3s is known not to run. If `of_start` is set, an answer applies to the current start
+    of K3s only, so that a query pending since an earlier start is not used.
     """
 
     name: str
@@ -55,9 +53,7 @@ class Question(Generic[T]):
 
 @dataclass(slots=True)
 class Memory:
-    """What is kept from one look to the next: the connection to the API server, and the release
-    that k3s printed.
-    """
+    """The state kept between checks: the connection to the API server, and the release of k3s."""
 
     credentials: Credentials | None = None
     peer: Peer | None = None
@@ -67,9 +63,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One look: what its questions need, and their answers.
+    """One check: the inputs of its queries, and their answers.
 
-    A question has `seconds`, and all of them together have until `deadline` (time.monotonic).
+    The time limit of a query is `seconds`; all of them together end at `deadline` (time.monotonic).
     """
 
     context: Context
@@ -82,7 +78,7 @@ class Round:
     _asked: dict[str, Asked[Observed[Any]]] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Begin to ask all questions."""
+        """Start all queries."""
         may_run = self.state is None or self.state.running
         for question in QUESTIONS:
             if may_run or not question.of_running:
@@ -102,7 +98,7 @@ class Round:
         return within(asked, self.deadline, question.who)
 
     def value(self, question: Question[T]) -> T:
-        """Return the value that an answer of this look builds on.
+        """Return the value of another query of this check, for a query that depends on it.
 
         Raises TimeoutError, and RootlessError if there is no value.
         """
@@ -113,7 +109,7 @@ class Round:
         return value
 
     def files(self) -> Observed[UnitFiles]:
-        """Return the files of the unit, for an answer that can do without them."""
+        """Return the files of the unit, for a query that can continue without them."""
         return within(self._asked[FILES.name], time.monotonic() + self.seconds, FILES.who)
 
 
@@ -174,7 +170,7 @@ def _changed(look: Round) -> Observed[datetime | None]:
 
 
 def _installed(look: Round) -> Observed[str]:
-    # k3s is a program that has to be run: its answer counts until another program is there.
+    # The release is known only after k3s was run, so the answer is kept until the file changes.
     files = look.files()
     key = (parts.binary_changed(look.state), files)
     memory = look.memory
@@ -212,4 +208,4 @@ QUESTIONS: tuple[Question[Any], ...] = (
     INSTALLED,
     LINGERS,
 )
-"""In an order in which each follows the questions that it builds on."""
+"""Ordered so that each query comes after the queries that it depends on."""

@@ -1,4 +1,4 @@
-"""Reads what keeps a running K3s, which systemd has not restarted, from ever becoming ready."""
+"""Find what prevents a running K3s, which systemd has not restarted, from becoming ready."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_TURNS = 60
 
 
 class Stuck:
-    """The fatal cause in the lines of a running K3s.
+    """The fatal cause in the log lines of a running K3s.
 
     The journal is read again only every few seconds, and only in the first minutes of a start: a
-    watch looks every second, the journal may be long, and K3s logs early what it waits for.
+    watch checks every second, the journal may be long, and K3s logs early what it waits for.
     """
 
     def __init__(self, context: Context) -> None:
@@ -33,9 +33,7 @@ class Stuck:
         self._asked: Asked[Cause | None] | None = None
 
     def cause(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
-        """Return the cause that the lines of this start name; None if they are not read by
-        `deadline`.
-        """
+        """Return the cause in the lines of this start; None if they are not read by `deadline`."""
         asked = self._begin(state)
         try:
             return Known(background.answer(asked, deadline), "the journal")
@@ -46,8 +44,7 @@ class Stuck:
         turn = (state.invocation, min(int(_age(state) / _SECONDS), _MOST_TURNS))
         asked = self._asked
         same_start = self._turn[0] == turn[0]
-        # A question that is not answered is not asked a second time. It does not count for another
-        # start.
+        # A pending query is not repeated for the same start, and is not used for another start.
         if asked is not None and same_start and (self._turn == turn or asked.asking):
             return asked
         self._turn = turn

@@ -1,8 +1,8 @@
-"""`status --watch`: looks at K3s whenever its unit changes, and at least every second.
+"""Check K3s for `status --watch` whenever its unit changes, and at least every second.
 
-The user manager sends a signal for each change of the unit. There is no signal for the rest
-(readiness, forwards, memory). A separate thread keeps the connection to the manager, so that a bus
-that hangs delays nothing but the answer about the unit.
+The user manager sends a signal for each change of the unit. There are no signals for readiness,
+forwards and memory. A separate thread keeps the connection to the user manager, so that a bus
+without an answer delays only the state of the unit.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 INTERVAL = 1.0
 _SHORTEST = 0.05
-"""Seconds between two looks, however many signals come meanwhile."""
+"""The minimum time in seconds between two checks, for any number of signals."""
 _PAUSE = 0.5
-"""Seconds before a lost user manager is queried again."""
+"""The time in seconds before a lost user manager is queried again."""
 _SILENCE = 2.0
-"""Seconds without an answer after which the last answer does not count any more."""
+"""The time in seconds without an answer after which the last answer is no longer valid."""
 
 
 def looks(context: Context, ended: Callable[[], bool]) -> Iterator[Seen | NotRunning]:
-    """Yield one look after the other until `ended()`; NotRunning while K3s is not installed."""
+    """Yield a check repeatedly until `ended()`; yield NotRunning while K3s is not installed."""
     followed = Followed(context)
     look = Look(context, followed.state)
     while not ended():
@@ -49,8 +49,9 @@ def _taken(look: Look) -> Seen | NotRunning:
 
 
 class Followed:
-    """The unit as the user manager reports it, kept up to date by a thread, which connects again
-    whenever the manager is lost.
+    """The unit as the user manager reports it, kept up to date by a thread.
+
+    The thread reconnects whenever the connection is lost.
     """
 
     def __init__(self, context: Context) -> None:
@@ -64,9 +65,9 @@ class Followed:
         threading.Thread(target=self._run, name="unit", daemon=True).start()
 
     def state(self) -> UnitState:
-        """Return the last answer of the manager; wait for the first one.
+        """Return the last answer of the user manager; wait for the first one.
 
-        Raises RootlessError if the manager is lost or silent.
+        Raises RootlessError if the connection is lost or there is no answer in time.
         """
         self._answered.wait(_SILENCE)
         if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
@@ -90,8 +91,8 @@ class Followed:
             while True:
                 self._asked = time.monotonic()
                 self._put(manager.unit(UNIT))
-                # Queried without a signal as well: a manager that was re-executed may have lost
-                # its subscribers.
+                # Also queried without a signal: a re-executed user manager may have lost its
+                # subscribers.
                 manager.wait_change(2 * INTERVAL)
 
     def _put(self, state: UnitState | RootlessError) -> None:
