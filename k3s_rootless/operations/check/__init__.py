@@ -1,1 +1,1 @@
-"""Read the host and judge it: what `check`, `up`, `install` and `diagnose` need."""
+"""Read and check the host, for `check`, `up`, `install` and `diagnose`."""

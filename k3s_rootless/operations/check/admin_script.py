@@ -1,4 +1,4 @@
-"""What an administrator must do on this host, as one script to review."""
+"""Create the script with the changes that an administrator must make on this host."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NOT_IN_SCRIPT = {
 
 @dataclass(frozen=True, slots=True)
 class AdminScript:
-    """The script, or the one that undoes it.
+    """The script, or the script that undoes it.
 
-    `text` is empty if there is nothing for an administrator to do. `covers` names the checks that
-    the script fixes, none for an undo. `notices` are lines for the user that are not part of it.
+    `text` is empty if there is nothing for an administrator to do. `covers` are the checks that the
+    script fixes; empty for an undo. `notices` are lines for the user that are not in the script.
     """
 
     text: str
@@ -34,16 +34,16 @@ class AdminScript:
     notices: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """Return the answer of `check --admin-script` in JSON."""
+        """Return the JSON document of `check --admin-script`."""
         return {"script": self.text, "undo": self.undo, "covers": list(self.covers), "errors": []}
 
 
 def read(
     context: Context, ids: Sequence[str], ignored: Sequence[str], *, undo: bool
 ) -> AdminScript:
-    """Check this host as `check` does, and return the script for what is wrong.
+    """Check this host like `check`, and return the script for the problems.
 
-    Raises PreflightFailed for root, UsageError for an id that names no check, UnsupportedHost.
+    Raises PreflightFailed for root, UsageError for an id that matches no check, UnsupportedHost.
     """
     checked = checking.check(context, ids, ignored)
     counted = outcome.not_ignored(checked.findings, checked.ignored)
@@ -53,7 +53,8 @@ def read(
 def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) -> AdminScript:
     """Return the script for these findings.
 
-    Raises UnsupportedHost if no script makes this host run K3s: its changes would be for nothing.
+    Raises UnsupportedHost if no script can make K3s run on this host, because its changes would be
+    useless.
     """
     if not undo:
         _require_fixable(findings)

@@ -1,6 +1,4 @@
-"""Read and judge this host: the operation behind `check`, and the beginning of `up` and
-`install`.
-"""
+"""Read and check this host: all of `check`, and the first step of `up` and `install`."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ if TYPE_CHECKING:
     from k3s_rootless.preflight.facts import Facts
 
 _OF_MANAGER = frozenset({"user_manager", "delegation", "unit"})
-"""Facts that the user manager is queried for."""
+"""The facts that are queried from the user manager."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The answer of `check`: all findings, also those of `ignored` checks.
+    """The result of `check`: all findings, including those of `ignored` checks.
 
-    `complete` says that all checks were run.
+    `complete` is True if all checks were run.
     """
 
     findings: tuple[Finding, ...]
@@ -34,33 +32,33 @@ class Checked:
 
     @property
     def error(self) -> RootlessError | None:
-        """The error that the findings amount to; None if this host is ready."""
+        """The error that results from the findings; None if this host is ready."""
         return outcome.error(self.findings, self.ignored)
 
     @property
     def warnings(self) -> int:
-        """How many checks warn that are not ignored."""
+        """The number of warnings that are not ignored."""
         counted = outcome.not_ignored(self.findings, self.ignored)
         return sum(one.verdict is Verdict.WARN for one in counted)
 
     @property
     def overlooked(self) -> tuple[str, ...]:
-        """The checks that `ignored` keeps from being an error."""
+        """The checks that would be an error without `ignored`."""
         grave = (*outcome.failures(self.findings), *outcome.unknown(self.findings))
         return tuple(one.check for one in grave)
 
     @property
     def effective_ignored(self) -> tuple[str, ...]:
-        """The ids of `ignored` that made a difference."""
+        """The ids in `ignored` that changed the result."""
         return tuple(
             name for name in self.ignored if any(matches(one, name) for one in self.overlooked)
         )
 
 
 def check(context: Context, ids: Sequence[str] = (), ignored: Sequence[str] = ()) -> Checked:
-    """Read and judge this host by the checks that `ids` select, by all of them without ids.
+    """Read and check this host with the checks that `ids` select; without ids, with all checks.
 
-    Raises PreflightFailed for root, UsageError for an id that names no check.
+    Raises PreflightFailed for root, UsageError for an id that matches no check.
     """
     context.require_ordinary_user()
     require_known((*ids, *ignored))
@@ -68,10 +66,10 @@ def check(context: Context, ids: Sequence[str] = (), ignored: Sequence[str] = ()
 
 
 def findings(context: Context, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Read only what the selected checks need, and judge it."""
+    """Read the facts that the selected checks need, and run the checks."""
     needs = None
     if ids:
-        # Without ids, the judges are loaded while the probes run.
+        # Imported here: without ids, the checks are imported while the probes run.
         from k3s_rootless.operations.check import selection
 
         needs = selection.needs(ids)
@@ -81,7 +79,7 @@ def findings(context: Context, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
 
 
 def _finished(probing: Probing) -> Facts:
-    """Return the facts, also if the user manager does not answer."""
+    """Return the facts, even if the user manager does not answer."""
     if not probing.needs(*_OF_MANAGER):
         return probing.finish(None)[0]
     try:
@@ -92,27 +90,27 @@ def _finished(probing: Probing) -> Facts:
 
 
 def begin(context: Context, ignored: Sequence[str] = ()) -> Probing:
-    """Begin to read everything; `finish` it with the user manager.
+    """Start to read everything; call `finish` with the user manager.
 
-    Raises UsageError for an id that names no check.
+    Raises UsageError for an id that matches no check.
     """
     require_known(ignored)
     return Probing(context)
 
 
 def judge(facts: Facts, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Judge the facts by the selected checks, by all of them without ids."""
-    # Here as above: the judges take 80 ms to load.
+    """Run the selected checks on the facts; without ids, all checks."""
+    # Imported here, as above: the checks take 80 ms to load.
     from k3s_rootless.operations.check import selection
 
     return selection.judge(facts, ids)
 
 
 def require_known(ids: Sequence[str]) -> None:
-    """Refuse an id that names no check and no group of checks. Raises UsageError."""
+    """Raise UsageError for an id that matches no check and no group of checks."""
     if not ids:
         return
-    # Here as above.
+    # Imported here, as above.
     from k3s_rootless.operations.check import selection
 
     selection.require_known(ids)

@@ -1,4 +1,7 @@
-"""The JSON of `check`; keys are only ever added (docs/reference/schemas/check-v1.json)."""
+"""The JSON document of `check`; new versions only add keys.
+
+See docs/reference/schemas/check-v1.json.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from k3s_rootless.operations.context import Context
 
 
 def read(context: Context) -> dict[str, Any]:
-    """Read and judge this host by all checks, and return the answer."""
+    """Read and check this host with all checks, and return the document."""
     return document(Checked(checking.findings(context)))
 
 
 def document(checked: Checked) -> dict[str, Any]:
-    """Return the answer."""
+    """Return the document."""
     error = checked.error
     return {
         "ready": error is None,

@@ -1,4 +1,4 @@
-"""What findings amount to: which of them count, the error, and what keeps K3s from starting."""
+"""Evaluate findings: which ones count, the resulting error, and what keeps K3s from starting."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 _FIXED_BY_PLAN = frozenset({"unit.state", "config.certificates"})
-"""Checks whose failures the plan of `up` fixes."""
+"""The checks with failures that the plan of `up` fixes."""
 
 
 def not_ignored(findings: Sequence[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
-    """Return the findings that the user did not ask to ignore."""
+    """Return the findings that the user does not ignore."""
     return tuple(one for one in findings if not any(matches(one.check, name) for name in ignored))
 
 
@@ -36,7 +36,7 @@ def unknown(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> tuple[F
 
 
 def error(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> RootlessError | None:
-    """Return the error that the findings amount to; None if this host is ready."""
+    """Return the error that results from the findings; None if this host is ready."""
     failed = failures(findings, ignored)
     if failed:
         return refusal(failed)
@@ -51,7 +51,7 @@ def error(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> RootlessE
 
 
 def refusal(failed: Sequence[Finding]) -> PreflightFailed:
-    """Return the error of these failures; the one that is hardest to fix decides the exit code."""
+    """Return the error for these failures; the most difficult one determines the exit code."""
     names = ", ".join(finding.check for finding in failed)
     menders = {finding.remedy.mender for finding in failed if finding.remedy}
     message = f"this host is not ready for rootless K3s: {names}"
@@ -66,8 +66,8 @@ def refusal(failed: Sequence[Finding]) -> PreflightFailed:
 
 
 def fixed_by_up(finding: Finding) -> bool:
-    """Return whether `up` fixes this itself: by re-executing the user manager, or by its plan."""
-    # 13 ms before k3s is asked for its version; after that, the checks have loaded it.
+    """Return whether `up` fixes this, by its plan or by re-executing the user manager."""
+    # Loading takes 13 ms before k3s is queried for its version; later, the checks have loaded it.
     from k3s_rootless.preflight.remedies import host
 
     return finding.check in _FIXED_BY_PLAN or finding.remedy == host.reexecute()
@@ -81,10 +81,7 @@ def warn_about_release(context: Context, findings: Sequence[Finding]) -> None:
 
 
 def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
-    """Refuse a host without a K3s that can be started; report everything else that is missing.
-
-    Raises PreflightFailed.
-    """
+    """Raise PreflightFailed if there is no usable K3s; report everything else that is missing."""
     failed = failures(findings)
     lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
     if lacking:

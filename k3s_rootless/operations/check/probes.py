@@ -1,6 +1,6 @@
-"""The probes: how each fact that the checks need is read, and which facts come before it.
+"""The probes: how each fact for the checks is read, and which facts it depends on.
 
-k3s itself is missing here, since it is queried before this module is loaded (`probing`).
+k3s itself is not in this list, because it is queried before this module is loaded (`probing`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ InputsT_contra = TypeVar("InputsT_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What every probe reads with."""
+    """The inputs of every probe."""
 
     context: Context
 
@@ -60,10 +60,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class HostInputs(Inputs):
-    """What the probes of the host read with.
+    """The inputs of the probes of the host.
 
-    `search` is the PATH of the unit. `trying` is the child of the trial, None if no check needs it.
-    `answer` waits for another probe and returns its fact, Unknown if that probe failed.
+    `search` is the PATH of the unit. `trying` is the child process of the trial, None if no check
+    needs it. `answer` waits for another probe and returns its fact, Unknown if that probe failed.
     """
 
     search: str
@@ -73,9 +73,9 @@ class HostInputs(Inputs):
 
 @dataclass(frozen=True, slots=True)
 class UnitInputs(Inputs):
-    """What the probes read with that need the answer of systemd.
+    """The inputs of the probes that need the answer of systemd.
 
-    `environment` is what the user manager passes to each unit, `control_group` its own cgroup;
+    `environment` is what the user manager passes to each unit, `control_group` is its own cgroup;
     both are empty without a user manager.
     """
 
@@ -87,11 +87,11 @@ class UnitInputs(Inputs):
 
 @dataclass(frozen=True, slots=True)
 class Probe(Generic[InputsT_contra]):
-    """How one fact is read.
+    """The definition of how one fact is read.
 
-    `name` is the field of `Facts`. The facts of `after` are read first. `seconds` is the time
-    limit, None for the limit that all probes share. `unknown` turns a failure into the fact where
-    the field is more than an Observed.
+    `name` is the field of `Facts`. The facts in `after` are read first. `seconds` is the time
+    limit, None for the limit that all probes share. `unknown` converts a failure into the fact if
+    the type of the field is more than an Observed.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Probe(Generic[InputsT_contra]):
 
 
 def _trial(at: HostInputs) -> Observed[Trial]:
-    """Map the ids in the child that made the namespaces of rootlesskit."""
+    """Map the ids in the child process that created the namespaces of rootlesskit."""
     if at.trying is None:
         return NOT_ASKED
     programs = []
@@ -119,7 +119,7 @@ def _trial(at: HostInputs) -> Observed[Trial]:
 def _confinement(at: HostInputs) -> Observed[Confinement]:
     """Read the AppArmor label of k3s.
 
-    To read it, k3s is executed up to its first instruction, so a k3s at risk is left out.
+    To read the label, k3s is executed up to its first instruction, so a k3s with a risk is skipped.
     """
     found = at.answer("k3s")
     if isinstance(found, Unknown) or found.risk:
@@ -143,7 +143,8 @@ def _sockets(at: UnitInputs) -> Observed[tuple[Held, ...]]:
 def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:
     if isinstance(at.unit, Unknown):
         return at.unit
-    # It loads the rules of the environment, 25 ms, which most of `check ID` and `diagnose` spare.
+    # Imported here: this loads the rules of the environment, which takes 25 ms, and most runs of
+    # `check ID` and `diagnose` do not need them.
     from k3s_rootless.operations.environment import problems
 
     return problems.problems(at.environment, at.unit.value, at.context.paths.home)
@@ -167,7 +168,7 @@ HOST: tuple[Probe[HostInputs], ...] = (
         "trial",
         _trial,
         after=(*_MAP_PROGRAMS, *subids.KINDS),
-        seconds=2 * trial.SECONDS,  # it waits for the four
+        seconds=2 * trial.SECONDS,  # it waits for these four facts
     ),
     Probe("confinement", _confinement, after=("k3s",), seconds=host.VERSION_SECONDS + 4),
     Probe("subid_files", lambda at: subids.of_all(at.root, at.context.user, at.context.uid)),
@@ -182,7 +183,7 @@ HOST: tuple[Probe[HostInputs], ...] = (
     Probe("resolver", lambda at: network.resolver(at.root)),
     Probe("host", lambda at: session.machine(at.root, command.found("k3s")[0])),
 )
-"""They start at once."""
+"""The probes that start at once."""
 
 OF_UNIT: tuple[Probe[UnitInputs], ...] = (
     Probe("sockets", _sockets, after=("unit",)),
@@ -213,8 +214,10 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
     ),
     Probe("cluster", lambda at: datastore.cluster(at.settings.data), after=("unit",)),
 )
-"""They start when systemd has answered: they need the ports, the data directory or the environment
-of K3s, or the cgroup of the user manager.
+"""The probes that start after systemd has answered.
+
+They need the ports, the data directory or the environment of K3s, or the cgroup of the user
+manager.
 """
 
 ALL: tuple[Probe[Any], ...] = (*HOST, *OF_UNIT)
@@ -230,8 +233,9 @@ def with_those_before(names: Iterable[str]) -> frozenset[str]:
 def reach(
     manager: UserManager | None, uid: int, state: UnitState | None, reason: str
 ) -> ControllerReach:
-    """Read how far the controllers reach; `reason` says why there is no manager."""
-    # It loads the bus, 40 ms, which `check ID` needs only for this and for the unit.
+    """Read where the controllers are available; `reason` is why there is no user manager."""
+    # Imported here: this loads the bus, which takes 40 ms, and `check ID` needs it only here and
+    # for the unit.
     from k3s_rootless.service.observe import delegation
 
     if manager is None:

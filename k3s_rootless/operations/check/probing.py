@@ -2,7 +2,7 @@
 
 k3s takes longest, so k3s starts first, while the other probes and the bus are loaded. The probes of
 the host run while systemd answers; those that need the unit (its data directory, its ports) start
-after that. A probe that hangs or fails makes only its own fact unknown, with the reason.
+after that. If a probe hangs or fails, only its own fact is unknown, with the reason.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 4.0
 _K3S_SECONDS = host.VERSION_SECONDS + 2
-"""k3s may have to unpack itself before it prints its version."""
+"""The limit is higher because k3s may have to unpack itself before it prints its version."""
 
 
 def preload() -> None:
-    """Load the judges while k3s, systemd and newuidmap are waited for, which saves 30 ms."""
+    """Import the checks during the wait for k3s, systemd and newuidmap, which saves 30 ms."""
     from k3s_rootless.operations.check import selection  # noqa: F401
 
 
 class Probing:
-    """Probes that run: k3s from the beginning, the others from `finish` on.
+    """Running probes: k3s starts at once, the others start in `finish`.
 
-    `needs` names the facts to read, those included that others need first; None means all facts.
-    `seconds` is the time limit of each probe that has no other. As a context, it ends the programs
-    and the child that it started if an error is raised.
+    `needs` are the facts to read, including those that others depend on; None means all facts.
+    `seconds` is the time limit of each probe without its own. As a context manager, it ends its
+    child processes if an error is raised.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Probing:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             return
-        if self._trying is not None and "trial" not in self._asked:  # else its probe ends it
+        if self._trying is not None and "trial" not in self._asked:  # otherwise, its probe ends it
             self._trying.end()
         command.end_all()
 
@@ -87,13 +87,13 @@ class Probing:
         asked: UnitState | None = None,
         load: Callable[[], object] = preload,
     ) -> tuple[Facts, ControllerReach]:
-        """Query the user manager, run the other probes, and return what all of them found.
+        """Query the user manager, run the other probes, and return all facts.
 
-        Without a manager, `reason` says why there is none. `asked` is the unit, if the manager was
-        queried for it just now. `load` loads what the caller needs next; it runs in a thread as
-        soon as all probes run.
+        Without a user manager, `reason` is why there is none. `asked` is the unit, if the user
+        manager was just queried for it. `load` imports what the caller needs next; it runs in a
+        thread as soon as all probes run.
         """
-        # Loaded while k3s prints its version, which saves 30 ms.
+        # Imported while k3s prints its version, which saves 30 ms.
         from k3s_rootless.operations.check import probes, translate
 
         no_manager = Unknown(reason or NOT_ASKED.reason)
@@ -153,7 +153,7 @@ class Probing:
 
     def _begin(self, name: str, read: Callable[[], object], seconds: float | None = None) -> None:
         if name in self._asked:
-            return  # a second `finish`, after the user manager died
+            return  # a second `finish`, after the user manager was lost
         limit = self._seconds if seconds is None else seconds
         self._asked[name] = (background.begin(read), time.monotonic() + limit)
 

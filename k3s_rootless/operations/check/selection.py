@@ -1,4 +1,4 @@
-"""Select checks by their ids, and judge the facts with them."""
+"""Select checks by their ids, and run them on the facts."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from k3s_rootless.preflight.facts import Facts
 
 
 def selected(ids: Sequence[str]) -> tuple[Check, ...]:
-    """Return the checks that these ids or groups name; all checks if there are no ids."""
+    """Return the checks that these ids or groups match; all checks if there are no ids."""
     if not ids:
         return checklist.CHECKS
     return tuple(check for check in checklist.CHECKS if any(matches(check.id, one) for one in ids))
 
 
 def needs(ids: Sequence[str]) -> frozenset[str]:
-    """Return the facts that the selected checks need, with the facts that are read before those."""
+    """Return the facts that the selected checks need, including the facts that these depend on."""
     facts = {name for check in selected(ids) for name in check.needs}
     return probes.with_those_before(facts)
 
 
 def judge(facts: Facts, ids: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Judge the facts with the selected checks."""
+    """Run the selected checks on the facts."""
     return checklist.judge(facts, selected(ids))
 
 
 def require_known(ids: Sequence[str]) -> None:
-    """Refuse an id that names no check and no group of checks. Raises UsageError."""
+    """Raise UsageError for an id that matches no check and no group of checks."""
     known = set()
     for check in checklist.CHECKS:
         parts = check.id.split(".")

@@ -1,4 +1,4 @@
-"""Translate records of other subjects into those that the judges of `check` know."""
+"""Convert records of other packages into those that the checks use."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def held(listeners: Iterable[Listener], settings: Settings, uid: int) -> Observed[tuple[Held, ...]]:
-    """Return the owners of the ports that K3s needs on this host, as far as user `uid` sees
-    them.
-    """
+    """Return the owners of the ports that K3s needs on this host, if visible to user `uid`."""
     needed = {settings.https_port, child_to_parent_port(80), child_to_parent_port(443)}
     listening = [one for one in listeners if one.port in needed and one.proto == "tcp"]
     owners = holders.of(listening, uid=uid)
@@ -40,7 +38,7 @@ def held(listeners: Iterable[Listener], settings: Settings, uid: int) -> Observe
 
 
 def unit(found: Observed[UnitState]) -> Observed[Unit]:
-    """Return the unit."""
+    """Return the unit in the form that the checks use."""
     if isinstance(found, Unknown):
         return found
     state = found.value
