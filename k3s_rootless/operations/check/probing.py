@@ -35,7 +35,7 @@ _K3S_SECONDS = host.VERSION_SECONDS + 2
 
 def preload() -> None:
     """Import the checks during the wait for k3s, systemd and newuidmap, which saves 30 ms."""
-    from k3s_rootless.operations.check import selection  # noqa: F401
+    from k3s_rootless.operations.check import selection  # noqa: F401 (imported for later)
 
 
 class Probing:

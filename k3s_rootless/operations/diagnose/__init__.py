@@ -1,1 +1,1 @@
-"""Why a start failed: its journal, and what the host shows of it."""
+"""Find why a start failed, from its journal and the state of the host."""

@@ -1,4 +1,4 @@
-"""The record of a diagnosis, and its exit code."""
+"""The result of a diagnosis, and its exit code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, Story
 
 WHERE_TO_ASK = "https://github.com/k3s-io/k3s/issues"
-"""Where to ask about a line that the catalogue does not know."""
+"""Where to ask about a log line that the catalogue does not contain."""
 UNKNOWN = "unknown"
-"""The id of a cause that the catalogue does not know."""
+"""The id of a cause that the catalogue does not contain."""
 FINE, FAILED, STOPPING, WAITING = 0, 1, 3, 4
 """Exit codes of `diagnose`."""
 _MOST_NOTES = 5
@@ -19,11 +19,12 @@ _MOST_NOTES = 5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cause of a failure, the story of the lines, the end of the unit (None for a file), and
-    where the lines were read.
+    """The result of a diagnosis.
 
-    `missing` is what a running K3s waits for. `earlier` is the cause that ended the start before
-    the present one, if K3s is ready and that was a short time ago.
+    `cause` is the cause of the failure, `story` is what the log lines show, `ending` is the end of
+    the unit (None for a file), `source` is where the lines were read. `missing` is what a running
+    K3s waits for. `earlier` is the cause that ended the previous start, if K3s is ready now and
+    that was recent.
     """
 
     cause: Cause | None
@@ -36,7 +37,7 @@ class Answer:
 
     @property
     def others(self) -> tuple[Cause, ...]:
-        """The other causes that the lines name; notes count only if K3s failed or is not ready."""
+        """The other causes in the log lines; notes count only if K3s failed or is not ready."""
         found = self.story.others
         if self.cause is not None or not self.ready:
             found += self.story.notes[:_MOST_NOTES]
@@ -57,7 +58,7 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The sentence that says what is wrong."""
+        """The sentence that describes the problem."""
         if self.cause is not None:
             return self.cause.title
         if self.code == STOPPING:

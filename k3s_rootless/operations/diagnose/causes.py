@@ -1,4 +1,4 @@
-"""Finds why K3s does not start: by systemd, the journal and the host together, or by a file."""
+"""Find why K3s does not start, from systemd, the journal and the host, or from a journal file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOURNAL = "the journal"
 
 
 def of_file(context: Context, file: Path) -> Answer:
-    """Judge the last start in an exported journal. Raises RootlessError."""
+    """Diagnose the last start in an exported journal. Raises RootlessError."""
     exported = Exported(file)
     story = diagnosis.last_start(exported)
     if exported.skipped:
@@ -42,10 +42,10 @@ def of_file(context: Context, file: Path) -> Answer:
 
 
 def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer:
-    """Judge the last start, or the last one since then that failed.
+    """Diagnose the last start; with `since`, the last failed start since that time.
 
-    Raises NotRunning if K3s is not installed, or if it is not running and its last start did not
-    fail and `stopped_too` is not set; RootlessError.
+    Raises NotRunning if K3s is not installed, or if K3s is not running, its last start did not fail
+    and `stopped_too` is not set; RootlessError.
     """
     with context.manager() as manager:
         state = manager.unit(UNIT)
@@ -86,7 +86,7 @@ def _ending(context: Context, state: UnitState) -> Ending:
 
 
 def _explains(end: Ending) -> bool:
-    """Return whether systemd alone says why K3s failed."""
+    """Return whether systemd alone shows why K3s failed."""
     return verdict.of_unit(end) is not None or verdict.of_ending(end) is not None
 
 
@@ -105,7 +105,7 @@ def _story(
     except RootlessError as error:
         if needed or since:
             raise
-        # What systemd says is an answer without the journal, too.
+        # The report of systemd is a result even without the journal.
         context.notice(f"{error.message}: this is what systemd says alone")
         return Story(None)
     if needed and not story.lines and (state.dead or journald.hidden()):
@@ -116,8 +116,8 @@ def _story(
 def _silence(context: Context) -> str:
     if not journald.invocations(context.uid):
         return f"this user can read nothing of this start in the journal\n{journald.HINT}"
-    # journald reports how many lines it dropped in lines of its own, which users as a rule cannot
-    # read (systemd 247 to 262).
+    # journald reports the number of dropped lines in its own lines, which users usually cannot read
+    # (systemd 247 to 262).
     return (
         "the journal has no line of this start yet, or dropped them because there were too many"
         " (RateLimitBurst=)"
@@ -125,7 +125,10 @@ def _silence(context: Context) -> str:
 
 
 def _require_unit(state: UnitState, *, any_start: bool) -> None:
-    """Require a unit that is installed, and unless `any_start` a start to judge."""
+    """Raise an error if the unit is not installed, or has no start to diagnose.
+
+    With `any_start`, the last start may also have ended without a failure.
+    """
     if not state.installed:
         raise installation.absence(state)
     if not any_start:
@@ -133,7 +136,7 @@ def _require_unit(state: UnitState, *, any_start: bool) -> None:
 
 
 def _require_start(state: UnitState) -> None:
-    """Require a start that runs, or one that failed."""
+    """Raise NotRunning if no start runs and the last one did not fail."""
     stopped = state.active_state == "inactive" and state.result == "success"
     if stopped and not state.running and not state.dead:
         raise NotRunning(

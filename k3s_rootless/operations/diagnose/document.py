@@ -1,4 +1,4 @@
-"""The answer of `diagnose` as JSON has it; keys are only added."""
+"""The JSON document of `diagnose`; new versions only add keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read(context: Context) -> dict[str, Any]:
-    """Judge the last start, also of a K3s that was stopped since, and return the answer.
+    """Diagnose the last start, even if K3s was stopped since then, and return the document.
 
     Raises RootlessError.
     """
@@ -23,12 +23,12 @@ def read(context: Context) -> dict[str, Any]:
 
 
 def of_story(story: Story) -> dict[str, Any]:
-    """Return the answer of the lines alone, without systemd: whether K3s is ready is not known."""
+    """Return the document for log lines without systemd; whether K3s is ready is not known."""
     return {**document(Answer(story.cause, story, None, "the journal")), "ready": None}
 
 
 def document(answer: Answer) -> dict[str, Any]:
-    """Return the answer."""
+    """Return the document."""
     return {
         "ready": answer.ready,
         "source": answer.source,

@@ -1,5 +1,6 @@
-"""How the unit stands and how its last process ended, for the judge of the journal, with the limits
-that files of it set.
+"""Convert the state of the unit for the diagnosis of the journal.
+
+This includes how the last process ended, and the limits that the files of the unit set.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def of(state: UnitState, period: float | None = None) -> Ending:
-    """Return what the journal's judge needs to know of the unit; `period` is the time between two
-    restarts, in seconds.
+    """Return the facts about the unit that the diagnosis needs.
+
+    `period` is the time between two restarts, in seconds.
     """
     return Ending(
         load_state=state.load_state,

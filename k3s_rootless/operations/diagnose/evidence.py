@@ -1,5 +1,6 @@
-"""Looks at the host for the origin of what a line of the journal shows only the effect of, with
-the readers of `check` and `ports`.
+"""Examine the host for the origin of a cause, where the journal shows only the effect.
+
+The same readers are used as in `check` and `ports`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
 
 
 def examined(context: Context, cause: Cause, state: UnitState) -> Cause:
-    """Return the cause with what the host shows of it, and with the remedy that fits that."""
+    """Return the cause with evidence from the host, and with the remedy that fits the evidence."""
     seen = _seen(context, cause, state)
     findings = _findings(context, cause)
     remedy = _remedy(context, cause, state)
@@ -55,10 +56,10 @@ def _seen(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
 def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
     if not cause.check:
         return ()
-    # Loaded only here: `check` takes 40 ms to load, and many causes have no check.
+    # Imported here: `check` takes 40 ms to load, and many causes have no check.
     from k3s_rootless.operations.check import checking
 
-    # The version of systemd, and what the unit asks for, tell some causes of a check apart.
+    # Some causes of a check depend on the version of systemd and on the settings of the unit.
     return checking.findings(context, (cause.check, "systemd.user", "unit.state"))
 
 
@@ -70,7 +71,8 @@ def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:
 
 def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
     places = _kubeconfig_places(cause)
-    # Before an administrator gives a place away, it has to be the user's own, wherever links lead.
+    # An administrator must change the owner only of paths that, after all links are resolved, are
+    # in the user's home directory.
     home = context.paths.home.resolve()
     if not all(home in Path(place.path).resolve().parents for place in places):
         return None
@@ -78,7 +80,7 @@ def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
 
 
 def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
-    """Return the directory and the file that K3s could not write, as far as they exist."""
+    """Return the directory and the file that K3s could not write, if they exist."""
     named = _WRITTEN.search(cause.line)
     if named is None:
         return ()
@@ -93,7 +95,7 @@ def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
 
 
 def _foreign_drop_ins(state: UnitState) -> dict[str, str]:
-    """Return the text of each drop-in, by its path, that is not ours and that the user can move."""
+    """Return the texts, by path, of other drop-ins than ours that the user can move."""
     paths = [
         path
         for path in state.drop_ins
@@ -210,7 +212,7 @@ def _device(context: Context, name: str) -> str:
 
 
 def _opening(what: str, tried: Observed[int]) -> str:
-    """Return the sentence about a file or device that was opened; `tried` is an errno or 0."""
+    """Return a sentence about a file or device that was opened; `tried` is an errno or 0."""
     if isinstance(tried, Unknown):
         return f"could not look: {tried.reason}"
     if tried.value == 0:
@@ -240,4 +242,4 @@ _LOOKS: Mapping[str, _Look] = {
     "exec-failed": _executable,
     "unit-broken": _unit_files,
 }
-"""How the host is looked at for a cause, by its id."""
+"""The examination of the host for each cause, by its id."""

@@ -1,5 +1,6 @@
-"""Reads what one start of K3s wrote to the journal, also the lines that journald assigned to no
-start.
+"""Read what one start of K3s wrote to the journal.
+
+This includes lines that journald assigned to no start.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 LATE = timedelta(seconds=15)
-"""How far journald may be behind on a machine under load."""
+"""The maximum delay of journald on a machine under load."""
 _MOMENT = timedelta(seconds=1)
 _BEFORE_THE_END = timedelta(seconds=10)
 _IDENTIFIER = "k3s"
-"""What systemd names the lines of K3s: the file name of ExecStart."""
+"""The identifier of K3s's lines in the journal: the file name of ExecStart."""
 
 
 def of(context: Context, state: UnitState, invocation: str = "") -> Story:
-    """Return the story of the start `invocation`, or of the one that died last.
+    """Return the story of the start `invocation`; without it, of the start that failed last.
 
     Raises RootlessError.
     """
@@ -34,7 +35,7 @@ def of(context: Context, state: UnitState, invocation: str = "") -> Story:
         return heard(context, invocation, ready=False, ended=end(state))
     died, ended = _died_last(context, state)
     if invocation and invocation != died:
-        # systemd has started the unit again meanwhile, soon after that end.
+        # systemd has started the unit again, shortly after that end.
         return heard(context, invocation, ready=False, ended=state.started)
     return heard(context, died, ready=False, ended=ended)
 
@@ -42,13 +43,14 @@ def of(context: Context, state: UnitState, invocation: str = "") -> Story:
 def heard(
     context: Context, invocation: str, *, ready: bool, ended: datetime | None = None
 ) -> Story:
-    """Return the story of one start, the one that is `ready` now or another; `ended` is when it
-    ended, if it did.
+    """Return the story of one start.
 
-    A line of a process that ends at once may have no invocation: see `Query.unowned`. Such lines of
-    K3s from the last moments before the end are read as well if the start's own lines hold no fatal
-    one: not from before the first of those, since they would be the last words of the start before.
-    Raises RootlessError.
+    `ready` is True if this start is ready now; `ended` is when it ended, or None.
+
+    A line of a process that ends at once may have no invocation: see `Query.unowned`. If the
+    start's own lines contain no fatal cause, such lines of K3s from the last moments before the end
+    are read, too. Lines before the first line of this start are left out, because they belong to
+    the previous start. Raises RootlessError.
     """
     if not invocation:
         return Story(None)
@@ -77,19 +79,19 @@ def _story(query: Query, *, ready: bool) -> Story:
 
 
 def _died_last(context: Context, state: UnitState) -> tuple[str, datetime | None]:
-    """Return the start that died last, and when; empty if the journal does not show it.
+    """Return the start that failed last, and the time; empty if the journal does not show it.
 
     Raises RootlessError.
 
-    journald may be behind, and drops lines where too many come (RateLimitBurst= of
-    journald.conf(5), in half a minute, for all that a user runs), systemd's among them. So the
-    start that it has last may be one of long ago, which ended otherwise: a restart is scheduled
-    after the unit came to its end.
+    journald may be delayed, and drops lines, including systemd's, if there are too many
+    (RateLimitBurst= of journald.conf(5), in half a minute, for all programs of a user). So the last
+    start that journald has may be an old one, which ended in another way. For this reason, the
+    scheduled restart must be newer than the end of the unit.
     """
     if state.dead:
         return state.invocation, state.changed
-    # Between two starts, systemd calls the unit inactive for a moment, just after it has said that
-    # it restarts it.
+    # Between two starts, systemd reports the unit as inactive for a moment, shortly after the line
+    # about the restart.
     for restart in journald.collect(Query(context.uid, ids=journald.RESTARTING, lines=1)):
         if (
             restart.invocation

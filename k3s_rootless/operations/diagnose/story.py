@@ -1,6 +1,4 @@
-"""Reads the story of K3s's last start, and how often K3s restarted, for all commands that name a
-cause.
-"""
+"""Read the story of K3s's last start and its restarts, for all commands that show a cause."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 SETTLE_SECONDS = last_words.LATE.total_seconds()
-"""How long the last lines of a start that ended may take to reach the journal."""
+"""The maximum time in seconds until the last lines of an ended start are in the journal."""
 _AFTER_THE_END = 0.5
 _LOOKED_BACK, _MOST_RESTARTS = "1 hour ago", 1000
 _RECENTLY = 3600.0
@@ -33,17 +31,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 def of(
     context: Context, state: UnitState, since: str | None, *, ready: bool, settle: bool = False
 ) -> Story:
-    """Return the story of the last start, or of the start before it if the last one names no cause.
+    """Return the story of the last start; if it has no cause, of the start before it.
 
-    The cause of an earlier start is marked as earlier; once the last start has lived much longer,
-    that cause explains nothing. With `since`, return the last start since then that has a cause.
-    With `settle`, wait for the last lines of a start that ended just now. Raises RootlessError if
-    the journal cannot be read.
+    The cause of an earlier start is marked as earlier. It is not used if the last start has run for
+    much longer than the time between two restarts. With `since`, return the last start since then
+    that has a cause. With `settle`, wait for the last lines of a start that just ended. Raises
+    RootlessError if the journal cannot be read.
     """
     if since:
         with journald.read(Query(uid=context.uid, since=since)) as entries:
             return diagnosis.last_start(entries)
-    # systemd forgets the last start of a unit that was reset, and the journal remembers it.
+    # systemd does not keep the last start of a unit that was reset, but the journal does.
     last = state.invocation or next(iter(journald.invocations(context.uid)[-1:]), "")
     if settle and state.dead and _age(state.changed) < SETTLE_SECONDS:
         return settled(context, state, last)
@@ -55,13 +53,13 @@ def of(
 
 
 def settled(context: Context, state: UnitState, invocation: str) -> Story:
-    """Return the story of a start that ended just now, once its last lines are in the journal.
+    """Return the story of a start that just ended, once its last lines are in the journal.
 
-    The lines of K3s and those of systemd reach journald by different ways. So the wait ends with a
-    fatal line, or shortly after systemd's line about the end, and after at most SETTLE_SECONDS; a
-    change of the journal ends each turn. Raises RootlessError if the journal cannot be read.
+    The lines of K3s and of systemd reach journald in different ways. So the wait ends with a fatal
+    line, or shortly after systemd's line about the end, and after at most SETTLE_SECONDS; each
+    change of the journal starts another check. Raises RootlessError if the journal cannot be read.
     """
-    # Loaded only here: it loads ctypes (2 ms), and `status` of a K3s that failed does not wait.
+    # Imported here: this loads ctypes (2 ms), and `status` of a failed K3s does not wait.
     from k3s_rootless.linux.inotify import Directories
 
     deadline = time.monotonic() + SETTLE_SECONDS
@@ -80,8 +78,9 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
 
 
 def earlier(context: Context, state: UnitState) -> Cause | None:
-    """Return the cause that ended the start before a K3s that is ready now; None if that was more
-    than an hour ago.
+    """Return the cause that ended the start before a ready K3s.
+
+    None if that was more than an hour ago.
     """
     if not state.restarts or _age(state.started) > _RECENTLY:
         return None
@@ -92,7 +91,7 @@ def earlier(context: Context, state: UnitState) -> Cause | None:
 
 
 def _follows_failure(context: Context, state: UnitState) -> bool:
-    """Return whether the failure of an earlier start may explain the present one."""
+    """Return whether the failure of an earlier start can explain the current state."""
     if state.dead or not state.restarts:
         return False
     return not loops.is_past(_age(state.started), period(context))
@@ -112,14 +111,12 @@ def _age(time: datetime | None) -> float:
 
 
 def period(context: Context) -> float | None:
-    """Return the usual time between two restarts, in seconds; None if the journal does not show
-    it.
-    """
+    """Return the usual time between two restarts in seconds, or None if it is unknown."""
     return loops.period([entry.time for entry in _restarts(context, None) if entry.time])
 
 
 def loop(context: Context, state: UnitState) -> Loop | None:
-    """Return the loop of restarts in systemd's lines of the last hour; None if there is none."""
+    """Return the restart loop in systemd's lines of the last hour, or None."""
     if state.restarts < loops.FEWEST:
         return None
     return loops.of(_restarts(context, _LOOKED_BACK), state.restarts)

@@ -36,7 +36,7 @@ class Seen:
 
     @property
     def own_path(self) -> Path:
-        """The path of our drop-in for the environment, which may not exist."""
+        """The path of our drop-in for the environment; the file can be missing."""
         return installation.drop_in_directory(self.directory) / drop_in.name(environment.SUBJECT)
 
     def resolved(self, name: str) -> Resolved:

@@ -1,1 +1,1 @@
-"""Start K3s and wait for it: what is in the way, until it is ready, and what it died of."""
+"""Start K3s: report conflicts, wait until K3s is ready, and find the cause of a failure."""

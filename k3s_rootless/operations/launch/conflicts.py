@@ -1,4 +1,4 @@
-"""Reports before a start what is in its way: another K3s, or a program on a port that K3s needs."""
+"""Report conflicts before a start: another K3s, or another program on a port of K3s."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 
 def report(context: Context, state: UnitState, manager: Mapping[str, str]) -> None:
-    """Report ports that are in use, with ports that are free.
+    """Report the ports that are in use, and suggest free ports.
 
-    A K3s that runs, or is being stopped, uses its ports and its data itself. `manager` is what the
-    user manager hands to each unit. Raises PreflightFailed for another K3s with the same data.
+    A K3s that is running or stopping uses its ports and its data itself, so nothing is reported.
+    `manager` is the environment that the user manager passes to each unit. Raises PreflightFailed
+    for another K3s with the same data.
     """
     if state.running or state.active_state == "deactivating":
         return
     settings = server_settings.of_next_start(context, state, manager)
     directory = settings.rootlesskit_state
-    # Between two restarts by systemd, the lock may be held by the next start of the unit itself.
+    # Between two restarts by systemd, the next start of the unit itself can hold the lock.
     restarting = state.sub_state.startswith("auto-restart")
     if not restarting and is_held(directory):
         raise _second(context, directory / LOCK)

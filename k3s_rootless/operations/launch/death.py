@@ -1,4 +1,4 @@
-"""The errors for a start that failed, with the cause that `diagnose` would name."""
+"""The errors for a start that failed, with the cause that `diagnose` would show."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ def while_waiting(
 ) -> RootlessError:
     """Return the error for a start that failed during the wait for it.
 
-    `first` is the unit when the wait began, `restarts` is how often systemd had restarted it then.
+    `first` is the unit when the wait began; `restarts` is the number of restarts by systemd before
+    the wait.
     """
     state, when = died.state, f"while waiting for `{died.phase.name}`"
     if state.result == "success" and not state.dead and state.restarts <= restarts:
-        # A stop or restart was requested from systemd: K3s did not die by itself.
+        # A stop or restart was requested from systemd, so K3s did not fail.
         return RootlessError(
             f"K3s did not come up: somebody stopped it {when}",
             hint="start it again: k3s-rootless up",
             details={"cause": "stopped", "check": None},
         )
-    # After a restart before the first look, that look was at another start than the one that died.
+    # If there was a restart before the first check, `first` is not the start that failed.
     seen = first.restarts <= restarts or first.invocation != state.invocation
     error = _of_start(context, state, first.invocation if seen else "", when)
     loop = story.loop(context, state)
@@ -45,7 +46,7 @@ def while_waiting(
 
 
 def _of_start(context: Context, state: UnitState, invocation: str, when: str) -> RootlessError:
-    """Return the error for a start that failed just now.
+    """Return the error for a start that just failed.
 
     `invocation` is empty if it is not known which start failed.
     """
@@ -64,8 +65,9 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
 
 
 def refused(context: Context, state: UnitState, error: RootlessError) -> RootlessError:
-    """Return the error for a start that systemd did not try: the unit is masked or unreadable, or
-    was started too often.
+    """Return the error for a start that systemd refused.
+
+    The unit is masked or unreadable, or was started too often.
     """
     end = ending.of(state)
     cause = verdict.of_unit(end) or verdict.of_ending(end)
@@ -75,13 +77,13 @@ def refused(context: Context, state: UnitState, error: RootlessError) -> Rootles
 
 
 def stuck(context: Context, cause: Cause, state: UnitState) -> RootlessError:
-    """Return the error for a K3s that runs, and tries again without end for this cause."""
+    """Return the error for a running K3s that retries without end because of this cause."""
     found = evidence.examined(context, cause, state)
     return _named("K3s runs, and cannot become ready", found)
 
 
 def first_cause(context: Context, invocation: str) -> Cause | None:
-    """Return the cause in the journal of one start; None if it names none, or cannot be read."""
+    """Return the cause in the journal of one start; None if there is none, or on a read error."""
     try:
         return last_words.heard(context, invocation, ready=False).cause
     except RootlessError as error:
@@ -90,7 +92,7 @@ def first_cause(context: Context, invocation: str) -> Cause | None:
 
 
 def _named(what: str, cause: Cause) -> RootlessError:
-    """Return the error that names a cause, with its evidence and its remedy."""
+    """Return the error for a cause, with its evidence and its remedy."""
     remedy = cause.remedy
     hint = _HINT
     if remedy is not None:

@@ -1,4 +1,4 @@
-"""Performs the steps of a plan, one after the other."""
+"""Perform the steps of a plan in order."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def perform(context: Context, manager: UserManager, steps: Iterable[Step]) -> None:
     """Perform the steps in order.
 
-    Raises RootlessError; if systemd refuses a start, the error names the cause.
+    Raises RootlessError; if systemd refuses a start, the error contains the cause.
     """
     for one in steps:
         step(context, manager, one)
 
 
 def step(context: Context, manager: UserManager, one: Step) -> None:
-    """Perform one step. Raises RootlessError, as `perform`."""
+    """Perform one step. Raises RootlessError, like `perform`."""
     context.listener(StepBegins(one.describe(), one.cause))
     try:
         apply.perform(one, manager)
@@ -44,14 +44,14 @@ def starts(steps: Iterable[Step]) -> bool:
 
 
 def _start_again(context: Context, manager: UserManager, one: Step, error: SystemdError) -> None:
-    """Repeat a start that systemd refused for its start limit; raise the cause of any other."""
+    """Repeat a start that systemd refused because of its start limit; else raise the cause."""
     state = manager.unit(UNIT)
     if state.result != "start-limit-hit":
-        # Loaded here, since this takes 80 ms, which a start that succeeds does not need.
+        # Imported here: loading takes 80 ms, which a successful start does not need.
         from k3s_rootless.operations.launch import death
 
         raise death.refused(context, state, error) from error
-    # The limit ends loops of systemd's own restarts; a user requested this start and those before.
+    # The limit is for loops of systemd's own restarts, but a user requested these starts.
     context.notice(
         f"systemd refuses, since {UNIT} was started too often within a short time: let it forget"
         " that"

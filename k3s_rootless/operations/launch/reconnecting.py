@@ -1,4 +1,4 @@
-"""A user manager that may go and come back while K3s starts, by re-execution or by a restart."""
+"""Access to a user manager that can be re-executed or restarted while K3s starts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class ReconnectingManager:
-    """A user manager to which the connection is made again until `deadline` (time.monotonic); see
-    wait.Watched.
-    """
+    """A user manager that is reconnected until `deadline` (time.monotonic); see wait.Watched."""
 
     def __init__(self, context: Context, manager: UserManager, deadline: float) -> None:
         self._context = context
@@ -34,7 +32,7 @@ class ReconnectingManager:
         self.journal: Followed[Cause | None] | None = None
 
     def unit(self, name: str) -> UnitState:
-        """Return the unit's state. Raises BusError if there is no answer until the deadline."""
+        """Return the state of the unit. Raises BusError if there is no answer in time."""
         return self._asked(lambda: self._manager.unit(name))
 
     def wait_change(self, seconds: float) -> bool:
@@ -42,8 +40,9 @@ class ReconnectingManager:
         return self._asked(lambda: self._manager.wait_change(seconds))
 
     def stuck(self, key: str) -> bool:
-        """Return whether the journal names a cause for which K3s never reaches the phase of this
-        key.
+        """Return whether the journal shows a cause that prevents K3s from reaching this phase.
+
+        `key` is the key of the phase.
         """
         cause = self.journal.latest() if self.journal is not None else None
         return cause is not None and KEYS.index(key) >= KEYS.index(cause.waits)

@@ -1,4 +1,4 @@
-"""The sequence of `up` after the examination of the host: check, plan, perform, wait."""
+"""The steps of `up` after the host was examined: check, plan, perform, wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps of an `up`, what was found, and the outage of a running K3s that the steps mean."""
+    """The steps of an `up`, the state they are based on, and the outage of K3s that they cause."""
 
     steps: tuple[Step, ...]
     found: Found
@@ -52,7 +52,7 @@ class Plan:
 
 
 class Result(NamedTuple):
-    """The steps that were performed, the phases that were reached, and the cause for a restart."""
+    """The performed steps, the reached phases, and the reason why a restart is needed."""
 
     steps: tuple[Step, ...]
     reached: Sequence[PhaseReached] | None
@@ -99,8 +99,8 @@ def up(
 
 
 def _check(context: Context, manager: UserManager, request: Request, examined: Examined) -> None:
-    """Judge what was read of the host. Raises PreflightFailed."""
-    # Before the checks, which may fail for a port in use: the free ports are printed by then.
+    """Check the facts of the host. Raises PreflightFailed."""
+    # The free ports are printed before the checks, which may fail for a port in use.
     if examined.state is None or not examined.state.running:
         foreseen = first_start.foreseen(manager.unit(UNIT), examined.directory)
         conflicts.report(context, foreseen, manager.environment)
@@ -131,7 +131,7 @@ def _require_ready(context: Context, findings: Sequence[Finding], ignored: Seque
 
 def _plan(context: Context, manager: UserManager, request: Request, examined: Examined) -> Plan:
     desired = installation.desired(examined.facts.k3s, examined.directory, request.unit_file)
-    manager.watch(UNIT)  # before the unit is read: a change after that sends a signal
+    manager.watch(UNIT)  # before the unit is read: a later change sends a signal
     reexecute = delegation.only_reexecution_lacks(examined.reach, needs.CONTROLLERS)
     found = installation.found(context, manager, desired.path, reexecute=reexecute)
     drop_ins = renewal.steps(context, desired, force=request.force)
@@ -143,7 +143,7 @@ def _plan(context: Context, manager: UserManager, request: Request, examined: Ex
 
 
 def _require_consent(stops: Outage, confirm: Confirm) -> None:
-    """Raise UsageError if there is no user to ask, RootlessError if the answer is no."""
+    """Raise UsageError if no user can answer, RootlessError if the answer is no."""
     described = stops.describe()
     answer = confirm(f"{described}. Restart K3s now?")
     if answer is None:
@@ -176,7 +176,7 @@ def _perform(context: Context, manager: UserManager, request: Request, made: Pla
 
 
 def _require_effective(context: Context, manager: UserManager, ignored: Sequence[str]) -> None:
-    """Check again after the manager was re-executed: its controllers must be effective now."""
+    """Check that the controllers are effective after the user manager was re-executed."""
     facts, _ = checking.begin(context).finish(manager)
     failed = outcome.failures(checking.judge(facts), ignored)
     if failed:
@@ -185,7 +185,7 @@ def _require_effective(context: Context, manager: UserManager, ignored: Sequence
 
 
 def _pending_restart(context: Context, manager: UserManager, made: Plan) -> str | None:
-    """Return why a running K3s needs a restart, and report it; None if it needs none."""
+    """Report why a running K3s needs a restart, and return the reason; None if it needs none."""
     state = made.found.state
     if made.steps:
         state = manager.unit(UNIT)

@@ -1,4 +1,4 @@
-"""The record of a K3s that `up` or `restart` has started."""
+"""The result of `up` and `restart`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """K3s after `up` or `restart`.
+    """The state of K3s after `up` or `restart`.
 
-    `reached` are the phases of the wait, None without a wait. `restart_needed` is the cause for
-    which a running K3s needs a restart.
+    `reached` are the phases of the wait, None without a wait. `restart_needed` is the reason why a
+    running K3s needs a restart.
     """
 
     steps: tuple[Step, ...]

@@ -1,5 +1,6 @@
-"""Reads the journal of a start while `up` waits for it: K3s can print that it never becomes ready,
-and keep running.
+"""Read the journal of a start while `up` waits for it.
+
+K3s can log that it cannot become ready, and keep running.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 30.0
-"""Seconds between two reads, each twice as long as the pause before: the journal of a start that
-succeeds is read only a few times.
+"""The seconds between two reads; each pause is twice as long as the previous one.
+
+So the journal of a successful start is read only a few times.
 """
 
 
 def follow(context: Context, invocation: str, wake: Callable[[], object]) -> Followed[Cause | None]:
-    """Follow the cause for which K3s tries again without end; None while its journal names none.
+    """Follow the cause for which K3s retries without end; None while the journal shows none.
 
-    `wake` is called once the journal names one.
+    `wake` is called once the journal shows a cause.
     """
 
     def read(cause: Followed[Cause | None]) -> None:
@@ -34,7 +36,7 @@ def follow(context: Context, invocation: str, wake: Callable[[], object]) -> Fol
             try:
                 found = last_words.heard(context, invocation, ready=False).cause
             except RootlessError:
-                return  # the time limit of the wait still ends it
+                return  # the time limit still ends the wait
             if found is not None and found.waits:
                 cause.put(found)
                 wake()

@@ -1,4 +1,4 @@
-"""Waits for the end of a start, and names the cause if K3s does not become ready."""
+"""Wait for the end of a start, and report the cause if K3s does not become ready."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def until_ready(
     started: bool,
     state: UnitState | None = None,
 ) -> list[PhaseReached]:
-    """Wait until the phase of the key `until` is reached, for at most `seconds`.
+    """Wait until the phase with the key `until` is reached, for at most `seconds`.
 
-    `started` says that this run started K3s. `state` is the unit, if `manager` was queried for it
-    while watching it, and nothing was done to it since.
+    `started` is True if this run started K3s. `state` is the unit, if `manager` was queried for it
+    while watching it, and the unit was not changed since then.
 
-    Raises NotReady when the time is up, RootlessError with the cause when the start failed,
-    BusError when the user manager went and did not come back.
+    Raises NotReady if the time limit is reached, RootlessError with the cause if the start failed,
+    BusError if the connection to the user manager was lost and could not be restored.
     """
     lasting = ReconnectingManager(context, manager, time.monotonic() + seconds)
     state = state or lasting.unit(UNIT)
@@ -79,7 +79,7 @@ def until_ready(
 
 
 class _Course:
-    """The phases that a start has reached so far; the listener hears of each."""
+    """The phases that a start has reached so far; each is sent to the listener."""
 
     def __init__(self, listener: Listener) -> None:
         self.reached: list[PhaseReached] = []
@@ -87,23 +87,22 @@ class _Course:
         self._begun = time.monotonic()
 
     def note(self, phase: Phase, seconds: float) -> None:
-        """Note that a phase was reached, so many seconds after the beginning."""
+        """Record a phase that was reached; `seconds` is the time since the wait began."""
         before = self.reached[-1].seconds if self.reached else 0.0
         self.reached.append(PhaseReached(phase, seconds, seconds - before))
         self._listener(self.reached[-1])
 
     def died(self, death: wait.Died) -> None:
-        """Note that the start failed before the phase that the wait was for."""
+        """Record that the start failed before the phase that the wait was for."""
         self._listener(Died(death.phase, time.monotonic() - self._begun, death.state))
 
     def document(self) -> list[dict[str, Any]]:
-        """Return the phases as JSON has them."""
+        """Return the JSON form of the phases."""
         return [one.document() for one in self.reached]
 
 
 def _restarts_before(state: UnitState, *, started: bool) -> int:
-    # systemd counts from 0 again when a start is requested: each restart is then a death, however
-    # early it came.
+    # systemd counts from 0 again after a requested start, so each restart is a failure.
     return 0 if started else state.restarts
 
 
@@ -116,11 +115,11 @@ def _error(
     *,
     started: bool,
 ) -> RootlessError:
-    """Return the error for a start that did not become ready; `first` is the unit before the wait.
+    """Return the error for a start that did not become ready.
 
-    `cause` is the cause for which K3s tries again without end.
+    `first` is the unit before the wait; `cause` is the cause for which K3s retries without end.
     """
-    # Loaded here, since this takes 80 ms, which a start that succeeds does not need.
+    # Imported here: loading takes 80 ms, which a successful start does not need.
     from k3s_rootless.operations.launch import death
 
     phase, reached = outcome.phase, course.document()

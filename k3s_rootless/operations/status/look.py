@@ -45,7 +45,7 @@ def preload() -> None:
 
     This takes 50 ms, during which the user manager answers.
     """
-    from k3s_rootless.operations.status import observer  # noqa: F401
+    from k3s_rootless.operations.status import observer  # noqa: F401 (imported for later)
 
 
 class Look:
