@@ -1,1 +1,1 @@
-"""The support archive: everything that a helper needs to know, and no secret."""
+"""The support archive: all data that a helper needs, with secrets removed."""

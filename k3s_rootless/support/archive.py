@@ -1,4 +1,4 @@
-"""Packs what was gathered, and writes it whole or not at all."""
+"""Create an archive of the gathered data, and write it completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from k3s_rootless.support.facts import Item, Missing
 MANIFEST = "manifest.json"
 SCHEMA = "k3s-rootless/bundle-manifest/v1"
 NAME = "k3s-rootless-support"
-"""How archives, and the folders in them, are called; behind it stands when they were made, in 16
-characters.
+"""The first part of the name of archives and of the folders in them.
+
+It is followed by the time of creation, in 16 characters.
 """
 
 
 def files(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """List what goes in: name, size in bytes, SHA-256, what it is, and what of it could not be
-    read.
-    """
+    """List the files: name, size in bytes, SHA-256, description, and what could not be read."""
     return [
         {
             "name": item.name,
@@ -45,22 +44,23 @@ def files(items: Iterable[Item]) -> list[dict[str, Any]]:
 
 
 def missing(found: Iterable[Missing]) -> list[dict[str, str]]:
-    """List what does not go in, and why."""
+    """List the missing files, with the reasons."""
     return [{"name": one.name, "what": one.what, "reason": one.reason} for one in found]
 
 
 def manifest(items: Sequence[Item], absent: Sequence[Missing], about: Mapping[str, Any]) -> Item:
-    """Return the list of contents as a file of the archive; `about` goes before the lists."""
+    """Return the list of contents as a file of the archive; `about` comes before the lists."""
     content = {"schema": SCHEMA, **about, "files": files(items), "missing": missing(absent)}
     return Item(MANIFEST, "this list", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
-    """Return the archive, with all files in one folder, and without the names, ids and rights of
-    its maker.
+    """Return the archive, with all files in one folder.
+
+    The archive does not contain the user name, the ids and the file modes of its creator.
     """
     content = io.BytesIO()
-    # tarfile's own gzip writes the name of the file and the time into the header.
+    # The gzip of tarfile writes the name of the file and the time into the header.
     with (
         gzip.GzipFile(filename="", fileobj=content, mode="wb", mtime=0) as stream,
         tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
@@ -74,7 +74,7 @@ def packed(items: Sequence[Item], folder: str, made: datetime) -> bytes:
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Refuse a name that is taken, be it by a dangling link.
+    """Raise an error if the path exists, even as a dangling link, unless `force` is set.
 
     Raises WouldOverwrite, RootlessError.
     """
@@ -99,10 +99,10 @@ def require_free(path: Path, *, force: bool) -> None:
 
 
 def write(path: Path, data: bytes, *, force: bool) -> None:
-    """Write a file that only its owner may read: beside it first, synced, then put in its place.
+    """Write a file that only its owner can read, atomically: staged, synced, then renamed.
 
-    What a bundle left there that was killed is removed. A link of that name is replaced, never
-    followed. Raises RootlessError, WouldOverwrite if another program took the name since.
+    Files that an interrupted bundle left there are removed. A link at the path is replaced, never
+    followed. Raises RootlessError, WouldOverwrite if another program has created the path since.
     """
     require_free(path, force=force)
     atomic.sweep(path.parent, rf"{NAME}-\w{{16}}\.tar\.gz|{re.escape(path.name[:200])}")
@@ -121,7 +121,7 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
         new.replace(path)
         return
     try:
-        # Unlike rename(2), link(2) fails where the name is taken.
+        # Unlike rename(2), link(2) fails if the path exists.
         os.link(new, path, follow_symlinks=False)
     except FileExistsError:
         raise WouldOverwrite(
@@ -131,7 +131,8 @@ def _place(new: Path, path: Path, *, force: bool) -> None:
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
             raise
-        # A file system without hard links: whoever takes the name in this very moment loses.
+        # The file system has no hard links. A file that another program creates at this moment is
+        # overwritten.
         require_free(path, force=False)
         new.rename(path)
 

@@ -1,4 +1,4 @@
-"""What is handed over, what is kept back, and the time line of the page: frozen records."""
+"""The records of the support archive: its files, redacted spans, and the time line of the page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a line that is to go: from `start` to before `end`; `kind` is one word that says
-    what it was.
-    """
+    """A part of a line to be redacted, from `start` to before `end`; `kind` names the secret."""
 
     start: int
     end: int
@@ -19,10 +17,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the files hold in which secrets are kept; `problems` says which could not be read.
+    """The content of the files that hold secrets.
 
-    `tokens` hold one secret each, in `texts` names promise them, `passwords` is K3s's list of them,
-    `encryption` its document of keys for Secrets.
+    Each of the `tokens` contains one secret. In the `texts`, the names of values identify secrets.
+    `passwords` is K3s's list of passwords, `encryption` is its document of encryption keys for
+    Secrets. `problems` are the files that could not be read.
     """
 
     tokens: tuple[str, ...] = ()
@@ -34,10 +33,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What identifies the user and the host; an empty text or tuple means not known.
+    """The names that identify the user and the host; an empty value means not known.
 
     `host` may have a domain, `aliases` are other names of the host, `domains` are those of its
-    network, `homes` other paths of the home directory, `identifiers` such as the machine id.
+    network, `homes` are other paths of the home directory, `identifiers` are values such as the
+    machine id.
     """
 
     user: str = ""
@@ -53,8 +53,10 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the journal; `time` is in UTC, `level` one of `journal.lines.LEVELS`, `source`
-    who wrote it (`k3s[4711]`).
+    """One line of the journal.
+
+    `time` is in UTC, `level` is one of `journal.lines.LEVELS`, `source` is the program that wrote
+    the line (`k3s[4711]`).
     """
 
     time: datetime | None
@@ -65,8 +67,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """One start of the unit as its journal tells it, oldest line first; `cut` when older lines had
-    no room.
+    """One start of the unit in the journal, the oldest line first.
+
+    `cut` is True if older lines were left out because of the size limit.
     """
 
     invocation: str
@@ -76,8 +79,9 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of the archive: its text is redacted, `problem` says what could not be read, empty
-    where all could.
+    """One file of the archive, with redacted text.
+
+    `problem` is what could not be read; empty if everything was read.
     """
 
     name: str
@@ -88,7 +92,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file that the archive would have, and why it has none."""
+    """A file that the archive does not contain, and the reason."""
 
     name: str
     what: str
@@ -99,8 +103,8 @@ class Missing:
 class Bar:
     """A phase on the time line, in percent of its length; `width` is None if it was not observed.
 
-    `after` is when the phase was reached, `note` where that was seen, `end` whether the start died
-    there.
+    `after` is when the phase was reached, `note` is the source of that time, `end` is True if the
+    start failed there.
     """
 
     label: str
@@ -121,8 +125,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class TimeLine:
-    """The phases of a start from the first to the last, ticks from left to right, and the percent
-    between two ticks.
+    """The bars of the phases in order, and the ticks of the axis from left to right.
+
+    `step` is the distance between two ticks, in percent of the length.
     """
 
     bars: tuple[Bar, ...]

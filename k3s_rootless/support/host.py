@@ -1,9 +1,8 @@
-"""Reads what a helper asks about a host: its release, kernel, memory, disks and mounts; each fact
-may fail alone.
+"""Read facts about the host; each fact can fail separately.
 
-/etc/os-release, /proc/meminfo, /proc/uptime, /proc/self/mountinfo, /proc/self/limits,
-/sys/kernel/security/lsm, uname(2), statvfs(3); for names that are to be replaced,
-/proc/net/fib_trie and /proc/net/if_inet6.
+The facts are the release, kernel, memory, disks and mounts. Sources: /etc/os-release,
+/proc/meminfo, /proc/uptime, /proc/self/mountinfo, /proc/self/limits, /sys/kernel/security/lsm,
+uname(2), statvfs(3). For the names to be replaced: /proc/net/fib_trie and /proc/net/if_inet6.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ _LIMITS = ("Max open files", "Max processes", "Max locked memory")
 
 
 def facts(root: Path, places: tuple[Path, ...]) -> dict[str, Any]:
-    """Return the facts as JSON has them; `places` are directories whose mounts and room matter.
+    """Return the facts in JSON form; `places` are directories to report mounts and free space for.
 
-    What cannot be read is null, and `unknown` says why.
+    A fact that cannot be read is null, and `unknown` contains the reason.
     """
     asked: dict[str, Callable[[], Any]] = {
         "os_release": lambda: os_release.read(root),
@@ -62,9 +61,7 @@ def _reason(error: Exception) -> str:
 
 
 def addresses(root: Path) -> tuple[str, ...]:
-    """List the addresses of this host, save those of the loopback; empty where they cannot be
-    read.
-    """
+    """List the addresses of this host without loopback; empty if they cannot be read."""
     net = root / "proc/net"
     found: list[str] = []
     with suppress(OSError):
@@ -75,8 +72,9 @@ def addresses(root: Path) -> tuple[str, ...]:
 
 
 def aliases(root: Path, name: str) -> tuple[str, ...]:
-    """List the other names of the host called `name`, with their domains: /etc/hostname, and its
-    lines in /etc/hosts.
+    """List the other names of the host called `name`, with their domains.
+
+    Sources: /etc/hostname, and the lines of the host in /etc/hosts.
     """
     found = [_text(root / "etc/hostname").strip()]
     short = name.partition(".")[0].lower()
@@ -90,9 +88,7 @@ def aliases(root: Path, name: str) -> tuple[str, ...]:
 
 
 def domains(root: Path) -> tuple[str, ...]:
-    """List the domains of the host's network: those that names are searched in, and its NIS
-    domain.
-    """
+    """List the domains of the host's network: its search domains and its NIS domain."""
     found = [_text(root / "proc/sys/kernel/domainname").strip()]
     for file in ("etc/resolv.conf", "run/systemd/resolve/resolv.conf"):
         for line in _text(root / file).splitlines():
@@ -105,7 +101,7 @@ def domains(root: Path) -> tuple[str, ...]:
 
 
 def machine_ids(root: Path) -> tuple[str, ...]:
-    """Return the machine id of the host (machine-id(5)), which other programs derive names from."""
+    """Return the machine id of the host (machine-id(5)); other programs derive names from it."""
     texts = (_text(root / file) for file in ("etc/machine-id", "var/lib/dbus/machine-id"))
     return tuple(filter(None, map(str.strip, texts)))
 

@@ -1,4 +1,4 @@
-"""The page that a person reads: one file, no script, nothing fetched from anywhere."""
+"""The HTML page of the archive: one file, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ MOST_FORWARDS = 40
 _FIRST_LINES = 300
 _ORDER = ("fail", "unknown", "warn", "info", "pass")
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
-"""Seconds between two ticks of a time line."""
+"""The possible seconds between two ticks of a time line."""
 _MOST_TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the page tells, all of it redacted: the documents by their names, the starts, the newest
-    first, and the manifest.
+    """The content of the page, redacted.
+
+    The documents by name, the starts (the newest first), the unit, and the manifest.
     """
 
     documents: Mapping[str, Mapping[str, Any]]
@@ -33,8 +34,9 @@ class Content:
 
 
 def render(content: Content) -> str:
-    """Return the page; a document that holds less than usual, such as an error alone, leaves
-    sections out.
+    """Return the page.
+
+    If a document is incomplete, for example only an error, the page leaves out sections.
     """
     documents = content.documents
     newest = next(iter(content.starts), None)
@@ -67,17 +69,17 @@ def render(content: Content) -> str:
 
 
 def excerpt(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
-    """Return the first and the last lines of a start, and how many are left out between them."""
+    """Return the first and the last lines of a start, and the number of lines between them."""
     if len(lines) <= MOST_LINES:
         return tuple(lines), 0
     return (*lines[:_FIRST_LINES], *lines[_FIRST_LINES - MOST_LINES :]), len(lines) - MOST_LINES
 
 
 def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
-    """Return where the phases of a start, as `milestones.document` returns them, are on a time
-    line; None if no phase was seen.
+    """Return the time line for the phases of a start; None if no phase was observed.
 
-    A bar reaches from the phase that was seen before to its own.
+    `phases` is the result of `milestones.document`. The bar of a phase begins at the previous
+    observed phase.
     """
     seconds = [float(one["seconds"]) for one in phases if one["seconds"] is not None]
     if not seconds:

@@ -1,9 +1,10 @@
-"""Reads the files in which K3s and its user keep secrets, to know what must not get out; nothing of
-them is handed over.
+"""Read the files in which K3s and its user keep secrets, so that the secrets can be redacted.
+
+The content of these files is not added to the archive.
 
 Below the data directory (`k3s.layout`): the tokens and passwords of the server and the node, the
-keys of its encryption, etc/rancher/k3s/registries.yaml, and what K3s makes of that for containerd
-(config.toml, its templates and drop-ins, certs.d); besides, the kubeconfig,
+keys of its encryption, etc/rancher/k3s/registries.yaml, and the files that K3s generates from it
+for containerd (config.toml, its templates and drop-ins, certs.d). Elsewhere: the kubeconfig,
 /etc/rancher/k3s/config.yaml with config.yaml.d and registries.yaml, and files that the unit names
 (K3s v1.21 to v1.36, pkg/server, pkg/daemons, pkg/configfilearg and pkg/agent/templates).
 """
@@ -20,7 +21,7 @@ from k3s_rootless.k3s import layout
 from k3s_rootless.support.facts import Kept
 
 LARGEST = 256 * 1024
-"""Bytes."""
+"""The maximum number of bytes read from a file."""
 _TOKENS = (
     layout.SERVER_TOKEN,
     layout.NODE_TOKEN,
@@ -33,7 +34,7 @@ _CONFIGURATIONS = ("etc/rancher/k3s/config.yaml",)
 _HOST_TEXTS = ("etc/rancher/k3s/registries.yaml", "etc/rancher/node/password")
 _CONTAINERD_TEXTS = ("*.toml", "*.tmpl", "*.toml.d/*.toml", "certs.d/*/hosts.toml")
 _MOST_FILES = 200
-"""Of each kind of file that may have many."""
+"""The maximum number of files of each kind."""
 
 
 def read(
@@ -44,11 +45,11 @@ def read(
     configurations: Iterable[Path] = (),
     root: Path = Path("/"),
 ) -> Kept:
-    """Read them; `tokens`, `texts` and `configurations` (config.yaml under other names) are more
-    files of these kinds.
+    """Read the files that hold secrets.
 
-    Beside a configuration lies the directory of its drop-ins, of the same name with `.d` at its
-    end.
+    `tokens`, `texts` and `configurations` (config.yaml with other names) are additional files of
+    these kinds. The drop-ins of a configuration file are in a directory with the same name and the
+    suffix `.d`.
     """
     problems: list[str] = []
     in_tokens = [data / name for name in _TOKENS]
@@ -93,7 +94,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _content(path: Path, problems: list[str]) -> str:
     try:
-        # A pipe in place of a file would be waited for without O_NONBLOCK.
+        # O_NONBLOCK prevents a wait if there is a pipe instead of a file.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return ""

@@ -1,1 +1,1 @@
-"""Takes secrets out of texts and documents."""
+"""Remove secrets from texts and documents."""

@@ -1,10 +1,9 @@
-"""Where a user and a password stand in an address: the one rule for `env list`, `unit show` and a
-bundle.
+"""Find the user and the password in an address, for `env list`, `unit show` and a bundle.
 
 An address has the form `scheme://user:password@host` (RFC 3986), the same without a scheme, as curl
-and Go accept it for a proxy, or `user:password@tcp(host)`, as Go's drivers of databases accept it.
-People also write characters into a password that an address must escape (quotes, `@`, `/`, blanks),
-so the last `@` ends it.
+and Go accept it for a proxy, or `user:password@tcp(host)`, as Go's database drivers accept it.
+Users also put characters into a password that must be escaped in an address (quotes, `@`, `/`,
+blanks), so the last `@` is the end of the password.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from k3s_rootless.support.facts import Span
 HIDDEN = "***"
 KIND = "url-user"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://")
-# A quote before one of these ends a value; any other quote is a part of it: `u:p"w@proxy`.
+# A quote before one of these ends a value; any other quote is part of it: `u:p"w@proxy`.
 CLOSERS = r"\s,;:)}\]>\\"
-# Here and in the modules beside: no possessive repetition of a group, which Python 3.11.2 takes too
-# far (CPython issue 106052).
+# Here and in the other modules of this package, no group has a possessive quantifier, because
+# Python 3.11.2 matches too much (CPython issue 106052).
 _RUN = re.compile(rf"(?:[^\s\"']|[\"'](?![{CLOSERS}]|$))+")
 _DRIVERS = ("@tcp(", "@unix(")
-# `image:tag@sha256:…`, and `user@1000.service`, a unit of systemd in the path of a cgroup.
+# `image:tag@sha256:…`, and `user@1000.service`, a systemd unit in the path of a cgroup.
 _NO_HOST = re.compile(
     r"@(?:sha(?:256|384|512):[0-9a-f]{32}|[0-9]{1,10}\.(?:service|slice|scope)\b)"
 )
@@ -32,8 +31,9 @@ _BEFORE_USER = re.compile(r"[^A-Za-z0-9._~%+\\$-]")
 
 
 def hidden(address: str) -> str:
-    """Return an address with `***` for its password, or for all before the `@` where no `:` is in
-    it.
+    """Return an address with `***` in place of its password.
+
+    If there is no `:` before the `@`, everything before the `@` is replaced.
     """
     found = credentials(address, certain=True)
     if found is None:
@@ -45,10 +45,10 @@ def hidden(address: str) -> str:
 
 
 def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
-    """Return where user and password stand in a text that is one address; None where it has none.
+    """Return the position of the user and password in a text that is one address, or None.
 
-    With `certain` the text is known to be the address of a host, such as a proxy's; otherwise an
-    `@` may stand in its path.
+    `certain` means that the text is known to be the address of a host, such as a proxy; otherwise
+    an `@` can be in its path.
     """
     start = 0
     scheme = _SCHEME.match(text)
@@ -58,13 +58,13 @@ def credentials(text: str, *, certain: bool) -> tuple[int, int] | None:
     if end < start:
         return None
     if not certain and "/" in text[start:end] and ":" not in text[start:end]:
-        # `https://host/path@v1` has an @ and no user.
+        # `https://host/path@v1` has an @ but no user.
         return None
     return start, end
 
 
 def in_line(line: str) -> Iterator[Span]:
-    """Find users with passwords in the addresses of a line that does not name them as such."""
+    """Find users with passwords in the addresses of a line, without the help of names."""
     for run in _RUN.finditer(line):
         text = run[0]
         at = text.rfind("@")
@@ -81,7 +81,7 @@ def in_line(line: str) -> Iterator[Span]:
 
 
 def _start(text: str, at: int) -> int:
-    """Return where the user begins that ends at this `@`; below 0 if there is none."""
+    """Return the start of the user that ends at this `@`; negative if there is none."""
     scheme = text.find("://")
     if not 0 <= scheme < at:
         return _without_scheme(text, at)
@@ -92,12 +92,11 @@ def _start(text: str, at: int) -> int:
 
 
 def _without_scheme(text: str, at: int) -> int:
-    """Return where `user:password@` begins; below 0 if there is none."""
+    """Return the start of `user:password@`; negative if there is none."""
     behind = text[at + 1 : at + 2]
     if not (behind.isalnum() or behind == "[") or _NO_HOST.match(text, at):
         return -1
-    # Without a name that says so, nothing before a slash belongs to it:
-    # `0::/user.slice/…@1000.service`, `a/b:c@d`.
+    # Text before a slash does not belong to the user: `0::/user.slice/…@1000.service`, `a/b:c@d`.
     first = text.rfind("/", 0, at) + 1
     colon = text.find(":", first, at)
     if colon <= first or colon + 1 == at:

@@ -1,5 +1,6 @@
-"""Replaces names that identify the user and the host: each by the same word, everywhere, encoded
-forms included.
+"""Replace names that identify the user and the host, including their encoded forms.
+
+Each name always gets the same replacement.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ HOME = "/home/somebody"
 DOMAIN = "some-domain.example"
 IDENTIFIER = "[host-id]"
 _SHORTEST = 2
-# Domains of many networks, and of the cluster: they identify no host, and a reader needs them.
+# Common domains of networks, and of the cluster. They do not identify a host, and a reader needs
+# them.
 _COMMON = frozenset(
     {
         "local",
@@ -34,10 +36,10 @@ _COMMON = frozenset(
         "svc",
     }
 )
-# The characters of a unit's name as systemd-escape(1) writes them, by their numbers.
+# The characters of a unit name as systemd-escape(1) writes them, by byte value.
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.")
 _ESCAPED = tuple(chr(byte) if byte in _KEPT else f"\\x{byte:02x}" for byte in range(256))
-# A name may also begin after an escape: `%2Falice`, `\\x5calice`, `\\nalice`.
+# A name can also begin after an escape: `%2Falice`, `\\x5calice`, `\\nalice`.
 _BEFORE = (
     r"(?:(?<![a-z0-9])|(?<=%[0-9a-f][0-9a-f])|(?<=\\x[0-9a-f][0-9a-f])"
     r"|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f])|(?<=\\[abfnrtv]))"
@@ -45,13 +47,14 @@ _BEFORE = (
 
 
 class Pseudonyms:
-    """The pseudonyms of one host; empty names are left out."""
+    """The pseudonyms for one host; empty names are ignored."""
 
     def __init__(self, names: Names) -> None:
         self._instead: dict[str, str] = {}
         for word, instead in _pairs(names):
             for form in _forms(word):
-                # The first one counts: a host that is called as its user is a user everywhere.
+                # The first entry has priority: if the host has the same name as the user, it is
+                # replaced as a user everywhere.
                 self._instead.setdefault(form.lower(), instead)
         words = sorted(
             (word for word in self._instead if len(word) >= _SHORTEST), key=len, reverse=True
@@ -61,8 +64,9 @@ class Pseudonyms:
             self._pattern = re.compile("|".join(map(_expression, words)), re.IGNORECASE)
 
     def replace(self, text: str) -> str:
-        """Replace each name that stands alone: `alice` in `/home/alice/x` and `alice@host`, not in
-        `malice`.
+        """Replace each name that is a separate word.
+
+        `alice` is replaced in `/home/alice/x` and `alice@host`, but not in `malice`.
         """
         if self._pattern is None:
             return text
@@ -88,8 +92,9 @@ def _pairs(names: Names) -> Iterator[tuple[str, str]]:
 
 
 def _parted(user: str) -> tuple[list[str], list[str]]:
-    r"""Return account and domain of a user of a directory service: `CORP\alice` (winbind),
-    `alice@corp` (sssd).
+    r"""Return the account and the domain of a user of a directory service.
+
+    Formats: `CORP\alice` (winbind), `alice@corp` (sssd).
     """
     for separator in ("\\", "+"):
         domain, _, account = user.partition(separator)
@@ -106,10 +111,10 @@ def _of_domain(domain: str) -> Iterator[tuple[str, str]]:
     if ".".join(labels[-2:]) == "cluster.local":
         return
     for first in range(len(labels) - 1):
-        # With the domains that it lies in, down to two labels.
+        # Includes the parent domains, down to two labels.
         yield ".".join(labels[first:]), DOMAIN
     if len(labels) == 1 and labels[0] and labels[0] not in _COMMON:
-        # One label may be an ordinary word, so it counts only behind a dot.
+        # A single label may be an ordinary word, so it is replaced only after a dot.
         yield f".{labels[0]}", f".{DOMAIN}"
 
 

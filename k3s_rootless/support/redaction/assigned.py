@@ -1,9 +1,10 @@
-"""Values after names that promise a secret: `NAME=value`, `"name": "value"`, `--name value`,
-`<name>value</name>`.
+"""Find values with a name that indicates a secret.
 
-A value ends where the syntax says so, as far as the line shows which one it is (shell, systemd,
-JSON, YAML, XML). Where two are possible the longer value counts: hiding too much is a loss, hiding
-too little is a leak.
+Forms: `NAME=value`, `"name": "value"`, `--name value`, `<name>value</name>`.
+
+The syntax determines the end of a value, if the line shows which syntax it is (shell, systemd,
+JSON, YAML, XML). If there are two possible ends, the longer value is used: redacting too much loses
+information, redacting too little leaks a secret.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _EMPTY = frozenset(
     }
 )
 INDICATOR = re.compile(r"[|>][0-9+-]{0,2}(?:[ \t]{1,8}#.*)?", re.DOTALL)
-"""Of YAML: the value is the block of lines that follows."""
+"""The indicator in YAML that the value is the following block of lines."""
 _NAME = re.compile(
     r"(?<![\w.-])(?P<name>[\w.-]++)(?P<sep>\\{0,8}[\"']?\]?[ \t]{0,8}(?::=|=>|={1,3}|:)[ \t]{0,8})"
 )
@@ -52,10 +53,10 @@ _TAG = re.compile(
 )
 _TAG_END = re.compile(r"(?:(?!</|&lt;/|\\{1,8}u003[cC]/).)*")
 _OPEN = re.compile(r"[\[({ \t]{0,8}(?P<quote>\\{0,8}[\"'])")
-# Quotes in the middle of a word are part of it, for systemd and a shell too.
+# Quotes in the middle of a word are part of it, in systemd and in a shell, too.
 _BARE = re.compile(rf"(?:[^\s\"']|[\"'](?![{addresses.CLOSERS}]|$))*")
 _WIDE = re.compile(r"[^\"'\\]*+")
-# In a flow mapping of YAML a value goes on through blanks.
+# In a flow mapping of YAML, a value can contain blanks.
 _FLOW = re.compile(r"(?:[^,}\]\"']|[,}\]\"'](?![\s,}\]\"'\\]|$))*")
 _SOLID = re.compile(r"\S*+")
 _LINE = re.compile(r"[^\r\n]*+")
@@ -67,9 +68,7 @@ _LONGEST_BEFORE = 64
 
 
 def spans(line: str) -> Iterator[Span]:
-    """Find the values whose names promise a secret, and the passwords in values whose names promise
-    an address.
-    """
+    """Find the values with names that indicate a secret, and passwords in named addresses."""
     if "=" in line or ":" in line:
         yield from _named(line, _NAME, _value)
         if "value" in line:
@@ -82,16 +81,18 @@ def spans(line: str) -> Iterator[Span]:
 
 
 def harmless(name: str, value: str) -> bool:
-    """Return whether a value may be shown although its name promises a secret: `false`, or the path
-    of a file.
+    """Return whether a value can be shown although its name indicates a secret.
+
+    Examples are `false` and the path of a file.
     """
     return value.lower() in _EMPTY or names.place(name, value)
 
 
 Bounds = tuple[int, int]
 Value = Callable[[str, re.Match[str], int], Bounds]
-"""Finds where the value after a name begins and ends in a line, of which it reads no more than up
-to the given place.
+"""Return the start and the end of the value after a name in a line.
+
+The function reads the line only up to the given position.
 """
 
 
@@ -114,8 +115,8 @@ def _named(line: str, pattern: re.Pattern[str], value: Value) -> Iterator[Span]:
 
 
 def _secret(line: str, found: re.Match[str], value: Value) -> Bounds:
-    # What is not hidden is read again for the next name, so reading ahead has a bound where a value
-    # may stay.
+    # Text that is not redacted is read again for the next name. So, if a value can be kept, the
+    # read is limited.
     bound = len(line)
     if names.may_place(found["name"]):
         bound = min(bound, found.end() + _LONGEST_PLACE)
@@ -133,7 +134,7 @@ def _credentials(line: str, found: re.Match[str], value: Value) -> Bounds:
     certain = names.proxy(found["name"])
     start, end = value(line, found, bound)
     if certain and line[start - 1] not in "\"'":
-        # A quote that looks like the end of the value may stand in its password: `u:p":w@proxy`.
+        # A quote that looks like the end of the value can be part of the password: `u:p":w@proxy`.
         end = max(end, _end(_SOLID, line, start, bound))
     inside = addresses.credentials(line[start:end], certain=certain)
     if inside is None:
@@ -149,16 +150,17 @@ def _value(line: str, found: re.Match[str], bound: int) -> Bounds:
     opener = _opener(line, found.start())
     unquoted = '"' not in found["sep"] and "'" not in found["sep"]
     if opener and unquoted and "=" in found["sep"]:
-        # `"K3S_TOKEN=two words"`, as in a unit: what opens before the name closes after the value.
+        # `"K3S_TOKEN=two words"`, as in a unit: the quote before the name is closed after the
+        # value.
         return start, _closed(line, opener, start, bound)
     return start, _end(_form(line, found), line, start, bound)
 
 
 def _form(line: str, found: re.Match[str]) -> re.Pattern[str]:
-    """Return the form of a value without quotes."""
+    """Return the pattern of a value without quotes."""
     name = found["name"]
     if not name.startswith("-") and _begins(line, found.start()):
-        # A line of YAML, or of a file of variables: its value may have blanks in it.
+        # In a line of YAML or of a file of variables, the value can contain blanks.
         return _LINE
     if names.wide(name):
         return _WIDE
@@ -178,7 +180,7 @@ def _after_pair(line: str, found: re.Match[str], bound: int) -> Bounds:
 def _after_tag(last: int, line: str, found: re.Match[str], bound: int) -> Bounds:
     start = found.end()
     if start > last:
-        # Without an end behind it, `<token>` is a word of a usage and no tag.
+        # Without an end tag after it, `<token>` is a word in a usage text and not a tag.
         return start, start
     return start, _end(_TAG_END, line, start, bound)
 
@@ -193,7 +195,7 @@ def _in_flow(line: str, start: int) -> bool:
 
 
 def _opener(line: str, start: int) -> str:
-    # At most eight backslashes and a quote: JSON inside of JSON doubles them at each level.
+    # At most eight backslashes and a quote: JSON within JSON doubles them at each level.
     if start == 0 or line[start - 1] not in "\"'":
         return ""
     begin = start - 1
@@ -203,7 +205,7 @@ def _opener(line: str, start: int) -> str:
 
 
 def _closing(line: str, quoted: re.Match[str], bound: int) -> int:
-    """Return where a value in quotes ends, or a list of them: before the last closing quote."""
+    """Return the end of a quoted value or of a list of them: before the last closing quote."""
     end = _closed(line, quoted["quote"], quoted.end(), bound)
     if "[" not in quoted[0]:
         return end
@@ -221,13 +223,13 @@ def _closed(line: str, quote: str, start: int, bound: int) -> int:
     behind = line[at + len(quote) : at + len(quote) + 1]
     if len(quote) > 1 or not behind or behind in _CLOSERS:
         return at
-    # `"abc"def` is one word for a shell and for systemd.
+    # `"abc"def` is one word in a shell and in systemd.
     return _end(_BARE, line, at + 1, bound)
 
 
 def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
-    # A quote behind more backslashes than the opening one had is part of the value, and so is a
-    # doubled one (YAML, shell).
+    # A quote after more backslashes than the opening quote is part of the value; a doubled quote
+    # is, too (YAML, shell).
     at = line.find(quote, start, bound)
     while at >= 0:
         length = _escaped(line, quote, at, start, bound)
@@ -238,7 +240,7 @@ def _unescaped(line: str, quote: str, start: int, bound: int) -> int:
 
 
 def _escaped(line: str, quote: str, at: int, start: int, bound: int) -> int:
-    """Return the length of what a quote belongs to if it is part of the value, else 0."""
+    """Return the length of the sequence if a quote is part of the value, otherwise 0."""
     backslashes = _backslashes(line, at, start)
     if backslashes % 2 or (backslashes and len(quote) > 1):
         return len(quote)
@@ -251,8 +253,8 @@ def _escaped(line: str, quote: str, at: int, start: int, bound: int) -> int:
 
 
 def _goes_on(line: str, quote: str, after: int, bound: int) -> bool:
-    # `''` at the beginning of a value, and not an empty one: what follows is text, and a quote that
-    # closes it.
+    # `''` at the beginning of a value that is not empty: it is followed by text and a closing
+    # quote.
     return (
         line[after : after + 1] not in {"", ",", "}", "]", ")", ";"}
         and line.find(quote, after, bound) >= 0

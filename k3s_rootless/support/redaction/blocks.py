@@ -1,5 +1,6 @@
-"""Secrets of YAML that go on in the following lines: blocks (`password: |`), folded and quoted
-scalars, lists.
+"""Find secrets in YAML that continue on the following lines.
+
+Forms: blocks (`password: |`), folded and quoted scalars, lists.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _KEY = re.compile(
     r" \t]|$)(?P<rest>.*+)"
 )
 _MAPPING = re.compile(r"[ \t]*+(?:-[ \t]{1,8}){0,8}[\"']?[\w./-]++[\"']?[ \t]{0,8}:(?:[ \t]|$)")
-# Lines of other writers, in between: K3s logs by logrus and klog.
+# Lines of other programs in between: K3s logs with logrus and klog.
 _LOG = re.compile(r"time=\"|level=[a-z]|[IWEF][0-9]{4} [0-9]{2}:")
 _MOST_BETWEEN = 20
 _QUOTES = ('"', "'")
@@ -22,17 +23,17 @@ _TAG = re.compile(r"(?:[!&][\w!:./-]{0,60}+[ \t]{1,8}){1,3}")
 
 
 class Blocks:
-    """What is remembered of the lines before; each line must be given once, in its order."""
+    """The state from the previous lines; each line must be passed once, in order."""
 
     def __init__(self) -> None:
         self._indent: int | None = None
         self._kind = ""
         self._between = 0
         self._scalar = False
-        """Whether the text of the lines that follow is the value, whatever it looks like."""
+        """Whether the following lines are the text of the value, regardless of their form."""
 
     def span(self, line: str) -> Span | None:
-        """Return what of a line belongs to a secret that an earlier line began."""
+        """Return the part of a line that belongs to a secret that began on an earlier line."""
         if self._indent is None:
             self._begin(line)
             return None
@@ -85,7 +86,7 @@ def _is_indicator(value: str) -> bool:
 
 
 def _is_complete(name: str, value: str) -> bool:
-    """Return whether the line of a key has all of its value, or a value that may be shown."""
+    """Return whether the line contains the complete value, or a value that can be shown."""
     if value.startswith(_QUOTES):
         closed = len(value) > 1 and value.rstrip(" ,").endswith(value[0])
         return closed or assigned.harmless(name, value)

@@ -1,8 +1,8 @@
-"""The forms in which a secret that is known may stand in a text: as it is, quoted, and encoded.
+"""The forms in which a known secret can occur in a text: plain, quoted, and encoded.
 
-A journal quotes what it prints (logrus and klog as Go does, JSON inside of JSON), an address
-escapes it, a Secret of Kubernetes has it in base64, which has three forms for the same bytes, by
-what stands before them.
+A journal contains quoted text (logrus and klog quote like Go, JSON can be within JSON), an address
+contains escaped text, and a Secret of Kubernetes contains base64. Base64 has three forms for the
+same bytes, which depend on the bytes before them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
-"""Characters.
+"""The minimum number of characters of a secret that is searched everywhere.
 
-What is shorter is found by its name only: taken out wherever it stands, it takes half of the words
-along.
+Shorter secrets are found only by their names, because a search for them would also remove parts of
+ordinary words.
 """
 _LONGEST = 64
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
@@ -38,8 +38,9 @@ PIECE = 32
 
 
 def literals(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return every text to look for, the longest first; long ones also in pieces, since a journal
-    cuts lines.
+    """Return all texts to search for, the longest first.
+
+    Long texts are also split into pieces, because a journal cuts lines.
     """
     found = {
         piece
@@ -53,7 +54,7 @@ def literals(secrets: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms(secret: str) -> Iterator[str]:
-    """Return the forms of one secret of one line; some may be the same."""
+    """Return the forms of one secret without line breaks; some can be equal."""
     raw = secret.encode("utf-8", "surrogateescape")
     yield secret
     for escaped in _quoted(secret):
@@ -69,12 +70,15 @@ def forms(secret: str) -> Iterator[str]:
     yield raw.hex()
     yield raw.hex().upper()
     yield from _base64(raw)
-    # Once more: a kubeconfig, which has its data in base64, inside of a Secret.
+    # Encoded twice: a kubeconfig, which contains base64 data, within a Secret.
     yield from _base64(base64.b64encode(raw))
 
 
 def pieces(form: str) -> Iterator[str]:
-    """Return the form; of a long one, pieces of which each larger part of it contains one."""
+    """Return a short form as it is; split a long form into pieces.
+
+    Each larger part of a long form contains at least one of the pieces.
+    """
     if len(form) <= _LONGEST:
         yield form
         return
@@ -83,24 +87,24 @@ def pieces(form: str) -> Iterator[str]:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    # Of several lines, each for itself (a key in PEM), and short ones not: `=` and `-----END` are
-    # no secrets.
+    # Each line of a secret with several lines (a key in PEM) is used separately. Short lines are
+    # skipped, because `=` and `-----END` are not secrets.
     lines = [line.strip() for line in secret.splitlines()]
     if len(lines) == 1:
         yield lines[0]
     else:
         yield from (line for line in lines if len(line) >= 16 and not line.startswith("-----"))
-        # All of it where line breaks are escaped, as in JSON and in a unit.
+        # The complete text, if line breaks are escaped, as in JSON and in a unit.
         yield from set(_quoted(secret.strip()))
 
 
 def _quoted(text: str) -> Iterator[str]:
     plain = json.dumps(text)[1:-1]
     yield plain
-    # Go's strconv.Quote, which logrus and klog use, writes control characters in two digits.
+    # Go's strconv.Quote, used by logrus and klog, writes control characters with two digits.
     yield text.translate(_GO)
     yield json.dumps(text, ensure_ascii=False)[1:-1]
-    # Go's encoding/json escapes what HTML would read.
+    # Go's encoding/json escapes characters with a meaning in HTML.
     yield plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -113,7 +117,7 @@ def _percent(text: str) -> Iterator[str]:
 def _base64(raw: bytes) -> Iterator[str]:
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + raw).decode("ascii")
-        # Characters that also hold bits of what stands before or behind differ from case to case.
+        # Characters that also contain bits of the bytes before or after are different each time.
         sure = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
         yield sure
         yield sure.replace("+", "-").replace("/", "_")

@@ -1,5 +1,6 @@
-"""Learns secrets where they are declared (files of K3s, environment, command lines), to look for
-them everywhere.
+"""Collect secrets from their declarations, so that they can be found everywhere.
+
+The declarations are in files of K3s, the environment and command lines.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ def from_files(kept: Kept) -> Iterator[str]:
 
 
 def from_token(content: str) -> Iterator[str]:
-    """Return the secrets of a file with nothing else in it: K3s's token, and its password alone."""
+    """Return the secrets in a token file: K3s's token, and its password without the rest."""
     token = content.strip()
     yield from _worthy((token, token.rpartition(":")[2]))
 
 
 def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
-    """Return the values whose names promise a secret, and the passwords in addresses of proxies."""
+    """Return the values with names that indicate a secret, and the passwords in addresses."""
     for name, value in environment.items():
         if names.secret(name) and not names.place(name, value):
             yield from _worthy((value,))
@@ -53,8 +54,9 @@ def from_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def from_argv(argv: Sequence[str]) -> Iterator[str]:
-    """Return the values of flags such as `--token`, as one word or two, and of `-t`, K3s's short
-    name for it.
+    """Return the values of flags such as `--token`, as one word or two.
+
+    This includes `-t`, K3s's short form of `--token`.
     """
     for index, word in enumerate(argv):
         name, equals, value = word.partition("=")
@@ -70,8 +72,9 @@ def from_argv(argv: Sequence[str]) -> Iterator[str]:
 
 
 def from_text(text: str) -> Iterator[str]:
-    """Return the values whose names promise a secret in a text: config.yaml, registries.yaml, a
-    kubeconfig, a unit, lines of NAME=value.
+    """Return the values in a text with names that indicate a secret.
+
+    The text can be config.yaml, registries.yaml, a kubeconfig, a unit, or lines of NAME=value.
     """
     blocks = Blocks()
     block: list[str] = []
@@ -83,15 +86,16 @@ def from_text(text: str) -> Iterator[str]:
         continued = blocks.span(line)
         if continued is not None:
             block = [*block[-_MOST_FOLDED:], line[continued.start : continued.end].strip()]
-            # Each line alone, and folded into one as YAML does.
+            # Each line separately, and all lines folded into one, as in YAML.
             yield from _worthy((block[-1], *_readings(" ".join(block))))
         elif line.strip():
             block = values[-1:]
 
 
 def from_addresses(text: str) -> Iterator[str]:
-    """Return the users with passwords of the addresses in a text, and the passwords alone, escaped
-    or not.
+    """Return the users with passwords in the addresses of a text, and the passwords alone.
+
+    Passwords are returned both escaped and unescaped.
     """
     if "@" not in text:
         return
@@ -112,14 +116,14 @@ def _of_user(given: str) -> Iterator[str]:
 
 def _readings(value: str) -> Iterator[str]:
     yield value
-    # As systemd, YAML and JSON read a value: a backslash stands for what follows it, two percent
-    # signs for one, and so do two single quotes.
+    # As systemd, YAML and JSON parse a value: a backslash escapes the next character, two percent
+    # signs mean one, and two single quotes mean one.
     plain = _ESCAPED.sub(r"\1", value).replace("%%", "%")
     yield plain
     yield value.replace("''", "'")
     with suppress(ValueError, RecursionError):
         yield str(json.loads(f'"{value}"'))
-    # A value that runs to the end of its line may be one word with something behind, such as a
+    # A value up to the end of its line can be one word, followed by something else, such as a
     # comment.
     head, _, behind = value.strip().partition(" ")
     if behind:
@@ -138,7 +142,8 @@ def _worthy(values: Iterable[str]) -> Iterator[str]:
 
 
 def _decoded(value: str) -> Iterator[str]:
-    # A kubeconfig has its key in base64 of PEM, registries.yaml and docker's files `user:password`.
+    # A kubeconfig contains its key as base64 of PEM; registries.yaml and docker's files contain
+    # `user:password`.
     if not _BASE64.fullmatch(value) or len(value) % 4:
         return
     try:

@@ -1,4 +1,4 @@
-"""Which names promise a secret: of a variable, a flag, a header, a key of JSON or YAML."""
+"""Decide which names indicate a secret: of a variable, a flag, a header, a key of JSON or YAML."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from itertools import pairwise
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BETWEEN = re.compile(r"[^a-z0-9]+")
 _DIGITS = "0123456789"
-# Secret wherever they stand in a word, so that `GITHUBTOKEN` and `My_PassWord` count; what follows
-# makes another word of it: `tokenizer`, `tokenreviews`, `secretary`, `passwordless`.
+# Secret anywhere in a word, so that `GITHUBTOKEN` and `My_PassWord` match, except for letters after
+# them that make another word: `tokenizer`, `tokenreviews`, `secretary`, `passwordless`.
 _INSIDE = re.compile(
     r"passwords?+(?!less)|passwd|passphrase|passcode|passwort|kennwort|secret(?!ar)|"
     r"token(?!i[sz]|review)|credential|htpasswd"
     r"|apikey|accesskey|privatekey|presharedkey|accountkey|signingkey|encryptionkey"
     r"|dockerconfigjson"
 )
-# Secret as a word of its own.
+# Secret as a separate word.
 _WORDS = frozenset(
     {"pwd", "pw", "cookie", "cookies", "psk", "bearer", "jwt", "signature", "otp", "passkey"}
 )
 # Secret as the last word only: `PASS=…`, `_auth: …`; not `auth-mode` or `pass-through`.
 _LAST = frozenset({"pass", "auth", "authorization", "sig", "pin", "pat"})
-# What makes of `pass` no password: `pass-through`.
+# Words after `pass` that show that it is not a password: `pass-through`.
 _NO_PASSWORD = frozenset(
     {"through", "thru", "by", "fail", "count", "rate", "on", "over", "ratio", "filter"}
 )
-# Secret as the end of the last word: `PGPASS`, `DBPW`, `MYKEY`, except in words of the language and
-# of Kubernetes.
+# Secret as the end of the last word: `PGPASS`, `DBPW`, `MYKEY`, except for English words and
+# Kubernetes terms.
 _ENDINGS = ("pass", "pwd", "pw", "auth", "key")
 _ENDS_ALIKE = frozenset(
     """
@@ -38,8 +38,8 @@ _ENDS_ALIKE = frozenset(
     labelkey workkey queuekey
     """.split()  # noqa: SIM905 (words read best as words)
 )
-# What says of a key that it is none to a lock: a public one, or one of a table, a cache or an
-# object of Kubernetes.
+# Words that show that a key is not secret: a public key, or a key of a table, a cache or a
+# Kubernetes object.
 _OPEN_KEYS = frozenset(
     """
     public pub primary foreign sort partition label annotation topology taint toleration object
@@ -50,7 +50,7 @@ _OPEN_KEYS = frozenset(
     function shift authorized
     """.split()  # noqa: SIM905 (words read best as words)
 )
-# Words before `key` that make a secret of it wherever it stands: `api_key_prod`, `SSH_KEY_PATH`.
+# Words before `key` that make it secret at any position: `api_key_prod`, `SSH_KEY_PATH`.
 _KEYS = frozenset(
     {
         "api",
@@ -66,7 +66,7 @@ _KEYS = frozenset(
         "deploy",
     }
 )
-# What is called after a secret and is none: what it is called, how long it holds.
+# Last words that describe a secret but are not secret: its name, its lifetime.
 _HARMLESS = frozenset(
     """
     name names ttl timeout type kind namespace namespaces expiration lifetime audience count size
@@ -85,13 +85,14 @@ _KEY_FILE = re.compile(
     r"(?:/|~/|\./|\$|%[a-zA-Z]/)[^\s\"']{0,4096}\.(?:key|pem|crt|cert|pub|json|ya?ml|txt)"
 )
 WIDE = frozenset({"authorization", "cookie"})
-"""Headers whose value has spaces in it."""
+"""The headers with spaces in the value."""
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """Split a name into its words, in lower case, without numbers: `K3S_AGENT_TOKEN`,
-    `clientSecret`, `DB_PASSWORD2`.
+    """Split a name into its words, in lower case, without numbers.
+
+    Examples: `K3S_AGENT_TOKEN`, `clientSecret`, `DB_PASSWORD2`.
     """
     return _split(_CAMEL.sub("_", name[-200:]))
 
@@ -103,15 +104,16 @@ def _split(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def kind(name: str) -> str:
-    """Return the word that promises a secret, such as `token`; empty where the value of this name
-    may be shown.
+    """Return the word that indicates a secret, such as `token`.
+
+    Empty if the value of this name can be shown.
     """
     parts = words(name)
     if not parts or parts[-1] in _HARMLESS or _OTHERS.fullmatch(name):
         return ""
     if parts[-1] == "tokens" and not _AMOUNTS.isdisjoint(parts):
         return ""
-    # Capitals separate words in `clientSecret` and do not in `My_PassWord`, so both ways count.
+    # Capitals separate words in `clientSecret` but not in `My_PassWord`, so both are tried.
     unparted = _split(name[-200:])
     for word in (*parts, *unparted):
         found = _INSIDE.search(word)
@@ -161,8 +163,9 @@ def secret(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def address(name: str) -> bool:
-    """Return whether the value of this name is an address, which may hold a password:
-    `HTTPS_PROXY`, `DATABASE_URL`.
+    """Return whether the value of this name is an address, which can contain a password.
+
+    Examples: `HTTPS_PROXY`, `DATABASE_URL`.
     """
     parts = words(name)
     return (
@@ -178,7 +181,7 @@ def proxy(name: str) -> bool:
 
 
 def may_place(name: str) -> bool:
-    """Return whether a value of this name may be only the place of a secret."""
+    """Return whether a value of this name can be the place of a secret instead of the secret."""
     parts = words(name)
     return bool(parts) and (
         parts[-1].endswith((*_PLACES, "key")) or parts in {("pwd",), ("oldpwd",)}
@@ -186,12 +189,13 @@ def may_place(name: str) -> bool:
 
 
 def place(name: str, value: str) -> bool:
-    """Return whether the value is only the place of a secret: `K3S_TOKEN_FILE=/run/token`,
-    `--client-key=/etc/a.key`.
+    """Return whether the value is the place of a secret instead of the secret.
+
+    Examples: `K3S_TOKEN_FILE=/run/token`, `--client-key=/etc/a.key`.
     """
     parts = words(name)
     if parts in {("pwd",), ("oldpwd",)}:
-        # A shell's, and no password.
+        # The working directory of a shell, not a password.
         return value.startswith("/")
     if not parts:
         return False
@@ -201,6 +205,6 @@ def place(name: str, value: str) -> bool:
 
 
 def wide(name: str) -> bool:
-    """Return whether the value runs to the end of the line."""
+    """Return whether the value continues to the end of the line."""
     parts = words(name)
     return bool(parts) and parts[-1] in WIDE

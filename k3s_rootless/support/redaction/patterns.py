@@ -1,10 +1,9 @@
-"""What a secret looks like, whoever wrote it: tokens by their form, values by the name before them,
-passwords in addresses.
+"""Find secrets by their form: tokens, values after a name, passwords in addresses.
 
-Each expression reads a line once: it starts at a fixed word or where a word begins, repeats one
-class of characters, and what may repeat is bounded or possessive. What would have to go back and
-forth is done by hand. So no line takes longer than in proportion to its length;
-tests/test_linear.py holds each to that.
+Each expression reads a line once: it starts at a fixed word or at the start of a word, repeats one
+class of characters, and each repetition is bounded or possessive. Cases that need backtracking are
+handled in code. So the time for a line is at most proportional to its length; tests/test_linear.py
+checks this for each expression.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ def _form(kind: str, hints: str, pattern: str) -> tuple[str, tuple[str, ...], re
     return kind, tuple(hints.split()), re.compile(pattern)
 
 
-# As one word, as two, or as two strings of JSON.
+# As one word, as two words, or as two strings in JSON.
 _USER = r"(?:-[uU]|--user|--proxy-user)(?:[ =]|\\{0,8}[\"'],[ \t]{0,4})"
 _NO_IDS = r"(?![0-9]{1,10}:[0-9]{1,10}(?:[\s\"',]|$))"
-# A quote in the middle of a word is a part of it.
+# A quote in the middle of a word is part of it.
 _REST = rf"(?:[^\s\"']|[\"'](?![{addresses.CLOSERS}]|$))+"
 _IN_QUOTES = r"(?:[^\"\\]|\\.)+"
 _QUOTED_USER = rf"\"[^\":]{{1,128}}+:{_IN_QUOTES}|'[^':]{{1,128}}+:[^']++"
-# Kind, words of which one stands in each line that the expression matches, and the expression; the
-# group `secret` is what goes.
+# The kind, the hints (each matching line contains at least one of these words), and the expression.
+# The group `secret` is redacted.
 FORMS = (
     _form("k3s-token", "K10", r"(?<![A-Za-z0-9])K10[0-9a-fA-F]{6,}+(?:::[^\s\"'\\,;<>]++)?"),
     _form("jwt", "eyJ", r"(?<![A-Za-z0-9+/])eyJ[A-Za-z0-9_+/=.-]{8,}+"),
@@ -74,8 +73,8 @@ FORMS = (
         r"(?<![A-Za-z0-9.-])(?=[a-z0-9]{6}\.[a-z]{0,15}+[0-9])"
         r"[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9.-])",
     ),
-    # `curl -u user:password`, quoted too, and `-sSuuser:password`; `--user 1000:1000` of podman
-    # stays.
+    # `curl -u user:password`, also quoted, and `-sSuuser:password`; `--user 1000:1000` of podman is
+    # kept.
     _form(
         "password",
         "-u --user --proxy-user -U",
@@ -102,12 +101,10 @@ _BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{64,}+={0,2}")
 
 
 def spans(line: str) -> Iterator[Span]:
-    """Find what is secret in a line by what it looks like; spans may overlap, and come in no
-    order.
-    """
+    """Find secrets in a line by their form; spans can overlap and are not sorted."""
     for kind, hints, pattern in FORMS:
         if any(hint in line for hint in hints):
-            # The group `secret`, or all of it.
+            # The group `secret`, or the whole match.
             group = pattern.groupindex.get("secret", 0)
             yield from (Span(*found.span(group), kind) for found in pattern.finditer(line))
     yield from assigned.spans(line)
@@ -120,8 +117,8 @@ def spans(line: str) -> Iterator[Span]:
 
 
 def _dense(run: str) -> bool:
-    # Not a digest in hexadecimal, a path, or a long name with dashes: letters of both cases and
-    # digits, and few dividers.
+    # The run must not be a hexadecimal digest, a path, or a long name with dashes: it needs letters
+    # of both cases and digits, and few separators.
     head = run[:256]
     dividers = sum(map(head.count, "/-_"))
     return (

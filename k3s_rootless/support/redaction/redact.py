@@ -1,9 +1,8 @@
-"""Takes secrets out of texts and documents: those that are known, wherever and however they stand,
-and what looks like one.
+"""Remove secrets from texts and documents: known secrets in any form, and likely secrets.
 
-Line by line and in one direction, so that a journal of any length can pass through; only an open
-block of PEM or YAML is remembered from line to line. Nothing that a text holds makes it fail: it
-knows no format and trusts none.
+Lines are processed one by one and in order, so that a journal of any length can be redacted; only
+an open block of PEM or YAML is kept in memory between lines. No input can make the redaction fail:
+it does not depend on any format.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ _DASHES = "-----"
 _BODY = re.compile(r"\s*+(?:[A-Za-z0-9+/=_-]++|[A-Za-z-]{1,20}: .*+)?\s*+")
 _LONE_BODY = re.compile(r"\s*+[A-Za-z0-9+/]{60,76}={0,2}\s*+")
 _HEX = re.compile(r"\s*+[0-9a-fA-F]++\s*+")
-# Colours and other commands to a terminal, raw or as JSON and Go write them; they would separate a
-# name from its value.
+# Colours and other terminal commands, raw or as JSON and Go write them. They could separate a name
+# from its value.
 _ESCAPES = re.compile(
     r"(?:(?:\x1b|\\{1,8}(?:x1[bB]|u001[bB]|033|e))\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]"
 )
@@ -40,8 +39,9 @@ _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 
 class Redactor:
-    """One redaction; `counts` holds how often each kind of secret was removed, `anonymous` the
-    names to replace.
+    """One redaction.
+
+    `counts` is the number of removed secrets of each kind, `anonymous` are the names to replace.
     """
 
     def __init__(self, known: Iterable[str] = (), anonymous: Names | None = None) -> None:
@@ -55,12 +55,13 @@ class Redactor:
         self._blocks = Blocks()
 
     def text(self, text: str) -> str:
-        """Redact a text of several lines."""
+        """Redact a text with several lines."""
         return "\n".join(self.lines(text.split("\n")))
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
-        """Redact the lines of one text, of which only some are held at a time; there are as many as
-        before.
+        """Redact the lines of one text; the number of lines does not change.
+
+        Only some of the lines are kept in memory at a time.
         """
         self._block, self._blocks = 0, Blocks()
         for batch in _batches(map(_plain, lines)):
@@ -74,10 +75,10 @@ class Redactor:
         return "\n".join(self.unit_lines(text))
 
     def unit_lines(self, text: str) -> list[str]:
-        """Redact the lines of a unit file; there are as many as before.
+        """Redact the lines of a unit file; the number of lines does not change.
 
-        A line that ends with a backslash goes on in the next (systemd.syntax(7)), and so does a
-        secret in it.
+        A line that ends with a backslash continues on the next line (systemd.syntax(7)), and so can
+        a secret in it.
         """
         self._block, self._blocks = 0, Blocks()
         return [
@@ -102,7 +103,7 @@ class Redactor:
             start += len(part) + 1
 
     def line(self, line: str) -> str:
-        """Redact one line, knowing whether the ones before left a block of PEM open."""
+        """Redact one line, as part of a PEM block if an earlier line has opened one."""
         return self._redacted(_plain(line), self._literals)
 
     def _redacted(self, line: str, literals: Sequence[str]) -> str:
@@ -121,9 +122,10 @@ class Redactor:
             return redacted
         return self._pseudonyms.replace(redacted)
 
-    def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
-        """Redact what JSON can hold, the keys of objects included; values go by their names as
-        well.
+    def document(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON has any type)
+        """Redact a JSON value, including the keys of objects.
+
+        Values are also redacted by their names.
         """
         if isinstance(value, str):
             if self._kept_back(name, value):
@@ -152,7 +154,7 @@ class Redactor:
         flag = ""
         for one in value:
             redacted.append(self.document(one, flag or name))
-            # `["--token", "…"]`: the flag names what follows it.
+            # `["--token", "…"]`: the flag is the name of the next value.
             flag = ""
             if isinstance(one, str) and one.startswith("-") and "=" not in one:
                 flag = one if names.secret(one) else ""
@@ -214,8 +216,9 @@ class Redactor:
             begin = line.find(_BEGIN, at)
 
     def _end_of_open_block(self, line: str) -> int:
-        """Return where the block that an earlier line began ends in this line; 0 if the line is not
-        part of it.
+        """Return the end, in this line, of the block that an earlier line began.
+
+        The result is 0 if the line is not part of the block.
         """
         end = _end_of_block(line, 0)
         if end >= 0:
@@ -224,20 +227,20 @@ class Redactor:
         self._block -= 1
         if _BODY.fullmatch(line):
             return len(line)
-        # Another program's line between those of the block, or the block was cut off.
+        # The line is from another program, or the block was cut off.
         return 0
 
 
 def _plain(line: str) -> str:
     if _ESCAPE in line or "\x9b" in line or ("\\" in line and "[" in line):
         line = _ESCAPES.sub("", line)
-    # What is left of them must not reach a terminal either.
+    # Remaining parts of the escape sequences must not reach a terminal either.
     return line.replace(_ESCAPE, "\u241b")
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    # A kubeconfig makes a thousand texts to look for: looking for all of them in each line costs
-    # ten times what this does.
+    # A kubeconfig yields a thousand texts to search for. A search for all of them in each line
+    # takes ten times as long as a search in batches.
     batch: list[str] = []
     size = 0
     for line in lines:
@@ -261,8 +264,9 @@ def _known(line: str, literals: Iterable[str]) -> Iterator[Span]:
 
 
 def _name_of_value(value: Mapping[Any, Any]) -> str:
-    """Return the name that an object such as `{"name": "K3S_TOKEN", "value": "…"}` has for its
-    value, if that promises a secret or an address.
+    """Return the name in an object such as `{"name": "K3S_TOKEN", "value": "…"}`.
+
+    Empty if the name indicates neither a secret nor an address.
     """
     name = value.get("name") or value.get("key")
     if not isinstance(name, str) or "value" not in value:
@@ -272,7 +276,7 @@ def _name_of_value(value: Mapping[Any, Any]) -> str:
 
 
 def _end_of_block(line: str, start: int) -> int:
-    """Return where a block of PEM ends, behind its last dashes; below 0 if not in this line."""
+    """Return the end of a PEM block, after its last dashes; negative if not in this line."""
     end = line.find(_END, start)
     if end < 0:
         return end
@@ -283,8 +287,8 @@ def _end_of_block(line: str, start: int) -> int:
 
 
 def _whole_word(line: str, start: int, end: int) -> tuple[int, int]:
-    # A piece of something long: what stands around it without a gap is of the same thing, up to
-    # where the next piece would be.
+    # A piece of a longer secret: the adjacent characters belong to it, up to the position of the
+    # next piece.
     first, last = max(0, start - _AROUND), min(len(line), end + _AROUND)
     while start > first and line[start - 1] in _WORD:
         start -= 1
