@@ -19,17 +19,11 @@ from k3s_rootless.service.environment import go_values
 from k3s_rootless.service.environment.pending import PREFIX
 
 INTERNAL = f"_{PREFIX}"
-"""Prefix of the variables that K3s passes from its parent process to its child process.
-
-If such a variable is set from outside, K3s acts as if it were this child process.
-"""
+"""Prefix of variables that K3s passes to its child; if set from outside, K3s acts as a child."""
 CHILD_NETWORK = "10.41.0.0/16"
 LARGEST_MTU = 65521
 LONGEST = 131_071
-"""Limit in bytes for `NAME=value`.
-
-Linux starts no program with a longer variable (MAX_ARG_STRLEN, which includes the NUL at the end).
-"""
+"""Limit in bytes for `NAME=value`: Linux starts no program with a longer one (MAX_ARG_STRLEN)."""
 
 
 class Effect(Enum):
