@@ -1,1 +1,1 @@
-"""Can this user run K3s here, and what is missing."""
+"""Checks of whether this user can run K3s on this host, and of what is missing."""

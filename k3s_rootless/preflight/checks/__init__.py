@@ -1,1 +1,1 @@
-"""What rootless K3s needs of a host: each check is a pure judgement over facts."""
+"""Checks of what rootless K3s needs from a host: each check is a pure function of facts."""

@@ -1,7 +1,8 @@
-"""What rootless K3s needs of a host, as a list of questions: each a pure judgement over Facts.
+"""The list of all checks of what rootless K3s needs from a host.
 
-To add a check: write its function under `@check(…)` in the module of its subject, its rows in
-tests/preflight/, and its paragraph in docs/reference/checks.md (a test holds the three together).
+Each check is a pure function of Facts. To add a check: write its function under `@check(…)` in the
+module of its subject, its rows in tests/preflight/, and its paragraph in docs/reference/checks.md
+(a test compares the three).
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ CHECKS: tuple[Check, ...] = (
     *configuration.check,
     *cluster.check,
 )
-"""In the order of display."""
+"""All checks, in the order of display."""
 
 
 def judge(facts: Facts, asked: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
-    """Answer every question, or those that are asked."""
+    """Return the findings of the requested checks; by default, of all checks."""
     return tuple(check.of(facts) for check in asked)

@@ -1,9 +1,9 @@
-"""Whether K3s's settings are those that its cluster began with: networks of pods and Services, name
-of the node.
+"""Checks that the settings of K3s match those that its cluster was created with.
 
-K3s takes `cluster-cidr` and `service-cidr` for a new cluster; a node keeps its network, and a
-Service its address, in the datastore. With another pod network the controller manager dies (`failed
-to mark cidr[10.42.0.0/24] …: … is out the range of cluster cidr`), with another Service network the
+The settings are the networks of pods and Services, and the name of the node. K3s uses
+`cluster-cidr` and `service-cidr` only for a new cluster: a node keeps its network, and a Service
+its address, in the datastore. With another pod network, the controller manager exits (`failed to
+mark cidr[10.42.0.0/24] …: … is out the range of cluster cidr`). With another Service network, the
 DNS of pods fails (`Service "kube-dns" is invalid: spec.clusterIPs[0]: … may not change once set`,
 v1.36.3).
 """
@@ -37,8 +37,10 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @check.seen("config.networks", "Networks are those of the cluster", FATAL, "cluster", "unit")
 def config_networks(facts: Facts, seen: Known[Cluster]) -> Judgement:
-    """A node keeps its pod network and a Service its address: with other networks K3s dies, or
-    loses its DNS.
+    """Check that the pod and Service networks are those of the cluster.
+
+    A node keeps its pod network, and a Service its address. With other networks, K3s exits or loses
+    its DNS.
     """
     settings = facts.server
     if settings.problems:
@@ -72,8 +74,10 @@ def config_networks(facts: Facts, seen: Known[Cluster]) -> Judgement:
 
 @check.seen("config.node", "The node keeps its name", DEGRADED, "cluster", "unit", "host")
 def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
-    """K3s registers a second node under another name; the first one stays, with its pods and their
-    volumes.
+    """Check that the node keeps its name.
+
+    Under another name, K3s registers a second node. The first node stays in the cluster, with its
+    pods and their volumes.
     """
     if isinstance(facts.host, Unknown):
         return unknown(facts.host.reason)
@@ -96,8 +100,10 @@ def config_node(facts: Facts, seen: Known[Cluster]) -> Judgement:
 
 
 def _back(facts: Facts, name: str) -> Remedy:
-    """Return the remedy that takes a setting back: the one that is there, or a note where there is
-    none.
+    """Return the remedy that restores a setting of the cluster.
+
+    If the setting is set somewhere, the remedy removes it there. If the setting is the default, the
+    remedy is a hint to set it.
     """
     origin = facts.server.value(name).origin
     if origin.source is not Source.DEFAULT:
@@ -117,8 +123,9 @@ def _networks(text: str) -> tuple[_Network, ...]:
 
 
 def _outside(text: str, networks: Iterable[_Network]) -> bool:
-    """Return whether an address or network lies in none of the networks of its family; rubbish lies
-    in all.
+    """Return whether an address or network is in none of the networks of its family.
+
+    Text that is not an address counts as inside, and so does a family without networks.
     """
     try:
         own = ipaddress.ip_network(text, strict=False)

@@ -1,5 +1,6 @@
-"""Whether K3s starts with its settings: its configuration files, options, token, kubeconfig and
-certificates.
+"""Checks of the settings of K3s: files, options, token, kubeconfig and certificates.
+
+K3s does not start if one of them is wrong.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _TAKES = {
 
 @check("config.syntax", "Configuration files of K3s are YAML", FATAL, "unit", "beside")
 def config_syntax(facts: Facts) -> Judgement:
-    """K3s dies of a configuration file that is not YAML (`yaml: line 3: …`)."""
+    """Check that the configuration files are YAML; K3s exits if one is not (`yaml: line 3: …`)."""
     unreadable = facts.beside.value.configuration if isinstance(facts.beside, Known) else {}
     files = facts.server.files
     for file in files:
@@ -55,7 +56,10 @@ def config_syntax(facts: Facts) -> Judgement:
 
 @check("config.options", "Options of K3s are known to this release", FATAL, "unit", "k3s")
 def config_options(facts: Facts) -> Judgement:
-    """K3s dies of an unknown option on its command line, and skips one in a configuration file."""
+    """Check that this release of K3s knows each option.
+
+    K3s exits if its command line has an unknown option, and skips one in a configuration file.
+    """
     version = _version(facts)
     fatal = next(chain(_unknown_words(facts, version), _bad_values(facts), _two_forms(facts)), None)
     if fatal is not None:
@@ -74,7 +78,10 @@ def config_options(facts: Facts) -> Judgement:
 
 @check.seen("config.token", "The token is the one of the datastore", FATAL, "token")
 def config_token(facts: Facts, seen: Known[Token]) -> Judgement:
-    """K3s encrypts its datastore with its token, and dies of another one."""
+    """Check that the token is the one that K3s encrypted its datastore with.
+
+    With another token, K3s exits.
+    """
     found = seen.value
     if found.fits:
         given = {"token", "token-file"} & set(facts.server.given)
@@ -91,8 +98,9 @@ def config_token(facts: Facts, seen: Known[Token]) -> Judgement:
 
 @check.seen("config.kubeconfig", "The kubeconfig can be written", FATAL, "target")
 def config_kubeconfig(facts: Facts, seen: Known[Target]) -> Judgement:
-    """K3s dies if it cannot write its kubeconfig (`Failed to generate kubeconfig: open …:
-    permission denied`).
+    """Check that K3s can write its kubeconfig.
+
+    If it cannot, it exits (`Failed to generate kubeconfig: open …: permission denied`).
     """
     found = seen.value
     if not found.obstacle:
@@ -109,8 +117,10 @@ def config_kubeconfig(facts: Facts, seen: Known[Target]) -> Judgement:
     "config.certificates", "K3s's own kubeconfigs fit its settings", FATAL, "kubeconfigs", "unit"
 )
 def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgement:
-    """K3s writes server/cred/*.kubeconfig with its certificates only; with another port it dies at
-    each start.
+    """Check that K3s's own kubeconfigs have the port of its settings.
+
+    K3s writes server/cred/*.kubeconfig only together with its certificates. With another port, K3s
+    exits at each start.
     """
     settings = facts.server
     port = issued.internal_port(settings.https_port, settings.value("apiserver-port").text)
@@ -144,7 +154,7 @@ def _unknown_words(facts: Facts, version: Version | None) -> Iterator[Judgement]
         flag = flags.named(name)
         if flag is not None and flag.known_to(version):
             continue
-        # Every flag of the command line stands in the same ExecStart.
+        # All flags of the command line are in one ExecStart, so the file of one is the file of all.
         path = str(facts.server.value("rootless").origin.path or "")
         remedy = from_command(name, path)
         yield failed(

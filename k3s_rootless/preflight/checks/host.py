@@ -1,5 +1,7 @@
-"""What else is on the host: configuration of a rootful K3s, security modules, containers, memory,
-clock, names and limits.
+"""Checks of the host around K3s.
+
+They cover the configuration of a rootful K3s, security modules, containers, memory, clock, names
+and limits.
 """
 
 from __future__ import annotations
@@ -36,9 +38,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,6
 
 @check.seen("config.readable", "Configuration of K3s", FATAL, "beside")
 def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
-    """K3s reads /etc/rancher/k3s/config.yaml of the host, rootless as well, and dies where it may
-    not (K3s #4321).
-    """
+    """Check that K3s can read its configuration; rootless K3s reads the host's too (K3s #4321)."""
     for path, code in seen.value.configuration.items():
         if code:
             text = "name a configuration of your own; the file need not exist"
@@ -57,7 +57,10 @@ def config_readable(facts: Facts, seen: Known[Beside]) -> Judgement:
 
 @check.seen("config.rootful", "A rootful K3s beside yours", DEGRADED, "beside")
 def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
-    """It holds port 6443, and `k3s kubectl` takes its kubeconfig first."""
+    """Check that there is no rootful K3s on the host.
+
+    A rootful K3s uses port 6443, and `k3s kubectl` reads its kubeconfig first.
+    """
     running = sorted(seen.value.services & {"k3s", "k3s-agent"})
     if running:
         unit = running[0]
@@ -80,7 +83,9 @@ def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
 
 @check.seen("security.selinux", "SELinux", DEGRADED, "host", "k3s", "unit", "kernel")
 def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
-    """K3s's policy knows /var/lib/rancher only: with a data directory elsewhere, --selinux is not
+    """Check that the settings of K3s work with SELinux.
+
+    K3s's policy covers only /var/lib/rancher. With a data directory elsewhere, --selinux is not
     supported.
     """
     if seen.value.selinux is None:
@@ -120,8 +125,9 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.container", "Container or virtual machine", INFORMATIVE, "host")
 def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
-    """A container must be given /dev/net/tun, /dev/fuse, nesting and more ids; WSL2 keeps its own
-    settings.
+    """Report a container or WSL2, and what K3s needs there.
+
+    A container needs /dev/net/tun, /dev/fuse, nesting and more ids. WSL2 has its own settings.
     """
     machine = seen.value
     if machine.wsl:
@@ -138,7 +144,7 @@ def host_container(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.memory", "Memory", DEGRADED, "host")
 def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
-    """An idle K3s takes 500 to 800 MiB."""
+    """Check the available memory: an idle K3s uses 500 to 800 MiB."""
     observed = f"{seen.value.available / _MIB:.0f} MiB available"
     if not seen.value.available:
         return told("unknown", "/proc/meminfo does not tell")
@@ -156,7 +162,7 @@ def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.processors", "Processors", INFORMATIVE, "host")
 def host_processors(_: Facts, seen: Known[Machine]) -> Judgement:
-    """K3s asks for two (its requirements), and starts with one."""
+    """Report a single processor: K3s's requirements name two, but it starts with one."""
     if seen.value.processors == 1:
         return told("1", "K3s asks for two; with one it starts slowly", seen.source)
     return passed(str(seen.value.processors), seen.source)
@@ -164,9 +170,7 @@ def host_processors(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.clock", "Clock", DEGRADED, "host")
 def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
-    """Certificates that K3s makes with a clock in the past are expired, or not yet valid, once it
-    is right.
-    """
+    """Check the clock: certificates from a clock in the past are not valid once it is correct."""
     if seen.value.early:
         commands = ("sudo timedatectl set-ntp true",)
         remedy = Remedy(Mender.ADMINISTRATOR, "set the clock", commands)
@@ -186,7 +190,10 @@ def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.hostname", "Host name", FATAL, "host", "unit")
 def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
-    """K3s names its node by it, in small letters; Kubernetes takes names of RFC 1123 only."""
+    """Check that the host name is valid as the name of a node.
+
+    K3s names its node after the host, in lower case. Kubernetes accepts only names of RFC 1123.
+    """
     name = facts.server.node_name or seen.value.hostname
     if not _NAME.fullmatch(name.lower()) or len(name) > 63:
         remedy = Remedy(
@@ -202,7 +209,10 @@ def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.hidepid", "Processes of others in /proc", DEGRADED, "host")
 def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
-    """With hidepid, programs lose sight of processes that changed their user (runc #3124)."""
+    """Check that /proc is mounted without hidepid.
+
+    With hidepid, programs cannot see processes that changed their user (runc #3124).
+    """
     if not seen.value.hidepid:
         return passed("visible", "/proc/self/mountinfo")
     remedy = Remedy(
@@ -220,7 +230,10 @@ def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("host.files", "Limit of open files", DEGRADED, "process")
 def host_files(_: Facts, seen: Known[Process]) -> Judgement:
-    """K3s's unit asks for no limit, and gets the hard limit of the user manager."""
+    """Check the limit of open files.
+
+    K3s's unit requests no limit, and gets the hard limit of the user manager.
+    """
     limit = seen.value.open_files
     if limit is not None and limit < 4096:
         commands = (
@@ -245,7 +258,10 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
 
 @check.seen("host.tasks", "Limit of tasks", DEGRADED, "process")
 def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
-    """All programs of the user count together: K3s alone has some 200 threads."""
+    """Check the limit of tasks.
+
+    All processes of the user count against it. K3s alone has about 200 threads.
+    """
     limit = seen.value.tasks
     if limit is not None and limit < 2048:
         directory = f"/etc/systemd/system/user-{facts.uid}.slice.d"

@@ -1,4 +1,4 @@
-"""Which ids K3s may use: newuidmap and newgidmap, and subordinate ids."""
+"""Checks of the ids that K3s can use: newuidmap, newgidmap and subordinate ids."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ from k3s_rootless.preflight.remedies import host
 
 check = Checklist()
 _PAUSE_ID = 65535
-"""The user of Kubernetes' pause image (its build/pause/Dockerfile); with the user's own id as 0, it
-takes as many ids.
+"""The user of Kubernetes' pause image (its build/pause/Dockerfile).
+
+Id 0 is mapped to the user's own id, so the image also needs this number of subordinate ids.
 """
 
 
 def _map_program(name: str) -> Callable[[Facts], Judgement]:
     def judge_program(facts: Facts) -> Judgement:
-        """K3s bundles neither program; each needs root's privilege to map more than one id."""
+        """Check that the program is on the unit's PATH, and that it is privileged.
+
+        K3s bundles neither newuidmap nor newgidmap. Each needs root's privilege to map more than
+        one id.
+        """
         found: Observed[MapProgram] = getattr(facts, name)
         if isinstance(found, Unknown):
             return unknown(found.reason)
@@ -68,9 +73,7 @@ for _name in ("newuidmap", "newgidmap"):
 
 @check.seen("uidmap.privileges", "Privileges of programs are heeded", FATAL, "process")
 def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
-    """Where the user manager runs with no_new_privs, so does K3s, and no setuid bit has an effect
-    (prctl(2)).
-    """
+    """Check the user manager for no_new_privs, which makes setuid bits ineffective (prctl(2))."""
     if seen.value.no_new_privileges:
         remedy = Remedy(
             Mender.ADMINISTRATOR,
@@ -99,8 +102,9 @@ def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
     "confinement",
 )
 def uidmap_mapping(facts: Facts, seen: Known[Trial]) -> Judgement:
-    """The proof: newuidmap and newgidmap map every id of the user into a namespace, as rootlesskit
-    asks them to.
+    """Check that newuidmap and newgidmap can map all ids of the user.
+
+    The trial runs both programs on a user namespace, in the same way as rootlesskit.
     """
     for name, said in seen.value.mapped.items():
         if said:
@@ -139,7 +143,9 @@ def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
 
 @check.seen("uidmap.nested", "Ids of this host are all there", FATAL, "process", "subuid")
 def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
-    """Inside a user namespace (a container), only the ids that it maps can be mapped again
+    """Check that the subordinate ids of the user exist here.
+
+    In a user namespace (a container), only the ids that it maps can be mapped again
     (user_namespaces(7)).
     """
     inside = seen.value.id_map
@@ -169,7 +175,10 @@ def _mapped_in(mapping: Iterable[tuple[int, int, int]], one: SubidRange) -> bool
 
 def _subids(kind: str) -> Callable[[Facts], Judgement]:
     def judge_ranges(facts: Facts) -> Judgement:
-        """K3s maps all ranges of the user one after another."""
+        """Check the subordinate ids of the user.
+
+        K3s maps all ranges of the user, one after another.
+        """
         found: Observed[tuple[SubidRange, ...]] = getattr(facts, kind)
         if isinstance(found, Unknown):
             return unknown(found.reason)
@@ -214,7 +223,10 @@ for _name in ("subuid", "subgid"):
 
 @check.seen("subid.files", "/etc/subuid and /etc/subgid are files", FATAL, "subid_files")
 def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
-    """Newuidmap and newgidmap open them with O_NOFOLLOW (rootlesskit #259)."""
+    """Check that /etc/subuid and /etc/subgid are not links.
+
+    newuidmap and newgidmap open them with O_NOFOLLOW (rootlesskit #259).
+    """
     links = seen.value.links
     if not links:
         return passed("no links", "/etc")
@@ -232,7 +244,10 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
     "subid.overlap", "Nobody else has these ids", DEGRADED, "subid_files", "subuid", "subgid"
 )
 def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
-    """Two owners of one id could write each other's files; K3s does not mind."""
+    """Check that no other user has the same subordinate ids.
+
+    Two owners of one id could write each other's files. K3s runs in spite of it.
+    """
     for kind, found in (("subuid", facts.subuid), ("subgid", facts.subgid)):
         if isinstance(found, Unknown):
             continue
@@ -246,7 +261,7 @@ def subid_overlap(facts: Facts, seen: Known[SubidFiles]) -> Judgement:
 
 
 def _other_owners(kind: str, one: SubidRange, files: SubidFiles, own: int) -> list[str]:
-    """Return the rows and the users that own an id of this range, apart from the user `own`."""
+    """Return the rows and users that own an id of this range, except for the uid `own`."""
     rows = [
         f"{owner} in /etc/{kind}"
         for at, owner, other in files.others

@@ -1,5 +1,6 @@
-"""The frame that the checks hang in: a list of questions, each with a stable id, answered one by
-one.
+"""The types that checks are built from: Check, Checklist and Judgement.
+
+Each check has a stable id, and is judged independently of the others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ FATAL, DEGRADED, INFORMATIVE = Severity.FATAL, Severity.DEGRADED, Severity.INFOR
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict before it knows which check it belongs to."""
+    """The result of a check, without the id, title and severity of the check."""
 
     verdict: Verdict
     observed: str
@@ -28,8 +29,9 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question about the host; `needs` names the facts that have to be read for it, beside
-    those that cost nothing.
+    """One check of the host.
+
+    `needs` names the facts that must be read for the check. Facts that cost nothing are not listed.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Check:
     needs: frozenset[str]
 
     def of(self, facts: Facts) -> Finding:
-        """Answer it."""
+        """Judge the facts, and return the finding."""
         said = self.judge(facts)
         return Finding(
             self.id,
@@ -57,8 +59,9 @@ Judge = Callable[[Facts], Judgement]
 
 
 class Checklist:
-    """A list of questions; calling it with an id, a title, the worst and the needs puts the
-    decorated judgement on it.
+    """The checks of one subject; an instance is also the decorator that adds a check.
+
+    The decorator takes the id, the title, the worst severity and the needed facts of the check.
     """
 
     def __init__(self) -> None:
@@ -67,7 +70,7 @@ class Checklist:
     def __call__(
         self, identifier: str, title: str, severity: Severity, *needs: str
     ) -> Callable[[Judge], Judge]:
-        """Put a judgement on the list."""
+        """Return a decorator that adds a function to the list."""
 
         def enlist(judge: Judge) -> Judge:
             self._checks.append(Check(identifier, title, judge, severity, frozenset(needs)))
@@ -78,8 +81,10 @@ class Checklist:
     def seen(
         self, identifier: str, title: str, severity: Severity, field: str, *needs: str
     ) -> Callable[[Callable[[Facts, Known[Any]], Judgement]], Judge]:
-        """Put a judgement on the list that is asked only where `field` was observed; else the
-        answer is unknown, with why.
+        """Return a decorator for a check that requires an observed `field`.
+
+        If the field of the facts is Unknown, the function is not called, and the result is unknown
+        with the same reason.
         """
 
         def enlist(judge: Callable[[Facts, Known[Any]], Judgement]) -> Judge:
@@ -94,30 +99,30 @@ class Checklist:
         return enlist
 
     def __iter__(self) -> Iterator[Check]:
-        """Give the questions in the order in which they were put."""
+        """Iterate over the checks in the order in which they were added."""
         return iter(self._checks)
 
 
 def passed(observed: str, source: str = "") -> Judgement:
-    """It is as it should be."""
+    """Return the judgement that the host is as required."""
     return Judgement(Verdict.PASS, observed, source)
 
 
 def told(observed: str, reason: str, source: str = "", remedy: Remedy | None = None) -> Judgement:
-    """It is worth knowing, and nothing needs to be done."""
+    """Return the judgement that the observation is useful to know, but needs no action."""
     return Judgement(Verdict.INFO, observed, source, reason, remedy)
 
 
 def warned(observed: str, reason: str, remedy: Remedy, source: str = "") -> Judgement:
-    """It is not, and K3s would run with less."""
+    """Return the judgement that the host is not as required, and that K3s would run with less."""
     return Judgement(Verdict.WARN, observed, source, reason, remedy)
 
 
 def failed(observed: str, reason: str, remedy: Remedy, source: str = "") -> Judgement:
-    """It is not, and K3s would not start."""
+    """Return the judgement that the host is not as required, and that K3s would not start."""
     return Judgement(Verdict.FAIL, observed, source, reason, remedy)
 
 
 def unknown(reason: str) -> Judgement:
-    """Nobody could look."""
+    """Return the judgement that the fact could not be read."""
     return Judgement(Verdict.UNKNOWN, "", "", reason)

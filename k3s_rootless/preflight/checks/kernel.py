@@ -1,4 +1,4 @@
-"""What the kernel must have: modules, devices, and a file system for the layers of images."""
+"""Checks of the kernel: modules, devices, and a file system for image layers."""
 
 from __future__ import annotations
 
@@ -41,15 +41,18 @@ _KMSG = Remedy(
     ),
 )
 _MERGED = ("overlay", "overlayfs", "nfs", "nfs4", "ecryptfs", "zfs", "cifs", "smb3", "9p")
-"""File systems that overlayfs refuses as an upper layer, or did until lately (overlayfs.rst, "Upper
-and lower").
+"""File systems that overlayfs refuses, or refused until recently, as an upper layer.
+
+Source: overlayfs.rst, "Upper and lower".
 """
 
 
 @check.seen("kernel.release", "Release of the kernel", FATAL, "kernel", "k3s", "unit")
 def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
-    """FUSE in user namespaces came with 4.18, overlayfs there with 5.11; cgroup v2 is sane from 5.2
-    on (runc docs).
+    """Check the release of the kernel.
+
+    In user namespaces, FUSE works from 4.18 on, and overlayfs from 5.11 on. cgroup v2 works well
+    from 5.2 on (runc docs).
     """
     needed = (5, 11) if snapshotter(facts) == "overlayfs" else (4, 18)
     observed = seen.source or ".".join(map(str, seen.value))
@@ -63,7 +66,7 @@ def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
 
 
 def snapshotter(facts: Facts) -> str:
-    """Name the snapshotter: that of the unit, or else that of the unit which `up` would write."""
+    """Return the snapshotter of the unit, or else that of the unit that `up` would write."""
     if isinstance(facts.unit, Known) and facts.unit.value.load_state == "loaded":
         return facts.server.snapshotter or "overlayfs"
     found = facts.k3s.version
@@ -76,8 +79,9 @@ def _module(
     name: str, why: str, severity: Severity, *, by_itself: bool
 ) -> Callable[[Facts, Known[Modules]], Judgement]:
     def judge_module(facts: Facts, seen: Known[Modules]) -> Judgement:
-        """A module is there, or the kernel loads it when it is first used; K3s itself cannot
-        (modprobe needs root).
+        """Check that a module is loaded, or that the kernel loads it on first use.
+
+        K3s itself cannot load it (modprobe needs root).
         """
         refuse = failed if severity is FATAL else warned
         if name in seen.value.present:
@@ -101,8 +105,8 @@ def _module(
     return judge_module
 
 
-# Interfaces of these kinds load their modules by themselves (net/core/rtnetlink.c, "rtnl-link-%s"),
-# br_netfilter does not.
+# The kernel loads the modules of these kinds of interfaces on demand (net/core/rtnetlink.c,
+# "rtnl-link-%s"), but not br_netfilter.
 for _name, _worst, _alone, _why in (
     (
         "br_netfilter",
@@ -122,7 +126,7 @@ for _name, _worst, _alone, _why in (
 
 @check.seen("kernel.iptables", "Tables for iptables", FATAL, "modules")
 def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
-    """K3s bundles iptables in both kinds: nf_tables loads by itself, the older tables do not."""
+    """Check the tables of K3s's two kinds of iptables; only nf_tables is loaded on demand."""
     there = seen.value.present | seen.value.loadable
     if {"nf_tables", "nft_compat"} <= there:
         return passed("nf_tables", seen.source)
@@ -144,7 +148,7 @@ def kernel_iptables(_: Facts, seen: Known[Modules]) -> Judgement:
 
 @check.seen("device.tun", "/dev/net/tun", FATAL, "devices")
 def device_tun(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
-    """slirp4netns makes the network of K3s of it."""
+    """Check /dev/net/tun, from which slirp4netns creates the network of K3s."""
     return _device(
         "/dev/net/tun",
         "tun",
@@ -175,7 +179,10 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
 
 @check.seen("device.fuse", "/dev/fuse", FATAL, "devices", "k3s", "unit")
 def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
-    """fuse-overlayfs, which K3s's unit names as its snapshotter, is mounted with it."""
+    """Check /dev/fuse, which is needed to mount fuse-overlayfs.
+
+    fuse-overlayfs is the snapshotter in K3s's unit.
+    """
     if snapshotter(facts) != "fuse-overlayfs":
         return passed(f"not needed for the snapshotter {snapshotter(facts)}")
     return _device(
@@ -188,7 +195,9 @@ def device_fuse(facts: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
 
 @check.seen("device.kmsg", "/dev/kmsg", FATAL, "devices")
 def device_kmsg(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
-    """Where it may not be read, K3s covers it with /dev/null; where it is missing, K3s dies
+    """Check that /dev/kmsg exists.
+
+    If it is not readable, K3s mounts /dev/null over it. If it is missing, K3s exits
     (pkg/rootless/mounts.go, v1.21).
     """
     if seen.value.get("kmsg"):
@@ -204,7 +213,9 @@ def device_kmsg(_: Facts, seen: Known[Mapping[str, int]]) -> Judgement:
     "snapshotter.mount_fuse3", "mount.fuse3 on the unit's PATH", FATAL, "programs", "k3s", "unit"
 )
 def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Judgement:
-    """K3s bundles fuse-overlayfs, and containerd calls mount.fuse3 of the host to mount it (K3s
+    """Check that mount.fuse3 is on the unit's PATH.
+
+    K3s bundles fuse-overlayfs, but containerd calls mount.fuse3 of the host to mount it (K3s
     #2942).
     """
     if snapshotter(facts) != "fuse-overlayfs":
@@ -227,8 +238,10 @@ def snapshotter_mount(facts: Facts, seen: Known[Mapping[str, str | None]]) -> Ju
     "unit",
 )
 def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
-    """Tried on a tmpfs of the child's own; what the file system of the data directory takes is told
-    by its type.
+    """Check that overlayfs can be mounted in a user namespace.
+
+    The trial mounts it on a tmpfs of its child. The type of the data directory's file system
+    decides whether overlayfs works there too.
     """
     type_ = facts.storage.value.data.type if isinstance(facts.storage, Known) else ""
     code = seen.value.overlay

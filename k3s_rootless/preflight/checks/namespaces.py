@@ -1,4 +1,4 @@
-"""Whether the namespaces that K3s lives in can be made."""
+"""Checks that the namespaces that K3s runs in can be created."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ _OTHERS = frozenset(
 
 @check("userns.sysctl", "kernel.unprivileged_userns_clone", FATAL, "sysctls")
 def userns_sysctl(facts: Facts) -> Judgement:
-    """K3s dies at once where this key of some distributions exists and is not 1."""
+    """Check a sysctl of some distributions: if it exists and is not 1, K3s exits at once."""
     return sysctl_is_one(facts, "kernel.unprivileged_userns_clone")
 
 
 @check("userns.max", "user.max_user_namespaces", FATAL, "sysctls")
 def userns_max(facts: Facts) -> Judgement:
-    """0 forbids user namespaces; below 1024 rootlesskit warns (rootlesskit pkg/parent/warn.go)."""
+    """Check the limit of user namespaces.
+
+    0 forbids them. Below 1024, rootlesskit warns (rootlesskit pkg/parent/warn.go).
+    """
     key = "user.max_user_namespaces"
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
@@ -54,8 +57,10 @@ def userns_max(facts: Facts) -> Judgement:
 
 @check("userns.limits", "Limits of the other namespaces", FATAL, "sysctls")
 def userns_limits(facts: Facts) -> Judgement:
-    """Each pod takes a network, a mount, a PID, an IPC and a UTS namespace, and counts for the user
-    (namespaces(7)).
+    """Check the limits of the other namespaces.
+
+    Each pod uses a network, a mount, a PID, an IPC and a UTS namespace. All of them count for the
+    user (namespaces(7)).
     """
     limits: list[tuple[int, str]] = []
     for key, found in facts.sysctls.items():
@@ -68,7 +73,7 @@ def userns_limits(facts: Facts) -> Judgement:
             limits.append((known, key))
     if not limits:
         return passed("this kernel has none")
-    # Of several kinds with the same limit, the first one is named.
+    # If several kinds have the same limit, the finding names the first one.
     limit, key = min(limits, key=lambda one: one[0])
     if limit == 0:
         return failed(
@@ -91,8 +96,10 @@ def userns_limits(facts: Facts) -> Judgement:
     "userns.apparmor", "AppArmor lets k3s make user namespaces", FATAL, "confinement", "k3s"
 )
 def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
-    """Ubuntu lets only programs with a profile of their own do it; what counts is the path of k3s,
-    not ours (K3s #12711).
+    """Check that AppArmor allows k3s to create user namespaces.
+
+    Ubuntu allows it only to programs with their own profile. The path of k3s counts, not the path
+    of this program (K3s #12711).
     """
     if not seen.value.restricted:
         return passed("not restricted", seen.source)
@@ -115,7 +122,7 @@ def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
 
 @check.seen("userns.create", "A user namespace can be made", FATAL, "trial", "confinement", "k3s")
 def userns_create(facts: Facts, seen: Known[Trial]) -> Judgement:
-    """The functional proof, in a child that ends at once."""
+    """Check that a user namespace can be created; a child of this program has tried it."""
     if seen.value.user == 0:
         return passed("made one", seen.source)
     return _refused(facts, "user", seen.value.user, "unshare(CLONE_NEWUSER)")
@@ -125,7 +132,9 @@ def userns_create(facts: Facts, seen: Known[Trial]) -> Judgement:
     "userns.spaces", "The namespaces of K3s can be made", FATAL, "trial", "confinement", "k3s"
 )
 def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
-    """Rootlesskit makes a mount, PID, network, cgroup, UTS and IPC namespace inside the user
+    """Check that the other namespaces of K3s can be created.
+
+    rootlesskit creates a mount, PID, network, cgroup, UTS and IPC namespace inside the user
     namespace.
     """
     if seen.value.user:
@@ -143,8 +152,9 @@ def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
 
 
 def confined_itself(facts: Facts) -> bool:
-    """Tell whether AppArmor's restriction holds for this program, and not, or not known so, for the
-    path of k3s.
+    """Return whether AppArmor restricts this program, but not k3s.
+
+    If the AppArmor label of k3s is unknown, the result is true as well.
     """
     found = facts.confinement
     if isinstance(found, Unknown) or not found.value.restricted:

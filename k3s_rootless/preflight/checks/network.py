@@ -1,5 +1,6 @@
-"""What the network of the host means for a node that lives in a namespace of its own: ports,
-ranges, names.
+"""Checks of the host's network: ports, address ranges and names.
+
+The node has its own network namespace. The checks find what in the host's network affects it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from k3s_rootless.preflight.remedies import host
 
 check = Checklist()
 SLIRP_RANGE = "10.41.0.0/16"
-"""What K3S_ROOTLESS_CIDR is where nobody sets it (K3s pkg/rootless/rootless.go)."""
+"""Default of K3S_ROOTLESS_CIDR (K3s pkg/rootless/rootless.go)."""
 _STEP, _LAST = 100, 65_000
 _OLD_IPTABLES = re.compile(r"v1\.8\.[0-4]\b.*nf_tables")
 
@@ -39,8 +40,9 @@ def _port(
     service: int | None, severity: Severity
 ) -> Callable[[Facts, Known[tuple[Held, ...]]], Judgement]:
     def judge_port(facts: Facts, seen: Known[tuple[Held, ...]]) -> Judgement:
-        """Forwards listen at all addresses; one that cannot keeps others waiting (K3s
-        pkg/rootlessports).
+        """Check that a port of the host is free.
+
+        Forwards listen on all addresses; a failed one delays others (K3s pkg/rootlessports).
         """
         if service is None:
             port = facts.server.https_port
@@ -84,8 +86,9 @@ def _freed(port: int, held: Held, service: int | None) -> Remedy:
 
 
 def _avoided(port: int, held: Held, service: int | None) -> Remedy:
-    """Return what this user can do about a port of another user's program: nobody but its owner may
-    end it.
+    """Return how this user can avoid a port that another user's program uses.
+
+    Only the owner of that program is allowed to end it.
     """
     ask = "an administrator" if held.user == "root" else held.user
     if service is None:
@@ -118,8 +121,10 @@ def _ranges(facts: Facts) -> dict[str, str]:
 
 def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
     def judge_range(facts: Facts, seen: Known[Network]) -> Judgement:
-        """What lies in a range of K3s's own is not reached from pods: K3s takes it for its own
-        network.
+        """Check that an address range of K3s is free on the host.
+
+        K3s treats such a range as its own network, so pods cannot reach hosts with an address in
+        it.
         """
         ranges = _ranges(facts)
         own = ranges[name]
@@ -142,7 +147,7 @@ def _range(name: str) -> Callable[[Facts, Known[Network]], Judgement]:
 
 
 def _overlaps(own: str, facts: Facts, network: Network) -> list[str]:
-    """Return the networks and the name servers of the host that are inside a range of K3s."""
+    """Return the networks and name servers of the host that overlap a range of K3s."""
     found = []
     for address, interface in network.networks:
         if _meet(own, address):
@@ -194,7 +199,7 @@ for _id, _title in (
 
 @check.seen("net.mtu", "MTU", INFORMATIVE, "network", "unit")
 def net_mtu(facts: Facts, seen: Known[Network]) -> Judgement:
-    """K3s leaves it to rootlesskit, which takes 65520 (K3s's documentation says 1500)."""
+    """Report the MTU: rootlesskit sets 65520 by default (K3s's documentation says 1500)."""
     environment = facts.unit.value.environment if isinstance(facts.unit, Known) else {}
     own = environment.get("K3S_ROOTLESS_MTU")
     out = seen.value.mtu
@@ -214,8 +219,10 @@ def net_mtu(facts: Facts, seen: Known[Network]) -> Judgement:
 
 @check.seen("net.resolver", "Name servers", DEGRADED, "resolver")
 def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
-    """slirp4netns asks the host's first name server for pods, a stub at 127.0.0.53 among them;
-    search domains are dropped.
+    """Check that the host has a name server.
+
+    slirp4netns queries the host's first name server for pods, even if it is a stub at 127.0.0.53.
+    Search domains are dropped.
     """
     servers = seen.value.nameservers
     if not servers:
@@ -241,7 +248,11 @@ def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
 
 @check.seen("net.localhost", "localhost in /etc/hosts", DEGRADED, "resolver")
 def net_localhost(_: Facts, seen: Known[Resolver]) -> Judgement:
-    """K3s's /etc/hosts is made of the host's, and port-forward asks for localhost (K3s #5767)."""
+    """Check that /etc/hosts contains localhost.
+
+    K3s creates its /etc/hosts from that of the host, and port-forward looks up localhost (K3s
+    #5767).
+    """
     if seen.value.localhost:
         return passed("there", "/etc/hosts")
     commands = (
@@ -254,8 +265,10 @@ def net_localhost(_: Facts, seen: Known[Resolver]) -> Judgement:
 
 @check.seen("net.route", "Way out of this host", INFORMATIVE, "network")
 def net_route(_: Facts, seen: Known[Network]) -> Judgement:
-    """Rootless K3s starts without a default route, since its namespace always has one; images it
-    cannot pull.
+    """Report a missing default route.
+
+    Rootless K3s starts without one, because its namespace always has one, but it cannot pull
+    images.
     """
     if seen.value.interface:
         return passed(seen.value.interface, "/proc/net/route")
@@ -268,8 +281,9 @@ def net_route(_: Facts, seen: Known[Network]) -> Judgement:
 
 @check.seen("net.firewall", "Firewall", INFORMATIVE, "beside")
 def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
-    """Pods and Services live behind slirp4netns: of the host's firewall they see nothing but the
-    forwarded ports.
+    """Report a firewall of the host.
+
+    Pods and Services are behind slirp4netns. The host's firewall affects only the forwarded ports.
     """
     found = []
     if "firewalld" in seen.value.services:
@@ -287,8 +301,10 @@ def net_firewall(_: Facts, seen: Known[Beside]) -> Judgement:
 
 @check.seen("net.nm_cloud_setup", "nm-cloud-setup", INFORMATIVE, "beside")
 def net_cloud(_: Facts, seen: Known[Beside]) -> Judgement:
-    """It disturbs a rootful K3s on RHEL, whose routes are the host's; the routes of a rootless one
-    are its own.
+    """Report nm-cloud-setup, which does not affect rootless K3s.
+
+    It disturbs a rootful K3s on RHEL, which uses the routes of the host. A rootless K3s has its own
+    routes.
     """
     if "nm-cloud-setup" in seen.value.services:
         return told(
@@ -301,7 +317,9 @@ def net_cloud(_: Facts, seen: Known[Beside]) -> Judgement:
 
 @check.seen("net.iptables", "iptables of the host", DEGRADED, "iptables")
 def net_iptables(_: Facts, seen: Known[str]) -> Judgement:
-    """K3s prefers the host's iptables to its own; 1.8.0 to 1.8.4 with nf_tables repeat rules (K3s
+    """Check the version of the host's iptables.
+
+    K3s prefers the host's iptables to its own. 1.8.0 to 1.8.4 with nf_tables repeat rules (K3s
     #3117).
     """
     if not seen.value:

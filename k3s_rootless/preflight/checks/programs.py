@@ -1,4 +1,4 @@
-"""Whether K3s itself is there, and which release it is."""
+"""Checks of the k3s binary and its release."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ check = Checklist()
 
 @check("k3s.binary", "The k3s binary", FATAL, "k3s")
 def k3s_binary(facts: Facts) -> Judgement:
-    """The program that the unit starts, on the PATH of the user, of the unit, or in
-    ~/.local/bin.
-    """
+    """Check the k3s of the unit: on the PATH of the user or the unit, or in ~/.local/bin."""
     binary = facts.k3s
     if binary.path is None:
         return failed("missing", "there is no k3s on the PATH", missing(facts.machine))
@@ -46,7 +44,7 @@ def k3s_binary(facts: Facts) -> Judgement:
 
 @check("k3s.version", "The release of K3s", FATAL, "k3s")
 def k3s_version(facts: Facts) -> Judgement:
-    """Only a release whose unit is known can be installed."""
+    """Check the release of K3s; only a release with a known unit can be installed."""
     found = facts.k3s.version
     if found is None:
         return unknown("no k3s could be asked")

@@ -1,4 +1,4 @@
-"""What the session must offer: an ordinary user, systemd and its unit, and control groups."""
+"""Checks of the session: an ordinary user, systemd and its unit, and control groups."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ check = Checklist()
 
 @check("user.nonroot", "An ordinary user", FATAL)
 def user_nonroot(facts: Facts) -> Judgement:
-    """Rootless K3s as root would be K3s in a user namespace of root's: upstream calls it
-    unsupported.
+    """Check that the user is not root.
+
+    Rootless K3s of root would run in a user namespace of root, which upstream does not support.
     """
     if facts.uid == 0:
         remedy = Remedy(
@@ -46,7 +47,7 @@ def user_nonroot(facts: Facts) -> Judgement:
 
 @check("systemd.booted", "systemd runs this host", FATAL)
 def systemd_booted(facts: Facts) -> Judgement:
-    """K3s's rootless unit is a unit of systemd."""
+    """Check that systemd is the init of the host; the rootless unit of K3s is a systemd unit."""
     if not facts.systemd_booted:
         remedy = Remedy(Mender.NOBODY, "use a host whose init is systemd")
         return failed(
@@ -57,9 +58,7 @@ def systemd_booted(facts: Facts) -> Judgement:
 
 @check("session.runtime_dir", "Runtime directory of the session", FATAL)
 def session_runtime_dir(facts: Facts) -> Judgement:
-    """XDG_RUNTIME_DIR leads to the user manager; su and sudo leave somebody else's in the
-    environment.
-    """
+    """Check XDG_RUNTIME_DIR, which leads to the user manager; su and sudo keep another user's."""
     runtime = facts.runtime
     if not runtime.exists:
         reason = "there is no session of this user: systemd made no runtime directory"
@@ -84,7 +83,7 @@ def session_runtime_dir(facts: Facts) -> Judgement:
 
 @check("systemd.user", "User manager on its bus", FATAL, "user_manager")
 def systemd_user(facts: Facts) -> Judgement:
-    """`systemd --user` must answer over D-Bus."""
+    """Check that `systemd --user` answers over D-Bus."""
     manager = facts.user_manager
     if isinstance(manager, Unknown):
         missing_bus = facts.runtime.exists and facts.runtime.owner == facts.uid
@@ -95,7 +94,7 @@ def systemd_user(facts: Facts) -> Judgement:
 
 @check("cgroup.v2", "Control groups, version 2 alone", FATAL, "cgroup")
 def cgroup_v2(facts: Facts) -> Judgement:
-    """Since v1.22 K3s needs delegated controllers of cgroup v2; beside v1, v2 has none of them."""
+    """Check for cgroup v2 alone: K3s needs its controllers since v1.22; beside v1, v2 has none."""
     mode = facts.cgroup
     if isinstance(mode, Unknown):
         return unknown(mode.reason)
@@ -111,8 +110,9 @@ def cgroup_v2(facts: Facts) -> Judgement:
 
 def _delegation(controller: str) -> Callable[[Facts], Judgement]:
     def judge_controller(facts: Facts) -> Judgement:
-        """Judge by what a unit with Delegate=yes was given: what lies above it can hold more
-        (systemd 257).
+        """Check that a unit with Delegate=yes is given the controller.
+
+        The cgroups above such a unit can have more controllers than the unit (systemd 257).
         """
         reach = facts.delegation
         if isinstance(reach.effective, Unknown):
@@ -124,8 +124,8 @@ def _delegation(controller: str) -> Callable[[Facts], Judgement]:
             reason = f"{reason}; this release then runs its pods without limits"
             return warned(observed, reason, remedy, reach.effective.source)
         if controller == "io":
-            # K3s starts without io (its pkg/cgroups validates cpu, cpuset and memory, the kubelet
-            # pids).
+            # K3s starts without io: its pkg/cgroups validates cpu, cpuset and memory, and the
+            # kubelet validates pids.
             return warned(observed, reason, remedy, reach.effective.source)
         return failed(observed, reason, remedy, reach.effective.source)
 
@@ -133,8 +133,8 @@ def _delegation(controller: str) -> Callable[[Facts], Judgement]:
 
 
 def _runs_without_pids(version: Observed[Version] | None) -> bool:
-    # Its kubelet then has no cgroup driver, which later releases refuse (K3s #4065); cpu, cpuset
-    # and memory v1.21 dies without.
+    # Without pids, the kubelet of v1.21 has no cgroup driver, which later releases refuse (K3s
+    # #4065). Without cpu, cpuset or memory, v1.21 exits.
     return isinstance(version, Known) and not features.CONTROLLERS_REQUIRED.holds(version.value)
 
 
@@ -182,7 +182,7 @@ for _name, _worst, _facts in (
 
 @check.seen("systemd.version", "systemd can delegate cpuset", FATAL, "user_manager")
 def systemd_version(_: Facts, seen: Known[str]) -> Judgement:
-    """Delegate= knows cpuset since systemd 244."""
+    """Check the version of systemd; Delegate= supports cpuset since systemd 244."""
     digits = seen.value.partition(".")[0].partition(" ")[0].partition("~")[0].partition("-")[0]
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 5):
         return unknown(f"{seen.source} names no number: {seen.value!r}")
@@ -199,7 +199,7 @@ def systemd_version(_: Facts, seen: Known[str]) -> Judgement:
 
 @check.seen("session.caller", "Called from a session of one's own", INFORMATIVE, "caller")
 def session_caller(facts: Facts, seen: Known[Caller]) -> Judgement:
-    """su, sudo and cron make no session; all that counts is whether the user manager answers."""
+    """Report a caller without a session (su, sudo, cron); only the user manager's answer counts."""
     if seen.value.sudo and facts.uid != 0:
         return told(
             f"through sudo, by {seen.value.sudo}",
@@ -217,9 +217,7 @@ def session_caller(facts: Facts, seen: Known[Caller]) -> Judgement:
 
 @check.seen("session.linger", "K3s outlives the last session", DEGRADED, "lingers")
 def session_linger(_: Facts, seen: Known[bool]) -> Judgement:
-    """Without lingering, the user manager and K3s end with the last session, and do not start at
-    boot.
-    """
+    """Check lingering: without it, K3s stops with the last session and does not start at boot."""
     if seen.value:
         return passed("lingers", seen.source)
     remedy = Remedy(
@@ -235,7 +233,7 @@ def session_linger(_: Facts, seen: Known[bool]) -> Judgement:
 
 @check.seen("session.journal", "The journal is kept for users", INFORMATIVE, "host")
 def session_journal(_: Facts, seen: Known[Machine]) -> Judgement:
-    """Users read their own journal only where it is persistent (systemd-journald.service(8))."""
+    """Check the journal: users can read only a persistent one (systemd-journald.service(8))."""
     if seen.value.journal:
         return passed("persistent", "/var/log/journal")
     return told(
@@ -247,9 +245,7 @@ def session_journal(_: Facts, seen: Known[Machine]) -> Judgement:
 
 @check.seen("unit.state", "The unit can be started", FATAL, "unit")
 def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
-    """What systemd says of the unit: it can be masked, broken, or without Delegate=yes by a
-    drop-in.
-    """
+    """Check that the unit is not masked, not broken, and not without Delegate=yes by a drop-in."""
     unit = seen.value
     if unit.load_state == "masked":
         unmask = (f"systemctl --user unmask {UNIT}", f"systemctl --user unmask --runtime {UNIT}")
@@ -315,13 +311,14 @@ _GOOD = {
     "K3S_ROOTLESS_ENABLE_IPV6": "false",
     "K3S_ROOTLESS_DISABLE_HOST_LOOPBACK": "true",
 }
-"""A value that K3s takes, for each variable that has one for every host."""
+"""A value that K3s accepts, for each variable that has one for all hosts."""
 
 
 @check.seen("env.valid", "Settings of K3s are valid", FATAL, "problems")
 def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
-    """K3s dies of a bad K3S_ROOTLESS_CIDR, and takes its default for most other values that it
-    cannot read.
+    """Check the variables of K3s in the unit's environment.
+
+    K3s exits if K3S_ROOTLESS_CIDR is invalid, and uses its default for most other invalid values.
     """
     problems = sorted(seen.value, key=lambda one: not one.fatal)
     if not problems:
@@ -339,11 +336,10 @@ def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
 
 
 def _valid(name: str) -> tuple[str, ...]:
-    """Return the commands that give a variable a value that K3s takes, or take the variable
-    away.
-    """
+    """Return the commands that set a variable to a value that K3s accepts, or unset it."""
     good = _GOOD.get(name)
     if good:
         return (f"k3s-rootless env set {name}={good}",)
-    # `env unset` takes away what `env set` has set; this one also what other files set.
+    # `env unset` removes only what `env set` has set. This command also removes what other files
+    # set.
     return drop_ins.variable("", name, f"UnsetEnvironment={name}").commands[:-1]

@@ -1,5 +1,7 @@
-"""Where K3s writes: what the file systems of the data directory, /tmp and the home directory are,
-allow and have left.
+"""Checks of the file systems that K3s writes to.
+
+They cover the type, the mount options and the free space of the data directory, /tmp and the home
+directory.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from k3s_rootless.rootlesskit.facts import API_SOCKET, READY_PIPE
 check = Checklist()
 _GIB = 2**30
 _LEAST = _GIB // 2
-"""K3s unpacks some 200 MB of itself, and its images take as much again."""
+"""The bytes that K3s needs: it unpacks about 200 MB, and its images need as much again."""
 """Bytes of sun_path (unix(7)) without the end."""
 _REMOTE = frozenset(
     {
@@ -57,12 +59,12 @@ def _elsewhere() -> Remedy:
         "put K3s's data on a local file system with room (K3s knows the variable since July 2024;"
         " before, --data-dir)"
     )
-    return host.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a proposal)
+    return host.setting(text, "K3S_DATA_DIR", "/var/tmp/%u/k3s")  # noqa: S108 (a suggestion)
 
 
 @check.seen("storage.home", "Home directory", FATAL, "storage")
 def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
-    """K3s writes the kubeconfig there, and its data unless it is told another place."""
+    """Check the home directory, where K3s writes its kubeconfig and, by default, its data."""
     home = seen.value.home
     mended = Remedy(
         Mender.ADMINISTRATOR,
@@ -106,7 +108,10 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.data", "Data directory is yours", FATAL, "storage")
 def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
-    """A K3s that was once started as root leaves a directory that the user may not write."""
+    """Check that the user can write the data directory.
+
+    A K3s that was once started as root leaves a directory that the user cannot write.
+    """
     data = seen.value.data
     if "ro" in data.flags or data.writable:
         return passed(data.found)
@@ -123,17 +128,17 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
 
 
 def _inside_own_home(place: Place, home: Place, uid: int) -> bool:
-    """Check that a directory is strictly inside the user's own home; both are compared by their
-    real paths.
-    """
+    """Return whether a directory is inside the user's own home directory, by their real paths."""
     own = home.exists and home.owner == uid and home.found != "/"
     return own and place.found.isprintable() and place.found.startswith(f"{home.found}/")
 
 
 @check.seen("storage.type", "File system of the data directory", FATAL, "storage")
 def storage_type(_: Facts, seen: Known[Storage]) -> Judgement:
-    """Containerd gives files to subordinate ids, which a server of another host refuses, and SQLite
-    needs locks that hold.
+    """Check the type of the data directory's file system.
+
+    containerd gives files to subordinate ids, which a file server on another host refuses. SQLite
+    needs reliable locks.
     """
     data = seen.value.data
     if data.type in _REMOTE:
@@ -157,9 +162,7 @@ def storage_type(_: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.mount", "Mount of the data directory", FATAL, "storage")
 def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
-    """K3s unpacks itself there and runs what it unpacked; noexec ends it with `permission denied`
-    (K3s #7372).
-    """
+    """Check the mount options: with noexec, K3s exits with `permission denied` (K3s #7372)."""
     data = seen.value.data
     for flag, reason in (
         ("ro", "K3s cannot write its data"),
@@ -179,8 +182,9 @@ def storage_mount(_: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.space", "Room for data", FATAL, "storage")
 def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
-    """The kubelet evicts pods below 5 % of the file system, and K3s unpacks some 200 MB of
-    itself.
+    """Check the free space.
+
+    The kubelet evicts pods below 5 % of the file system, and K3s unpacks about 200 MB.
     """
     data = seen.value.data
     observed = f"{data.free / _GIB:.1f} of {data.size / _GIB:.1f} GiB free"
@@ -203,8 +207,9 @@ def storage_space(_: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.quota", "Quota", FATAL, "storage")
 def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
-    """The quota of the user; files of containers belong to subordinate ids, which have none or
-    their own.
+    """Check the quota of the user.
+
+    Files of containers belong to subordinate ids, which have no quota or their own.
     """
     left = seen.value.data.left
     if isinstance(left, Unknown):
@@ -223,7 +228,9 @@ def storage_quota(_: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.tmp", "Temporary directory", FATAL, "storage")
 def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
-    """Before it copies /etc and /run up, rootlesskit makes directories there (its
+    """Check that the temporary directory is writable.
+
+    rootlesskit creates directories there before it copies up /etc and /run (its
     pkg/copyup/tmpfssymlink).
     """
     place: Place = seen.value.temporary
@@ -240,8 +247,8 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
 
 
 def _writable(place: Place) -> Remedy:
-    # The unit's TMPDIR may be any path, and a link after the administrator reviewed the script:
-    # root leaves it alone.
+    # TMPDIR of the unit can be any path, and can become a link after the administrator reviewed the
+    # script, so root must not change its mode.
     if place.path not in host_change.MODES:
         text = (
             f"let TMPDIR of the unit name a directory that this user can write, such as {TEMPORARY}"
@@ -259,8 +266,9 @@ def _writable(place: Place) -> Remedy:
 
 @check.seen("storage.socket", "Paths of sockets", FATAL, "storage")
 def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
-    """The path of a socket has 107 bytes at most (unix(7)); rootlesskit and kine bind below the
-    data directory.
+    """Check the paths of the sockets: a path has at most 107 bytes (unix(7)).
+
+    rootlesskit and kine bind their sockets below the data directory.
     """
     data = seen.value.data.path
     longest = max(
@@ -285,8 +293,10 @@ def storage_socket(_: Facts, seen: Known[Storage]) -> Judgement:
     "storage.leftovers", "Nothing left of a K3s that was killed", DEGRADED, "storage", "unit"
 )
 def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
-    """K3s never purges rootlesskit's directory, and the next start fails once at what a killed one
-    left.
+    """Check that a killed K3s left no files that break the next start.
+
+    K3s never cleans rootlesskit's directory. The next start fails once because of the files of a
+    killed K3s.
     """
     if not seen.value.left_over:
         return passed("nothing")
@@ -303,7 +313,9 @@ def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
 
 @check.seen("storage.unpacking", "No unfinished copy of K3s", DEGRADED, "storage")
 def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
-    """A K3s that is killed while it unpacks itself leaves some 200 MB, which no other release
+    """Check that there is no unfinished copy of K3s.
+
+    A K3s that is killed while it unpacks itself leaves about 200 MB, which no other release
     removes.
     """
     unfinished = seen.value.unfinished

@@ -1,4 +1,4 @@
-"""What the kernel's settings in /proc/sys must be."""
+"""Checks of the kernel settings in /proc/sys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ check = Checklist()
 
 
 def sysctl_is_one(facts: Facts, key: str) -> Judgement:
-    """Judge a switch that K3s itself reads before anything else."""
+    """Judge a sysctl that K3s reads first and requires to be 1."""
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
         return unknown(found.reason)
@@ -41,7 +41,7 @@ def sysctl_is_one(facts: Facts, key: str) -> Judgement:
 
 
 def number(text: str | None) -> int | None:
-    """Read a number of the kernel's; None for what is none."""
+    """Parse a number from /proc/sys; None if the text is not a number."""
     if not text or len(text) >= 20:
         return None
     return int(text) if text.isascii() and text.isdecimal() else None
@@ -49,13 +49,16 @@ def number(text: str | None) -> int | None:
 
 @check("sysctl.ip_forward", "net.ipv4.ip_forward", FATAL, "sysctls")
 def ip_forward(facts: Facts) -> Judgement:
-    """K3s dies at once where it is not 1 (K3s pkg/rootless/rootless.go, validateSysctl)."""
+    """Check net.ipv4.ip_forward: if it is not 1, K3s exits at once.
+
+    Source: K3s pkg/rootless/rootless.go, validateSysctl.
+    """
     return sysctl_is_one(facts, "net.ipv4.ip_forward")
 
 
 def _limit(key: str, least: int, good: int, reason: str) -> Callable[[Facts], Judgement]:
     def judge_limit(facts: Facts) -> Judgement:
-        """Below `least` pods fail soon, below `good` with many of them."""
+        """Check a limit: below `least`, pods fail soon; below `good`, many pods fail."""
         found = facts.sysctls[key]
         if isinstance(found, Unknown):
             return unknown(found.reason)
@@ -74,8 +77,8 @@ def _limit(key: str, least: int, good: int, reason: str) -> Callable[[Facts], Ju
     return judge_limit
 
 
-# All containers of the user count for the user (inotify(7), keyrings(7)); the kernel's defaults are
-# 128, 8192 and more, 200.
+# All containers of a user count for the user (inotify(7), keyrings(7)). The defaults of the kernel
+# are 128, 8192 or more, and 200.
 for _id, _key, _least, _good, _reason in (
     (
         "inotify_instances",
@@ -98,8 +101,10 @@ for _id, _key, _least, _good, _reason in (
 
 @check("sysctl.port_start", "net.ipv4.ip_unprivileged_port_start", FATAL, "sysctls")
 def port_start(facts: Facts) -> Judgement:
-    """K3s forwards its API at 6443 and more; lowering the start removes no offset (K3s
-    pkg/rootlessports).
+    """Check that an ordinary user can listen on the port of the API.
+
+    K3s forwards its API on the host, by default at port 6443. A lower start of the unprivileged
+    ports does not remove the offset of Service ports (K3s pkg/rootlessports).
     """
     key = "net.ipv4.ip_unprivileged_port_start"
     port = facts.server.https_port
@@ -125,7 +130,7 @@ def port_start(facts: Facts) -> Judgement:
 
 @check("sysctl.ping", "net.ipv4.ping_group_range", INFORMATIVE, "sysctls")
 def ping(facts: Facts) -> Judgement:
-    """Whether ping works in pods without more privileges (icmp(7))."""
+    """Report whether ping works in pods without more privileges (icmp(7))."""
     key = "net.ipv4.ping_group_range"
     found = facts.sysctls[key]
     if isinstance(found, Unknown):
@@ -137,7 +142,7 @@ def ping(facts: Facts) -> Judgement:
 
 
 def _holds(bounds: str, group: int) -> bool:
-    """Return whether a range, written as two numbers, holds a group."""
+    """Return whether a range, written as two numbers, contains a group."""
     numbers = [number(word) for word in bounds.split()]
     if len(numbers) != 2:
         return False

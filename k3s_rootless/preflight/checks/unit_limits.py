@@ -1,7 +1,7 @@
-"""Whether the limits of the unit let K3s run: memory, tasks, and open files.
+"""Checks that the limits of the unit are high enough: memory, tasks and open files.
 
-A limit counts as too low if K3s v1.36.3 was seen to die with it. Between that and what an idle K3s
-takes, the check warns: how much the pods need, only their owner knows.
+A limit fails if K3s v1.36.3 was observed to exit with it. Between that limit and what an idle K3s
+uses, the check warns: only the owner of the pods knows how much they need.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _MIB = 2**20
 
 @check.seen("unit.memory", "Memory of the unit", FATAL, "unit")
 def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
-    """An idle K3s takes 500 to 800 MiB; with MemoryMax=200M it was seen to be killed at each start
-    (v1.36.3).
+    """Check the memory limit of the unit.
+
+    An idle K3s uses 500 to 800 MiB. With MemoryMax=200M, it was killed at each start (v1.36.3).
     """
     text = "give K3s 2 GiB of memory"
     remedy = Remedy(Mender.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up"))
@@ -40,8 +41,9 @@ def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
 
 @check.seen("unit.tasks", "Tasks of the unit", FATAL, "unit")
 def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
-    """With TasksMax=24 K3s was seen to die of `fork/exec …: resource temporarily unavailable`
-    (v1.36.3).
+    """Check the task limit of the unit.
+
+    With TasksMax=24, K3s exited with `fork/exec …: resource temporarily unavailable` (v1.36.3).
     """
     remedy = _without_limit("TasksMax")
     return _judged(seen, "TasksMax", needs.TASKS, remedy, str)
@@ -49,7 +51,10 @@ def unit_tasks(_: Facts, seen: Known[Unit]) -> Judgement:
 
 @check.seen("unit.files", "Open files of the unit", FATAL, "unit")
 def unit_files(_: Facts, seen: Known[Unit]) -> Judgement:
-    """The server alone holds 88 files open (v1.36.3); with LimitNOFILE=64 K3s was seen to die."""
+    """Check the limit of open files of the unit.
+
+    The server alone has 88 open files (v1.36.3). With LimitNOFILE=64, K3s exited.
+    """
     remedy = _without_limit("LimitNOFILE")
     return _judged(seen, "LimitNOFILE", needs.FILES, remedy, str)
 
@@ -61,7 +66,7 @@ def _judged(
     remedy: Remedy,
     shown: Callable[[int], str],
 ) -> Judgement:
-    """Judge a limit by what K3s needs."""
+    """Compare a limit of the unit with what K3s needs."""
     limit = seen.value.limits.get(name)
     if limit is None:
         return passed("no limit", seen.source)
