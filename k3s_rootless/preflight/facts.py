@@ -1,4 +1,4 @@
-"""What is known about the host and the user before a start: frozen records without behaviour."""
+"""Frozen records, without behaviour, of what is known about host and user before a start."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class CgroupMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """Which controllers reach how far on their way from the kernel to a unit of the user.
+    """The controllers at each level, from the kernel down to a unit of the user.
 
-    `kernel` are those that cgroup v2 has at all; `configured` is what user@UID.service is told to
-    delegate, `realized` what its cgroup holds, and `effective` what a unit with `Delegate=yes` was
-    really given.
+    `kernel` are those that cgroup v2 has at all. `configured` are those that user@UID.service is
+    configured to delegate, and `realized` are those in its cgroup. `effective` are those that a
+    unit with `Delegate=yes` was given.
     """
 
     kernel: Observed[frozenset[str]]
@@ -59,9 +59,7 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeDirectory:
-    """The runtime directory that this process was given (`given`), or else the one that the uid
-    leads to.
-    """
+    """The runtime directory: the one that the environment names (`given`), or that of the uid."""
 
     path: str
     given: bool
@@ -72,8 +70,9 @@ class RuntimeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class MapProgram:
-    """newuidmap or newgidmap as the unit will find it; `path` is None where it is not on the unit's
-    PATH.
+    """newuidmap or newgidmap, as the unit finds it.
+
+    `path` is None if the program is not on the unit's PATH.
     """
 
     path: str | None
@@ -85,7 +84,7 @@ class MapProgram:
 
 @dataclass(frozen=True, slots=True)
 class SubidRange:
-    """One range of subordinate ids: the first, and how many."""
+    """A range of subordinate ids: the first id, and the number of ids."""
 
     start: int
     count: int
@@ -93,12 +92,11 @@ class SubidRange:
 
 @dataclass(frozen=True, slots=True)
 class K3sBinary:
-    """The k3s that a unit would start; `path` is None where there is none.
+    """The k3s that a unit would start; `path` is None if there is none.
 
-    `version` is what it says of itself.
-
-    `risk` says why another user could change it, empty if none could; such a k3s is not run.
-    `owner` is the uid of its owner.
+    `version` is the release that the binary prints. `risk` is the reason why another user could
+    change the binary, empty if no other user could. A binary with a risk is not run. `owner` is the
+    uid of its owner.
     """
 
     path: str | None
@@ -110,8 +108,10 @@ class K3sBinary:
 
 @dataclass(frozen=True, slots=True)
 class SubidFiles:
-    """/etc/subuid and /etc/subgid: which of them are links, the ranges of others as (file, owner,
-    range), and real uids.
+    """The content of /etc/subuid and /etc/subgid, and the uids of real users.
+
+    `links` names the files that are links. `others` has the ranges of other users, as (file, owner,
+    range).
     """
 
     links: tuple[str, ...]
@@ -121,12 +121,12 @@ class SubidFiles:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks judge, each Observed read by a probe of its own.
+    """All facts that the checks judge; each Observed is read by its own probe.
 
-    `sysctls` maps a key to its value, or to None where this kernel does not have it. `devices` maps
-    a device to 0 or the errno of opening it. `programs` maps a name to where the unit's PATH has
-    it, or None. `server` is what the unit asks of K3s, or K3s's defaults. `target` is the
-    kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` is what the datastore
+    `sysctls` maps a key to its value, or to None if this kernel does not have it. `devices` maps a
+    device to 0 or the errno of opening it. `programs` maps a name to its path on the unit's PATH,
+    or to None. `server` has the settings of K3s in the unit, or K3s's defaults. `target` is the
+    kubeconfig that K3s writes, `kubeconfigs` are K3s's own, and `cluster` has what the datastore
     keeps of earlier settings.
     """
 

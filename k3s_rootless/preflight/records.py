@@ -1,5 +1,6 @@
-"""What the probes bring back about kernel, network, storage and neighbours: frozen records without
-behaviour.
+"""Frozen records of what the probes read about kernel, network, storage and neighbours.
+
+The records have no behaviour.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from k3s_rootless.observation import Observed
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a child could do that tried to do as rootlesskit does: 0, or the errno of each call,
-    None where it was not tried.
+    """The results of a child that tried the steps of rootlesskit.
 
-    `spaces` are the namespaces beside the user namespace, by their names in /proc/self/ns; `mapped`
-    is what newuidmap and newgidmap complained of, empty where they mapped the whole range.
+    `user`, the values of `spaces`, and `overlay` are 0 or the errno of the call. `spaces` are the
+    namespaces beside the user namespace, by their names in /proc/self/ns. `mapped` has the
+    complaints of newuidmap and newgidmap, empty if the program mapped the whole range. The
+    value of a step that was not tried is None.
     """
 
     user: int
@@ -28,8 +30,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """AppArmor's restriction of user namespaces, and under which label (`unconfined`) the real k3s
-    would run, if known.
+    """AppArmor's restriction of user namespaces, and the label that k3s would run under.
+
+    A k3s without a profile has the label `unconfined`.
     """
 
     restricted: bool
@@ -38,10 +41,10 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the user manager passes on to each unit: privileges, and the limits of files and tasks
-    (None: no limit).
+    """What the user manager passes on to each unit: privileges, and limits of files and tasks.
 
-    `id_map` are the ranges of /proc/self/uid_map as (inside, outside, count).
+    A limit of None means no limit. `id_map` has the ranges of /proc/self/uid_map as (inside,
+    outside, count).
     """
 
     no_new_privileges: bool
@@ -52,7 +55,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who called: the user that sudo was called by, and the cgroup of this process."""
+    """The user who called sudo, and the cgroup of this process."""
 
     sudo: str
     cgroup: str
@@ -60,8 +63,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """Kernel modules that are there (loaded or built in), and that could be loaded; `complete`
-    where nothing was hidden.
+    """The kernel modules that are present (loaded or built in), and those that can be loaded.
+
+    `complete` is true if nothing was hidden: other modules are then not in this kernel.
     """
 
     present: frozenset[str]
@@ -71,10 +75,10 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A TCP port that somebody listens at, with what is visible of the owner; `ours` where it is
-    K3s's own unit.
+    """A TCP port in use, with what is visible of the process that listens on it.
 
-    `foreign` is whether it belongs to another user.
+    `ours` is true if the process belongs to K3s's own unit. `foreign` is true if it belongs to
+    another user.
     """
 
     port: int
@@ -87,8 +91,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Addresses and routes of the host, each a network with its interface (no default routes), and
-    the MTU of the way out.
+    """Addresses and routes of the host, and the MTU of the default route's interface.
+
+    Each address or route is a network with its interface. Default routes are left out.
     """
 
     networks: tuple[tuple[str, str], ...]
@@ -98,7 +103,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """What /etc/resolv.conf and /etc/hosts say."""
+    """What /etc/resolv.conf contains, and whether /etc/hosts contains localhost."""
 
     nameservers: tuple[str, ...]
     search: tuple[str, ...]
@@ -107,11 +112,11 @@ class Resolver:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory that K3s writes into; where it does not exist, `found` is its next parent: file
-    system, mount flags and room.
+    """A directory that K3s writes to.
 
-    Room is in bytes, None where the file system does not say; `left` is what a quota of the user
-    leaves.
+    If it does not exist, `found` is its nearest existing parent, and the file system, mount flags
+    and free space are those of `found`. `free` and `size` are in bytes. `inodes` is None if the
+    file system does not report it. `left` is the number of bytes that a quota of the user leaves.
     """
 
     path: str
@@ -129,10 +134,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The data directory, /tmp, the home directory, and what an earlier K3s left in rootlesskit's
-    directory.
+    """The data directory, /tmp, the home directory, and what an earlier K3s left.
 
-    `unfinished` are directories into which K3s began to unpack itself, each with its size in bytes.
+    `left_over` are files in rootlesskit's directory. `unfinished` are directories into which K3s
+    began to unpack itself, each with its size in bytes.
     """
 
     data: Place
@@ -144,10 +149,10 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit as systemd knows it; `load_state` is `not-found` where there is none.
+    """The unit as systemd knows it; `load_state` is `not-found` if there is none.
 
-    `argv` is the argument list of ExecStart, `limits` are resource limits by the names of their
-    properties, each a number or None for no limit.
+    `argv` is the argument list of ExecStart. `limits` maps the property of each resource limit to a
+    number, or to None if there is no limit.
     """
 
     load_state: str
@@ -164,11 +169,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What else is on the host: services that run, files of a rootful K3s, errno of reading K3s's
-    configuration.
+    """What else is on the host: running services, files of a rootful K3s, configuration files.
 
-    `configuration` maps each file that K3s would read to 0 or an errno; `services` are names
-    without `.service`.
+    `configuration` maps each file that K3s would read to 0 or the errno of opening it. `services`
+    are names without `.service`.
     """
 
     services: frozenset[str]
@@ -179,11 +183,10 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the host is: memory in bytes, processors, name, clock, container or virtual machine,
-    SELinux.
+    """Properties of the host: memory in bytes, processors, name, clock, container, SELinux.
 
-    `early` names a file that is younger than now by the clock; `selinux` is None where there is
-    none, else whether it enforces.
+    `early` names a file that is newer than the current time of the clock. `selinux` is None without
+    SELinux, otherwise it is true if SELinux enforces its policy.
     """
 
     available: int
@@ -200,10 +203,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The token that K3s is given, against the one of its datastore; neither stands here.
+    """The result of comparing the given token with that of the datastore, without the tokens.
 
-    `origin` is where the token comes from; `fits` is None if the two could not be compared, and
-    `reason` says why.
+    `origin` is where the token is set. `fits` is None if the two could not be compared, and
+    `reason` is the cause.
     """
 
     origin: Origin
@@ -213,9 +216,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The kubeconfig that K3s writes; `obstacle` says why it cannot, empty if it can.
+    """The kubeconfig that K3s writes; `obstacle` is why it cannot, empty if it can.
 
-    `blocking` is the file or directory in the way, `own` whether it belongs to the user.
+    `blocking` is the file or directory that prevents it. `own` is true if it belongs to the user.
     """
 
     path: str
@@ -227,7 +230,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A node that the cluster knows, and the networks of its pods."""
+    """A node of the cluster, and the networks of its pods."""
 
     name: str
     networks: tuple[str, ...]
@@ -235,7 +238,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a cluster keeps of the settings that it began with; empty for a new one.
+    """What a cluster keeps of the settings that it was created with; empty for a new one.
 
     `addresses` are those of the Service `kubernetes`.
     """
@@ -246,7 +249,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A setting of the unit's environment that K3s does not take; `fatal` where it dies of it."""
+    """A variable in the unit's environment with a value that K3s does not accept.
+
+    `fatal` is true if K3s exits because of it.
+    """
 
     name: str
     reason: str

@@ -1,1 +1,1 @@
-"""Readers of the host: they see, and judge nothing."""
+"""Probes that read facts from the host, without judging them."""

@@ -1,10 +1,10 @@
-"""Asks AppArmor what it lets the real k3s do, since what this program may do says nothing about
-another path.
+"""Probe of the AppArmor label that k3s would run under.
 
 Where `kernel.apparmor_restrict_unprivileged_userns` is 1 (Ubuntu 23.10 and later), only a program
-with a profile of its own may make user namespaces. The kernel tells which profile attaches to a
-path when that path is executed: a child asks to be traced and executes k3s, stops before the first
-instruction of it, its label is read, and it is killed. Nothing of k3s ever runs.
+with its own profile is allowed to create user namespaces. What this program is allowed to do shows
+nothing about another path. The kernel decides which profile attaches to a path when that path is
+executed. So a child requests to be traced, executes k3s, and stops before the first instruction.
+Its label is read, and it is killed. No code of k3s ever runs.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def confinement(root: Path, program: str | None) -> Observed[Confinement]:
 
 
 def label(program: str) -> Observed[str]:
-    """Return the label under which AppArmor would run a program, such as `unconfined` or `k3s
-    (unconfined)`.
+    """Return the label under which AppArmor would run a program.
+
+    Examples are `unconfined` and `k3s (unconfined)`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     words = [os.fsencode(program)]
@@ -58,7 +59,7 @@ def label(program: str) -> Observed[str]:
         with contextlib.suppress(BaseException):
             libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             if libc.ptrace(_TRACE_ME, 0, None, None) == 0:
-                os.execve(words[0], words, {})  # noqa: S606 (stopped before it begins)
+                os.execve(words[0], words, {})  # noqa: S606 (it stops before it runs)
         os._exit(0)
     try:
         if not _stopped(child):
@@ -80,12 +81,12 @@ def _stopped(child: int) -> bool:
         done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
         if done:
             return os.WIFSTOPPED(status)
-        time.sleep(0.001)  # wait4(2) takes no time limit
+        time.sleep(0.001)  # wait4(2) has no timeout
     return False
 
 
 def _label(child: int) -> str:
-    # The first is of kernels from 5.8 on, where other modules may own the second.
+    # Kernels from 5.8 on have the first path. There, another security module can own the second.
     for name in ("attr/apparmor/current", "attr/current"):
         with contextlib.suppress(FileNotFoundError):
             return Path(f"/proc/{child}", name).read_text("utf-8", "replace").strip("\0\n ")

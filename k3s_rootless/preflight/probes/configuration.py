@@ -1,6 +1,7 @@
-"""Reads what K3s's settings meet: the datastore's token, and the place of the kubeconfig.
+"""Probes of the datastore's token, and of the place where K3s writes its kubeconfig.
 
-By open(2), stat(2) and access(2); nothing is written to see whether it can be. No token is kept.
+They use open(2), stat(2) and access(2), and write nothing to find out whether a file is writable.
+No token is kept.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _DATASTORES = (layout.SQLITE, layout.ETCD)
 def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
     """Compare the token that K3s is given with the one of the datastore in `data`.
 
-    `given` is the value of `--token-file` if its name is that, else of `--token`; `directory` is
-    the working directory of K3s. A new cluster takes any token.
+    `given` is the value of `--token-file` if that is its name, otherwise the value of `--token`.
+    `directory` is the working directory of K3s. A new cluster accepts any token.
     """
     file = data / layout.SERVER_TOKEN
     if not given.text or not any((data / one).exists() for one in _DATASTORES):
@@ -47,9 +48,7 @@ def token(data: Path, given: Value, directory: Path) -> Observed[Token]:
 
 
 def _text(path: Path) -> tuple[str, str]:
-    """Return the content of a file and an empty text, or an empty text and why it cannot be
-    read.
-    """
+    """Return the content of a file, and why it cannot be read; one of the two is empty."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
@@ -67,9 +66,9 @@ def _text(path: Path) -> tuple[str, str]:
 def target(path: Path, uid: int, gid: int) -> Observed[Target]:
     """Return whether K3s of this user can write the kubeconfig at `path` (its pkg/clientaccess).
 
-    K3s makes the directories that are missing, and truncates a file that is there. A symbolic link
-    at the default path it removes first, and follows one elsewhere. It runs as root of a user
-    namespace, so that the mode of what belongs to the user and the user's group does not stop it.
+    K3s creates missing directories, and truncates an existing file. It removes a symbolic link at
+    the default path, and follows a link elsewhere. K3s runs as root of a user namespace, so the
+    mode of a file that belongs to the user and the user's group does not stop it.
     """
     try:
         found = next(one for one in (path, *path.parents) if os.path.lexists(one))

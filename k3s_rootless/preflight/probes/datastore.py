@@ -1,8 +1,8 @@
-"""Reads from K3s's datastore what a cluster keeps of the settings that it began with.
+"""Probe of what a cluster keeps, in K3s's datastore, of the settings that it was created with.
 
-That is the networks of its nodes, their names, and the address of the Service `kubernetes`. K3s
-keeps Kubernetes' objects in SQLite, in kine's table, by their keys in etcd and in Kubernetes'
-protobuf (its pkg/generated; seen with v1.21 and v1.36.3). The file is opened for reading alone.
+These are the names and networks of its nodes, and the address of the Service `kubernetes`. K3s
+keeps Kubernetes' objects in SQLite, in kine's table, under their keys in etcd and in Kubernetes'
+protobuf (its pkg/generated; seen with v1.21 and v1.36.3). The file is opened read-only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAGIC = b"k8s\x00"
 _NODES = "/registry/minions/"
 _API_SERVICE = "/registry/services/specs/default/kubernetes"
 _FIXED = {1: 8, 5: 4}
-"""The bytes of a field by its kind, for kinds of one size (protobuf's wire format)."""
+"""The bytes of a field by its wire type, for types of fixed size (protobuf's wire format)."""
 _LIVE = (
     "SELECT name, value FROM kine WHERE deleted = 0 AND id IN "
     "(SELECT max(id) FROM kine WHERE name >= ? AND name < ? GROUP BY name) LIMIT 100"
@@ -31,9 +31,9 @@ _LIVE = (
 
 
 def cluster(data: Path) -> Observed[Cluster]:
-    """Return what the cluster in a data directory keeps; nothing for a new one.
+    """Return what the cluster in a data directory keeps; an empty record for a new cluster.
 
-    Unknown for a datastore that is not SQLite, or that cannot be read.
+    The result is Unknown if the datastore is not SQLite, or cannot be read.
     """
     file = data / layout.SQLITE
     if not file.exists():
@@ -41,11 +41,11 @@ def cluster(data: Path) -> Observed[Cluster]:
             return Unknown("the cluster is in etcd, which is not read")
         return Known(Cluster((), ()), str(file))
     try:
-        # Here, since some distributions leave it out of Python.
+        # Imported here, because the Python of some distributions does not include it.
         import sqlite3
     except ImportError:
         return Unknown("this Python has no sqlite3")
-    # Without its log there is nothing that SQLite would have to write beside the file.
+    # Without a write-ahead log, SQLite does not have to write beside the file.
     how = "immutable=1"
     if file.with_name("state.db-wal").exists():
         how = "mode=ro"
@@ -75,7 +75,7 @@ def _node(name: str, value: bytes) -> Registered:
 
 
 def _spec(value: bytes) -> bytes:
-    """Return the spec of an object: field 2 of what runtime.Unknown has in its field 2."""
+    """Return the spec of an object: field 2 of the content of runtime.Unknown's field 2."""
     if not value.startswith(_MAGIC):
         raise ValueError("an object is not in Kubernetes' protobuf")
     raw = dict(_fields(value[len(_MAGIC) :])).get(2, b"")
@@ -89,8 +89,9 @@ def _texts(message: bytes, *numbers: int) -> Iterator[str]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a message that have a length (protobuf's wire format); the others hold
-    numbers.
+    """Yield the fields of a message that have a length (protobuf's wire format).
+
+    The other fields are numbers, and are skipped.
     """
     at = 0
     while at < len(message):

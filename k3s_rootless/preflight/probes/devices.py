@@ -1,4 +1,4 @@
-"""Tries what only trying tells: whether a device or file can be opened, and what a PATH finds."""
+"""Probes that open devices and files, and look up programs on a PATH."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from k3s_rootless.observation import Known, Observed, Unknown
 
 def opened(path: Path, *, write: bool = False) -> Observed[int]:
     """Open a file or device, close it at once, and return 0 or the errno of open(2)."""
-    # It never blocks and never becomes the controlling terminal, whatever kind of file it is.
+    # For any kind of file, open(2) must neither block nor set the controlling terminal.
     flags = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     flags |= os.O_RDWR if write else os.O_RDONLY
     try:
@@ -25,15 +25,16 @@ def opened(path: Path, *, write: bool = False) -> Observed[int]:
 
 
 def found(name: str, search: str) -> Observed[str | None]:
-    """Look for a program on `search`, a PATH; relative entries are left out, as in
-    `probes.map_program`.
+    """Look up a program on `search`, a PATH.
+
+    Relative entries are left out, as in `probes.host.map_program`.
     """
     places = os.pathsep.join(entry for entry in search.split(os.pathsep) if entry.startswith("/"))
     return Known(shutil.which(name, path=places), search)
 
 
 def first_line(path: Path) -> Observed[str]:
-    """Read the first line of a small file, such as a switch of the kernel."""
+    """Return the first line of a small file, such as a switch of the kernel."""
     try:
         with path.open("rb") as file:
             return Known(file.readline(4096).decode("utf-8", "replace").strip(), str(path))

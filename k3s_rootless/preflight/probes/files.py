@@ -1,4 +1,4 @@
-"""Reads small files of the host that may be missing or unreadable."""
+"""Reader of small files of the host that can be missing or unreadable."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def text(path: Path) -> str:
-    """Return the content of a file, of a very large one the beginning; empty if it cannot be
-    read.
+    """Return the content of a file; empty if it cannot be read.
+
+    Of a very large file, only the beginning is returned.
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,8 +1,8 @@
-"""Reads the host, and judges nothing.
+"""Probes of the host: control groups, sysctls, programs and the k3s binary.
 
-Read below the given root: /etc/os-release, /proc/sys, /run/systemd/system, /sys/fs/cgroup and
-the directories of the unit's PATH. Every probe answers
-Known or Unknown, and none of them raises for what it finds.
+They read below the given root: /etc/os-release, /proc/sys, /run/systemd/system, /sys/fs/cgroup and
+the directories of the unit's PATH. Each probe returns Known or Unknown, and none of them raises for
+what it finds.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def cgroup_mode(root: Path) -> Observed[CgroupMode]:
 
 
 def _file_system_magic(path: Path) -> int:
-    # os.statvfs leaves f_type out; it is the first word of struct statfs on every architecture of
-    # Linux but s390.
+    # os.statvfs does not return f_type. It is the first word of struct statfs on every architecture
+    # of Linux except s390.
     answer = ctypes.create_string_buffer(512)
     if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(path), answer) != 0:
         return 0
@@ -88,7 +88,7 @@ def _sysctl(path: Path) -> Observed[str | None]:
 
 
 def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirectory:
-    """Look at the runtime directory: given in the environment, or derived from the uid."""
+    """Read the runtime directory: given in the environment, or derived from the uid."""
     given = environ.get("XDG_RUNTIME_DIR", "").rstrip("/") == str(path)
     try:
         found = path.stat()
@@ -101,8 +101,9 @@ def runtime_directory(environ: Mapping[str, str], path: Path) -> RuntimeDirector
 
 
 def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
-    """Look for newuidmap or newgidmap on `search` (the unit's PATH) and at the privileges that it
-    needs.
+    """Look up newuidmap or newgidmap on `search`, and read the privileges that it needs.
+
+    `search` is the unit's PATH.
     """
     below = os.pathsep.join(str(root / entry.lstrip("/")) for entry in _absolute(search))
     found = shutil.which(name, path=below)
@@ -126,14 +127,14 @@ def map_program(name: str, search: str, root: Path) -> Observed[MapProgram]:
 
 
 def _absolute(search: str) -> list[str]:
-    # An empty or relative entry means the current directory, where anybody may have put a program
-    # with one of our names.
+    # An empty or relative entry means the current directory, where any user could have put a
+    # program with the same name.
     return [entry for entry in search.split(os.pathsep) if entry.startswith("/")]
 
 
 def _has_capability(path: Path, bit: int) -> bool:
-    # vfs_cap_data (linux/capability.h): the magic word, then the permitted set's low word, little
-    # endian.
+    # vfs_cap_data (linux/capability.h) has the magic word, then the low word of the permitted set,
+    # in little endian.
     try:
         attribute = os.getxattr(path, "security.capability")
     except OSError:
@@ -146,9 +147,9 @@ def k3s_binary(
 ) -> K3sBinary:
     """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
-    The caller's PATH comes first, since that is the k3s the user means; then the unit's, and where
-    users put programs. A k3s that another user could change is passed over; if there is no other,
-    it is returned with its risk, and it is not run.
+    The caller's PATH is searched first, because it finds the k3s that the user means. Then come the
+    unit's PATH and the directories where users put programs. A k3s that another user could change
+    is skipped. If there is no other, it is returned with its risk, and is not run.
     """
     places = [
         *_absolute(environ.get("PATH", "")),
@@ -185,17 +186,17 @@ def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
 
 def _pinned(found: Path) -> Path:
     real = found.resolve(strict=True)
-    # A path into the Nix store is collected after the next upgrade; there, the link that is kept is
-    # the real name.
+    # Nix deletes a path in its store after the next upgrade, but keeps the link to it. So the path
+    # of the link is returned.
     if real.is_relative_to("/nix/store"):
         return found.absolute()
     return real
 
 
 def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
-    # Until 2023-06 `--version` died on an unreadable /etc/rancher/k3s/config.yaml (K3s #4321):
-    # point it at an empty one. One that is not there will not do: those same releases die on it
-    # too, once it is named.
+    # Until 2023-06, `--version` failed if /etc/rancher/k3s/config.yaml was unreadable (K3s #4321),
+    # so an empty file is named instead. A missing file does not work: those releases also fail if
+    # the named file does not exist.
     environ = {"PATH": os.defpath, "HOME": str(home), "K3S_CONFIG_FILE": os.devnull}
     asked = f"{path} --version"
     try:
@@ -212,8 +213,9 @@ def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Ver
 
 
 def distribution(root: Path) -> str:
-    """Return `ID` and `ID_LIKE` of os-release as words, such as `ubuntu debian`; empty if it cannot
-    be read.
+    """Return `ID` and `ID_LIKE` of os-release as words, such as `ubuntu debian`.
+
+    The result is empty if os-release cannot be read.
     """
     try:
         said = os_release.read(root)

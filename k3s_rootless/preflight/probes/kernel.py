@@ -1,9 +1,8 @@
-"""Reads what the kernel offers: its release, modules, devices, and the programs that K3s expects
-beside it.
+"""Probes of the kernel: its release, modules and devices, and the programs that K3s expects.
 
-Read below the given root: /proc/sys/kernel/osrelease, /proc/modules, /sys/module,
+They read below the given root: /proc/sys/kernel/osrelease, /proc/modules, /sys/module,
 /lib/modules/RELEASE, /proc/config.gz or /boot/config-RELEASE, /dev, and the directories of the
-unit's PATH. Nothing makes the kernel load a module.
+unit's PATH. No probe makes the kernel load a module.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.probes import devices, files
 from k3s_rootless.preflight.records import Modules
 
-# Each module that is asked for, and what the kernel's configuration calls it.
+# Maps each module to its option in the kernel's configuration.
 CONFIG = {
     "br_netfilter": "BRIDGE_NETFILTER",
     "bridge": "BRIDGE",
@@ -40,13 +39,13 @@ CONFIG = {
     "vxlan": "VXLAN",
 }
 DEVICES = {"tun": "dev/net/tun", "fuse": "dev/fuse", "kmsg": "dev/kmsg"}
-# The last is where NixOS has them (its modprobe reads MODULE_DIR).
+# The last path is that of NixOS (its modprobe reads MODULE_DIR).
 _TREES = ("lib/modules", "usr/lib/modules", "run/booted-system/kernel-modules/lib/modules")
 _LARGEST = 16 * 1024 * 1024
 
 
 def release(root: Path) -> Observed[tuple[int, int]]:
-    """Return major and minor number of the running kernel."""
+    """Return the major and minor number of the running kernel."""
     path = root / "proc/sys/kernel/osrelease"
     try:
         text = path.read_text("utf-8", "replace").strip()
@@ -87,8 +86,7 @@ def modules(root: Path) -> Observed[Modules]:
 
 
 def _named(text: str) -> set[str]:
-    # `kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz`: the name before the
-    # colon.
+    # The name before the colon: `kernel/net/bridge/br_netfilter.ko.xz: …` is br_netfilter.
     found = re.findall(r"^[^:\n]*?([^/:\n]+)\.ko", text, re.MULTILINE)
     return {name.replace("-", "_") for name in found}
 
@@ -102,7 +100,7 @@ def _config(root: Path, number: str) -> str:
 
 
 def opened(root: Path) -> Observed[Mapping[str, int]]:
-    """Open each device, and return 0 or the errno of open(2)."""
+    """Open each device, and return 0 or the errno of open(2) for each."""
     return Known(
         {name: _tried(root, name, root / path) for name, path in DEVICES.items()}, "open(2)"
     )
@@ -113,7 +111,7 @@ def _tried(root: Path, name: str, path: Path) -> int:
     if name != "kmsg" and loaded:
         tried = devices.opened(path, write=True)
         return tried.value if isinstance(tried, Known) else errno.EIO
-    # Without its module, opening the device would load the module: a change to the host.
+    # If its module is not loaded, opening the device would load it, which changes the host.
     if not path.exists():
         return errno.ENOENT
     if name != "kmsg" and not os.access(path, os.R_OK | os.W_OK):
@@ -124,7 +122,7 @@ def _tried(root: Path, name: str, path: Path) -> int:
 def programs(
     root: Path, search: str, names: tuple[str, ...] = ("mount.fuse3",)
 ) -> Observed[Mapping[str, str | None]]:
-    """Look for programs on `search`, the unit's PATH."""
+    """Look up programs on `search`, the unit's PATH."""
     places = os.pathsep.join(
         str(root / entry.lstrip("/")) for entry in search.split(os.pathsep) if entry.startswith("/")
     )
@@ -132,8 +130,9 @@ def programs(
 
 
 def iptables(search: str) -> Observed[str]:
-    """Return the version of the host's iptables, which K3s prefers to its own; empty without
-    one.
+    """Return the version of the host's iptables; empty if there is none.
+
+    K3s prefers the host's iptables to its own.
     """
     program = devices.found("iptables", search)
     if isinstance(program, Unknown):

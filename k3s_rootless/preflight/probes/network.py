@@ -1,6 +1,6 @@
-"""Reads addresses, routes, MTU and resolver of the host.
+"""Probes of the addresses, routes, MTU and resolver of the host.
 
-IPv4 as `linux.routes` reads it, IPv6 from /proc/net/ipv6_route, which has routes and interfaces.
+`linux.routes` reads IPv4. IPv6 is read from /proc/net/ipv6_route, which has routes and interfaces.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ _LARGEST = 4 * 1024 * 1024
 
 
 def network(root: Path) -> Observed[Network]:
-    """List the networks that the host has addresses in or routes to, without default routes and
-    loopback.
+    """Return the networks that the host has addresses in or routes to.
+
+    Default routes and loopback are left out.
     """
     net = root / "proc/net"
     try:
@@ -61,8 +62,8 @@ def _six(path: Path) -> dict[str, str]:
 
 
 def _of_no_interest(network: str) -> bool:
-    # Loopback, multicast and link-local networks are the same everywhere; a default route overlaps
-    # with everything.
+    # Loopback, multicast and link-local networks are the same on all hosts. A default route
+    # overlaps with every network.
     return network.endswith("/0") or network.startswith(("127.", "fe80:", "ff", "169.254.", "224."))
 
 
@@ -74,7 +75,7 @@ def _number(path: Path) -> int | None:
 
 
 def resolver(root: Path) -> Observed[Resolver]:
-    """Read name servers and search domains, and whether /etc/hosts knows localhost."""
+    """Read the name servers and search domains, and whether /etc/hosts contains localhost."""
     servers: list[str] = []
     domains: tuple[str, ...] = ()
     for words in (line.split() for line in files.text(root / "etc/resolv.conf").splitlines()):

@@ -1,7 +1,7 @@
-"""Reads what surrounds the user: session, limits, services beside K3s, and the machine itself.
+"""Probes of what surrounds the user: session, limits, services beside K3s, and the machine.
 
-Each below the given root: /etc, /proc, /run, /sys; clock by adjtimex(2), which with no mode only
-looks.
+They read below the given root: /etc, /proc, /run and /sys. They read the clock with adjtimex(2),
+which changes nothing if no mode is set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILES = (
     "/etc/systemd/system/k3s.service",
     "/etc/systemd/system/k3s-agent.service",
 )
-# System services have their cgroup below one of these: cgroup v2 alone, or beside v1.
+# The cgroups of system services are below one of these paths: cgroup v2 alone, or beside v1.
 _GROUPS = (
     "sys/fs/cgroup/system.slice",
     "sys/fs/cgroup/systemd/system.slice",
@@ -34,7 +34,7 @@ _DAY = 86400.0
 
 
 def caller(root: Path, environ: Mapping[str, str]) -> Observed[Caller]:
-    """Return who started this process, and in which cgroup."""
+    """Return the user who called sudo, and the cgroup of this process."""
     path = root / "proc/self/cgroup"
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
@@ -52,8 +52,9 @@ def caller(root: Path, environ: Mapping[str, str]) -> Observed[Caller]:
 
 
 def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observed[Process]:
-    """Read what the user manager passes on to its units, from its own process (`control_group` is
-    its cgroup).
+    """Read what the user manager passes on to its units, from its own process.
+
+    `control_group` is the cgroup of the user manager.
     """
     try:
         words = [
@@ -77,7 +78,7 @@ def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observe
 
 
 def _open_files(limits: list[str]) -> int | None:
-    """Return the hard limit of open files; None if there is none."""
+    """Return the hard limit of open files; None if there is no limit."""
     for line in limits:
         if line.startswith("Max open files"):
             hard = line[26:].split()[1]
@@ -104,9 +105,7 @@ def _tasks(groups: tuple[Path, ...], control_group: str) -> int | None:
 
 
 def beside(root: Path, config: str) -> Observed[Beside]:
-    """Look for what else runs or lies on this host; `config` is where K3s looks for its
-    configuration file, if anywhere.
-    """
+    """Read running services and K3s's files; `config` is its configuration file, empty if none."""
     running = frozenset(
         name
         for name in _SERVICES
@@ -118,14 +117,14 @@ def beside(root: Path, config: str) -> Observed[Beside]:
         found = devices.opened(path)
         if isinstance(found, Unknown):
             return found
-        if found.value != 2:  # what does not exist K3s passes over
+        if found.value != 2:  # ENOENT: K3s skips a missing file
             tried[str(path)] = found.value
     ufw = "ENABLED=yes" in files.text(root / "etc/ufw/ufw.conf").split()
     return Known(Beside(running, present, tried, ufw), "/sys/fs/cgroup and /etc")
 
 
 def _configuration(root: Path, config: str) -> list[Path]:
-    """Return the configuration files of K3s, or the directory of them if it cannot be read."""
+    """Return the configuration files of K3s; if their directory is unreadable, the directory."""
     if not config:
         return []
     main = root / config.lstrip("/")
@@ -140,7 +139,7 @@ def _configuration(root: Path, config: str) -> list[Path]:
 
 
 def machine(root: Path, program: str | None) -> Observed[Machine]:
-    """Read what the host is; the clock is compared with the age of `program`, which is k3s."""
+    """Read the properties of the host; the clock is compared with the age of `program` (k3s)."""
     memory = {
         line.partition(":")[0]: line.split()[1]
         for line in files.text(root / "proc/meminfo").splitlines()
@@ -178,7 +177,7 @@ def _hidepid(root: Path) -> str:
     for mount in mounts.mounts(root):
         if mount.point != "/proc":
             continue
-        hidden = ""  # the last mount hides those below it
+        hidden = ""  # the last mount hides the earlier ones
         for option in mount.super_options.split(","):
             if option.startswith("hidepid="):
                 hidden = option.partition("=")[2]
@@ -189,14 +188,14 @@ def _hidepid(root: Path) -> str:
 
 
 def _synchronized() -> bool:
-    # struct timex begins with `modes`: with none set, adjtimex(2) changes nothing and needs no
+    # struct timex begins with `modes`. If no mode is set, adjtimex(2) changes nothing and needs no
     # privilege.
     timex = ctypes.create_string_buffer(512)
     return int(ctypes.CDLL(None).adjtimex(timex)) != _CLOCK_UNSYNCHRONIZED
 
 
 def _younger(*paths: str | Path | None) -> str:
-    """Return the first file that is more than a day younger than the clock; empty if none is."""
+    """Return the first file that is more than a day newer than the clock; empty if none is."""
     tomorrow = time.time() + _DAY
     for path in paths:
         try:

@@ -1,8 +1,7 @@
-"""Looks at the places that K3s writes into: file system, mount flags, room, quota, and what an
-earlier K3s left.
+"""Probes of the places that K3s writes to: file system, mount flags, free space, quota.
 
-By stat(2), statvfs(3), /proc/self/mountinfo and quotactl(2); nothing is written to see whether it
-can be.
+They also find what an earlier K3s left. They use stat(2), statvfs(3), /proc/self/mountinfo and
+quotactl(2), and write nothing to find out whether a place is writable.
 """
 
 from __future__ import annotations
@@ -21,17 +20,19 @@ from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.rootlesskit import state
 
-# Q_GETQUOTA for USRQUOTA, and the three words of struct if_dqblk that matter: hard limit in KiB,
-# soft limit, bytes in use.
+# Q_GETQUOTA for USRQUOTA. Three words of struct if_dqblk matter: the hard limit in KiB, the soft
+# limit, and the bytes in use.
 _GET_USER_QUOTA = 0x800007 << 8
-# `data/<SHA-256 of what K3s holds>-tmp`, renamed when all is there (K3s cmd/k3s/main.go, extract).
+# `data/<SHA-256 of K3s's content>-tmp`, which K3s renames when it is complete (K3s cmd/k3s/main.go,
+# extract).
 _UNFINISHED = re.compile(r"[0-9a-f]{64}-tmp")
 _MOST_FILES = 10_000
 
 
 def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Observed[Storage]:
-    """Look at the data directory, at /tmp and at the home directory; where one is missing, at its
-    next parent.
+    """Read the data directory, the temporary directory and the home directory.
+
+    If a directory is missing, its nearest existing parent is read.
     """
     try:
         mounted = mounts(root)
@@ -50,12 +51,13 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
 
 
 def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
-    """Return the directories into which K3s began to unpack itself, with their sizes; none while it
-    unpacks itself.
+    """Return the directories into which K3s began to unpack itself, with their sizes.
+
+    While K3s unpacks itself, the result is empty.
     """
     try:
         found = sorted(one.path for one in os.scandir(place) if _is_unfinished(one))
-        # K3s unpacks itself under this lock (its cmd/k3s/main.go and pkg/flock).
+        # K3s holds this lock while it unpacks itself (its cmd/k3s/main.go and pkg/flock).
         if found and atomic.is_locked(place / ".lock"):
             return ()
     except OSError:
@@ -68,8 +70,9 @@ def _is_unfinished(entry: os.DirEntry[str]) -> bool:
 
 
 def _size(directory: str) -> int:
-    """Return the bytes that a tree takes on the disk; of a very large one, those of its first
-    files.
+    """Return the bytes that a tree uses on the disk.
+
+    Of a very large tree, only the first files are counted.
     """
     taken = count = 0
     for above, _, names in os.walk(directory):
@@ -112,12 +115,12 @@ def _place(path: Path, mounted: list[Mount], uid: int) -> Place:
 
 
 def _quota(device: str, uid: int) -> Observed[int | None]:
-    """Return the bytes that the user may still write; None without a quota."""
+    """Return the bytes that the user can still write; None without a quota."""
     answer = (ctypes.c_uint64 * 16)()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.quotactl(_GET_USER_QUOTA, os.fsencode(device), uid, answer) != 0:
         code = ctypes.get_errno()
-        # Switched off, or a file system or kernel that has none.
+        # Quotas are off, or the file system or the kernel does not have them.
         if code in {errno.ESRCH, errno.ENOSYS, errno.EOPNOTSUPP}:
             return Known(None, device)
         return Unknown(f"the quota on {device} cannot be read: {os.strerror(code)}")

@@ -1,6 +1,6 @@
-"""Reads subordinate ids: those of the user, and those of other users.
+"""Probes of subordinate ids: those of the user, and those of other users.
 
-Read below the given root: /etc/subuid, /etc/subgid and /etc/passwd; and getsubids(1).
+They read /etc/subuid, /etc/subgid and /etc/passwd below the given root, and run getsubids(1).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ KINDS = ("subuid", "subgid")
 
 
 def of_user(kind: str, root: Path, user: str, uid: int) -> Observed[tuple[SubidRange, ...]]:
-    """List the subordinate ids of the user; `kind` is `subuid` or `subgid`.
+    """Return the subordinate ids of the user; `kind` is `subuid` or `subgid`.
 
-    getsubids(1) is asked first, since it alone knows ranges that come from a directory service
-    (`subid:` in nsswitch.conf), as rootlesskit does from 1.1.0 on (K3s v1.33); then the file, by
-    name or by uid.
+    getsubids(1) is used first, because only it knows ranges from a directory service (`subid:` in
+    nsswitch.conf). rootlesskit does the same from 1.1.0 on (K3s v1.33). Otherwise, the file is
+    read, by name or by uid.
     """
     if root == Path("/"):
         found = _getsubids(kind, user)
@@ -62,8 +62,9 @@ def _getsubids(kind: str, user: str) -> Known[tuple[SubidRange, ...]] | None:
 
 
 def of_all(root: Path, user: str, uid: int) -> Observed[SubidFiles]:
-    """Read the ranges of other users, and the uids of real users, to see whether ids are assigned
-    twice.
+    """Read the ranges of other users and the uids of real users.
+
+    They show whether ids are assigned twice.
     """
     own = {user, str(uid)}
     others = []
@@ -82,7 +83,7 @@ def of_all(root: Path, user: str, uid: int) -> Observed[SubidFiles]:
 
 
 def _entries(text: str) -> Iterator[tuple[str, SubidRange]]:
-    """Yield owner and range of each line `owner:start:count` that is well-formed."""
+    """Yield the owner and range of each well-formed line `owner:start:count`."""
     for line in text.split("\n"):
         owner, _, rest = line.strip().partition(":")
         start, _, count = rest.partition(":")
@@ -91,5 +92,5 @@ def _entries(text: str) -> Iterator[tuple[str, SubidRange]]:
 
 
 def _is_number(text: str) -> bool:
-    # Python refuses to read numbers of thousands of digits.
+    # Python refuses to parse numbers of thousands of digits.
     return text.isascii() and text.isdecimal() and len(text) < 20

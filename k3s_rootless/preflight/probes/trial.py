@@ -1,11 +1,10 @@
-"""Tries what rootlesskit will do, in a child that ends at once: namespaces, the mapping of all ids,
-and an overlay mount.
+"""A trial of what rootlesskit will do: namespaces, the mapping of all ids, an overlay mount.
 
-rootlesskit clones into a user and a PID namespace, unshares the others, and maps the ids with
-newuidmap and newgidmap (rootlesskit 0.14 to 1.1, pkg/parent/parent.go, with the options of K3s
-pkg/rootless/rootless.go). The child does the same with no more than system calls, so nothing is
-written, and with its end all of it is gone: what it mounts lies in its own mount namespace, on a
-tmpfs of its own.
+The trial runs in a child that ends at once. rootlesskit clones into a user and a PID namespace,
+unshares the others, and maps the ids with newuidmap and newgidmap (rootlesskit 0.14 to 1.1,
+pkg/parent/parent.go, with the options of K3s pkg/rootless/rootless.go). The child does the same
+with system calls only, and writes nothing to the host. Its mounts are in its own mount namespace,
+on its own tmpfs, and are gone when it ends.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from k3s_rootless.preflight.facts import SubidRange
 from k3s_rootless.preflight.records import Trial
 
 SECONDS = 5.0
-# In the order of rootlesskit; include/uapi/linux/sched.h.
+# In the order of rootlesskit; the values are from include/uapi/linux/sched.h.
 _SPACES = {
     "pid": 0x20000000,
     "mnt": 0x00020000,
@@ -39,7 +38,7 @@ _NO_ANSWER = "the child that was to make namespaces died first, or gave no answe
 
 
 class Trying:
-    """A trial under way; `finish` or `end` ends it."""
+    """A trial in progress; `finish` or `end` ends it."""
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -53,8 +52,9 @@ class Trying:
     def finish(
         self, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
     ) -> Observed[Trial]:
-        """Map the ids (`programs` are newuidmap and newgidmap, `ranges` those of each), and return
-        how everything went.
+        """Map the ids in the child, and return the results of all steps.
+
+        `programs` are newuidmap and newgidmap, and `ranges` are the ranges of each.
         """
         if self._child is None:
             return Unknown(self._problem)
@@ -73,7 +73,7 @@ class Trying:
 def _finished(
     child: Child, programs: Sequence[str | None], ranges: Sequence[Sequence[SubidRange]]
 ) -> Observed[Trial]:
-    # From now on: the child made its namespaces before this.
+    # The deadline counts from here, because the child made its namespaces earlier.
     deadline = time.monotonic() + SECONDS
     mapped: dict[str, str | None] = {"newuidmap": None, "newgidmap": None}
     user = child.error(deadline)
@@ -114,7 +114,7 @@ def _numbers(child: Child, count: int, deadline: float) -> list[int] | None:
 
 
 def _complaint(child: Child, program: str, identity: int, ranges: Sequence[SubidRange]) -> str:
-    """Return the first line that newuidmap or newgidmap complains with; empty for success."""
+    """Return the first line that newuidmap or newgidmap prints on failure; empty on success."""
     try:
         done = child.map_ids(program, identity, ((one.start, one.count) for one in ranges), SECONDS)
     except CommandFailed as error:
@@ -137,7 +137,7 @@ def _mount_overlay(libc: ctypes.CDLL) -> bytes:
 
 
 def _overlay(libc: ctypes.CDLL) -> int:
-    # Without the module, mount(2) would load it: that is a change to the host.
+    # If the module is not loaded, mount(2) would load it, which changes the host.
     if b"overlay" not in Path("/proc/filesystems").read_bytes().split():
         return _NOT_TRIED
     steps: tuple[Callable[[], int], ...] = (
@@ -147,7 +147,7 @@ def _overlay(libc: ctypes.CDLL) -> int:
     if any(error_number(step) for step in steps):
         return _NOT_TRIED
     for name in ("lower", "upper", "work", "merged"):
-        Path("/tmp", name).mkdir()  # noqa: S108 (a tmpfs of this child's own)
-    # As containerd mounts it in a user namespace from Linux 5.11 on.
+        Path("/tmp", name).mkdir()  # noqa: S108 (on the child's own tmpfs)
+    # containerd uses these options in a user namespace from Linux 5.11 on.
     options = b"userxattr,lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work"
     return error_number(lambda: libc.mount(b"overlay", b"/tmp/merged", b"overlay", 0, options))

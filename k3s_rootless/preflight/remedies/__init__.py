@@ -1,1 +1,1 @@
-"""What fixes a failed check, as commands to paste and as a script for the administrator."""
+"""Remedies for failed checks, as commands to paste and as a script for the administrator."""

@@ -1,9 +1,8 @@
-"""The administrator's script: one POSIX shell program that mends what an administrator must mend on
-this host.
+"""The administrator's script: one POSIX shell program that applies the fixes that need root.
 
-It is printed to be read and is never run by us. Every value in it is quoted for the shell here, and
-a value that holds a control character is refused; see the template for what the measures become,
-and for how they are taken back.
+It is printed for review, and this program never runs it. Every value in it is quoted for the shell
+here, and a value with a control character is refused. The template shows what the measures become,
+and how they are undone.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _Call = (
     | host_change.PlainFile
     | host_change.Linger
 )
-"""The measures that are one call of a function of the script."""
+"""The measures for which the script calls one of its functions."""
 _PACKAGES = {
     "newuidmap": {"debian": "uidmap", "fedora": "shadow-utils", "suse": "shadow", "arch": "shadow"},
     "mount.fuse3": {"debian": "fuse3", "fedora": "fuse3", "suse": "fuse3", "arch": "fuse3"},
@@ -58,7 +57,10 @@ _PACKAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Whom the script is for, and where: `distribution` is `ID` and `ID_LIKE` of os-release."""
+    """The user and the host that the script is for.
+
+    `distribution` is `ID` and `ID_LIKE` of os-release.
+    """
 
     user: str
     uid: int
@@ -67,14 +69,14 @@ class Host:
 
     @property
     def family(self) -> str:
-        """Name the family of distributions; empty for one that is unknown."""
+        """Return the family of the distribution; empty if it is unknown."""
         words = self.distribution.lower().split()
         return next((FAMILIES[word] for word in words if word in FAMILIES), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One remedy in the script: what it does, for which findings, and its lines."""
+    """One remedy in the script: its description, the findings that need it, and its lines."""
 
     text: str
     because: Sequence[str]
@@ -82,8 +84,9 @@ class Step:
 
 
 def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
-    """Give the administrator's remedies of these findings, each with the findings that ask for it,
-    in their order.
+    """Return the administrator's remedies of these findings, each with the findings that need it.
+
+    Remedies and findings keep their order.
     """
     asked: dict[Remedy, list[Finding]] = {}
     for one in findings:
@@ -93,7 +96,7 @@ def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
 
 
 def render(findings: Iterable[Finding], host: Host) -> str:
-    """Give the script that mends these findings."""
+    """Return the script that fixes these findings."""
     asked = wanted(findings)
     steps = [
         Step(
@@ -111,14 +114,17 @@ def render(findings: Iterable[Finding], host: Host) -> str:
         for line in (f"by hand: {printable(remedy.text)}", *_commands(remedy))
     ]
     kinds = {type(each).__name__ for remedy in asked for each in remedy.measures}
-    # A table of ids that is a link becomes a file before a row is added to it: the script follows
-    # no link.
+    # The script follows no link, so a table of ids that is a link must become a file before a row
+    # is added to it.
     steps.sort(key=lambda step: not any(line.startswith("make_plain ") for line in step.lines))
     return _script(host, undo=False, steps=steps, by_hand=by_hand, kinds=kinds)
 
 
 def render_undo(host: Host) -> str:
-    """Give the script that takes back whatever scripts for this user did, by their record."""
+    """Return the script that undoes the changes of all scripts for this user.
+
+    The record of these scripts lists the changes.
+    """
     return _script(host, undo=True, steps=[], by_hand=[], kinds=set())
 
 
@@ -155,7 +161,10 @@ def _commands(remedy: Remedy) -> list[str]:
 
 
 def quote(value: str) -> str:
-    """Quote a value for the shell. Raises RootlessError if it holds a control character."""
+    """Quote a value for the shell.
+
+    Raises RootlessError if it holds a control character.
+    """
     return shlex.quote(require_printable(value))
 
 
@@ -170,7 +179,7 @@ def _lines(each: Measure, host: Host) -> list[str]:
 
 
 def _call(each: _Call, host: Host) -> str:
-    """Return the call of a function of the script that does one measure."""
+    """Return the function call of the script that applies one measure."""
     match each:
         case host_change.Sysctl(key, value, least):
             words = ["set_sysctl", quote(key), quote(value)]
@@ -193,8 +202,8 @@ def _call(each: _Call, host: Host) -> str:
 
 def _file(each: host_change.File) -> list[str]:
     text = [require_printable(line) for line in each.text.rstrip("\n").split("\n")]
-    # dash of Debian 12 loses a byte of a line that begins like the end marker and goes on with a
-    # character beyond ASCII.
+    # dash of Debian 12 loses a byte of a line that begins like the end marker and continues with a
+    # character beyond ASCII. So the marker begins with a letter that no line begins with.
     begins = {line[:1] for line in text}
     end = next(
         word
@@ -204,8 +213,8 @@ def _file(each: host_change.File) -> list[str]:
     path = quote(each.path)
     written = [f"put {path} <<'{end}'", *text, end]
     match each.then:
-        # Noted first, so that it comes last when the record is taken back from its end: after the
-        # file is gone.
+        # The note comes before the file. The record is undone from its end, so systemd and udev
+        # reload after the file is removed.
         case Then.SYSTEMD:
             return ["note systemd", *written, "systemctl daemon-reload"]
         case Then.UDEV:

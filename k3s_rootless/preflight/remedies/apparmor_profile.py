@@ -1,5 +1,6 @@
-"""The AppArmor profile that lets one program make user namespaces, and confines it in nothing
-else.
+"""The AppArmor profile that allows one program to create user namespaces.
+
+It does not confine the program in any other way.
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ import re
 from hashlib import sha256
 
 _PLAIN = re.compile(r"/[A-Za-z0-9_/-]{1,150}")
-"""Paths of which no two get the same name when each slash becomes a dot."""
+"""Paths that keep different names when each slash becomes a dot."""
 _SPECIAL = '"\\*?[]{}^@'
-"""Wildcards of AppArmor (apparmor.d(5), "Globbing"), variables and the quote: taken by their letter
-behind a backslash.
+"""Characters that AppArmor reads literally only after a backslash.
+
+They are wildcards (apparmor.d(5), "Globbing"), variables and the quote.
 """
 
 
 def unconfined(program: str) -> tuple[str, tuple[str, ...]]:
-    """Return the profile's file and its lines, for a program by its real path, which must be
-    printable.
+    """Return the file and the lines of a program's profile.
 
-    The profile is named after the program, as Ubuntu names its own. No two programs share a name,
-    so users of one host do not overwrite each other's profiles.
+    `program` is the real path of the program, and must be printable. The profile is named after the
+    program, as Ubuntu names its own profiles. No two programs share a name, so users of one host do
+    not overwrite each other's profiles.
     """
     name = _name(program)
     attached = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in program)
@@ -35,8 +37,9 @@ def unconfined(program: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _name(program: str) -> str:
-    """Return a name that is this program's alone, at most 200 bytes long; a file name has 255 at
-    most.
+    """Return a name that only this program has, with at most 200 bytes.
+
+    A file name has at most 255 bytes.
     """
     if _PLAIN.fullmatch(program):
         return f"k3s-rootless.{program[1:].replace('/', '.')}"

@@ -1,7 +1,7 @@
-"""What mends a failed check: the least that does, as commands that can be pasted.
+"""Remedies for failed checks: the smallest change that works, as commands to paste.
 
-Files for an administrator go under names of our own into `*.d` directories, so that undoing is
-deleting.
+Files of an administrator's remedy get their own names in `*.d` directories, so that deleting them
+undoes the remedy.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/60-k3s-rootless.conf"
 _UNIFIED = host_change.BootArgument(("systemd.unified_cgroup_hierarchy=1",))
 _LIMITS = ("user.", "fs.inotify.", "kernel.keys.")
-"""Sysctls of which more is never worse."""
+"""Prefixes of sysctls for which a higher value is never worse."""
 _SUBID_START = 100000
 _SUBID_COUNT = 65536
 
 
 def delegate() -> Remedy:
-    """Configure what user managers may pass on; needs systemd 244 for cpuset."""
+    """Return the remedy that configures what user managers delegate; cpuset needs systemd 244."""
     return Remedy(
         Mender.ADMINISTRATOR,
         "let user managers pass all five controllers on; then log in once more and run"
@@ -43,10 +43,10 @@ def delegate() -> Remedy:
 
 
 def realize() -> Remedy:
-    """Delegation is configured, and the running user@UID.service was started before.
+    """Return the remedy for a user@UID.service that was started before delegation was configured.
 
-    Any new login makes systemd realize the new set (seen on systemd 252 and 257); `up` does what is
-    left.
+    Any new login makes systemd realize the new set (seen on systemd 252 and 257). `up` does the
+    rest.
     """
     return Remedy(
         Mender.USER,
@@ -57,8 +57,9 @@ def realize() -> Remedy:
 
 
 def reexecute() -> Remedy:
-    """The cgroup has the controllers and only the running user manager does not know: no root
-    needed (systemd 252, 257).
+    """Return the remedy for a running user manager that does not know its new controllers.
+
+    The cgroup already has the controllers, so no root is needed (systemd 252, 257).
     """
     return Remedy(
         Mender.USER,
@@ -69,8 +70,9 @@ def reexecute() -> Remedy:
 
 
 def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
-    """The kernel does not offer a controller on cgroup v2 at all."""
-    # The firmware of a Raspberry Pi disables memory alone; on a hybrid host all are away together.
+    """Return the remedy for a controller that the kernel does not offer on cgroup v2 at all."""
+    # The firmware of a Raspberry Pi disables only memory. On a hybrid host, all controllers are
+    # missing.
     if controller == "memory" and "cpu" in offered:
         return Remedy(
             Mender.ADMINISTRATOR,
@@ -88,7 +90,7 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
 
 
 def unified() -> Remedy:
-    """The host mounts cgroup v1, alone or beside v2."""
+    """Return the remedy for a host that mounts cgroup v1, alone or beside v2."""
     return Remedy(
         Mender.ADMINISTRATOR,
         "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
@@ -104,7 +106,7 @@ def unified() -> Remedy:
 
 
 def sysctl(key: str, value: str) -> Remedy:
-    """Set a sysctl now and for later boots."""
+    """Return the remedy that sets a sysctl now and at each boot."""
     return Remedy(
         Mender.ADMINISTRATOR,
         f"set {key}={value}",
@@ -135,7 +137,7 @@ _MAP_PACKAGES = {
 
 
 def package(distribution: str) -> Remedy:
-    """Install the package that carries newuidmap and newgidmap."""
+    """Return the remedy that installs the package with newuidmap and newgidmap."""
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
     return Remedy(
         Mender.ADMINISTRATOR,
@@ -146,8 +148,9 @@ def package(distribution: str) -> Remedy:
 
 
 def fuse(distribution: str) -> Remedy:
-    """Install the package that carries mount.fuse3, which containerd calls and K3s does not
-    bundle.
+    """Return the remedy that installs the package with mount.fuse3.
+
+    containerd calls mount.fuse3, and K3s does not bundle it.
     """
     commands = _installing(distribution, {}, "fuse3")
     return Remedy(
@@ -167,9 +170,7 @@ def _installing(distribution: str, names: Mapping[str, str], other: str) -> tupl
 
 
 def apparmor(path: str) -> Remedy:
-    """Return the remedy that lets only this program make user namespaces; the global switch stays
-    as it is.
-    """
+    """Return the remedy that lets only this program create user namespaces, by its own profile."""
     if not path.isprintable():
         return Remedy(
             Mender.USER,
@@ -188,7 +189,10 @@ def apparmor(path: str) -> Remedy:
 
 
 def user_namespaces() -> Remedy:
-    """Somebody forbids user namespaces, and only the administrator knows who."""
+    """Return the remedy for user namespaces that are forbidden for an unknown reason.
+
+    Only the administrator knows what forbids them.
+    """
     return Remedy(
         Mender.ADMINISTRATOR,
         "allow user namespaces: a security module or the container that we run in forbids them",
@@ -197,7 +201,7 @@ def user_namespaces() -> Remedy:
 
 
 def modules(*names: str) -> Remedy:
-    """Load kernel modules now and at each boot."""
+    """Return the remedy that loads kernel modules now and at each boot."""
     return Remedy(
         Mender.ADMINISTRATOR,
         f"load the kernel module {' and '.join(names)}, now and at each boot",
@@ -213,8 +217,9 @@ def modules(*names: str) -> Remedy:
 
 
 def setting(text: str, name: str, value: str) -> Remedy:
-    """Set a variable of K3s's unit, in a drop-in of its own; `value` may hold systemd's specifiers
-    (`%h`, `%u`).
+    """Return the remedy that sets a variable of K3s's unit in its own drop-in.
+
+    `value` can contain systemd's specifiers (`%h`, `%u`).
     """
     if name.startswith("K3S_ROOTLESS_"):
         return Remedy(
@@ -224,10 +229,11 @@ def setting(text: str, name: str, value: str) -> Remedy:
 
 
 def setuid(path: str) -> Remedy:
-    """Return the remedy that gives newuidmap or newgidmap the privilege that its package gives
-    it.
+    """Return the remedy that restores the privilege of newuidmap or newgidmap.
+
+    Their package sets this privilege.
     """
-    # The unit's PATH may name a directory of the user first: a setuid bit on a program there would
+    # The unit's PATH can name a directory of the user first: a setuid bit on a program there would
     # make its owner root.
     if path not in host_change.MODES:
         text = (
@@ -242,11 +248,12 @@ def setuid(path: str) -> Remedy:
 
 
 def subids(user: str) -> Remedy:
-    """Give the user ranges of subordinate ids, behind all that are given: usermod itself would give
-    ids a second time.
+    """Return the remedy that gives the user subordinate ids after all assigned ranges.
+
+    usermod without ranges would assign ids a second time.
     """
-    # Not %d: mawk, the awk of Debian, prints no integer above 2147483647 with it (seen with 1.3.4
-    # of Debian 12).
+    # Not %d: with it, mawk, the awk of Debian, prints no integer above 2147483647 (seen with mawk
+    # 1.3.4 of Debian 12).
     behind = (
         f'awk -F: \'$2+$3 > n {{n = $2+$3}} END {{printf "%.0f", (n > {_SUBID_START} ? n :'
         f" {_SUBID_START})}}'"
@@ -265,7 +272,7 @@ def subids(user: str) -> Remedy:
 
 
 def session() -> Remedy:
-    """Get a session that systemd knows; su and sudo make none."""
+    """Return the remedy that creates a session that systemd knows; su and sudo create none."""
     return Remedy(
         Mender.USER,
         "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron"
@@ -275,7 +282,7 @@ def session() -> Remedy:
 
 
 def bus() -> Remedy:
-    """Get the user manager a bus."""
+    """Return the remedy that gives the user manager a bus."""
     return Remedy(
         Mender.ADMINISTRATOR,
         "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
@@ -285,7 +292,7 @@ def bus() -> Remedy:
 
 
 def runtime_directory(path: str, uid: int) -> Remedy:
-    """The environment was inherited from somebody else."""
+    """Return the remedy for an XDG_RUNTIME_DIR that was inherited from another user."""
     return Remedy(
         Mender.USER,
         f"{path} is not yours: the environment was inherited from another user. Log in directly, or"

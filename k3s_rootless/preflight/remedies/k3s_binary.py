@@ -1,4 +1,4 @@
-"""How a user gets a k3s that rootless K3s can run, and how that k3s is the one that is found."""
+"""Remedies that install a k3s that can run rootless, and make the PATH find it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from k3s_rootless.preflight.facts import K3sBinary
 
 
 def missing(machine: str) -> Remedy:
-    """Get a k3s binary of one's own; no root needed."""
+    """Return the remedy that installs a k3s binary for the user; it needs no root."""
     url = _url(machine)
     if url is None:
         return Remedy(
@@ -28,10 +28,10 @@ def missing(machine: str) -> Remedy:
 
 
 def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -> Remedy:
-    """Return how to replace a k3s, or how PATH finds another one first if this user cannot replace
-    it.
+    """Return the remedy that replaces a k3s, or makes PATH find another one first.
 
-    `release` is the first release that works.
+    The second applies if this user cannot replace the binary. `release` is the first release that
+    works.
     """
     path = binary.path or "k3s"
     url = _url(machine)

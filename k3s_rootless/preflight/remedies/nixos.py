@@ -1,5 +1,6 @@
-"""The administrator's script for NixOS, whose hosts are declared: it changes nothing, and says
-which lines to write.
+"""The administrator's script for NixOS: it changes nothing, and prints which lines to add.
+
+NixOS hosts are declared in a configuration, and NixOS undoes all other changes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from k3s_rootless.printable import printable, require_printable
 
 
 def declared(asked: Iterable[Remedy], user: str) -> str:
-    """Return a script that prints the lines to add to the configuration of the host; no attribute
-    occurs twice.
+    """Return a script that prints the lines to add to the configuration of the host.
 
-    `asked` are the remedies, `user` is the name of the user whom they are for. Raises RootlessError
-    if a value holds a control character.
+    No attribute occurs twice. `asked` are the remedies, `user` is the name of the user that they
+    are for. Raises RootlessError if a value holds a control character.
     """
     remedies = tuple(asked)
     measures = [each for remedy in remedies for each in remedy.measures]
@@ -73,8 +73,9 @@ def _user_service(drop_in: str) -> list[str]:
 
 
 def _lists(measures: Iterable[Measure]) -> list[str]:
-    """Return the lines of attributes that are lists: Nix refuses a set that defines one attribute
-    twice.
+    """Return the lines of attributes that are lists.
+
+    Nix refuses a set that defines one attribute twice.
     """
     lists: dict[str, dict[str, None]] = {}
     for each in measures:

@@ -1,4 +1,4 @@
-"""Remedies that take a value of K3s's settings out of the place that it comes from."""
+"""Remedies that remove a value of K3s's settings from the place where it is set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ _KEPT = ".k3s-rootless.bak"
 
 
 def without(name: str, origin: Origin, home: str) -> Remedy:
-    """Return the remedy that takes the flag `name` away, by its origin; K3s keeps its default
-    then.
-    """
+    """Return the remedy that removes the flag `name` at its origin; K3s then uses its default."""
     if origin.source is Source.CONFIG_FILE and origin.path is not None:
         return _line(name, str(origin.path), origin.line, home)
     if origin.source is Source.ENVIRONMENT:
@@ -27,7 +25,7 @@ def without(name: str, origin: Origin, home: str) -> Remedy:
 
 
 def from_command(name: str, path: str) -> Remedy:
-    """Return the remedy that takes a flag out of ExecStart; `path` is the file that sets it."""
+    """Return the remedy that removes a flag from ExecStart; `path` is the file that sets it."""
     file = path.rpartition("/")[2]
     if OUR_DROP_IN.fullmatch(file):
         text = f"take --{name} out of K3s's command line"
@@ -45,14 +43,15 @@ def file_aside(path: str, home: str) -> Remedy:
         return _own_file(text, "config.yaml", "touch ~/.config/k3s/config.yaml")
     kept = quote(f"{path}.off")
     text = f"correct the file, or put it aside: it is kept as {path}.off"
-    # An empty file in its place: older releases die of a missing one that K3S_CONFIG_FILE names.
+    # An empty file replaces it, because older releases exit if K3S_CONFIG_FILE names a missing
+    # file.
     return Remedy(Mender.USER, text, (f"mv {quote(path)} {kept}", f"touch {quote(path)}", _UP))
 
 
 def _line(name: str, path: str, line: int, home: str) -> Remedy:
     edit = quote(f"{line}d")
     if not _inside(path, home):
-        # A name of its own, since the user may have a config.yaml there.
+        # A separate name, because the user can already have a config.yaml there.
         file = "from-host.yaml"
         text = f"let K3s read a copy of {path} without `{name}`"
         return _own_file(text, file, f"sed {edit} {quote(path)} > ~/.config/k3s/{file}")
