@@ -1,5 +1,6 @@
-"""Rows for K3s's settings: files, options, token, kubeconfig, certificates, networks, and the
-limits of the unit.
+"""Rows for K3s's settings: files, options, token, kubeconfig, certificates and networks.
+
+The limits of the unit are here too.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ _BASE = ("/usr/local/bin/k3s", "server", "--rootless")
 def start(
     *argv: str, text: str = "", path: Path = _OWN, command: Path = _UNIT, **environ: str
 ) -> Settings:
-    """Resolve the settings of a unit with these arguments, one configuration file, and an
-    environment.
-    """
+    """Resolve the settings of a unit with arguments, one configuration file and an environment."""
     files = (ConfigFile(path, config_yaml.parse(text)),) if text else ()
     variables = {name: Variable(value, "drop-in", _DROP_IN) for name, value in environ.items()}
     return settings.resolve(

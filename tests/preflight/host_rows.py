@@ -1,5 +1,6 @@
-"""Rows for what surrounds K3s: session, unit, namespaces, kernel, network, storage and
-neighbours.
+"""Rows for the host around K3s.
+
+They cover session, unit, namespaces, kernel, network, storage and neighbours.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ IDENTITY = (
         made
         for code in (errno.EPERM, errno.EACCES)
         for made in (
-            # Ubuntu gives the namespace, and refuses what is done in it.
+            # Ubuntu allows the user namespace, and refuses what is done in it.
             _restricted(
                 "userns.spaces",
                 FAIL,

@@ -1,4 +1,4 @@
-"""One host, and what one check says about it."""
+"""A row: what is changed on a healthy host, and what one check then finds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ USER, ADMIN, NOBODY = Mender.USER, Mender.ADMINISTRATOR, Mender.NOBODY
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is changed of a healthy host, and what is then said; `mender` is that of the remedy,
-    None where there is none.
+    """What is changed on a healthy host, and the finding that one check must return.
+
+    `mender` is that of the remedy; None if there is no remedy.
     """
 
     check: str
@@ -36,5 +37,5 @@ class Row:
 
 
 def row(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    """Change a healthy host."""
+    """Return a row with changes to a healthy host."""
     return Row(check, verdict, facts(**changes), said, mender)

@@ -1,5 +1,6 @@
-"""Every check with every verdict that it can give: what is changed of a healthy host, and what is
-then said.
+"""Rows for every verdict that each check can return.
+
+A row has what is changed on a healthy host, and the finding that the check must then return.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Small trees of files for the probes to read, and what is known of the hosts of fifteen kinds.
+"""Small trees of files that the probes read: hosts of fifteen kinds.
 
-`Host.provenance` says where the values are from; what no document or machine showed is named under
-`assumed`.
+`Host.provenance` names the source of the values. Values that come from no document or machine are
+named under `assumed`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from k3s_rootless.preflight.facts import CgroupMode
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o644) -> Path:
-    """Write a file, and the directories that lead to it."""
+    """Write a file, and create the directories above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     path.chmod(mode)
@@ -41,11 +41,10 @@ _MODULES = (
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A kind of host as its installer leaves it, and what `check` says of it beside `pass`, by the
-    ids of checks.
+    """A kind of host as its installer leaves it, and the verdicts of `check` other than `pass`.
 
-    `modules` are loadable, `loaded` are there; `label` is what AppArmor would call k3s; `delegated`
-    what a unit is given.
+    `modules` can be loaded, and `loaded` are loaded. `label` is the AppArmor label that k3s would
+    have. `delegated` are the controllers that a unit is given.
     """
 
     release: str
@@ -123,7 +122,7 @@ class Host:
 
 
 FORWARD = {"proc/sys/net/ipv4/ip_forward": "1\n"}
-# systemd's sysctl.d/50-default.conf opens ping to all groups; Debian and Ubuntu leave the kernel's
+# systemd's sysctl.d/50-default.conf allows ping for all groups. Debian and Ubuntu keep the kernel's
 # `1 0`.
 _PING = {"proc/sys/net/ipv4/ping_group_range": "0\t2147483647\n"}
 _DEBIAN_PING = {"proc/sys/net/ipv4/ping_group_range": "1\t0\n"}

@@ -38,8 +38,9 @@ config.syntax config.options config.token config.kubeconfig config.certificates 
 config.node
 """
 UNKNOWN_FAILS = {"systemd.user", "k3s.version"}
-"""These two ask for an answer: a manager that gives none and a k3s that names no release are what
-they look for.
+"""Checks that fail if their fact is unknown, because the missing answer is the fault.
+
+systemd.user requires an answer of the user manager, and k3s.version requires a release of k3s.
 """
 
 
@@ -88,7 +89,7 @@ def test_each_check_has_a_row_for_its_worst_and_never_goes_beyond(check: Check) 
 
 
 class OnlyNeeded:
-    """Facts of which nothing can be read but what a check says it needs, and what costs nothing."""
+    """Facts that can be read only if a check needs them, or if they cost nothing."""
 
     FREE = frozenset(
         {"uid", "gid", "user", "machine", "systemd_booted", "runtime", "server", "distribution"}
@@ -104,7 +105,7 @@ class OnlyNeeded:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_a_check_reads_only_what_it_says_it_needs(check: Check) -> None:
-    """`check ID` reads nothing else."""
+    """For `check ID`, only the facts that the check needs are read."""
     for row in ROWS:
         assert check.judge(cast("Facts", OnlyNeeded(row.host, check))) == check.judge(row.host)
 
@@ -159,7 +160,7 @@ STATES = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_four_states_of_delegation_are_told_apart(state: str) -> None:
-    """Seen step by step on systemd 257: three of them look alike to who reads one file only."""
+    """Seen step by step on systemd 257: three states look the same if only one file is read."""
     reach, mender, command = STATES[state]
 
     found = answer(facts(delegation=reach), "cgroup.delegation.cpuset")

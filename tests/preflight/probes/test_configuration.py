@@ -1,6 +1,4 @@
-"""What K3s's settings meet on a real file system: the token of the datastore, and the place of the
-kubeconfig.
-"""
+"""Tests of the token of the datastore and of the place of the kubeconfig, on real files."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ GIVEN = Origin(Source.ENVIRONMENT, variable="K3S_TOKEN")
 
 
 def cluster(data: Path) -> Path:
-    """Make a data directory with a datastore and its token."""
+    """Create a data directory with a datastore and its token."""
     (data / "server/db").mkdir(parents=True)
     (data / "server/db/state.db").touch()
     (data / "server/token").write_text(f"{FULL}\n")

@@ -1,5 +1,6 @@
-"""What a cluster keeps in its SQLite datastore, read from one that the stand-in wrote and from one
-of a real K3s.
+"""Tests of reading what a cluster keeps in its SQLite datastore.
+
+One datastore is written by the stand-in, and one is from a real K3s.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The readers of network, kernel, storage and neighbours, each on a small tree and on this
-machine.
+"""Tests of the probes of network, kernel, storage and neighbours.
+
+Each probe reads a small tree and this machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.preflight.trees import write
 
 ROOT = Path("/")
 ANYWHERE = ".".join("0000")
-# As Linux 6.12 prints it: a VPN in table 51, the main and the local table, a broadcast address, a
+# Output of Linux 6.12: a VPN in table 51, the main and the local table, a broadcast address, a
 # default route.
 TRIE = """Id 51:
   +-- 10.43.0.0/16 2 0 2
@@ -106,8 +107,9 @@ def test_the_addresses_of_this_machine_are_among_them() -> None:
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_no_content_stops_a_reader(tmp_path: Path, junk: bytes) -> None:
-    """Whatever stands there, each answers Known or Unknown; what is left is caught where probes are
-    asked.
+    """Each reader returns Known or Unknown for any content of its files.
+
+    Other errors are caught by the caller of the probes.
     """
     for name in (
         "proc/net/fib_trie",
@@ -230,7 +232,7 @@ def test_where_nothing_tells_of_modules_it_is_not_complete(tmp_path: Path) -> No
 
 
 def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
-    """A FIFO stands in for the device: to open it would wait, or find nobody."""
+    """The device is a FIFO: opening it would block, or fail without a reader."""
     (tmp_path / "dev/net").mkdir(parents=True)
     os.mkfifo(tmp_path / "dev/net/tun")
 

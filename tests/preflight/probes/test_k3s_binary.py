@@ -71,7 +71,7 @@ def test_a_link_is_followed_to_the_program(tmp_path: Path) -> None:
 def test_the_current_directory_is_not_searched_for_a_k3s_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: str
 ) -> None:
-    """A stranger's k3s in the directory where the command is typed must not be started."""
+    """Another user's k3s in the directory where the command is typed must not be started."""
     for place in (tmp_path, tmp_path / "bin"):
         script(place / "k3s", f"touch {tmp_path}/started; {ANSWER}")
     monkeypatch.chdir(tmp_path)
@@ -194,8 +194,9 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
 
 
 def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
-    """A k3s before 2023-06 dies on a config file that it may not read, and on one that it is told
-    of and does not find.
+    """A k3s before 2023-06 exits if it is not allowed to read its configuration file.
+
+    It also exits if K3S_CONFIG_FILE names a file that does not exist.
     """
     reads = 'cat "$K3S_CONFIG_FILE" || exit 1'
     script(
@@ -232,8 +233,9 @@ def test_a_path_too_long_for_the_kernel_holds_no_k3s(tmp_path: Path) -> None:
     "owner", [os.getuid(), os.getuid() + 1], ids=["the user's own", "another user's"]
 )
 def test_the_remedy_for_an_old_k3s_makes_the_new_one_be_found(tmp_path: Path, owner: int) -> None:
-    """The commands run in a shell whose `curl` writes the new k3s; the probe then sees what that
-    shell's PATH finds.
+    """The commands run in a shell with a `curl` that writes the new k3s.
+
+    The probe then uses the PATH of that shell.
     """
     old = script(tmp_path / "path/k3s", "echo 'k3s version v1.20.15+k3s1 (148243c4)'")
     new = script(tmp_path / "download")

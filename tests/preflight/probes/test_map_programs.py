@@ -97,7 +97,7 @@ def test_a_nosuid_mount_is_noticed(tmp_path: Path) -> None:
 def test_the_current_directory_is_not_searched_for_newuidmap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: str
 ) -> None:
-    """Whoever can write there could name the program that is about to be trusted."""
+    """A user who can write there could choose the program that is then trusted."""
     for place in (tmp_path, tmp_path / "bin"):
         program(place / "newuidmap", 0o4755)
     monkeypatch.chdir(tmp_path)

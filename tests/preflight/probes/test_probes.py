@@ -21,7 +21,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set thi
 
 
 def run_python(code: str) -> str:
-    """Run code in an interpreter of its own, for what would change this one."""
+    """Run code in a separate interpreter, because it would change this one."""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
@@ -30,7 +30,7 @@ def run_python(code: str) -> str:
 
 
 def as_nobody(code: str) -> str:
-    # Imported first: the checkout may lie below a folder that is root's alone.
+    # Imported first: the checkout can be below a directory that only root can enter.
     become = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
     return run_python(
         f"import os\nfrom k3s_rootless.preflight.probes import host as probes\n{become}\n{code}"

@@ -1,5 +1,6 @@
-"""What `check` says of hosts of fifteen kinds, read from trees of their files by the probes
-themselves.
+"""Tests of what `check` finds on hosts of fifteen kinds.
+
+The probes read trees of the files of these hosts.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="newuidmap of a tree m
 
 
 def facts(host: Host, root: Path) -> Facts:
-    """Read a tree as `check` does; what no tree can hold (the bus, cgroups, sockets, a trial) is
-    that of a healthy host.
+    """Read a tree as `check` does.
+
+    Facts that no tree can hold (the bus, cgroups, sockets, a trial) are those of a healthy host.
     """
     search = unit_search(root)
     given = frozenset(host.delegated.split())

@@ -1,4 +1,4 @@
-"""A child does as rootlesskit does, and nothing of it stays."""
+"""Tests of the trial: a child does what rootlesskit does, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None
 
 @needs_root
 def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
-    """Root may write the map itself; what is mounted is gone with the child."""
+    """Root can write the map itself. The mount is gone when the child ends."""
     script = '#!/bin/sh\necho "0 0 1" > /proc/$1/%s\n'
     programs = [
         str(write(tmp_path / name, script % name, 0o755)) for name in ("uid_map", "gid_map")
@@ -143,8 +143,9 @@ def test_a_child_that_is_killed_is_unknown() -> None:
 
 
 def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:
-    """As that by which Popen learns that a program was executed: another thread may be about
-    that.
+    """The child does not keep a pipe of the parent open.
+
+    Popen uses such a pipe to learn that a program was executed, and another thread can be in Popen.
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends:
@@ -179,7 +180,8 @@ def test_with_the_restriction_the_label_of_the_real_path_is_asked_for(tmp_path: 
 
     assert isinstance(found, Known)
     assert found.value.restricted
-    # On a kernel with AppArmor a label, on another the reason why there is none.
+    # On a kernel with AppArmor, the result is a label; on other kernels, the reason why there is
+    # none.
     assert isinstance(found.value.label, Known) == Path(
         "/sys/kernel/security/apparmor"
     ).exists() or isinstance(found.value.label, Unknown)

@@ -1,5 +1,6 @@
-"""The administrator's script: sound shell whatever the values are, and nothing in it that was not
-asked for.
+"""Tests of the administrator's script.
+
+It must be valid shell for all values, and contain only what was requested.
 """
 
 from __future__ import annotations
@@ -109,9 +110,7 @@ ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
     st.text(ANYTHING, max_size=30),
 )
 def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> None:
-    """What a hostile name, path or observation holds is never executed: the shell parses it, and
-    nothing runs.
-    """
+    """The shell parses a hostile name, path or observation, but never executes its content."""
     hostile = [
         finding(
             host_change.SubordinateIds(value),
@@ -126,8 +125,7 @@ def test_no_value_gets_out_of_its_quotes(value: str, line: str, words: str) -> N
     ]
     text = admin_script.render(hostile, admin_script.Host(value, 1500, "debian", "1.2.3"))
 
-    # Every function that would change something is replaced by one that only shows what it was
-    # given.
+    # Every function that would change something is replaced by one that only shows its arguments.
     shown = "\n".join(f"{name}() {{ :; }}" for name in ("give_ids", "note", "change_mode", "say"))
     body = text[text.index("do_steps() {") : text.index("main() {")]
     done = subprocess.run(

@@ -1,5 +1,6 @@
-"""The administrator's script, run as root in a root file system of its own: what it changes, keeps
-and undoes.
+"""Tests that run the administrator's script as root, in its own root file system.
+
+They check what the script changes, keeps and undoes.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ exit $code
 def test_killed_at_any_command_that_changes_a_file_it_loses_nothing(tree: ScratchRoot) -> None:
     """The process group is killed before or after the nth command.
 
-    The script then runs again or not, and is undone.
+    Then the script runs again, or not, and is undone.
     """
     conf = tree.path / CONF[1:]
     conf.parent.mkdir()
@@ -145,7 +146,7 @@ def test_a_file_that_was_there_comes_back(tree: ScratchRoot) -> None:
 @pytest.mark.parametrize("edits", [1, 2])
 def test_an_edit_between_two_runs_is_kept(
     tree: ScratchRoot,
-    there: bool,  # noqa: FBT001
+    there: bool,  # noqa: FBT001 (pytest passes it by name)
     edits: int,
 ) -> None:
     conf = tree.path / CONF[1:]
@@ -273,7 +274,7 @@ def test_a_link_to_a_table_of_ids_comes_back(tree: ScratchRoot) -> None:
 
 
 def test_the_script_may_be_overwritten_while_it_runs(tree: ScratchRoot) -> None:
-    """A shell that reads a script line by line would go on in the new text."""
+    """A shell that reads a script line by line would continue in the new text."""
     text = text_of(*FILES)
     hostile = "touch /pwned\n" * (len(text) // len("touch /pwned\n") + 1)
     (tree.path / "root/hostile").write_text(hostile)
@@ -300,7 +301,7 @@ def test_a_script_that_lost_nothing_but_its_last_newline_works(tree: ScratchRoot
 
 
 def repository(tree: ScratchRoot, tmp_path: Path) -> None:
-    """Give the tree a Debian repository of two packages, and this machine's apt."""
+    """Create a Debian repository with two packages in the tree, and link this machine's apt."""
     for name in ("apt-get", "ldconfig", "start-stop-daemon"):
         found = shutil.which(name)
         if found is None:
@@ -390,10 +391,11 @@ esac"""
 def test_other_package_managers_are_asked_first_too(
     tree: ScratchRoot,
     front: str,
-    needed: bool,  # noqa: FBT001
+    needed: bool,  # noqa: FBT001 (pytest passes it by name)
 ) -> None:
-    """Stand-ins, by rpm(8), dnf(8), zypper(8) and pacman(8): `rpm -e --test` and `pacman -R
-    --print` fail if it is needed.
+    """The programs are stand-ins, written after rpm(8), dnf(8), zypper(8) and pacman(8).
+
+    `rpm -e --test` and `pacman -R --print` fail if another package needs the package.
     """
     if front == "pacman":
         tree.stand_in("pacman", PACMAN)

@@ -12,7 +12,7 @@ from tests.strategies import FIVE
 
 
 def performed(remedy: Remedy, etc: Path) -> str:
-    """Perform a remedy on files below `etc`, with a `sudo` that only says what it was asked for."""
+    """Run the commands of a remedy on files below `etc`, with a `sudo` that only prints."""
     script = "\n".join(["sudo() { printf '%s\\n' \"$*\"; }", *remedy.commands]).replace(
         "/etc/", f"{etc}/"
     )
@@ -65,8 +65,9 @@ def test_a_system_path_gets_its_setuid_bit_back(tmp_path: Path, path: str) -> No
     "path", ["/home/alice/bin/newuidmap", "/opt/it's mine/$(x)", "/usr/bin/../../tmp/newuidmap", ""]
 )
 def test_no_other_path_gets_a_setuid_bit(path: str) -> None:
-    """The unit's PATH may name a directory of the user: a setuid bit there would make the user
-    root.
+    """The unit's PATH can name a directory of the user.
+
+    A setuid bit there would make the user root.
     """
     assert ((), ()) == (host.setuid(path).commands, host.setuid(path).measures)
 
