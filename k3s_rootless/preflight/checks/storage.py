@@ -34,7 +34,6 @@ check = Checklist()
 _GIB = 2**30
 _LEAST = _GIB // 2
 """The bytes that K3s needs: it unpacks about 200 MB, and its images need as much again."""
-"""Bytes of sun_path (unix(7)) without the end."""
 _REMOTE = frozenset(
     {
         "nfs",
