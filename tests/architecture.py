@@ -1,7 +1,7 @@
-"""The rules of docs/explanation/architecture.md, read from the syntax tree.
+"""Rules of docs/explanation/architecture.md, checked on the syntax trees of the package.
 
-Each rule returns what breaks it. Imports count wherever they stand in a file, also inside
-functions; what only type checkers see does not.
+Each rule returns its violations. Imports inside functions count too. Imports under `TYPE_CHECKING`
+do not count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
-"""From below: a module imports its own layer and those below it."""
+"""Layers from lowest to highest: a module imports only from its own layer and lower layers."""
 SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
 SHELL = ("cli", "__main__")
 OWNERS = {
@@ -28,7 +28,7 @@ OWNERS = {
     "subprocess": ("command.py",),
     "yaml": ("yaml_file.py",),
 }
-"""The home of each outside library, as a beginning of paths inside the package."""
+"""Home of each third-party library, as path prefixes inside the package."""
 JUDGES = (
     "preflight/checks/",
     "preflight/remedies/",
@@ -100,19 +100,19 @@ LONGEST_FUNCTION = 60
 
 
 def modules(root: Path) -> Iterator[tuple[str, ast.Module]]:
-    """Yield each module of the package below `root`: its path inside the package, its tree."""
+    """Yield the path inside the package and the syntax tree of each module below `root`."""
     for path in sorted((root / PACKAGE).rglob("*.py")):
         yield str(path.relative_to(root / PACKAGE)), _parsed(path.read_text("utf-8"))
 
 
 @cache
 def _parsed(text: str) -> ast.Module:
-    """Return the syntax tree of a module; the rules read the same modules again and again."""
+    """Return the syntax tree of a module, cached because several rules read the same modules."""
     return ast.parse(text)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted names that imports of a running program name, wherever they stand."""
+    """Yield the dotted names of all imports that run, including those inside functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -135,7 +135,7 @@ def layer(module: str) -> int:
 
 
 def edges(root: Path) -> dict[str, set[str]]:
-    """Return which modules of the package each module imports, all by their paths inside it."""
+    """Return the modules that each module imports, as paths inside the package."""
     trees = dict(modules(root))
     found = {}
     for module, tree in trees.items():
@@ -145,7 +145,7 @@ def edges(root: Path) -> dict[str, set[str]]:
 
 
 def broken_owners(root: Path) -> list[str]:
-    """Each outside library has one home."""
+    """Return imports of a third-party library outside its home."""
     found = []
     for module, tree in modules(root):
         used = {name.split(".")[0] for name in imports(tree)}
@@ -158,7 +158,7 @@ def broken_owners(root: Path) -> list[str]:
 
 
 def broken_direction(root: Path) -> list[str]:
-    """Imports point downwards, and subjects never import each other."""
+    """Return imports of a higher layer, and imports between different subjects."""
     found = []
     for module, targets in edges(root).items():
         for target in sorted(targets):
@@ -170,7 +170,7 @@ def broken_direction(root: Path) -> list[str]:
 
 
 def broken_roles(root: Path) -> list[str]:
-    """Judges import no readers and no performers, readers no performers."""
+    """Return imports of readers or performers in judges, and of performers in readers."""
     found = []
     for module, targets in edges(root).items():
         if module.startswith(PERFORMERS):
@@ -187,7 +187,7 @@ def broken_roles(root: Path) -> list[str]:
 
 
 def broken_purity(root: Path) -> list[str]:
-    """Judges look at nothing: what they judge is handed to them."""
+    """Return imports of IMPURE modules in judges, which only work on facts that they receive."""
     return [
         f"{module} imports {name}"
         for module, tree in modules(root)
@@ -198,8 +198,9 @@ def broken_purity(root: Path) -> list[str]:
 
 
 def broken_membership(root: Path) -> list[str]:
-    """Each module of a subject has a role; a folder holds at least three modules, templates or
-    folders.
+    """Return modules of subjects without a role, and folders with fewer than three entries.
+
+    Modules, templates and folders count as entries.
     """
     found = []
     held: dict[str, set[str]] = {}
@@ -217,7 +218,7 @@ def broken_membership(root: Path) -> list[str]:
 
 
 def broken_size(root: Path) -> list[str]:
-    """A module is one subject, a function one thought."""
+    """Return modules and functions that exceed the size limits."""
     found = []
     for path in sorted((root / PACKAGE).rglob("*.py")):
         lines = len(path.read_text("utf-8").splitlines())
@@ -230,7 +231,7 @@ def broken_size(root: Path) -> list[str]:
 
 
 def broken_printing(root: Path) -> list[str]:
-    """Only the modules that show things print."""
+    """Return print calls outside the modules that are allowed to print."""
     return [
         f"{module} calls {ast.unparse(node.func)}"
         for module, tree in modules(root)
@@ -241,7 +242,7 @@ def broken_printing(root: Path) -> list[str]:
 
 
 def circles(root: Path) -> list[tuple[str, ...]]:
-    """Return the modules that import each other in a circle, circle by circle."""
+    """Return the groups of modules that import each other in a cycle."""
     graph = edges(root)
     reached = {module: _reached(graph, module) for module in graph}
     found = {
@@ -253,14 +254,15 @@ def circles(root: Path) -> list[tuple[str, ...]]:
 
 
 def broken_cycles(root: Path) -> list[str]:
-    """No module imports itself through others, wherever the imports stand."""
+    """Return the import cycles, including those through imports inside functions."""
     return [f"{', '.join(circle)} import each other" for circle in circles(root)]
 
 
 def broken_laziness(root: Path) -> list[str]:
-    """Outside cli, an import in a function saves time: a comment above it says for whom.
+    """Return imports inside functions that have no comment with a reason, outside cli.
 
-    `preload` is the function that loads while another process works.
+    An import inside a function must save time, and the comment above says in which case. `preload`
+    is exempt: this function imports modules while another process works.
     """
     found = []
     for module, tree in modules(root):
@@ -280,7 +282,7 @@ def broken_laziness(root: Path) -> list[str]:
 
 
 def _is_explained(text: list[str], line: int) -> bool:
-    """Return whether a comment stands above an import, or above the imports that it follows."""
+    """Return whether a comment is directly above a block of imports."""
     above = line - 2
     while text[above].lstrip().startswith(("import ", "from ")):
         above -= 1
@@ -288,7 +290,7 @@ def _is_explained(text: list[str], line: int) -> bool:
 
 
 def _reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
-    """Return every module that can be reached from another one."""
+    """Return every module that can be reached from `start`."""
     seen: set[str] = set()
     waiting = list(graph[start])
     while waiting:
@@ -300,7 +302,7 @@ def _reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
 
 
 def _module(name: str, known: Iterable[str]) -> str | None:
-    """Return the path inside the package of the module that an import names; None for another."""
+    """Return the path inside the package of an imported module; None for other modules."""
     parts = name.split(".")
     if parts[0] != PACKAGE:
         return None
@@ -313,14 +315,14 @@ def _module(name: str, known: Iterable[str]) -> str | None:
 
 
 def _lengths(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield name and lines of each function."""
+    """Yield the name and the number of lines of each function."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
             yield node.name, node.end_lineno - node.lineno + 1
 
 
 def figures(root: Path) -> dict[str, float]:
-    """Return what is measured of the code; each figure is better the smaller it is."""
+    """Return metrics of the code; smaller is better for each."""
     lines = 0
     wide = 0
     chosen = 0
@@ -364,7 +366,7 @@ def figures(root: Path) -> dict[str, float]:
 
 
 def _own(function: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a function, without those of functions inside it."""
+    """Yield the nodes of a function, without the nodes of nested functions."""
     for node in ast.iter_child_nodes(function):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
@@ -373,7 +375,7 @@ def _own(function: ast.AST) -> Iterator[ast.AST]:
 
 
 def _complexity(function: ast.AST) -> int:
-    """Return McCabe's number of a function: its independent paths."""
+    """Return the cyclomatic complexity (McCabe) of a function."""
     branches = (
         ast.If
         | ast.For

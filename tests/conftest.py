@@ -1,4 +1,7 @@
-"""What all tests share: the machines, booted when a test first asks for one."""
+"""Fixtures and hooks that all tests share.
+
+Machines are booted when a test first needs them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.lab.fixtures", "tests.vm.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So it is in what a shell started in the background; programs under test would inherit it, and
-    # not end at an interrupt.
+    # A shell ignores SIGINT for background jobs. Programs under test would inherit this and not
+    # stop at an interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# An example may take as long as the machine does; what never ends ends at the limit of the test.
+# Examples have no deadline, because machines differ in speed. The timeout of the test ends an
+# example that hangs.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -28,8 +32,8 @@ _MACHINES = ("older_vm", "vm", "lab")
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the package once, before hundreds of processes load it.
 
-    Many of them run as a user who cannot write here, and each would compile it again: a third of
-    the time that a command takes.
+    Many of these processes run as a user without write permission here. Each would compile the
+    package again, which takes a third of the run time of a command.
     """
     if not hasattr(session.config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "k3s_rootless", quiet=2)
@@ -37,12 +41,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests run one after the other on one worker (`pytest -n`), and which groups start
-    first.
+    """Set which tests share a worker (`pytest -n`), and which groups start first.
 
-    A virtual machine is booted once, and an emulated one takes both cores, so all tests of virtual
-    machines form one group. Tests on labs form a group a module, since a module shares what it
-    installed; a lab takes a second. Everything else is free. The long groups start first.
+    All tests of virtual machines form one group: a virtual machine boots once, and an emulated one
+    uses both cores. Tests on labs form one group per module, because a module shares what it
+    installed, and a lab boots in a second. All other tests are free. The long groups start first.
     """
     order = {name: number for number, name in enumerate(_MACHINES)}
     for item in items:

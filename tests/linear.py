@@ -1,12 +1,11 @@
-"""Whether a regular expression can be made slow: read from its parse tree, and tried with texts
-that are made of that tree.
+"""Search for regular expressions that can become slow: by parse tree and by hostile texts.
 
-Python's engine goes back and forth. `complaints` reads two of the ways in which that gets out of
-hand from the tree: a repetition without bound that holds another, and two of them side by side that
-take the same characters. The third, one that is begun anew within what it takes itself, is left to
-trying, as are bounds that are too generous: `hostile` makes texts in which each repetition is led
-to, fed for as long as the text is, and then disappointed, and in which it is led to as often as
-there is room for.
+Python's engine backtracks. `complaints` finds two causes of excessive backtracking in the parse
+tree: an unbounded repetition inside another one, and two adjacent unbounded repetitions that match
+the same characters. The third cause, a repetition that can restart inside the text that it matches,
+is found by measuring, and so are bounds that are too large: `hostile` makes texts that reach each
+repetition, feed it for the length of the text and then fail the match, and texts that reach it as
+often as possible.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ Tree = Sequence[tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Text:
-    """A text of any length: how it begins, what fills it, how it ends."""
+    """Text of any length: a start, a repeated filling and an end."""
 
     before: str
     fill: str
     end: str
 
     def of(self, length: int) -> str:
-        """Give it in about this length."""
+        """Return the text with about this length."""
         return self.before + (self.fill * (length // len(self.fill) + 1))[:length] + self.end
 
 
 def tree(pattern: re.Pattern[Any]) -> Tree:
-    """Parse a compiled expression anew."""
+    """Parse a compiled expression again and return its tree."""
     source = pattern.pattern
     text = source.decode("latin-1") if isinstance(source, bytes) else source
     flags = pattern.flags & ~re.UNICODE if isinstance(source, bytes) else pattern.flags
@@ -57,7 +56,7 @@ def tree(pattern: re.Pattern[Any]) -> Tree:
 
 
 def takes(node: tuple[Any, Any]) -> frozenset[int]:
-    """Give the characters that a node can begin with; of what takes none, none."""
+    """Return the characters that a node can begin with; empty if it matches none."""
     op, value = node
     if op is codes.LITERAL:
         return frozenset({value})
@@ -74,7 +73,7 @@ def takes(node: tuple[Any, Any]) -> frozenset[int]:
 
 
 def begins(nodes: Tree) -> frozenset[int]:
-    """Give the characters that a sequence can begin with."""
+    """Return the characters that a sequence can begin with."""
     found: frozenset[int] = frozenset()
     for node in nodes:
         found |= takes(node)
@@ -84,7 +83,7 @@ def begins(nodes: Tree) -> frozenset[int]:
 
 
 def holds(nodes: Tree) -> frozenset[int]:
-    """Give all characters that can stand anywhere in what a sequence takes."""
+    """Return all characters that can occur anywhere in a match of a sequence."""
     found: frozenset[int] = frozenset()
     for node in nodes:
         if node[0] in _LOOKS:
@@ -95,9 +94,7 @@ def holds(nodes: Tree) -> frozenset[int]:
 
 
 def complaints(pattern: re.Pattern[Any]) -> list[str]:
-    """Say what of an expression may take more than its share; nothing where it is proved that
-    nothing does.
-    """
+    """Return the parts of an expression that may backtrack too much; empty if proved linear."""
     return list(_nested(tree(pattern), inside=False)) + list(_beside(tree(pattern)))
 
 
@@ -123,7 +120,7 @@ def _beside(nodes: Tree) -> Iterator[str]:
                 )
             before = taken
         elif before is not None and not _optional((op, value)) and op not in (codes.AT, *_LOOKS):
-            # What must stand between them, and cannot be taken by the first, holds them apart.
+            # A mandatory part between the two that the first cannot match separates them.
             between = takes((op, value))
             before = None if not before & between else before
 
@@ -137,7 +134,7 @@ def _flat(nodes: Tree) -> Iterator[tuple[Any, Any]]:
 
 
 def hostile(pattern: re.Pattern[Any]) -> Iterator[Text]:
-    """Give texts that lead the engine as far astray as its own expression allows."""
+    """Yield texts that make the engine backtrack as much as the expression allows."""
     nodes = tree(pattern)
     whole = witness(nodes)
     for piece in dict.fromkeys(
@@ -149,7 +146,7 @@ def hostile(pattern: re.Pattern[Any]) -> Iterator[Text]:
         for fill in _fills(node, behind, whole):
             for end in ("", "\x00", "\n"):
                 yield Text(before, fill, end)
-            # As often as there is room, each a little way in.
+            # Reach the repetition as often as possible, each time a little way into it.
             yield Text("", before + fill * 3, "")
 
 
@@ -176,7 +173,7 @@ def _fills(node: tuple[Any, Any], behind: Tree, whole: str) -> list[str]:
 
 
 def witness(nodes: Tree) -> str:
-    """Give a short text that a sequence takes; looks around are not minded."""
+    """Return a short text that a sequence matches; lookarounds are ignored."""
     return "".join(map(_witness, nodes))
 
 
@@ -193,8 +190,9 @@ def _witness(node: tuple[Any, Any]) -> str:
 
 
 def seconds(pattern: re.Pattern[Any], text: str, use: str, *, tries: int) -> float:
-    """Time an expression on a text, in seconds of this thread: the best of some tries; `use` is
-    what it is used by.
+    """Return the CPU time of this thread for an expression on a text, in seconds.
+
+    The result is the best of `tries` runs. `use` is the name of the matching method.
     """
     given: Any = text.encode("latin-1", "replace") if isinstance(pattern.pattern, bytes) else text
     return min(_seconds(pattern, given, use) for _ in range(tries))

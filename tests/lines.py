@@ -1,4 +1,4 @@
-"""What a program says while it runs, line by line."""
+"""Output of a running program, line by line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.patience import PATIENCE
 
 
 class Line(NamedTuple):
-    """A line, and when it came, by time.monotonic."""
+    """Line of output, and the time when it was read (time.monotonic)."""
 
     at: float
     text: str
 
 
 class Lines:
-    """The lines of a program as they come; `seen` are those that were waited for or passed by."""
+    """Lines of a program as they arrive; `seen` holds the lines that were already consumed."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
         self._queue: queue.Queue[Line] = queue.Queue()
 
     def wait_for(self, part: str, seconds: float = PATIENCE) -> Line:
-        """Wait for a line with `part` in it, from the last one on that was waited for."""
+        """Wait for a line that contains `part`, after the last line that was waited for."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -42,7 +42,7 @@ class Lines:
                 return line
 
     def read(self, process: subprocess.Popen[str]) -> None:
-        """Take lines until the last program that can write to the pipe has ended."""
+        """Read lines until the last program that can write to the pipe has ended."""
         assert process.stdout
         for text in process.stdout:
             self._queue.put(Line(time.monotonic(), text))
@@ -50,10 +50,10 @@ class Lines:
 
 @contextlib.contextmanager
 def reading(process: subprocess.Popen[str]) -> Iterator[Lines]:
-    """Read what a program says in the background; at the end the program is killed, if it still
-    runs.
+    """Read the output of a program in the background, and kill the program at the end.
 
-    Only then does the reader end; a pipe that is closed under it is a ValueError in its thread.
+    The reader ends only after the program. If the pipe were closed earlier, the thread of the
+    reader would raise ValueError.
     """
     lines = Lines()
     reader = threading.Thread(target=lines.read, args=(process,))

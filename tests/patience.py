@@ -1,10 +1,10 @@
-"""How long tests wait, on a machine of any speed: no test asserts that something is fast, only that
-it does not hang.
+"""Timeouts of tests, for machines of any speed.
 
-What hangs in a test hangs for `HANGS` seconds, and what must not wait for it ends within
-`PATIENCE`. `HANGS` is below the limit of one test (`timeout` in pyproject.toml), so that an
-assertion fails, and not the runner. What is not linear in the length of its input takes hours for
-the inputs of these tests, and so is found as well.
+Tests do not assert that something is fast, only that it does not hang. A simulated hang lasts
+`HANGS` seconds, and what must not wait for it ends within `PATIENCE`. `HANGS` is below the limit of
+one test (`timeout` in pyproject.toml), so that an assertion fails rather than the runner. Code that
+is not linear in the length of its input takes hours for the inputs of these tests, so this limit
+finds it too.
 """
 
 from __future__ import annotations

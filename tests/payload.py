@@ -1,11 +1,12 @@
-"""What a machine under test gets: the project installed from its wheel, and the K3s stand-in, laid
-out as on its disk.
+"""Payload of a machine under test: the project, installed from its wheel, and the K3s stand-in.
+
+The directory has the layout of the machine's disk:
 
     opt/k3s-rootless/    an environment with the project and its locked dependencies
-    opt/k3s-standin/     an environment with the stand-in and what it needs
+    opt/k3s-standin/     an environment with the stand-in and its dependencies
     usr/local/bin/       the launchers `k3s-rootless` and `k3s`
 
-Both environments run on the machine's own /usr/bin/python3, and are built for just that one.
+Both environments run on /usr/bin/python3 of the machine, and are built for this Python only.
 """
 
 from __future__ import annotations
@@ -62,21 +63,21 @@ _UNUSED_AFTER = 3600.0
 
 
 class PayloadError(MachineError):
-    """The payload cannot be built; the message says why."""
+    """The payload cannot be built; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Python:
-    """The Python of a root file system, which need not be the host's."""
+    """Python of a root file system, which can differ from the Python of the host."""
 
     root: Path
 
     def version(self) -> str:
-        """Return what it says about itself."""
+        """Return the version that this Python reports."""
         return self._run("-c", "import sys; print(sys.version)")
 
     def environment(self, path: Path) -> Path:
-        """Make an environment at `path`, and return where its libraries go."""
+        """Create an environment at `path`, and return its directory for libraries."""
         minor = self._run("-c", "import sys; print('python%d.%d' % sys.version_info[:2])").strip()
         libraries = path / "lib" / minor / "site-packages"
         libraries.mkdir(parents=True)
@@ -88,17 +89,19 @@ class Python:
         return libraries
 
     def install(self, libraries: Path, *wanted: str | Path) -> None:
-        """Install what is `wanted` into `libraries`, by the version alone: this Python may not run
-        outside of its root.
+        """Install `wanted` into `libraries`, for the version of this Python.
+
+        Only the version is used, because this Python may not run outside its root.
         """
         minor = libraries.parent.name.removeprefix("python")
         _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *wanted)
-        # Every user may write to it, and a machine under test has no use for it.
+        # Every user can write to this lock file, and a machine under test does not need it.
         (libraries / ".lock").unlink(missing_ok=True)
 
     def compile(self, tree: Path) -> None:
-        """Compile everything below `tree`: a machine under test cannot write there, and would do it
-        each time.
+        """Compile everything below `tree`.
+
+        Machines under test cannot write there, and would compile again at each run.
         """
         if self.root == Path("/"):
             self._run("-m", "compileall", "-q", "-j0", str(tree))
@@ -126,9 +129,7 @@ class Python:
 
 
 def build(root: Path = Path("/")) -> Path:
-    """Return the payload's directory for machines like `root`, built when any of its sources
-    changed since the last time.
-    """
+    """Return the payload directory for machines like `root`, built again if a source changed."""
     _require()
     CACHE.mkdir(parents=True, exist_ok=True)
     python = Python(root)
@@ -142,7 +143,7 @@ def build(root: Path = Path("/")) -> Path:
 
 
 def tar(payload: Path, stream: IO[bytes]) -> None:
-    """Write `payload` to `stream` as a tar archive, owned by root, to be unpacked at `/`."""
+    """Write `payload` to `stream` as a tar archive with owner root, to be unpacked at `/`."""
     with tarfile.open(fileobj=stream, mode="w|") as archive:
         for part in (
             "opt/k3s-rootless",
@@ -174,7 +175,7 @@ def _install_libraries(tree: Path, python: Python) -> None:
         ("k3s-standin", ("--group", f"{_PROJECT}:standin")),
     ):
         libraries = python.environment(tree / "opt" / name)
-        # Constraints with hashes: only what the lock names, and only the very files that it names.
+        # Constraints with hashes: install only packages and files that the lock file lists.
         python.install(libraries, "-c", _LOCK, *wanted)
     python.compile(tree / "opt")
 
@@ -222,15 +223,14 @@ def _sweep(keep: Sequence[Path]) -> None:
 
 
 def mounted(path: Path) -> bool:
-    """Whether any process sees a mount of `path`, or of something below it."""
-    # A machine that was left running uses its payload for as long as it lives, from a mount
-    # namespace of its own.
+    """Return whether any process has a mount of `path` or of something below it."""
+    # A machine that keeps running uses its payload from its own mount namespace.
     for table in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
             if f"/{path.name}/" in table.read_text():
                 return True
         except OSError:
-            continue  # the process ended meanwhile, or is not ours to see
+            continue  # the process ended meanwhile, or belongs to another user
     return False
 
 
@@ -258,7 +258,7 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _run(*command: str | Path) -> str:
-    # Everyone must be able to read the result, whatever the caller's umask.
+    # All users must be able to read the result, with any umask of the caller.
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, umask=0o022, check=False
     )

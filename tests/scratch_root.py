@@ -1,11 +1,10 @@
-"""A root file system of its own in a directory, in which root runs a script without changing this
-machine.
+"""Separate root file system in a directory, where root runs a script without changing the host.
 
-The script runs in a chroot inside its own mount namespace. Shell, coreutils, awk and dpkg are this
-machine's, mounted read-only. Programs that would change a kernel or a running system are stand-ins
-that change files of the tree and write down how they were called. busybox's shell calls its own
-`sysctl` and `modprobe`, not those of the tree: it gets no library and no kernel module of this
-machine.
+The script runs in a chroot inside its own mount namespace. Shell, coreutils, awk and dpkg are those
+of the host, mounted read-only. Stand-ins replace programs that would change a kernel or a running
+system: they change files of the tree and record their arguments. The shell of busybox runs its
+built-in `sysctl` and `modprobe` instead of those of the tree. It gets no libraries and no kernel
+modules of the host.
 """
 
 from __future__ import annotations
@@ -124,15 +123,13 @@ esac"""
 
 @dataclass(frozen=True, slots=True)
 class ScratchRoot:
-    """The directory of the tree, and the shell that runs scripts in it: `dash`, `bash` or
-    `busybox`.
-    """
+    """Directory of the tree, and the shell that runs scripts in it: `dash`, `bash` or `busybox`."""
 
     path: Path
     shell: str
 
     def run(self, script: str, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a script as root in the tree, with a session of its own."""
+        """Run a script as root in the tree, in a new session."""
         (self.path / "root/script").write_text(script, "utf-8")
         inside = (
             'mount --bind /usr "$0/host/usr" && mount -o remount,bind,ro "$0/host/usr" && '
@@ -160,16 +157,14 @@ class ScratchRoot:
         )
 
     def stand_in(self, name: str, text: str) -> None:
-        """Put a program of the tree's own in the place of one of this machine."""
+        """Replace a program of the host by a program of the tree."""
         program = self.path / "usr/bin" / name
         program.unlink(missing_ok=True)
         program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"{name} $*\" >>/calls\n{text}\n")
         program.chmod(0o755)
 
     def state(self) -> dict[str, tuple[str, int, int, bytes]]:
-        """Return mode, owner, group and content of everything in the tree that a script may
-        change.
-        """
+        """Return mode, owner, group and content of every file that a script may change."""
         found = {}
         for directory, folders, files in os.walk(self.path):
             if Path(directory) == self.path:
@@ -183,7 +178,7 @@ class ScratchRoot:
         return found
 
     def read(self, name: str) -> str:
-        """Return the text of a file of the tree."""
+        """Return the text of a file in the tree."""
         return (self.path / name).read_text("utf-8")
 
 
@@ -198,7 +193,7 @@ def _seen(path: Path) -> tuple[str, int, int, bytes]:
 
 
 def build(path: Path, shell: str) -> ScratchRoot:
-    """Make the tree. Skips the test if this machine does not have the shell."""
+    """Build the tree; skip the test if the host does not have the shell."""
     found = shutil.which(shell, path=SYSTEM)
     if found is None:
         pytest.skip(f"{shell} is not installed")

@@ -1,4 +1,4 @@
-"""Settings of a K3s for tests: those of a command line."""
+"""Settings of K3s for tests, read from a command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def settings(
     temporary: Path = Path("/tmp"),
     flags: tuple[str, ...] = (),
 ) -> Settings:
-    """Return the settings of a K3s with these paths, this port, and these further flags."""
+    """Return the settings of K3s with these paths, this port and these additional flags."""
     paths = (
         f"--data-dir={data}",
         f"--write-kubeconfig={kubeconfig}",

@@ -1,6 +1,4 @@
-"""What tests are built from: a healthy host to change one thing of, versions, and what Hypothesis
-draws.
-"""
+"""Building blocks of tests: a healthy host, versions, and Hypothesis strategies."""
 
 from __future__ import annotations
 
@@ -53,11 +51,11 @@ T = TypeVar("T")
 UID = 1000
 FIVE = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
 DEFAULT = frozenset({"cpu", "memory", "pids"})
-"""What systemd 257 delegates when nobody says more."""
+"""Controllers that systemd 257 delegates by default."""
 
 
 def version(text: str) -> Version:
-    """Read a version that is one."""
+    """Parse a version that is known to be valid."""
     found = parse(text)
     assert found is not None
     return found
@@ -70,7 +68,7 @@ def delegation(
     configured: frozenset[str] = FIVE,
     kernel: frozenset[str] = FIVE,
 ) -> Delegation:
-    """Build a delegation, of which every stage was observed."""
+    """Build a delegation with known values at every stage."""
     return Delegation(
         Known(kernel),
         Known(configured),
@@ -80,21 +78,21 @@ def delegation(
 
 
 def runtime(path: str = f"/run/user/{UID}", **changes: Any) -> RuntimeDirectory:
-    """Build a healthy runtime directory, changed."""
+    """Build a healthy runtime directory with these changes."""
     return replace(
         RuntimeDirectory(path, given=True, exists=True, owner=UID, mode=0o700), **changes
     )
 
 
 def map_program(name: str, **changes: Any) -> Known[MapProgram]:
-    """Build newuidmap or newgidmap as its package installs it, changed."""
+    """Build newuidmap or newgidmap as its package installs it, with these changes."""
     return Known(
         replace(MapProgram(f"/usr/bin/{name}", setuid=True), **changes), f"/usr/bin/{name}"
     )
 
 
 def k3s(text: str = "v1.33.4+k3s1", **changes: Any) -> K3sBinary:
-    """Build a sound k3s binary of a release, changed."""
+    """Build a usable k3s binary of a release, with these changes."""
     path = "/usr/local/bin/k3s"
     return replace(
         K3sBinary(path, executable=True, version=Known(version(text), f"{path} --version")),
@@ -103,7 +101,7 @@ def k3s(text: str = "v1.33.4+k3s1", **changes: Any) -> K3sBinary:
 
 
 def place(path: str, **changes: Any) -> Place:
-    """Build a place on a local disk with room, changed."""
+    """Build a place on a local disk with enough space, with these changes."""
     found = "/home/alice" if path.startswith("/home/alice") else path
     room = {"free": 60 * 2**30, "size": 100 * 2**30, "inodes": 10**6, "left": Known(None)}
     base = Place(
@@ -212,18 +210,18 @@ HEALTHY = Facts(
 
 
 def facts(**changes: Any) -> Facts:
-    """Build the facts of a host that can run K3s, changed."""
+    """Build the facts of a host that can run K3s, with these changes."""
     return replace(HEALTHY, **changes)
 
 
 def sysctl(key: str, value: Observed[str | None]) -> Facts:
-    """Build the facts of a host where one sysctl is another."""
+    """Build the facts of a host where one sysctl has another value."""
     return facts(sysctls={**HEALTHY.sysctls, key: value})
 
 
 @st.composite
 def versions(draw: st.DrawFn) -> Version:
-    """Draw versions, often of the lines in which something changed."""
+    """Draw versions, often of release lines in which a rule changed."""
     minor = draw(
         st.sampled_from([20, 21, 22, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 38])
         | st.integers(0, 99)
@@ -247,7 +245,7 @@ def versions(draw: st.DrawFn) -> Version:
 
 
 def observed(known: st.SearchStrategy[T]) -> st.SearchStrategy[Observed[T]]:
-    """Draw what was observed, or that nobody could look."""
+    """Draw a known value, or an unknown one with a reason."""
     return st.builds(Known, known, st.text(max_size=9)) | st.builds(
         Unknown, st.text(min_size=1, max_size=9)
     )
@@ -344,7 +342,7 @@ _BINARIES = st.builds(
 
 
 def any_facts() -> st.SearchStrategy[Facts]:
-    """Draw hosts, most of them broken in several ways."""
+    """Draw hosts, most of which have several faults."""
     return st.builds(
         Facts,
         uid=st.sampled_from([0, UID, 2**32 - 2]),

@@ -1,4 +1,4 @@
-"""The architecture holds, and each of its rules fails when it is broken."""
+"""Tests that the package follows the architecture rules, and that each rule detects a violation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ RATCHETS = {
     "function lines, median": 8,
     "function lines, 90th percentile": 19,
 }
-"""The figures of today, rounded up. They only fall: whoever improves one lowers it here."""
+"""Limits of the metrics, rounded up from the present values.
+
+Limits only go down: a change that improves a metric lowers its limit here.
+"""
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -114,7 +117,7 @@ def test_no_figure_grows() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["up", "--help"]])
 def test_help_and_version_load_no_adapter(arguments: list[str]) -> None:
-    """Their time is click's time."""
+    """Loading an adapter would slow down these two commands."""
     heavy = {
         "asyncio",
         "dbus_next",
@@ -146,6 +149,6 @@ def test_the_page_lists_the_folders_of_the_tree() -> None:
     folders = {module.rpartition("/")[0] for module, _ in architecture.modules(ROOT)} - {""}
     divided = {one for one in subjects if any(other.startswith(f"{one}/") for other in folders)}
 
-    # A subject that is divided into roles holds only its records itself.
+    # The folder of a subject that is divided into roles holds only its records.
     assert folders - divided <= listed
     assert listed <= folders

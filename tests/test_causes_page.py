@@ -1,5 +1,6 @@
-"""The page of causes lists those that are brought about, and each was told and mended on each of
-its machines.
+"""Tests that the page of causes lists every cause that the tests produce.
+
+Each cause must have been reported and fixed on each of its machines.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ def test_the_page_lists_each_cause_and_each_was_mended() -> None:
     ] == [(row[0], row[1], row[3], row[4]) for row in found]
     for case, row in zip(CASES, found, strict=True):
         for machine, cell in zip(("lab", "vm"), row[5:], strict=True):
-            # A virtual machine is not at hand wherever a cause is added; the lab is.
+            # A virtual machine may be unavailable where a cause is added; the lab is always
+            # available.
             accepted = (
                 {"ready", *((NOT_RUN,) if machine == "vm" else ())}
                 if machine in case.machines

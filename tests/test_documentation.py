@@ -1,6 +1,6 @@
-"""The documentation is true: what it lists exists, and what exists is listed.
+"""Tests that the documentation matches the code in both directions.
 
-`python -m tests.test_documentation` renews the page of commands.
+`python -m tests.test_documentation` writes the page of commands again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    """Give each command by what users type."""
+    """Yield the name, as users type it, and the object of each command."""
     context = click.Context(shell, info_name="k3s-rootless")
     yield "k3s-rootless", shell
     for name in shell.list_commands(context):
@@ -41,7 +41,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def cli_page() -> str:
-    """Write the page of commands from their own help."""
+    """Return the page of commands, built from their help texts."""
     parts = ["# Commands\n\nMade from the commands' own `--help`; a test keeps it so.\n"]
     for name, command in commands():
         context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
@@ -83,9 +83,7 @@ def test_each_paragraph_of_a_check_says_how_bad_it_is_and_what_it_is_called() ->
 
 
 def test_the_link_of_each_finding_leads_to_its_paragraph() -> None:
-    """GitHub makes an anchor of a heading: small letters, and of the signs only hyphens and
-    underscores stay.
-    """
+    """GitHub makes anchors of headings: lower case, and only hyphens and underscores are kept."""
     page = (DOCS / "reference/checks.md").read_text("utf-8")
     anchors = {
         re.sub(r"[^a-z0-9_-]", "", heading)
@@ -132,7 +130,7 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_each_command_in_a_page_is_one(page: Path) -> None:
-    """No page tells of a command or an option that there is not."""
+    """Pages mention only commands and options that exist."""
     known = dict(commands())
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
@@ -163,7 +161,7 @@ def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
 
 
 def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
-    """What the tool tells people to run, they can run."""
+    """Users can run the commands that hints and remedies name."""
     names = {name.split()[-1] for name, _ in commands()}
     pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z]+)")
     told = {

@@ -1,6 +1,4 @@
-"""The page of faults lists the faults that there are, and says of each machine that it was seen
-there.
-"""
+"""Tests that the page of faults lists all faults, with a result for each machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The units reach every kind of installation: wheel, sdist, editable and plain checkout."""
+"""Tests that every kind of installation has the units: wheel, sdist, editable, checkout."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.install, pytest.mark.timeout(300)]
 
 
 def run(*command: str | Path, cwd: Path, libraries: bool = False) -> str:
-    """Run a command with a bare environment; `libraries` lends it the dependencies of this test
-    run, and nothing of ours.
+    """Run a command with a minimal environment.
+
+    `libraries` adds the dependencies of this test run, without the project.
     """
     environment = {
         name: value
@@ -51,9 +52,7 @@ def run(*command: str | Path, cwd: Path, libraries: bool = False) -> str:
 
 
 def lent(place: Path) -> Path:
-    """Link the dependencies, but not the editable install of the project itself, into a folder of
-    their own.
-    """
+    """Link the dependencies into a separate folder, without the editable install of the project."""
     folder = place / "lent"
     if not folder.exists():
         folder.mkdir()

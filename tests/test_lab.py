@@ -1,4 +1,4 @@
-"""What the lab promises to the tests that run in it, and to the host that it runs on."""
+"""Tests of the lab: what tests inside rely on, and what the host relies on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def another() -> Iterator[Lab]:
 
 
 def traces(label: str) -> list[str]:
-    """Whatever a lab of this name has on the host: files, cgroups, mounts, processes."""
+    """Return all files, cgroups, mounts and processes of this lab on the host."""
     name = f"k3s-rootless-lab-{label}"
     found = [
         str(path) for place in (Path("/run"), cgroups.mount_point()) for path in place.glob(name)

@@ -1,5 +1,6 @@
-"""No line can make an expression slow: each that meets the journal, or what goes into a bundle, is
-proved linear.
+"""Tests that no line of input can make a regular expression slow.
+
+Every expression for the journal and for bundles must be linear.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from k3s_rootless.support.redaction import patterns
 from tests import linear
 
 LENGTHS = (1_000, 4_000, 16_000, 64_000)
-# Four times the length; a square would take sixteen times as long, and this leaves room for a
-# machine that does other things.
+# For four times the length. Quadratic time would be 16 times as long; the limit leaves room for a
+# busy machine.
 MOST_GROWTH = 9
-# What is shorter is not measured but guessed; a square would have left it behind at a tenth of the
-# longest line.
+# Shorter times are not compared, because they cannot be measured reliably. Quadratic time would
+# exceed this at a tenth of the longest line.
 SECONDS_UNMEASURED = 0.004
 SECONDS = 0.4
-# Expressions that are never searched for, and how they are used instead: at the beginning of a
-# line, or against all of it.
+# Expressions that are used with another method than `search`, and that method.
 USES = {
     "support.redaction.redact._BODY": "fullmatch",
     "support.redaction.redact._LONE_BODY": "fullmatch",
@@ -51,7 +51,7 @@ GOOD = (r"x=a++b", r"x: \d+ \w+", r"(?<!a)a++b", r"K10[0-9a-f]{6,}+(?:::\S++)?",
 
 
 def expressions() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]:
-    """Give every expression of the two subjects that read what others wrote."""
+    """Yield every expression of the two subjects that read external text."""
     for failure in CATALOGUE:
         for number, sign in enumerate(failure.signs, 1):
             yield f"{failure.id}-{number}", sign.pattern
@@ -70,17 +70,14 @@ EXPRESSIONS = dict(expressions())
 def slow(
     pattern: re.Pattern[str] | re.Pattern[bytes], use: str, lengths: tuple[int, ...] = LENGTHS
 ) -> str:
-    """Name a text for which an expression takes more than in proportion, or too long; nothing where
-    none is found.
-    """
+    """Return a text for which an expression is slower than linear, or too slow; empty if none."""
     for text in linear.hostile(pattern):
         before = SECONDS
         for length in lengths:
             bound = min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before))
             taken = linear.seconds(pattern, text.of(length), use, tries=1)
             if taken > bound:
-                # Whoever shares the machine may have disturbed it once, and may have been away
-                # before.
+                # Another load on the machine may have disturbed one of the two measurements.
                 before = linear.seconds(pattern, text.of(length // 4), use, tries=5)
                 taken = linear.seconds(pattern, text.of(length), use, tries=5)
                 if taken > min(SECONDS, max(SECONDS_UNMEASURED, MOST_GROWTH * before)):
@@ -113,8 +110,9 @@ def test_no_text_that_is_made_of_it_makes_it_slow(name: str) -> None:
 
 @pytest.mark.parametrize("source", BAD)
 def test_one_that_is_not_is_found(source: str) -> None:
-    """By its tree, or else by a text; what takes twice as long for each character is not to be
-    tried.
+    """The tree shows the problem, or else a text does.
+
+    Expressions that take twice as long for each character cannot be measured.
     """
     pattern = re.compile(source)
 

@@ -1,6 +1,4 @@
-"""What every machine promises to the tests that run on it: labs under each systemd, and virtual
-machines.
-"""
+"""Tests of what every machine guarantees: labs with each systemd, and virtual machines."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from tests.vm.machine import Vm
 
 
 class Promises:
-    """The tests; each class below says on which machine."""
+    """Tests that each class below runs on its machine."""
 
     def test_both_managers_run_without_a_failed_unit(self, machine: Machine) -> None:
         assert "running\n" == machine.root("systemctl", "is-system-running").stdout
@@ -98,7 +96,7 @@ class Promises:
 
 @pytest.mark.lab
 class TestAnySystemd(Promises):
-    """A lab of each release."""
+    """Tests on a lab of each release."""
 
     @pytest.fixture
     def machine(self, any_systemd: Lab) -> Machine:
@@ -119,7 +117,7 @@ class TestAnySystemd(Promises):
 
 @pytest.mark.vm
 class TestVm(Promises):
-    """The virtual machine."""
+    """Tests on the virtual machine."""
 
     @pytest.fixture
     def machine(self, vm: Vm) -> Machine:
@@ -128,7 +126,7 @@ class TestVm(Promises):
 
 @pytest.mark.vm
 class TestOlderVm(Promises):
-    """The virtual machine of Debian 12."""
+    """Tests on the virtual machine of Debian 12."""
 
     @pytest.fixture
     def machine(self, older_vm: Vm) -> Machine:

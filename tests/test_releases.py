@@ -1,4 +1,4 @@
-"""Trees of Debian releases: where they come from, and that they are made once."""
+"""Tests of the root trees of Debian releases: their source, and that each is built once."""
 
 from __future__ import annotations
 

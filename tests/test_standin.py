@@ -1,5 +1,6 @@
-"""The stand-in's own rules, as tables: what it plays must be K3s, or the tests that lean on it
-prove nothing.
+"""Tests of the rules of the K3s stand-in, as tables.
+
+Tests that use the stand-in prove something only if it behaves like K3s.
 """
 
 from __future__ import annotations
@@ -349,7 +350,7 @@ def test_wanted_forwards(
 
 
 class Kit:
-    """A port API in memory, some of whose ports are taken."""
+    """Port API in memory, with some ports in use."""
 
     def __init__(self, *busy: int) -> None:
         self.bound: dict[int, Object] = {}

@@ -1,4 +1,4 @@
-"""The stand-in's API over real TLS on a real socket, and its load balancer's listeners."""
+"""Tests of the API of the stand-in over TLS, and of the listeners of its load balancer."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def running(*runs: Callable[[threading.Event], None]) -> Iterator[None]:
         thread.start()
     yield
     stopping.set()
-    # the first holds sockets; the others wait for changes that do not come
+    # The first thread holds the sockets; the others wait for changes that never come.
     threads[0].join(5)
 
 

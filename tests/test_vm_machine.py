@@ -1,6 +1,4 @@
-"""What the virtual machine promises to the tests that run in it, and to the host that it runs
-on.
-"""
+"""Tests of the virtual machine: what tests inside rely on, and what the host relies on."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ systemd-run --user --wait --pipe --quiet --property=Delegate=yes \
 
 @dataclass(frozen=True)
 class Delegation:
-    """Which controllers are configured, which the user manager's cgroup has, and which a delegated
-    unit really gets.
-    """
+    """Controllers that are configured, in the user manager's cgroup, and in a delegated unit."""
 
     configured: frozenset[str]
     realized: frozenset[str]
@@ -167,6 +163,6 @@ def test_a_killed_driver_takes_the_machine_with_it() -> None:
         assert processes(directory)
         driver.kill()
     wait_until_gone(directory)
-    # The next machine clears away what the dead driver left.
+    # The next machine removes what the killed driver left.
     Vm(payload.build()).down()
     assert not Path(directory).exists()
