@@ -1,3 +1,4 @@
-"""A machine with a real systemd in private namespaces of this one: booted in about a second, gone
-without a trace.
+"""Machine with a real systemd in private namespaces of the host.
+
+A lab boots in about a second and leaves nothing on the host.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.lab`: a lab to play in, and the demonstration of the README's first command."""
+"""`python -m tests.lab`: run a lab, or demonstrate the first command of the README in one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.machine import MachineError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks, and return the exit status."""
+    """Run the command line, and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         return _obey(options)

@@ -1,4 +1,4 @@
-"""Starts the namespaces of a lab, and learns from its systemd itself when it is up."""
+"""Start of a lab: its namespaces, and the wait until its systemd reports that it is ready."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ _NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--net", "--propagation", "
 
 @dataclass(frozen=True)
 class Holder:
-    """The process outside that holds the namespaces, and the socket on which the systemd inside
-    reports.
-    """
+    """Process on the host that holds the namespaces, and the socket for reports of systemd."""
 
     site: Site
     process: subprocess.Popen[bytes]
     reports: socket.socket
 
     def wait_until_ready(self) -> None:
-        """Wait for `READY=1` of systemd, which it sends when it has started all of lab.target."""
+        """Wait for `READY=1`, which systemd sends when it has started all of lab.target."""
         deadline = time.monotonic() + _PATIENCE
         reports, ended = self.reports.fileno(), os.pidfd_open(self.process.pid)
         try:
@@ -59,10 +57,11 @@ class Holder:
 
 
 def boot(site: Site, lower: Path, contents: Path, *, stay: bool) -> Holder:
-    """Start a lab at `site` and return at once."""
+    """Start a lab at `site`, and return without waiting for it."""
     reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     reports.bind(str(site.state / "notify"))
-    # Dies with us, unless it may stay; and systemd dies with it, and all else with systemd.
+    # The holder dies with this process, unless the lab may stay. Systemd dies with the holder, and
+    # all other processes with systemd.
     mortal = [] if stay else ["setpriv", "--pdeathsig", "KILL"]
     command = [
         *mortal,
@@ -92,7 +91,7 @@ def boot(site: Site, lower: Path, contents: Path, *, stay: bool) -> Holder:
 
 
 def pid_of_systemd(site: Site) -> int:
-    """Return the lab's PID 1, by its number on the host."""
+    """Return the PID that systemd of the lab has on the host."""
     return int((site.cgroup / "init.scope" / "cgroup.procs").read_text().split()[0])
 
 

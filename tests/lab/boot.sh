@@ -1,11 +1,11 @@
 #!/bin/sh
-# Turns a fresh set of namespaces into a machine and becomes its systemd. The driver starts it through unshare(1) with
-#   LAB_STATE      a directory of the host: room for mounts, which only these namespaces see, and the socket for READY=1
-#   LAB_CGROUP     the lab's cgroup, in the host's mount of cgroup2
-#   LAB_LOWER      the tree to stand on, read-only: the host's / or another distribution
-#   LAB_PAYLOAD    what is under test (tests/payload.py)
-#   LAB_FURNITURE  files to lay over the tree
-#   LAB_K3S        a real K3s to use instead of the stand-in, or nothing
+# Set up a machine in new namespaces, and execute its systemd. The driver runs this script through unshare(1) with
+#   LAB_STATE      a directory of the host: mount points that only these namespaces see, and the socket for READY=1
+#   LAB_CGROUP     the cgroup of the lab, in the cgroup2 mount of the host
+#   LAB_LOWER      the lower root file system, read-only: / of the host or another distribution
+#   LAB_PAYLOAD    the software under test (tests/payload.py)
+#   LAB_FURNITURE  files that are copied over the root file system
+#   LAB_K3S        a real K3s to use instead of the stand-in, or empty
 #   LAB_MACHINE_ID
 set -eu
 
@@ -16,7 +16,7 @@ root=$scratch/root
 
 enter_cgroup() {
     echo 0 >"$LAB_CGROUP/cgroup.procs"
-    # From inside, this cgroup is now the whole tree.
+    # In the cgroup namespace, this cgroup is the root of the hierarchy.
     exec unshare --cgroup sh "$0" furnish
 }
 
@@ -24,9 +24,9 @@ mount_tree() {
     mount -t tmpfs -o mode=755 tmpfs "$scratch"
     mkdir "$scratch/upper" "$scratch/work" "$scratch/home" "$scratch/journal" "$root"
     mount -t overlay overlay -o "lowerdir=$LAB_LOWER,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
-    # Not on the overlay: a user's own overlay mounts need something else underneath.
+    # Not on the overlay: overlay mounts of the user need another file system below them.
     mount --bind "$scratch/home" "$root/home"
-    mkdir -p "$root/var/log/journal" # persistent, so that users can read their own
+    mkdir -p "$root/var/log/journal" # persistent, so that users can read their own journals
     mount --bind "$scratch/journal" "$root/var/log/journal"
     mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
     mount -t tmpfs -o mode=755 tmpfs "$root/run"
@@ -35,11 +35,11 @@ mount_tree() {
 mount_kernel() {
     mount -t proc proc "$root/proc"
     echo 1 >"$root/proc/sys/net/ipv4/ip_forward"
-    # Of /proc/sys only net belongs to this lab alone; the rest is the host's.
+    # Only /proc/sys/net belongs to this lab; the rest of /proc/sys belongs to the host.
     mount --bind "$root/proc/sys" "$root/proc/sys"
     mount --bind "$root/proc/sys/net" "$root/proc/sys/net"
     mount -o remount,bind,ro "$root/proc/sys"
-    # The kernel lets a user namespace mount its own procfs and sysfs only where one is visible in full.
+    # The kernel lets a user namespace mount procfs and sysfs only if a fully visible instance exists.
     mkdir -p "$root/run/host/proc" "$root/run/host/sys"
     mount -t proc proc "$root/run/host/proc"
     mount -t sysfs sysfs "$root/run/host/sys"
@@ -50,8 +50,8 @@ mount_kernel() {
 mount_devices() {
     mount -t tmpfs -o mode=755 tmpfs "$root/dev"
     mkdir "$root/dev/pts" "$root/dev/shm" "$root/dev/net"
-    # kmsg has the numbers of null: K3s wants one, and what the host's kernel says is no concern of the lab's.
-    # Nodes of the lab's own: what a program in it does to the mode of its /dev/null is not done to the host's.
+    # kmsg has the device numbers of null: K3s needs the file, but the lab must not read the kernel log of the host.
+    # These are separate nodes: a program in the lab that changes the mode of /dev/null must not change that of the host.
     while read -r node major minor; do
         mknod -m 666 "$root/dev/$node" c "$major" "$minor"
     done <<EOF_NODES
@@ -72,11 +72,11 @@ EOF_NODES
 }
 
 configure() {
-    # What the host enabled, mounts and logs in is not the lab's.
+    # The lab does not use the units, mounts and DNS settings of the host.
     rm -rf "$root/etc/systemd/system" "$root/etc/systemd/user" "$root/etc/resolv.conf"
-    # What the tree has of K3s would be read by the K3s under test, such as a configuration file of the host's.
+    # The K3s under test would read K3s files of the tree, such as a configuration file of the host.
     rm -rf "$root/etc/rancher" "$root/var/lib/rancher"
-    # A lab has no polkit, whether its tree has the package or not: tests state what a user may do without it.
+    # A lab never has polkit, even if its tree has the package: tests check what a user is allowed to do without polkit.
     rm -f "$root/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service"
     : >"$root/etc/fstab"
     cp -R "$LAB_FURNITURE/." "$root/"
@@ -128,7 +128,7 @@ furnish() {
     pivot_root . run/old
     umount -l /run/old
     rmdir /run/old
-    # Time, modules, reboot and raw devices are the host's.
+    # Time, modules, reboot and raw devices belong to the host.
     exec setpriv --bounding-set -sys_module,-sys_time,-sys_rawio,-sys_boot,-mac_admin,-mac_override,-syslog,-wake_alarm \
         env -i container=lab NOTIFY_SOCKET=/run/host/notify PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8 \
         /usr/lib/systemd/systemd --system --unit=lab.target --log-target=journal

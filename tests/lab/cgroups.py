@@ -1,5 +1,6 @@
-"""The cgroup of a lab, in the cgroup v2 hierarchy that the host has: the only one, or one beside
-v1.
+"""Cgroup of a lab, in the cgroup v2 hierarchy of the host.
+
+The host may have cgroup v2 only, or also cgroup v1.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from tests.lab.errors import LabError
 
 WANTED = ("cpu", "cpuset", "memory", "pids")
-"""What rootless K3s needs."""
+"""Controllers that rootless K3s needs."""
 _PATIENCE = 10.0
 
 
 def mount_point() -> Path:
-    """Return where the host has mounted cgroup2."""
+    """Return the mount point of cgroup2 on the host."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
         if fields[fields.index("-") + 1] == "cgroup2":
@@ -26,14 +27,14 @@ def mount_point() -> Path:
 
 
 def create(name: str) -> Path:
-    """Make the cgroup `name`, with as many controllers as the host can spare."""
+    """Create the cgroup `name` with all controllers that the host can delegate."""
     top = mount_point()
     available = (top / "cgroup.controllers").read_text().split()
     for controller in (*WANTED, "io"):
         if controller in available:
-            # One by one: the host may hold on to any of them, and the lab reports what it did not
-            # get. They stay switched on: others on the host may have begun to use them by the time
-            # the lab is gone.
+            # Enable each controller separately: the host may refuse any of them, and the lab
+            # reports the missing ones. They stay enabled afterwards, because other processes of the
+            # host may use them by then.
             with suppress(OSError):
                 (top / "cgroup.subtree_control").write_text(f"+{controller}")
     group = top / name
@@ -42,16 +43,16 @@ def create(name: str) -> Path:
 
 
 def lacking(group: Path) -> tuple[str, ...]:
-    """Return which of `WANTED` do not reach `group`."""
+    """Return the controllers of `WANTED` that do not reach `group`."""
     present = (group / "cgroup.controllers").read_text().split()
     return tuple(controller for controller in WANTED if controller not in present)
 
 
 def remove(group: Path) -> None:
-    """Kill whatever is left in `group`, and remove it with all below it."""
+    """Kill all processes in `group`, and remove it with all cgroups below it."""
     if not group.is_dir():
         return
-    # Linux before 5.14; then the death of the lab's PID 1 has to do
+    # Linux before 5.14 has no cgroup.kill. The processes then end with PID 1 of the lab.
     with suppress(FileNotFoundError):
         (group / "cgroup.kill").write_text("1")
     _wait_until_empty(group)

@@ -1,5 +1,6 @@
-"""The README's first command where there is no systemd to run under: k3s-rootless at work in a lab,
-each step checked.
+"""Demonstration of the README's first command in a lab, with a check after each step.
+
+It needs no systemd on the host.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Callable, Collection
 from tests.lab.driver import Lab
 from tests.machine import USER
 
-_CHECK_FAILED = (5, 6)  # what `k3s-rootless check` ends with when something is missing
+_CHECK_FAILED = (5, 6)  # exit statuses of `k3s-rootless check` when a requirement is not met
 _IGNORE = ("--ignore", "cgroup.delegation")
 
 
 def demonstrate() -> int:
-    """Run the demonstration and return 0 when every step went as it should."""
+    """Run the demonstration, and return 0 if every step succeeded."""
     _say(
         "booting a lab: a real systemd in namespaces of its own, with a K3s stand-in; nothing of"
         " this host changes"
@@ -47,8 +48,8 @@ def _steps(lab: Lab) -> list[tuple[str, Callable[[], bool]]]:
 def _check(lab: Lab) -> bool:
     good = _shown(lab, "k3s-rootless", "check", expected=(0, *_CHECK_FAILED))
     if lab.delegates:
-        # A fresh Debian gives its users no cpuset. The check says what an administrator does about
-        # it, who is at hand here.
+        # A fresh Debian does not delegate cpuset to users. The check shows the commands for an
+        # administrator; the demonstration can run them as root.
         return good and _administer(lab)
     _say(
         f"this host keeps {', '.join(lab.lacking)} on cgroup v1, so no user in the lab can be given"
@@ -60,7 +61,7 @@ def _check(lab: Lab) -> bool:
 def _administer(lab: Lab) -> bool:
     findings = json.loads(lab.user("k3s-rootless", "check", "--json").stdout)["checks"]
     failed = [one["remedy"] for one in findings if one["verdict"] == "fail"]
-    # Several checks may have one remedy.
+    # Several checks can have the same remedy.
     asked = dict.fromkeys(
         command for one in failed if one["mender"] == "administrator" for command in one["commands"]
     )

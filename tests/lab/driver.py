@@ -1,5 +1,6 @@
-"""Boots, addresses and takes down labs: `Lab` is the `Machine` that needs root and a second, and no
-virtual machine.
+"""Boot, control and stop labs.
+
+`Lab` is the `Machine` that needs root and about a second, but no virtual machine.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _USER_ENVIRONMENT = {
 
 
 class Lab:
-    """A booted lab; `with` takes it down at the end."""
+    """Booted lab; as a context manager, it is taken down at the end."""
 
     name = "lab"
 
@@ -66,11 +67,11 @@ class Lab:
         tree: Path | None = None,
         stay: bool = False,
     ) -> Lab:
-        """Boot a lab, built of `tree` (the payload, by default), which dies with the calling thread
-        unless it may `stay`.
+        """Boot a lab with `tree` (by default, the payload).
 
-        It stands on the Debian `release`, or on `$ROOTFS`, or on the host's own root file system.
-        Labs that died with their driver are cleared away first.
+        The lab ends with the calling thread unless `stay` is set. Its root file system is that of
+        the Debian `release`, else `$ROOTFS`, else that of the host. Labs whose drivers have died
+        are cleared first.
         """
         lower = trees.tree(release) if release else Path(os.environ.get("ROOTFS", "/"))
         host.require(lower)
@@ -80,8 +81,8 @@ class Lab:
             sweep()
             site.claim()
             try:
-                # Until its holder is known, the site would look like one left behind: the lock is
-                # held until then.
+                # Until the holder is recorded, the site looks like one that a dead driver left. The
+                # lock prevents other drivers from clearing it.
                 holder = boot(site, lower, contents, stay=stay)
             except BaseException:
                 site.clear()
@@ -105,7 +106,7 @@ class Lab:
 
     @classmethod
     def find(cls, label: str) -> Lab:
-        """Return the lab `label`, which somebody booted to `stay`."""
+        """Return the lab `label`, which was booted with `stay`."""
         site = Site(label)
         if not site.settled():
             raise LabError(f"no lab named {label} is up")
@@ -113,12 +114,12 @@ class Lab:
 
     @staticmethod
     def clear(label: str) -> None:
-        """Take down the lab `label`, or what is left of it."""
+        """Take down the lab `label`, or clear what is left of it."""
         with one_at_a_time():
             Site(label).clear()
 
     def welcome(self) -> None:
-        """Tell the stand-in what kind of machine this is, and the reader what is missing."""
+        """Write the default orders for the stand-in, and print which controllers are missing."""
         if self.lacking:
             sys.stderr.write(
                 f"lab {self.site.label}: this host does not give {', '.join(self.lacking)} to"
@@ -129,7 +130,7 @@ class Lab:
 
     @cached_property
     def systemd(self) -> int:
-        """The version of its systemd, such as 257."""
+        """Version of systemd in the lab, such as 257."""
         return systemd_version(self)
 
     def user(
@@ -147,44 +148,42 @@ class Lab:
         return _run(self._as_root(args), timeout, stdin)
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        """Start `args` as the user; signals sent to what is returned reach the program."""
+        """Start `args` as the user; signals to the returned process reach the program."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
             self._as_user(args), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={}
         )
 
     def at_terminal(self, terminal: int, *args: str) -> subprocess.Popen[bytes]:
-        """Start `args` as the user on a terminal of the caller's."""
+        """Start `args` as the user on a terminal of the caller."""
         return subprocess.Popen(
             self._as_user(args), stdin=terminal, stdout=terminal, stderr=terminal, env={}
         )
 
     def attached(self, *args: str, as_root: bool = False) -> int:
-        """Run `args` on the caller's own terminal or files, and return the exit status."""
+        """Run `args` on the terminal or files of the caller, and return the exit status."""
         here = {
             name: os.environ[name] for name in ("TERM", "NO_COLOR", "COLUMNS") if name in os.environ
         }
         command = self._as_root(args, here) if as_root else self._as_user(args, here)
         process = subprocess.Popen(command, env={})
         while True:
-            # An interrupt from the terminal is for the program; it decides whether to end.
+            # An interrupt at the terminal is meant for the program, which decides whether to end.
             with suppress(KeyboardInterrupt):
                 return process.wait()
 
     def install(self, program: Path, name: str) -> None:
-        """Put a program of this host into the lab's /usr/local/bin."""
+        """Install a program of the host into /usr/local/bin of the lab."""
         place = Path(f"/proc/{self._pid_1}/root/usr/local/bin", name)
         shutil.copyfile(program, place)
         place.chmod(0o755)
 
     def log_in_again(self) -> None:
-        """End the user's login and begin another: what an administrator changed for users comes
-        into effect.
-        """
+        """End the user's login and log in again, so that an administrator's changes take effect."""
         self.root("systemctl", "restart", "lab-login.service").check_returncode()
 
     def down(self) -> None:
-        """End every process of the lab, and leave nothing on the host."""
+        """End every process of the lab, and remove everything from the host."""
         self.clear(self.site.label)
         if self._holder:
             self._holder.process.wait()
@@ -206,7 +205,7 @@ class Lab:
 
 
 def _run(command: list[str], timeout: float, stdin: str | None) -> Completed:
-    # Bytes that are no UTF-8 are the program's; a test that minds them sees replacement characters.
+    # Programs can print bytes that are not UTF-8. They become replacement characters.
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -220,7 +219,7 @@ def _run(command: list[str], timeout: float, stdin: str | None) -> Completed:
     try:
         out, err = process.communicate(stdin, timeout)
     except BaseException:
-        # The whole group: what the program started holds the pipes open, too.
+        # Kill the whole process group: children of the program also keep the pipes open.
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise

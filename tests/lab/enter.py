@@ -1,11 +1,12 @@
-"""Runs one program inside a booted lab, and is its stand-in outside: signals go in, the way it ends
-comes out.
+"""Run one program inside a booted lab, and represent it outside.
+
+Signals are forwarded to the program, and this process ends in the same way as the program:
 
     enter.py PID CGROUP USER:UID:GID:HOME NAME=VALUE... -- PROGRAM ARGUMENT...
 
-nsenter(1) would do but for the signals: it passes none on, and when it is killed the program lives.
-Started as a program of its own with `python -I -S`, so that whoever starts it, from whichever
-thread, gets an ordinary child process.
+nsenter(1) forwards no signals, and when nsenter is killed, the program keeps running. This file
+runs as a separate program with `python -I -S`, so that the caller gets an ordinary child process
+from any thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-# mnt cgroup uts ipc pid net
+# Mount, cgroup, UTS, IPC, PID and network namespaces.
 _NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000
 _PR_SET_PDEATHSIG = 1
 _FORWARDED = {
@@ -34,7 +35,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Enter, start the program, stay until it ends, and end in the same way."""
+    """Enter the lab, run the program, wait until it ends, and end in the same way."""
     pid, cgroup, who, *rest = arguments
     split = rest.index("--")
     environment = dict(pair.split("=", 1) for pair in rest[:split])
@@ -58,14 +59,14 @@ def _become(who: str) -> None:
     os.setgroups(sorted({int(gid), *others}))
     os.setresgid(int(gid), int(gid), int(gid))
     os.setresuid(int(uid), int(uid), int(uid))
-    # A change of user clears it, so it comes after.
+    # A change of user clears the parent-death signal, so it is set afterwards.
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     os.chdir(home)
     os.umask(0o022)
 
 
 def _exec(program: list[str], environment: dict[str, str]) -> NoReturn:
-    # Python ignores these two, and a program started by it would go on doing so.
+    # Python ignores these two signals, and programs that it starts would inherit this.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
@@ -85,7 +86,8 @@ def _attend(child: int) -> int:
             if ended:
                 return status
         elif received.si_code <= 0:
-            # Sent by a process, to this one. What a terminal sends, the program has got as well.
+            # A process sent this signal to this process only. Signals of a terminal reach the
+            # program directly.
             os.kill(child, received.si_signo)
 
 

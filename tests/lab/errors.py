@@ -1,4 +1,4 @@
-"""Why a lab cannot be."""
+"""Errors of labs."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from tests.machine import MachineError
 
 
 class LabError(MachineError):
-    """The lab cannot boot here, or there is no such lab; the message says why."""
+    """The lab cannot boot here, or no such lab exists; the message gives the reason."""

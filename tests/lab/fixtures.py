@@ -1,5 +1,6 @@
-"""Pytest fixtures for labs: `lab`, booted once for the session, `any_systemd`, and `fresh`, which
-makes one as good as new.
+"""Pytest fixtures for labs.
+
+`lab` is booted once per session, `any_systemd` boots each release, and `fresh` resets a machine.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _LEFT_BY_TESTS = (
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """Boot a lab for the session; where that cannot be, skip with the reason."""
+    """Boot a lab for the session, or skip the test with the reason."""
     try:
         machine = Lab.up()
     except MachineError as error:
@@ -42,10 +43,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session", params=releases.NAMES)
 def any_systemd(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """Boot a lab of each Debian release in turn, hence with each systemd; where one cannot be, skip
-    with the reason.
+    """Boot a lab of each Debian release in turn, hence with each systemd.
 
-    Tests of one release run together: no more than one of these labs is up at a time.
+    If a lab cannot boot, the test is skipped with the reason. Tests of one release run together, so
+    that at most one of these labs is up at a time.
     """
     release = releases.find(request.param)
     try:
@@ -57,8 +58,9 @@ def any_systemd(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests in labs of other releases the time that their trees take to make, which falls to
-    the first of them.
+    """Raise the time limit of tests in labs of other releases.
+
+    The first test of a release builds the root tree.
     """
     for item in items:
         if "any_systemd" in getattr(item, "fixturenames", ()) and not item.get_closest_marker(
@@ -68,23 +70,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def absent(layer: str, reason: str, *, required: bool = True) -> NoReturn:
-    """Skip a test because `layer` cannot run here; where all layers are required, fail it."""
+    """Skip a test because `layer` cannot run here; fail if all layers are required."""
     if required and os.environ.get("REQUIRE_LAYERS") == "1":
         pytest.fail(f"the {layer} is required, and cannot run: {reason}", pytrace=False)
     pytest.skip(f"no {layer}: {reason}")
 
 
 def fresh(machine: Machine) -> None:
-    """Stop K3s on `machine`, and take away what tests have written for it and told the user
-    manager.
-    """
+    """Stop K3s on `machine`, and remove its files and settings that tests left."""
     try:
         machine.user("systemctl", "--user", "stop", _UNIT, timeout=_STOPS_WITHIN)
     except subprocess.TimeoutExpired:
-        # A rootlesskit whose child is ended before it was ready waits for ever, and K3s's unit sets
-        # no limit to a stop.
+        # If the child of rootlesskit ends before it is ready, rootlesskit waits forever. The unit
+        # of K3s has no stop timeout.
         machine.user("systemctl", "--user", "kill", "--signal=KILL", _UNIT).check_returncode()
-    # As root: what a container wrote belongs to one of the user's subordinate ids.
+    # Remove as root: files that a container wrote belong to a subordinate id of the user.
     machine.root("rm", "-rf", "--", *map(str, _LEFT_BY_TESTS)).check_returncode()
     machine.root("loginctl", "enable-linger", USER).check_returncode()
     names = [

@@ -1,4 +1,4 @@
-"""What a host must have for a lab to boot on it."""
+"""Requirements of a lab on the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOOLS = {"unshare": "util-linux", "setpriv": "util-linux", "mount": "mount"}
 
 
 def require(lower: Path) -> None:
-    """Fail with the first thing that is missing, or return."""
+    """Raise LabError for the first requirement that is not met."""
     if os.geteuid() != 0:
         raise LabError("a lab needs root: it mounts, and makes namespaces and cgroups")
     for tool, package in _TOOLS.items():

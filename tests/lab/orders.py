@@ -1,4 +1,4 @@
-"""The orders of the K3s stand-in: the file that tells it what to play."""
+"""Orders of the K3s stand-in: the file that sets its behaviour."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from tests.machine import HOME, Machine
 
 ORDERS = HOME / ".k3s-standin.json"
-"""Read by the stand-in at each start."""
+"""The stand-in reads this file at each start."""
 
 
 def give_default_orders(machine: Machine) -> None:
-    """Let the stand-in behave as K3s does, save for what this machine cannot have."""
+    """Make the stand-in behave as K3s does, except for features that this machine cannot have."""
     if machine.plays_k3s:
         orders = {} if machine.delegates else {"enforce_controllers": False}
         machine.user("tee", str(ORDERS), stdin=json.dumps(orders)).check_returncode()

@@ -1,6 +1,4 @@
-"""Where a lab lives on the host: a directory below /run, a cgroup, and the process that holds its
-namespaces.
-"""
+"""Place of a lab on the host: a directory below /run, a cgroup and the holder of its namespaces."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 @dataclass(frozen=True)
 class Site:
-    """The place of the lab `label`; at most one lab lives at a site."""
+    """Place of the lab `label`; a site has at most one lab."""
 
     label: str
 
@@ -35,16 +33,16 @@ class Site:
 
     @property
     def state(self) -> Path:
-        """The directory that the driver and the machine share."""
+        """Directory that the driver and the machine share."""
         return _RUN / f"{_PREFIX}{self.label}"
 
     @property
     def cgroup(self) -> Path:
-        """The cgroup in which all processes of the machine are."""
+        """Cgroup of all processes of the machine."""
         return cgroups.mount_point() / f"{_PREFIX}{self.label}"
 
     def claim(self) -> None:
-        """Take the site, or fail because somebody lives there."""
+        """Reserve the site; raise LabError if a lab is using it."""
         try:
             self.state.mkdir(mode=0o755)
         except FileExistsError:
@@ -53,11 +51,11 @@ class Site:
         cgroups.create(self.cgroup.name)
 
     def settle(self, holder: int) -> None:
-        """Record the process whose end is the end of the lab."""
+        """Record the holder; when this process ends, the lab ends."""
         (self.state / "holder").write_text(_identity(holder) or "")
 
     def settled(self) -> bool:
-        """Whether the recorded process is alive: the very one, not another with its number."""
+        """Return whether the recorded process is alive, and not one that reuses its PID."""
         try:
             recorded = (self.state / "holder").read_text()
         except OSError:
@@ -65,15 +63,16 @@ class Site:
         return bool(recorded) and _identity(int(recorded.split()[0])) == recorded
 
     def clear(self) -> None:
-        """Kill all that lives here, and remove every trace."""
+        """Kill all processes of the lab, and remove all its files."""
         cgroups.remove(self.cgroup)
         shutil.rmtree(self.state, ignore_errors=True)
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Keep other drivers from claiming and sweeping sites; the lock is on /run itself, and so
-    leaves no file.
+    """Prevent other drivers from claiming and sweeping sites.
+
+    The lock is on /run itself, and so leaves no file.
     """
     place = os.open(_RUN, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -84,16 +83,14 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Clear the sites whose labs have died with their driver; to be called inside
-    `one_at_a_time`.
-    """
+    """Clear the sites of labs that died with their driver; call this inside `one_at_a_time`."""
     for site in sites():
         if not site.settled():
             site.clear()
 
 
 def sites() -> list[Site]:
-    """Return all sites with a trace of a lab, dead or alive."""
+    """Return all sites that have a directory or cgroup of a lab, running or not."""
     found = {
         path.name for place in (_RUN, cgroups.mount_point()) for path in place.glob(f"{_PREFIX}*")
     }
@@ -106,6 +103,6 @@ def _identity(pid: int) -> str | None:
     except OSError:
         return None
     state, *fields = stat.rpartition(")")[2].split()
-    # A zombie holds nothing any more. The 22nd field, the start time, tells it from a later process
-    # of the same number.
+    # A zombie holds no resources. The 22nd field, the start time, distinguishes a process from a
+    # later one with the same PID.
     return None if state == "Z" else f"{pid} {fields[18]}"
