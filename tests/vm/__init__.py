@@ -1,1 +1,1 @@
-"""A virtual machine with pure cgroup v2: builds its image, boots it, and answers as a `Machine`."""
+"""Virtual machine with pure cgroup v2: its image, its boot, and its interface as a `Machine`."""

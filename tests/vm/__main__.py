@@ -1,4 +1,4 @@
-"""`python -m tests.vm`: a virtual machine to play in."""
+"""`python -m tests.vm`: a virtual machine to try things in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.vm.place import LIVE, live
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks, and return the exit status."""
+    """Run the command line, and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         return _obey(options)
@@ -66,7 +66,7 @@ def _obey(options: argparse.Namespace) -> int:
 
 
 def _hold(release: str) -> int:
-    # Either signal ends the machine in good order.
+    # Both signals shut the machine down cleanly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:

@@ -1,5 +1,6 @@
-"""Whether this host can run a machine in hardware; a device that is there and opens proves
-nothing.
+"""Detection of hardware virtualization on this host.
+
+An existing device that can be opened does not prove that it works.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _TIME_LIMIT = 6
 
 
 def accelerator(image: Image) -> tuple[str, str]:
-    """Return qemu's accelerator and processor for this host: hardware if it really works, else
-    emulation.
+    """Return the accelerator and processor that qemu should use.
+
+    This is hardware virtualization if it really works, else emulation.
     """
     if os.access(_DEVICE, os.R_OK | os.W_OK) and _works(image):
         return "kvm", "host"
@@ -27,7 +29,7 @@ def accelerator(image: Image) -> tuple[str, str]:
 
 
 def _works(image: Image) -> bool:
-    # The same answer holds until the host boots again.
+    # The result is valid until the host boots again.
     key = f"{_BOOT_ID.read_text().strip()} {image.path.name} "
     if _VERDICT.exists() and (verdict := _VERDICT.read_text()).startswith(key):
         return verdict.endswith("yes")
@@ -37,8 +39,8 @@ def _works(image: Image) -> bool:
 
 
 def _kernel_runs(image: Image) -> bool:
-    # Without a disk the kernel runs into a panic, hence a reboot, hence the end; where KVM fails,
-    # qemu would wait forever.
+    # Without a disk the kernel panics, reboots, and qemu ends. If KVM does not work, qemu would
+    # wait forever.
     command = (
         *(
             "setpriv",

@@ -1,4 +1,4 @@
-"""The disk that brings the project and K3s into the machine, read-only."""
+"""Read-only disk that carries the project and K3s into the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.vm.errors import VmError
 
 
 def payload_disk(tree: Path, directory: Path) -> Path:
-    """Make a disk of `tree`, with `$K3S_BINARY` in the place of its K3s if that is set."""
+    """Make a disk of `tree`; `$K3S_BINARY`, if set, replaces the K3s in it."""
     if real := os.environ.get("K3S_BINARY"):
         tree = _with_k3s(tree, Path(real), directory / "tree")
     disk = directory / "payload"
@@ -42,7 +42,7 @@ def payload_disk(tree: Path, directory: Path) -> Path:
 def _with_k3s(tree: Path, real: Path, copy: Path) -> Path:
     shutil.copytree(tree, copy, symlinks=True, copy_function=os.link)
     place = copy / K3S.lstrip("/")
-    # The original shares this file: it is replaced, not written to.
+    # The original tree shares this file as a hard link, so it is replaced and not overwritten.
     place.unlink()
     shutil.copyfile(real, place)
     place.chmod(0o755)

@@ -1,6 +1,4 @@
-"""A way into the machine: one ssh connection, hence one login, over which any number of commands
-run.
-"""
+"""SSH access to the machine: one connection, hence one login, for any number of commands."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from tests.machine import Completed
 from tests.vm.image import Image
 
 RUNS = "/run/driver"
-"""Where commands leave their process ids in the machine."""
+"""Directory in the machine where commands leave their process ids."""
 
 _KNOCK = 6
 _GOODBYE = 10
@@ -37,24 +35,24 @@ _runs = itertools.count(1)
 
 
 class Door:
-    """A connection as `login`, kept open by a process that dies with the driver."""
+    """Connection as `login`, kept open by a process that dies with the driver."""
 
     def __init__(self, directory: Path, login: str, label: str | None = None) -> None:
         self.directory = directory
         self._login = login
-        # Relative to the directory, where everything runs: the whole path could be longer than a
-        # socket's may be.
+        # Relative to the working directory of ssh: the absolute path could exceed the length limit
+        # of sockets.
         self._socket = f"{label or login}.ssh"
         self._holder: subprocess.Popen[bytes] | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether commands can be run."""
+        """Return whether commands can be run."""
         alive = self._holder is None or self._holder.poll() is None
         return alive and (self.directory / self._socket).exists()
 
     def open(self, image: Image, port: int, patient: Callable[[], bool]) -> bool:
-        """Log in, again and again while `patient`; return whether the machine let us in."""
+        """Log in, with retries while `patient()` holds; return whether the login succeeded."""
         self.close()
         while not self._knock(image, port):
             if not patient():
@@ -69,8 +67,8 @@ class Door:
             try:
                 self._holder.wait(_GOODBYE)
             except subprocess.TimeoutExpired:
-                # ssh waits for the commands that still run over the connection; one that hangs
-                # would keep it for ever.
+                # ssh waits for commands that still use the connection; a command that hangs would
+                # block it forever.
                 self._holder.kill()
                 self._holder.wait()
             self._holder = None
@@ -84,13 +82,14 @@ class Door:
         run: str = "",
         terminal: bool = False,
     ) -> list[str]:
-        """Return the host's command, for the door's directory, that runs `args` (or a shell) with
-        `env` added.
+        """Return the command of the host that runs `args` (or a shell) with `env` added.
+
+        It must run in the directory of the door.
         """
         pairs = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
         words = f"exec {shlex.join([*pairs, *args])}" if args else ""
         kept = f"echo $$ >{RUNS}/{run}; " if run else ""
-        # If the connection is gone, ssh must not make one of its own: that would be another login.
+        # If the connection is lost, ssh must not open another one: that would be another login.
         alone = ("-S", self._socket, "-o", "ProxyCommand=false", "-o", "LogLevel=ERROR")
         return [
             "ssh",
@@ -113,11 +112,10 @@ class Door:
         env: Mapping[str, str],
         run: str,
     ) -> Completed:
-        """Run `args`; on a timeout, only the host's end is ended."""
+        """Run `args`; on a timeout, end only the process on the host."""
         command = self.command(args, env, run=run)
         give = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-        # Bytes that are no UTF-8 are the program's; a test that minds them sees replacement
-        # characters.
+        # Programs can print bytes that are not UTF-8. They become replacement characters.
         done = subprocess.run(
             command,
             check=False,
@@ -131,14 +129,12 @@ class Door:
         return subprocess.CompletedProcess(list(args), done.returncode, done.stdout, done.stderr)
 
     def attached(self, *args: str) -> int:
-        """Run `args` (or a shell) on the caller's own terminal or files, and return the exit
-        status.
-        """
+        """Run `args` (or a shell) on the caller's terminal or files; return the exit status."""
         here = {name: os.environ[name] for name in ("NO_COLOR",) if name in os.environ}
         terminal = os.isatty(0) and os.isatty(1)
         process = subprocess.Popen(self.command(args, here, terminal=terminal), cwd=self.directory)
         while True:
-            # An interrupt from the terminal is for the program; it decides whether to end.
+            # An interrupt at the terminal is meant for the program, which decides whether to end.
             with suppress(KeyboardInterrupt):
                 return process.wait()
 
@@ -181,12 +177,12 @@ class Door:
 
 
 def new_run() -> str:
-    """Return a name for a command in the machine."""
+    """Return a unique name for a command in the machine."""
     return f"run-{next(_runs)}"
 
 
 def send(root: Door, run: str, sig: int, *, group: bool = False) -> None:
-    """Signal the program that was started as `run`, or all of its process group."""
+    """Send a signal to the program that was started as `run`, or to its whole process group."""
     name = signal.Signals(sig).name.removeprefix("SIG")
     script = f'until [ -s {RUNS}/$1 ]; do sleep 0.1; done; kill -s "$2" -- "$3$(cat {RUNS}/$1)"'
     words = ("timeout", "10", "sh", "-c", script, "sh", run, name, "-" if group else "")

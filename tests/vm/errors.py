@@ -1,4 +1,4 @@
-"""Why a virtual machine cannot be."""
+"""Errors of virtual machines."""
 
 from __future__ import annotations
 
@@ -6,4 +6,7 @@ from tests.machine import MachineError
 
 
 class VmError(MachineError):
-    """The image cannot be built, or the machine cannot boot or answer; the message says why."""
+    """The image cannot be built, or the machine does not boot or answer.
+
+    The message gives the reason.
+    """

@@ -1,5 +1,6 @@
-"""Boots, addresses and takes down virtual machines: `Vm` is the `Machine` whose cgroups are as in
-the wild.
+"""Boot, control and stop virtual machines.
+
+`Vm` is the `Machine` with the same cgroups as real hosts.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from tests.vm.process import RemoteProcess
 from tests.vm.qemu import Qemu
 
 RELEASE = "trixie"
-"""The Debian release of a machine of which no other is wanted."""
+"""Debian release of a machine by default."""
 STOCK = "stock"
-"""The snapshot of the machine as it was booted, with the project installed and nobody logged in."""
+"""Snapshot of the machine after boot, with the project installed and no user logged in."""
 
 _PATIENCE = 180
 _MEMORY = 2048
@@ -37,7 +38,7 @@ _DELEGATE_CONF = "/etc/systemd/system/user@.service.d/delegate.conf"
 
 
 class Vm:
-    """A booted machine; `with` takes it down at the end."""
+    """Booted machine; as a context manager, it is taken down at the end."""
 
     name = "vm"
     delegates = True
@@ -59,15 +60,15 @@ class Vm:
 
     @classmethod
     def boot(cls, tree: Path | None = None, release: str = RELEASE) -> Self:
-        """Boot a machine of `release` that has `tree` (the payload, by default), and keep that
-        state as `STOCK`.
+        """Boot a machine of `release` with `tree` (by default, the payload).
+
+        The state after boot is saved as `STOCK`.
         """
         vm = cls(tree, release)
         try:
             vm.await_boot()
             give_default_orders(vm)
-            # Each restored machine then has in memory what every test needs, which emulation is
-            # slow to read.
+            # Load the tool into memory before the snapshot, because emulation reads it slowly.
             vm.user(TOOL, "--version")
             vm.save(STOCK)
         except BaseException:
@@ -83,12 +84,12 @@ class Vm:
 
     @property
     def directory(self) -> Path:
-        """Where the host keeps what belongs to this machine."""
+        """Directory of this machine on the host."""
         return self._place.path
 
     @cached_property
     def systemd(self) -> int:
-        """The version of its systemd, such as 257."""
+        """Version of systemd in the machine, such as 257."""
         return systemd_version(self)
 
     def user(
@@ -98,7 +99,7 @@ class Vm:
         stdin: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run `args` in the user's one login session."""
+        """Run `args` in the only login session of the user."""
         if not self._user.is_open:
             self._open(self._user)
         run = new_run()
@@ -109,21 +110,19 @@ class Vm:
             raise
 
     def root(self, *args: str, timeout: float = 120, stdin: str | None = None) -> Completed:
-        """Run `args` as root, who has no session."""
+        """Run `args` as root, without a session."""
         if not self._root.is_open:
             self._open(self._root)
         return self._root.run(args, timeout=timeout, stdin=stdin, env={}, run="")
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        """Start `args` in the user's session; signals sent to what is returned reach the
-        program.
-        """
+        """Start `args` in the user's session; signals to the returned process reach the program."""
         if not self._user.is_open:
             self._open(self._user)
         return RemoteProcess(self._user, self._root, args)
 
     def login(self, *args: str) -> Completed:
-        """Log in as the user once more, run `args` (or nothing) in that session, and log out."""
+        """Log in as the user again, run `args` (or nothing) in the new session, and log out."""
         door = Door(self.directory, USER, "another")
         self._open(door)
         try:
@@ -132,8 +131,9 @@ class Vm:
             door.close()
 
     def delegate(self, *controllers: str) -> None:
-        """Configure, as an administrator would, which controllers user managers get; they do not
-        have them yet.
+        """Configure, as an administrator would, which controllers user managers get.
+
+        The change takes effect later: user managers do not have these controllers yet.
         """
         content = f"[Service]\nDelegate={' '.join(controllers)}\n"
         self.root(
@@ -142,33 +142,31 @@ class Vm:
         self.root("systemctl", "daemon-reload").check_returncode()
 
     def save(self, name: str) -> None:
-        """Keep the state of the whole machine; the user is logged out for it, and in again."""
+        """Save the state of the whole machine; this logs the user out and in again."""
         self._leave()
         self.hardware.save(name)
         self._enter()
 
     def restore(self, name: str = STOCK) -> None:
-        """Go back to a state that was kept, at the present time."""
+        """Restore a saved state, and set the clock to the present time."""
         self._leave()
         self.hardware.load(name)
         self._enter()
 
     def reboot(self) -> None:
-        """Let the machine shut down and boot."""
+        """Shut the machine down and boot it again."""
         before = self._boot_id()
         self.root("systemctl", "--no-block", "reboot")
         self.await_boot(before)
 
     def cut_power(self) -> None:
-        """Let the machine boot without a chance to shut down: what it had not yet written to its
-        disk is gone.
-        """
+        """Cut the power and boot again: data that was not yet written to the disk is lost."""
         before = self._boot_id()
         self.hardware.reset()
         self.await_boot(before)
 
     def down(self) -> None:
-        """Stop the machine, which leaves nothing but the cached image."""
+        """Stop the machine, and remove everything except the cached image."""
         self._leave()
         self.hardware.stop()
         self._place.clear()
@@ -200,7 +198,7 @@ class Vm:
 
     def _enter(self) -> None:
         self._open(self._root)
-        # The machine's clock stood still.
+        # The clock of the machine stopped meanwhile.
         self.root("date", "--set", f"@{time.time():.3f}").check_returncode()
         self._open(self._user)
 

@@ -1,4 +1,7 @@
-"""The cache, and the directories of running machines in it, which outlive no driver for long."""
+"""Cache, and the directories of running machines in it.
+
+Directories of dead drivers are removed by the next driver.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from tests.vm.errors import VmError
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "vm"
 LIVE = CACHE / "live"
-"""Points to the directory of the machine that the command line booted."""
+"""Link to the directory of the machine that the command line booted."""
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Keep everyone else from changing the cache."""
+    """Prevent other processes from changing the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -28,7 +31,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 class Place:
-    """A directory for one run of a machine; whoever holds its lock is the driver, and alive."""
+    """Directory for one run of a machine; the running driver holds its lock."""
 
     def __init__(self) -> None:
         with one_at_a_time():
@@ -39,7 +42,7 @@ class Place:
         (self.path / "driver").write_text(str(os.getpid()))
 
     def clear(self) -> None:
-        """Take the directory away."""
+        """Remove the directory."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
 
@@ -59,7 +62,7 @@ def live() -> Path:
 
 def _sweep() -> None:
     for path in CACHE.glob("run-*"):
-        # Without a lock file it never came to life.
+        # A directory without a lock file never had a running machine.
         with suppress(FileNotFoundError), (path / "lock").open("r") as lock:
             if not _free(lock):
                 continue

@@ -1,4 +1,4 @@
-"""Programs that run in the machine, started and signalled from the host."""
+"""Programs in the machine that are started and signalled from the host."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.vm.door import Door, new_run, send
 
 
 class RemoteProcess(subprocess.Popen[str]):
-    """The host's end of a program in the machine: signals reach the program.
+    """Process on the host for a program in the machine: signals reach the program.
 
-    Its exit status is the program's, or 255 when a signal ended it.
+    The exit status is that of the program, or 255 if a signal ended the program.
     """
 
     def __init__(self, door: Door, root: Door, args: tuple[str, ...]) -> None:
@@ -29,14 +29,14 @@ class RemoteProcess(subprocess.Popen[str]):
         )
 
     def send_signal(self, sig: int) -> None:
-        """Send `sig` to the program, if it still runs."""
+        """Send `sig` to the program, if it is still running."""
         if self.poll() is None:
             send(self._root, self._run, sig)
 
     def terminate(self) -> None:
-        """Ask the program to end."""
+        """Send SIGTERM to the program."""
         self.send_signal(15)
 
     def kill(self) -> None:
-        """End the program."""
+        """Kill the program."""
         self.send_signal(9)

@@ -1,4 +1,4 @@
-"""One qemu process: the hardware of the machine, its snapshots, and nothing of what runs in it."""
+"""One qemu process: the hardware of the machine and its snapshots, not the software inside."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _MONITOR_PATIENCE = 120
 
 
 class Qemu:
-    """A running machine without network but two forwarded ports on loopback; it dies with the
-    driver.
+    """Running machine that dies with the driver.
+
+    It has no network except two forwarded ports on loopback.
     """
 
     def __init__(self, image: Image, payload: Path, directory: Path, memory: int) -> None:
@@ -102,31 +103,31 @@ class Qemu:
         return {door: found[port] for door, port in _SSH.items()}
 
     def command(self, line: str) -> str:
-        """Carry out a command of the human monitor, and return what it says."""
+        """Run a command of the human monitor, and return its output."""
         said = self._ask("human-monitor-command", {"command-line": line})
         return str(said)
 
     def save(self, name: str) -> None:
-        """Keep the state of disk, memory and devices."""
+        """Save the state of disk, memory and devices."""
         self._silent(f"savevm {name}")
 
     def load(self, name: str) -> None:
-        """Go back to a state that was kept; the machine's clock does, too."""
+        """Restore a saved state, including the clock of the machine."""
         self._silent(f"loadvm {name}")
 
     def reset(self) -> None:
-        """Cut the power, and boot anew."""
+        """Cut the power, and boot again."""
         self._ask("system_reset")
 
     def stop(self) -> None:
-        """End the machine at once."""
+        """Stop the machine immediately."""
         self.process.kill()
         self.process.wait()
         self._monitor.close()
         self._socket.close()
 
     def last_words(self) -> str:
-        """Return the end of what qemu and the console said."""
+        """Return the end of the output of qemu and of the console."""
         console = self.console.read_text(errors="replace") if self.console.exists() else ""
         return "\n".join([*self._log.read_text().splitlines()[-5:], *console.splitlines()[-20:]])
 
