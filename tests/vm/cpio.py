@@ -1,4 +1,4 @@
-"""Writes the archive that the kernel unpacks as its first file system."""
+"""Archive that the kernel unpacks as its first file system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Member:
-    """A file (or directory, without content) of the archive."""
+    """File of the archive, or directory without content."""
 
     path: str
     mode: int
@@ -37,7 +37,7 @@ def archive(members: Iterable[Member]) -> bytes:
 
 def _member(number: int, member: Member) -> bytes:
     name = member.path.encode() + b"\0"
-    # inode, mode, uid, gid, links, time, size, four device numbers, length of the name, checksum
+    # Inode, mode, uid, gid, links, time, size, four device numbers, length of the name, checksum.
     fields = (number, member.mode, 0, 0, 1, 0, len(member.content), 0, 0, 0, 0, len(name), 0)
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     return _padded(header + name) + _padded(member.content)

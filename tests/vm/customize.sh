@@ -1,10 +1,11 @@
 #!/bin/sh
-# Turns the installed packages into the machine under test. mmdebstrap runs it with the root's path; $2 is the public key.
+# Configure the installed packages as the machine under test. mmdebstrap runs this script with the path of the root file
+# system; $2 is the public key.
 set -eu
 root=$1
 key=$2
 
-put() { # path: writes standard input there
+put() { # path: write standard input to this file
     mkdir -p "$root${1%/*}"
     cat >"$root$1"
 }
@@ -56,7 +57,7 @@ ExecStart=/usr/sbin/ip route add default via 10.0.2.2
 WantedBy=sysinit.target
 UNIT
 
-# Root's door bypasses PAM, so that the driver's commands make no session and start no user manager of root.
+# SSH for root bypasses PAM, so that commands of the driver create no session and start no user manager of root.
 put /etc/systemd/system/control.service <<'UNIT'
 [Unit]
 Description=The driver's door for root
@@ -72,19 +73,19 @@ KillMode=mixed
 WantedBy=multi-user.target
 UNIT
 
-# Many commands share one connection, and the waiting driver knocks often.
+# Many commands share one connection, and the driver retries often while it waits.
 put /etc/ssh/sshd_config.d/driver.conf <<'CONF'
 PasswordAuthentication no
 MaxSessions 200
 MaxStartups 200
 PrintLastLog no
 CONF
-# Since OpenSSH 9.8; those before refuse to start with it.
+# OpenSSH has this option since 9.8; earlier releases do not start with it.
 ! grep -q PerSourcePenalties "$root/usr/sbin/sshd" || echo 'PerSourcePenalties no' >>"$root/etc/ssh/sshd_config.d/driver.conf"
 sed -i '/pam_motd\|pam_mail/d' "$root/etc/pam.d/sshd"
 
 chroot "$root" systemctl enable network.service control.service ssh.service
-# Looking through hardware that only exists on paper would take emulation ten seconds: /etc/modules-load.d names what is needed.
+# Coldplugging virtual hardware would take ten seconds in emulation: /etc/modules-load.d lists the modules that are needed.
 mask systemd-udev-trigger.service
 mask getty.target getty@tty1.service serial-getty@ttyS0.service \
     fstrim.timer dpkg-db-backup.timer systemd-tmpfiles-clean.timer e2scrub_all.timer e2scrub_reap.service \
@@ -93,5 +94,5 @@ mask getty.target getty@tty1.service serial-getty@ttyS0.service \
     systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-udev-load-credentials.service \
     modprobe@drm.service modprobe@efi_pstore.service modprobe@configfs.service sshd-keygen.service
 
-# Nothing has changed since the packages were configured: what would look for changes at boot has nothing to do.
+# Nothing has changed since the packages were configured, so units with ConditionNeedsUpdate= need not run at boot.
 touch -r "$root/usr" "$root/etc/.updated" "$root/var/.updated"

@@ -1,4 +1,7 @@
-"""Builds the machine's image from Debian packages: whole or not at all, once for each recipe."""
+"""Image of the machine, built from Debian packages.
+
+Each recipe is built once, completely or not at all.
+"""
 
 from __future__ import annotations
 
@@ -33,38 +36,38 @@ _TOOLS = (
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: a directory that nothing writes to any more."""
+    """Built image: a directory that is never changed afterwards."""
 
     path: Path
 
     @property
     def kernel(self) -> Path:
-        """The kernel, as the machine's firmware would load it."""
+        """Kernel, as the firmware of the machine would load it."""
         return self.path / "kernel"
 
     @property
     def initrd(self) -> Path:
-        """What the kernel needs to find the disk."""
+        """Initial RAM disk, with which the kernel finds the disk."""
         return self.path / "initrd"
 
     @property
     def disk(self) -> Path:
-        """The root file system."""
+        """Root file system."""
         return self.path / "disk"
 
     @property
     def key(self) -> Path:
-        """The private key that opens the machine."""
+        """Private key for logins to the machine."""
         return self.path / "key"
 
     @property
     def known_hosts(self) -> Path:
-        """The machine's own public key."""
+        """Public host key of the machine."""
         return self.path / "known_hosts"
 
 
 def build(release: Release) -> Image:
-    """Return the image of `release` by the present recipe, built if it does not exist yet."""
+    """Return the image of `release` for the present recipe; build it if it does not exist."""
     if missing := [tool for tool in _TOOLS if not shutil.which(tool, path=bootstrap.SEARCH_PATH)]:
         raise VmError(f"missing on this host: {', '.join(missing)}")
     with one_at_a_time():
@@ -108,7 +111,7 @@ def _build(release: Release, path: Path) -> None:
 
 def _bootstrap(release: Release, tree: Path, key: Path) -> None:
     hooks = (
-        # The kernel's own initrd is not used: the least costs the least.
+        # The initrd of the kernel package is not used, so it is kept as small as possible.
         "--essential-hook=" + 'mkdir -p "$1/etc/initramfs-tools/conf.d"',
         "--essential-hook=" + 'echo MODULES=list >"$1/etc/initramfs-tools/conf.d/least"',
         "--customize-hook="
@@ -119,7 +122,7 @@ def _bootstrap(release: Release, tree: Path, key: Path) -> None:
 
 
 def _unpack_modules(tree: Path) -> None:
-    # Once here instead of at each boot, in emulation.
+    # Decompress once here, rather than at each boot in emulation.
     (modules,) = (tree / "usr/lib/modules").iterdir()
     for packed in modules.rglob("*.ko.xz"):
         packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
@@ -152,7 +155,7 @@ def _extract(tree: Path, image: Image) -> None:
 
 
 def _modules(tree: Path) -> list[Path]:
-    # In the order in which they are to be loaded, which dependencies give.
+    # In load order, which follows from the dependencies.
     (version,) = (path.name for path in (tree / "usr/lib/modules").iterdir())
     shown = bootstrap.run(
         "chroot",
@@ -172,5 +175,5 @@ def _modules(tree: Path) -> list[Path]:
 def _prune() -> None:
     images = sorted(CACHE.glob("image-*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in images[_KEPT:]:
-        # Machines that still run from it have their files open.
+        # Machines that still run from this image keep its files open.
         shutil.rmtree(old)

@@ -1,4 +1,7 @@
-"""What the machine consists of; the digest of all this names the image in the cache."""
+"""Recipe of the machine's image.
+
+The digest of the recipe names the image in the cache.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ PACKAGES = (
 )
 CUSTOMIZE = Path(__file__).with_name("customize.sh")
 DISK_SIZE = "8G"
-"""Of a sparse file."""
+"""The file is sparse."""
 
 INIT = b"""\
 #!/bin/busybox sh
@@ -28,10 +31,10 @@ for module in /modules/*; do /bin/busybox insmod "$module"; done
 /bin/busybox mount --bind /root/payload/usr/local/bin /root/usr/local/bin
 exec /bin/busybox switch_root /root /sbin/init
 """
-"""Finds the root file system and the payload."""
+"""Init program of the initrd: it mounts the root file system and the payload."""
 
 MODULES = ("virtio_pci", "virtio_blk", "ext4")
-"""What that takes; most of it is built into the kernel."""
+"""Modules that the init program needs; most of the drivers are built into the kernel."""
 
 KERNEL_COMMAND_LINE = (
     "root=/dev/vda console=ttyS0 loglevel=4 systemd.show_status=no net.ifnames=0 mitigations=off"
@@ -40,7 +43,7 @@ KERNEL_COMMAND_LINE = (
 
 
 def digest(release: Release) -> str:
-    """Return a short name for an image made of `release` and these inputs by this code."""
+    """Return a short name for the image of `release` with these inputs and this code."""
     here = Path(__file__)
     inputs = (
         CUSTOMIZE,
