@@ -1,5 +1,6 @@
-"""A host of one user for operations: directories, programs on PATH, and a listener that collects
-events.
+"""Host of one user for tests of operations.
+
+It has directories, programs on PATH, and a listener that collects events.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ case "$*" in
 esac
 echo "no entry"
 """
-"""It never prints nothing: then it would matter whether this host keeps a journal."""
+"""Its output is never empty.
+
+With empty output, the result would depend on the journal of this machine.
+"""
 
 
 class Host:
-    """The host; its journalctl prints what a test says, and it has no user manager yet."""
+    """Host without a user manager; its journalctl prints the entries that a test sets."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -51,14 +55,14 @@ class Host:
             self.says(name)
 
     def program(self, name: str, text: str) -> Path:
-        """Put a program on PATH."""
+        """Write a program to a directory on PATH."""
         file = self.place / "bin" / name
         file.write_text(text)
         file.chmod(0o755)
         return file
 
     def says(self, name: str, *entries: dict[str, str]) -> None:
-        """Let journalctl print entries: `existing` lines, `new` lines, or the `starts`."""
+        """Set the output of journalctl: `existing` lines, `new` lines, or the `starts`."""
         lines = (
             json.dumps({"__CURSOR": f"s=1;i={number}", "SYSLOG_IDENTIFIER": "k3s", **entry}) + "\n"
             for number, entry in enumerate(entries)
@@ -70,7 +74,7 @@ class Host:
         return [line.split() for line in (self.place / "calls").read_text().splitlines()]
 
     def write(self, path: Path, text: str) -> Path:
-        """Write a file with its directories."""
+        """Write a file, and create its parent directories."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
@@ -85,7 +89,7 @@ class Host:
 
 @contextmanager
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """Make a host, and put its programs before those of this one."""
+    """Create a host, and put its programs first on PATH."""
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         place = Path(name)
         place.chmod(0o755)
@@ -95,7 +99,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 @contextmanager
 def user_session(host: Host) -> Iterator[Session]:
-    """Open the user's bus on a host; until the end, this process is that user."""
+    """Open the bus of the user on a host, and run this process as that user until the end."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     (host.place / "session").mkdir()

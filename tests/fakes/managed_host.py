@@ -1,4 +1,4 @@
-"""A host for operations: a home, a private bus with a fake user manager, and a listener."""
+"""Host for tests of operations: a home, a private bus with a fake user manager, a listener."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = f"[Service]\nExecStart={COMMAND}\n"
 
 
 class ManagedHost:
-    """The home of a user, the user manager (`bus`), and the events of the operations."""
+    """Home of a user, the user manager (`bus`), and the events of the operations."""
 
     def __init__(self, place: Path, bus: Session) -> None:
         self.bus = bus
@@ -32,17 +32,17 @@ class ManagedHost:
         self.context = Context(paths, {"PATH": "/usr/bin:/bin"}, USER, "alice", self.events.append)
         self.unit = bus.units / UNIT
         self.drop_ins = bus.units / f"{UNIT}.d"
-        # The user's own units are in `user`, beside `user.control`.
+        # Units of the user are in `user`, next to `user.control`.
         (bus.directory / "user").symlink_to("units")
 
     @property
     def notices(self) -> list[str]:
-        """The notices so far."""
+        """Notices so far."""
         return [event.text for event in self.events if isinstance(event, Notice)]
 
     @property
     def members(self) -> list[str]:
-        """The methods of the user manager that were called, except for reading properties."""
+        """Methods of the user manager that were called, except for reading properties."""
         return [call[0] for call in self.bus.calls()]
 
     def context_with(
@@ -56,7 +56,7 @@ class ManagedHost:
         )
 
     def install(self, text: str = TEXT) -> None:
-        """Write a unit file; systemd reads a new one when it is first asked for the unit."""
+        """Write a unit file; systemd reads a new file at the first request for the unit."""
         self.unit.write_text(text)
 
     def write_drop_in(self, name: str, *lines: str) -> Path:
@@ -83,7 +83,7 @@ class ManagedHost:
 
 @contextmanager
 def host() -> Iterator[ManagedHost]:
-    """Return a host whose user this process is."""
+    """Yield a host, and run this process as its user."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:

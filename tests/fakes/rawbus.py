@@ -1,4 +1,4 @@
-"""What is no bus, on a unix socket: peers that break the protocol, one behaviour each."""
+"""Peers on a unix socket that break the D-Bus protocol, one behaviour each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Behaviour = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def on_socket(path: Path, behaviour: Behaviour) -> Iterator[None]:
-    """Serve one connection after another; a behaviour that returns hangs up."""
+    """Serve one connection after another; the connection is closed when the behaviour returns."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -44,38 +44,38 @@ def _line(connection: socket.socket) -> None:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Close instead of an answer."""
+    """Close the connection without an answer."""
     _line(connection)
 
 
 def hang_up_in_a_word(connection: socket.socket) -> None:
-    """Close in the middle of the answer."""
+    """Close the connection in the middle of a word of the answer."""
     _line(connection)
     connection.sendall(b"OK 0123")
 
 
 def silent(connection: socket.socket) -> None:
-    """Read, and never say a word."""
+    """Read, and never answer."""
     while connection.recv(4096):
         pass
 
 
 def endless(connection: socket.socket) -> None:
-    """Begin a line that never ends."""
+    """Send a line that never ends."""
     _line(connection)
     while True:
         connection.sendall(b"O" * 1000)
 
 
 def reject(connection: socket.socket) -> None:
-    """Refuse the only way to authenticate."""
+    """Reject the only authentication mechanism."""
     _line(connection)
     connection.sendall(b"REJECTED ANONYMOUS\r\n")
     connection.recv(4096)
 
 
 def another_protocol(connection: socket.socket) -> None:
-    """Speak something else."""
+    """Answer in another protocol."""
     _line(connection)
     connection.sendall(b"220 mail.example ESMTP\r\n")
     connection.recv(4096)
@@ -97,19 +97,19 @@ def silent_after_hello(connection: socket.socket) -> None:
 
 
 def hang_up_after_hello(connection: socket.socket) -> None:
-    """Authenticate, and close."""
+    """Authenticate, and close the connection."""
     _authenticate(connection)
 
 
 def rubbish_after_hello(connection: socket.socket) -> None:
-    """Authenticate, and send what is no message."""
+    """Authenticate, and send bytes that are not a D-Bus message."""
     _authenticate(connection)
     connection.sendall(b"\xff" * 64)
     silent(connection)
 
 
 def refuse_hello(connection: socket.socket) -> None:
-    """Authenticate, and answer Hello with an error, as a bus does that is full."""
+    """Authenticate, and answer Hello with an error, as a full bus does."""
     _authenticate(connection)
     connection.sendall(_error(1, "org.freedesktop.DBus.Error.LimitsExceeded", "the bus is full"))
     silent(connection)

@@ -1,6 +1,4 @@
-"""A session to test in: a private bus in a runtime directory of its own, and the fake user manager
-on it.
-"""
+"""Test session: a private bus in its own runtime directory, and the fake user manager on it."""
 
 from __future__ import annotations
 
@@ -34,54 +32,51 @@ _CONFIGURATION = """\
 
 
 class Orders(TypedDict, total=False):
-    """How the fake is to behave; without an order it behaves well."""
+    """Orders for the fake user manager; without orders it behaves like systemd."""
 
     results: dict[str, str]
-    """The result of the job that a member makes: `done`, `failed`, `timeout`, `canceled`,
-    `dependency`.
-    """
+    """Result of the job of a method: `done`, `failed`, `timeout`, `canceled`, `dependency`."""
     job_after: float
-    """JobRemoved comes so many seconds after the reply, below 0 never; without it, before the
-    reply.
-    """
+    """Seconds from the reply to JobRemoved; negative: never; without it: before the reply."""
     unheard: bool
     """JobRemoved is lost."""
     errors: dict[str, tuple[str, str | None]]
-    """The error that a member answers with; None is one without a body."""
+    """Error that a method returns: its name and text; with None, the error has no body."""
     mute: list[str]
-    """Members that are never answered."""
+    """Methods that are never answered."""
     die_at: str
-    """The member at whose call the manager dies."""
+    """Method at whose call the manager dies."""
     leave_at: str
-    """The member at whose first call the manager does what is asked, and executes itself anew
-    instead of answering.
+    """Method at whose first call the manager re-executes itself instead of answering.
+
+    The manager carries out the call before that.
     """
     die_at_call: int
-    """The manager dies at so many calls after it was started, whatever they are."""
+    """The manager dies at this call, counted from its start, whatever the method."""
     without: list[str]
     """Properties that this systemd does not have."""
     properties: dict[str, tuple[str, Any]]
-    """Properties, signature and value, that a unit has beside its own, or in their place."""
+    """Additional properties of a unit, with signature and value; they override its own."""
     deaf: bool
-    """Reloads, and changes of the environment, are answered and not done."""
+    """Reloads and changes of the environment are answered but not carried out."""
     effective: str
-    """The controllers that a unit is given."""
+    """Controllers that a unit gets."""
 
 
 def as_user(uid: int | None) -> list[str]:
-    """Give the words before a command that make it run as `uid`; none where it does already."""
+    """Return the command prefix that runs a command as `uid`; empty if it is the present user."""
     if uid is None or uid == os.getuid():
         return []
     become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
     if all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents)):
         return become
-    # A checkout below a folder that is root's alone, such as /root: what is run there must be read
-    # all the same.
+    # The checkout may be below a directory that only root can read, such as /root. Programs that
+    # run as the user must still be able to read it.
     return [*become, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
 class Session:
-    """The private bus (`runtime`/bus), and once it is started, the fake manager."""
+    """Private bus (`runtime`/bus) and, once it is started, the fake manager."""
 
     def __init__(self, directory: Path, uid: int | None = None) -> None:
         self.directory = directory
@@ -109,7 +104,7 @@ class Session:
         return bus
 
     def start_manager(self) -> Self:
-        """Put the fake manager on the bus."""
+        """Start the fake manager on the bus."""
         address = f"unix:path={self.runtime / 'bus'}"
         self.manager = self._spawn(
             sys.executable, "-m", "tests.fakes.systemd", address, str(self.directory)
@@ -127,11 +122,11 @@ class Session:
         return process
 
     def order(self, **orders: Unpack[Orders]) -> None:
-        """Give the fake its orders, in place of the earlier ones."""
+        """Replace the orders of the fake manager."""
         self._write_orders(dict(orders) | {"world": self._world})
 
     def reset(self) -> None:
-        """Forget units, orders and calls."""
+        """Remove all units, orders and recorded calls."""
         self._world = uuid.uuid4().hex
         self.order()
         for path in sorted(self.units.rglob("*"), reverse=True):
@@ -144,26 +139,24 @@ class Session:
         new.replace(self.directory / "orders.json")
 
     def calls(self) -> list[list[Any]]:
-        """Give the calls that the fake heard, each as its member and arguments; questions for
-        properties are left out.
-        """
+        """Return the method and arguments of each call, without reads of properties."""
         record = self.directory / "calls.jsonl"
         lines = record.read_text().splitlines() if record.exists() else []
         return [call for call in map(json.loads, lines) if call[0] not in {"Get", "GetAll"}]
 
     def signal_change(self) -> None:
-        """Let the fake tell that units changed."""
+        """Make the fake manager signal that units changed."""
         assert self.manager is not None
         self.manager.send_signal(signal.SIGUSR1)
 
     def kill_manager(self) -> None:
-        """Kill the manager; the bus stays."""
+        """Kill the manager; the bus keeps running."""
         assert self.manager is not None
         self.manager.kill()
         self.manager.wait()
 
     def kill_bus(self) -> None:
-        """Kill the bus, and so every connection."""
+        """Kill the bus, and so close every connection."""
         self.bus.kill()
         self.bus.wait()
 
@@ -175,7 +168,7 @@ class Session:
         self.start_manager()
 
     def close(self) -> None:
-        """End both."""
+        """Stop the manager and the bus."""
         self._processes.close()
 
 
@@ -189,7 +182,7 @@ def _until(true: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def session(directory: Path, uid: int | None = None, *, manager: bool = True) -> Iterator[Session]:
-    """Give a session, and end it."""
+    """Yield a session, and stop it at the end."""
     opened = Session(directory, uid)
     try:
         yield opened.start_manager() if manager else opened

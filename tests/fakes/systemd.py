@@ -1,10 +1,12 @@
-"""A fake user manager on a private bus: `python -m tests.fakes.systemd ADDRESS DIRECTORY`, in a
-process of its own.
+"""Fake user manager on a private bus.
 
-It is strict where systemd is: a unit file is seen after `Reload` only, a signal goes to subscribers
-only, and what is not loaded cannot be started. `DIRECTORY/orders.json` (tests.fakes.session.Orders)
-is read anew at each call, `calls.jsonl` records them, `units/` holds unit files and `cgroup/` the
-control groups. SIGUSR1 tells subscribers that units changed.
+It runs as a separate process: `python -m tests.fakes.systemd ADDRESS DIRECTORY`.
+
+The fake is strict where systemd is strict: a unit file takes effect only after `Reload`, signals go
+only to subscribers, and a unit that is not loaded cannot be started. It reads
+`DIRECTORY/orders.json` (tests.fakes.session.Orders) at each call, and records the calls in
+`calls.jsonl`. `units/` holds the unit files and `cgroup/` the control groups. At SIGUSR1 it signals
+to subscribers that units changed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Lets Python 3.15 import dbus-next.
+# Makes dbus-next importable on Python 3.15.
 from k3s_rootless.service.systemd import bus as _shim  # noqa: F401
 
 from dbus_next import Message, MessageType, Variant  # isort: skip
@@ -38,7 +40,7 @@ JOBS = {
 
 
 class Manager:
-    """What the manager knows, beyond one connection: it survives a re-execution."""
+    """State of the manager, which survives a re-execution and so outlives one connection."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -55,7 +57,7 @@ class Manager:
         self.left = ""
 
     def hear(self, message: Message) -> Message | bool | None:
-        """Answer a call; True means that no answer comes."""
+        """Answer a call; True means that no answer is sent."""
         if message.message_type is not MessageType.METHOD_CALL:
             return None
         self._read_orders()
@@ -92,7 +94,7 @@ class Manager:
         return Message.new_method_return(message, "v", [self._properties(message.path)[name]])
 
     def get_all(self, message: Message) -> Message | bool:
-        # Whoever asks about a unit by its path has it loaded, as in systemd
+        # systemd loads a unit when a caller reads it by its path
         # (manager_load_unit_from_dbus_path).
         if message.path != ROOT and all(unit.path != message.path for unit in self.units.values()):
             if "LoadUnit" in self.orders.get("mute", ()):
@@ -179,12 +181,12 @@ class Manager:
 
     def reexecute(self, _: Message) -> bool:
         self.reexecuting = True
-        self.subscribers.clear()  # as some versions do
+        self.subscribers.clear()  # as in some versions of systemd
         asyncio.get_running_loop().call_soon(self.bus.disconnect)
         return True
 
     def changed(self) -> None:
-        """Tell subscribers that something about each unit changed."""
+        """Signal to subscribers that each unit changed."""
         for unit in self.units.values():
             self._tell(unit)
 
@@ -219,7 +221,7 @@ class Manager:
             self.units.pop(unit.name, None)
         if self.orders.get("unheard"):
             return
-        # A job of another unit ends first, as it may.
+        # The job of another unit ends first, as can happen in practice.
         self._signal(
             ROOT,
             f"{NAME}.Manager",
@@ -246,7 +248,7 @@ class Manager:
         self, path: str, interface: str, member: str, signature: str, body: list[Any]
     ) -> None:
         if self.reexecuting:
-            return  # nobody hears it
+            return  # no connection to send it on
         self.bus.send(Message.new_signal(path, interface, member, signature, body))
 
     def _unit(self, name: str) -> Unit:
@@ -300,7 +302,7 @@ def _plain(body: list[Any]) -> list[Any]:
 
 
 async def serve(address: str, directory: Path) -> None:
-    """Serve until the bus is gone; a re-execution leaves the bus and comes back."""
+    """Serve until the bus is closed; after a re-execution, connect again."""
     manager = Manager(directory)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, manager.changed)
     while True:

@@ -1,4 +1,4 @@
-"""One unit of the fake user manager, and its properties as systemd spells them."""
+"""One unit of the fake user manager, with its properties in the spelling of systemd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_SET = 2**64 - 1
 
 
 class Refusal(Exception):
-    """An error reply; `text` None means one without a body."""
+    """Error reply; if `text` is None, the error has no body."""
 
     def __init__(self, name: str, text: str | None) -> None:
         super().__init__(name, text)
@@ -26,7 +26,7 @@ def no_such_unit(name: str, what: str) -> Refusal:
 
 
 def object_path(name: str) -> str:
-    """Escape a unit's name as sd-bus does."""
+    """Return the object path of a unit; the name is escaped as in sd-bus."""
     escaped = (c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in name)
     return f"/org/freedesktop/systemd1/unit/{''.join(escaped)}"
 
@@ -43,7 +43,7 @@ def variants(values: dict[str, tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Unit:
-    """A unit as the manager loaded it."""
+    """Unit as the manager loaded it."""
 
     def __init__(self, name: str, directory: Path, *, transient: bool = False) -> None:
         self.name = name
@@ -58,9 +58,7 @@ class Unit:
         self.load()
 
     def load(self) -> None:
-        """Read the unit file, as far as the fake understands it; what is seen of it stays until the
-        next reload.
-        """
+        """Read the unit file as far as the fake supports it; the result is kept until a reload."""
         self.enabled = (self.file.parent / "default.target.wants" / self.name).is_symlink()
         self.text = self._on_disk()
         self.drop_ins = {path: path.read_text() for path in self._drop_ins_on_disk()}
@@ -79,8 +77,9 @@ class Unit:
         return sorted(self.file.with_name(f"{self.name}.d").glob("*.conf"))
 
     def environment(self) -> list[str]:
-        """Give what unit and drop-ins assign, the last of each name; the fake knows one quoted
-        assignment a line.
+        """Return the assignments of unit and drop-ins; the last one of each name wins.
+
+        The fake supports one quoted assignment per line.
         """
         lines = [
             line
@@ -104,7 +103,7 @@ class Unit:
             raise Refusal(f"{NAME}.UnitMasked", f"Unit {self.name} is masked.")
 
     def became(self, verb: str, result: str, inside: str, controllers: str) -> None:
-        """Become what a job makes of it."""
+        """Apply the result of a job to the state of the unit."""
         if result != "done":
             if result == "failed":
                 self.active, self.sub, self.result = "failed", "failed", "exit-code"

@@ -1,4 +1,4 @@
-"""Lets a test that runs as root call the tool's functions as an ordinary user."""
+"""Context in which a test that runs as root calls functions of the tool as an ordinary user."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SECBIT_NO_SETUID_FIXUP = 4
 
 @contextmanager
 def ordinary_user() -> Iterator[int]:
-    """Run this process as USER until the end of the block, with the capabilities that it has.
+    """Run this process as USER until the end of the block, and keep its capabilities.
 
     The tool refuses to manage K3s as root, and both ends of a bus compare user ids. Python must
-    still be able to load modules from a checkout below a folder that only root can read, so the
-    capabilities stay (capabilities(7), SECBIT_NO_SETUID_FIXUP).
+    still be able to load modules from a checkout below a directory that only root can read, so the
+    capabilities are kept (capabilities(7), SECBIT_NO_SETUID_FIXUP).
     """
     if os.getuid() != 0:
         yield USER
