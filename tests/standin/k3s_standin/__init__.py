@@ -1,13 +1,12 @@
-"""A K3s stand-in for the tests: it plays `k3s server --rootless` on top of the real rootlesskit and
-slirp4netns.
+"""K3s stand-in for tests: `k3s server --rootless` on the real rootlesskit and slirp4netns.
 
-It is a test double and nothing else: no container ever runs under it. What it plays is what a user
-of rootless K3s meets from outside: the process tree, the state directory, the journal, the
-kubeconfig, the Kubernetes API, the host ports, and each of the ways to die.
+The stand-in is a test double only: no container ever runs under it. It reproduces what a user of
+rootless K3s sees from outside: the process tree, the state directory, the journal, the kubeconfig,
+the Kubernetes API, the host ports, and each kind of failure.
 
-The rules of K3s are written down here a second time, on purpose: this package imports nothing of
-`k3s_rootless`, so that a rule that is wrong there is not confirmed by the same mistake here.
-Sources are cited by K3s's own file names.
+The rules of K3s are written here a second time on purpose: this package imports nothing from
+`k3s_rootless`, so that the same mistake cannot be in both. Comments cite sources by the file names
+of K3s.
 
-Orders for it are read from `~/.k3s-standin.json` (see `orders`).
+The stand-in reads orders from `~/.k3s-standin.json` (see `orders`).
 """

@@ -1,4 +1,4 @@
-"""The program `k3s`: `--version`, `server`, and a little `kubectl`."""
+"""The program `k3s`: `--version`, `server`, and a subset of `kubectl`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_COMMAND = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the arguments name; returns the exit status."""
+    """Run the command of the arguments, and return the exit status."""
     ordered = orders.load()
     release = Release(ordered.version, ordered.commit)
     journal = Journal(nanoseconds=release.nanoseconds)
@@ -82,5 +82,5 @@ def _server(arguments: list[str], ordered: Orders, journal: Journal, release: Re
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
-    # at once: threads of the server may wait for clients that never go
+    # Exit at once: threads of the server may wait for clients that never disconnect.
     os._exit(status)

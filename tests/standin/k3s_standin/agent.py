@@ -1,5 +1,6 @@
-"""The agent: cgroup controllers, the snapshotter, and a Node that becomes Ready (K3s
-pkg/agent/run.go).
+"""The agent: cgroup controllers, the snapshotter, and a Node that becomes Ready.
+
+Source: K3s pkg/agent/run.go.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _RULE = (
 
 
 class Agent:
-    """Runs after the API is ready, as K3s's agent does: what it lacks shows that late."""
+    """Agent of K3s, which runs after the API is ready: its missing requirements show that late."""
 
     def __init__(
         self, flags: Flags, orders: Orders, context: Context, milestones: Milestones, story: Story
@@ -42,8 +43,9 @@ class Agent:
         self._name = flags.text("node-name") or socket.gethostname().lower()
 
     def run(self) -> None:
-        """Check, register, become ready; raises Fatal where K3s dies, and waits for ever where K3s
-        does.
+        """Check the requirements, register the node and make it ready.
+
+        Raises Fatal where K3s exits. Waits forever where K3s waits forever.
         """
         if self._flags.rootless and self._orders.enforce_controllers:
             self._validate_cgroups()
@@ -86,7 +88,7 @@ class Agent:
             self._sleep(_RETRY)
 
     def _wait_for_a_name(self) -> None:
-        # for ever: the API server takes no such name, and the kubelet asks again
+        # Repeat forever: the API server rejects such a name, and the kubelet retries.
         while not SUBDOMAIN.fullmatch(self._name):
             why = (
                 f'Node \\"{self._name}\\" is invalid: metadata.name: Invalid value:'
@@ -112,12 +114,12 @@ class Agent:
 
 
 def tap_address(cidr: str) -> str:
-    """Return the node's address: slirp4netns gives the tap device the hundredth of the network."""
+    """Return the address of the node: slirp4netns gives the tap device the 100th of the network."""
     return str(ipaddress.ip_network(cidr or settings.DEFAULT_CIDR).network_address + _TAP_OFFSET)
 
 
 def node(name: str, version: str, address: str, network: str, *, ready: bool) -> Object:
-    """Return the cluster's only Node."""
+    """Return the only Node of the cluster."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     info = {
         "kubeletVersion": version,

@@ -1,4 +1,4 @@
-"""The other end of a forward: real listeners inside the child's namespace, and what they answer."""
+"""Targets of forwards: real listeners inside the child's namespace, and their answers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Listener:
     service: str
     protocol: str
     port: int
-    """The Service's port, which a node port answers for too."""
+    """Port of the Service, which answers on the node port too."""
     number: int
-    """The port that is listened on."""
+    """Port that the listener is bound to."""
 
     @property
     def is_traefik(self) -> bool:
-        """Whether the ingress controller of K3s listens here."""
+        """Return whether the ingress controller of K3s listens here."""
         return (self.namespace, self.service) == ("kube-system", "traefik")
 
 
 class Answerer:
-    """Listens on any number of ports with one thread, and answers each connection with its own."""
+    """Answers connections on any number of ports, with one thread."""
 
     def __init__(self, ingress: ssl.SSLContext) -> None:
         self._ingress = ingress
@@ -43,23 +43,23 @@ class Answerer:
 
     @property
     def listeners(self) -> set[Listener]:
-        """What is listened on."""
+        """Open listeners."""
         with self._lock:
             return set(self._sockets)
 
     def is_open(self, listener: Listener) -> bool:
-        """Return whether this is listened on."""
+        """Return whether this listener is open."""
         with self._lock:
             return listener in self._sockets
 
     def open(self, listener: Listener) -> None:
-        """Listen; raises OSError when another Service has the port."""
+        """Open a listener; raises OSError if another Service has the port."""
         udp = listener.protocol == "udp"
         opened = socket.socket(type=socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
         try:
             if not udp:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # All addresses of a namespace that no other host reaches.
+            # All addresses of a namespace that other hosts cannot reach.
             opened.bind(("0.0.0.0", listener.number))  # noqa: S104
             if not udp:
                 opened.listen(128)
@@ -74,7 +74,7 @@ class Answerer:
             )
 
     def close(self, listener: Listener) -> None:
-        """Stop to listen."""
+        """Close the listener."""
         with self._lock:
             opened = self._sockets.pop(listener, None)
             if opened is not None:
@@ -93,7 +93,7 @@ class Answerer:
         for key, _ in self._selector.select(0.5):
             ready: Callable[[socket.socket, Listener], None]
             ready, listener = key.data
-            # a listener closed meanwhile, or a client gone before it was accepted
+            # The listener was closed meanwhile, or the client left before it was accepted.
             with contextlib.suppress(OSError, ValueError):
                 ready(key.fileobj, listener)  # type: ignore[arg-type]
 
@@ -123,7 +123,10 @@ class Answerer:
 
 
 def reply(listener: Listener, request: bytes) -> bytes:
-    """Return the answer to a request: traefik's 404, or 200 with a body that names the Service."""
+    """Return the answer to a request.
+
+    This is a 404 for traefik, or 200 with a body that names the Service.
+    """
     name = f"{listener.namespace}/{listener.service}:{listener.port}\n".encode()
     if not request.startswith(_METHODS):
         return name

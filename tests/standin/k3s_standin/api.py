@@ -1,4 +1,4 @@
-"""The HTTPS server: handshakes, client certificates, JSON in and out, and watches that stream."""
+"""HTTPS server: handshakes, client certificates, JSON requests and replies, streaming watches."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ _MERGE_TYPES = frozenset(
 
 
 class Server(ThreadingHTTPServer):
-    """Accepts connections; each is wrapped in TLS by its own thread, so that no slow client delays
-    another.
-    """
+    """Accepts connections; the thread of each wraps it in TLS, so that no client delays another."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -44,14 +42,14 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking the resolver for this host's name, which can take seconds."""
+        """Bind without a DNS query for the name of this host, which can take seconds."""
         socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(cast("tuple[str, int]", self.server_address))
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "localhost", int(self.server_address[1])
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept, and leave the handshake to the connection's thread."""
+        """Accept a connection, and leave the handshake to its thread."""
         plain, peer = self.socket.accept()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(_HANDSHAKE)
@@ -61,7 +59,7 @@ class Server(ThreadingHTTPServer):
         return wrapped, peer
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that goes away is no event in K3s's journal."""
+        """Log nothing: K3s does not log clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -71,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def setup(self) -> None:
-        """Shake hands; a failure is logged in the words of Go's server."""
+        """Do the TLS handshake; log a failure in the words of Go's server."""
         connection = cast("ssl.SSLSocket", self.request)
         if self.server.context.gate.hang.is_set():
             self.server.context.gate.stopping.wait()
@@ -84,10 +82,10 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (of the base class)
-        """Log no requests, as K3s does not."""
+        """Log no requests, as in K3s."""
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """Return the one answer for every verb."""
+        """Return the same method for every HTTP verb."""
         if name.startswith("do_"):
             return self._dispatch
         raise AttributeError(name)
@@ -204,8 +202,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _gone(self) -> bool:
-        """Return whether the client closed: it has nothing to say during a watch but that."""
-        # poll, not select: a cluster with many Services has descriptors above 1024
+        """Return whether the client closed: during a watch it sends nothing else."""
+        # poll, not select: a cluster with many Services has descriptors above 1024.
         poll = select.poll()
         poll.register(self.connection, select.POLLIN)
         return bool(poll.poll(0))
@@ -224,8 +222,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _log_handshake(self, error: OSError) -> None:
-        # a bare connect, as of a port check, ends in EOF; a client that distrusts the certificate
-        # sends an alert
+        # A bare connect, such as a port check, ends in EOF; a client that distrusts the certificate
+        # sends an alert.
         alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
         why = "remote error: tls: bad certificate" if alert else "EOF"
         peer = "{}:{}".format(*self.client_address[:2])

@@ -1,9 +1,9 @@
-"""K3s's certificates in DATA/server/tls: authorities and clients that outlive restarts, and a
-server that each start renews.
+"""Certificates of K3s in DATA/server/tls.
 
-A client's certificate is issued only if it is missing, and the kubeconfig in DATA/server/cred that
-names it is written only then (K3s pkg/daemons/control/deps): it keeps the port of the start that
-issued the certificate.
+Authorities and client certificates are kept over restarts; each start issues a new server
+certificate. A client certificate is issued only if it is missing, and the kubeconfig in
+DATA/server/cred that names it is written only then (K3s pkg/daemons/control/deps). The kubeconfig
+therefore keeps the port of the start that issued the certificate.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ CLIENTS = {
     "api-server": "client-kube-apiserver",
     "cloud-controller": "client-k3s-cloud-controller",
 }
-"""The kubeconfigs in DATA/server/cred, each with its certificate in DATA/server/tls."""
+"""Kubeconfigs in DATA/server/cred, each with its certificate in DATA/server/tls."""
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a server and its administrator need to trust each other."""
+    """Certificates and keys that a server and its administrator need to trust each other."""
 
     server_ca: bytes
     client_ca: bytes
@@ -50,12 +50,13 @@ class Certificates:
     admin_key: bytes
     server: ssl.SSLContext
     ingress: ssl.SSLContext
-    """What answers on port 443 in traefik's stead."""
+    """TLS context of the listener that represents traefik on port 443."""
 
 
 def prepare(directory: Path, names: tuple[str, ...], inner_port: int) -> Certificates:
-    """Load or create the authorities and the clients in `directory`, and issue this start's server
-    certificate.
+    """Load or create the authorities and the clients, and issue the certificate of the server.
+
+    The files are in `directory`. The server certificate is issued at each start.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     server_ca, _ = _authority(directory, "server-ca")
@@ -112,7 +113,7 @@ users:
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file whole or not at all, closed to others from the first moment."""
+    """Write a file atomically, closed to other users from the beginning."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

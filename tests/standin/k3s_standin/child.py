@@ -1,4 +1,4 @@
-"""The server: what K3s is inside the namespaces, from its first log line to its end."""
+"""The server: K3s inside the namespaces, from its first log line to its end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Child:
         self._began = time.monotonic()
 
     def run(self) -> int:
-        """Play the server until it dies or is told to end; returns the exit status."""
+        """Run the server until it fails or gets SIGTERM, and return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -143,7 +143,7 @@ class Child:
 
     def _serve(self) -> Context:
         name = self._flags.text("node-name") or socket.gethostname().lower()
-        # the library that issues them takes no other names
+        # The library that issues certificates accepts no other names.
         names = (name,) if SUBDOMAIN.fullmatch(name) else ()
         issued = certificates.prepare(
             self._data_dir / "server" / "tls", names, self._flags.inner_port
@@ -164,7 +164,7 @@ class Child:
         for node in cluster.kept_nodes(self._state) if self._orders.keep_node else ():
             state.put("nodes", node)
         self._sleep(self._began + self._orders.delay - time.monotonic())
-        # the API server's own port, inside K3s's supervisor
+        # The port of the API server itself, inside the supervisor of K3s.
         port, inner = self._flags.https_port, self._flags.inner_port
         self._inner = self._listening(
             lambda: socket.create_server(("127.0.0.1", inner)), "127.0.0.1", inner
@@ -259,7 +259,7 @@ class Child:
             target()
         except Fatal as fatal:
             self._ends.put(fatal)
-        # A defect of the stand-in must end it loudly, whatever it is.
+        # A defect of the stand-in must end it visibly, whatever the exception.
         except Exception as error:  # noqa: BLE001
             said = "".join(traceback.format_exception(error))
             self._ends.put(Fatal(f"defect of the k3s stand-in: {said}", code=_DEFECT))
@@ -270,8 +270,9 @@ class Child:
 
 
 def make_tree(data_dir: Path, password: str = "") -> None:
-    """Create the data directory's tree with K3s's modes, and the token, with a random password
-    where none is given.
+    """Create the tree of the data directory with the modes of K3s, and the token.
+
+    The password is random unless it is given.
     """
     for name in ("server", "agent", "cni", "kubelet", "logs", "etc"):
         (data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)

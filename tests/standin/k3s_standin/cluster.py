@@ -1,6 +1,4 @@
-"""The cluster's state: objects by resource, a version for every change, and the changes themselves
-for watches.
-"""
+"""State of the cluster: objects by resource, their versions, and the changes for watches."""
 
 from __future__ import annotations
 
@@ -23,11 +21,11 @@ _RESTART_GAP = 1000
 
 
 class Gone(Exception):
-    """A watch asks for changes that are no longer kept."""
+    """A watch requests changes that are no longer kept."""
 
 
 class Conflict(Exception):
-    """A change rests on a version that is not the newest."""
+    """A change is based on a version that is not the newest."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,14 @@ class Change:
 
     version: int
     kind: str
-    """ADDED, MODIFIED or DELETED."""
+    """Either ADDED, MODIFIED or DELETED."""
     object: Object
 
 
 class Cluster:
-    """Objects of every resource; they are replaced, never changed in place, so that readers need no
-    copies.
+    """Objects of every resource.
+
+    Objects are replaced and never changed in place, so that readers need no copies.
     """
 
     def __init__(self, version: int = 1000) -> None:
@@ -53,7 +52,7 @@ class Cluster:
         self._forgotten: dict[str, int] = {}
 
     def items(self, resource: str, namespace: str | None = None) -> tuple[list[Object], int]:
-        """Return all objects of a resource, sorted, and the version they are of."""
+        """Return all objects of a resource, sorted, and the version of the cluster."""
         with self._changed:
             found = self._objects.get(resource, {})
             keys = sorted(key for key in found if namespace is None or key[0] == namespace)
@@ -65,7 +64,10 @@ class Cluster:
             return self._objects.get(resource, {}).get((namespace, name))
 
     def put(self, resource: str, item: Object, *, expected: str | None = None) -> Object:
-        """Add or replace an object; with `expected`, only while that is still its version."""
+        """Add or replace an object.
+
+        With `expected`, the object is replaced only if this is still its version.
+        """
         with self._changed:
             item = copy.deepcopy(item)
             metadata = item.setdefault("metadata", {})
@@ -85,7 +87,7 @@ class Cluster:
             return item
 
     def delete(self, resource: str, namespace: str, name: str) -> Object | None:
-        """Remove an object and return its last state."""
+        """Remove an object, and return its last state."""
         with self._changed:
             before = self._objects.get(resource, {}).pop((namespace, name), None)
             if before is None:
@@ -97,7 +99,10 @@ class Cluster:
             return last
 
     def changes(self, resource: str, version: int, timeout: float) -> list[Change]:
-        """Return the changes after a version, waiting for the first; empty after the timeout."""
+        """Return the changes after a version; wait for the first.
+
+        The list is empty after the timeout.
+        """
         with self._changed:
             if version < self._forgotten.get(resource, 0):
                 raise Gone
@@ -107,7 +112,7 @@ class Cluster:
 
     @property
     def version(self) -> int:
-        """The version of the newest change."""
+        """Version of the newest change."""
         with self._changed:
             return self._version
 
@@ -125,14 +130,12 @@ class Cluster:
 
 
 def now() -> str:
-    """Return the present in Kubernetes' form."""
+    """Return the current time in the format of Kubernetes."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def load(path: Path) -> tuple[Cluster, list[Object]]:
-    """Return a cluster whose versions go on from the last start's, and the Services that were
-    kept.
-    """
+    """Return a cluster and the kept Services; the versions continue from the last start."""
     try:
         kept = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -149,7 +152,7 @@ def kept_nodes(path: Path) -> list[Object]:
 
 
 def save(path: Path, cluster: Cluster, skip: str) -> None:
-    """Keep the Nodes and the Services without the annotation `skip`, whole or not at all."""
+    """Write the Nodes, and the Services without the annotation `skip`, atomically."""
     services, version = cluster.items("services")
     nodes, _ = cluster.items("nodes")
     kept = [item for item in services if skip not in (item["metadata"].get("annotations") or {})]

@@ -1,5 +1,6 @@
-"""The datastore: an SQLite file that K3s opens through kine, and asks for each second while it
-cannot be read.
+"""Datastore: an SQLite file that K3s opens through kine.
+
+K3s retries each second while the file cannot be read.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ _SECONDS = 1.0
 
 
 def open_(data_dir: Path, journal: Journal, sleep: Callable[[float], None]) -> None:
-    """Open the datastore, and make it where there is none; returns when it can be read, however
-    long that takes.
+    """Open the datastore, and create it if it does not exist.
+
+    Returns when the datastore can be read, however long that takes.
     """
     while True:
         try:

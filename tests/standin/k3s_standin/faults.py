@@ -1,4 +1,4 @@
-"""Ordered faults: what cannot be brought about on a healthy machine, at an ordered time."""
+"""Ordered faults: failures at an ordered time that cannot be produced on a healthy machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .release import Release
 _PANIC_CODE = 2
 _BATCH = 200
 _FEWEST_FILES = 256
-"""A real K3s v1.36.3 dies with a LimitNOFILE= of 64."""
+"""A real K3s v1.36.3 exits with a LimitNOFILE= of 64."""
 _PANICKED = (
     "panic: runtime error: invalid memory address or nil pointer dereference",
     "[signal SIGSEGV: segmentation violation code=0x1 addr=0x18 pc=0x1d4b9a6]",
@@ -38,7 +38,7 @@ _PANICKED = (
     "\t/usr/local/go/src/net/http/server.go:3454 +0x485",
     "",
 )
-"""As in a panic of a real K3s v1.36.3: the goroutine that panicked comes first."""
+"""Lines in the order of a panic of a real K3s v1.36.3: the panicking goroutine is first."""
 
 
 def arm(
@@ -67,13 +67,16 @@ def arm(
 
 
 def ordered_death(die: dict[str, Any]) -> Fatal:
-    """Return the death that the order `die` describes."""
+    """Return the fatal error that the order `die` describes."""
     level, code = str(die.get("level", "fatal")), int(die.get("code", 1))
     return Fatal(str(die["message"]), level=level, code=code, raw=bool(die.get("raw", False)))
 
 
 def require_files(data_dir: Path, release: Release) -> None:
-    """Die as K3s does where it may open too few files: the stand-in itself needs fewer than K3s."""
+    """Raise Fatal if the limit of open files is too low for K3s.
+
+    The stand-in itself needs fewer files than K3s.
+    """
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= _FEWEST_FILES:
         return
     certificate = data_dir / "server" / "tls" / "server-ca.crt"
@@ -82,7 +85,7 @@ def require_files(data_dir: Path, release: Release) -> None:
 
 
 def panic(lines: int, journal: Journal, milestones: Milestones) -> None:
-    """Write a Go panic of about `lines` lines, and end the process as Go's runtime does."""
+    """Write a Go panic of about `lines` lines, and end the process as the Go runtime does."""
     milestones.mark("panic")
     said = list(_PANICKED)
     number = 1

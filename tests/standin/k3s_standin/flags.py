@@ -1,5 +1,6 @@
-"""The command line of `k3s server`, and the config file that is put in front of it (K3s
-pkg/configfilearg, pkg/cli/cmds).
+"""Command line of `k3s server`, preceded by the config file.
+
+Source: K3s pkg/configfilearg, pkg/cli/cmds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .release import Release
 
 DEFAULT_CONFIG = "/etc/rancher/k3s/config.yaml"
 
-# each flag's variable; it counts where neither the command line nor a config file gives the flag
+# The variable of each flag, used if neither the command line nor a config file has the flag.
 _ENVIRONMENT = {
     "data-dir": "K3S_DATA_DIR",
     "write-kubeconfig": "K3S_KUBECONFIG_OUTPUT",
@@ -33,42 +34,43 @@ _ENVIRONMENT = {
 
 @dataclass
 class Flags:
-    """Parsed flags of `k3s server`: every value given for each flag, in order."""
+    """Parsed flags of `k3s server`: all values of each flag, in order."""
 
     given: dict[str, list[str]] = field(default_factory=dict)
 
     def switch(self, name: str) -> bool:
-        """Whether a boolean flag is on; the last one counts."""
+        """Return whether a boolean flag is on; the last value wins."""
         return goparse.parse_bool(self.given[name][-1]) if name in self.given else False
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a flag's last value."""
+        """Return the last value of a flag."""
         return self.given[name][-1] if name in self.given else default
 
     def words(self, name: str) -> list[str]:
-        """Return a slice flag's values; each may hold several, separated by commas."""
+        """Return the values of a slice flag; each can hold several, separated by commas."""
         return [word for value in self.given.get(name, []) for word in value.split(",")]
 
     @property
     def rootless(self) -> bool:
-        """Rootless() is called only when an agent runs too (K3s pkg/cli/server/server.go)."""
+        """Return whether K3s is rootless: Rootless() is called only when an agent runs too.
+
+        Source: K3s pkg/cli/server/server.go.
+        """
         return self.switch("rootless") and not self.switch("disable-agent")
 
     @property
     def https_port(self) -> int:
-        """The port of the API."""
+        """Port of the API."""
         return int(self.text("https-listen-port", "6443"))
 
     @property
     def inner_port(self) -> int:
-        """The port of the API server inside K3s's supervisor (K3s
-        pkg/daemons/control/server.go).
-        """
+        """Port of the API server inside K3s's supervisor (K3s pkg/daemons/control/server.go)."""
         return self.https_port + 1
 
     @property
     def servicelb(self) -> bool:
-        """Whether servicelb runs."""
+        """Return whether servicelb runs."""
         return "servicelb" not in self.words("disable")
 
     @property
@@ -78,7 +80,7 @@ class Flags:
         text = self.text("data-dir") or "~/.rancher/k3s"
         for name in ("$HOME", "${HOME}", "~"):
             text = text.replace(name, home)
-        return Path(os.path.abspath(text))  # noqa: PTH100 (filepath.Abs goes by the text)
+        return Path(os.path.abspath(text))  # noqa: PTH100 (filepath.Abs works on the text)
 
 
 def parse(
@@ -87,8 +89,9 @@ def parse(
     journal: Journal,
     release: Release | None = None,
 ) -> Flags:
-    """Return the flags of a command line, with the config file's put in front of it, and the
-    environment behind them.
+    """Return the flags of a command line, with those of the config file and environment.
+
+    The flags of the config file precede those of the command line. The environment is used last.
     """
     release = release or Release("v1.36.3+k3s1")
     path = config_path(arguments, environment)
@@ -103,13 +106,15 @@ def parse(
 
 
 def from_line(arguments: Sequence[str]) -> Flags:
-    """Return the flags of a command line that no config file adds to."""
+    """Return the flags of a command line without a config file."""
     return Flags(_parse_line(arguments))
 
 
 def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:
-    """Return the config file that counts: K3S_CONFIG_FILE, else the first --config, else the
-    host's, in rootless mode too.
+    """Return the path of the config file.
+
+    This is K3S_CONFIG_FILE, else the first --config, else the file of the host, also in rootless
+    mode.
     """
     if environment.get("K3S_CONFIG_FILE"):
         return Path(environment["K3S_CONFIG_FILE"])
@@ -122,8 +127,9 @@ def config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> Pat
 
 
 def read_config(path: Path, *, named: bool = False) -> dict[str, object]:
-    """Read a config file and its `.d` directory; one that is closed is fatal, as is one that is
-    `named` and absent.
+    """Read a config file and its `.d` directory.
+
+    A file that cannot be read is fatal, and so is a missing file that is `named`.
     """
     merged: dict[str, object] = {}
     drop_ins = _drop_ins(path)

@@ -1,5 +1,6 @@
-"""Host ports: what K3s's rootlessports controller wants bound, and how it gets there (K3s
-pkg/rootlessports/controller.go).
+"""Host ports: the forwards that the rootlessports controller of K3s creates.
+
+Source: K3s pkg/rootlessports/controller.go.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _FIRST_RETRY, _LAST_RETRY = 0.005, 30.0
 
 
 class ApiError(Exception):
-    """rootlesskit refused, or is not there; the text is what K3s logs."""
+    """rootlesskit refused a request, or is not running; the text is what K3s logs."""
 
 
 class PortApi(Protocol):
-    """rootlesskit's port API."""
+    """Port API of rootlesskit."""
 
     def ports(self) -> list[Object]:
         """Return GET /v1/ports."""
@@ -43,15 +44,16 @@ class PortApi(Protocol):
 
 
 def host_port(port: int) -> int:
-    """Return the host's port for a Service's: privileged ones, 1024 included, move up by 10000."""
+    """Return the host port of a Service port: up to 1024, it is moved up by 10000."""
     return port + _OFFSET if port <= _LAST_PRIVILEGED else port
 
 
 def desired(
     services: Iterable[Object], release: Release, *, https_port: int, servicelb: bool
 ) -> dict[Port, int]:
-    """Return the child's port for each host port; of two that claim one host port the last wins, as
-    in K3s's map.
+    """Return the child's port for each host port.
+
+    If two claim the same host port, the last wins, as in the map of K3s.
     """
     wanted: dict[Port, int] = {}
     if servicelb or release.forwards_api_without_servicelb:
@@ -74,8 +76,9 @@ def desired(
 
 
 class Reconciler:
-    """One full pass for any event of a Service; a pass that fails is tried again, later each
-    time.
+    """Reconciles all ports at each event of a Service.
+
+    A failed pass is retried, each time after a longer delay.
     """
 
     def __init__(
@@ -96,8 +99,9 @@ class Reconciler:
         self._servicelb = servicelb
 
     def run(self, stopping: threading.Event, settled: Callable[[], None]) -> None:
-        """Keep the host's ports right until the server stops; calls `settled` after the first whole
-        pass.
+        """Keep the host ports up to date until the server stops.
+
+        Calls `settled` after the first complete pass.
         """
         failures, first = 0, True
         while not stopping.is_set():
@@ -118,8 +122,9 @@ class Reconciler:
             self._cluster.changes("services", version, wait)
 
     def reconcile(self, services: Iterable[Object]) -> None:
-        """Do one pass: add what is missing, in no order, then remove the rest; the first refusal
-        ends it.
+        """Run one pass: add missing forwards, in no order, then remove the rest.
+
+        The first refusal ends the pass.
         """
         bound = {
             (item["spec"]["proto"], item["spec"]["parentPort"]): item for item in self._api.ports()
@@ -128,7 +133,7 @@ class Reconciler:
             services, self._release, https_port=self._https_port, servicelb=self._servicelb
         )
         for key in random.sample(sorted(wanted), len(wanted)):
-            # K3s compares the host's side alone: a forward to another child port counts as bound
+            # K3s compares only the host side: a forward to another child port counts as bound.
             if bound.pop(key, None) is not None:
                 continue
             self._api.add(key[0], key[1], wanted[key])
@@ -147,13 +152,13 @@ class Reconciler:
 
 
 class RootlessKit:
-    """rootlesskit's real API, over its socket."""
+    """Port API of the real rootlesskit, over its socket."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def ports(self) -> list[Object]:
-        """Return the forwards; rootlesskit says null when there are none."""
+        """Return the forwards; rootlesskit returns null if there are none."""
         found = self._ask("GET", "/v1/ports", None)
         return list(found or [])
 

@@ -1,5 +1,6 @@
-"""Go's own parsing rules, as far as K3s leans on them: strconv.ParseInt, strconv.ParseBool,
-net.ParseCIDR, filepath.
+"""Parsing rules of Go that K3s uses.
+
+strconv.ParseInt, strconv.ParseBool, net.ParseCIDR, filepath.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class GoError(ValueError):
-    """An error whose text is what Go's `err.Error()` says."""
+    """Error with the text of Go's `err.Error()`."""
 
 
 def parse_int(text: str) -> int:
     """Return strconv.ParseInt(text, 10, 0) on a 64-bit machine."""
-    # `\d` would take digits of other scripts
+    # `\d` would match digits of other scripts.
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         raise GoError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     value = int(text)
@@ -43,8 +44,8 @@ def parse_cidr(
 ]:
     """Return net.ParseCIDR(text): the address as written, and its network."""
     address, slash, length = text.partition("/")
-    # ParseCIDR takes plain decimal lengths only; Python would take a netmask, and a zone in the
-    # address
+    # ParseCIDR accepts only plain decimal lengths; Python would accept a netmask, and a zone in the
+    # address.
     plain = re.fullmatch(r"[0-9]{1,3}", length) and "%" not in address
     if not slash or not plain:
         raise GoError(f"invalid CIDR address: {text}")
@@ -56,13 +57,13 @@ def parse_cidr(
 
 
 def clean(path: str) -> str:
-    """Return filepath.Clean(path); unlike posixpath it knows no special leading `//`."""
+    """Return filepath.Clean(path); unlike posixpath, a leading `//` has no special meaning."""
     cleaned = posixpath.normpath(path) if path else "."
     return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
 
 
 def quote(text: str) -> str:
-    """Return Go's `%q` of a text, as far as log lines need it."""
+    """Return `%q` of a text as in Go, as far as log lines need it."""
     escaped = (
         text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     )

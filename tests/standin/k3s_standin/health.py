@@ -1,4 +1,4 @@
-"""The API server's answers about itself: /readyz, /livez, /healthz, /version, discovery."""
+"""Endpoints of the API server about itself: /readyz, /livez, /healthz, /version, discovery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .release import Release
 from .resources import RESOURCES
 
 OPEN = frozenset({"/readyz", "/livez", "/healthz", "/version", "/cacerts", "/ping"})
-"""What is answered without a client certificate."""
+"""Paths that are answered without a client certificate."""
 
 _ALWAYS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiextensions-controllers")
 _LATE = (
@@ -22,7 +22,7 @@ _LATE = (
 
 @dataclass
 class Gate:
-    """What the API may do yet."""
+    """Events that decide what the API answers."""
 
     ready: threading.Event = field(default_factory=threading.Event)
     hang: threading.Event = field(default_factory=threading.Event)
@@ -30,9 +30,7 @@ class Gate:
 
 
 def check(path: str, *, ready: bool, verbose: bool) -> tuple[int, str]:
-    """Return status and body of a health endpoint; the reason of a failure is withheld, as
-    Kubernetes does.
-    """
+    """Return status and body of a health endpoint; a failure has no reason, as in Kubernetes."""
     name = path.strip("/")
     passed = ready or name == "livez"
     lines = [f"[+]{item} ok" for item in _ALWAYS]

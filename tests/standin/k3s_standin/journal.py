@@ -1,6 +1,4 @@
-"""K3s's journal: logrus' text format, klog lines, and the rewriting of rootlesskit's own lines into
-K3s's.
-"""
+"""Journal of K3s: logrus' text format, klog lines, and rootlesskit's lines as K3s logs them."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from datetime import UTC, datetime
 from . import goparse
 
 _BARE = re.compile(r"[A-Za-z0-9\-._/@^+]+")
-# rootlesskit's command line program prefixes what the library, which K3s links, says without a
-# prefix
+# The command of rootlesskit adds a prefix to messages that its library, which K3s links, logs
+# without one.
 _DEATH = re.compile(r"\[rootlesskit:(?:parent|child ?)\] error: (?P<message>.*)", re.DOTALL)
 _PREFIXED = re.compile(r'(msg=")\[rootlesskit:(?:parent|child) ?\] ')
 _SELF = re.compile(r"command \[\S*python\S* (?:-\S+ )*k3s_standin ?")
@@ -36,28 +34,26 @@ def line(
 
 
 def klog(severity: str, source: str, message: str) -> str:
-    """Return one line of klog, Kubernetes' own logger, as components inside K3s write it."""
+    """Return one line of klog, the logger of Kubernetes, as components inside K3s write it."""
     now = datetime.now(UTC)
     return f"{severity}{now:%m%d %H:%M:%S.%f} {os.getpid():>7} {source}] {message}"
 
 
 def rewrite(text: str, *, nanoseconds: bool = False) -> str:
-    """Return a line of rootlesskit as K3s, which links rootlesskit as a library, would have logged
-    it.
-    """
+    """Return a line of rootlesskit in the form of K3s, which links rootlesskit as a library."""
     match = _DEATH.match(text)
     if match:
         message = _SELF.sub("command [/proc/self/exe ", match["message"])
         if message == "EOF":
-            # said by rootlesskit's child when its parent is gone; the release that K3s links says
-            # more
+            # rootlesskit's child logs this when its parent has ended; the release that K3s links
+            # logs a longer message.
             message = "child died: parsing message from fd 3: EOF"
         return line("fatal", message, nanoseconds=nanoseconds)
     return _PREFIXED.sub(r"\1", text)
 
 
 class Fatal(Exception):
-    """K3s dies: its last words, their level, and the exit status."""
+    """Fatal error of K3s: its last message, the level, and the exit status."""
 
     def __init__(
         self, message: str, *, level: str = "fatal", code: int = 1, raw: bool = False
@@ -70,8 +66,9 @@ class Fatal(Exception):
 
 
 class Journal:
-    """Writes log lines of one process to stderr, one write a line, so that lines of threads never
-    mix.
+    """Writes log lines of one process to stderr.
+
+    Each line is one write, so that lines of different threads never mix.
     """
 
     def __init__(self, *, nanoseconds: bool = False) -> None:
@@ -94,14 +91,14 @@ class Journal:
         self.raw(line(level, message, nanoseconds=self._nanoseconds))
 
     def die(self, fatal: Fatal) -> None:
-        """Write last words."""
+        """Log the last message before the end."""
         if fatal.raw:
             self.raw(fatal.message)
         else:
             self.log(fatal.level, fatal.message)
 
     def raw(self, text: str) -> None:
-        """Write a line that already has its form."""
+        """Write a line that is already formatted."""
         data = (text + "\n").encode("utf-8", "surrogateescape")
         with _write_lock:
             while data:
@@ -109,7 +106,7 @@ class Journal:
 
 
 def pump(source: int, write: Callable[[bytes], object], *, nanoseconds: bool) -> None:
-    """Copy lines from a descriptor until its end, rewriting each the moment it is complete."""
+    """Copy lines from a descriptor until its end, and rewrite each as soon as it is complete."""
     pending = b""
     while chunk := os.read(source, 65536):
         *complete, pending = (pending + chunk).split(b"\n")
@@ -120,15 +117,16 @@ def pump(source: int, write: Callable[[bytes], object], *, nanoseconds: bool) ->
 
 
 def rewrite_stderr(*, nanoseconds: bool) -> None:
-    """Put a filter process between this process's stderr and the journal; it outlives an exec of
-    this process.
+    """Put a filter process between stderr of this process and the journal.
+
+    The filter keeps running after an exec of this process.
     """
     reader, writer = os.pipe()
     sys.stderr.flush()
     sys.stdout.flush()
     if os.fork() == 0:
         os.close(writer)
-        # twice, so that rootlesskit does not find a child that it never started
+        # Fork twice, so that rootlesskit does not find a child that it never started.
         if os.fork() == 0:
             _filter(reader, nanoseconds=nanoseconds)
         os._exit(0)

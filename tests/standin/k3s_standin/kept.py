@@ -1,5 +1,6 @@
-"""What a cluster keeps of the settings that it began with, and what K3s dies of when they
-change.
+"""Settings that a cluster keeps from its first start.
+
+K3s exits if some of these settings change.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ _ASKED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authenti
 
 
 def database(data: Path) -> Path:
-    """Return the path of the kine."""
+    """Return the path of the database of kine."""
     return data / "server" / "db" / "state.db"
 
 
 def token_of(text: str) -> str:
-    """Return the password of a token (K3s pkg/clientaccess): all of a bare one."""
+    """Return the password of a token (K3s pkg/clientaccess); a bare token is the password."""
     return text.partition("::")[2].partition(":")[2] if text.startswith("K10") else text
 
 
 def given_token(flags: Flags) -> str:
-    """Return the token that the flags give, or nothing; a file counts before the token itself."""
+    """Return the token of the flags, or an empty text; a token file takes precedence."""
     file = flags.text("token-file")
     return Path(file).read_text().strip() if file else flags.text("token")
 
 
 def check_token(flags: Flags, release: Release) -> None:
-    """Die of a token that is not the one of the datastore (K3s pkg/cluster/storage.go)."""
+    """Raise Fatal if the token differs from the datastore's (K3s pkg/cluster/storage.go)."""
     given, own = given_token(flags), flags.data_dir / "server" / "token"
     if not given or not database(flags.data_dir).exists():
         return
@@ -42,9 +43,7 @@ def check_token(flags: Flags, release: Release) -> None:
 
 
 def refusal(flags: Flags, release: Release) -> Fatal | None:
-    """Return the death of a controller manager that meets another port or pod network than those
-    that were kept.
-    """
+    """Return the error of a controller manager if its port or pod network has changed."""
     port = rotation.named_port(flags.data_dir)
     if port != flags.inner_port:
         where = f"127.0.0.1:{port}"
@@ -67,7 +66,7 @@ def refusal(flags: Flags, release: Release) -> Fatal | None:
 
 
 def node_network(flags: Flags, name: str) -> str:
-    """Return the pod network of a node: the one that it has, or the first of the cluster's."""
+    """Return the pod network of a node: the kept one, or the first of the cluster."""
     store = database(flags.data_dir)
     first = next(
         ipaddress.ip_network(flags.text("cluster-cidr", "10.42.0.0/16")).subnets(new_prefix=24)
@@ -77,6 +76,6 @@ def node_network(flags: Flags, name: str) -> str:
 
 
 def keep_api_service(flags: Flags) -> None:
-    """Keep the address of the Service `kubernetes`: the first of the cluster's."""
+    """Keep the address of the Service `kubernetes`: the first of the cluster."""
     network = ipaddress.ip_network(flags.text("service-cidr", "10.43.0.0/16"))
     kine.keep_api_service(database(flags.data_dir), str(network[1]))

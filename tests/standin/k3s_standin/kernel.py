@@ -1,6 +1,4 @@
-"""What the server asks of the kernel inside the namespaces: mounts, cgroup controllers, the
-snapshotter.
-"""
+"""Kernel features that the server uses: mounts, cgroup controllers, the snapshotter."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _MOUNTS = {
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    """Mount a file system, or one directory over another; raises OSError."""
+    """Mount a file system, or bind one directory over another; raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     encoded = kind.encode() if kind is not None else None
     if (
@@ -39,12 +37,12 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
 
 
 def unmount(target: str) -> None:
-    """Unmount lazily; a target that is not mounted is fine."""
+    """Unmount lazily; a target that is not mounted is not an error."""
     ctypes.CDLL(None, use_errno=True).umount2(target.encode(), _MNT_DETACH)
 
 
 def bind_directories(data_dir: Path) -> None:
-    """Put DATA's directories over those that K3s writes to (K3s pkg/rootless/mounts.go)."""
+    """Bind directories of DATA over those that K3s writes to (K3s pkg/rootless/mounts.go)."""
     for target, name in _MOUNTS.items():
         source = data_dir / name
         source.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,8 +54,9 @@ def bind_directories(data_dir: Path) -> None:
 
 
 def cover_kernel_log() -> None:
-    """Put /dev/null over a /dev/kmsg that may not be read; where none is there, that is fatal (K3s
-    pkg/rootless/mounts.go).
+    """Mount /dev/null over a /dev/kmsg that cannot be read; a missing /dev/kmsg is fatal.
+
+    Source: K3s pkg/rootless/mounts.go.
     """
     if os.access("/dev/kmsg", os.R_OK):
         return
@@ -68,8 +67,9 @@ def cover_kernel_log() -> None:
 
 
 def enter_own_cgroup() -> None:
-    """Move the server from the evacuation group to `k3s` beside it; without a writable cgroup
-    nothing happens.
+    """Move the server from the evacuation group to the sibling group `k3s`.
+
+    Without a writable cgroup, nothing happens.
     """
     group = CGROUP_ROOT / "k3s"
     try:
@@ -80,9 +80,7 @@ def enter_own_cgroup() -> None:
 
 
 def controllers(ordered: str | None) -> frozenset[str] | None:
-    """Return the delegated controllers as the cgroup namespace shows them; None without cgroup
-    v2.
-    """
+    """Return the delegated controllers in the cgroup namespace; None without cgroup v2."""
     if ordered is not None:
         return frozenset(ordered.split())
     try:
@@ -94,8 +92,9 @@ def controllers(ordered: str | None) -> frozenset[str] | None:
 def validate_controllers(
     found: frozenset[str] | None, release: Release, *, writable: bool, journal: Journal
 ) -> None:
-    """Die, warn or pass by the release's rule (K3s pkg/cgroups/cgroups_linux.go,
-    pkg/daemons/agent/agent_linux.go).
+    """Raise Fatal, warn or pass by the rule of the release.
+
+    Source: K3s pkg/cgroups/cgroups_linux.go, pkg/daemons/agent/agent_linux.go.
     """
     if not release.validates_cgroups:
         return
@@ -113,7 +112,7 @@ def validate_controllers(
 
 
 def snapshotter_error(snapshotter: str, data_dir: Path) -> str | None:
-    """Try what the snapshotter needs, for real; returns K3s's words when it does not work."""
+    """Try the system calls that the snapshotter needs; return K3s's error message if they fail."""
     root = data_dir / "agent" / "containerd"
     root.mkdir(parents=True, exist_ok=True)
     if snapshotter == "overlayfs":

@@ -1,8 +1,7 @@
-"""What K3s keeps in DATA/server/db/state.db: kine's table, with a few objects in Kubernetes'
-protobuf.
+"""K3s's file DATA/server/db/state.db: the table of kine, with a few objects in protobuf.
 
-Only what a cluster keeps of the settings that it began with: the network of its node, and the
-address of the Service `kubernetes`. The stand-in's API answers from memory.
+The file holds only settings that a cluster keeps from its first start: the network of its node, and
+the address of the Service `kubernetes`. The API of the stand-in answers from memory.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _API = "/registry/services/specs/default/kubernetes"
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the datastore, and make it where there is none.
+    """Open the datastore, and create it if it does not exist.
 
-    Raises sqlite3.DatabaseError for a file that is damaged.
+    Raises sqlite3.DatabaseError for a damaged file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as store, store:
@@ -42,7 +41,7 @@ def node_networks(path: Path) -> dict[str, str]:
         rows = store.execute(
             "SELECT name, value FROM kine WHERE name LIKE ?", (f"{_NODES}%",)
         ).fetchall()
-    # the last field of the spec, as `_node` writes it
+    # The last field of the spec, as `_node` writes it.
     return {
         name.removeprefix(_NODES): bytes(value).rpartition(b"\x3a")[2][1:].decode()
         for name, value in rows
@@ -50,7 +49,7 @@ def node_networks(path: Path) -> dict[str, str]:
 
 
 def keep_node(path: Path, name: str, network: str) -> None:
-    """Keep a node; one that is known keeps its network."""
+    """Store a node; a known node keeps its network."""
     _keep(
         path,
         f"{_NODES}{name}",
@@ -59,7 +58,7 @@ def keep_node(path: Path, name: str, network: str) -> None:
 
 
 def keep_api_service(path: Path, address: str) -> None:
-    """Keep the Service `kubernetes`; one that is known keeps its address."""
+    """Store the Service `kubernetes`; a known Service keeps its address."""
     spec = _field(3, address.encode()) + _field(4, b"ClusterIP") + _field(18, address.encode())
     _keep(path, _API, _object("v1", "Service", spec))
 
@@ -71,8 +70,8 @@ def _keep(path: Path, key: str, value: bytes) -> None:
 
 
 def _object(version: str, kind: str, spec: bytes) -> bytes:
-    # runtime.Unknown: its type, and the object, whose metadata are field 1 and whose spec is field
-    # 2
+    # runtime.Unknown: its type, and the object, in which field 1 is the metadata and field 2 the
+    # spec.
     kinds = _field(1, version.encode()) + _field(2, kind.encode())
     return b"k8s\x00" + _field(1, kinds) + _field(2, _field(1, b"") + _field(2, spec))
 

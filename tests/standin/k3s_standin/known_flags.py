@@ -1,4 +1,4 @@
-"""The flags that `k3s server` knows (K3s pkg/cli/cmds/server.go, agent.go)."""
+"""Flags that `k3s server` knows (K3s pkg/cli/cmds/server.go, agent.go)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ VALUES = frozenset(
         "bootstrap-token",
     )
 )
-"""Flags that take one."""
+"""Flags with a value."""
 
 SHORT = {
     "c": "config",
@@ -134,4 +134,4 @@ SHORT = {
     "h": "help",
     "s": "server",
 }
-"""Short names."""
+"""Short names of flags."""

@@ -1,4 +1,4 @@
-"""The kubeconfig: its form, and where K3s puts it (K3s pkg/server/server.go, HomeKubeConfig)."""
+"""Format and location of the kubeconfig (K3s pkg/server/server.go, HomeKubeConfig)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .flags import Flags
 
 
 class Unwritable(Exception):
-    """The kubeconfig cannot be written, in Go's words."""
+    """The kubeconfig cannot be written; the message is in Go's words."""
 
 
 def render(certificates: Certificates, port: int) -> str:
-    """Return the text of the kubeconfig, key by key in K3s's order."""
+    """Return the text of the kubeconfig, with its keys in the order of K3s."""
 
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode()
@@ -44,8 +44,9 @@ users:
 
 
 def write(flags: Flags, certificates: Certificates) -> Path:
-    """Write the kubeconfig and return its path; an ordered path gets the file, and the usual place
-    a link to it.
+    """Write the kubeconfig and return its path.
+
+    If a path is configured, the file is written there, and the usual path is a link to it.
     """
     home = os.environ.get("HOME")
     usual = (
@@ -57,8 +58,8 @@ def write(flags: Flags, certificates: Certificates) -> Path:
     path = Path(ordered).absolute() if ordered else usual
     mode = int(flags.text("write-kubeconfig-mode", "600"), 8)
     try:
-        # as K3s does: a file that is there is written into, and not replaced; that of another user
-        # it cannot open
+        # As in K3s, an existing file is overwritten in place. A file of another user cannot be
+        # opened.
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if path == usual and path.is_symlink():
             path.unlink()
@@ -67,7 +68,7 @@ def write(flags: Flags, certificates: Certificates) -> Path:
         raise Unwritable(f"open {error.filename}: {(error.strerror or '').lower()}") from None
     write_private(path, render(certificates, flags.https_port).encode(), mode)
     if path != usual:
-        # K3s logs what keeps it from making this link, and goes on
+        # If K3s cannot make this link, it logs the error and continues.
         with contextlib.suppress(OSError):
             _link(usual, path)
     return path

@@ -1,5 +1,6 @@
-"""A little `k3s kubectl`: `get`, `get --raw`, `config view` and `version`, against the kubeconfig
-that K3s's own would take.
+"""Subset of `k3s kubectl`: `get`, `get --raw`, `config view` and `version`.
+
+It uses the same kubeconfig as kubectl of K3s.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _ALIASES |= {"ns": "namespaces", "deployment": "deployments", "deploy": "deploym
 
 
 def run(arguments: list[str]) -> int:
-    """Run a kubectl command; returns its exit status."""
+    """Run a kubectl command, and return its exit status."""
     words = [word for word in arguments if not word.startswith("-")]
     if arguments[:2] == ["config", "view"]:
         print(kubeconfig().read_text(), end="")
@@ -45,16 +46,14 @@ def run(arguments: list[str]) -> int:
 
 
 def kubeconfig() -> Path:
-    """Return the kubeconfig that counts: KUBECONFIG, the host's if there is one, else the
-    user's.
-    """
+    """Return the kubeconfig: KUBECONFIG, else that of the host if it exists, else the user's."""
     if os.environ.get("KUBECONFIG"):
         return Path(os.environ["KUBECONFIG"])
     return _HOST_KUBECONFIG if _HOST_KUBECONFIG.exists() else Path.home() / ".kube" / "k3s.yaml"
 
 
 def request(path: str) -> tuple[int, bytes]:
-    """GET a path of the API with the kubeconfig's certificates."""
+    """GET a path of the API with the certificates of the kubeconfig."""
     config = yaml.safe_load(kubeconfig().read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()

@@ -1,5 +1,6 @@
-"""The stand-in's own diary: when each milestone of a start was reached, for tests that measure how
-soon it is noticed.
+"""Times of the milestones of a start.
+
+Tests measure with these times how soon a milestone is noticed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Milestones:
         self._path = data_dir / NAME
 
     def mark(self, event: str, **details: str) -> None:
-        """Write down that `event` happened now."""
+        """Record that `event` happened now."""
         entry = {
             "event": event,
             "time": time.time(),
@@ -34,8 +35,8 @@ class Milestones:
                 self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
             )
         except OSError:
-            # a full or read-only disk is a condition that tests produce; the diary is not what they
-            # test
+            # A full or read-only disk is a condition that tests produce; these records are not
+            # under test.
             return
         try:
             os.write(descriptor, data)

@@ -1,4 +1,4 @@
-"""Kubernetes-shaped objects: what a fresh K3s cluster holds, and Services from orders."""
+"""Kubernetes objects: those of a new K3s cluster, and Services from orders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .cluster import Object, now
 from .orders import Orders
 
 ORDERED = "k3s-standin/ordered"
-"""Marks Services that orders or K3s itself bring; they are made anew at each start."""
+"""Annotation of Services from orders or K3s itself, which each start creates again."""
 PENDING = "k3s-standin/pending"
-"""The annotation that keeps a load balancer without an address."""
+"""Annotation that keeps a load balancer without an address."""
 DEAF = "k3s-standin/deaf"
-"""The annotation of a Service behind whose address nobody listens, as where its Pods are gone."""
+"""Annotation of a Service without a listener behind its address, as if its Pods are gone."""
 DELAY = "k3s-standin/delay"
 _BULK_FIRST_PORT = 20000
 _DEPLOYMENTS = {
@@ -25,14 +25,14 @@ _DEPLOYMENTS = {
 
 
 def status(code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> Object:
-    """Return a Status, Kubernetes' form of an error."""
+    """Return a Status, the form of an error in Kubernetes."""
     failure: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
     failure |= {"message": message, "reason": reason}
     return failure | ({"details": details} if details is not None else {}) | {"code": code}
 
 
 def namespaces() -> list[Object]:
-    """Return the namespaces of a fresh cluster."""
+    """Return the namespaces of a new cluster."""
     return [
         namespace(name) for name in ("default", "kube-node-lease", "kube-public", "kube-system")
     ]
@@ -72,7 +72,7 @@ def built_in_services(api_port: int, disabled: Iterable[str]) -> list[Object]:
 
 
 def ordered_services(orders: Orders) -> list[Object]:
-    """Return the Services that orders ask for."""
+    """Return the Services of the orders."""
     bulk = (
         {"name": f"bulk-{number}", "ports": [{"port": _BULK_FIRST_PORT + number, "nodePort": 0}]}
         for number in range(orders.service_count)
@@ -81,7 +81,7 @@ def ordered_services(orders: Orders) -> list[Object]:
 
 
 def deployments(disabled: Iterable[str]) -> list[Object]:
-    """Return the Deployments that K3s itself makes, none of them available yet."""
+    """Return the Deployments that K3s itself creates, none of which is available yet."""
     off = set(disabled)
     return [_deployment(name) for name, component in _DEPLOYMENTS.items() if component not in off]
 

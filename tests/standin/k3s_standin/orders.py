@@ -1,17 +1,15 @@
-"""What a test orders the stand-in to do: a JSON object in `$K3S_STANDIN_ORDERS`, else in
-`~/.k3s-standin.json`.
+"""Orders of a test for the stand-in: a JSON object.
 
-A missing file means the defaults; an unknown key, or a value of the wrong type, is refused with
-exit status 97, so that a typing error in a test cannot pass for an order that was obeyed. Times are
-seconds.
+The file is `$K3S_STANDIN_ORDERS`, else `~/.k3s-standin.json`. A missing file means the defaults. An
+unknown key, or a value of the wrong type, is refused with exit status 97, so that a typing error in
+a test is not ignored. Times are seconds. Each order below is followed by its default.
 
 Release
-    version             "v1.33.4+k3s1": the release to play; commit builds ("v1.28.14+k3s-914f1d91")
-    are fine
+    version             "v1.33.4+k3s1": the release to play; commit builds
+                        ("v1.28.14+k3s-914f1d91") are allowed
     commit              null: eight hexadecimal digits for `--version`; null derives them from the
-    version
-    version_output      null: print this on stdout for `k3s --version`, exactly, instead of the real
-    two lines
+                        version
+    version_output      null: the exact output of `k3s --version`, instead of the real two lines
     version_exit        0: exit status of `k3s --version`
     version_hang        false: `k3s --version` never ends
 
@@ -19,64 +17,62 @@ Start
     delay               0.5: from the start of the server to an API that listens
     ready_delay         0.2: from there to `/readyz` 200
     kubeconfig_delay    0.0: from an API that listens to the kubeconfig
-    refusal_delay       1.0: from ready to the death of a controller manager whose kubeconfig names
-    another port
+    refusal_delay       1.0: from ready to the exit of a controller manager if its kubeconfig
+                        names another port
     node_delay          0.3: from ready to a Node object, and as long again until its Ready
-    condition is True
+                        condition is True
     deployments_delay   0.2: from a Ready node to available replicas
-    noise               20: how many benign klog lines a start writes
-    enforce_controllers true: die when cgroup v2 controllers are missing, by the rule of the release
-    controllers         null: take this ("cpu memory pids") for the delegated controllers instead of
-    looking
-    check_snapshotter   true: try what the snapshotter needs; when it fails, the node never
-    registers, as with K3s
-    check_copy_up       true: die of a bad K3S_ROOTLESS_COPYUPDIRS; false leaves it to rootlesskit
-    2.0.2, whose parent
-                        then waits for ever, deaf to SIGTERM
-    node_ready          true: false leaves the node NotReady for ever
+    noise               20: number of benign klog lines of a start
+    enforce_controllers true: exit if cgroup v2 controllers are missing, by the rule of the
+                        release
+    controllers         null: use this ("cpu memory pids") as the delegated controllers, instead
+                        of reading them
+    check_snapshotter   true: try what the snapshotter needs; if it fails, the node never
+                        registers, as in K3s
+    check_copy_up       true: exit at a bad K3S_ROOTLESS_COPYUPDIRS; false leaves it to
+                        rootlesskit 2.0.2: its parent process then waits forever and ignores
+                        SIGTERM
+    node_ready          true: false leaves the node NotReady forever
 
 Cluster
     services            []: Services to add at each start: {"namespace": "default", "name": "web",
-    "type": "LoadBalancer",
-                        "ports": [80, {"port": 53, "protocol": "UDP", "nodePort": 30053, "name":
-                        "dns"}],
-                        "pending": false, "ingress": null, "annotations": {}, "delay": 0}.
-                        A full Kubernetes object (with "metadata") is taken as it is. `ingress` is a
-                        list that is set
-                        at once, e.g. [{"hostname": "lb.example"}] or [{"ip": "127.0.0.1"}];
-                        `pending` never gets one.
-    service_count       0: as many more LoadBalancer Services, bulk-0 ..., one port each from 20000
-    up
+                        "type": "LoadBalancer", "ports": [80, {"port": 53, "protocol": "UDP",
+                        "nodePort": 30053, "name": "dns"}], "pending": false, "ingress": null,
+                        "annotations": {}, "delay": 0}. A full Kubernetes object (with "metadata")
+                        is used unchanged. `ingress` is a list that is set at once, e.g.
+                        [{"hostname": "lb.example"}] or [{"ip": "127.0.0.1"}]; with `pending`, it
+                        is never set.
+    service_count       0: number of additional LoadBalancer Services, bulk-0 ..., one port each
+                        from 20000 up
     lb_delay            0.1: from a new LoadBalancer Service to its ingress address
-    pending             []: "namespace/name" of Services whose load balancer stays pending
+    pending             []: "namespace/name" of Services with a load balancer that stays pending
     keep                true: Services made through the API survive a restart
-    keep_node           false: the Node survives a restart as it was, Ready and its heartbeat
-    included, as K3s's does
+    keep_node           false: the Node survives a restart unchanged, Ready and with its
+                        heartbeat, as in K3s
 
 Faults
-    die                 null: {"after": 2.0, "message": "...", "level": "fatal", "code": 1, "where":
-    "child"}: end with
-                        that line; "raw": true writes the message as it is; "where": "parent" dies
-                        before rootlesskit.
-                        With "signal": 9 the server ends by that signal, without a line of its own
-    panic               0: after `panic_after` (1.0), write a Go panic with this many lines and exit
-    2
+    die                 null: {"after": 2.0, "message": "...", "level": "fatal", "code": 1,
+                        "where": "child"}: end with that line; "raw": true writes the message
+                        unchanged; "where": "parent" exits before rootlesskit starts. With
+                        "signal": 9 the server ends by that signal, without a line
+    panic               0: after `panic_after` (1.0), write a Go panic with this many lines and
+                        exit with 2
     hang_api            false: accept connections and never answer
     hang_api_after      null: the same from that time on
-    freeze_after        null: the server stops (SIGSTOP) after this time; SIGTERM then has no effect
-    stop_delay          0.0: how long the server takes to end after SIGTERM
-    stop_exit           0: the status that the server ends with after SIGTERM; that of a real
-    v1.21.2 is 1
+    freeze_after        null: the server stops (SIGSTOP) after this time; SIGTERM then has no
+                        effect
+    stop_delay          0.0: time that the server takes to end after SIGTERM
+    stop_exit           0: exit status of the server after SIGTERM; that of a real v1.21.2 is 1
     ignore_term         false: SIGTERM has no effect
     watch_timeout       null: close every watch after this time
-    damaged             false: what k3s unpacks does not match its checksums, as of a download that
-    was cut off
+    damaged             false: what k3s unpacks does not match its checksums, as after an
+                        incomplete download
     known_bad           true: releases that are known not to start rootless do not start
 
-The annotation `k3s-standin/pending: "true"` on a Service does what `pending` does, for Services
-made through the API; with `k3s-standin/deaf: "true"` it gets its address, and nobody listens behind
-it. SIGUSR1 to the server (the child) closes the API's socket, while all else goes on. Pods are kept
-as they are made, and never run.
+The annotation `k3s-standin/pending: "true"` on a Service has the effect of `pending`, for Services
+made through the API. With `k3s-standin/deaf: "true"`, a Service gets its address, but no process
+listens behind it. At SIGUSR1, the server (the child) closes the socket of the API, and all else
+continues. Pods are stored unchanged, and never run.
 
 Milestones are appended to `DATA_DIR/standin-events.jsonl`, one JSON object a line: {"event", "time"
 (Unix time), "monotonic" (CLOCK_MONOTONIC), "pid", "invocation" (systemd's INVOCATION_ID or null)},
@@ -101,7 +97,7 @@ BAD_ORDERS = 97
 
 @dataclass(frozen=True)
 class Orders:
-    """The orders of one start; the module's docstring explains each."""
+    """Orders of one start; the docstring of the module explains each."""
 
     version: str = "v1.33.4+k3s1"
     commit: str | None = None
@@ -141,10 +137,10 @@ class Orders:
 
 
 def parse(text: str) -> Orders:
-    """Return the orders of a JSON text; raises ValueError for anything that is no order."""
+    """Return the orders of a JSON text; raises ValueError for invalid orders."""
     data = json.loads(text)
     if not isinstance(data, dict):
-        # One exception for all that is wrong with orders.
+        # All errors in orders raise the same exception.
         raise ValueError("orders are a JSON object")  # noqa: TRY004
     known = {field.name: field for field in dataclasses.fields(Orders)}
     values: dict[str, Any] = {}
@@ -156,7 +152,7 @@ def parse(text: str) -> Orders:
 
 
 def load() -> Orders:
-    """Read the orders of this process; ends it when they are wrong."""
+    """Read the orders of this process; invalid orders end the process."""
     path = Path(os.environ.get("K3S_STANDIN_ORDERS") or Path.home() / ".k3s-standin.json")
     try:
         return parse(path.read_text())

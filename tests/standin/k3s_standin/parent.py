@@ -1,5 +1,6 @@
-"""The parent: checks the host as K3s does, then becomes rootlesskit (K3s
-pkg/rootless/rootless.go).
+"""The parent: checks the host as K3s does, then executes rootlesskit.
+
+Source: K3s pkg/rootless/rootless.go.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ _IN_DELETE_SELF = 0x400
 
 
 def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
-    """Replace this process by rootlesskit, which runs this program again inside; raises Fatal as
-    K3s's parent dies.
+    """Replace this process by rootlesskit, which runs this program again inside.
+
+    Raises Fatal where the parent of K3s exits.
     """
     release = Release(orders.version, orders.commit)
     unpacking.unpack(flags.data_dir, journal, damaged=orders.damaged)
@@ -57,7 +59,7 @@ def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) 
 
 
 def make_directories(data_dir: Path) -> Path:
-    """Create the data directory and DATA/rootless; returns the latter."""
+    """Create the data directory and DATA/rootless; return the latter."""
     rootless = data_dir / "rootless"
     try:
         rootless.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -67,7 +69,10 @@ def make_directories(data_dir: Path) -> Path:
 
 
 def remove_ready_pipe(rootless: Path) -> None:
-    """Remove what rootlesskit's port driver creates at each start (its pkg/port/builtin/parent)."""
+    """Remove the pipe that the port driver of rootlesskit creates at each start.
+
+    Source: rootlesskit pkg/port/builtin/parent.
+    """
     pipe = rootless / ".bp-ready.pipe"
     try:
         pipe.unlink(missing_ok=True)
@@ -78,14 +83,14 @@ def remove_ready_pipe(rootless: Path) -> None:
 
 
 def _random_directory() -> Path:
-    # os.MkdirTemp puts a decimal number where Python would put letters
+    # os.MkdirTemp uses a decimal number where Python would use letters.
     directory = Path(tempfile.gettempdir()) / f"rootless{secrets.randbelow(2**32)}"
     directory.mkdir(mode=0o700)
     return directory
 
 
 def validate_sysctls(root: Path) -> None:
-    """Check K3s's two sysctls, each only where the kernel has it."""
+    """Check the two sysctls of K3s, each only if the kernel has it."""
     for name in SYSCTLS:
         try:
             value = (root / name.replace(".", "/")).read_text().strip()
@@ -99,9 +104,7 @@ def validate_sysctls(root: Path) -> None:
 
 
 def can_evacuate(own: Path, mount: Path, journal: Journal) -> bool:
-    """Return whether processes can be moved out of the unit's cgroup, and warn in K3s's words when
-    not.
-    """
+    """Return whether processes can be moved out of the unit's cgroup, and warn as K3s if not."""
     unified = [text[3:] for text in own.read_text().splitlines() if text.startswith("0::")]
     if not unified:
         journal.warning(
@@ -116,7 +119,7 @@ def can_evacuate(own: Path, mount: Path, journal: Journal) -> bool:
 
 
 def rootlesskit(chosen: Settings, state: Path, *, evacuate: bool, getsubids: bool) -> list[str]:
-    """Return the command line that gives rootlesskit what K3s gives the library."""
+    """Return the command line with the same settings that K3s passes to rootlesskit's library."""
     command = [
         "rootlesskit",
         f"--state-dir={state}",
@@ -135,7 +138,8 @@ def rootlesskit(chosen: Settings, state: Path, *, evacuate: bool, getsubids: boo
 
 
 def _again(arguments: list[str]) -> list[str]:
-    # -P: the unit's working directory is the user's home, and no module may come from there
+    # -P: the working directory of the unit is the user's home, and no module must be imported from
+    # there.
     return [sys.executable, "-P", "-m", "k3s_standin", *arguments]
 
 
@@ -150,12 +154,11 @@ def _become(command: list[str], *, nanoseconds: bool) -> NoReturn:
 
 
 def _slow_the_end() -> None:
-    """Make rootlesskit's exit take some milliseconds longer, so that its last line is through
-    before systemd acts.
+    """Delay the exit of rootlesskit by some milliseconds, so that its last line gets through.
 
-    systemd kills what is left of the unit, the filter among it, the moment that it learns of the
-    main process's death. The last owner of an inotify instance waits in its exit for a grace period
-    of the kernel; it inherits three.
+    systemd kills the remaining processes of the unit, including the filter, as soon as the main
+    process has ended. The last owner of an inotify instance waits at its exit for a grace period of
+    the kernel; rootlesskit inherits three instances.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     for _ in range(_GRACE_PERIODS):

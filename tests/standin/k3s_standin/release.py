@@ -1,6 +1,4 @@
-"""What the played release does: the version string, and the rules that changed between releases of
-K3s.
-"""
+"""Rules of the release that the stand-in plays: its version, and what changed between releases."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ _VERSION = re.compile(
     r"(?:-(?P<pre>[0-9A-Za-z.]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?"
 )
 
-# rootless releases whose rootlesskit was replaced by 2.3.6 and reverted one patch later
-# (k3s-io/k3s#13667)
+# Rootless releases in which rootlesskit was replaced by 2.3.6; the next patch reverted this
+# (k3s-io/k3s#13667).
 _EVACUATION_BROKEN = frozenset({"v1.35.1+k3s1", "v1.34.4+k3s1", "v1.33.8+k3s1", "v1.32.12+k3s1"})
 
 Triple = tuple[int, int, int]
@@ -43,7 +41,7 @@ class Release:
 
     @cached_property
     def triple(self) -> Triple:
-        """Kubernetes' own version; a development build without a number counts as the newest."""
+        """Version of Kubernetes; a development build without a number counts as the newest."""
         match = _VERSION.fullmatch(self.version)
         return (
             (int(match["major"]), int(match["minor"]), int(match["patch"])) if match else (1, 99, 0)
@@ -51,23 +49,22 @@ class Release:
 
     @cached_property
     def build(self) -> int:
-        """The N of `+k3sN` (or of the old `+k3s.N`); 1 when there is none."""
+        """The N of `+k3sN` (or of the old `+k3s.N`); 1 if there is none."""
         match = re.search(r"\+k3s\.?(\d+)$", self.version)
         return int(match[1]) if match else 1
 
     @property
     def commit8(self) -> str:
-        """Eight hexadecimal digits of a commit: as ordered, of a commit build's name, or
-        derived.
-        """
+        """Eight hexadecimal digits of a commit: from the orders, the build name, or derived."""
         if self.commit is not None:
             return self.commit[:8]
         named = re.search(r"\+k3s-([0-9a-f]{7,40})", self.version)
         return (named[1] if named else hashlib.sha256(self.version.encode()).hexdigest())[:8]
 
     def output(self, program: str) -> str:
-        """Return what `k3s --version` prints (K3s pkg/version, cmd/k3s/main.go); the go line came
-        with 1.20.
+        """Return the output of `k3s --version`; it has a go line since 1.20.
+
+        Source: K3s pkg/version, cmd/k3s/main.go.
         """
         first = f"{program} version {self.version} ({self.commit8})\n"
         return f"{first}go version {self._go}\n" if self.triple >= (1, 20, 0) else first
@@ -78,15 +75,17 @@ class Release:
 
     @property
     def fixed_state_directory(self) -> bool:
-        """Rootlesskit's state is DATA/rootless, no longer a random directory (K3s
-        pkg/rootless/rootless.go, #9308).
+        """The state directory of rootlesskit is DATA/rootless, no longer a random directory.
+
+        Source: K3s pkg/rootless/rootless.go, #9308.
         """
         return self._since({29: (2, 1), 28: (7, 1), 27: (11, 1), 26: (14, 1)})
 
     @property
     def reads_rootless_environment(self) -> bool:
-        """K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER, _DISABLE_HOST_LOOPBACK are read
-        (#6498).
+        """The variables K3S_ROOTLESS_* are read (#6498).
+
+        These are K3S_ROOTLESS_MTU, _CIDR, _ENABLE_IPV6, _PORT_DRIVER and _DISABLE_HOST_LOOPBACK.
         """
         return self._since({26: (0, 1), 25: (5, 1), 24: (9, 1), 23: (15, 1)})
 
@@ -102,13 +101,14 @@ class Release:
 
     @property
     def ignores_missing_config(self) -> bool:
-        """A config file that is named and absent is passed over (commit f246bbc39)."""
+        """A missing config file that is named is ignored (commit f246bbc39)."""
         return self._since({31: (0, 1), 30: (4, 1), 29: (8, 1), 28: (13, 1)})
 
     @property
     def new_cidr_words(self) -> bool:
-        """Host bits in the CIDR are refused in the newer words (commit bed1f6688, March 2025;
-        patches inferred).
+        """Host bits in the CIDR are refused with the newer message.
+
+        Commit bed1f6688, March 2025; patches inferred.
         """
         return self._since({33: (0, 1), 32: (4, 1), 31: (8, 1), 30: (12, 1)})
 
@@ -119,19 +119,20 @@ class Release:
 
     @property
     def covers_kernel_log(self) -> bool:
-        """/dev/null is mounted over a /dev/kmsg that may not be read (commit e672c988e)."""
+        """/dev/null is mounted over a /dev/kmsg that cannot be read (commit e672c988e)."""
         return self.triple >= (1, 21, 0)
 
     @property
     def runs_getsubids(self) -> bool:
-        """Rootlesskit 1.1 and later ask getsubids before they read /etc/subuid; K3s has it since
-        1.33.
+        """Rootlesskit runs getsubids before it reads /etc/subuid.
+
+        Rootlesskit does so since 1.1; K3s has it since 1.33.
         """
         return self.triple >= (1, 33, 0)
 
     @property
     def forwards_api_without_servicelb(self) -> bool:
-        """The API port is forwarded even when servicelb is disabled (commit 782004bec)."""
+        """The API port is forwarded even if servicelb is disabled (commit 782004bec)."""
         return self.triple >= (1, 17, 4)
 
     @property
@@ -146,64 +147,69 @@ class Release:
 
     @property
     def requires_delegation(self) -> bool:
-        """Delegated cgroup v2 controllers are mandatory (#4065); 1.21 ran without the kubelet's
-        share of them.
+        """Delegated cgroup v2 controllers are mandatory (#4065).
+
+        1.21 ran without the controllers of the kubelet.
         """
         return self.triple >= (1, 22, 0)
 
     @property
     def validates_cgroups(self) -> bool:
-        """The agent looks for cpu, cpuset and memory at all (K3s pkg/cgroups/cgroups_linux.go)."""
+        """The agent checks cpu, cpuset and memory (K3s pkg/cgroups/cgroups_linux.go)."""
         return self.triple >= (1, 21, 0)
 
     @property
     def version_reads_config(self) -> bool:
-        """`--version` dies on an unreadable config.yaml (#4321; commit dc6c569b9 of June 2023,
-        patches inferred).
+        """`--version` fails if config.yaml is unreadable.
+
+        #4321; commit dc6c569b9 of June 2023, patches inferred.
         """
         return not self._since({27: (3, 1), 26: (6, 1), 25: (11, 1), 24: (15, 1)})
 
     @property
     def rotates_certificates(self) -> bool:
-        """There is `k3s certificate rotate` (commit 77fd3e99e of December 2021, #4495; patches
-        inferred).
+        """The command `k3s certificate rotate` exists.
+
+        Commit 77fd3e99e of December 2021, #4495; patches inferred.
         """
         return self._since({23: (1, 1), 22: (5, 1), 21: (8, 1)})
 
     @property
     def nanoseconds(self) -> bool:
-        """Log lines carry nanoseconds; seen in a journal of 1.21, gone in those of later
-        releases.
-        """
+        """Log lines have nanoseconds: in a journal of 1.21, but not of later releases."""
         return self.triple < (1, 22, 0)
 
     @property
     def fatal_style(self) -> str:
-        """How a dying server words its last line: `plain`, `error` ("Error: ") or `shutdown`
-        (boundaries inferred).
+        """Form of the last line of a server that exits: `plain`, `error` ("Error: ") or `shutdown`.
+
+        The boundaries are inferred.
         """
         if self.triple < (1, 30, 0):
             return "plain"
         return "error" if self.triple < (1, 35, 0) else "shutdown"
 
     def last_words(self, message: str) -> Fatal:
-        """Return a server's death in this release's form."""
+        """Return the fatal error of a server in the form of this release."""
         if self.fatal_style == "shutdown":
             return Fatal(f"Shutdown request received: {goparse.quote(message)}", level="error")
         return Fatal(f"Error: {message}" if self.fatal_style == "error" else message)
 
     def component_died(self, message: str) -> Fatal:
-        """Return the death of a server one of whose components ended (K3s pkg/daemons/executor)."""
+        """Return the fatal error of a server after one of its components ended.
+
+        Source: K3s pkg/daemons/executor.
+        """
         return self.last_words(message) if self.fatal_style == "shutdown" else Fatal(message)
 
     @property
     def evacuation_broken(self) -> bool:
-        """One of the releases that do not start rootless at all."""
+        """This release does not start rootless at all."""
         return self.version in _EVACUATION_BROKEN
 
     @property
     def extraction_broken(self) -> bool:
-        """v1.20.0+k3s2 unpacks itself to /var/lib/rancher whoever runs it (#2780)."""
+        """v1.20.0+k3s2 unpacks itself to /var/lib/rancher for every user (#2780)."""
         return self.version == "v1.20.0+k3s2"
 
     def _since(self, firsts: dict[int, tuple[int, int]]) -> bool:

@@ -1,4 +1,4 @@
-"""The API's resources: which path means what, and what each verb does to the cluster."""
+"""Resources of the API: the meaning of each path, and the effect of each verb."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What a path names."""
+    """Object or collection that a path names."""
 
     resource: Resource
     namespace: str | None
@@ -69,9 +69,9 @@ class Target:
 
 
 def resolve(path: str) -> Target | None:
-    """Return what a path names, or None for a path that this API does not serve."""
+    """Return the target of a path, or None for a path that this API does not serve."""
     match = _PATH.fullmatch(path)
-    # a namespace's own subresource reads like a namespaced collection
+    # The subresource of a namespace itself looks like a namespaced collection.
     own = re.fullmatch(r"/api/v1/namespaces/([^/]+)/status", path)
     if own:
         return Target(RESOURCES["namespaces"], None, own[1], "status")
@@ -89,7 +89,7 @@ def resolve(path: str) -> Target | None:
 
 
 def selected(item: Object, query: Query) -> bool:
-    """Return whether an object passes fieldSelector and labelSelector."""
+    """Return whether an object matches fieldSelector and labelSelector."""
     metadata = item["metadata"]
     for term in filter(None, query.get("fieldSelector", "").split(",")):
         key, wanted, equal = _term(term)
@@ -110,14 +110,14 @@ def selected(item: Object, query: Query) -> bool:
 
 
 class Verbs:
-    """get, list, create, replace, patch and delete."""
+    """The verbs get, list, create, replace, patch and delete."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._admission = Admission(cluster)
 
     def admit(self, item: Object) -> Object:
-        """Store a Service of the stand-in's own, completed as any other."""
+        """Store a Service of the stand-in itself, completed like any other."""
         metadata = item["metadata"]
         before = self._cluster.get("services", metadata["namespace"], metadata["name"])
         return self._cluster.put("services", self._admission.admit(item, before))
@@ -130,7 +130,7 @@ class Verbs:
         return found | {"kind": target.resource.kind, "apiVersion": target.resource.group_version}
 
     def read_all(self, target: Target, query: Query) -> Object:
-        """Return a list, in chunks when `limit` asks for them."""
+        """Return a list, in chunks if the query has `limit`."""
         items, version = self._cluster.items(target.resource.plural, target.namespace)
         items = [item for item in items if selected(item, query)]
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
@@ -176,7 +176,7 @@ class Verbs:
         )
 
     def replace(self, target: Target, item: Object) -> Object:
-        """Replace an object; on the status subresource its status alone."""
+        """Replace an object; on the status subresource, replace only its status."""
         before = self.read(target)
         version = item.get("metadata", {}).get("resourceVersion")
         if target.part == "status":
@@ -190,8 +190,9 @@ class Verbs:
         return self._store(target, item, before, expected=version)
 
     def patch(self, target: Target, change: Object) -> Object:
-        """Merge a patch (RFC 7386) into an object; the status subresource takes the status of
-        it.
+        """Merge a patch (RFC 7386) into an object.
+
+        On the status subresource, only the status of the patch is merged.
         """
         before = self.read(target)
         version = (change.get("metadata") or {}).get("resourceVersion")
@@ -230,7 +231,7 @@ class Verbs:
 
 
 def merge(before: Any, change: Any) -> Any:
-    """Return a JSON merge patch applied."""
+    """Return the result of a JSON merge patch."""
     if not isinstance(change, dict):
         return change
     merged = dict(before) if isinstance(before, dict) else {}

@@ -1,5 +1,6 @@
-"""`k3s certificate rotate`: it removes certificates, and the next start issues them (K3s
-pkg/cli/cert/cert.go).
+"""`k3s certificate rotate`: removes certificates, which the next start issues again.
+
+Source: K3s pkg/cli/cert/cert.go.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ _PORT = re.compile(r"^ +server: https://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 
 
 def run(arguments: list[str], release: Release, journal: Journal) -> int:
-    """Run `k3s certificate` with these arguments; returns the exit status."""
+    """Run `k3s certificate` with these arguments; return the exit status."""
     if not release.rotates_certificates:
         raise Fatal("No help topic for 'certificate'", code=3)
     if arguments[:1] != ["rotate"]:
         raise Fatal("the stand-in has `certificate rotate` alone", code=3)
-    # no config file is read for this command: the parser of K3s knows `server`, `agent` and
-    # `etcd-snapshot`
+    # K3s reads no config file for this command: its parser supports `server`, `agent` and
+    # `etcd-snapshot` only.
     data = flags.from_line(arguments[1:]).data_dir
     tls = data / "server" / "tls"
     journal.info("Server detected, rotating agent and server certificates")
@@ -45,7 +46,7 @@ def run(arguments: list[str], release: Release, journal: Journal) -> int:
 
 
 def named_port(data: Path) -> int:
-    """Return the port that the controller manager's kubeconfig names."""
+    """Return the port in the kubeconfig of the controller manager."""
     found = _PORT.search((data / "server" / "cred" / "controller.kubeconfig").read_text())
     if found is None:
         raise Fatal(

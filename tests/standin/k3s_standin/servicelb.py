@@ -1,5 +1,6 @@
-"""servicelb: gives LoadBalancer Services their address and listens on their ports (K3s
-pkg/cloudprovider/servicelb.go).
+"""servicelb: gives LoadBalancer Services their address and listens on their ports.
+
+Source: K3s pkg/cloudprovider/servicelb.go.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from .journal import Journal
 from .objects import DEAF, DELAY, ORDERED, PENDING
 
 ADDRESS = "127.0.0.1"
-"""The address of every load balancer when rootless."""
+"""Address of every load balancer in rootless mode."""
 _IDLE = 30.0
 
 Key = tuple[str, str]
 
 
 class ServiceLB:
-    """Follows Services; one whose ports are taken inside the namespace stays pending, as an
-    unschedulable Pod would.
+    """Controller of LoadBalancer Services.
+
+    A Service with ports that are in use inside the namespace stays pending, as with an
+    unschedulable Pod.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class ServiceLB:
         self._seen: dict[Key, float] = {}
 
     def run(self, stopping: threading.Event) -> None:
-        """Follow Services until the server stops."""
+        """Handle Services until the server stops."""
         while not stopping.is_set():
             services, version = self._cluster.items("services")
             self._close_stale(services)
@@ -55,7 +58,7 @@ class ServiceLB:
             self._cluster.changes("services", version, wait)
 
     def _attend(self, service: Object) -> float:
-        """Do what is due for one Service; returns the seconds until more is."""
+        """Take the due steps for one Service; return the seconds until the next step."""
         kind = service["spec"].get("type")
         if kind == "NodePort":
             self._listen(service, required=False)
@@ -90,7 +93,7 @@ class ServiceLB:
         return self._seen.setdefault(key, time.monotonic()) + self._delay + more
 
     def _listen(self, service: Object, *, required: bool) -> bool:
-        """Open what is not open yet; when all is required, open all or nothing."""
+        """Open the missing listeners; with `required`, open all or none."""
         opened: list[Listener] = []
         for listener in listeners(service):
             if self._answerer.is_open(listener):
@@ -121,8 +124,9 @@ class ServiceLB:
 
 
 def _age(service: Object) -> tuple[bool, str, int]:
-    """Return what decides who gets a port that two want: K3s's own and ordered Services, then the
-    older one.
+    """Return the sort key for a port that two Services claim.
+
+    Services of K3s and of orders come first, then older ones.
     """
     metadata = service["metadata"]
     made_at_start = ORDERED in (metadata.get("annotations") or {})
@@ -130,8 +134,9 @@ def _age(service: Object) -> tuple[bool, str, int]:
 
 
 def listeners(service: Object) -> list[Listener]:
-    """Return what listens for a Service inside the namespace: its ports for a load balancer, and
-    its node ports.
+    """Return the listeners of a Service inside the namespace.
+
+    These are its ports for a load balancer, and its node ports.
     """
     metadata, spec = service["metadata"], service["spec"]
     found: list[Listener] = []

@@ -1,6 +1,4 @@
-"""What the API server fills in when a Service is created or changed: addresses, protocols, node
-ports.
-"""
+"""Defaults that the API server sets in a Service: addresses, protocols, node ports."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ _NODE_PORTS = range(30000, 32768)
 
 
 class Invalid(Exception):
-    """A Service that the API server refuses, with its message."""
+    """The API server refuses a Service, with this message."""
 
 
 class Admission:
-    """Completes Services; node ports and addresses are given once."""
+    """Completes Services; node ports and addresses are assigned once."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -64,7 +62,8 @@ class Admission:
         for port in spec.get("ports", []):
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port["port"])
-            # an order's 0 asks for none, as allocateLoadBalancerNodePorts=false would
+            # nodePort 0 in an order requests no node port, like
+            # allocateLoadBalancerNodePorts=false.
             if port.get("nodePort") == 0 or spec["type"] not in {"NodePort", "LoadBalancer"}:
                 port.pop("nodePort", None)
             elif wants and "nodePort" not in port:

@@ -1,5 +1,6 @@
-"""K3S_ROOTLESS_*: which values count, which only warn, which are fatal (K3s
-pkg/rootless/rootless.go, portdriver.go).
+"""K3S_ROOTLESS_*: the values that K3s accepts, warns about or refuses.
+
+Source: K3s pkg/rootless/rootless.go, portdriver.go.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the parent tells rootlesskit."""
+    """Settings that the parent passes to rootlesskit."""
 
     mtu: int = 0
     cidr: str = DEFAULT_CIDR
@@ -34,8 +35,9 @@ class Settings:
 def read(
     environment: Mapping[str, str], release: Release, *, dual_stack: bool, warn: Warn
 ) -> Settings:
-    """Return the settings of an environment, by the rules of a release; raises Fatal as K3s
-    does.
+    """Return the settings of an environment by the rules of a release.
+
+    Raises Fatal where K3s exits.
     """
     copy_up = tuple(_copy_up(environment)) if release.reads_copyupdirs else ()
     if not release.reads_rootless_environment:
@@ -75,8 +77,8 @@ def _mtu(environment: Mapping[str, str], warn: Warn) -> int:
     if mtu < 0:
         raise Fatal("got negative mtu")
     if mtu > _MAX_MTU:
-        # rootlesskit's command line refuses it in other words before slirp4netns can, which K3s
-        # lets try
+        # rootlesskit's command line refuses this value with another message. K3s lets slirp4netns
+        # try it.
         command = f"slirp4netns --mtu {mtu} -r 3 --disable-host-loopback --cidr {DEFAULT_CIDR}"
         raise Fatal(
             f"failed to setup network: waiting for ready fd ({command}): slirp4netns failed"
@@ -122,8 +124,8 @@ def _port_driver(environment: Mapping[str, str], warn: Warn) -> str:
 
 def _copy_up(environment: Mapping[str, str]) -> list[str]:
     text = environment.get("K3S_ROOTLESS_COPYUPDIRS", "")
-    # rootlesskit's library cleans each; its command line would drop an empty one, which means the
-    # working directory
+    # rootlesskit's library cleans each path; its command line would drop an empty one, which means
+    # the working directory.
     return (
         [str(Path.cwd()) if item in {"", "."} else goparse.clean(item) for item in text.split(",")]
         if text
@@ -132,10 +134,10 @@ def _copy_up(environment: Mapping[str, str]) -> list[str]:
 
 
 def check_copy_up(directories: Iterable[str]) -> None:
-    """Die for a directory that cannot be copied up, in the words of rootlesskit's child.
+    """Raise Fatal for a directory that rootlesskit cannot copy up, in its words.
 
-    It is looked at before rootlesskit starts: when its child dies of it, the parent of rootlesskit
-    2.0.2 waits for ever.
+    The check runs before rootlesskit starts: when its child exits, the parent of rootlesskit 2.0.2
+    waits forever.
     """
     for directory in directories:
         if directory == "/tmp":

@@ -1,4 +1,4 @@
-"""What K3s says of itself while it starts, in its order; the noise among it is benign."""
+"""Log lines of a start of K3s, in its order; the noise between them is benign."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _MANIFESTS = (
 
 
 class Story:
-    """Tells a start."""
+    """Writes the log lines of a start."""
 
     def __init__(
         self, journal: Journal, release: Release, data_dir: Path, port: int, noise: int
@@ -66,11 +66,11 @@ class Story:
         self._noise = self._lines(noise)
 
     def banner(self) -> None:
-        """Log which release starts, before anything else."""
+        """Log the release that starts, before anything else."""
         self._journal.info(f"Starting k3s {self._release.version} ({self._release.commit8})")
 
     def starting(self) -> None:
-        """Tell of the server's start, up to the API server's."""
+        """Log the start of the server, up to that of the API server."""
         say, tls = self._journal.info, self._data_dir / "server" / "tls"
         say(
             "Configuring sqlite3 database connection pooling: maxIdleConns=2, maxOpenConns=0,"
@@ -95,7 +95,7 @@ class Story:
         say("Waiting for API server to become available")
 
     def written(self, kubeconfig: Path) -> None:
-        """Tell of the token and the kubeconfig."""
+        """Log the token and the kubeconfig."""
         self._journal.info(f"Server node token is available at {self._data_dir}/server/token")
         self._journal.info(
             f"To join server node to cluster: k3s server -s https://10.41.0.100:{self._port} -t"
@@ -106,8 +106,9 @@ class Story:
         self.noise(4)
 
     def running(self, disabled: Collection[str]) -> None:
-        """Tell that the API server is ready, and write the manifests of what is packaged; those of
-        what is disabled go.
+        """Log that the API server is ready, and write the manifests of packaged components.
+
+        The manifests of disabled components are removed.
         """
         self._journal.info("Kube API server is now running")
         self._journal.info("k3s is up and running")
@@ -125,7 +126,7 @@ class Story:
         self._journal.info("Starting /v1, Kind=Service controller")
 
     def kubelet(self, node: str) -> None:
-        """Tell of the agent's parts."""
+        """Log the components of the agent."""
         agent = self._data_dir / "agent"
         self._journal.info(f"Logging containerd to {agent}/containerd/containerd.log")
         self._journal.info(f"Running containerd -c {agent}/etc/containerd/config.toml")
@@ -138,13 +139,13 @@ class Story:
         self.noise(None)
 
     def registered(self, node: str) -> None:
-        """Tell that the Node exists."""
+        """Log that the Node exists."""
         self._journal.raw(
             klog("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{node}"')
         )
 
     def noise(self, count: int | None) -> None:
-        """Write some of the ordered noise, or all that is left."""
+        """Write `count` lines of the ordered noise, or all that remain."""
         while (count is None or count > 0) and (text := next(self._noise, None)) is not None:
             self._journal.raw(text)
             count = count - 1 if count is not None else None

@@ -1,5 +1,6 @@
-"""What the program `k3s` does first: it unpacks itself into DATA/data, and runs what is there (K3s
-cmd/k3s/main.go).
+"""First step of the program `k3s`: it unpacks itself into DATA/data, and runs the result.
+
+Source: K3s cmd/k3s/main.go.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ _PROGRAM = "k3s-server"
 
 
 def unpack(data_dir: Path, journal: Journal, *, damaged: bool = False) -> None:
-    """Unpack a program of one MiB, unless it is there, and see that it may be run; raises Fatal in
-    K3s's words.
+    """Unpack a program of one MiB, unless it exists, and check that it can be executed.
 
-    What is `damaged` does not match the checksums that are packed beside it (K3s pkg/dataverify).
+    Raises Fatal in the words of K3s. A `damaged` program does not match the checksums that are
+    packed with it (K3s pkg/dataverify).
     """
     place = data_dir / "data" / _NAME
-    # not Path.exists, which raises where it may not look
+    # Not Path.exists, which raises if access is denied.
     if not os.access(place / "bin" / "k3s", os.F_OK):
         _extract(place, journal, damaged=damaged)
-    # Go's LookPath, which passes over what the kernel would not run
+    # Go's LookPath ignores files that the kernel would not execute.
     if not os.access(place / "bin" / _PROGRAM, os.X_OK):
         raise Fatal(f'exec: "{_PROGRAM}": executable file not found in $PATH')
 
 
 def _extract(place: Path, journal: Journal, *, damaged: bool) -> None:
     lock = place.parent / ".lock"
-    with contextlib.suppress(OSError):  # as there: the lock tells
+    with contextlib.suppress(OSError):  # as in K3s: opening the lock reports it
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     journal.info(f"Acquiring lock file {lock}")
     try:

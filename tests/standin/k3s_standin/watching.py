@@ -1,4 +1,4 @@
-"""Watches: the stream of changes that one client asked for."""
+"""Watches: the stream of changes that one client requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 1800.0
 
 @dataclass(frozen=True)
 class Context:
-    """All that a request may need."""
+    """Context of a request."""
 
     cluster: Cluster
     verbs: Verbs
@@ -73,5 +73,5 @@ def events(
 
 
 def typed(item: Object, target: Target) -> Object:
-    """Return an object with its kind, which a watch names in each event."""
+    """Return an object with its kind, which each event of a watch includes."""
     return item | {"kind": target.resource.kind, "apiVersion": target.resource.group_version}
