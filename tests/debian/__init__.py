@@ -1,1 +1,4 @@
-"""Debian releases to make machines of, from wherever this host's own apt gets its packages."""
+"""Debian releases for machines under test.
+
+Packages come from the same sources as those of apt on the host.
+"""

@@ -1,6 +1,4 @@
-"""`python -m tests.debian [RELEASE...]`: makes the trees that do not exist yet, side by side, and
-says where they are.
-"""
+"""`python -m tests.debian [RELEASE...]`: build missing root trees in parallel, and print paths."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from tests.machine import MachineError
 
 
 def main(names: list[str]) -> int:
-    """Make the trees of `names`, or of all releases; return how many cannot be had."""
+    """Build the trees of `names`, or of all releases; return the number of failures."""
     failed = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
         for name, made in [

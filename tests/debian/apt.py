@@ -1,6 +1,4 @@
-"""The host's own apt configuration, as far as it tells where Debian's packages come from and
-how.
-"""
+"""Package sources and options from the apt configuration of the host."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ _PARTS = ("", "-updates", "-security")
 
 
 def own_release() -> str:
-    """Return the name of the Debian release that this host runs, or nothing when it runs something
-    else.
-    """
+    """Return the name of the host's Debian release, or an empty text if it is not Debian."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:
@@ -28,8 +24,9 @@ def own_release() -> str:
 
 
 def sources(release: str) -> str:
-    """Return one-line sources of `release`, its updates included: those of the host's own release,
-    for another name.
+    """Return one-line sources of `release` and its updates.
+
+    They are the sources of the host's own release with another name.
     """
     own = own_release()
     found = []
@@ -48,9 +45,7 @@ def sources(release: str) -> str:
 
 
 def options() -> list[str]:
-    """Return what the host's apt says about proxies and checks, each as a line of apt
-    configuration.
-    """
+    """Return the proxy and verification options of apt on the host, as lines of apt.conf."""
     return [line for line in _run("apt-config", "dump") if line.startswith(_OPTIONS)]
 
 

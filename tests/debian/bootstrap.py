@@ -1,4 +1,4 @@
-"""Installs a Debian release into a directory, with mmdebstrap."""
+"""Installation of a Debian release into a directory, with mmdebstrap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.debian.releases import Release
 from tests.machine import MachineError
 
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-"""Where the host's tools are: some lie where only root looks."""
+"""Search path for tools of the host: some are in directories that only root has on PATH."""
 _NOT_UNPACKED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*")
 _TIME_LIMIT = 20 * 60
 
@@ -22,8 +22,9 @@ _TIME_LIMIT = 20 * 60
 def bootstrap(
     release: Release, packages: Sequence[str], tree: Path, hooks: Sequence[str] = ()
 ) -> None:
-    """Install `packages` of `release` into the new directory `tree`; `hooks` are options of
-    mmdebstrap.
+    """Install `packages` of `release` into the new directory `tree`.
+
+    `hooks` are options of mmdebstrap.
     """
     if os.geteuid() != 0:
         raise MachineError(f"only root can make a machine of {release.name}")
@@ -35,7 +36,7 @@ def bootstrap(
             f"--aptopt={option}" for option in (*apt.options(), 'Acquire::Languages "none";')
         ]
         options += [f"--dpkgopt=path-exclude={pattern}" for pattern in _NOT_UNPACKED]
-        # What was not finished is thrown away: nothing has to reach the disk before the end.
+        # An unfinished tree is discarded, so data need not reach the disk before the end.
         options.append("--dpkgopt=force-unsafe-io")
         if release.borrowed:
             options.append(
@@ -56,8 +57,8 @@ def bootstrap(
 
 
 def run(*command: str) -> str:
-    """Run one step of the making and return its output, or raise what it said at its end."""
-    # `timeout` takes a whole process group down; the driver's death is passed on to it.
+    """Run one command of the build and return its output; raise with the end of its messages."""
+    # `timeout` kills the whole process group, and gets a signal when the driver dies.
     bounded = (
         "setpriv",
         "--pdeathsig",

@@ -1,4 +1,4 @@
-"""The Debian releases of which machines are made, one for each systemd that the tests want."""
+"""Debian releases of the machines under test: one for each systemd that the tests need."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.debian import apt
 from tests.machine import MachineError
 
 SYSTEM = ("systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd")
-"""Both managers, and logins."""
+"""Packages of both managers and of logins."""
 FOR_K3S = ("rootlesskit", "slirp4netns", "fuse-overlayfs", "fuse3", "uidmap", "iproute2", "kmod")
-"""What rootless K3s needs of its host."""
+"""Packages that rootless K3s needs on its host."""
 FOR_TESTS = ("python3", "procps", "curl", "ca-certificates")
 
 _BORROWED = """\
@@ -26,34 +26,33 @@ Pin-Priority: 1001
 
 @dataclass(frozen=True)
 class Release:
-    """What a machine is made of: a Debian, and the source packages that it borrows from others."""
+    """Debian release of a machine, and the source packages from other releases."""
 
     name: str
     base: str
     borrowed: tuple[tuple[str, str], ...] = ()
-    """Pairs of a source package and the release that it comes from."""
+    """Pairs of a source package and the release that provides it."""
     required: bool = True
-    """Whether tests of all layers may not do without it."""
+    """Whether this release is required where all layers are required."""
 
     def sources(self) -> str:
-        """Return apt's one-line sources."""
+        """Return the one-line sources of apt."""
         releases = dict.fromkeys((self.base, *(release for _, release in self.borrowed)))
         return "".join(apt.sources(release) for release in releases)
 
     def preferences(self) -> str:
-        """Return apt's preferences: of another release, nothing but what is borrowed."""
+        """Return the preferences of apt: from another release, only the borrowed packages."""
         return "\n".join(
             _BORROWED.format(packages=f"src:{name}", release=release)
             for name, release in self.borrowed
         )
 
 
-# The stand-in starts rootlesskit 2, which Debian 12 does not have; K3s brings its own.
+# The stand-in needs rootlesskit 2, which Debian 12 does not have; K3s has its own.
 _ROOTLESSKIT = ("rootlesskit", "trixie")
 _ALL = (
-    # Debian 11 itself has Python 3.9. Not required: one day the mirrors will have moved it to the
-    # archive.
-    # systemd 247
+    # Debian 11 itself has Python 3.9. It is not required, because mirrors will move it to the
+    # archive some day. It has systemd 247.
     Release("bullseye", "bookworm", (("systemd", "bullseye"), _ROOTLESSKIT), required=False),
     Release("bookworm", "bookworm", (_ROOTLESSKIT,)),  # systemd 252
     Release("trixie", "trixie"),  # systemd 257
@@ -63,7 +62,7 @@ NAMES = tuple(release.name for release in _ALL)
 
 
 def find(name: str) -> Release:
-    """Return the release called `name`."""
+    """Return the release `name`."""
     for release in _ALL:
         if release.name == name:
             return release

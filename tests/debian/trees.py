@@ -1,5 +1,6 @@
-"""Root file systems of Debian releases, each made once and kept in the cache, for labs to stand
-on.
+"""Root file systems of Debian releases for labs.
+
+Each is built once and kept in the cache.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ _PACKAGES = (
 
 
 def tree(name: str) -> Path:
-    """Return the root file system of the release `name`: the host's own if it runs that one, else a
-    tree made for it.
+    """Return the root file system of the release `name`.
+
+    This is that of the host if it runs this release, else a tree that is built for it.
     """
     release = releases.find(name)
     if name == apt.own_release():
@@ -64,7 +66,7 @@ def _installed(root: Path) -> str:
 
 
 def _clear(name: str) -> None:
-    # What was left unfinished, and trees of another recipe on which no lab stands any more.
+    # Unfinished trees, and trees of another recipe that no lab uses any more.
     for path in CACHE.glob(f"{name}-*"):
         if not payload.mounted(path):
             shutil.rmtree(path)
