@@ -1,4 +1,4 @@
-"""Ways in which K3s is broken for real, what must be said of each."""
+"""Cases that really break K3s, and the diagnosis that each must get."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def nothing(_: Tool) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What is broken how, what must be said of it, and what the remedy cannot do here.
+    """How K3s is broken, the expected diagnosis, and the limits of the remedy here.
 
-    `what` says for readers what was done. `undo` takes away all that was broken, whatever has
-    become of it. What the stand-in only plays ends by `relents`, before the remedy is followed as
-    it is printed. `by_hand` says why it is not; then `undo` mends.
+    `what` describes the case for readers. `undo` removes the whole fault, in any state. If the
+    stand-in simulates the fault, `relents` ends the simulation before the printed remedy is
+    followed. If the remedy cannot be followed, `by_hand` gives the reason, and `undo` fixes the
+    fault.
     """
 
     id: str
@@ -39,17 +40,17 @@ class Case:
     relents: Step = nothing
     by_hand: str = ""
     waits_for: str = ""
-    """Words in the journal after which K3s is known to wait for ever; without, it has to die."""
+    """Text in the journal after which K3s waits forever; if empty, K3s must exit."""
     machines: frozenset[str] = LAB | VM
     apart: bool = False
-    """Whether `tests.e2e.ways` does without it."""
+    """Whether `tests.e2e.ways` omits this case."""
 
     def __str__(self) -> str:
         return self.id
 
 
 def root(*scripts: str) -> Step:
-    """Do something as the machine's root."""
+    """Return a step that runs scripts as root of the machine."""
 
     def step(tool: Tool) -> None:
         for script in scripts:
@@ -60,7 +61,7 @@ def root(*scripts: str) -> Step:
 
 
 def drop_in(*lines: str) -> Step:
-    """Set something for the unit."""
+    """Return a step that writes a drop-in of the unit."""
 
     def step(tool: Tool) -> None:
         text = "\n".join(("[Service]", *lines, ""))
@@ -71,23 +72,23 @@ def drop_in(*lines: str) -> Step:
 
 
 def no_drop_in(tool: Tool) -> None:
-    """Take away all that was set, by a test or by a remedy."""
+    """Remove all settings of a test or a remedy."""
     script = f"rm -rf {DROP_IN.parent} ~/.config/k3s; systemctl --user daemon-reload"
     tool.machine.user("sh", "-c", script).check_returncode()
 
 
 def order(**orders: object) -> Step:
-    """Tell the stand-in what to play."""
+    """Return a step that gives orders to the stand-in."""
     return lambda tool: tool.order(**QUICK, **orders)
 
 
 def dies(words: str, **more: object) -> Step:
-    """Let the stand-in die with these words."""
+    """Return a step that makes the stand-in exit with this message."""
     return order(die={"after": 0.2, "message": words, "level": "fatal", **more})
 
 
 def sysctl(key: str, value: str) -> Step:
-    """Set a switch of the kernel, and forget what a remedy wrote into files."""
+    """Return a step that sets a sysctl, and removes the file that a remedy wrote for it."""
     return root(
         f"rm -f /etc/sysctl.d/60-k3s-rootless.conf; echo {value} >"
         f" /proc/sys/{key.replace('.', '/')}"
@@ -95,7 +96,7 @@ def sysctl(key: str, value: str) -> Step:
 
 
 def both(*steps: Step) -> Step:
-    """Do one after the other."""
+    """Return a step that runs these steps in order."""
 
     def step(tool: Tool) -> None:
         for one in steps:
@@ -105,7 +106,7 @@ def both(*steps: Step) -> Step:
 
 
 def user(*scripts: str) -> Step:
-    """Do something as the user."""
+    """Return a step that runs scripts as the user."""
 
     def step(tool: Tool) -> None:
         for script in scripts:
@@ -115,7 +116,7 @@ def user(*scripts: str) -> Step:
 
 
 def mask(tool: Tool) -> None:
-    """Mask the unit, for as long as the session lasts."""
+    """Mask the unit, until the end of the session."""
     tool.machine.user("systemctl", "--user", "mask", "--runtime", UNIT.name)
     tool.machine.user(
         "sh", "-c", f"mv {UNIT} {UNIT}.away; systemctl --user mask {UNIT.name}"
@@ -123,7 +124,7 @@ def mask(tool: Tool) -> None:
 
 
 def unmask(tool: Tool) -> None:
-    """Undo that."""
+    """Unmask the unit, and restore its file."""
     script = (
         f"systemctl --user unmask {UNIT.name}; systemctl --user unmask --runtime {UNIT.name}; mv -n"
         f" {UNIT}.away {UNIT}"
@@ -172,8 +173,8 @@ CASES = (
         machines=VM,
     ),
     Case(
-        # The lab shares this switch with its host, and cannot write it: the words, and a host that
-        # was mended since.
+        # The lab shares this sysctl with its host and cannot write it. The stand-in prints the
+        # message, as if the host was fixed since.
         "userns-max",
         "K3s dies with the words of that, and the host was mended since",
         dies(
@@ -293,7 +294,7 @@ CASES = (
         words="-no-such-flag",
     ),
     Case(
-        # K3s was moved, as by another way of installing it.
+        # K3s was moved, as by another method of installation.
         "exec-failed",
         "k3s was moved to another directory",
         root(f"mv {K3S} /usr/bin/k3s"),
@@ -302,7 +303,7 @@ CASES = (
         "k3s.binary",
         K3S,
         f"{K3S}: no such file or directory",
-        # The virtual machine's K3s lies on a share that nobody can write.
+        # K3s of the virtual machine is on a read-only share.
         machines=LAB,
     ),
     Case(
@@ -486,8 +487,8 @@ CASES = (
         machines=LAB,
     ),
     Case(
-        # The lab's host keeps the controllers on cgroup v1: the limit is systemd's, the kill is
-        # played.
+        # The host of the lab keeps the controllers on cgroup v1: systemd has the limit, and the
+        # kill is simulated.
         "unit-memory-limit",
         "a drop-in sets MemoryMax=200M, and K3s is killed",
         both(drop_in("MemoryMax=200M"), order(die={"after": 0.2, "signal": 9})),
@@ -520,7 +521,7 @@ CASES = (
         machines=LAB,
     ),
     Case(
-        # Really lacking where it can be: see
+        # The controller is really missing where possible: see
         # test_controllers_that_are_not_delegated_are_told_until_they_are.
         "cgroup-controller",
         "K3s dies with the words of a missing cpuset",
@@ -535,9 +536,7 @@ CASES = (
 
 
 def start(tool: Tool, case: Case) -> None:
-    """Start K3s as it is broken, and wait until it is known to have failed, or to wait for what it
-    lacks.
-    """
+    """Break K3s and start it; return when it has failed, or waits for what is missing."""
     machine = tool.machine
     machine.user(
         "sh", "-c", f"systemctl --user stop {UNIT.name}; systemctl --user reset-failed {UNIT.name}"
@@ -553,8 +552,8 @@ def start(tool: Tool, case: Case) -> None:
             f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$({invocation}) | grep -q"
             f" '{case.waits_for}'"
         )
-    # A unit that is started again has the result of its last start: whatever is no success has
-    # died.
+    # A unit that was started again has the result of its last start: any result but success means
+    # that K3s exited.
     ended = (
         f'case "$({show})" in *auto-restart*|*failed*|exit-code*|signal*|*masked*|*bad-setting*)'
         " exit 0;; esac"
@@ -567,7 +566,7 @@ def start(tool: Tool, case: Case) -> None:
 
 @contextmanager
 def broken(tool: Tool, case: Case) -> Iterator[Completed]:
-    """Give what `diagnose --json` says of K3s as it is broken, and undo it at the end."""
+    """Yield the result of `diagnose --json` for the broken K3s, and undo the fault at the end."""
     try:
         start(tool, case)
         yield tool("diagnose", "--json")
@@ -576,7 +575,7 @@ def broken(tool: Tool, case: Case) -> Iterator[Completed]:
 
 
 def wait(machine: Machine, condition: str) -> bool:
-    """Wait for a condition of the shell, for ten seconds at most."""
+    """Wait up to ten seconds until a shell condition is true."""
     return (
         0
         == machine.user(

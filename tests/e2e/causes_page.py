@@ -1,5 +1,6 @@
-"""`python -m tests.e2e.causes_page [lab] [vm] [ID…]` brings causes about there, all or these,
-and writes the page of them.
+"""`python -m tests.e2e.causes_page [lab] [vm] [ID…]`: produce causes, and write their page.
+
+All causes are tried, or only those of the ids.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ delegated, with both remedies one after the other, are a test of their own in th
 """
 Told = dict[str, str]
 NOT_RUN = "not run"
-"""In the cell of a machine on which a cause could be tried, and was not since it changed."""
+"""Cell of a machine where the cause is possible, but has not been tried since it changed."""
 
 
 def main(words: list[str]) -> None:
-    """Try causes on the machines that are named, or on both, and write the page; what it says of
-    others stays.
+    """Try causes on the named machines, or on both, and write the page.
+
+    Results of other machines stay on the page.
     """
     names = [name for name in ("lab", "vm") if name in words] or ["lab", "vm"]
     ids = set(words) - set(names)
@@ -59,7 +61,7 @@ def main(words: list[str]) -> None:
 
 
 def rows() -> list[list[str]]:
-    """Read the rows of the page as it is."""
+    """Return the rows of the present page."""
     lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
     return [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")
@@ -81,7 +83,7 @@ def _try(machine: Machine, titles: list[Told], ids: set[str]) -> None:
 
 
 def row(case: Case, told: Told) -> str:
-    """Write one row; what was not tried on a machine has none of its cells filled."""
+    """Return one row; cells of machines without a result are empty."""
     remedy = case.by_hand or "as printed"
     seen = [told.get(name) or NOT_RUN if name in case.machines else "" for name in ("lab", "vm")]
     cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, *seen)

@@ -1,4 +1,4 @@
-"""The machines on which the tool is tried: the same tests on each."""
+"""Machines for the end-to-end tests: the same tests run on each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MACHINES = (pytest.param("lab", marks=pytest.mark.lab), pytest.param("vm", marks
 
 
 class Tool:
-    """The tool on a machine, as its user calls it."""
+    """The tool on a machine, as its user runs it."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -28,50 +28,46 @@ class Tool:
     def __call__(
         self, *args: str, timeout: float = 240, env: dict[str, str] | None = None
     ) -> Completed:
-        """Run `k3s-rootless args`; no run may ever show a traceback."""
+        """Run `k3s-rootless args`; fail the test at a traceback."""
         done = self.machine.user(TOOL, *args, timeout=timeout, env=env)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def up(self, *args: str) -> Completed:
-        """Run `up`; where the host keeps the controllers on cgroup v1, with that check left out by
-        name.
-        """
+        """Run `up`; if the host keeps the controllers on cgroup v1, ignore that check."""
         return self("up", *self.ignore, *args)
 
     def json(self, *args: str) -> Any:
-        """Run a command with --json and read its document."""
+        """Run a command with --json, and return its document."""
         return json.loads(self(*args, "--json").stdout)
 
     def order(self, **orders: object) -> None:
-        """Tell the stand-in what to play."""
+        """Give orders to the stand-in."""
         if not self.machine.plays_k3s:
             pytest.skip("only the stand-in takes orders")
         base = {} if self.machine.delegates else {"enforce_controllers": False}
         self.machine.user("tee", str(ORDERS), stdin=json.dumps(base | orders)).check_returncode()
 
     def unit_text(self) -> str | None:
-        """Give what the unit file holds."""
+        """Return the content of the unit file."""
         done = self.machine.user("cat", str(UNIT))
         return done.stdout if done.returncode == 0 else None
 
 
 @pytest.fixture(scope="session")
 def kept() -> set[str]:
-    """Remember which states of the virtual machine were kept."""
+    """Return the names of the saved states of the virtual machine."""
     return set()
 
 
 @pytest.fixture
 def delegating_vm(vm: Vm, kept: set[str]) -> Vm:
-    """Give the virtual machine as it is when an administrator has configured delegation and it is
-    effective.
-    """
+    """Return the virtual machine with delegation configured and effective."""
     return delegating(vm, kept)
 
 
 def delegating(vm: Vm, kept: set[str]) -> Vm:
-    """Put the virtual machine into the state in which delegation is configured and effective."""
+    """Restore the state with delegation configured and effective; create it at the first call."""
     if DELEGATING in kept:
         vm.restore(DELEGATING)
         return vm
@@ -86,9 +82,7 @@ def delegating(vm: Vm, kept: set[str]) -> Vm:
 
 @pytest.fixture(params=MACHINES)
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """Give each machine in turn, as good as new, with all controllers delegated where that is
-    possible.
-    """
+    """Yield each machine in turn after a reset, with all controllers delegated if possible."""
     found: Machine = request.getfixturevalue("delegating_vm" if request.param == "vm" else "lab")
     if request.param == "lab":
         fresh(found)
@@ -97,21 +91,22 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 @pytest.fixture
 def tool(machine: Machine) -> Tool:
-    """Give the tool on each machine in turn."""
+    """Return the tool on each machine in turn."""
     return Tool(machine)
 
 
 @pytest.fixture
 def lab_tool(lab: Machine) -> Tool:
-    """Give the tool in the lab."""
+    """Return the tool in the lab."""
     fresh(lab)
     return Tool(lab)
 
 
 @pytest.fixture
 def any_tool(any_systemd: Lab) -> Tool:
-    """Give the tool under each systemd in turn, in a lab whose stand-in starts as fast as it
-    can.
+    """Return the tool under each systemd in turn.
+
+    The lab's stand-in starts as fast as possible.
     """
     fresh(any_systemd)
     tool = Tool(any_systemd)

@@ -1,7 +1,7 @@
-"""`python -m tests.e2e.failed_starts_page` fails a start in each way, in a lab and a virtual
-machine, and writes its page.
+"""`python -m tests.e2e.failed_starts_page`: fail starts in each way, and write their page.
 
-With `lab` or `vm`, and ids of ways, only what was found there is renewed.
+The starts run in a lab and a virtual machine. Arguments `lab`, `vm` and ids of ways limit the run;
+other rows stay on the page.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ _TABLE = """
 
 
 def main(words: list[str]) -> None:
-    """Bring about the ways of these ids on the machines of these names, all where none is named,
-    and write the page.
-    """
+    """Run the ways of these ids on these machines (by default, all), and write the page."""
     names = [name for name in _SECTIONS if name in words] or list(_SECTIONS)
     ids = set(words) - set(names)
     new = {name: found(name, ids) for name in names}
@@ -67,7 +65,7 @@ def main(words: list[str]) -> None:
 
 
 def table(text: str, name: str) -> dict[str, str]:
-    """Give the rows that the page has for a machine, by the ids of their ways."""
+    """Return the rows of a machine on the page, by the ids of their ways."""
     title = _SECTIONS[name].partition("\n")[0]
     found = re.search(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return {
@@ -79,7 +77,7 @@ def table(text: str, name: str) -> dict[str, str]:
 
 
 def found(name: str, ids: Collection[str]) -> dict[str, str]:
-    """Fail a start in each of these ways, or in all, and give their rows."""
+    """Run each of these ways, or all, and return their rows."""
     rows: dict[str, str] = {}
     with (
         Lab.up("ways") if name == "lab" else Vm.boot() as machine,
@@ -99,7 +97,7 @@ def found(name: str, ids: Collection[str]) -> dict[str, str]:
 
 
 def section(name: str, rows: Mapping[str, str]) -> str:
-    """Write a machine's part of the page, the rows in the order of its ways."""
+    """Return the section of a machine, with the rows in the order of its ways."""
     text = "".join(rows.get(way.id) or not_run(way) for way in ways(name))
     late = [int(one) for one in re.findall(r"\| (\d+) ms \|$", text, re.MULTILINE)]
     median = (
@@ -112,12 +110,12 @@ def section(name: str, rows: Mapping[str, str]) -> str:
 
 
 def not_run(way: Way) -> str:
-    """Write the row of a way that changed, and that was not brought about on this machine since."""
+    """Return the row of a way that changed and has not run on this machine since."""
     return f"| `{way.id}` | {way.what.replace('|', ' ')} | not run |  |  |  |\n"
 
 
 def row(way: Way, found: Run) -> str:
-    """Write one row."""
+    """Return one row."""
     error = found.error
     late = f"{found.late * 1000:.0f} ms" if found.late is not None else ""
     cause = f"`{error['cause']}`" if error.get("cause") else ""

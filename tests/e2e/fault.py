@@ -1,6 +1,4 @@
-"""What a fault of a host is described by, and the steps that bring faults about and take them
-away.
-"""
+"""Description of a host fault, and the steps that inject and remove faults."""
 
 from __future__ import annotations
 
@@ -14,33 +12,27 @@ from tests.vm.machine import Vm
 
 Step = Callable[[Tool], None]
 LAB, VMS = frozenset({"lab"}), frozenset({"trixie", "bookworm"})
-"""The machines by the names that the page has for them: a lab, and virtual machines of two Debian
-releases.
-"""
+"""Machines by their names on the page: a lab, and virtual machines of two Debian releases."""
 DATA = HOME / ".rancher/k3s"
 
 
 @dataclass(frozen=True)
 class Dies:
-    """K3s dies of it: systemd says so, and its last line holds these words."""
+    """K3s exits: systemd reports it, and the last line of K3s contains these words."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Waits:
-    """K3s waits without end, or goes on without something, and its journal says so in these
-    words.
-    """
+    """K3s waits forever, or continues without a feature, and its journal contains these words."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Lacks:
-    """K3s starts, and a command in its namespaces fails, which does not when the fault is
-    mended.
-    """
+    """K3s starts, but a command in its namespaces fails, which succeeds after the fix."""
 
     command: str
     means: str
@@ -48,26 +40,26 @@ class Lacks:
 
 @dataclass(frozen=True)
 class Refused:
-    """Systemd refuses to start it, in these words."""
+    """Systemd refuses to start K3s, with these words."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What K3s makes of it cannot be shown by a stand-in: why not."""
+    """The stand-in cannot show the effect on K3s, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: `check` names it with `verdict` and `mender`, K3s `shows` it, and `clean` takes away
-    whatever is left.
+    """Host fault: `check` reports it, K3s `shows` it, and `clean` removes all that is left.
 
-    An administrator's is mended by the script, the user's by its commands as they are printed;
-    `by_hand` says why not, and then `hand` mends. `before` puts a virtual machine into the state
-    that the fault begins in.
+    The expected finding has `verdict` and `mender`. The script fixes faults for an administrator,
+    and the printed commands those for the user. If neither is possible, `by_hand` gives the reason,
+    and `hand` fixes the fault. `before` brings a virtual machine into the state in which the fault
+    begins.
     """
 
     id: str
@@ -88,7 +80,7 @@ class Fault:
 
 
 def program(name: str) -> tuple[Step, Step]:
-    """Give the steps that take a program away and bring it back."""
+    """Return the steps that remove a program and restore it."""
     away = (
         f"path=$(readlink -f $(command -v {name})); mv $path /root/{name}; echo $path >"
         f" /root/{name}.path"
@@ -97,7 +89,7 @@ def program(name: str) -> tuple[Step, Step]:
 
 
 def freed(port: int) -> Step:
-    """End the program that `ways.hold` lets listen at a port, where it still does."""
+    """Return a step that ends the program that `ways.hold` started on a port, if it is running."""
 
     def step(tool: Tool) -> None:
         tool.machine.user("systemctl", "--user", "stop", f"holder-{port}")
@@ -106,7 +98,7 @@ def freed(port: int) -> Step:
 
 
 def mounted(options: str) -> tuple[Step, Step]:
-    """Give the steps that mount a file system of this kind for K3s's data, and take it away."""
+    """Return the steps that mount, and unmount, a file system with these options for the data."""
     made = (
         f"runuser -u {USER} -- mkdir -p {DATA}; mount -t tmpfs -o uid={UID},mode=700,{options}"
         f" tmpfs {DATA}"
@@ -117,10 +109,9 @@ def mounted(options: str) -> tuple[Step, Step]:
 
 
 def restored(*controllers: str) -> Step:
-    """Take a virtual machine back to the state in which it was booted, with these controllers
-    configured but not realized.
+    """Return a step that restores a virtual machine and configures these controllers.
 
-    K3s is installed there, as it is wherever a fault is injected.
+    The controllers are configured but not realized. K3s is installed, as for all faults.
     """
 
     def step(tool: Tool) -> None:
@@ -135,8 +126,6 @@ def restored(*controllers: str) -> Step:
 
 
 def log_in(tool: Tool) -> None:
-    """Log in once more, which makes systemd realize what is configured, and the running manager
-    does not notice.
-    """
+    """Log in again: systemd realizes the configuration, and the running manager does not notice."""
     assert isinstance(tool.machine, Vm)
     tool.machine.login().check_returncode()

@@ -1,8 +1,6 @@
-"""Faults of a host, brought about for real: which check names each, what K3s does with it, and what
-mends it.
+"""Real faults of a host: the check that reports each, the effect on K3s, and the fix.
 
-Each is injected by itself, into a host on which nothing is wrong; `tests.e2e.injecting` follows it
-to its end.
+Each fault is injected alone into a healthy host; `tests.e2e.injecting` follows it to its end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Faults of K3s's settings: which check names each before the start, what K3s does with it, and
-what fixes it.
-"""
+"""Faults of K3s's settings: the check that reports each, the effect on K3s, and the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ _LIMIT = "what a limit does depends on the controllers of the machine"
 
 
 def _configured(text: str) -> tuple[str, ...]:
-    """Return the scripts that let K3s read a configuration file with this text."""
+    """Return the scripts that make K3s read a configuration file with this text."""
     return (f"mkdir -p {_OWN.parent}; printf '%s\\n' '{text}' > {_OWN}",)
 
 

@@ -1,9 +1,8 @@
-"""`python -m tests.e2e.faults_page lab trixie bookworm` injects each fault into these machines,
-and writes the page of faults.
+"""`python -m tests.e2e.faults_page lab trixie bookworm`: inject faults, and write their page.
 
-What was found is kept for each machine in `.cache/faults`, so that machines can be run one at a
-time; the page is made of all that is there. `--peers DIRECTORY` runs other projects' checks beside
-ours, see `tests.e2e.others`.
+Results are kept for each machine in `.cache/faults`, so that machines can run one at a time. The
+page includes all results. `--peers DIRECTORY` also runs checks of other projects, see
+`tests.e2e.others`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ Made from runs by `python -m tests.e2e.faults_page`; a test holds the table to t
 
 
 def main() -> None:
-    """Run what was asked for, and write the page."""
+    """Run the requested faults, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.faults_page", description=__doc__)
     parser.add_argument(
         "machines", nargs="*", choices=[*MACHINES], help="where to inject faults now"
@@ -80,7 +79,7 @@ def main() -> None:
 
 
 def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False) -> None:
-    """Inject all faults of a machine, and keep what came of each the moment it is known."""
+    """Inject all faults of a machine, and store each result immediately."""
     place = KEPT / f"{name}.json"
     kept: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
     with _machine(name) as tool:
@@ -88,7 +87,7 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
         known = frozenset(
             check for check, one in injecting.findings(tool).items() if injecting.bad(one)
         )
-        # First what no other machine can show, should the campaign not come to its end.
+        # Start with the faults that only this machine can have, in case the run is interrupted.
         for fault in sorted(FAULTS, key=lambda one: len(one.machines)):
             done = missing and "named" in kept.get(fault.id, {})
             if done or name not in fault.machines or (only and fault.id not in only):
@@ -96,7 +95,7 @@ def run(name: str, peers: Path | None, only: list[str], *, missing: bool = False
             begun = time.monotonic()
             try:
                 kept[fault.id] = injecting.inject(tool, fault, known, others=others).document()
-            except Exception as error:  # noqa: BLE001 (a campaign goes on; the page tells)
+            except Exception as error:  # noqa: BLE001 (the run continues; the page shows the error)
                 kept[fault.id] = {"error": f"{type(error).__name__}: {error}"}
             outcome = kept[fault.id].get("error", "done")
             sys.stderr.write(
@@ -121,7 +120,7 @@ def _machine(name: str) -> Iterator[Tool]:
 
 
 def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:
-    """Write the page of what was found, by machines and faults."""
+    """Return the page of the results, by machines and faults."""
     rows = [
         row(fault, {name: results.get(fault.id, {}) for name, results in found.items()})
         for fault in FAULTS
@@ -130,7 +129,7 @@ def page(found: dict[str, dict[str, Any]], peers: Path | None = None) -> str:
 
 
 def foot(found: dict[str, dict[str, Any]]) -> str:
-    """Count what was seen where."""
+    """Return the counts of results."""
     shown = [fault for fault in FAULTS if not isinstance(fault.shows, Unseen)]
     told = [f"\n{len(FAULTS)} faults, {len(shown)} of which K3s shows."]
     for name, where in MACHINES.items():
@@ -150,7 +149,7 @@ def foot(found: dict[str, dict[str, Any]]) -> str:
 
 
 def row(fault: Fault, found: dict[str, dict[str, Any]]) -> str:
-    """Write one row."""
+    """Return one row."""
     told = next((one for one in found.values() if "named" in one), {})
     named = told.get("named", {})
     cells = (
@@ -166,7 +165,7 @@ def row(fault: Fault, found: dict[str, dict[str, Any]]) -> str:
 
 
 def outcome(fault: Fault, machine: str, one: dict[str, Any]) -> str:
-    """Say in a word or two whether all was as it has to be on a machine."""
+    """Return in one or two words whether a fault had the expected result on a machine."""
     if machine not in fault.machines:
         return "-"
     if "named" not in one:

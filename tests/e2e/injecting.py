@@ -1,6 +1,4 @@
-"""Injects a fault: what `check` says before the start, what K3s then does, what mends it, and
-whether all is well again.
-"""
+"""Injection of a fault: the finding of `check`, the effect on K3s, the fix, and the state after."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _SHOW = f"systemctl --user show -P SubState -P Result {UNIT.name} | tr '\\n' ' '
 _ENDED = f'case "$({_SHOW})" in *auto-restart*|*failed*|exit-code*|signal*) echo died; exit;; esac'
 _STATE = HOME / ".rancher/k3s/rootless"
 _EVENTS = HOME / ".rancher/k3s/standin-events.jsonl"
-# Whose events these are tells the id of the invocation: the file keeps those of earlier starts.
+# The invocation id selects the events of this start: the file also has those of earlier starts.
 _READY = (
     f'grep -s node-ready {_EVENTS} | grep -q "$(systemctl --user show -P InvocationID {UNIT.name})"'
     " && { echo ready; exit; }"
@@ -29,13 +27,13 @@ _READY = (
 
 @dataclass
 class Injected:
-    """What came of a fault: `named` is the finding of its check, `also` the ids of the others that
-    are not well.
+    """Result of a fault.
 
-    `shown` is what K3s did, in words of its own where it had any, `mended` by what; `passes` and
-    `starts` tell whether the check passes and K3s is ready afterwards, `back` whether the fault is
-    there again when the script has taken its work back; `last_words` are those of an `up` that
-    failed in the end.
+    `named` is the finding of its check, and `also` has the ids of other checks with a problem.
+    `shown` is the effect on K3s, in its own words if it printed any. `mended` is the kind of fix.
+    `passes` and `starts` show whether the check passes and K3s is ready afterwards, and `back`
+    whether the fault is there again after the script has undone its changes. `last_words` is the
+    output of an `up` that failed at the end.
     """
 
     named: dict[str, Any]
@@ -50,17 +48,17 @@ class Injected:
     peers: dict[str, list[str]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Give all of it for a file of JSON."""
+        """Return the result for a JSON file."""
         return asdict(self)
 
 
 def findings(tool: Tool, *ids: str) -> dict[str, dict[str, Any]]:
-    """Ask `check`, and give its findings by their ids."""
+    """Run `check`, and return its findings by their ids."""
     return {one["check"]: one for one in tool.json("check", *ids)["checks"]}
 
 
 def bad(finding: dict[str, Any]) -> bool:
-    """Tell whether it asks for something to be done."""
+    """Return whether a finding requires an action."""
     return finding["verdict"] not in {"pass", "info"}
 
 
@@ -72,10 +70,9 @@ def inject(
     whole: bool = True,
     others: Others | None = None,
 ) -> Injected:
-    """Inject a fault into a host on which nothing but `known` is wrong, follow it to its end, and
-    take it away.
+    """Inject a fault into a host with no other faults than `known`, follow it, and remove it.
 
-    Without `whole`, K3s is not started once more at the end.
+    Without `whole`, K3s is not started again at the end.
     """
     stop(tool)
     fault.before(tool)
@@ -101,9 +98,7 @@ def inject(
 
 
 def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
-    """Name what did not come as it has to, in the document of an injection; nothing where all
-    did.
-    """
+    """Return the unexpected results in the document of an injection; empty if there are none."""
     named = one["named"]
     mender = (named["remedy"] or {}).get("mender")
     return [
@@ -115,9 +110,9 @@ def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
 
 
 def stop(tool: Tool) -> None:
-    """Stop K3s, and forget that it failed."""
-    # A rootlesskit whose child ended before it was ready waits for ever, deaf to SIGTERM; what it
-    # leaves is not the fault.
+    """Stop K3s, and reset its failure."""
+    # If the child of rootlesskit ended before it was ready, rootlesskit waits forever and ignores
+    # SIGTERM. Its remains are not part of the fault.
     killed = (
         f"systemctl --user kill --signal=KILL {UNIT.name}; systemctl --user stop {UNIT.name}; rm"
         f" -rf {_STATE}"
@@ -130,9 +125,7 @@ def stop(tool: Tool) -> None:
 
 
 def shown(tool: Tool, fault: Fault) -> str:
-    """Start K3s as somebody would who never asked `check`, and give what became of it; asserts that
-    it is what was foretold.
-    """
+    """Start K3s without `check`, and return the effect; assert that it is the expected one."""
     match fault.shows:
         case Unseen(reason):
             return f"not shown: {reason}"
@@ -159,7 +152,7 @@ def shown(tool: Tool, fault: Fault) -> str:
 
 
 def _started(tool: Tool, words: str = "") -> tuple[str, str]:
-    # What came of it first, and since when to look for what was said.
+    # The first effect, and the time after which its messages are searched.
     said = (
         "journalctl -q -o cat _SYSTEMD_INVOCATION_ID=$(systemctl --user show -P InvocationID"
         f" {UNIT.name})"
@@ -178,9 +171,10 @@ def _started(tool: Tool, words: str = "") -> tuple[str, str]:
 
 
 def _said(tool: Tool, since: str, *words: str) -> str:
-    # As root, and of all that it said since: the unit may be in its next start by now. That
-    # rootlesskit's parent misses its child follows from whatever the child said. Lines of a process
-    # that ended at once have no unit; journald may be behind, and the next start says the same.
+    # Read as root, and since the first start: the unit may already be in its next start. The line
+    # about the child in rootlesskit's parent only follows from the message of the child. Lines of a
+    # process that ended immediately have no unit. journald may be late, and the next start logs the
+    # same.
     read = (
         f"journalctl -q -o cat --since={since} _SYSTEMD_USER_UNIT={UNIT.name} +"
         " SYSLOG_IDENTIFIER=k3s"
@@ -233,7 +227,7 @@ def _start(tool: Tool, fault: Fault, injected: Injected) -> None:
 
 
 def _take_back(tool: Tool, fault: Fault, injected: Injected) -> None:
-    # A controller that was realized stays where it is until the next boot.
+    # A realized controller stays enabled until the next boot.
     if injected.mended != SCRIPT or fault.check.startswith("cgroup."):
         return
     undone = tool.machine.root("sh", "/root/script", "--undo")

@@ -1,10 +1,9 @@
-"""Kills the tool, lets its system calls fail, and looks whether the next run mends it: `python -m
-tests.e2e.killing 500`.
+"""Interrupts the tool at many points, and checks the next run: `python -m tests.e2e.killing 500`.
 
-Each round puts the machine into a known state, runs one command, and ends it: at a random instant
-with SIGKILL, or at one system call on the files of the unit or the bus, with an error or SIGKILL
-(strace(1), inject=). Then the same command runs undisturbed and has to succeed, the state has to be
-the one that it promises, and whatever others wrote has to be there byte for byte.
+Each round brings the machine into a known state, runs one command, and ends it: with SIGKILL at a
+random instant, or at one system call on the files of the unit or the bus, with an error or SIGKILL
+(strace(1), inject=). Then the same command runs without a disturbance. It must succeed, the state
+must be the promised one, and files of others must be unchanged.
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ FAULTS = {
     "sendmsg": ("EPIPE", "KILL"),
     "recvfrom": ("ECONNRESET",),
 }
-"""How each system call fails; KILL is that it is the last thing that happens."""
+"""Faults of each system call; with KILL, the process ends at this call."""
 SEEN = ",".join(FAULTS)
 FAULT_SECONDS = 120
 _TRIES = 5
 _CALL = re.compile(r"^(?P<name>\w+)\((?P<rest>.*)")
 _ON_OUR_FILES = re.compile(r"/\.config/systemd/user|k3s-rootless\.lock")
-# Of what is read those calls that ask for a message; the greeting of the bus comes byte by byte.
+# Of the read calls, only those for a message: the greeting of the bus arrives byte by byte.
 _ON_THE_BUS = re.compile(
     r"^(?:(?:sendto|sendmsg)\(\d+<(?:UNIX|socket)|connect\(.*/bus\"|recvfrom\(\d+<UNIX.*, \d{4,}, )"
 )
@@ -67,7 +66,7 @@ _ON_THE_BUS = re.compile(
 
 @dataclass
 class Tally:
-    """What was done, and what went wrong."""
+    """Counts of rounds, kills and faults, and the errors that were found."""
 
     rounds: int = 0
     kills: int = 0
@@ -86,12 +85,12 @@ class Tally:
 
 
 class Killer:
-    """One lab, in which commands are ended."""
+    """Lab in which commands are interrupted."""
 
     def __init__(self, lab: Lab, seed: int, tell: Callable[[Tally], None] | None = None) -> None:
         self.lab = lab
         self.tell = tell
-        self.random = random.Random(seed)  # noqa: S311 (moments, no secrets)
+        self.random = random.Random(seed)  # noqa: S311 (instants, not secrets)
         self.tally = Tally()
         fresh(lab)
         self._shell(FOREIGN).check_returncode()
@@ -101,8 +100,9 @@ class Killer:
         self.took = {name: self._duration(CASES[name]) for name in self.names}
 
     def kill(self, name: str) -> None:
-        """Kill a command at random instants, up to six times in a row, each time from where the
-        last one was left.
+        """Kill a command at random instants, up to six times.
+
+        Each run continues from the state that the last one left.
         """
         case = CASES[name]
         self._prepare(case)
@@ -115,8 +115,9 @@ class Killer:
         self._require_well(name, case, "killed")
 
     def faults(self, name: str, most: int | None = None) -> None:
-        """Let each system call on our files and on the bus fail once in every way, or so many of
-        them in one way each.
+        """Let each system call on our files and on the bus fail once in each way.
+
+        With `most`, at most this many calls fail, each in one random way.
         """
         count: Counter[str] = Counter()
         calls = []
@@ -130,9 +131,9 @@ class Killer:
                 self._fault(name, call, turn, what)
 
     def _fault(self, name: str, call: str, turn: int, what: str) -> None:
-        """Let a call that matters fail, of its kind the how many-th.
+        """Let one relevant system call fail: the call of this kind with index `turn`.
 
-        Calls vary by what else runs on the host.
+        The calls vary with the load of the host.
         """
         case = CASES[name]
         met = False
@@ -230,9 +231,9 @@ class Killer:
         return self._patiently("strace", *options, TOOL, *case.words)
 
     def _patiently(self, *words: str) -> Completed:
-        # A SIGTERM early in a start may be lost: the first process of a pid namespace gets none
-        # that it does not handle yet (pid_namespaces(7)), and K3s's unit sets no limit. The tool
-        # says so, and what ends it.
+        # A SIGTERM early in a start can be lost: the first process of a PID namespace receives only
+        # signals that it handles (pid_namespaces(7)), and K3s's unit has no stop timeout. The tool
+        # reports this, and how to end K3s.
         done = self.lab.user(*words, timeout=FAULT_SECONDS)
         if "systemd's job goes on" in done.stderr:
             self._shell(f"systemctl --user kill --signal=SIGKILL {UNIT.name}").check_returncode()
@@ -244,9 +245,7 @@ class Killer:
 
 
 def _calls(trace: str) -> Iterator[tuple[str, int, str]]:
-    """Give the system calls that matter: which one, the how many-th of its kind, and how it
-    looks.
-    """
+    """Yield the relevant system calls: name, number among calls of that name, and text."""
     count: Counter[str] = Counter()
     for line in trace.splitlines():
         if found := _CALL.match(line):
@@ -272,8 +271,9 @@ def run(
     seed: int,
     tell: Callable[[Tally], None] | None = None,
 ) -> Tally:
-    """Kill so many times; then let system calls of the commands `faults` fail, all in every way or
-    at `most` so many.
+    """Kill `kills` times; then let system calls of the commands `faults` fail.
+
+    Each call fails in each way, or at most `most` calls fail in one way each.
     """
     killer = Killer(lab, seed, tell)
     try:

@@ -1,6 +1,4 @@
-"""The commands that are killed: what comes before each, and what must be true once it has
-succeeded.
-"""
+"""Commands that are interrupted: the state before each, and the state that each promises."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ CONFIG = DROP_INS / "50-k3s-rootless-config.conf"
 ENVIRONMENT = DROP_INS / "50-k3s-rootless-environment.conf"
 _LINK = UNIT.parent / "default.target.wants" / UNIT.name
 
-# What others have written: a drop-in of the user, one under a name of ours, one that is a link,
-# another unit.
+# Files of other authors: a drop-in of the user, one with a name like ours, a link, another unit.
 FOREIGN = f"""
 set -e
 mkdir -p {DROP_INS} {HOME}/dotfiles
@@ -39,13 +36,13 @@ Environment {UNIT.name}
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what comes before it, and what must be true once it has succeeded."""
+    """Command, the script before it, and the condition that must hold once it has succeeded."""
 
     words: tuple[str, ...]
     before: str
     promise: Callable[[dict[str, str]], bool]
     alone: bool = False
-    """Whether nobody else has a drop-in, so that the directory of them is ours, too."""
+    """Whether there are no other drop-ins, so that the directory of drop-ins is ours too."""
 
 
 _SET, _KEPT = "K3S_ROOTLESS_MTU=1300", "NO_PROXY=.example"
@@ -91,7 +88,7 @@ def _is_out_of_the_environment(state: dict[str, str]) -> bool:
 
 
 def _is_as_if_never_set(state: dict[str, str]) -> bool:
-    # While K3s runs, the directory's time is what tells that a drop-in is gone.
+    # While K3s runs, the directory stays: its time shows that a drop-in was removed.
     left = {path for path in state if path.startswith(at(DROP_INS))}
     return not _environment(state) and (
         not left or (left == {at(DROP_INS)} and state["ActiveState"] == "active")
@@ -119,8 +116,7 @@ def _is_gone(state: dict[str, str]) -> bool:
     )
 
 
-# The files of an installation as the tool made them, kept aside, so that each round begins with
-# them at once.
+# Save the files of an installation, so that each round can restore them quickly.
 SAVE = f"""
 set -e
 rm -rf /tmp/saved

@@ -1,6 +1,4 @@
-"""What is broken is told at the first answer, its remedy is followed as it is printed, and K3s is
-ready again.
-"""
+"""Diagnosis of a broken K3s, its remedy followed as printed, and K3s ready again."""
 
 from __future__ import annotations
 
@@ -17,13 +15,13 @@ from tests.lab.fixtures import fresh
 from tests.machine import TOOL, Machine
 from tests.vm.machine import Vm
 
-# What the user types, in a remedy that needs an administrator.
+# Commands for the user within a remedy for an administrator.
 _OF_THE_USER = re.compile(r"k3s-rootless |systemctl --user |ssh |mkdir -p ~|printf .* >> ~")
 
 
 @contextmanager
 def installed(machine: Machine) -> Iterator[Tool]:
-    """Give a K3s that came up once, and is broken and mended from then on."""
+    """Yield a K3s that was ready once; tests then break and fix it."""
     fresh(machine)
     machine.root("sysctl", "-w", "net.ipv4.ip_forward=1").check_returncode()
     tool = Tool(machine)
@@ -34,8 +32,9 @@ def installed(machine: Machine) -> Iterator[Tool]:
 
 
 def tried(tool: Tool, case: Case) -> dict[str, Any]:
-    """Break K3s, ask, do what is said, and hold K3s to being ready; give the cause that was
-    told.
+    """Break K3s, run `diagnose`, follow the remedy, and require K3s to be ready.
+
+    Returns the cause that was reported.
     """
     shown = ""
     with broken(tool, case) as done:
@@ -52,7 +51,7 @@ def tried(tool: Tool, case: Case) -> dict[str, Any]:
 
 
 def told(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
-    """Hold the answer to what was broken."""
+    """Assert that the reported cause is the expected one, and return it."""
     assert cause is not None
     assert (case.id, case.mender) == (cause["id"], cause["remedy"]["mender"]), cause
     assert case.check is None or case.check == cause["check"]
@@ -62,7 +61,7 @@ def told(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
 
 
 def ready(tool: Tool, shown: str) -> None:
-    """Hold K3s to being well, and `diagnose` to seeing it."""
+    """Assert that K3s is ready, and that `diagnose` reports this."""
     if "K3s is ready (" not in shown:
         up = tool.up()
         assert 0 == up.returncode, (shown, up.stderr)
@@ -75,10 +74,10 @@ def ready(tool: Tool, shown: str) -> None:
 
 
 def follow(tool: Tool, remedy: dict[str, Any]) -> str:
-    """Paste the commands of a remedy into a shell as they are printed; give what was shown.
+    """Paste the commands of a remedy into a shell as printed; return the output.
 
-    What needs an administrator is root's, where `sudo` is a word without meaning; the rest is the
-    user's.
+    Commands for an administrator run as root, where `sudo` does nothing; the others run as the
+    user.
     """
     shown = ""
     for of_user, lines in groupby(
@@ -94,8 +93,8 @@ def follow(tool: Tool, remedy: dict[str, Any]) -> str:
 
 
 def _as_user(tool: Tool, script: str) -> str:
-    # `up` of a lab whose host keeps the controllers is told to go on without them; nobody has a key
-    # for a login of their own.
+    # In a lab without controllers, `up` must ignore that check. The user has no SSH key for a new
+    # login.
     script = re.sub(
         r"^k3s-rootless up", " ".join((TOOL, "up", *tool.ignore)), script, flags=re.MULTILINE
     )

@@ -1,8 +1,6 @@
-"""Other projects' checks beside ours, on the same faults; they are brought in for a measurement,
-and are no part of this.
+"""Checks of other projects on the same faults, for a comparison; they are not part of this project.
 
-A directory holds them under their own names, and `revisions.json`, which says by these names where
-each is from.
+A directory holds them under their own names, and `revisions.json` with the source of each.
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "check-config.sh": ("bash", f"{PLACE}/check-config.sh", f"{PLACE}/kernel-config"),
     "k0s-sysinfo": (f"{PLACE}/k0s-sysinfo",),
 }
-"""What each is called with.
+"""Command line of each program.
 
-The two setup tools want to find the programs that they would set up: they get empty ones.
+The two setup tools need the programs that they would set up; empty files replace these.
 """
 _EMPTY = ("dockerd-rootless.sh", "containerd-rootless.sh", "dockerd", "containerd")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,16 +39,14 @@ _PATIENCE = 120
 
 @dataclass
 class Others:
-    """The programs that are on a machine, and what each says there while nothing is wrong: its exit
-    status and its lines.
-    """
+    """Programs on a machine, and the exit status and output of each while the host is healthy."""
 
     tool: Tool
     healthy: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tool: Tool, directory: Path | None) -> Self:
-        """Put the programs of a directory on the machine; without one there are none."""
+        """Copy the programs of a directory to the machine; without a directory, there are none."""
         others = cls(tool)
         if directory is None:
             return others
@@ -69,9 +65,7 @@ class Others:
         return others
 
     def ask(self, name: str) -> tuple[int, frozenset[str]]:
-        """Run one, and give its exit status and what it said, without what differs from run to
-        run.
-        """
+        """Run a program, and return its exit status and output, without varying parts."""
         path = f"PATH={PLACE}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         command = ("timeout", str(_PATIENCE), "env", path, *COMMANDS[name])
         done = self.tool.machine.user(*command, timeout=_PATIENCE + 30)
@@ -79,9 +73,7 @@ class Others:
         return done.returncode, frozenset(_VARYING.sub("#", line).strip() for line in lines)
 
     def found(self) -> dict[str, list[str]]:
-        """Give by each what it says now and did not say before; nothing where nothing changed for
-        it.
-        """
+        """Return the new lines of each program since the healthy state."""
         answers = {}
         for name, (code, lines) in self.healthy.items():
             now, said = self.ask(name)
@@ -92,9 +84,7 @@ class Others:
 
     @staticmethod
     def page(found: Mapping[str, Mapping[str, Any]], directory: Path | None = None) -> str:
-        """Write what each of them found, of the faults that it was run beside; nothing where none
-        was run.
-        """
+        """Return a table of the faults that each program found; empty if none was run."""
         asked: dict[str, dict[str, bool]] = {}
         ours: dict[str, bool] = {}
         for fault in FAULTS:

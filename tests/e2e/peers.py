@@ -1,6 +1,4 @@
-"""What happens to a cluster and its host behind the tool's back: Services come and go, programs
-take ports, forwards vanish.
-"""
+"""Changes to a cluster and its host without the tool: Services, ports in use, lost forwards."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ from typing import Any
 from tests.machine import HOME, Machine
 
 SOCKET = HOME / ".rancher/k3s/rootless/api.sock"
-# With nothing of the package under test: the stand-in's own Python, the kubeconfig, and what every
-# Python has.
+# Uses no code of the package under test: only the Python of the stand-in, its libraries, and the
+# kubeconfig.
 _ASK = """
 import base64, http.client, json, os, ssl, sys, tempfile, urllib.parse, yaml
 found = yaml.safe_load(open(os.path.expanduser("~/.kube/k3s.yaml")))
@@ -39,14 +37,15 @@ for method, path, body in json.load(sys.stdin):
 
 
 def asked(machine: Machine, *requests: tuple[str, str, dict[str, Any] | None]) -> None:
-    """Put requests to the API server, in one connection."""
+    """Send requests to the API server, in one connection."""
     done = machine.user("/opt/k3s-standin/bin/python", "-I", "-c", _ASK, stdin=json.dumps(requests))
     assert 0 == done.returncode, done.stderr
 
 
 def service(name: str, *ports: Any, **more: Any) -> dict[str, Any]:
-    """Give a LoadBalancer Service; `more` goes into its spec, but for `annotations` and
-    `ingress`.
+    """Return a LoadBalancer Service.
+
+    `more` goes into its spec, except `annotations` and `ingress`.
     """
     listed = [{"port": one} if isinstance(one, int) else one for one in ports]
     metadata = {"name": name, "annotations": more.pop("annotations", {})}
@@ -66,7 +65,7 @@ def service(name: str, *ports: Any, **more: Any) -> dict[str, Any]:
 
 
 def create(machine: Machine, *services: dict[str, Any]) -> None:
-    """Make Services in the namespace `default`."""
+    """Create Services in the namespace `default`."""
     asked(machine, *(("POST", "/api/v1/namespaces/default/services", one) for one in services))
 
 
@@ -79,7 +78,7 @@ def delete(machine: Machine, *names: str) -> None:
 
 
 def pod(name: str, host_port: int, **labels: str) -> dict[str, Any]:
-    """Give a Pod that asks for a port of its node."""
+    """Return a Pod that requests a port of its node."""
     container = {"name": "c", "image": "c", "ports": [{"containerPort": 80, "hostPort": host_port}]}
     metadata = {"name": name, "namespace": "default", "labels": labels}
     return {
@@ -91,18 +90,18 @@ def pod(name: str, host_port: int, **labels: str) -> dict[str, Any]:
 
 
 def server_pid(machine: Machine) -> str:
-    """Give the process of the server inside the namespaces."""
+    """Return the PID of the server inside the namespaces."""
     return machine.user("pgrep", "-f", "k3s_standin server", "-n").stdout.strip()
 
 
 def forwards(machine: Machine) -> list[dict[str, Any]]:
-    """List the forwards, by rootlesskit's own client."""
+    """Return the forwards, as rootlesskit's own client lists them."""
     done = machine.user("rootlessctl", "--socket", str(SOCKET), "list-ports", "--json")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def close_forward(machine: Machine, parent_port: int) -> None:
-    """Take a forward away, behind K3s's back."""
+    """Remove a forward without K3s."""
     (number,) = [one["id"] for one in forwards(machine) if one["spec"]["parentPort"] == parent_port]
     machine.user(
         "rootlessctl", "--socket", str(SOCKET), "remove-ports", str(number)
@@ -110,16 +109,18 @@ def close_forward(machine: Machine, parent_port: int) -> None:
 
 
 def open_forward(machine: Machine, spec: str) -> None:
-    """Add a forward that K3s knows nothing of; `spec` is rootlessctl's, such as
-    `0.0.0.0:9999:9999/tcp`.
+    """Add a forward that K3s does not know.
+
+    `spec` is in the form of rootlessctl, such as `0.0.0.0:9999:9999/tcp`.
     """
     machine.user("rootlessctl", "--socket", str(SOCKET), "add-ports", spec).check_returncode()
 
 
 @contextlib.contextmanager
 def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> Iterator[None]:
-    """Let a program of the user's, or of root's, listen at ports of the host; its unit is named
-    after the first.
+    """Run a program of the user, or of root, that listens on ports of the host.
+
+    The unit of the program has the first port in its name.
     """
     unit = f"holder-{port}.service"
     run = machine.root if as_root else machine.user
@@ -140,7 +141,7 @@ def holding(machine: Machine, port: int, *more: int, as_root: bool = False) -> I
 
 
 def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for what comes about by itself, or fail."""
+    """Wait until a condition is true, or fail."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come about"

@@ -1,4 +1,4 @@
-"""What `ports --json` says of a machine, by what each row reaches."""
+"""Rows of `ports --json` on a machine, by their targets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.e2e.conftest import Tool
 
 
 def rows(tool: Tool, *options: str) -> dict[str, dict[str, Any]]:
-    """Give the rows by what they reach; a forward that nobody asked for by its port."""
+    """Return the rows by their targets; a forward without a target has its port as key."""
     found = tool.json("ports", *options)["ports"]
     return {f"{row['target'] or row['parent_port']}/{row['protocol']}": row for row in found}
 
 
 def until(tool: Tool, key: str, status: str, *options: str) -> dict[str, Any]:
-    """Wait until a row has a status, and give the row."""
+    """Wait until a row has a status, and return the row."""
     found: dict[str, dict[str, Any]] = {}
 
     def reached() -> bool:
@@ -33,5 +33,5 @@ def until(tool: Tool, key: str, status: str, *options: str) -> dict[str, Any]:
 
 
 def blind(document: dict[str, Any]) -> dict[str, str]:
-    """Give the sources that could not be asked, with the reasons."""
+    """Return the sources that failed, with the reasons."""
     return {one["source"]: one["reason"] for one in document["unknown_sources"]}

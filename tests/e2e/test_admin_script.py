@@ -1,5 +1,6 @@
-"""The administrator's script on a host where much is missing: it mends, does no harm twice, and
-takes all of it back.
+"""Tests of the administrator's script on a host with many faults.
+
+The script fixes them, changes nothing at a second run, and can undo all its changes.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def test_killed_at_any_command_it_can_be_taken_back(
 ) -> None:
     before = lab.root("sh", "-c", STATE).stdout
     text = script(damaged)
-    # Its own shell is killed at the nth call of a function of the script, as a power cut would.
+    # The shell of the script is killed at the nth call of a function, as a power cut would end it.
     counted = text.replace(
         "say() {",
         "n=0\ncount() { n=$((n + 1)); [ $n -lt LIMIT ] || kill -9 $$; }\nsay() {\n    count;",
@@ -172,7 +173,7 @@ def test_the_script_as_json(damaged: Tool) -> None:
 
 @pytest.fixture(params=["CORP\\bob", "bjørn"])
 def foreign_user(lab: Machine, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give a user of a directory service, whose name logind escapes."""
+    """Yield a user of a directory service whose name logind escapes."""
     name: str = request.param
     tables = "for table in passwd group subuid subgid; do {}; done"
     lab.root("sh", "-c", tables.format("cp -p /etc/$table /etc/$table.kept")).check_returncode()
@@ -191,8 +192,9 @@ def test_such_a_user_gets_ids_once_and_lingers_afterwards_as_before(
     foreign_user: str,
     before: bool,  # noqa: FBT001
 ) -> None:
-    """The user manager of this user does not start (PAM does not know the name), so that logind
-    answers no query.
+    """The user manager of this user does not start (PAM does not know the name).
+
+    logind therefore answers no query.
     """
     host = Host(foreign_user, 1700, "debian", "1")
     text = text_of(

@@ -1,5 +1,6 @@
-"""The administrator's script on a whole machine with a kernel of its own: all that it does is taken
-back, to the last file.
+"""Tests of the administrator's script on a virtual machine with its own kernel.
+
+Undo restores everything, down to the last file.
 """
 
 from __future__ import annotations

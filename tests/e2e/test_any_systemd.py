@@ -1,4 +1,4 @@
-"""What users do, under each systemd that can be booted: 247 to the newest."""
+"""Tests of what users do, under each systemd that can be booted, from 247 to the newest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS = (
 )
 VARIABLES = ("K3S_ROOTLESS_MTU=1400", "NO_PROXY=a \"b\" %h ${x} \\ 'c' ;#\n é")
 FAILS_FOR_WARNINGS = 250
-"""Since this systemd, `systemd-analyze verify` can be told to fail for what it warns of."""
+"""Since this systemd, `systemd-analyze verify` has an option to fail at warnings."""
 
 
 def test_up_up_status_down(any_tool: Tool) -> None:
@@ -81,8 +81,9 @@ def test_unit_and_drop_ins_load_without_a_warning_which_would_be_seen(any_tool: 
 
 
 def warnings(tool: Tool) -> tuple[int, list[str], list[str]]:
-    """Give the exit status of `systemd-analyze verify`, and the lines about our unit's files from
-    it and from the manager.
+    """Return the exit status of `systemd-analyze verify`, and warnings about our unit's files.
+
+    The warnings are those of `systemd-analyze` and those of the manager.
     """
     strict = ["--recursive-errors=yes"] if tool.machine.systemd >= FAILS_FOR_WARNINGS else []
     verified = tool.machine.user("systemd-analyze", "--user", "verify", *strict, str(UNIT))

@@ -1,4 +1,7 @@
-"""Whatever a user can cause gets one clear error, a hint and its exit code, within seconds."""
+"""Tests that each error of a user gives one clear message, a hint and its exit code.
+
+The tool must end within seconds.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ SCRIPTS = {
 
 @pytest.fixture
 def own_k3s(lab: Machine) -> str:
-    """Give the user a PATH on which another k3s comes first."""
+    """Return a PATH of the user with another k3s first."""
     lab.user("rm", "-rf", str(HOME / "bin")).check_returncode()
     lab.user("mkdir", "-p", str(HOME / "bin")).check_returncode()
     return f"{HOME}/bin:/usr/bin:/bin"
@@ -92,14 +95,14 @@ def test_the_runtime_directory_of_another_user(lab: Machine, lab_tool: Tool) -> 
 def test_without_a_session_in_the_environment_the_uid_leads_to_the_manager(
     lab: Machine, lab_tool: Tool
 ) -> None:
-    """As under cron, su and ssh with a command: the user lingers, so the manager runs."""
+    """As under cron, su and ssh with a command: lingering is on, so the manager runs."""
     bare = lab.user("env", "-i", TOOL, "up", *lab_tool.ignore)
 
     assert 0 == bare.returncode, bare.stderr
 
 
 def test_without_any_session_the_user_is_told(lab: Machine) -> None:
-    """Another user, who is not logged in and does not linger."""
+    """Another user without a login and without lingering."""
     lab.root("useradd", "--no-create-home", "--uid", "1600", "bob")
     lab.root("rm", "-rf", "/run/user/1600")
     refused = lab.root(

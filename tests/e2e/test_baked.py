@@ -1,5 +1,6 @@
-"""Settings that K3s bakes into files of its data directory: another one kills it, or is refused, or
-is made to work.
+"""Tests of settings that K3s writes into files of its data directory.
+
+A changed setting makes K3s exit, is refused, or is made to work.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROTATE = f"{K3S} certificate rotate --data-dir {DATA}"
 
 @pytest.fixture
 def running(lab_tool: Tool) -> Tool:
-    """Return the tool beside a K3s that is ready."""
+    """Return the tool next to a K3s that is ready."""
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     return lab_tool
@@ -37,7 +38,7 @@ def put(tool: Tool, text: str) -> None:
 
 
 def start(tool: Tool, *flags: str) -> None:
-    """Let another drop-in start K3s with these flags, and read it."""
+    """Write a drop-in that starts K3s with these flags, and reload systemd."""
     put(tool, f"[Service]\nRestart=no\nExecStart=\nExecStart={' '.join((SERVER, *flags))}\n")
     tool.machine.user("systemctl", "--user", "daemon-reload").check_returncode()
 
@@ -52,13 +53,13 @@ def ports(tool: Tool) -> set[int]:
 
 
 def kept(tool: Tool) -> list[str]:
-    """List the copies of certificates that rotations left."""
+    """Return the copies of certificates that rotations left."""
     return tool.machine.user("sh", "-c", f"ls -d {DATA}/server/tls-* 2>/dev/null").stdout.split()
 
 
 def test_config_set_and_restart_renew_the_certificates_for_another_port(lab_tool: Tool) -> None:
     running = lab_tool
-    # A file that changes within the second of the start does not count as changed since.
+    # A file that changes in the same second as the start does not count as changed since.
     running.order(**QUICK | {"node_delay": 1.5})
     running.up().check_returncode()
 
@@ -110,7 +111,7 @@ def test_a_port_that_came_another_way_is_named_and_up_makes_it_work(running: Too
     running("down").check_returncode()
     start(running, "--https-listen-port=9443")
 
-    # Without a restart of its own, the unit stays failed.
+    # With Restart=no, the unit stays failed.
     running.machine.user("systemctl", "--user", "start", UNIT.name).check_returncode()
     failed = f"until systemctl --user is-failed -q {UNIT.name}; do sleep 0.1; done"
     running.machine.user("timeout", "120", "sh", "-c", failed).check_returncode()

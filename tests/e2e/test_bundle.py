@@ -1,6 +1,4 @@
-"""A bundle of a host that is well, of one that is not, and of one that gives all its secrets
-away.
-"""
+"""Tests of bundles: of a healthy host, a host with faults, and one that exposes its secrets."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ def _no_file(lab: Machine) -> Iterator[None]:
 
 
 def bundle(tool: Tool, *args: str, env: dict[str, str] | None = None) -> dict[str, str]:
-    """Make a bundle and give its files."""
+    """Create a bundle, and return its files."""
     begun = time.monotonic()
     done = tool("bundle", "-o", FILE, "--force", *args, env=env)
     assert 0 == done.returncode, done.stderr
@@ -63,7 +61,7 @@ def bundle(tool: Tool, *args: str, env: dict[str, str] | None = None) -> dict[st
 
 
 def of(files: dict[str, str], name: str) -> Any:
-    """Read one document."""
+    """Return one document."""
     return json.loads(files[name])
 
 
@@ -124,7 +122,7 @@ def test_k3s_down_and_a_start_that_died(lab_tool: Tool) -> None:
 
 
 def test_without_a_user_manager(lab: Machine, lab_tool: Tool) -> None:
-    """The unit is found where it lies, and the last start is the journal's newest."""
+    """The unit file is found in its directory, and the last start is the newest in the journal."""
     lab_tool.order(die={"after": 0.5, "message": "got negative mtu", "level": "fatal"})
     lab_tool.up()
     lab_tool.machine.user("systemctl", "--user", "stop", UNIT.name)
@@ -201,7 +199,7 @@ def test_a_k3s_that_hangs_is_not_left_behind(lab: Machine, lab_tool: Tool) -> No
         socket.kill()
         socket.communicate()
 
-    # The probe of k3s was given up in its own time, and the rest of the checks are there.
+    # The probe of k3s reached its time limit, and all other checks are in the bundle.
     found = {one["check"]: one for one in of(files, "check.json")["checks"]}
     assert "pass" != found["k3s.version"]["verdict"]
     assert "gave no answer within" in found["k3s.version"]["reason"]
@@ -228,7 +226,7 @@ def test_a_full_disk_leaves_nothing_behind(lab: Machine, lab_tool: Tool) -> None
 
 
 def test_a_disk_that_is_nearly_full_takes_it(lab: Machine, lab_tool: Tool) -> None:
-    """It needs room for itself alone, once."""
+    """A bundle needs disk space only for itself, and only once."""
     place = "/tmp/narrow"
     room = f"size=256k,uid={UID},gid={UID}"
     lab.root(
@@ -306,11 +304,11 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
 
     for found in (files, blind):
         everything = Haystack("\n".join((*found, *found.values())))
-        # Proof that the seeds were where they could have been taken along.
+        # Proof that the seeds were in places that the bundle reads.
         assert "[redacted:" in found["journal/start-1.txt"]
         assert "and then something else" in found["journal/start-1.txt"]
-        # Without a user manager nobody can know what it holds; what has the look of a secret is
-        # found all the same.
+        # Without a user manager, its variables are unknown. Text that looks like a secret is still
+        # found.
         unknowable = {"variable of the manager"} if found is blind else set()
         assert [] == [
             (kind, secret)
@@ -324,7 +322,7 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
 
 
 def plant(machine: Machine, path: str, text: str) -> None:
-    """Write a file of the user, with its directories."""
+    """Write a file of the user, and create its directories."""
     machine.user("mkdir", "-p", path.rpartition("/")[0]).check_returncode()
     machine.user("rm", "-f", path)
     machine.user("tee", path, stdin=text).check_returncode()

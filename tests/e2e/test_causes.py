@@ -1,5 +1,6 @@
-"""Causes brought about for real: `diagnose` names each at the first answer, its remedy is pasted,
-and `up` is ready again.
+"""Tests that `diagnose` names each real cause at the first run, and that its remedy works.
+
+The remedy is pasted as printed, and `up` is ready again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 SAMPLE = {"ip-forward", "subid-missing", "unit-not-delegating"}
-"""Of what a lab proves as well, these are tried in the virtual machine; `python -m
-tests.e2e.causes_page vm` tries all.
+"""Causes for the virtual machine that a lab proves as well.
+
+`python -m tests.e2e.causes_page vm` tries all.
 """
 IN_LAB = [case for case in CASES if "lab" in case.machines]
 IN_VM = [
@@ -29,14 +31,14 @@ IN_VM = [
 
 @pytest.fixture(scope="module")
 def in_lab(lab: Machine) -> Iterator[Tool]:
-    """Give it in the lab."""
+    """Yield the tool in the lab."""
     with installed(lab) as tool:
         yield tool
 
 
 @pytest.fixture(scope="module")
 def in_vm(vm: Vm, kept: set[str]) -> Iterator[Tool]:
-    """Give it in the virtual machine, where delegation and the switches of the kernel are real."""
+    """Yield the tool in the virtual machine, where delegation and sysctls are real."""
     with installed(delegating(vm, kept)) as tool:
         yield tool
 
@@ -66,9 +68,7 @@ def test_in_the_vm_a_cause_is_told_at_the_first_answer_and_its_remedy_mends_it(
 
 @pytest.mark.vm
 def test_controllers_that_are_not_delegated_are_told_until_they_are(stock_vm: Vm) -> None:
-    """First an administrator has to configure it, then the user has to log in once more: one remedy
-    after the other.
-    """
+    """Two remedies: an administrator configures delegation, then the user logs in again."""
     tool = Tool(stock_vm)
     causes.order()(tool)
     refused = tool("up", "--ignore", "cgroup.delegation")

@@ -1,5 +1,6 @@
-"""`check` on a real machine: a healthy one has no fault, and nothing is changed; for faults see
-test_faults.
+"""Tests of `check` on a real machine: a healthy one has no fault, and `check` changes nothing.
+
+For faults, see test_faults.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ UNITS = ("systemctl", "--user", "list-units", "--all", "--no-legend", "--plain",
 
 
 def findings(tool: Tool, *ids: str) -> dict[str, Any]:
-    """Ask `check`, and give its findings by their ids; each answer keeps the schema."""
+    """Run `check`, and return its findings by their ids; each document must match the schema."""
     document = json.loads(tool("check", *ids, "--json").stdout)
     Draft202012Validator(SCHEMA).validate(document)
     return {one["check"]: one for one in document["checks"]}
 
 
 def administer(machine: Machine, script: str) -> None:
-    """Do something as root."""
+    """Run a script as root."""
     done = machine.root("bash", "-euc", script)
     assert 0 == done.returncode, (script, done.stderr)
 
@@ -75,9 +76,7 @@ def state(machine: Machine) -> tuple[list[str], list[str]]:
 @pytest.mark.lab
 @pytest.mark.parametrize("installed", [False, True], ids=["not installed", "installed"])
 def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> None:
-    """Files, mounts, processes, cgroups, modules and units are as before, whether K3s is installed
-    or not.
-    """
+    """Files, mounts, processes, cgroups, modules and units stay the same, with or without K3s."""
     if installed:
         lab_tool("install").check_returncode()
     lab_tool("check")
@@ -94,7 +93,7 @@ def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> No
 
 @pytest.fixture
 def listening(lab: Machine) -> Iterator[Any]:
-    """Listens, as the user or as root, on one family or both."""
+    """Return a function that listens as the user or as root, on one address family or both."""
     running = []
 
     def listen(port: int, *, who: str = USER, family: str = "AF_INET6") -> None:
@@ -150,7 +149,7 @@ def test_of_somebody_elses_port_only_the_user_is_told(lab_tool: Tool, listening:
 
 @pytest.mark.lab
 def test_a_running_k3s_is_in_nobodys_way(lab_tool: Tool) -> None:
-    """Its own ports, sockets and unit are no fault, and `up` tells what it saw in one line."""
+    """The ports, sockets and unit of K3s are no faults, and `up` reports `check` in one line."""
     first = lab_tool.up()
     assert 0 == first.returncode, first.stderr
 
@@ -178,7 +177,7 @@ time.sleep(60)
 def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(
     lab: Machine, lab_tool: Tool
 ) -> None:
-    """As a server that is gone: every call on it waits, and nobody ever answers."""
+    """As with a server that is gone: every call on the file system waits forever."""
     lab.user("mkdir", "-p", str(DATA))
     lab.root("sh", "-c", f"/usr/bin/python3 -c '{HANGING}' {DATA} >/tmp/hanging 2>&1 & sleep 0.5")
     try:

@@ -1,5 +1,6 @@
-"""Settings through the whole tool: set, taken by systemd, applied by a restart, and never at the
-cost of what others wrote.
+"""Tests of settings with the whole tool: set, loaded by systemd, and applied by a restart.
+
+Files of other authors stay unchanged.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def test_limits_are_systemds_and_unset_is_as_before(lab_tool: Tool) -> None:
 
 
 def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
-    """Also where more was changed meanwhile, in another file, and by hand."""
+    """This also holds if other settings were changed meanwhile, in another file or by hand."""
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool.up().check_returncode()
     time.sleep(2.1)  # a change within a second of the start counts as one before it

@@ -1,5 +1,6 @@
-"""The four states of delegation on a real host with pure cgroup v2, each told from the others, and
-the way through them.
+"""Tests of the four states of delegation on a real host with pure cgroup v2.
+
+Each state is distinguished from the others, and a user passes through all of them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from tests.vm.machine import Vm
 
 pytestmark = pytest.mark.vm
 REALIZES_AT_LOGIN = 257
-"""systemd 252 gives the cgroup of a running user manager its new controllers at the reload already,
-257 at the next login.
+"""Since this version, new controllers are realized at the next login.
+
+systemd 252 gives them to the cgroup of a running user manager at the reload, 257 at the login.
 """
 PROPERTIES = (
     "systemctl",
@@ -27,20 +29,20 @@ PROPERTIES = (
 
 
 def cpuset(tool: Tool) -> tuple[int, dict[str, object]]:
-    """Ask `check` alone about cpuset; give its exit code and the finding."""
+    """Run `check` for cpuset only; return its exit code and the finding."""
     done = tool("check", "cgroup.delegation.cpuset", "--json")
     (finding,) = json.loads(done.stdout)["checks"]
     return done.returncode, finding
 
 
 def realized(vm: Vm) -> set[str]:
-    """Read which controllers the cgroup of the user manager has."""
+    """Return the controllers in the cgroup of the user manager."""
     place = f"/sys/fs/cgroup/user.slice/user-{UID}.slice/user@{UID}.service/cgroup.controllers"
     return set(vm.user("cat", place).stdout.split())
 
 
 def administer(machine: Machine, commands: list[str]) -> None:
-    """Do as root what the remedy says, as an administrator would paste it."""
+    """Run the commands of a remedy as root, as an administrator would paste them."""
     for command in commands:
         machine.root("bash", "-euc", command.replace("sudo ", "")).check_returncode()
 
@@ -49,7 +51,7 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     vm = each_stock_vm
     tool = Tool(vm)
 
-    # Not configured: a stock Debian fails on cpuset, and only an administrator can mend it.
+    # Not configured: a stock Debian fails on cpuset, and only an administrator can fix it.
     refused = tool("up")
     code, finding = cpuset(tool)
     whole = tool.json("check")
@@ -63,8 +65,7 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     assert isinstance(remedy, dict)
     assert "administrator" == remedy["mender"]
 
-    # Configured: nothing has changed for the running manager, and a new login is the user's own
-    # affair.
+    # Configured: nothing has changed for the running manager, and the user must log in again.
     administer(vm, remedy["commands"])
     assert "cpuset" in vm.root(*PROPERTIES).stdout
     code, finding = cpuset(tool)
@@ -75,13 +76,13 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     if not at_once:
         assert 5 == tool("up").returncode
 
-    # Realized: the file that everybody reads lists cpuset, and a unit is still not given it.
+    # Realized: the usual file lists cpuset, but units still do not get it.
     vm.login()
     assert {"cpu", "cpuset", "io", "memory", "pids"} <= realized(vm)
     code, finding = cpuset(tool)
     assert (5, "fail", "realized, not effective") == (code, finding["verdict"], finding["observed"])
 
-    # `up` announces the re-execution, does it, and K3s comes up.
+    # `up` announces the re-execution, carries it out, and K3s becomes ready.
     dry = tool("up", "--dry-run")
     assert dry.stdout.startswith("1. let the user manager re-execute itself")
     up = tool("up")

@@ -1,5 +1,6 @@
-"""What `diagnose` and `logs` say beside the causes of test_causes.py: busy ports, loops, files,
-lines as they come.
+"""Tests of `diagnose` and `logs` beyond the causes of test_causes.py.
+
+Ports in use, restart loops, log files, and lines as they arrive.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ LINES = (
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
-    """Give a K3s that came up once, and is broken and mended from then on."""
+    """Yield a K3s that was ready once; tests then break and fix it."""
     with mending.installed(lab) as tool:
         yield tool
 
 
 @pytest.mark.parametrize("port", [10080, 6443])
 def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> None:
-    """K3s runs on without the forward; `diagnose` says so although the unit is well, and is content
-    when it was made.
+    """K3s runs without the forward: `diagnose` reports this although the unit is active.
+
+    When the forward exists, `diagnose` reports no problem.
     """
     machine = installed.machine
     machine.user("systemctl", "--user", "stop", UNIT.name)
@@ -56,8 +58,8 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
     assert 1 == done.returncode
     assert ("forward-failed", False) == (found["cause"]["id"], found["cause"]["fatal"])
     seen, *more = found["cause"]["seen"]
-    # Without its API K3s is no use to anybody: there `check` names the holder too, and its remedy
-    # is the one that is told.
+    # K3s cannot work without its API. For this port, `check` names the owner too, and `diagnose`
+    # shows the remedy of `check`.
     assert ("net.port.api" if port == 6443 else "net.port") == found["cause"]["check"]
     assert (port == 6443) == any("held by python3 (pid " in one for one in more)
     assert seen.startswith(f"port {port} is held by your program `python3` (pid ")
@@ -105,7 +107,7 @@ def test_what_nobody_knows_is_told_with_where_to_ask(installed: Tool) -> None:
 
 
 def test_a_loop_is_told_with_its_count_and_its_period(installed: Tool) -> None:
-    """Deaths that are too slow for the start limit go on for ever."""
+    """Exits that are too slow for the start limit repeat forever."""
     case = Case(
         "unknown",
         "",
@@ -167,7 +169,7 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
         "no snapshot" in installed("logs", "--component", "containerd", "--level", "error").stdout
     )
     assert "" == installed("logs", "--component", "containerd", "--grep", "overlay").stdout
-    # journalctl gives the last lines that match in reverse.
+    # With a pattern, journalctl prints the last matches in reverse order.
     assert wait(machine, f"test $({TOOL} logs --grep 'Bound parent port' | wc -l) -gt 2")
     bound = installed("logs", "--grep", "Bound parent port").stdout.splitlines()
     assert (
@@ -180,8 +182,9 @@ def test_logs_of_a_start_by_level_component_and_form(installed: Tool) -> None:
 
 @pytest.fixture
 def volatile(installed: Tool) -> Iterator[Tool]:
-    """Give a K3s whose host keeps its journal in memory, where journald makes no files of each
-    user's own.
+    """Yield a K3s on a host that keeps its journal in memory.
+
+    journald then writes no separate files for users.
     """
     root = installed.machine.root
     configuration = "/run/systemd/journald.conf.d/volatile.conf"
@@ -203,13 +206,15 @@ def volatile(installed: Tool) -> Iterator[Tool]:
             f"umount /var/log/journal; rm {configuration}; systemctl restart systemd-journald"
         )
         root("sh", "-c", f"{restored}; journalctl --flush").check_returncode()
-        # What was in memory is system's now: of a start of before, its user can read nothing.
+        # The lines from memory are now in the system journal, where the user cannot read earlier
+        # starts.
         assert 0 == installed("restart").returncode
 
 
 def test_a_journal_in_memory_is_read_where_that_is_allowed(volatile: Tool) -> None:
-    """There `journalctl --user` shows nothing, whoever asks; the tool says what would allow it, and
-    shows all once it is.
+    """For such a journal, `journalctl --user` shows nothing to any user.
+
+    The tool prints how to get access, and shows all lines once access is granted.
     """
     machine = volatile.machine
     refused, diagnosed = volatile("logs"), volatile("diagnose")
@@ -247,14 +252,14 @@ def test_followed_lines_come_at_once_and_an_interrupt_ends_it(installed: Tool) -
         machine.user("systemctl", "--user", "restart", UNIT.name)
         assert following.stdout.readline()
         assert time.monotonic() - begun < PATIENCE
-        # It goes on with the start that comes.
+        # It continues with the next start.
         assert any("Starting k3s" in line for line in following.stdout)
         following.send_signal(signal.SIGINT)
         assert 130 == following.wait(PATIENCE)
 
 
-# Follows the unit's journal with journalctl and with our command, writes marks into it, and prints
-# the marks that each had.
+# Follows the journal of the unit with journalctl and with our command, writes marks into it, and
+# prints the marks that each received.
 FOLLOWED = """
 import json, os, subprocess, sys, threading, time
 seen = {"journalctl": [], "ours": []}
@@ -296,7 +301,7 @@ print(json.dumps([[mark for mark in marks if mark >= begin] for marks in seen.va
 
 
 def test_followed_lines_are_those_that_journalctl_has(lab: Machine) -> None:
-    """While the unit runs, without waiting for the end of the start."""
+    """The test runs while the unit is active, and does not wait for the end of the start."""
     fresh(lab)
     lab.user("sh", "-c", "rm -f ~/marks; mkfifo ~/marks").check_returncode()
     says = ("sh", "-c", "while :; do cat ~/marks; done")

@@ -1,6 +1,4 @@
-"""What `diagnose`, `status` and `up` say of a K3s that starts, stops, or runs and never becomes
-ready.
-"""
+"""Tests of `diagnose`, `status` and `up` for a K3s that starts, stops, or never becomes ready."""
 
 from __future__ import annotations
 
@@ -21,14 +19,14 @@ RUNS = f"test $({SHOW} SubState) = running -a $({SHOW} NRestarts) -ge 1"
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
-    """Return a K3s that came up once."""
+    """Yield a K3s that was ready once."""
     with mending.installed(lab) as tool:
         yield tool
 
 
 @pytest.fixture
 def ready(installed: Tool) -> Iterator[Tool]:
-    """Start K3s with `restart`, and take back the orders afterwards."""
+    """Start K3s with `restart`, and reset the orders afterwards."""
     order()(installed)
     installed("restart").check_returncode()
     yield installed

@@ -1,5 +1,6 @@
-"""The environment against a real user manager: each value comes through, and a process finds what
-was said that it would.
+"""Tests of the environment with a real user manager.
+
+Each value reaches the process of K3s, and equals the value that the tool reported.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PRINTER = (
     f"{RELEASE}[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /proc/self/environ > {SEEN}'\n"
 )
 SLEEPER = f"{RELEASE}[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\n"
-# These take any value: what K3s cannot read it only ignores.
+# These accept any value: K3s ignores values that it cannot read.
 NAMES = sorted(
     name
     for name in VARIABLES
@@ -36,9 +37,8 @@ NAMES = sorted(
 )
 VALUES = 2250
 EVERY = 15
-"""Each so many changes, a process is started and looked into."""
-# One interpreter for all of them; each change goes through the command, and is judged by other
-# programs.
+"""Number of changes after which a process is started and its environment read."""
+# One interpreter for all changes; each change runs the command, and other programs check it.
 SETTER = f"""
 import contextlib, io, json, os, subprocess, sys
 from k3s_rootless.cli import shell
@@ -129,7 +129,7 @@ CHOSEN = [
 
 
 def values() -> list[str]:
-    """Give values of all kinds, the same ones at each run."""
+    """Return values of all kinds, the same at each run."""
     drawn = random.Random(4)  # noqa: S311 (a test)
     return [
         *CHOSEN,
@@ -170,7 +170,7 @@ def row(tool: Tool, name: str = "K3S_ROOTLESS_MTU") -> Any:
 
 
 def environ(tool: Tool, name: str = "K3S_ROOTLESS_MTU") -> str | None:
-    """Start the unit anew, and give what its process finds."""
+    """Restart the unit, and return the value in the environment of its process."""
     tool.machine.user("systemctl", "--user", "reset-failed")
     tool.machine.user("systemctl", "--user", "restart", UNIT.name).check_returncode()
     pid = tool.machine.user(
@@ -197,8 +197,7 @@ ENVIRONMENT_D = HOME / ".config/environment.d/60-test.conf"
 PROXY_FILE = HOME / "proxy.env"
 RUNTIME = RUNTIME_DIR / "systemd/user" / DROP_INS.name / "zz-runtime.conf"
 MTU = "K3S_ROOTLESS_MTU"
-# From the weakest to the strongest: what is done, and the value, the origin and the file that
-# follow from it.
+# From the weakest to the strongest origin: the step, then the expected value, origin and file.
 LADDER = (
     (shell("true"), None, "default", None),
     (file(ENVIRONMENT_D, f"TENS=10\n{MTU}=${{TENS}}01\n"), "1001", "environment.d", ENVIRONMENT_D),

@@ -1,6 +1,4 @@
-"""A start that fails is reported with its first cause and its exit code, in each way that there
-is.
-"""
+"""Tests that each kind of failed start is reported with its first cause and its exit code."""
 
 from __future__ import annotations
 
@@ -16,21 +14,22 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 SAMPLE = {"userns-max", "unit-not-delegating", "frozen-api", "killed"}
-"""Of the virtual machine's, which may be emulated; `python -m tests.e2e.failed_starts_page vm`
-brings about all of them.
+"""Ways that run in the virtual machine, which may be emulated.
+
+`python -m tests.e2e.failed_starts_page vm` runs all.
 """
 
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[Tool]:
-    """Give a K3s that came up once, and fails from then on."""
+    """Yield a K3s that was ready once; the tests then make its starts fail."""
     with mending.installed(lab) as tool:
         yield tool
 
 
 @pytest.fixture(scope="module")
 def installed_vm(vm: Vm, kept: set[str]) -> Tool:
-    """Give the same in the virtual machine."""
+    """Return such a K3s in the virtual machine."""
     tool = Tool(delegating(vm, kept))
     order()(tool)
     tool.up().check_returncode()
@@ -53,12 +52,12 @@ def test_a_start_that_fails_in_the_vm_is_told_of(installed_vm: Tool, way: Way) -
 
 @pytest.mark.vm
 def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm) -> None:
-    """A stock Debian: K3s comes up, dies of the controller that it lacks, and is restarted too
-    slowly for the start limit.
+    """Stock Debian: K3s starts, exits because a controller is missing, and is restarted.
+
+    The restarts are too slow for the start limit.
     """
     tool = Tool(stock_vm)
-    # As K3s itself, which takes longer until it looks for its controllers than three deaths may
-    # take.
+    # As with K3s itself, which can take longer to check its controllers than three exits take.
     tool.order(delay=20.0)
     died = tool("up", "--ignore", "cgroup.delegation", "--json")
     count = f"systemctl --user show -P NRestarts {UNIT.name}"
@@ -77,7 +76,7 @@ def test_without_cpuset_k3s_dies_again_and_again_and_status_says_so(stock_vm: Vm
 
 
 def told(tool: Tool, way: Way) -> float | None:
-    """Fail a start, look at what is said of it, and give how long after systemd's word."""
+    """Fail a start, check the report, and return its delay after systemd's message."""
     found = run(tool, way)
 
     assert way.code == found.code, found.document

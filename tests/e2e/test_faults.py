@@ -1,8 +1,7 @@
-"""Each fault of a host is named before the start, K3s really shows it, and it is mended and gone;
-see the page of faults.
+"""Tests that each host fault is reported before the start, really affects K3s, and is fixed.
 
-All of them in a lab, and in the virtual machines those that a lab cannot have; the page is of a run
-of all on all.
+All run in a lab; the virtual machines run those that a lab cannot have. The page of faults has the
+results of a run of all faults on all machines.
 """
 
 from __future__ import annotations
@@ -40,9 +39,7 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
 
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
-    """Give a K3s that came up once, on a lab on which only that is wrong which a lab cannot
-    have.
-    """
+    """Yield a K3s that was ready once, in a lab with only the faults that every lab has."""
     with mending.installed(lab) as tool:
         stop(tool)
         yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))

@@ -1,4 +1,4 @@
-"""Killed at any instant: the next run finds a state that it understands, and finishes the job."""
+"""Tests that a command killed at any instant can be run again, and then finishes its work."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def test_killed_at_random_instants_the_next_run_finishes(lab: Lab) -> None:
 
 
 def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) -> None:
-    """Some calls on our files and on the bus, in one way each; `python -m tests.e2e.killing` takes
-    all, in every way.
+    """Some calls on our files and on the bus, in one way each.
+
+    `python -m tests.e2e.killing` runs all calls in every way.
     """
     tally = killing.run(
         lab, 0, ("config set", "env set, the first", "env unset", "uninstall"), most=10, seed=SEED
@@ -39,9 +40,7 @@ def test_a_system_call_that_fails_is_told_and_the_next_run_finishes(lab: Lab) ->
 
 
 def test_a_half_done_install_is_finished(lab_tool: Tool) -> None:
-    """The unit file is there, and nobody told systemd: as after a kill between the write and the
-    reload.
-    """
+    """The unit file exists, but systemd has not loaded it: a kill between write and reload."""
     lab_tool.up().check_returncode()
     text = lab_tool.unit_text()
     fresh(lab_tool.machine)

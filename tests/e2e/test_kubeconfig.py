@@ -1,4 +1,7 @@
-"""A kubeconfig that its user moved: K3s is as ready as before, and every command says so."""
+"""Tests of a kubeconfig that the user moved.
+
+K3s is ready as before, and every command reports that the file is missing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ QUICK = {"delay": 0.1, "ready_delay": 0.05, "node_delay": 0.05, "deployments_del
 
 @pytest.fixture
 def moved(lab_tool: Tool) -> Tool:
-    """Return the tool beside a K3s that is ready, and whose kubeconfig was renamed."""
+    """Return the tool next to a ready K3s with a renamed kubeconfig."""
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     lab_tool.machine.user("mv", str(KUBECONFIG), str(MOVED)).check_returncode()

@@ -1,5 +1,6 @@
-"""Lingering without root: where polkit runs logind allows it, and where it does not an
-administrator is named.
+"""Tests of lingering without root.
+
+With polkit, logind allows it. Without polkit, the tool refers to an administrator.
 """
 
 from __future__ import annotations

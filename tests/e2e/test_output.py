@@ -1,5 +1,6 @@
-"""The work of a command does not depend on its output, and a terminal of any width shows all that
-is copied.
+"""Tests that the work of a command does not depend on its output.
+
+A terminal of any width shows in full what users copy.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 
 def typed(tool: Tool, columns: int, *words: str) -> Completed:
-    """Run a command on a terminal of so many columns."""
+    """Run a command on a terminal with this number of columns."""
     script = f"import pty, sys; sys.exit(pty.spawn({[TOOL, *words]!r}) >> 8)"
     environ = {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "200", "NO_COLOR": "1"}
     done = tool.machine.user("python3", "-c", script, env=environ)
@@ -89,7 +90,7 @@ def test_no_width_cuts_what_is_copied(lab_tool: Tool) -> None:
                 re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", line.rstrip("\r"))
                 for line in done.stdout.split("\n")
             ]
-            # A wider line is a single word behind its label, or a command: the terminal breaks it,
+            # A wider line is a single word after its label, or a command: the terminal wraps it,
             # and copies it whole.
             wide = [
                 line

@@ -1,6 +1,4 @@
-"""Each status of `ports`, brought about on a machine with real rootlesskit; and what --watch,
---probe and `plan` say then.
-"""
+"""Tests of each status of `ports` with a real rootlesskit, and of --watch, --probe and `plan`."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ SCHEMAS = Path(__file__).parents[2] / "docs/reference/schemas"
 
 @pytest.fixture(scope="module")
 def running(lab: Machine) -> Iterator[Tool]:
-    """K3s of a release that forwards all it ever will, running for all tests of this module."""
+    """Yield a K3s release that has all kinds of forwards; it runs for all tests of the module."""
     from tests.lab.fixtures import fresh
 
     fresh(lab)
@@ -86,7 +84,7 @@ def test_busctl_tells_of_units_what_the_adapter_tells(running: Tool) -> None:
         == done.stdout
     ), done.stderr
     assert "http.client" in loaded
-    # So it was busctl that answered, and nothing was loaded for the adapter.
+    # This shows that busctl answered, and that no D-Bus library was loaded.
     assert not [
         name
         for name in ("asyncio", "dbus_next", "pydantic", "pyroute2", "rich", "yaml")
@@ -109,7 +107,7 @@ def test_on_a_narrow_terminal_what_is_clicked_stays_whole(running: Tool) -> None
     typed = running.machine.user(
         "python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     )
-    # Bold is no colour.
+    # Bold is not a colour.
     shown = re.sub("\x1b\\[[01]m", "", typed.stdout)
     lines = [line.rstrip() for line in shown.splitlines()]
 
@@ -214,7 +212,7 @@ def test_a_forward_that_vanished_is_missed_without_a_culprit(running: Tool) -> N
     try:
         row = rows(running)["kube-system/traefik:443/tcp"]
     finally:
-        # K3s makes it again at the next change of any Service.
+        # K3s creates it again at the next change of any Service.
         peers.create(running.machine, service("nudge", 8601))
         peers.delete(running.machine, "nudge")
         until(running, "kube-system/traefik:443/tcp", "answering")
@@ -235,7 +233,7 @@ def test_a_forward_whose_socket_was_taken_away_is_silent(running: Tool) -> None:
     peers.create(running.machine, service("cut", 8602))
     try:
         until(running, "default/cut:8602/tcp", "answering")
-        # The kernel takes the socket from rootlesskit, which goes on to list the forward (ss -K,
+        # The kernel closes rootlesskit's socket, and rootlesskit still lists the forward (ss -K,
         # SOCK_DESTROY).
         running.machine.root("ss", "-K", "-tln", "sport", "=", ":8602").check_returncode()
         if ":8602 " in running.machine.root("ss", "-Htln").stdout:
@@ -259,8 +257,8 @@ def test_a_forward_whose_socket_was_taken_away_is_silent(running: Tool) -> None:
 
 
 def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool) -> None:
-    # K3s makes forwards in no order, stops at the first that it cannot make, and soon tries again:
-    # with one in the way all others get through in the end; with many, some wait for a while.
+    # K3s creates forwards in no order, stops at the first failure, and retries soon. With one port
+    # in use, all other forwards are created in the end; with many, some wait for a while.
     held = range(8200, 8216)
     services = [service(f"held-{port}", port) for port in held] + [
         service(f"free-{port}", port) for port in range(8300, 8310)
@@ -307,9 +305,7 @@ def test_blocked_names_the_program_and_stalled_names_the_conflict(running: Tool)
 
 
 def test_a_process_of_k3ss_own_unit_does_not_block_a_forward(running: Tool) -> None:
-    """A process of the unit that only listens stands for a rootlesskit that has not listed the
-    forward yet.
-    """
+    """A process of the unit that only listens, as before rootlesskit lists the forward."""
     being_made = (
         "K3s already listens on port 8220, but its rootlesskit does not list the forward yet"
     )
@@ -589,8 +585,8 @@ def test_watch_draws_one_table_in_its_place_on_a_terminal(lab_tool: Tool) -> Non
             lines.wait_for(shows)
             lines.wait_for("Ctrl-C ends")
             drawn = "".join(lines.seen[before:])
-            # Up to where the table began, line by line, each of them erased; and the row itself is
-            # marked.
+            # The cursor goes back to the top of the table, and each line is erased; the changed row
+            # is marked.
             assert drawn.count("\x1b[1A\x1b[2K") >= 8, what
             assert 1 == drawn.count("REACHES"), what
             assert re.search(rf"\x1b\[[0-9;]*m\{shows[0]}.*0\.0\.0\.0:9998", drawn), (what, drawn)

@@ -1,5 +1,6 @@
-"""What `ports` says of a K3s that was started in another way, or stands half: each in a start of
-its own.
+"""Tests of `ports` with a K3s that was started in another way, or runs only in part.
+
+Each test starts K3s again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ WEB = {
 
 
 def start_with(tool: Tool, *flags: str) -> None:
-    """Bring K3s up, and start it anew with more flags, as a user does: by a drop-in."""
+    """Start K3s, then restart it with more flags in a drop-in, as users do."""
     tool.up().check_returncode()
     (command,) = [
         line for line in (tool.unit_text() or "").splitlines() if line.startswith("ExecStart=")
@@ -86,7 +87,7 @@ def test_a_port_that_is_an_administrators_is_blocked_by_the_kernel(lab_tool: Too
 def test_with_the_api_server_down_inside_forwards_and_sockets_still_answer(lab_tool: Tool) -> None:
     lab_tool.up().check_returncode()
     until(lab_tool, "kube-system/traefik:80/tcp", "answering")
-    # The stand-in closes its API, and nothing else.
+    # The stand-in closes its API only.
     lab_tool.machine.user("kill", "-USR1", peers.server_pid(lab_tool.machine)).check_returncode()
 
     row = until(lab_tool, "Kubernetes API/tcp", "silent")
@@ -180,7 +181,7 @@ def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> No
         typed = lab_tool.machine.user(
             "python3", "-c", on_terminal, env={"TERM": "xterm", "COLUMNS": "200"}
         )
-        # Our own colours are no others' sequences.
+        # Colours of the tool itself are allowed; other escape sequences are not.
         for text in (piped.stdout, re.sub("\x1b\\[[0-9;]*m", "", typed.stdout)):
             bad = {
                 char
@@ -194,8 +195,8 @@ def test_no_escape_sequence_of_others_reaches_the_terminal(lab_tool: Tool) -> No
     assert all(line.isprintable() for line in watched.stdout.split("\n"))
 
 
-# As many ways to be no rootlesskit as were thought of, with nothing of the package; each for as
-# long as somebody asks.
+# Several kinds of invalid peers in place of rootlesskit, without code of the package. Each runs as
+# long as clients query it.
 _HOSTILE = """
 import socketserver, sys, time
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
@@ -274,8 +275,8 @@ def test_a_hostile_rootlesskit_costs_a_moment_and_its_own_column(lab_tool: Tool)
         assert ("unknown", None, True) == (row["status"], row["forwarded"], row["listening"]), how
 
 
-# Another API server in the kubeconfig's place: it has a certificate of the cluster's own authority,
-# and misbehaves.
+# An API server in place of the real one: it has a certificate of the cluster's authority, and
+# misbehaves.
 _API = """
 import pathlib, re, socketserver, ssl, sys, time, trustme
 tls = pathlib.Path("~/.rancher/k3s/server/tls").expanduser()
@@ -349,8 +350,8 @@ def test_a_hostile_api_server_costs_a_moment_and_its_own_column(lab_tool: Tool) 
         assert ("answering", True, True) == found[6443], how
 
 
-# With nothing of the package: another cluster's authority in place of this one's, or a certificate
-# whose time is over, signed by this cluster's own.
+# Without code of the package: the authority of another cluster, or an expired certificate that this
+# cluster's authority signed.
 _OTHER = """
 import base64, datetime, pathlib, sys, trustme, yaml
 path = pathlib.Path("~/.kube/k3s.yaml").expanduser()
@@ -384,7 +385,7 @@ SPOILT: dict[str, tuple[str, str]] = {
 
 
 UNVERIFIED = {"another cluster's", "expired"}
-"""A kubeconfig that can be read, and whose certificates the API server or the client refuses."""
+"""Kubeconfigs that can be read, with certificates that the API server or the client refuses."""
 TLS = HOME / ".rancher/k3s/server/tls"
 
 
@@ -414,7 +415,7 @@ def expect_services(tool: Tool, how: str) -> None:
 
 
 def expect_no_services(tool: Tool, how: str, reason: str) -> None:
-    """Expect forwards and sockets in the answer, and the reason for which there are no Services."""
+    """Require forwards and sockets in the answer, and this reason for missing Services."""
     begun = time.monotonic()
     document = tool.json("ports")
     assert time.monotonic() - begun < PATIENCE, how

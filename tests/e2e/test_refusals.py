@@ -1,6 +1,4 @@
-"""What somebody edited is never overwritten, and what cannot be written leaves things as they
-were.
-"""
+"""Tests that edited files are never overwritten, and that a failed write changes nothing."""
 
 from __future__ import annotations
 
@@ -55,8 +53,9 @@ ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn
 
 
 def typed(tool: Tool, answer: str, *words: str) -> tuple[int, str]:
-    """Run a command on a terminal, and type an answer; returns the exit code and what the terminal
-    shows.
+    """Run a command on a terminal, and type an answer.
+
+    Returns the exit code and the text on the terminal.
     """
     command = ("python3", "-c", ON_TERMINAL, TOOL, *words)
     done = tool.machine.user(*command, stdin=f"{answer}\n", env={"TERM": "dumb"})

@@ -1,6 +1,4 @@
-"""Settings that come from K3s's configuration files and from its environment, through the whole
-tool.
-"""
+"""Tests of settings from K3s's configuration files and environment, with the whole tool."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ _CLOCK_GRAIN = 1.2
 
 @pytest.fixture
 def tool(lab_tool: Tool) -> Iterator[Tool]:
-    """The tool in the lab, whose host has a configuration file of K3s only as long as the test
-    lasts.
-    """
+    """Yield the tool in the lab; its configuration files of K3s exist only during the test."""
     yield lab_tool
     lab_tool("down")
     lab_tool.machine.root(
@@ -109,9 +105,7 @@ def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> 
 
 
 def assert_purged(tool: Tool, purge: Completed) -> None:
-    """Nothing is left but what K3s did not make: the stand-in's own notes, which a real K3s does
-    not write.
-    """
+    """Assert that only files that K3s does not make are left: the stand-in's event file."""
     found = tool.machine.root("find", str(DATA), "-not", "-type", "d").stdout.split()
     assert set(found) <= {str(DATA / "standin-events.jsonl")}, purge.stderr
     assert (1 if found else 0) == purge.returncode, purge.stderr

@@ -1,5 +1,6 @@
-"""How a start is followed: its phases, what earlier ones left, who else is there, and a manager
-that goes away meanwhile.
+"""Tests of how a start is followed.
+
+Phases, remains of earlier starts, other programs, and a manager that stops meanwhile.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LOOKS = 10
 
 @dataclass
 class Followed:
-    """What one `up --json` said and did."""
+    """Output and result of one `up --json`."""
 
     code: int
     document: dict[str, Any]
@@ -39,18 +40,18 @@ class Followed:
     words: str
 
     def phases(self) -> list[str]:
-        """Give the phases that were reached, in their order."""
+        """Return the phases that were reached, in their order."""
         return [one["phase"] for one in self.events if one["event"] == "phase"]
 
     def story(self) -> str:
-        """Give what was told beside them."""
+        """Return the other messages."""
         return "\n".join(one["text"] for one in self.events if one["event"] == "story")
 
 
 def test_a_node_that_was_ready_in_the_start_before_is_not_ready_yet(lab_tool: Tool) -> None:
     lab_tool.order(**QUICK, keep_node=True)
     lab_tool.up().check_returncode()
-    time.sleep(1.1)  # the stamp of a report has whole seconds
+    time.sleep(1.1)  # the time stamp of a report has whole seconds
     lab_tool.order(**{**QUICK, "node_delay": 3.0}, keep_node=True)
 
     again = lab_tool("restart")
@@ -67,7 +68,7 @@ def test_a_node_that_was_ready_in_the_start_before_is_not_ready_yet(lab_tool: To
 def follow(
     tool: Tool, *args: str, at: str = "", then: Callable[[Machine], object] | None = None
 ) -> Followed:
-    """Run `up --json`, and do something when a phase was reached."""
+    """Run `up --json`, and call a function when a phase was reached."""
     events, words = [], ""
     with tool.machine.popen(TOOL, "up", "--json", *tool.ignore, *args) as process:
         assert process.stderr
@@ -86,7 +87,7 @@ def follow(
 
 
 def milestones(machine: Machine) -> dict[str, float]:
-    """Give when the stand-in reached what, in its last start, by the machine's clock."""
+    """Return the times of the milestones of the stand-in's last start, by the machine's clock."""
     told = [json.loads(line) for line in machine.root("cat", str(EVENTS)).stdout.splitlines()]
     return {
         one["event"]: one["time"] for one in told if one["invocation"] == told[-1]["invocation"]
@@ -94,7 +95,7 @@ def milestones(machine: Machine) -> dict[str, float]:
 
 
 def late(found: Followed, phase: str, truth: float) -> float:
-    """Tell how much later than it was true a phase was told."""
+    """Return the delay between a milestone and the report of its phase."""
     from datetime import datetime
 
     (told,) = [
@@ -104,7 +105,7 @@ def late(found: Followed, phase: str, truth: float) -> float:
 
 
 def left(machine: Machine) -> set[str]:
-    """Give what lies in the state directory."""
+    """Return the files in the state directory."""
     return set(machine.user("ls", "-A", str(STATE)).stdout.split())
 
 
@@ -116,7 +117,7 @@ def kill(machine: Machine) -> None:
 
 @contextmanager
 def running(machine: Machine, unit: str, *command: str, as_root: bool = False) -> Iterator[None]:
-    """Let a program run as a unit of the user's, or of root's."""
+    """Run a program as a unit of the user, or of root."""
     run = machine.root if as_root else machine.user
     user = [] if as_root else ["--user"]
     run("systemd-run", *user, "--quiet", f"--unit={unit}", *command).check_returncode()
@@ -394,8 +395,8 @@ def test_a_loop_is_told_as_one(lab_tool: Tool) -> None:
             f"for t in $(seq 900); do {loops} && {runs} && exit; sleep 0.05; done; exit 1",
         ).check_returncode()
         found = follow(lab_tool, "--wait-for", "deployments", "--timeout", "20s")
-        # On a slow machine K3s has died before `up` looks: then `up` starts it, and systemd counts
-        # from zero.
+        # On a slow machine, K3s has exited before `up` looks. Then `up` starts it, and systemd
+        # counts from zero.
         if f"start {UNIT.name}" not in found.story():
             break
 
@@ -411,7 +412,7 @@ def test_a_loop_is_told_as_one(lab_tool: Tool) -> None:
 
 
 def test_starts_that_somebody_asks_for_are_never_too_often(lab_tool: Tool) -> None:
-    """K3s's unit has StartLimitBurst=3 within a minute, which counts starts by hand as well."""
+    """K3s's unit has StartLimitBurst=3 per minute, which also counts manual starts."""
     lab_tool.order(**QUICK)
     told = ""
     for _ in range(4):
@@ -464,6 +465,6 @@ def test_twenty_starts_are_told_in_time_and_leave_nothing(lab_tool: Tool) -> Non
     assert before == after
     assert set() == left(machine)
     for phase, delays in told.items():
-        # In the median: a machine that does other things as well may be late once.
+        # The median is used, because a busy machine may be late once.
         assert statistics.median(delays) < 0.25, (phase, sorted(delays))
         assert min(delays) > -0.02, "nothing is told before it is true"

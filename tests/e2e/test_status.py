@@ -1,6 +1,4 @@
-"""What `status` says of a real K3s, and beside an API server, a bus and a journal that do not
-answer.
-"""
+"""Tests of `status` for a real K3s, and with an API server, a bus and a journal that hang."""
 
 from __future__ import annotations
 
@@ -41,8 +39,9 @@ def systemctl(tool: Tool, *words: str) -> None:
 
 
 def status(tool: Tool) -> tuple[int, Any, str]:
-    """Run `status --json`, and hold its document to the schema; a command that hangs fails the
-    test.
+    """Run `status --json`, and check its document with the schema.
+
+    The test fails if the command hangs.
     """
     done = tool("status", "--json", timeout=PATIENCE)
     code, out, err = done.returncode, done.stdout, done.stderr
@@ -99,9 +98,7 @@ def test_a_ready_k3s_is_told_on_one_screen(lab_tool: Tool) -> None:
 
 
 def test_the_phases_are_those_that_k3s_went_through(lab_tool: Tool) -> None:
-    """The stand-in writes down when it did what; nothing but files and the node's own word tells
-    `status`.
-    """
+    """The stand-in records its events; `status` sees only files and the reply of the node."""
     lab_tool.order(**QUICK)
     lab_tool.up().check_returncode()
     events = lab_tool.machine.user("cat", str(HOME / ".rancher/k3s/standin-events.jsonl")).stdout
@@ -117,7 +114,7 @@ def test_the_phases_are_those_that_k3s_went_through(lab_tool: Tool) -> None:
         ("kubeconfig written", "kubeconfig", 0.3),
         ("node ready", "node-ready", 1.3),
     ):
-        # systemd starts the program some time before the program can say so.
+        # systemd starts the program some time before the program can write a record.
         assert abs(phases[phase]["seconds"] - (happened[event] - began)) < grain + 1.0, (
             phase,
             phases,
@@ -200,7 +197,7 @@ def test_a_long_journal_is_given_up_in_time(lab_tool: Tool) -> None:
 
     assert (1, "failed", 0) == (code, found["state"], found["unit"]["restarts"])
     assert ["ours", "foreign"] == [one["author"] for one in found["drift"]]
-    # A quick machine reads it in time, and finds that K3s said nothing of its end.
+    # A fast machine reads the journal in time, and finds that K3s logged nothing about its end.
     assert unknown(found) in ({}, {"cause": "the journal gave no answer in time"})
     assert "" == lab_tool.machine.user("pgrep", "-x", "journalctl").stdout
 
@@ -237,7 +234,7 @@ def test_a_panic_of_25000_lines_is_told_at_once(lab_tool: Tool) -> None:
     peers.until(lambda: status(lab_tool)[1]["cause"] is not None, 30)
     code, found, _ = status(lab_tool)
 
-    # By then systemd may have started it again: 4 for as long as that start lives.
+    # By then systemd may have started it again: 4 as long as that start lives.
     assert (True, "panic") == (code in {1, 4}, found["cause"]["id"])
 
 
@@ -266,8 +263,9 @@ def test_a_loop_is_told_as_one_and_also_when_it_is_over(lab_tool: Tool) -> None:
 
 
 def told_whole(tool: Tool, loops: list[Any]) -> bool:
-    """Look until the journal answered in time, and has the deaths; it may be slow, and drops lines
-    after the panics above.
+    """Look until the journal answers in time and has the exits.
+
+    It can be slow, and drops lines after the panics above.
     """
     found = status(tool)[1]
     loops.append(found)
@@ -308,8 +306,9 @@ def test_a_journal_that_is_behind_gives_no_start_the_cause_of_an_older_one(lab_t
 
 
 def cause_in(tool: Tool, state: str) -> str:
-    """Give the title of the cause that is told while the unit, restarted before, is in this state;
-    empty where none is.
+    """Return the title of the reported cause while the restarted unit is in this state.
+
+    The text is empty if no cause is reported.
     """
     seen: list[Any] = []
 
@@ -368,7 +367,7 @@ def test_another_release_than_the_one_that_runs_is_told(lab_tool: Tool) -> None:
         "release      the unit was written for v1.33.4+k3s1, installed is v1.34.3+k3s3, running is"
         " v1.33.4+k3s1"
     )
-    # The stand-in tells its version slowly beside other tests.
+    # The stand-in prints its version slowly while other tests run.
     peers.until(lambda: line in lab_tool("status").stdout, 20)
     found: Any = {}
     peers.until(lambda: found.update(status(lab_tool)[1]) or found["releases"]["installed"], 20)
@@ -433,7 +432,7 @@ def test_watch_follows_k3s_the_manager_and_their_restarts(lab_tool: Tool) -> Non
 
 
 def size(tool: Tool) -> tuple[int, int]:
-    """Give resident memory in KiB of the watch, and how many files and threads it has."""
+    """Return the resident memory of the watch in KiB, and its numbers of files and threads."""
     look = (
         "p=$(pgrep -f 'status --watch' | head -1); grep VmRSS /proc/$p/status | tr -dc 0-9; echo;"
         " ls /proc/$p/fd /proc/$p/task"

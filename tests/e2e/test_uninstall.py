@@ -1,5 +1,6 @@
-"""The way out: everything away that the tool wrote, nothing that anybody else did; and the data,
-whosever it is.
+"""Tests of `uninstall`: it removes all files of the tool and no others.
+
+Data of K3s is removed on request, whatever user id owns it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Where the user's units lie is the user manager's word: it may have another XDG_CONFIG_HOME than
-the shell.
-"""
+"""Tests that the user manager decides where units are: its XDG_CONFIG_HOME can differ."""
 
 from __future__ import annotations
 

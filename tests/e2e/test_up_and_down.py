@@ -1,4 +1,4 @@
-"""What every user does: up, up again, ports, down; on each machine."""
+"""Tests of what every user does, on each machine: up, up again, ports, down."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_versions_are_told(tool: Tool) -> None:
 
 @pytest.mark.lab
 def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
-    """A real K3s ends with status 1 when it is told to end."""
+    """A real K3s exits with status 1 at SIGTERM."""
     lab_tool.order(stop_exit=1)
     lab_tool.up().check_returncode()
 

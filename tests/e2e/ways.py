@@ -1,8 +1,7 @@
-"""Ways to fail a start, brought about for real, and what `up` must make of each: exit code, phase,
-first cause, and how soon.
+"""Ways to fail a start, and the expected result of `up` for each.
 
-The moment of truth is systemd's own line in the journal; what it is compared with is the time of
-the event by which `up` tells of the death, both by the clock of the same machine.
+The result has an exit code, a phase, the first cause, and a delay. The delay is from systemd's own
+journal line to the event with which `up` reports the exit, both by the clock of the same machine.
 """
 
 from __future__ import annotations
@@ -39,24 +38,20 @@ from tests.vm.machine import Vm
 
 Step = Callable[[Tool], None]
 _PATIENCE = {"lab": 1, "vm": 5}
-"""How much slower a machine may be, for starts that are to run out of time: the virtual one may be
-emulated.
-"""
+"""Factor for starts that must time out: the virtual machine may be emulated, and slower."""
 _EXITED = "Main process exited"
 _STOPS = "Stopping "
 _WAITS = {"snapshotter-fuse": "node", "datastore-damaged": "port"}
-"""What K3s waits for without end, and the phase that is never reached: its journal says so long
-before the time is up.
-"""
+"""Phase that is never reached when K3s waits forever; its journal shows this early."""
 
 
 _BY_CHECK = {"data-readonly": "user"}
-"""Who can do what `check` proposes, where that is not who can do what `diagnose` proposes."""
+"""Who can follow the remedy of `check`, if it differs from that of `diagnose`."""
 GROUPS = tuple(dict.fromkeys(check.id.partition(".")[0] for check in CHECKS))
-"""All that `check` asks, by groups: with all of them ignored, a start goes on to fail."""
+"""All groups of `check`: if all are ignored, the start goes on and fails."""
 
 
-# Of a unit, `up` is the judge; a program that is elsewhere now it finds.
+# `up` itself judges the unit, and finds a program that has moved.
 _FATAL = {
     check.id for check in CHECKS if not check.id.startswith("unit.") and check.id != "k3s.binary"
 }
@@ -64,11 +59,11 @@ _FATAL = {
 
 @dataclass(frozen=True)
 class Way:
-    """How a start is made to fail, and what must come of it.
+    """How a start is made to fail, and the expected result.
 
-    `during` happens when the phase `at` was reached. `truth` is in systemd's line that tells of the
-    end; without one there is none to tell of: the start is refused before it begins, or goes on.
-    `cause` is the id of the cause, None where none is told.
+    `during` runs when the phase `at` was reached. `truth` is text in systemd's line about the exit;
+    it is None if there is no exit: the start is refused, or goes on. `cause` is the id of the
+    cause, None if none is reported.
     """
 
     id: str
@@ -89,9 +84,7 @@ class Way:
 
 @dataclass
 class Run:
-    """What `up` said and did, and how long after systemd's word it told of the death, in
-    seconds.
-    """
+    """Output of `up`, and the delay of its report after systemd's message, in seconds."""
 
     code: int
     document: dict[str, Any]
@@ -100,25 +93,25 @@ class Run:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error that it ended with."""
+        """Error at the end."""
         found: dict[str, Any] = self.document["errors"][0]
         return found
 
 
 def systemctl(*args: str) -> Step:
-    """Let the user ask systemd for something."""
+    """Return a step that runs systemctl as the user."""
     return lambda tool: tool.machine.user(
         "systemctl", "--user", *args, UNIT.name
     ).check_returncode()
 
 
 def reexecute(tool: Tool) -> None:
-    """Let the user manager execute itself anew."""
+    """Re-execute the user manager."""
     tool.machine.user("systemctl", "--user", "daemon-reexec").check_returncode()
 
 
 def hold(port: int) -> Step:
-    """Let a program of the user's listen at a port."""
+    """Return a step that starts a program of the user that listens on a port."""
     listen = f"import socket, signal; held = socket.create_server(('', {port})); signal.pause()"
 
     def step(tool: Tool) -> None:
@@ -142,33 +135,31 @@ def hold(port: int) -> Step:
 
 
 def free(port: int) -> Step:
-    """End it."""
+    """Return a step that ends this program."""
     return lambda tool: tool.machine.user(
         "systemctl", "--user", "stop", f"holder-{port}"
     ).check_returncode()
 
 
 def slowly(**orders: object) -> Step:
-    """Order a start that takes its time."""
+    """Return a step that orders a slow start."""
     return lambda tool: tool.order(**orders)
 
 
 def undelegated(tool: Tool) -> None:
-    """Take the virtual machine back to what it was as it was booted: a stock Debian, which
-    delegates no cpuset.
-    """
+    """Restore the virtual machine as booted: a stock Debian does not delegate cpuset."""
     assert isinstance(tool.machine, Vm)
     tool.machine.restore()
 
 
 def delegated(tool: Tool) -> None:
-    """Take it to where an administrator has delegated all controllers, a state that was kept."""
+    """Restore the saved state with all controllers delegated."""
     assert isinstance(tool.machine, Vm)
     tool.machine.restore(DELEGATING)
 
 
 def _known() -> Iterator[Way]:
-    # Each cause that `diagnose` is tried with.
+    # Every cause that the tests of `diagnose` produce.
     titles = {one.id: re.sub(r"\{\w+\}", "…", one.title) for one in CATALOGUE}
     titles |= {identifier(status): title(status) for status in STEPS if status != 203}
     several = {
@@ -178,7 +169,7 @@ def _known() -> Iterator[Way]:
     }
     count: Counter[str] = Counter()
     for case in CASES:
-        # One has nothing broken beforehand; of the other, `up` finds the program where it is now.
+        # One case breaks nothing before the start; in the other, `up` finds the moved program.
         if (
             case.apart
             or case.breaks is nothing
@@ -209,7 +200,7 @@ def _step(status: str, *lines: str) -> Way:
 _OWN = (
     _step("208/STDIN", "StandardInput=file:/nowhere/in"),
     _step("209/STDOUT", "StandardOutput=file:/nowhere/out"),
-    # Not Group=root, of which systemd 252 says 216/GROUP and 257 219/CGROUP.
+    # Not Group=root: systemd 252 reports 216/GROUP for it and 257 reports 219/CGROUP.
     replace(_step("216/GROUP", "SupplementaryGroups=root"), machines=LAB),
     _step("217/USER", "User=nobody-of-that-name"),
     _step("243/CREDENTIALS", "LoadCredential=key:/nowhere/key"),
@@ -346,7 +337,7 @@ _OWN = (
 
 
 def _refused() -> Iterator[Way]:
-    # What `check` sees before the start, when nobody asks to ignore it.
+    # Faults that `check` reports before the start, unless they are ignored.
     for case in CASES:
         if (
             not case.apart
@@ -380,8 +371,8 @@ def _refused() -> Iterator[Way]:
 
 
 def _played(case: Case) -> bool:
-    # Controllers of the lab are those of its host: the stand-in plays that one is lacking, and
-    # `check` cannot see it.
+    # Controllers of the lab are those of its host: the stand-in simulates a missing one, which
+    # `check` cannot see.
     return case.id == "cgroup-controller"
 
 
@@ -389,12 +380,12 @@ WAYS = (*_known(), *_OWN, *_refused())
 
 
 def ways(machine: str) -> tuple[Way, ...]:
-    """Give those that can be brought about on `lab` or `vm`."""
+    """Return the ways that are possible on `lab` or `vm`."""
     return tuple(way for way in WAYS if machine in way.machines)
 
 
 def run(tool: Tool, way: Way) -> Run:
-    """Fail a start in this way; K3s is installed, and ends up stopped and mended."""
+    """Fail a start in this way; K3s must be installed, and is stopped and fixed afterwards."""
     machine = tool.machine
     machine.user("systemctl", "--user", "stop", UNIT.name)
     machine.user("systemctl", "--user", "reset-failed", UNIT.name)
@@ -442,7 +433,7 @@ def _truth(tool: Tool, words: str, since: float) -> float | None:
     told = [entry for entry in entries if words in str(entry.get("MESSAGE", ""))]
     if not told:
         return None
-    # When systemd sent it, rather than when journald took it in.
+    # The time when systemd sent the line, rather than when journald received it.
     return int(told[0].get("_SOURCE_REALTIME_TIMESTAMP") or told[0]["__REALTIME_TIMESTAMP"]) / 1e6
 
 
