@@ -1,1 +1,1 @@
-"""What the commands cost on a user's path, as ratios against floors taken in the same run."""
+"""Benchmarks of commands that users run, as ratios to floors measured in the same run."""

@@ -1,8 +1,7 @@
-"""`python -m benchmarks`: time whole commands against floors, in turn, so that a noisy machine
-disturbs both alike.
+"""`python -m benchmarks`: time whole commands and their floors.
 
-Prints a table and exits with 0 whatever it shows: a ratio is to be read by a person, and tests
-assert none.
+Commands and floors run in turn, so that a busy machine affects both. The program prints a table and
+exits with 0 for any result: people interpret the ratios, and no test asserts them.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ CLICK_AND_BUS = ("-c", "import click, dbus_next.aio")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A command, the floor it is measured against, and the bound that
-    docs/explanation/performance.md names for their ratio.
-    """
+    """Command, its floor, and the bound of their ratio in docs/explanation/performance.md."""
 
     name: str
     command: tuple[str, ...]
@@ -71,7 +68,7 @@ MACHINE_COMPARISONS = (
 
 
 def main() -> None:
-    """Measure what was asked for, and print the table."""
+    """Run the requested comparisons, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--rounds", type=int, default=15, help="how often each pair runs (default: %(default)s)"
@@ -109,7 +106,7 @@ def main() -> None:
 
 
 def measure(one: Comparison, rounds: int) -> tuple[float, float]:
-    """Give the medians of command and floor, in seconds, after one round that does not count."""
+    """Return the medians of command and floor, in seconds, after one warm-up round."""
     pairs = [
         (seconds(one.command, completing=one.name == "completion"), seconds(one.floor))
         for _ in range(rounds + 1)
@@ -120,7 +117,7 @@ def measure(one: Comparison, rounds: int) -> tuple[float, float]:
 
 
 def seconds(arguments: tuple[str, ...], *, completing: bool = False) -> float:
-    """Time one run of Python as a whole process."""
+    """Return the duration of one run of Python as a whole process, in seconds."""
     words = (
         {
             "_K3S_ROOTLESS_COMPLETE": "bash_complete",

@@ -1,10 +1,8 @@
-"""`python -m benchmarks.cycles`: many starts and stops in a row, with `status --watch` beside them
-all along.
+"""`python -m benchmarks.cycles`: many starts and stops in a row, next to `status --watch`.
 
-Boots a lab (root needed). Three watches look on: as lines in a pipe, as documents, and on a
-terminal. Of each, resident memory, file descriptors and threads are taken every ten turns, while
-K3s is ready; and what processes and files the turns left behind is compared with before. Asserts
-nothing.
+Boots a lab (root needed). Three watches run: as lines in a pipe, as documents, and on a terminal.
+Every ten turns, while K3s is ready, resident memory, file descriptors and threads of each watch are
+read. Processes and files that the turns left are compared with those before. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ print(json.dumps(found))
 
 @dataclass
 class Watcher:
-    """One watch: how often it said what, and its sizes (KiB, descriptors, threads) turn by turn."""
+    """One watch: the number of its outputs, and its sizes (KiB, descriptors, threads) per turn."""
 
     process: subprocess.Popen[str]
     ready: int = 0
@@ -75,7 +73,7 @@ class Watcher:
     sizes: list[tuple[int, int, int]] = field(default_factory=list)
 
     def read(self) -> None:
-        """Read until it ends."""
+        """Read the output until it ends."""
         last = ""
         for line in self.process.stdout or ():
             word = _word(line)
@@ -85,7 +83,7 @@ class Watcher:
 
 
 def main() -> None:
-    """Start and stop, and print what the watches came to, and what is left."""
+    """Start and stop K3s; print the figures of the watches and what is left."""
     from tests.lab.driver import Lab
     from tests.machine import HOME
 
@@ -114,8 +112,7 @@ def main() -> None:
 def _turn(lab: Machine, cycles: int, watchers: dict[str, Watcher]) -> None:
     for number in range(1, cycles + 1):
         up(lab)
-        # Each look of a watch is a second apart, or at a signal: nobody is kept from seeing it
-        # ready.
+        # A watch looks each second, or at a signal: every watch can see the ready state.
         time.sleep(1.2)
         if number % EVERY == 0:
             for name, found in json.loads(
@@ -134,7 +131,7 @@ def _turn(lab: Machine, cycles: int, watchers: dict[str, Watcher]) -> None:
 
 @contextlib.contextmanager
 def watching(lab: Machine) -> Iterator[dict[str, Watcher]]:
-    """Let three watches look on."""
+    """Yield three running watches."""
     watchers = {name: Watcher(lab.popen(*words)) for name, words in WATCHES.items()}
     readers = [threading.Thread(target=one.read) for one in watchers.values()]
     for reader in readers:
@@ -149,7 +146,7 @@ def watching(lab: Machine) -> Iterator[dict[str, Watcher]]:
 
 
 def _word(line: str) -> str:
-    # A document, a line of the pipe, or the first line of a screen.
+    # A document, a line in the pipe, or the first line of a screen.
     if line.startswith("{"):
         return str(json.loads(line).get("state") or "")
     for label in ("K3s: ", "K3s          "):

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.diagnose`: `diagnose` on a start of 20,000 lines, against journalctl alone
-for the same lines.
+"""`python -m benchmarks.diagnose`: `diagnose` on a start of 20,000 lines, next to journalctl.
 
-Boots a lab (root needed), writes the lines to its journal as K3s's unit, and times both in turn.
-Asserts nothing.
+Boots a lab (root needed), writes the lines to its journal as K3s's unit, and times both commands in
+turn. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def main() -> None:
             "/tmp/writer.py",  # noqa: S108
         )
         lab.user(*run)
-        # What was said last is through once journald says so.
+        # journald confirms that the last line is written.
         lab.root("journalctl", "--sync")
         floor = ("journalctl", "--quiet", "--no-pager", f"--user-unit={UNIT}", "--output=json")
         ours = (TOOL, "diagnose", "--since=-1h")

@@ -1,11 +1,10 @@
-"""`python -m benchmarks.ports`: what `ports` costs beside 100 Services, in a lab with real
-rootlesskit (needs root).
+"""`python -m benchmarks.ports`: cost of `ports` with 100 Services, in a lab (needs root).
 
-Each round runs all commands in turn, so that a noisy machine disturbs them alike. By hand means:
-the Services by kubectl, or by curl with the kubeconfig's certificates, and the forwards by
-rootlessctl, which gives both lists and joins nothing. kubectl is the one that is installed (Debian:
-kubectl), or that `--kubectl` names, with its cache warm and without one; `--k3s` a real K3s, whose
-own kubectl is measured as well.
+The lab has a real rootlesskit. Each round runs all commands in turn, so that a busy machine affects
+them alike. "By hand" means: the Services with kubectl, or with curl and the certificates of the
+kubeconfig, and the forwards with rootlessctl. This gives both lists without joining them. kubectl
+is the installed one (Debian: kubectl), or that of `--kubectl`, with a warm cache and without one.
+`--k3s` is a real K3s; its own kubectl is measured as well.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ print(json.dumps({name: statistics.median(taken) for name, taken in times.items(
 
 
 def main() -> None:
-    """Measure, and print the table; a ratio is to be read by a person, and tests assert none."""
+    """Measure, and print the table; people interpret the ratios, and no test asserts them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ports", description=__doc__)
     parser.add_argument(
         "--rounds", type=int, default=15, help="how often each command runs (default: %(default)s)"
@@ -88,7 +87,7 @@ def main() -> None:
 
 
 def measure(lab: Lab, rounds: int) -> dict[str, float]:
-    """Bring K3s up with its Services, and give the medians in seconds."""
+    """Start K3s with its Services, and return the medians in seconds."""
     orders = {"service_count": SERVICES, "enforce_controllers": lab.delegates}
     lab.user("tee", str(ORDERS), stdin=json.dumps(orders)).check_returncode()
     ignore = () if lab.delegates else ("--ignore", "cgroup.delegation")

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.starts`: how soon `up` tells of readiness, and what it adds to a start.
+"""`python -m benchmarks.starts`: delay of the ready report of `up`, and its cost in a start.
 
-Boots a lab (root needed). The floor is `systemctl --user start` and a loop of Python that asks,
-without a pause, for the node until it is ready. Asserts nothing.
+Boots a lab (root needed). The floor is `systemctl --user start` and a Python loop that queries the
+node without a pause until it is ready. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def up(lab: Machine, *more: str) -> tuple[list[dict[str, str]], float]:
-    """Start K3s, and give what was told, and the seconds that the whole command took."""
+    """Start K3s; return the messages, and the duration of the whole command in seconds."""
     timed = (
         "import subprocess, sys, time; begun = time.perf_counter(); code ="
         " subprocess.run(sys.argv[1:]).returncode; print(f'took {time.perf_counter() - begun}',"
@@ -94,7 +94,7 @@ def up(lab: Machine, *more: str) -> tuple[list[dict[str, str]], float]:
 
 
 def stop(lab: Machine) -> None:
-    """Stop K3s, and let systemd forget how often it was started."""
+    """Stop K3s, and reset systemd's count of starts."""
     lab.user("k3s-rootless", "down").check_returncode()
     lab.user("systemctl", "--user", "reset-failed", UNIT)
 

@@ -1,9 +1,8 @@
-"""`python -m benchmarks.status`: what `status` and `env list` cost, in a lab with real systemd and
-rootlesskit (needs root).
+"""`python -m benchmarks.status`: cost of `status` and `env list`, in a lab (needs root).
 
-Beside a K3s that is ready, against `python -c "import click, dbus_next.aio"`; then in seconds
-beside a frozen API server, a silent bus, and a journal of 25,000 lines in one start. Each round
-runs command and floor in turn.
+The lab has a real systemd and rootlesskit. With a ready K3s, the floor is `python -c "import click,
+dbus_next.aio"`. The times with a frozen API server, a silent bus, and a journal of 25,000 lines in
+one start are in seconds. Each round runs command and floor in turn.
 """
 
 from __future__ import annotations
@@ -50,8 +49,9 @@ raise SystemExit(1)
 
 
 def main() -> None:
-    """Measure, and print the table; it is to be read by a person, and tests assert a bound that
-    heeds the machine.
+    """Measure, and print the table; people interpret it.
+
+    Tests assert a bound that depends on the machine.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status", description=__doc__)
     parser.add_argument(
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def up(lab: Lab, **orders: object) -> None:
-    """Bring K3s up."""
+    """Start K3s."""
     lab.user("systemctl", "--user", "stop", UNIT)
     lab.user(
         "tee", str(ORDERS), stdin=json.dumps({"enforce_controllers": lab.delegates, **orders})
@@ -87,7 +87,7 @@ def up(lab: Lab, **orders: object) -> None:
 
 
 def long_journal(lab: Lab) -> None:
-    """Let the unit write much, and fail."""
+    """Make the unit write many lines, and fail."""
     lab.user("systemctl", "--user", "stop", UNIT)
     writer = "/tmp/writer.py"  # noqa: S108 (the lab's own)
     lab.user("tee", writer, stdin=_WRITER).check_returncode()
@@ -103,9 +103,7 @@ Medians = dict[str, float]
 
 
 def measure(lab: Lab, rounds: int, *command: str) -> tuple[int, Medians, Medians]:
-    """Give the exit code of the last run, and the medians of its time and of the processor's, in
-    seconds.
-    """
+    """Return the last exit code, and the medians of wall time and processor time, in seconds."""
     words = command or ("status", "--json")
     done = lab.user(
         "/opt/k3s-standin/bin/python", "-I", "-c", _PROGRAM, str(rounds), *words, timeout=600
