@@ -1,8 +1,7 @@
-"""Hostile input to the administrator's script: whatever a user can name, link or own, root does
-nothing for them.
+"""Tests that hostile names, links and files of a user do not affect the administrator's script.
 
-The scripts run as root in a root file system of their own, see `tests.scratch_root`. What is
-compared are their effects.
+The scripts run as root in a separate root file system, see `tests.scratch_root`. The tests compare
+their effects.
 """
 
 from __future__ import annotations
@@ -145,7 +144,7 @@ def test_every_name_gets_its_ids_once_and_loses_them_again(tmp_path: Path, shell
 
     for name in NAMES:
         (tree.path / "root/linger-flag").write_text(f"{linger_flag(name)}\n")
-        # systemd refuses to let a name with a slash linger, and `..` is a directory that exists.
+        # systemd refuses lingering for a name with a slash, and `..` is an existing directory.
         measures = (host_change.Linger(name),) if "/" not in name and name != ".." else ()
         text = text_of(host_change.SubordinateIds(name), *measures, user=name)
         for _ in range(2):
@@ -227,9 +226,9 @@ def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) ->
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_words_and_commands_with_control_characters_stay_on_their_line(control: str) -> None:
-    """A reason or an observation may hold anything: it is a comment.
+    """A reason or an observation is a comment, and can contain any character.
 
-    A command that holds any is left out.
+    A command with control characters is left out.
     """
     one = finding(
         text=f"a{control}exit 77",
@@ -422,9 +421,7 @@ SABOTAGES = (
 
 
 def outside(tree: ScratchRoot) -> dict[str, tuple[str, int, int, bytes]]:
-    """Return the state of everything but the record; of the directories of a record that was made,
-    nothing.
-    """
+    """Return the state of everything except the directory of the record."""
     return {
         name: seen
         for name, seen in tree.state().items()
@@ -473,7 +470,7 @@ def test_root_refuses_links_and_what_others_can_write(
     ],
 )
 def test_undo_refuses_them_too(tree: ScratchRoot, sabotage: str) -> None:
-    """What a file or directory became after the script ran: undo leaves it, and says so."""
+    """If a file or directory was replaced after the script ran, undo leaves it and reports this."""
     (tree.path / "etc/shadow").write_text("secret\n")
     text = text_of(FILE, IDS, host_change.Mode("/dev/net/tun"))
     tree.run(text).check_returncode()

@@ -1,5 +1,6 @@
-"""What a hostile tree, a hostile path and a hostile moment can make `uninstall --purge` remove:
-nothing but K3s's data.
+"""Tests that `uninstall --purge` removes only K3s's data.
+
+The directory tree, the paths and the timing are hostile.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ROOT = pytest.mark.skipif(UID != 0, reason="only root can mount, and give files 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """Give a host with the home of alice, who has directories that are called as K3s's are."""
+    """Return a host with the home of alice, which has directories with the names of K3s's."""
     for name in ("data", "logs", "storage", "server", "agent"):
         directory = tmp_path / "home/alice" / name
         directory.mkdir(parents=True)
@@ -40,20 +41,20 @@ def host(tmp_path: Path) -> Path:
 
 
 def content(directory: Path) -> dict[str, str]:
-    """Give every file below a directory with its text."""
+    """Return every file below a directory with its text."""
     found = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(directory)): path.read_text() for path in found}
 
 
 def marked(directory: Path) -> Path:
-    """Make a directory one that K3s has used."""
+    """Create the marks of a directory that K3s has used."""
     (directory / "server").mkdir(parents=True, exist_ok=True)
     (directory / "server/token").write_text("K10")
     return directory
 
 
 def purged(directory: Path, home: Path, *, everything: bool = False) -> tree_removal.Result:
-    """Purge a directory as a user without subordinate ids does."""
+    """Purge a directory as a user without subordinate ids."""
     return purge.remove(
         purge.task(directory, home, UID, everything=everything), "there are no subordinate ids"
     )
@@ -163,8 +164,9 @@ def test_a_bind_mount_of_the_home_directory_is_the_home_directory(host: Path, ta
 
 @ROOT
 def test_a_home_directory_that_lies_in_a_data_directory_by_another_name_stays(host: Path) -> None:
-    """The home directory is a bind mount of a part of the data directory: nothing there tells that
-    it is mounted elsewhere.
+    """The home directory is a bind mount of a part of the data directory.
+
+    Nothing in the data directory shows that this part is mounted elsewhere.
     """
     data = marked(host / "srv")
     (data / "data/alice").mkdir(parents=True)
@@ -179,7 +181,7 @@ def test_a_home_directory_that_lies_in_a_data_directory_by_another_name_stays(ho
 
 
 class bound:  # noqa: N801 (a context)
-    """A bind mount; skips where this machine lets no process mount."""
+    """Bind mount; skips the test if this machine does not allow mounts."""
 
     def __init__(self, source: Path, place: Path) -> None:
         self._source, self._place = source, place
@@ -311,8 +313,8 @@ def test_what_k3s_has_used_is_purged_and_nothing_beside_it(host: Path, marker: s
 
 
 def farm(place: Path, outside: Path, seed: int) -> None:
-    """Plant a tree of links, odd files and odd names; the same one for the same seed."""
-    chosen = random.Random(seed)  # noqa: S311 (a tree, no secret)
+    """Create a tree of links, special files and odd names; the same tree for the same seed."""
+    chosen = random.Random(seed)  # noqa: S311 (a tree, not a secret)
     directories = [marked(place) / "storage"]
     directories[0].mkdir()
     targets = (
@@ -463,7 +465,7 @@ def child_of(process: subprocess.Popen[str]) -> Iterator[int]:
 
 
 def lives(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended may be waited for by no process."""
+    """Return whether a process is running; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
@@ -489,8 +491,8 @@ def test_a_purge_whose_parent_is_killed_ends_and_can_be_run_again(
         moment == "while files go" and (place / "agent/0").exists() and time.monotonic() < deadline
     ):
         pass
-    # A child that stands still loses no race: it goes on when its parent is dead, if anything lets
-    # it.
+    # A stopped child cannot finish before its parent is killed. It continues afterwards, unless the
+    # kernel killed it too.
     os.kill(child, signal.SIGSTOP)
     purging.kill()
     purging.wait()

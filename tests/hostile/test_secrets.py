@@ -1,6 +1,4 @@
-"""No secret passes the redactor, whatever it is made of and whatever carries it; harmless text
-stays as it is.
-"""
+"""Tests that the redactor hides every secret in every context, and keeps harmless text."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ EXAMPLES = settings(
 )
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 WORD = LETTERS + "-._~!$*+"
-"""What needs no quotes anywhere."""
+"""Characters that need no quotes anywhere."""
 PUNCTUATION = WORD + "\"'@:/?#,;(){}[]=&|<>^`é日"
 ANYTHING = PUNCTUATION + " \\%\t"
 NAMES = (
@@ -59,12 +57,12 @@ Carrier = Callable[[str, str], str]
 
 
 def secrets(alphabet: str) -> st.SearchStrategy[str]:
-    """Generate secrets that are not found by chance, of which each end is a letter."""
+    """Generate secrets that do not occur by chance; both ends are letters."""
     return st.text(alphabet, min_size=6, max_size=24).map(lambda middle: f"Zq7{middle}Xw9")
 
 
 def leaks(text: str, secret: str) -> list[str]:
-    """List what of a secret a text still has: all of it in any form, or a part of it as it is."""
+    """Return the parts of a secret in a text: the whole in any form, or an unchanged part."""
     found = Haystack(text)
     parts = {part for part in re.split(r"[\s\"'@:/,]+", secret) if len(part) > 3}
     return sorted(
@@ -74,7 +72,7 @@ def leaks(text: str, secret: str) -> list[str]:
 
 
 def go_quoted(text: str) -> str:
-    """Quote as Go's strconv.Quote does, for the characters that occur here."""
+    """Quote as Go's strconv.Quote does, for the characters in these tests."""
     short = {"\n": "\\n", "\t": "\\t", "\x1b": "\\x1b", '"': '\\"', "\\": "\\\\"}
     return f'"{"".join(short.get(char, char) for char in text)}"'
 
@@ -305,8 +303,10 @@ def test_the_password_of_an_address_is_hidden(carrier: str, data: st.DataObject)
 @EXAMPLES
 @given(secret=secrets(ANYTHING + "\n\x1b"))
 def test_each_output_hides_the_password_of_a_proxy(name: str, scheme: str, secret: str) -> None:
-    """`env list` and `env get`; `unit show`, `unit diff` and a bundle for what `env set` wrote;
-    documents of a bundle.
+    """The outputs are `env list`, `env get`, `unit show`, `unit diff` and a bundle.
+
+    `unit show`, `unit diff` and the bundle print what `env set` wrote; the bundle also has
+    documents.
     """
     value = f"{scheme}bob:{secret}@proxy:3128"
     written = f"[Service]\nEnvironment={quoted(f'{name}={value}')}\n"

@@ -1,4 +1,7 @@
-"""What another user can make the tool run, and what a process can make it print: nothing."""
+"""Tests that another user cannot make the tool run a program.
+
+No process can make the tool print control sequences.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def program(path: Path, body: str) -> Path:
 
 @pytest.fixture
 def chain(tmp_path: Path) -> dict[str, Path]:
-    """Give a k3s that is found through a link, and every place on the way by its name."""
+    """Return a k3s that is found through a link, and every path on the way by its name."""
     tmp_path.chmod(0o755)
     file = program(tmp_path / "opt/k3s/bin/k3s-v1.33.4", f"touch {tmp_path}/started; {ANSWER}")
     link = tmp_path / "usr/bin/k3s"
@@ -115,8 +118,8 @@ def test_a_k3s_that_a_group_of_others_can_change_is_not_run(
     require_not_run(tmp_path, chain, f"group {group} can write to {chain[place]} (mode 0775)")
 
 
-# A version, then for each entry its tag, its permissions and an id (linux/posix_acl_xattr.h): the
-# user who owns it, uid 65534, the group, the mask and all others.
+# A version, then for each entry its tag, permissions and id (linux/posix_acl_xattr.h): the owner,
+# uid 65534, the group, the mask and all others.
 ENTRIES = (
     (0x01, 7, 2**32 - 1),
     (0x02, 7, OTHER),
@@ -144,7 +147,7 @@ def test_a_k3s_with_an_access_list_for_others_is_not_run(
 def test_a_k3s_that_no_other_user_can_change_is_run(
     tmp_path: Path, chain: dict[str, Path], place: str, mode: int
 ) -> None:
-    """The sticky bit keeps others from renaming and removing what is not theirs."""
+    """The sticky bit keeps other users from renaming and removing files that they do not own."""
     chain[place].chmod(mode)
 
     found = host.k3s_binary({"PATH": str(chain["link"].parent)}, "", tmp_path / "home")

@@ -1,4 +1,4 @@
-"""What is asked side by side is answered or given up, each for itself."""
+"""Tests of concurrent calls: each is answered or given up separately."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def close(lines: Iterator[bytes]) -> None:
 
 
 def held(fifo: Path) -> bool:
-    """Tell whether any process has the pipe open for writing; who was killed has let go of it."""
+    """Return whether any process has the pipe open for writing."""
     reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return os.read(reading, 1) != b""
@@ -144,7 +144,7 @@ def test_who_is_too_slow_is_killed_with_all_that_it_started(fifo: Path, script: 
 
 
 def test_who_ended_and_left_somebody_with_the_pipe_leaves_nobody_behind(fifo: Path) -> None:
-    """The leader of the group is dead by then; its group is not."""
+    """The leader of the process group has ended by then, but the group still exists."""
     with pytest.raises(CommandFailed, match="gave no answer"):
         command.run(sh(f"exec 9<>{fifo}; sleep 240 & exit 0"), timeout=0.2)
 
@@ -210,7 +210,7 @@ def test_a_failing_stream_gives_its_lines_and_then_its_last_complaint() -> None:
 
 
 def test_a_failure_without_a_word_is_the_end_of_the_stream() -> None:
-    """`journalctl --grep` ends with 1 where nothing matches."""
+    """`journalctl --grep` exits with 1 if no line matches."""
     assert [b"one\n"] == list(stream(*sh("echo one; exit 1")))
 
 

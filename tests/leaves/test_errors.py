@@ -23,7 +23,7 @@ CLASSES = [
 
 
 def drawn() -> dict[str, int]:
-    """Read the names and exit codes of the tree in the docstring."""
+    """Return the names and exit codes of the tree in the docstring."""
     return {
         name: int(code)
         for name, code in re.findall(

@@ -31,7 +31,7 @@ def test_an_id_names_a_check_or_a_whole_group(check: str, asked: str, *, expecte
     ],
 )
 def test_a_finding_knows_where_it_is_explained(check: str, anchor: str) -> None:
-    """The anchor that GitHub makes of a heading drops its dots and keeps its underscores."""
+    """GitHub removes dots from the anchor of a heading, and keeps underscores."""
     assert f"docs/reference/checks.md#{anchor}" == Finding(check, "", Verdict.PASS, "").anchor
 
 

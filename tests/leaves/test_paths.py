@@ -38,7 +38,7 @@ def test_only_absolute_paths_of_the_environment_count(
 
 
 def test_the_home_of_the_environment_does_not_move_anything() -> None:
-    """`sudo` and `su` keep somebody else's."""
+    """`sudo` and `su` can keep HOME of another user."""
     assert paths(HOME="/root", XDG_DATA_HOME="/root/data", USER="root") == paths()
 
 

@@ -98,9 +98,7 @@ def test_a_word_is_quoted_as_systemd_reads_it_back(word: str, expected: str) -> 
 
 
 def read_back(word: str) -> str:
-    """Read a quoted word by the rules of systemd.syntax(7) and the specifiers of
-    systemd.unit(5).
-    """
+    """Read a quoted word by the rules of systemd.syntax(7), with systemd.unit(5) specifiers."""
     plain, rest = "", word[1:-1]
     while rest:
         if rest[0] == "\\":

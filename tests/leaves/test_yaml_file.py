@@ -13,7 +13,7 @@ from k3s_rootless import yaml_file
 from k3s_rootless.yaml_file import Node, NotYaml
 
 DEEP = b"[" * 1_000_000
-"""As deep as this, PyYAML's composer in C ends the process."""
+"""At this depth, the C composer of PyYAML crashes the process."""
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [*{before}, *{before}]\n" for before, name in pairwise("abcdefghijklmnop")
 )

@@ -1,4 +1,4 @@
-"""The other end of one connection, byte by byte: what no HTTP server can be made to send."""
+"""Peer of one connection that sends arbitrary bytes, which an HTTP server cannot do."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from tests.patience import HANGS
 
 LATE = HANGS
-"""Seconds; later than every deadline of these tests.
+"""Seconds; longer than every deadline of these tests.
 
-A connection that its client closes ends at once.
+A connection that its client closes ends immediately.
 """
 Behaviour = Callable[[socket.socket, bytes], None]
 
 
 def sending(answer: bytes, linger: float = 0) -> Behaviour:
-    """Send this, and hang up at once or when the client does."""
+    """Send the answer, then close the connection after `linger` seconds or with the client."""
 
     def behave(connection: socket.socket, _: bytes) -> None:
         connection.sendall(answer)
@@ -30,7 +30,7 @@ def sending(answer: bytes, linger: float = 0) -> Behaviour:
 
 
 def dripping(first: bytes, drop: bytes) -> Behaviour:
-    """Send the first bytes, and then a drop every now and then, until the client hangs up."""
+    """Send the first bytes, then a drop at intervals, until the client closes the connection."""
 
     def behave(connection: socket.socket, _: bytes) -> None:
         connection.sendall(first)
@@ -54,7 +54,7 @@ def on_socket(path: Path, behave: Behaviour) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_port(behave: Behaviour, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve one connection on a free port of 127.0.0.1; without a context, in plain bytes."""
+    """Serve one connection on a free port of 127.0.0.1; without a context, without TLS."""
     with socket.create_server(("127.0.0.1", 0)) as server, _serving(server, behave, context):
         yield server.getsockname()[1]
 
@@ -66,7 +66,7 @@ def _serving(
     server.settimeout(LATE)
 
     def serve() -> None:
-        # Clients of these tests hang up early, on purpose.
+        # Clients in these tests close connections early on purpose.
         with contextlib.suppress(OSError), contextlib.closing(server.accept()[0]) as plain:
             plain.settimeout(LATE)
             with (
@@ -85,7 +85,7 @@ def _serving(
 
 
 def _wait(connection: socket.socket, seconds: float) -> bool:
-    """Wait until the client hangs up, and tell whether it did."""
+    """Wait until the client closes the connection, and return whether it did."""
     connection.settimeout(seconds or None)
     try:
         return seconds > 0 and connection.recv(65536) == b""
