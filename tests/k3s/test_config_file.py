@@ -1,5 +1,6 @@
-"""Configuration files become the flags that K3s's own parser makes of them; expectations are
-recorded from it.
+"""Tests that configuration files become the same flags as with K3s's own parser.
+
+The expected flags are recorded from that parser.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def test_files_become_the_flags_that_k3s_makes_of_them(case: dict[str, Any]) -> 
 
     assert bool(unreadable) == ("error" in case and bool(case["files"]))
     if not unreadable:
-        # For a mapping, Go prints what no flag takes; here it is the text of the file.
+        # For a mapping, Go prints text that no flag accepts; the parser under test keeps the text
+        # of the file.
         expected = [one for one in case.get("flags", []) if "[{" not in one]
         assert expected == [one for one in flags if "{" not in one]
         assert len(case.get("flags", [])) == len(flags)

@@ -1,4 +1,4 @@
-"""K3s's own kubeconfigs: what they name, and which settings K3s would die with."""
+"""Tests of K3s's own kubeconfigs: their contents, and the settings that make K3s exit."""
 
 from __future__ import annotations
 

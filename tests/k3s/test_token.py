@@ -1,4 +1,4 @@
-"""Which password a token of K3s holds, as K3s's own parser reads it."""
+"""Tests of the password in a token of K3s, as K3s's own parser reads it."""
 
 from __future__ import annotations
 

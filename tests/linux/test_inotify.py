@@ -1,4 +1,4 @@
-"""A file that comes, changes or is renamed into its place ends a wait at once."""
+"""Tests that a wait ends immediately if a file is created, changed or renamed into its place."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_directory_that_is_not_there_yet_is_followed_on_its_way(
 def test_what_is_watched_already_is_told_from_what_is_new(
     tmp_path: Path, watched: Directories
 ) -> None:
-    """Whoever arms looks once more only where something may have come before the watch."""
+    """Callers look again after arming only if a file may have appeared before the watch."""
     (tmp_path / "a").mkdir()
     assert watched.arm([tmp_path / "a" / "api.sock"])
     assert not watched.arm([tmp_path / "a" / "api.sock", tmp_path / "a" / "other"])

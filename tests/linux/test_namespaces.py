@@ -24,7 +24,7 @@ PROGRAM = (
 
 @pytest.fixture
 def elsewhere() -> Iterator[int]:
-    """A process in a user and a network namespace of its own, with a socket at port 8080 there."""
+    """Yield a process in its own user and network namespace that listens on port 8080 there."""
     command = ["unshare", "--user", "--map-root-user", "--net", "/usr/bin/python3", "-c", PROGRAM]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -37,7 +37,7 @@ def elsewhere() -> Iterator[int]:
 def test_another_namespace_is_looked_into_without_entering_it(elsewhere: int) -> None:
     found = namespaces.listeners(elsewhere, uid=UID, unit_group=GROUP)
 
-    bound = ("tcp", "0.0.0.0", 8080)  # noqa: S104 (what the process bound)
+    bound = ("tcp", "0.0.0.0", 8080)  # noqa: S104 (the address of the process)
     assert [bound] == [(one.proto, one.address, one.port) for one in found]
 
 

@@ -23,8 +23,9 @@ HEAD = (
 
 @pytest.fixture
 def bound() -> Iterator[dict[str, socket.socket]]:
-    """Real sockets, one of each kind; `busy` is bound and does not listen, `talking` is
-    connected.
+    """Yield real sockets, one of each kind.
+
+    `busy` is bound and does not listen, `talking` is connected.
     """
     with ExitStack() as stack:
 

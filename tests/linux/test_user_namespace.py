@@ -1,4 +1,7 @@
-"""A child makes its namespace, waits for its ids, works as root of it, and never survives."""
+"""Tests of a child that creates a user namespace, waits for its ids and works as its root.
+
+The child never keeps running.
+"""
 
 from __future__ import annotations
 

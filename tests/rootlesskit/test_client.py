@@ -175,7 +175,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def test_of_many_sockets_the_live_one_is_found(tmp_path: Path) -> None:
-    """Each unclean stop of an older release leaves a directory behind."""
+    """Each unclean stop of an older release leaves a directory."""
     dead, live = tmp_path / "rootless1" / "api.sock", tmp_path / "rootless2" / "api.sock"
     listen(dead).close()
     live.parent.mkdir()

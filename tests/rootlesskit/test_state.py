@@ -1,4 +1,4 @@
-"""Where rootlesskit's state directory is, and what is known of its owner."""
+"""Tests of the state directory of rootlesskit: its path, and the known facts of its owner."""
 
 from __future__ import annotations
 
