@@ -1,6 +1,4 @@
-"""An ordinary user with a private bus and a fake user manager, and a listener that collects
-events.
-"""
+"""Fixtures of an ordinary user with a private bus, a fake user manager and an event listener."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from tests.fakes.user import USER, ordinary_user
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home directory of the user; pytest's own directories are root's alone."""
+    """Yield a home directory of the user; directories of pytest are accessible to root only."""
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -36,7 +34,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def bus(home: Path) -> Iterator[Session]:
-    """A private bus with a fake user manager; the unit directory that it names is its own."""
+    """Yield a private bus with a fake user manager, which has its own unit directory."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     (home / "session").mkdir()
@@ -47,13 +45,13 @@ def bus(home: Path) -> Iterator[Session]:
 
 @pytest.fixture
 def events() -> list[Event]:
-    """The events that an operation has sent so far."""
+    """Return the list of events that an operation has sent so far."""
     return []
 
 
 @pytest.fixture
 def context(home: Path, bus: Session, events: list[Event]) -> Iterator[Context]:
-    """The context of an ordinary user on the private bus."""
+    """Yield the context of an ordinary user on the private bus."""
     with ordinary_user() as uid:
         paths = Paths(home / "root", home, bus.runtime, home / "config")
         environ = {"PATH": str(home / "bin")}
@@ -62,6 +60,6 @@ def context(home: Path, bus: Session, events: list[Event]) -> Iterator[Context]:
 
 @pytest.fixture
 def host() -> Iterator[ManagedHost]:
-    """A host with a user manager, as most operations find it."""
+    """Yield a host with a user manager, which most operations need."""
     with managed() as one:
         yield one

@@ -1,4 +1,7 @@
-"""Drop-ins of ours are written, reloaded and read back; if that fails, all is as it was before."""
+"""Tests that our drop-ins are written, reloaded and read back.
+
+If this fails, the previous state is restored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first start of K3s gets is read from the drop-in that `config` wrote before."""
+"""Tests that the settings of the first start are read from the drop-in that `config` wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unit of the installed K3s is written and enabled, and nothing is started."""
+"""Tests that the unit of the installed K3s is written and enabled, but not started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unit as it should be is rendered or adopted, and the unit as it is read from systemd."""
+"""Tests of the expected unit, rendered or adopted, and of the unit as read from systemd."""
 
 from __future__ import annotations
 

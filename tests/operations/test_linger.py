@@ -1,4 +1,4 @@
-"""Lingering is read from logind's own file, and switched only if it must change."""
+"""Tests that lingering is read from logind's own file, and switched only if it must change."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""`operations.logs` returns the requested lines in order, with their weights; the other side is a
-journalctl that prints files, and a user manager on a private bus.
+"""Tests that `operations.logs` returns the requested lines in order, with their weights.
+
+The peers are a journalctl that prints files, and a user manager on a private bus.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def test_a_k3s_that_was_never_started_has_no_log(
 ) -> None:
     bus.start_manager()
 
-    # Before the first line is requested: a caller may wait for one for hours.
+    # Before the first line is requested: a caller can wait hours for a line.
     with pytest.raises(NotRunning, match=reason):
         logs.read(host.context, request_)
 

@@ -1,4 +1,4 @@
-"""Only data directories that are known, and K3s's alone, are purged."""
+"""Tests that only known data directories that belong to K3s alone are purged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.managed_host import ManagedHost
 
 
 def data(directory: Path) -> Path:
-    """Make a data directory of K3s."""
+    """Create a data directory of K3s."""
     (directory / "server").mkdir(parents=True)
     (directory / "server/token").write_text("K10")
     return directory

@@ -1,4 +1,4 @@
-"""Our drop-ins are built again on the unit as it will be; edited drop-ins stay."""
+"""Tests that our drop-ins are built again for the new unit; edited drop-ins stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def desired(home: Path) -> DesiredUnit:
 
 @pytest.fixture
 def written(home: Path) -> Path:
-    """Our drop-in about settings, as it was built on the unit before."""
+    """Return our drop-in with settings, as it was built for the previous unit."""
     path = installation.drop_in_directory(home) / drop_in.name(configuration.SUBJECT)
     path.parent.mkdir()
     words = configuration.command_words(OLD)

@@ -1,4 +1,4 @@
-"""K3s is stopped and started with its present configuration."""
+"""Tests that K3s is stopped and started with its present configuration."""
 
 from __future__ import annotations
 

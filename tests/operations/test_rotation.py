@@ -1,4 +1,4 @@
-"""Certificates are renewed before a start that would die without that."""
+"""Tests that certificates are renewed before a start that would fail otherwise."""
 
 from __future__ import annotations
 

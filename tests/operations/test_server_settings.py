@@ -1,5 +1,6 @@
-"""The settings of a unit are put together from its command, its files and its environment, or from
-the process that runs.
+"""Tests that the settings of a unit combine its command, its files and its environment.
+
+For a running K3s, they are read from its process.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ def write(path: Path, text: str) -> Path:
 
 @contextmanager
 def holding(lock: Path, environ: Mapping[str, str]) -> Iterator[int]:
-    """Start a process with this environment that holds a file open, as rootlesskit does its
-    lock.
-    """
+    """Start a process with this environment that holds a file open, as rootlesskit its lock."""
     write(lock, "")
     given = {"PATH": os.defpath, "INVOCATION_ID": "0", **environ}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""K3s is stopped, and disabled on request."""
+"""Tests that K3s is stopped, and disabled on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`uninstall` removes what k3s-rootless wrote and no other file, and K3s's data on request only."""
+"""Tests that `uninstall` removes only files of k3s-rootless.
+
+Data of K3s is removed on request only.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def uninstalled(
 
 @pytest.fixture
 def installed(host: ManagedHost) -> ManagedHost:
-    """A host with our unit, our drop-in, and data of K3s."""
+    """Return a host with our unit, our drop-in, and data of K3s."""
     host.install(sealed(TEXT))
     change.set_variables(host.context, {"K3S_ROOTLESS_MTU": "1400"})
     token = host.context.paths.data / "server/token"

@@ -1,4 +1,4 @@
-"""`unit show` and `unit diff` return the files of the unit without secrets."""
+"""Tests that `unit show` and `unit diff` return the files of the unit without secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def secretive(host: ManagedHost) -> ManagedHost:
 
 
 def load(host: ManagedHost) -> None:
-    """Let systemd read the unit."""
+    """Make systemd load the unit."""
     with host.context.manager() as manager:
         manager.unit(UNIT)
 
@@ -67,7 +67,7 @@ def test_files_come_in_the_order_in_which_they_count(host: ManagedHost) -> None:
 
     shown = unit.show(host.context)
 
-    # On this host one directory has two names, so that our drop-in comes again under the other.
+    # On this host one directory has two names, so our drop-in appears again under the other name.
     first = {one.path.name: one for one in reversed(shown.files)}
     found = sorted(first.values(), key=shown.files.index)
     assert [

@@ -1,4 +1,7 @@
-"""The host is checked, the plan made and performed, and a running K3s restarted only on consent."""
+"""Tests of `up`: the host is checked, and the plan made and performed.
+
+A running K3s is restarted only on consent.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,7 @@ def test_a_check_that_does_not_exist_cannot_be_ignored(context: Context) -> None
 
 @pytest.fixture
 def changed(context: Context, bus: Session, k3s: Path) -> Path:
-    """A K3s that runs with the unit of another k3s than the one that is installed now."""
+    """Return the unit file of a running K3s, after another k3s was installed."""
     start(context)
     k3s.write_text(k3s.read_text().replace(unit.VERSION, "v1.34.1+k3s1"))
     return bus.units / UNIT

@@ -1,4 +1,4 @@
-"""The versions of K3s and of systemd are read where they can be."""
+"""Tests that the versions of K3s and of systemd are read if they are available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of operations write: the unit of a K3s, and a k3s that prints its version."""
+"""Files that tests of operations write: the unit of a K3s, and a k3s that prints its version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERSION = "v1.33.4+k3s1"
 
 
 def write(bus: Session, home: Path, *flags: str) -> Path:
-    """Write the unit of a K3s whose data directory is below `home`; return that directory."""
+    """Write the unit of a K3s with a data directory below `home`; return that directory."""
     data = home / "data"
     words = ("/usr/local/bin/k3s", "server", "--rootless", f"--data-dir={data}", *flags)
     kubeconfig = f"--write-kubeconfig={home / 'k3s.yaml'}"
@@ -35,5 +35,5 @@ def notices(events: list[Event]) -> list[str]:
 
 
 def steps(events: list[Event]) -> list[str]:
-    """Return what the steps do."""
+    """Return the descriptions of the steps."""
     return [event.does for event in events if isinstance(event, StepBegins)]

@@ -13,7 +13,7 @@ SYSTEMCTL = "#!/bin/sh\nprintf '%s\\n' LANG=C.UTF-8 PATH=/usr/bin SMTP_PASS=zinn
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """A host whose token stands in its file, and in the journal."""
+    """Yield a host with a token in its file and in the journal."""
     with opened(monkeypatch) as found:
         found.program("systemctl", SYSTEMCTL)
         found.write(found.paths.data / "server/token", TOKEN)

@@ -1,4 +1,4 @@
-"""The archive is written whole or not at all, and never over a file without `force`."""
+"""Tests that the archive is written atomically, and replaces a file only with `force`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_file_is_replaced_only_with_force(host: Host) -> None:
     with pytest.raises(WouldOverwrite):
         create.create(host.context, file, anonymous=False, force=False)
     assert "mine" == file.read_text()
-    # It is refused before anything is gathered, which takes seconds.
+    # The refusal comes before the sources are read, which takes seconds.
     assert [] == host.calls()
     create.create(host.context, file, anonymous=False, force=True)
     assert unpacked(file.read_bytes())

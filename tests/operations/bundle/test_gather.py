@@ -1,4 +1,4 @@
-"""A bundle holds every part that can be read, names the others, and has no secret in it."""
+"""Tests that a bundle has every readable part, names the others, and has no secret in it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def document(bundle: Bundle, name: str) -> Any:
 
 
 def say(host: Host, *messages: str) -> None:
-    """Let the journal hold a start with these lines."""
+    """Write a start with these lines to the journal."""
     fields = {"_SYSTEMD_INVOCATION_ID": START, "__REALTIME_TIMESTAMP": "1795469711695411"}
     host.says("existing", *({"MESSAGE": one, **fields} for one in messages))
 

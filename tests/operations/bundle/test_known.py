@@ -1,4 +1,4 @@
-"""The redactor knows the secrets of every place in which the unit, K3s and the user keep some."""
+"""Tests that the redactor knows the secrets of the unit, of K3s and of the user."""
 
 from __future__ import annotations
 

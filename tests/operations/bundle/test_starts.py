@@ -1,4 +1,4 @@
-"""The last starts, of which the newest lines are kept."""
+"""Tests of the last starts in a bundle: the newest lines are kept."""
 
 from __future__ import annotations
 

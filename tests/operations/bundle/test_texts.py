@@ -1,4 +1,4 @@
-"""The texts of a bundle: redacted, printable, and cut where a secret may be cut."""
+"""Tests of the texts of a bundle: redacted, printable, and cut only outside of secrets."""
 
 from __future__ import annotations
 

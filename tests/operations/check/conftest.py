@@ -12,7 +12,7 @@ from tests.fakes.session import Session, session
 
 @pytest.fixture
 def fifos() -> Iterator[list[Path]]:
-    """FIFOs that readers hang at; at the end, the readers can go on."""
+    """Yield FIFOs on which readers hang; at the end, the readers can continue."""
     opened: list[Path] = []
     yield opened
     for path in opened:
@@ -22,7 +22,7 @@ def fifos() -> Iterator[list[Path]]:
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Session]:
-    """A private bus with a fake user manager."""
+    """Yield a private bus with a fake user manager."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with session(tmp_path / "session") as opened:

@@ -1,4 +1,4 @@
-"""The script covers what an administrator must do, and notices name the rest."""
+"""Tests that the script has the steps of an administrator, and notices name the others."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_nixos_gets_a_declaration(tmp_path: Path) -> None:
 
 
 def test_a_host_that_cannot_run_k3s_gets_no_script(tmp_path: Path) -> None:
-    """Alpine has no systemd: whatever else is missing there is not worth a change of the host."""
+    """Alpine has no systemd, so other changes of the host would be useless."""
     found = checklist.judge(replace(FORWARDING, systemd_booted=False))
 
     with pytest.raises(UnsupportedHost, match=r"systemd\.booted") as raised:

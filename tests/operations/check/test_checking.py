@@ -1,4 +1,4 @@
-"""A host is read and judged, with and without a user manager."""
+"""Tests that a host is read and judged, with and without a user manager."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ USER = 65534 if os.getuid() == 0 else os.getuid()
 
 @pytest.fixture
 def bus() -> Iterator[Session]:
-    """A private bus with the fake user manager of an ordinary user."""
+    """Yield a private bus with the fake user manager of an ordinary user."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
@@ -38,7 +38,7 @@ def bus() -> Iterator[Session]:
 
 
 def found_by_user(bus: Session, *ids: str) -> dict[str, Finding]:
-    """Return the findings of the process of an ordinary user, since root has no user manager."""
+    """Return the findings of a process of an ordinary user, since root has no user manager."""
     program = (
         "import pickle, sys\n"
         "from k3s_rootless.operations.check import checking\n"

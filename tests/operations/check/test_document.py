@@ -1,4 +1,4 @@
-"""Each JSON answer of `check` follows its schema."""
+"""Tests that each JSON document of `check` matches its schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What findings amount to: the hardest failure decides, and ignored checks do not count."""
+"""Tests of the outcome of findings.
+
+The most serious failure decides, and ignored checks do not count.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of probes is complete, and its order lets each probe wait for those before it."""
+"""Tests that the table of probes is complete.
+
+Its order lets each probe wait for those before it.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ def test_a_probe_has_more_time_than_those_that_it_waits_for() -> None:
 
 
 def test_the_trial_maps_with_the_programs_and_ids_that_were_found(tmp_path: Path) -> None:
-    """Without them, the namespaces are tried all the same."""
+    """Without them, the namespaces are still tried."""
     missing = dict.fromkeys(("newuidmap", "newgidmap", "subuid", "subgid"), Unknown("dark"))
 
     found = probe("trial").read(inputs(tmp_path, missing, trial.Trying()))

@@ -1,4 +1,4 @@
-"""Each probe has its own thread and its own time limit, and fails alone."""
+"""Tests that each probe has its own thread and time limit, and fails alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def k3s(root: Path, script: str) -> dict[str, str]:
 def test_a_probe_that_hangs_is_unknown_in_time_and_the_others_go_on(
     tmp_path: Path, fifos: list[Path], file: str, hanging: str, going_on: str
 ) -> None:
-    """A FIFO without a writer hangs like a file on a server that is gone."""
+    """Reading a FIFO without a writer hangs, like reading a file on a server that is gone."""
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
     write(tmp_path / "proc/net/fib_trie", "Main:\n")
     write(tmp_path / "proc/net/route", "Iface Destination\n")
@@ -79,7 +79,7 @@ def test_a_probe_that_hangs_is_unknown_in_time_and_the_others_go_on(
 
 
 def test_a_probe_that_raises_is_unknown_alone(tmp_path: Path) -> None:
-    """The memory is no number, which the probe does not expect."""
+    """The memory in the file is not a number, which the probe does not expect."""
     write(tmp_path / "proc/meminfo", "MemAvailable: lots\n")
     write(tmp_path / "proc/self/mountinfo", "")
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
@@ -92,7 +92,7 @@ def test_a_probe_that_raises_is_unknown_alone(tmp_path: Path) -> None:
 
 
 def test_only_the_facts_that_a_check_needs_are_read(tmp_path: Path, fifos: list[Path]) -> None:
-    """With a file that hangs for each other probe, one check takes no longer."""
+    """All other probes would hang on a file, so one check must not take longer."""
     for file in ("proc/net/fib_trie", "proc/modules", "etc/passwd", "proc/sys/net/ipv4/ip_forward"):
         hang(tmp_path, file, fifos)
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
@@ -162,7 +162,7 @@ def test_what_comes_next_is_loaded_while_the_probes_run(tmp_path: Path, fifos: l
 
 
 def test_a_second_finish_starts_no_probe_again(tmp_path: Path) -> None:
-    """The user manager may die halfway; what was read until then stays."""
+    """The user manager can die halfway; facts that were read until then stay."""
     write(tmp_path / "etc/resolv.conf", "nameserver 192.0.2.1\n")
     probing = Probing(context(tmp_path), frozenset({"resolver"}))
     first, _ = probing.finish(None, "there is none")

@@ -1,4 +1,4 @@
-"""Checks are selected by their ids and groups."""
+"""Tests that checks are selected by their ids and groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sockets and units become the records that the judges know."""
+"""Tests that sockets and units become the records that the judges know."""
 
 from __future__ import annotations
 

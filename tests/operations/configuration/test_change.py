@@ -1,4 +1,7 @@
-"""Settings are checked, written and read back from systemd; what follows from them is reported."""
+"""Tests that settings are checked, written and read back from systemd.
+
+The consequences of a change are reported.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def installed(host: ManagedHost) -> ManagedHost:
 
 
 def take(host: ManagedHost, *flags: str) -> None:
-    """Let systemd start K3s with these flags: the fake reads no ExecStart= of a drop-in."""
+    """Make systemd start K3s with these flags: the fake reads no ExecStart= of a drop-in."""
     argv = [*COMMAND, *flags]
     command = [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0]]
     host.bus.order(properties={"ExecStart": ("a(sasbttttuii)", command)})

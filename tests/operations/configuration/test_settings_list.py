@@ -1,4 +1,4 @@
-"""Each setting is listed with its value, and with the place where the value comes from."""
+"""Tests that each setting is listed with its value and the source of the value."""
 
 from __future__ import annotations
 

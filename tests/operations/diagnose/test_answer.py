@@ -1,4 +1,4 @@
-"""An answer of `diagnose`: its exit code, its JSON and its text."""
+"""Tests of an answer of `diagnose`: its exit code, its JSON and its text."""
 
 from __future__ import annotations
 

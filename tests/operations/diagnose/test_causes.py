@@ -1,4 +1,4 @@
-"""A start is judged by systemd, the journal and the host together, or by a file."""
+"""Tests that a start is judged by systemd, the journal and the host, or by a log file."""
 
 from __future__ import annotations
 

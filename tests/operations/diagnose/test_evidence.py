@@ -1,4 +1,4 @@
-"""What the host shows of a cause, on real files, devices and ports."""
+"""Tests of the evidence for a cause on the host, with real files, devices and ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as the last words of a start, where journald gave lines to no start."""
+"""Tests of the last lines of a start, if journald attributed lines to no start."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def entry(seconds: float, message: str, **fields: str) -> dict[str, Any]:
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """A context in which journalctl gives the entries of a file, each whole and in order."""
+    """Return a context in which journalctl prints the entries of a file, all and in order."""
     program = tmp_path / "journalctl"
     program.write_text(JOURNALCTL.format(python=sys.executable, journal=str(tmp_path / "journal")))
     program.chmod(0o755)

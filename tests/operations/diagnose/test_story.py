@@ -1,4 +1,4 @@
-"""Which start a story is of, and how restarts follow each other."""
+"""Tests of the start that a story belongs to, and of the order of restarts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ echo "no entry"
 
 
 class Journal:
-    """A context whose journalctl prints files: what two starts wrote, and what systemd did."""
+    """Context with a journalctl that prints files: output of two starts, and lines of systemd."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -46,7 +46,7 @@ class Journal:
             self.says(name)
 
     def says(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
-        """Let a file hold lines of systemd, each some seconds old."""
+        """Write lines of systemd to a file, with their ages in seconds."""
         entries = (
             {
                 "MESSAGE": text,
@@ -59,11 +59,11 @@ class Journal:
         (self.place / name).write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
 
     def restarted(self, *ages: float) -> None:
-        """Let systemd have restarted the old start so many seconds ago."""
+        """Write restarts of the old start by systemd, with their ages in seconds."""
         self.says("restarts", *((f"{UNIT}: Scheduled restart job", age) for age in ages))
 
     def calls(self) -> int:
-        """Return how often journalctl was run."""
+        """Return the number of runs of journalctl."""
         return len((self.place / "calls").read_text().splitlines())
 
 

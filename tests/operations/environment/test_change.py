@@ -1,4 +1,4 @@
-"""Variables are set and unset as a whole or not at all, and read back from systemd."""
+"""Tests that variables are set and unset atomically, and read back from systemd."""
 
 from __future__ import annotations
 

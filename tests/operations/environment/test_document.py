@@ -1,4 +1,4 @@
-"""The answers of `env` as JSON."""
+"""Tests of the JSON documents of `env`."""
 
 from __future__ import annotations
 

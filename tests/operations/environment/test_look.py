@@ -1,6 +1,4 @@
-"""What the next start of K3s finds in its environment, and what the running one was started
-with.
-"""
+"""Tests of the environment of the next start of K3s, and of that of the running one."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ def set_in_manager(host: ManagedHost, **values: str) -> None:
 
 @contextmanager
 def running(host: ManagedHost, environ: Mapping[str, str]) -> Iterator[UnitState]:
-    """Start a process with this environment, and return the unit as its main process."""
+    """Start a process with this environment, and return the unit with it as its main process."""
     given = {"PATH": os.defpath, "INVOCATION_ID": "0" * 32, **environ}
     with subprocess.Popen(
         [sys.executable, "-c", SLEEP], env=given, stdout=subprocess.PIPE

@@ -1,5 +1,6 @@
-"""What `check` finds in K3s's environment: each value that K3s dies of, replaces, or does not
-read.
+"""Tests of the findings of `check` in K3s's environment.
+
+These are values that make K3s exit, and values that K3s replaces or does not read.
 """
 
 from __future__ import annotations

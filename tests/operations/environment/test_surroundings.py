@@ -1,4 +1,4 @@
-"""Values are judged beside the release, networks in use, directories and each other."""
+"""Tests that values are judged by the release, networks in use, directories and each other."""
 
 from __future__ import annotations
 

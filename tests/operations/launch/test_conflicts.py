@@ -1,4 +1,7 @@
-"""Before a start, another K3s of the user is an error, and a port in use is reported."""
+"""Tests that another K3s of the user is an error before a start.
+
+A port in use is reported.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Steps are announced, then performed; a start that systemd refuses is repeated or explained."""
+"""Tests that steps are announced and then performed.
+
+A start that systemd refuses is repeated or explained.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user manager that goes and comes back answers again."""
+"""Tests that a user manager that stops and starts again is found again."""
 
 from __future__ import annotations
 

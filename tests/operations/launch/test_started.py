@@ -1,4 +1,4 @@
-"""What is known of a K3s after a start."""
+"""Tests of the known facts of a K3s after a start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A start is followed to its end; the listener hears of each phase and of a death."""
+"""Tests that a start is followed to its end.
+
+The listener receives each phase and the exit of K3s.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A K3s to look at: rootlesskit's API and the API server as real servers, a unit on a private
-bus.
+"""K3s for tests of `ports`: rootlesskit's API and the API server as real servers.
+
+Its unit is on a private bus.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BALANCED = {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}
 
 
 def service(name: str, *ports: dict[str, Any], balanced: bool = True, **spec: Any) -> Any:
-    """Return a Service as the API server has it, of type LoadBalancer unless `spec` says else."""
+    """Return a Service as the API server has it; its type is LoadBalancer unless `spec` has one."""
     return {
         "metadata": {"namespace": "default", "name": name, "resourceVersion": "2"},
         "spec": {"type": "LoadBalancer", "ports": list(ports), **spec},
@@ -46,7 +47,7 @@ def listening(address: str = "::") -> Iterator[int]:
 
 
 class K3s:
-    """Its peers, and the context of an operation; `events` are what the operation reported."""
+    """Servers of a K3s, and the context of an operation; `events` are those of the operation."""
 
     def __init__(self, place: Path, bus: Session, cluster: Cluster, opened: ExitStack) -> None:
         self.place = place
@@ -67,14 +68,14 @@ class K3s:
         self.socket.parent.mkdir(parents=True)
         opened.enter_context(peers.on_socket(self.socket, self._rootlesskit))
         context = cluster.context()
-        context.verify_mode = ssl.CERT_OPTIONAL  # as K3s, which requests a certificate
+        context.verify_mode = ssl.CERT_OPTIONAL  # as in K3s, which requests a certificate
         self.api = opened.enter_context(peers.over_tls(context, self._api))
         self.port: int = self.api.server_address[1]
         cluster.write(place / "k3s.yaml", f"https://127.0.0.1:{self.port}")
         self.forward(self.port, self.port, "127.0.0.1")
 
     def forward(self, parent: int, child: int, address: str = "", proto: str = "tcp") -> None:
-        """Let rootlesskit list one more forward."""
+        """Add a forward to the list of rootlesskit."""
         spec = {"proto": proto, "parentIP": address, "parentPort": parent, "childPort": child}
         self.forwards.append({"id": len(self.forwards) + 1, "spec": spec})
 
@@ -85,7 +86,7 @@ class K3s:
         invocation: str = "01" * 16,
         group: str = "/user.slice/k3s-rootless.service",
     ) -> None:
-        """Let the unit run for so many seconds, in this control group."""
+        """Set the state of the unit to running for this many seconds, in this control group."""
         argv = [
             "k3s",
             "server",
@@ -104,11 +105,11 @@ class K3s:
         )
 
     def stops(self) -> None:
-        """Let the unit be stopped."""
+        """Set the state of the unit to stopped."""
         self._order(ActiveState=("s", "inactive"), SubState=("s", "dead"))
 
     def change(self, kind: str, one: Any) -> None:
-        """Let the API server report a change of a Service to its watchers."""
+        """Send a change of a Service from the API server to its watchers."""
         with self._changed:
             self.changes.append({"type": kind, "object": one})
             self._changed.notify_all()

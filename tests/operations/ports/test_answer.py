@@ -1,4 +1,4 @@
-"""What an answer says of a map of ports, without any source."""
+"""Tests of the answer for a map of ports, without any source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is different between two looks, and which rows a table marks."""
+"""Tests of the differences between two looks, and of the rows that a table marks."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_change_is_visible_if_the_line_of_the_row_differs(
 def test_a_change_is_visible_exactly_if_its_line_is_another(
     before: Exposure, now: Exposure
 ) -> None:
-    """The renderer draws no more than what `is_visible` compares."""
+    """The renderer prints only what `is_visible` compares."""
     for change in changes.compared(changes.by_key((before,)), changes.by_key((now,))):
         if change.before is not None:
             assert (ports.cells(change.before) != ports.cells(change.row)) is change.is_visible

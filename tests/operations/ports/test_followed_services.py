@@ -1,4 +1,4 @@
-"""The Services of a cluster, followed beside an API server that fails, forgets and recovers."""
+"""Tests of watched Services with an API server that fails, loses its history and recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at the ports of a K3s on a private bus, beside real servers and sockets."""
+"""Tests of one look at the ports of a K3s on a private bus, with real servers and sockets."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_blocked_port_names_the_program_that_holds_it(k3s: K3s) -> None:
 
 @contextmanager
 def child_namespace(port: int) -> Iterator[int]:
-    """Yield a process of this user in its own network namespace, which listens on `port`."""
+    """Yield a process of this user in its own network namespace that listens on `port`."""
     listen = (
         f"import socket; s = socket.create_server(('', {port})); print('ready', flush=True);"
         " input()"

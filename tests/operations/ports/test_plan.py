@@ -1,4 +1,4 @@
-"""A plan of manifests, beside a K3s that runs, one that does not, and without systemd."""
+"""Tests of a plan of manifests: with a running K3s, a stopped one, and without systemd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are probed, and where."""
+"""Tests of which rows are probed, and at which address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.operations.ports.test_answer import ROW
     ("row", "expected"),
     [
         (ROW, True),
-        (replace(ROW, parent_ip="0.0.0.0"), True),  # noqa: S104 (compared with, not bound to)
+        (replace(ROW, parent_ip="0.0.0.0"), True),  # noqa: S104 (compared, not bound)
         (replace(ROW, parent_ip="127.0.0.1"), True),
         (replace(ROW, parent_ip="::1"), True),
         (replace(ROW, parent_ip="192.0.2.7"), False),

@@ -1,4 +1,4 @@
-"""The sources of `ports`, each of which may fail alone."""
+"""Tests of the sources of `ports`, each of which can fail alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ports of a K3s again and again, while its forwards and Services change."""
+"""Tests of repeated looks at the ports of a K3s, while its forwards and Services change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = PROJECT / "docs/reference/schemas/ports-v1.json"
 
 
 def until(turns: Iterator[Turn], true: Callable[[Turn], bool]) -> Turn:
-    """Take turns until one fits; changes of others are those of no interest here."""
+    """Take turns until one matches; other changes are ignored."""
     deadline = time.monotonic() + PATIENCE
     for turn in turns:
         if true(turn):

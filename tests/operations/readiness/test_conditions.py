@@ -1,4 +1,7 @@
-"""Each condition looks at a real peer: files, rootlesskit's socket, and an API server over TLS."""
+"""Tests of each condition with real peers.
+
+These are files, rootlesskit's socket, and an API server over TLS.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def of(start: Start, key: str) -> Condition:
 
 @pytest.fixture
 def api(start: Start, cluster: Cluster) -> Iterator[dict[str, Any]]:
-    """The routes of an API server that the kubeconfig of this start names."""
+    """Yield the routes of an API server that the kubeconfig of this start names."""
     routes: dict[str, Any] = {}
     with peers.over_tls(cluster.context(), peers.answering(routes)) as serving:
         port = serving.server_address[1]

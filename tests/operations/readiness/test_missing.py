@@ -1,4 +1,4 @@
-"""What a phase lacks is judged from what was observed."""
+"""Tests that the missing parts of a phase are judged from observations."""
 
 from __future__ import annotations
 

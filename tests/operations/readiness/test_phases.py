@@ -1,4 +1,4 @@
-"""The phases have one list of keys, in the order in which K3s reaches them."""
+"""Tests that the phases have one list of keys, in the order in which K3s reaches them."""
 
 from __future__ import annotations
 

@@ -36,8 +36,9 @@ ENDS = {
 
 @dataclass
 class Unit:
-    """A unit that comes to its end at `dies`; time passes while somebody waits for its change, or
-    looks.
+    """Unit that ends at `dies`.
+
+    Time passes while a caller waits for a change of the unit, or looks at a phase.
     """
 
     now: float = 0.0
@@ -100,8 +101,9 @@ def three(unit: Unit) -> Iterator[Condition]:
 
 
 def unlooked(unit: Unit, name: str, takes: float) -> Condition:
-    """A phase that a thread looks at: its first look takes so many seconds, and finds it
-    reached.
+    """Return a phase that a thread looks at.
+
+    The first look takes this many seconds, and finds the phase reached.
     """
 
     def looked() -> bool:

@@ -1,4 +1,7 @@
-"""The thread that looks at the phases: what it knows can be asked at any time, and never waits."""
+"""Tests of the thread that looks at the phases.
+
+Its results can be read at any time, without waiting.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ LONG = HANGS
 
 
 class Woken:
-    """Counts, and can be waited for."""
+    """Counter of wake-ups, with a method that waits for a count."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,8 +102,9 @@ def test_an_error_that_nobody_foresaw_reaches_who_looks() -> None:
 
 
 def test_a_notification_that_came_early_is_followed_by_another_look_soon() -> None:
-    """A socket is bound before anybody listens: the look right after the word of it finds nothing
-    yet.
+    """A socket is bound before the server listens.
+
+    The look immediately after the notification therefore finds nothing.
     """
     answers: Iterator[str | None] = iter(["not there", "nobody listens", "nobody listens", None])
     told = iter([True, False, False])

@@ -21,7 +21,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def k3s(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[K3s]:
-    """An installed K3s of an ordinary user, which is what this process becomes."""
+    """Yield an installed K3s of an ordinary user, and run this process as that user."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:

@@ -1,5 +1,6 @@
-"""A K3s to look at: a unit on a private bus, and real servers in the places of rootlesskit and the
-API server.
+"""K3s for tests of `status`: real servers in place of rootlesskit and the API server.
+
+Its unit is on a private bus.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.ports import peers
 
 RELEASE = "v1.33.4+k3s1"
 AGE = 60.0
-"""Seconds since the start of the K3s that runs."""
+"""Seconds since the start of the running K3s."""
 INVOCATION = "07" * 16
 DATA = Path(__file__).parents[2] / "data"
 HEAD = f"# K3s for this user, without root. Written by k3s-rootless for K3s {RELEASE}; see below."
@@ -33,7 +34,7 @@ JOURNALCTL = "#!/bin/sh\ncat {journal}\n"
 
 
 class K3s:
-    """A user's K3s, as a test lets it stand."""
+    """K3s of a user, in the state that a test sets."""
 
     def __init__(self, place: Path, bus: Session, cluster: Cluster) -> None:
         self.place = place
@@ -58,7 +59,7 @@ class K3s:
         return f"[Service]\nExecStart={self.binary} server --rootless {flags}\n"
 
     def install(self, release: str) -> None:
-        """Put a k3s of this release in its place."""
+        """Install a k3s of this release."""
         self.binary.write_text(f"#!/bin/sh\necho 'k3s version {release} (0123abcd)'\n")
         self.binary.chmod(0o755)
 
@@ -68,7 +69,7 @@ class K3s:
         os.utime(self.unit, (time.time() - age,) * 2)
 
     def is_(self, active: str, sub: str, **more: tuple[str, Any]) -> None:
-        """Let the user manager report this state of the unit."""
+        """Set the state of the unit that the user manager reports."""
         started = int((time.time() - AGE) * 1e6)
         self.bus.order(
             properties={
@@ -82,11 +83,11 @@ class K3s:
         )
 
     def runs(self, **more: tuple[str, Any]) -> None:
-        """Let the user manager report that K3s runs."""
+        """Make the user manager report that K3s runs."""
         self.is_("active", "running", **more)
 
     def restart_bus(self) -> None:
-        """End the bus and the user manager, and start others."""
+        """End the bus and the user manager, and start new ones."""
         bus = self.bus
         (bus.runtime / "bus").unlink()
         bus.kill_manager()
@@ -95,12 +96,12 @@ class K3s:
         bus.start_manager()
 
     def says(self, *messages: str) -> None:
-        """Let the journal hold lines of the present start."""
+        """Write lines of the present start to the journal."""
         lines = (
             json.dumps({"MESSAGE": message, "_SYSTEMD_INVOCATION_ID": INVOCATION}) + "\n"
             for message in messages
         )
-        # A journal without any line would be one that this user cannot read.
+        # An empty journal would mean that this user cannot read it.
         (self.place / "journal").write_text("no entry\n" + "".join(lines))
         program = self.place / "bin/journalctl"
         program.parent.mkdir(exist_ok=True)
@@ -133,7 +134,7 @@ class K3s:
 
 
 def nodes(ready: str) -> dict[str, Any]:
-    """Return a list of one node, whose kubelet reports now."""
+    """Return a list of one node with a present heartbeat."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     condition = {
         "type": "Ready",

@@ -1,4 +1,4 @@
-"""Records of a look, as tests need them: a K3s that is ready, and what differs from it."""
+"""Records of a look for tests: those of a ready K3s, with changes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ READY = Seen(
 
 
 def seen(**changes: Any) -> Seen:
-    """Return a look at a K3s that is ready, but for the changes."""
+    """Return a look at a ready K3s, with these changes."""
     return replace(READY, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Questions have a time limit, and one that hangs is not asked a second time."""
+"""Tests that queries have a time limit, and that a hanging one is not sent a second time."""
 
 from __future__ import annotations
 

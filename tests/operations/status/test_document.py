@@ -1,4 +1,4 @@
-"""The JSON of `status` follows its schema, whatever is known."""
+"""Tests that the JSON of `status` matches its schema, whatever is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A look at K3s asks everything side by side, and what does not answer costs its own part only."""
+"""Tests that a look at K3s queries all sources concurrently.
+
+A source that does not answer affects only its own part.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ from tests.operations.status.k3s import AGE, INVOCATION, RELEASE, K3s
 from tests.ports import peers
 
 SECONDS = 20.0
-"""Enough for each question on any machine."""
+"""Time limit that is enough for each query on any machine."""
 SOON = 0.5
-"""For what hangs."""
+"""Time limit of queries that hang."""
 
 
 def seen(k3s: K3s, seconds: float = SECONDS) -> Seen:

@@ -1,4 +1,4 @@
-"""What a look is judged to be."""
+"""Tests of the judgement of a look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which changes are not in effect yet, by the record of a look."""
+"""Tests of the changes that are pending, by the record of a look."""
 
 from __future__ import annotations
 

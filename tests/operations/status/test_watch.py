@@ -1,4 +1,4 @@
-"""A watch looks when the unit changes, and finds a user manager again that it lost."""
+"""Tests that a watch looks when the unit changes, and reconnects to the user manager."""
 
 from __future__ import annotations
 
