@@ -1,4 +1,4 @@
-"""A user without a session, and a private bus with a fake user manager for that user."""
+"""Fixtures of a user without a session, and of a private bus with a fake user manager."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USER = 65534 if os.getuid() == 0 else os.getuid()
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory of the user who runs the tool; pytest's own are root's alone."""
+    """Yield a directory of the tool's user; directories of pytest are accessible to root only."""
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         directory = Path(name)
         directory.chmod(0o755)

@@ -1,6 +1,4 @@
-"""What a user sees when the user manager cannot be had: of every command, in every way that was
-thought of.
-"""
+"""Tests of every command if the user manager is not available, for many causes."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ COMMANDS = ("check", "up", "down", "status", "ports", "logs", "diagnose")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -56,7 +54,7 @@ def start(
     as_json: bool = True,
     commands: Sequence[str] = COMMANDS,
 ) -> dict[str, subprocess.Popen[str]]:
-    """Start the commands, all at once, since each may take its whole time."""
+    """Start the commands, all at once, since each may use its whole time limit."""
     running = {}
     for name in commands:
         words = [*name.split(), *(["--json"] if as_json and name != "logs" else [])]
@@ -99,7 +97,7 @@ def run(
 
 
 def require_quiet(end: Ended) -> None:
-    """Nothing of Python's own reaches the user."""
+    """Assert that the user sees no output of Python itself."""
     for noise in (
         "Traceback",
         "was never retrieved",
@@ -111,8 +109,9 @@ def require_quiet(end: Ended) -> None:
 
 
 def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int = 1) -> None:
-    """All commands but `check` fail for this reason; `check` and `status` tell what they could see,
-    and what they could not.
+    """Assert that all commands but `check` fail for this reason.
+
+    `check` and `status` report what they could read, and what they could not.
     """
     for name, end in ended.items():
         require_quiet(end)
@@ -125,8 +124,8 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         assert code == end.code, (name, end)
         assert end.err.startswith("error: "), (name, end.err)
         assert 1 == end.err.count("error: ")
-        # `status` gives the user manager less than a second, and on a slow machine that is less
-        # than the reason takes.
+        # `status` queries the user manager for less than a second; on a slow machine, the reason
+        # takes longer.
         reasons = (reason, "no answer within") if name == "status" else (reason,)
         assert any(one in end.err for one in reasons), (name, end.err)
         assert "\nhint: " in end.err, (name, end.err)
@@ -329,7 +328,7 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["up", "install"])
 def test_what_was_begun_is_ended_where_there_is_no_manager_to_ask(home: Path, name: str) -> None:
-    """k3s is asked for its release before the bus is tried."""
+    """k3s is queried for its release before the bus is tried."""
     k3s = home / "config/k3s"
     k3s.write_text("#!/bin/sh\nexec sleep 617.25\n")
     k3s.chmod(0o755)

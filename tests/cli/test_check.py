@@ -1,5 +1,6 @@
-"""`check` as a whole: the last lines say what was checked, what was ignored, and what comes
-next.
+"""Tests of `check` as a whole.
+
+The last lines have the checked and ignored checks, and the next step.
 """
 
 from __future__ import annotations

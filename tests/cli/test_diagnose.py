@@ -1,5 +1,6 @@
-"""`diagnose` beside a user manager and a journal of our own making, with the real command: what is
-of now, and what is past.
+"""Tests of `diagnose`, the real command, with a fake user manager and a fake journal.
+
+The present state is distinguished from past ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ NAME = "k3s-rootless.service"
 OLD, NEW = "a" * 32, "b" * 32
 KILLED = f"{NAME}: Main process exited, code=killed, status=9/KILL"
 RESTART = f"{NAME}: Scheduled restart job, restart counter is at 1."
-# What `journalctl` is asked for decides what it says, as with the real one.
+# The arguments of `journalctl` decide its output, as with the real one.
 JOURNALCTL = """#!/bin/sh
 case "$*" in
 *MESSAGE_ID=5eb03494b6584870a536b337290809b3*) cat {place}/restarts;;
@@ -37,7 +38,7 @@ esac
 
 
 class Host:
-    """A bus with a fake user manager, and a journal."""
+    """Bus with a fake user manager, and a journal."""
 
     def __init__(self, home: Path, bus: Session) -> None:
         self.home = home
@@ -46,13 +47,14 @@ class Host:
         program = home / "bin/journalctl"
         program.write_text(JOURNALCTL.format(place=home, old=OLD, new=NEW))
         program.chmod(0o755)
-        # A host without any line would be one that keeps no journal.
+        # A host without any line would mean that it keeps no journal.
         for name, invocation in (("restarts", OLD), ("starts", NEW), ("old", OLD), ("new", NEW)):
             self.say(name, (f"Started {NAME}", 0.0), invocation=invocation)
 
     def say(self, name: str, *lines: tuple[str, float], invocation: str = OLD) -> None:
-        """Let the journal hold lines, each some seconds old, which the user manager wrote of one
-        start.
+        """Write lines of the user manager about one start to the journal.
+
+        Each line has its age in seconds.
         """
         entries = (
             {
@@ -69,8 +71,9 @@ class Host:
     def is_(
         self, active: str, sub: str, *, started: float, restarts: int = 0, **more: tuple[str, Any]
     ) -> None:
-        """Let the user manager say how the unit stands, and how many seconds ago its process was
-        started.
+        """Set the state of the unit that the user manager reports.
+
+        `started` is the age of its process in seconds.
         """
         self._bus.order(
             properties={
@@ -124,8 +127,9 @@ def host() -> Iterator[Host]:
 
 
 def kill(host: Host, age: float) -> None:
-    """Let an earlier start have been killed some seconds ago, after which systemd started K3s
-    again.
+    """Write an earlier start that was killed, with its age in seconds.
+
+    systemd started K3s again after it.
     """
     host.say("old", (KILLED, age))
     host.say("restarts", (RESTART, age))
@@ -184,7 +188,7 @@ def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host)
         ' temporarily unavailable"'
     )
     host.say("new", (line, 1), invocation=NEW)
-    # K3s's own line: the user manager's would only quote the unit.
+    # A line of K3s itself: the user manager's line would only quote the unit.
     said = (host.home / "new").read_text().replace('"systemd"', '"k3s"')
     (host.home / "new").write_text(said)
     tasks: dict[str, Any] = {
@@ -204,5 +208,5 @@ def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host)
         in text
     )
     assert f"seen       TasksMax=24 is set in {drop_in}" in text
-    # Only an administrator can write this one.
+    # Only an administrator can write this file.
     assert "sudo sed --in-place=.bak 's/^ *TasksMax *=.*/TasksMax=infinity/'" in text

@@ -1,4 +1,4 @@
-"""`env set` and `unset` against a fake user manager: whole or not at all, whatever the bus does."""
+"""Tests that `env set` and `unset` are atomic with a fake user manager, whatever the bus does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = "50-k3s-rootless-environment.conf"
 
 @dataclass(frozen=True)
 class Tool:
-    """The tool, as the user of a fake user manager calls it."""
+    """The tool, as the user of a fake user manager runs it."""
 
     home: Path
     bus: Session
@@ -56,7 +56,7 @@ class Tool:
         return running.returncode, out, err
 
     def __call__(self, *words: str | bytes, code: int = 0) -> str:
-        """Run `env words`; gives what it said on stderr."""
+        """Run `env words`; return its stderr."""
         with self.start(*words) as running:
             out, err = running.communicate(timeout=PATIENCE)
         assert "Traceback" not in err, err
@@ -79,7 +79,7 @@ class Tool:
         )
 
     def revive(self) -> None:
-        """Start the user manager again, well-behaved."""
+        """Start the user manager again, without orders."""
         assert self.bus.manager is not None
         self.bus.manager.wait(PATIENCE)
         self.bus.order()
@@ -89,7 +89,7 @@ class Tool:
 
 @pytest.fixture
 def tool(home: Path, bus: Session) -> Tool:
-    """A tool whose unit is installed."""
+    """Return a tool with an installed unit."""
     (bus.directory / "user").symlink_to("units")
     (bus.units / UNIT).write_text("[Service]\nExecStart=/usr/local/bin/k3s server --rootless\n")
     bus.order()
@@ -315,8 +315,9 @@ def test_for_now_is_told_to_the_manager_and_taken_back(tool: Tool) -> None:
 
 
 def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> None:
-    """A file in a new directory goes unnoticed by systemd 247 and 252, and by the fake: the next
-    run looks itself.
+    """A file in a new directory goes unnoticed by systemd 247 and 252, and by the fake.
+
+    The next run therefore checks the file itself.
     """
     tool("set", "K3S_ROOTLESS_MTU=1400")
     text = tool.files()[OURS]

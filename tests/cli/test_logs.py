@@ -1,4 +1,4 @@
-"""`logs` on more than anybody reads: in constant memory, whatever is asked of it."""
+"""Tests that `logs` uses constant memory for very long logs, with any options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print(lines, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Give a directory with a journalctl that says as many lines as the file `count` says."""
+    """Return a directory with a journalctl that prints as many lines as the file `count` says."""
     program = tmp_path / "journalctl"
     program.write_text(
         f"#!{sys.executable}\n{WRITER.format(count=str(tmp_path / 'count'), entry=ENTRY)}"
@@ -47,9 +47,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def shown(place: Path, count: int, *args: str) -> tuple[int, int]:
-    """Give how many lines were shown, and the memory that the larger of the two programs took, in
-    KiB.
-    """
+    """Return the number of printed lines, and the memory of the larger program in KiB."""
     (place / "count").write_text(str(count))
     environ = {
         "PATH": f"{place}:/usr/bin:/bin",

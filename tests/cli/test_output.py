@@ -1,5 +1,6 @@
-"""Each command, with streams that are closed, full, without a reader, or of an odd locale, does its
-work all the same.
+"""Tests that each command does its work with streams in any state.
+
+Streams are closed, full, without a reader, or have an unusual locale.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "env unset": ("K3S_ROOTLESS_MTU",),
     "env get": ("K3S_ROOTLESS_MTU",),
 }
-"""Arguments with which a command does its work; a required argument of any other command is `x`."""
+"""Arguments with which a command does its work.
+
+A required argument of any other command is `x`.
+"""
 FULL = b"error: cannot write the answer: no space left on device"
 STREAMS = {
     "as usual": "",
@@ -85,9 +89,7 @@ def arguments(words: tuple[str, ...], place: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A directory of the user, with a manifest, and a session with a user manager that has a unit
-    of K3s.
-    """
+    """Yield a directory of the user with a manifest, and a session that has a unit of K3s."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
@@ -107,8 +109,9 @@ def place() -> Iterator[Path]:
 def popen(
     place: Path, words: list[str], streams: str = "as usual", **environ: str
 ) -> subprocess.Popen[bytes]:
-    """Start a command with its streams in this state; both are captured, but for what goes to a
-    pipe without a reader.
+    """Start a command with its streams in this state.
+
+    Both streams are captured, except those to a pipe without a reader.
     """
     command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", *words]
     redirected = ["sh", "-c", f'exec "$@" {STREAMS[streams]}', "sh", *command]
@@ -210,7 +213,7 @@ def test_a_program_that_takes_our_place_may_die_of_a_closed_pipe() -> None:
 
 
 def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place: Path) -> None:
-    """A pipe of 4 KiB that is read slowly by a reader who wants it not to block."""
+    """The stream is a non-blocking pipe of 4 KiB with a slow reader."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writing, False)
@@ -227,7 +230,7 @@ def test_a_descriptor_that_another_program_made_non_blocking_loses_nothing(place
 
 
 def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same(tmp_path: Path) -> None:
-    """Dataclasses are created with exec(), and an interrupt often meets an import."""
+    """Dataclasses are created with exec(), and an interrupt often happens during an import."""
     code = (
         "from k3s_rootless.cli import output\n"
         "try: exec('raise KeyboardInterrupt')\n"
@@ -244,7 +247,7 @@ def test_an_interrupt_during_exec_ends_with_the_exit_code_all_the_same(tmp_path:
 
 
 def test_an_interrupt_at_the_end_of_a_write_prints_no_line_twice() -> None:
-    """Each line is answered by an interrupt, which often comes before Python has left the write."""
+    """Each line causes an interrupt, which often comes before Python has left the write."""
     code = (
         "import sys, time; from k3s_rootless.cli import output; output.secure()\n"
         "for number in range(200):\n"

@@ -1,5 +1,6 @@
-"""`ports --watch` for long: 2,000 changes, and another forward with each look, leave memory and
-descriptors as they were.
+"""Tests that a long `ports --watch` keeps its memory and number of descriptors.
+
+2,000 changes happen, and each look finds another forward.
 """
 
 from __future__ import annotations
@@ -30,22 +31,18 @@ from tests.ports import peers
 USER = 65534 if os.getuid() == 0 else os.getuid()
 CHANGES = 2_000
 A_WATCH = 100
-"""Changes until the API server ends a watch, as it does when its time is over; the next goes on
-from there.
-"""
+"""Changes until the API server ends a watch at its time limit; the next watch continues."""
 
 
 class Cluster:
-    """An API server in which Services come, change and go in turn, and a rootlesskit with another
-    forward each time.
-    """
+    """API server with changing Services, and a rootlesskit with another forward each time."""
 
     def __init__(self) -> None:
         self.changes = 0
         self.looks = 0
 
     def api(self, handler: peers.Handler) -> None:
-        """List nothing, or tell the next changes."""
+        """Answer a list with no items, and a watch with the next changes."""
         if "watch=1" not in handler.path:
             handler.send(
                 200,
@@ -82,7 +79,7 @@ class Cluster:
         }
 
     def rootlesskit(self, handler: peers.Handler) -> None:
-        """Say who it is, and list a forward that is another one each time."""
+        """Answer the info, and list another forward each time."""
         self.looks += handler.path == "/v1/ports"
         spec = {"proto": "tcp", "parentPort": 30_000 + self.looks % 1000, "childPort": 80}
         answer = {"/v1/info": {"childPID": 1}, "/v1/ports": [{"id": self.looks, "spec": spec}]}[
@@ -92,7 +89,7 @@ class Cluster:
 
 
 def kubeconfig(authority: trustme.CA, client: trustme.LeafCert, port: int) -> str:
-    """Give the kubeconfig as JSON, which YAML contains."""
+    """Return the kubeconfig as JSON, which is a subset of YAML."""
 
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode()
@@ -117,7 +114,7 @@ def kubeconfig(authority: trustme.CA, client: trustme.LeafCert, port: int) -> st
 
 @contextlib.contextmanager
 def running(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
-    """Play K3s and its user manager, and watch its ports."""
+    """Run a K3s and its user manager, and watch its ports."""
     with contextlib.ExitStack() as opened:
         home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="k3s-rootless-")))
         home.chmod(0o755)
@@ -171,7 +168,7 @@ def running(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def taken(pid: int) -> tuple[float, int, int]:
-    """Give resident MiB, open descriptors and threads of a process."""
+    """Return the resident MiB, open descriptors and threads of a process."""
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
@@ -219,7 +216,7 @@ def test_two_thousand_changes_leave_memory_and_descriptors_as_they_were() -> Non
     assert documents == sorted(documents)
     assert late[0] < 100, (early, late)
     assert late[0] - early[0] < 10, (early, late)
-    # A connection of the watch more or less, and one of a look at rootlesskit.
+    # The difference is a connection of the watch, and one of a look at rootlesskit.
     assert abs(late[1] - early[1]) <= 2, (early, late)
     assert late[2] <= early[2] + 1, (early, late)
     print(f"{len(documents)} documents, {early} -> {late}")

@@ -1,7 +1,7 @@
-"""Whoever interrupts `logs`, `diagnose` or `bundle`, or has seen enough, is told no more, and
-nothing is left running.
+"""Tests that an interrupted `logs`, `diagnose` or `bundle` ends silently.
 
-An answer that cannot be written is told in words.
+The same holds if the reader closes the output. No process is left running. An answer that cannot be
+written is reported in words.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ INTERRUPTED = 130
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Give a directory with a journalctl that tells its process id, says something, and never ends;
-    and a pipe without end.
+    """Return a directory with a journalctl that never ends, and an endless pipe.
+
+    journalctl writes its process id to a file and prints a line.
     """
     program = tmp_path / "journalctl"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\necho '{ENTRY}'\nexec sleep 600\n")
@@ -47,7 +48,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def _heed_interrupts() -> None:
-    # A shell in the background ignores the signal, and so do all programs that it starts.
+    # A shell ignores the signal in background jobs, and programs that it starts inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -84,7 +85,7 @@ def alive(pid: int) -> bool:
 
 
 def told(path: Path) -> int:
-    """Wait until a process id was written, and give it."""
+    """Wait until a process id was written, and return it."""
     deadline = time.monotonic() + PATIENCE
     while not (path.exists() and path.read_text().endswith("\n")):
         assert time.monotonic() < deadline
@@ -104,8 +105,8 @@ def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, 
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
 
-    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the
-    # signal; a shell calls both 130.
+    # An interrupt during exec(), which creates dataclasses, ends CPython by the signal; a shell
+    # reports 130 for both.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
     assert b"interrupted" == said.strip()
     assert not alive(pid)
@@ -113,7 +114,8 @@ def test_an_interrupt_ends_it_and_what_it_started(place: Path, args: tuple[str, 
 
 
 def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
-    # Opened by us once it is opened for reading: from then on it waits for lines.
+    # The pipe is opened for writing once the command has opened it for reading: from then on it
+    # waits for lines.
     with (
         running(place, "diagnose", "--file", str(place / "never")) as process,
         (place / "never").open("wb"),
@@ -122,8 +124,8 @@ def test_an_interrupt_ends_a_diagnosis(place: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
 
-    # An interrupt in the midst of exec(), by which dataclasses are made, ends CPython by the
-    # signal; a shell calls both 130.
+    # An interrupt during exec(), which creates dataclasses, ends CPython by the signal; a shell
+    # reports 130 for both.
     assert process.returncode in {INTERRUPTED, -signal.SIGINT}
     assert b"interrupted" == said.strip()
 
@@ -159,7 +161,7 @@ def test_a_reader_who_leaves_ends_what_is_followed(place: Path) -> None:
     )
     with running(place, "logs", "-f", "--since", "now") as process:
         assert process.stdout is not None
-        # The second line is one that is followed.
+        # The second line is a followed one.
         assert b"hello" in process.stdout.readline() + process.stdout.readline()
         process.stdout.close()
         assert 0 == process.wait(PATIENCE)

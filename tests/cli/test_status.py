@@ -1,5 +1,6 @@
-"""`status` beside a user manager that is slow, silent or gone, with the real command and a fake
-manager on a real bus.
+"""Tests of `status`, the real command, with a user manager that is slow, silent or gone.
+
+The user manager is a fake on a real bus.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def popen(home: Path, runtime: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def status(home: Path, runtime: Path, *words: str) -> tuple[int, Any, str]:
-    """Return exit code, document and stderr of `status`; a command that hangs fails the test."""
+    """Return exit code, document and stderr of `status`.
+
+    The test fails if the command hangs.
+    """
     with popen(home, runtime, "--json", *words) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
@@ -178,7 +182,7 @@ def watching(
 
 
 def size(process: subprocess.Popen[str]) -> tuple[int, int, int]:
-    """Give resident memory in KiB, open files and threads."""
+    """Return resident memory in KiB, open files and threads."""
     proc = Path(f"/proc/{process.pid}")
     text = (proc / "status").read_text()
     (memory,) = (int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
@@ -196,7 +200,7 @@ def test_watch_sees_hundreds_of_changes_and_stays_as_large_as_it_was(
             bus.signal_change()
             lines.wait_for(f"restarts: {number}\n")
             if number in {50, 250}:
-                # Threads of a turn that has just been told may still be ending.
+                # Threads of a finished turn may still be ending.
                 time.sleep(0.5)
                 sizes.append(size(process))
 
@@ -296,7 +300,7 @@ def test_watch_ends_when_nobody_reads(home: Path, bus: Session) -> None:
 
 
 def reload(bus: Session) -> None:
-    """Let the manager read its units anew."""
+    """Make the manager reload its units."""
     address = f"unix:path={bus.runtime / 'bus'}"
     to = (
         "org.freedesktop.systemd1",

@@ -1,6 +1,4 @@
-"""`unit show` and `unit diff` against a fake user manager: no secret of a unit or a drop-in is
-printed.
-"""
+"""Tests that `unit show` and `unit diff` print no secret of a unit or a drop-in."""
 
 from __future__ import annotations
 

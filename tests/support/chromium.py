@@ -1,6 +1,4 @@
-"""Opens a page in headless Chromium, cut off from every network, and keeps what it would have asked
-for.
-"""
+"""Headless Chromium without any network, which records the requests of a page."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _ITS_OWN = ("google.com", "googleapis.com", "gvt1.com", "~notfound")
 
 @dataclass(frozen=True)
 class Opened:
-    """What came of a page: its document as text, its picture, and the addresses that were asked
-    for.
-    """
+    """Result of a page: its document as text, its picture, and the requested addresses."""
 
     document: str
     picture: Path
@@ -43,12 +39,12 @@ class Opened:
 
 
 def program() -> str | None:
-    """Give the path of Chromium, or None."""
+    """Return the path of Chromium, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def opened(page: Path, place: Path, *, dark: bool = False, height: int = 3200) -> Opened:
-    """Open a page; `place` takes the profile, the log of the network and the picture."""
+    """Open a page; `place` is the directory for the profile, the network log and the picture."""
     address = page.as_uri()
     log, picture = place / "net.json", place / f"{'dark' if dark else 'light'}.png"
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
@@ -65,12 +61,12 @@ def _run(place: Path, *arguments: str) -> str:
 
 
 def _asked(log: dict[str, Any]) -> set[str]:
-    # URL_REQUEST_START_JOB has the address of each request, of whatever scheme.
+    # URL_REQUEST_START_JOB has the address of each request, with any scheme.
     kinds = {number: name for name, number in log["constants"]["logEventTypes"].items()}
     found = {
         str(event["params"]["url"])
         for event in log["events"]
         if kinds.get(event["type"]) == "URL_REQUEST_START_JOB" and "url" in event.get("params", {})
     }
-    # What Chromium wants for itself, page or no page; nothing of it is answered.
+    # Chromium sends these requests itself, for any page; none of them is answered.
     return {url for url in found if not (urlsplit(url).hostname or "").endswith(_ITS_OWN)}

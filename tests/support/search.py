@@ -1,6 +1,6 @@
-"""Looks for a secret in a text: as it stands, decoded, and encoded.
+"""Search for a secret in a text: unchanged, decoded and encoded.
 
-Shares nothing with the redactor.
+It shares no code with the redactor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){6,}")
 
 
 def unpacked(archive: bytes) -> dict[str, str]:
-    """Give the files of a bundle by their names without the folder."""
+    """Return the files of a bundle by their names without the folder."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
         return {
             member.name.partition("/")[2]: content.read().decode("utf-8", "replace")
@@ -30,13 +30,13 @@ def unpacked(archive: bytes) -> dict[str, str]:
 
 
 class Haystack:
-    """A text and all that can be decoded from it."""
+    """Text, and everything that can be decoded from it."""
 
     def __init__(self, text: str) -> None:
         self.text = "\n".join((text, *_decoded(text)))
 
     def holds(self, secret: str) -> bool:
-        """Tell whether the secret is in it, as it is, quoted or encoded."""
+        """Return whether the text contains the secret: unchanged, quoted or encoded."""
         return any(form in self.text for form in forms(secret))
 
 
@@ -61,7 +61,7 @@ def _decoded(text: str) -> Iterator[str]:
 
 
 def forms(secret: str) -> Iterator[str]:
-    """Give the forms in which a secret may stand in a text."""
+    """Yield the forms that a secret can have in a text."""
     raw = secret.encode()
     yield from (
         secret,

@@ -1,6 +1,7 @@
-"""Secrets of many kinds, and where a careless host has them: what must never come out of a bundle.
+"""Secrets of many kinds, and the places of a careless host that contain them.
 
-`{home}` in a text stands for the home directory. None of them is or was of any use to anybody.
+No secret may appear in a bundle. `{home}` in a text is replaced by the home directory. None of the
+secrets is or was valid anywhere.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Seed:
-    """One kind: `secrets` are searched for; they stand in lines of the journal, in a drop-in, in
-    files, in Services.
+    """One kind of secret; `secrets` are searched for.
+
+    They are in lines of the journal, in a drop-in, in files, and in Services.
     """
 
     kind: str
@@ -26,7 +28,7 @@ class Seed:
 
 
 def encoded(text: str) -> str:
-    """Give the base64 of a text."""
+    """Return a text in base64."""
     return base64.b64encode(text.encode()).decode()
 
 

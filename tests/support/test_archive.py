@@ -1,4 +1,7 @@
-"""An archive is written whole or not at all, for its owner alone, over nothing that was there."""
+"""Tests that an archive is written atomically, readable for its owner only.
+
+It never replaces an existing file.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,8 @@ def test_the_archive_tells_nothing_of_its_maker() -> None:
         (one.uid, one.gid, one.uname, one.gname, one.mode) for one in members
     }
     assert b"lone ? surrogate\n" == texts["folder/journal/start-1.txt"]
-    # RFC 1952: no optional field such as a file name (FLG), and no time (MTIME). The byte of the
-    # operating system is zlib's.
+    # RFC 1952: no optional field such as a file name (FLG), and no time (MTIME). zlib sets the byte
+    # of the operating system.
     assert data[3:8] == bytes(5)
 
 
@@ -99,7 +102,7 @@ with durable.staged(Path(sys.argv[1]), b"half of it", 0o600):
 
 @contextmanager
 def writing(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Let a process write a file, and stand still before it puts it in its place."""
+    """Run a process that writes a file, and stops before it moves the file into place."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
     ) as process:
@@ -176,7 +179,7 @@ def test_where_nothing_can_be_written(tmp_path: Path, name: str, words: str) -> 
 
 
 def test_the_facts_of_a_host_fail_one_by_one(tmp_path: Path) -> None:
-    """An empty tree has nothing to read, and some facts come from the kernel all the same."""
+    """An empty tree has nothing to read, but some facts come from the kernel."""
     found = host.facts(tmp_path, (tmp_path,))
 
     assert found["os_release"] is None

@@ -1,4 +1,4 @@
-"""The page says what was gathered, believes nothing of it, and asks nobody for anything."""
+"""Tests that the page shows what was gathered, escapes it, and sends no requests."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_a_bar_reaches_from_the_phase_before_to_its_own() -> None:
 
 
 def forwards(count: int) -> str:
-    """Return the page's section on so many forwards."""
+    """Return the section of the page about this many forwards."""
     ports = {"ports": [port(parent_port=number) for number in range(count)], "errors": []}
     shown = page.render(page.Content({"ports": ports}, (), "", [], [], ABOUT))
     return shown.partition('id="forwards"')[2].partition("</section>")[0]
@@ -296,8 +296,9 @@ def test_what_is_older_than_the_start_is_of_another_one() -> None:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Path:
-    """A place for what Chromium writes; without Chromium the test is skipped, or fails where all
-    layers are required.
+    """Return a directory for files of Chromium.
+
+    Without Chromium the test is skipped, or fails where all layers are required.
     """
     if chromium.program() is None:
         absent("browser", "chromium is not installed")
@@ -319,7 +320,7 @@ def test_a_browser_shows_it_and_asks_for_nothing(browser: Path) -> None:
 
 
 def test_the_browser_would_have_been_seen_asking(browser: Path) -> None:
-    """The same page without its policy, and with a picture from outside."""
+    """The same page without its policy, and with a picture from another host."""
     file = browser / "careless.html"
     file.write_text('<!DOCTYPE html><title>x</title><img src="http://nobody.test/x.png">', "utf-8")
 
@@ -327,7 +328,7 @@ def test_the_browser_would_have_been_seen_asking(browser: Path) -> None:
 
 
 def corner(picture: Path) -> bytes:
-    """Give the first pixel of a PNG, as red, green and blue."""
+    """Return the first pixel of a PNG, as red, green and blue."""
     data = picture.read_bytes()
     at, packed = 8, b""
     while at < len(data):
@@ -335,6 +336,5 @@ def corner(picture: Path) -> bytes:
         if data[at + 4 : at + 8] == b"IDAT":
             packed += data[at + 8 : at + 8 + length]
         at += 12 + length
-    # The first byte of a row names its filter; of the first pixel every filter leaves the value as
-    # it is.
+    # The first byte of a row names its filter. No filter changes the value of the first pixel.
     return zlib.decompress(packed)[1:4]

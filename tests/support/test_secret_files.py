@@ -1,4 +1,4 @@
-"""What the readers of `support` find on a host whose files a test lays out."""
+"""Tests of the readers in `support`, on a host with files that the test creates."""
 
 from __future__ import annotations
 

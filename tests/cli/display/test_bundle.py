@@ -1,4 +1,4 @@
-"""What a bundle holds and lacks, in words."""
+"""Tests of the text about the parts of a bundle, present and missing."""
 
 from __future__ import annotations
 

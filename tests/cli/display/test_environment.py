@@ -1,4 +1,4 @@
-"""The answers of `env` as text: a table with notes, and what a change made of each variable."""
+"""Tests of `env` as text: a table with notes, and the result of a change for each variable."""
 
 from __future__ import annotations
 

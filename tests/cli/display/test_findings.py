@@ -1,4 +1,7 @@
-"""Findings as text: failures first, a shared remedy once, what passed folded."""
+"""Tests of findings as text.
+
+Failures come first, a shared remedy is printed once, and passed checks are folded.
+"""
 
 from __future__ import annotations
 

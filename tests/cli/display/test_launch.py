@@ -1,4 +1,4 @@
-"""What the commands that start and stop K3s print, in words and as JSON."""
+"""Tests of the output of commands that start and stop K3s, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Text and tables on a terminal: nothing that is copied is cut, and lines break between words."""
+"""Tests of text and tables on a terminal.
+
+Text that users copy is never cut, and lines break between words.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ UNIT = "unit         active (running), enabled"
     [
         (UNIT, 80, 13, [UNIT]),
         (f"{UNIT}, since 5 min", 40, 13, [f"{UNIT},", "             since 5 min"]),
-        # Too little room beside the label.
+        # Too little space next to the label.
         (
             "  from here  192.0.2.7:10080 (eth0)",
             34,

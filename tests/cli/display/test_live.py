@@ -1,4 +1,4 @@
-"""A start is shown as lines in a pipe, and as events for a program."""
+"""Tests that a start is shown as lines in a pipe, and as events for a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of `ports` as text: what is drawn, and in which order."""
+"""Tests of the records of `ports` as text: the contents and their order."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_plan_is_a_table_with_the_reasons_below(capsys: Captured) -> None:
 
 
 def turns() -> tuple[Turn, Turn, Turn]:
-    """Return a first turn, one in which the row is silent, and one without news."""
+    """Return a first turn, one in which the row is silent, and one without changes."""
     silent = replace(ROW, status=Status.SILENT, reason="gone")
     before, now = ((row,) for row in (ROW, silent))
     found = changes.compared(changes.by_key(before), changes.by_key(now))

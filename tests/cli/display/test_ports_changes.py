@@ -1,4 +1,4 @@
-"""A table that is drawn again in its place on a terminal."""
+"""Tests of a table that is drawn again in place on a terminal."""
 
 from __future__ import annotations
 

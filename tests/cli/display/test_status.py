@@ -1,4 +1,4 @@
-"""A look of `status` as text, and what a watch shows of it."""
+"""Tests of a look of `status` as text, and of the output of a watch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines as text and as JSON: repeats are counted, weights are colours."""
+"""Tests of lines as text and as JSON: repeats are counted, weights are colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours and redrawing follow the terminal, NO_COLOR and TERM."""
+"""Tests that colours and redrawing follow the terminal, NO_COLOR and TERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one rule for passwords in addresses."""
+"""Tests of the rule for passwords in addresses."""
 
 from __future__ import annotations
 

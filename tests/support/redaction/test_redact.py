@@ -1,4 +1,7 @@
-"""No secret passes, whoever wrote it and however it is written; what is none stays readable."""
+"""Tests that every secret is hidden, in every form and from every source.
+
+Other text stays readable.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ anything = st.text(st.characters(), max_size=300)
 
 
 def known() -> set[str]:
-    """What a bundle of the seeded host knows."""
+    """Return the known secrets of a bundle of the seeded host."""
     unit = {
         "ODD_SECRET": SECRETS_BY_KIND["secret with odd characters"][0],
         "MY_PASSWORD": "two words 99 secret",
@@ -69,7 +72,7 @@ def redacted() -> Haystack:
 
 
 def test_there_are_forty_kinds_and_all_are_found_where_nothing_is_taken_out() -> None:
-    """The search is one that finds."""
+    """This proves that the search finds secrets."""
     bare = Haystack("\n".join(JOURNAL) + "\n" + DROP_IN)
 
     assert len({seed.kind for seed in SEEDS}) >= 40
@@ -174,7 +177,7 @@ def test_a_known_secret_is_taken_out_of_anything(secret: str, before: str, behin
     ]
     redacted = Redactor([secret]).text("\n".join(f"{before} {one} {behind}" for one in shown))
 
-    # A secret may be called as the mark that takes its place is.
+    # A secret can have the same text as the mark that replaces it.
     left = re.sub(r"\[redacted:[a-z0-9-]+\]", "\n", redacted)
     assert [] == [form for form in forms(secret) if form in left]
 
@@ -238,7 +241,7 @@ def test_what_was_redacted_once_is_not_redacted_again(text: str) -> None:
     ],
 )
 def test_time_grows_in_proportion(piece: str) -> None:
-    """A line that is built to be searched for ever costs what its length costs."""
+    """A line that makes a search slow takes time in proportion to its length only."""
 
     def seconds(length: int) -> float:
         line = (piece * (length // len(piece) + 1))[:length]
@@ -251,13 +254,13 @@ def test_time_grows_in_proportion(piece: str) -> None:
 
     short, long = seconds(20_000), seconds(200_000)
 
-    # Ten times the length; four times ten leaves room for a busy machine, where a square would take
-    # a hundred.
+    # For ten times the length. The factor 40 leaves room for a busy machine; quadratic time would
+    # be 100.
     assert long < max(40 * short, 0.15), (short, long)
 
 
 def test_a_long_secret_is_taken_out_in_parts_too() -> None:
-    """A journal cuts lines where they are too long."""
+    """A journal splits long lines."""
     secret = base64.b64encode(bytes(range(256)) * 4).decode()
 
     assert secret[100:170] not in Redactor([secret]).text(f"cut: {secret[100:170]}")
