@@ -1,37 +1,37 @@
-# Each target is one line; what takes more is a script in tests/. Nothing is needed beforehand: tests/setup installs it.
+# Each target is one line; longer ones are scripts in tests/. tests/setup installs everything that is needed.
 SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache__ --max-count=1 -E '^\#!/bin/(ba)?sh' .ci tests)
 
-# More workers than cores: tests on machines wait more than they compute. Groups of tests are those of tests/conftest.py.
+# More workers than cores, because tests on machines wait more than they compute. tests/conftest.py defines the groups of tests.
 PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
 .PHONY: up test setup environment lint unit lab vm bench clean
 
-up: ## rootless K3s here, or a demonstration where that cannot be
+up: ## start rootless K3s here, or a demonstration if that is not possible
 	tests/try
 
-test: lint ## everything: linters, then all tests with no layer left out
+test: lint ## run the linters, then all tests; no layer is skipped
 	REQUIRE_LAYERS=1 $(PYTEST)
 
-setup: ## packages and .venv; quick when there is nothing to do
+setup: ## install packages and .venv; fast if nothing is missing
 	tests/setup
 
-environment: ## .venv alone, without packages and root
+environment: ## create .venv only, without packages and root
 	tests/setup environment
 
-lint: setup ## ruff, mypy, shellcheck
+lint: setup ## run ruff, mypy and shellcheck
 	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
 
-unit: environment ## the tests that need no machine; what lacks root or a program is skipped
+unit: environment ## run the tests that need no machine; skip those that lack root or a program
 	$(PYTEST) -m "not lab and not vm and not install"
 
-lab: setup ## a shell in a real systemd in private namespaces (needs root)
+lab: setup ## open a shell in a real systemd in private namespaces (needs root)
 	.venv/bin/python -m tests.lab shell
 
-vm: setup ## a shell in a virtual machine with pure cgroup v2
+vm: setup ## open a shell in a virtual machine with pure cgroup v2
 	.venv/bin/python -m tests.vm shell
 
-bench: setup ## what the commands cost, against floors taken in the same run
+bench: setup ## measure the cost of commands, compared with floors of the same run
 	.venv/bin/python -m benchmarks
 
-clean: ## everything that can be made again
+clean: ## remove everything that can be built again
 	rm -rf .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

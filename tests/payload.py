@@ -91,7 +91,7 @@ class Python:
     def install(self, libraries: Path, *wanted: str | Path) -> None:
         """Install `wanted` into `libraries`, for the version of this Python.
 
-        Only the version is used, because this Python may not run outside its root.
+        Only the version is used, because this Python cannot always run outside its root.
         """
         minor = libraries.parent.name.removeprefix("python")
         _run(UV, "pip", "install", "--python-version", minor, "--target", libraries, *wanted)

@@ -173,7 +173,7 @@ def test_the_script_as_json(damaged: Tool) -> None:
 
 @pytest.fixture(params=["CORP\\bob", "bjørn"])
 def foreign_user(lab: Machine, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Yield a user of a directory service whose name logind escapes."""
+    """Yield a user of a directory service, with a name that logind escapes."""
     name: str = request.param
     tables = "for table in passwd group subuid subgid; do {}; done"
     lab.root("sh", "-c", tables.format("cp -p /etc/$table /etc/$table.kept")).check_returncode()

@@ -45,11 +45,11 @@ class Orders(TypedDict, total=False):
     mute: list[str]
     """Methods that are never answered."""
     die_at: str
-    """Method at whose call the manager dies."""
+    """Method that ends the manager when it is called."""
     leave_at: str
-    """Method at whose first call the manager re-executes itself instead of answering.
+    """Method that makes the manager re-execute itself, at its first call.
 
-    The manager carries out the call before that.
+    The manager carries out the call, but does not answer it.
     """
     die_at_call: int
     """The manager dies at this call, counted from its start, whatever the method."""

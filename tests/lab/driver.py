@@ -70,8 +70,8 @@ class Lab:
         """Boot a lab with `tree` (by default, the payload).
 
         The lab ends with the calling thread unless `stay` is set. Its root file system is that of
-        the Debian `release`, else `$ROOTFS`, else that of the host. Labs whose drivers have died
-        are cleared first.
+        the Debian `release`, else `$ROOTFS`, else that of the host. Labs of dead drivers are
+        cleared first.
         """
         lower = trees.tree(release) if release else Path(os.environ.get("ROOTFS", "/"))
         host.require(lower)
