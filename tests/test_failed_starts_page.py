@@ -25,7 +25,7 @@ def test_the_page_lists_each_way_with_its_end(machine: str) -> None:
     expected = {way.id: way for way in ways(machine)}
 
     assert table(PAGE.read_text("utf-8"), machine).keys() == expected.keys()
-    # On the virtual machine, a kind that changed since the last run there has no row yet.
+    # On the virtual machine, a kind that changed since the last run there has no result yet.
     assert machine == "vm" or rows.keys() == expected.keys()
     assert len(rows) >= 30
     for name, (code, cause) in rows.items():

@@ -26,7 +26,7 @@ MOST_GROWTH = 9
 # exceed this at a tenth of the longest line.
 SECONDS_UNMEASURED = 0.004
 SECONDS = 0.4
-# Expressions that are used with another method than `search`, and that method.
+# Expressions that the code does not search for, and the method that it calls instead.
 USES = {
     "support.redaction.redact._BODY": "fullmatch",
     "support.redaction.redact._LONE_BODY": "fullmatch",

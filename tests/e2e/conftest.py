@@ -82,7 +82,7 @@ def delegating(vm: Vm, kept: set[str]) -> Vm:
 
 @pytest.fixture(params=MACHINES)
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """Yield each machine in turn after a reset, with all controllers delegated if possible."""
+    """Return each machine in turn after a reset, with all controllers delegated if possible."""
     found: Machine = request.getfixturevalue("delegating_vm" if request.param == "vm" else "lab")
     if request.param == "lab":
         fresh(found)

@@ -116,7 +116,7 @@ def test_k3s_lives_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> 
 
 
 def test_up_goes_on_while_the_manager_executes_itself_anew(any_tool: Tool) -> None:
-    give_default_orders(any_tool.machine)  # slow enough for that to happen meanwhile
+    give_default_orders(any_tool.machine)  # slow enough to re-execute the manager meanwhile
     with any_tool.machine.popen(TOOL, "up", *any_tool.ignore) as up:
         assert up.stderr
         while not (line := up.stderr.readline()).startswith("start "):

@@ -93,7 +93,7 @@ def test_nothing_is_changed_by_looking(lab_tool: Tool, *, installed: bool) -> No
 
 @pytest.fixture
 def listening(lab: Machine) -> Iterator[Any]:
-    """Return a function that listens as the user or as root, on one address family or both."""
+    """Yield a function that listens as the user or as root, on one address family or both."""
     running = []
 
     def listen(port: int, *, who: str = USER, family: str = "AF_INET6") -> None:

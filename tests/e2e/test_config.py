@@ -115,7 +115,7 @@ def test_a_change_that_is_taken_back_needs_no_restart(lab_tool: Tool) -> None:
     """This also holds if other settings were changed meanwhile, in another file or by hand."""
     lab_tool("config", "set", "CPUWeight", "50").check_returncode()
     lab_tool.up().check_returncode()
-    time.sleep(2.1)  # a change within a second of the start counts as one before it
+    time.sleep(2.1)  # changes within one second of the start count as earlier
 
     for change, back in (
         ([("config", "set", "snapshotter", "native")], [("config", "unset", "snapshotter")]),

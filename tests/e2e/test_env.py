@@ -130,7 +130,7 @@ CHOSEN = [
 
 def values() -> list[str]:
     """Return values of all kinds, the same at each run."""
-    drawn = random.Random(4)  # noqa: S311 (a test)
+    drawn = random.Random(4)  # noqa: S311 (test values)
     return [
         *CHOSEN,
         *(

@@ -180,7 +180,7 @@ def test_a_home_directory_that_lies_in_a_data_directory_by_another_name_stays(ho
     assert "precious" == (data / "data/alice/precious").read_text()
 
 
-class bound:  # noqa: N801 (a context)
+class bound:  # noqa: N801 (a context manager)
     """Bind mount; skips the test if this machine does not allow mounts."""
 
     def __init__(self, source: Path, place: Path) -> None:

@@ -165,7 +165,7 @@ def load() -> Orders:
 def _checked(key: str, value: Any, default: object) -> Any:
     if isinstance(default, tuple):
         if not isinstance(value, list):
-            raise ValueError(f"{key}: a list is wanted")  # noqa: TRY004 - see parse
+            raise ValueError(f"{key}: a list is wanted")  # noqa: TRY004 (as in `parse`)
         return tuple(value)
     if default is None:
         return value

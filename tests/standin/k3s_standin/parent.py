@@ -150,7 +150,7 @@ def _become(command: list[str], *, nanoseconds: bool) -> NoReturn:
     environment = child_environment(os.environ)
     rewrite_stderr(nanoseconds=nanoseconds)
     _slow_the_end()
-    os.execve(binary, command, environment)  # noqa: S606 - no shell is what is wanted
+    os.execve(binary, command, environment)  # noqa: S606 (no shell is needed)
 
 
 def _slow_the_end() -> None:
