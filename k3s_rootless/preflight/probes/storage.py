@@ -41,13 +41,21 @@ def storage(root: Path, data: Path, home: Path, temporary: Path, uid: int) -> Ob
                 _place(data, mounted, uid),
                 _place(temporary, mounted, uid),
                 _place(home, mounted, uid),
-                tuple(map(str, state.files(data / layout.ROOTLESS))),
+                _state_files(data / layout.ROOTLESS),
                 _unfinished(data / layout.UNPACKED),
             ),
             f"statvfs {data}",
         )
     except OSError as error:
         return Unknown(f"{data} cannot be looked at: {error.strerror}")
+
+
+def _state_files(directory: Path) -> tuple[str, ...]:
+    """Return rootlesskit's files; empty if the user cannot search the directory."""
+    try:
+        return tuple(map(str, state.files(directory)))
+    except OSError:
+        return ()
 
 
 def _unfinished(place: Path) -> tuple[tuple[str, int], ...]:
