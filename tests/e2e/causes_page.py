@@ -17,20 +17,22 @@ from tests.machine import Machine
 from tests.vm.machine import Vm
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/causes.md"
-_HEAD = """# Causes that were brought about
+_HEAD = """# Causes that `diagnose` was tested with
 
-Each was brought about for real on a K3s that was ready, in a lab and in a virtual machine with pure
-cgroup v2 (the K3s is the tests' stand-in, on real systemd, rootlesskit and slirp4netns). `diagnose`
-was asked once and had to name it, its remedy was followed, and then K3s had to be ready and
-`diagnose` content. *As printed*: the commands of the remedy were pasted into a shell as they stand,
-those with `sudo` as root. Where that cannot be, it says why, and the cause was taken away by hand.
-*Not run*: the cause has changed since it was last run on this machine.
+Each cause was created on a K3s that was ready, in a lab and in a virtual machine with pure cgroup
+v2. The K3s is the tests' stand-in, on real systemd, rootlesskit and slirp4netns. `diagnose` ran
+once and had to name the cause. Then its remedy was applied, K3s had to become ready, and `diagnose`
+had to report no cause. *As printed* means that the commands of the remedy were pasted into a shell
+unchanged, commands with `sudo` as root. If that is not possible, the column gives the reason, and
+the cause was removed by hand. *Not run* means that the cause has changed since its last run on this
+machine.
 
-Made from a run by `python -m tests.e2e.causes_page`; a test holds the list to the causes that
-there are. What the ids mean: [failures.md](../reference/failures.md). Controllers that are not
-delegated, with both remedies one after the other, are a test of their own in the virtual machine.
+This page is generated from a run of `python -m tests.e2e.causes_page`; a test compares its list
+with the causes in the code. [failures.md](../reference/failures.md) explains the ids. Controllers
+that are not delegated have their own test in the virtual machine, with both remedies one after the
+other.
 
-| cause | what was done | first answer | mended by | remedy | lab | VM |
+| cause | what was done | first answer | fixed by | remedy | lab | VM |
 |---|---|---|---|---|---|---|
 """
 Told = dict[str, str]

@@ -21,35 +21,35 @@ from tests.vm.machine import Vm
 PAGE = Path(__file__).parents[2] / "docs/explanation/failed-starts.md"
 _HEAD = """# Starts that fail
 
-Each way to fail a start that the tests bring about for real: with what `up` ends, the first cause
-that it names (the `cause` of its JSON; see [failures.md](../reference/failures.md)), what it was
-waiting for, and how long after systemd's own word, by the clock of the same machine, it told of the
-death. Where that is empty, there was no death: the start was refused before it began, or goes on.
-*Not run*: the expected end has changed since this way was last run on this machine.
+The tests make starts fail in these ways. For each, the table shows the exit code of `up`, the first
+cause that it prints (`cause` in its JSON; see [failures.md](../reference/failures.md)), the phase
+that it was waiting for, and how long after systemd's own report `up` reported the failure, by the
+clock of the same machine. If the last column is empty, K3s did not exit: the start was refused
+before it began, or it goes on. *Not run* means that the expected end has changed since the last run
+on this machine.
 
-Made from a run by `python -m tests.e2e.failed_starts_page`; a test holds the lists to the ways
-that there are. CI brings about all of the lab's and some of the virtual machine's, and asserts that
-the median of the lab stays below 250 ms.
+This page is generated from a run of `python -m tests.e2e.failed_starts_page`; a test compares its
+lists with the ways in the code. CI runs all ways in the lab and some in the virtual machine, and
+asserts that the median in the lab stays below 250 ms.
 """
 _SECTIONS = {
     "lab": (
         """## In the lab
 
-A real systemd in private namespaces. Cgroup controllers are those of its host, which may keep them
-on cgroup v1: the stand-in for K3s says K3s's words of a controller that it lacks.
+A real systemd in private namespaces. The cgroup controllers are those of the host, which may keep
+them on cgroup v1. The stand-in for K3s prints K3s's own message about a missing controller.
 """
     ),
     "vm": (
         """## In a virtual machine
 
-Debian 13 with pure cgroup v2: what K3s lacks of delegation is really lacking. Its processor was
-emulated, on a machine that did nothing else: what takes `up` 7 ms in the lab takes it 20 times as
-long here.
+Debian 13 with pure cgroup v2, so delegation is real. Its processor was emulated, on a machine
+without other load: what takes `up` 7 ms in the lab takes 20 times as long here.
 """
     ),
 }
 _TABLE = """
-| way | what is broken | exit code | cause | waiting for | told after |
+| way | what is broken | exit code | cause | waiting for | reported after |
 |---|---|---|---|---|---|
 """
 

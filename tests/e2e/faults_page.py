@@ -34,18 +34,19 @@ _LONGEST = 180
 MACHINES = {"lab": "lab", "trixie": "Debian 13", "bookworm": "Debian 12"}
 _HEAD = """# Faults of hosts
 
-Each fault that the tests bring about for real, one by one, on a host on which nothing else is
-wrong. For each: the check that names it before the start, with what it observed; what K3s (the
-stand-in) does when it is started all the same; what mends it, which is the script of
-`check --admin-script`, the commands that the user is given, or what no program should decide. Under
-each machine (the lab, and virtual machines of Debian 13 with systemd 257 and Debian 12 with systemd
-252) stands *yes* where all of that was seen there: afterwards the check passed and K3s became
-ready, and, where the script mended, its `--undo` brought the fault back. What a machine cannot have
-(the lab shares the kernel of its host) is marked with a dash.
+The tests create each of these faults, one at a time, on a host without other faults. The table
+shows the check that names the fault before the start, and what it observed; what K3s (the stand-in)
+does if it is started anyway; and how to fix it: with the script of `check --admin-script`, with
+commands for the user, or in a way that no program should decide. The machines are the lab, and
+virtual machines of Debian 13 with systemd 257 and Debian 12 with systemd 252. *yes* means that all
+of this was seen there: after the fix the check passed and K3s became ready, and if the script fixed
+the fault, its `--undo` restored it. A dash means that a machine cannot have the fault (the lab
+shares the kernel of its host).
 
-Made from runs by `python -m tests.e2e.faults_page`; a test holds the table to the list of faults.
+This page is generated from runs of `python -m tests.e2e.faults_page`; a test compares the table
+with the list of faults.
 
-| fault | what is wrong | named by | observed | K3s then | mended by | lab | Debian 13 | Debian 12 |
+| fault | what is wrong | named by | observed | K3s then | fixed by | lab | Debian 13 | Debian 12 |
 |---|---|---|---|---|---|---|---|---|
 """
 

@@ -109,13 +109,13 @@ class Others:
 _HEAD = """
 ## Other checks, in the same run
 
-Each was run on the machine with each fault, right after ours, and on the healthy machine before. A
-fault counts as found where the check says anything that it did not say there, or ends with another
-exit status: whether it names the fault is not asked. None of them is made for rootless K3s, and
-what they look for beside these faults is not measured here. The two setup tools were given empty
-programs to set up, K3s's script the configuration of Debian 13's kernel, and of k0s only the probes
-of `sysinfo` were built, with a main program of ours, since the whole did not build where this was
-measured.
+Each check ran on the healthy machine first, and then on the machine with each fault, right after
+`k3s-rootless check`. A fault counts as found if the check prints anything that it did not print on
+the healthy machine, or ends with another exit status; it need not name the fault. None of these
+checks is made for rootless K3s, and what they find beside these faults is not measured here. The
+two setup tools got empty programs to set up, and K3s's script got the configuration of Debian 13's
+kernel. Of k0s only the probes of `sysinfo` were built, with our own main program, because the whole
+did not build where this was measured.
 
 | check | from | faults found |
 |---|---|---|

@@ -19,17 +19,18 @@ PAGE = ROOT / "docs/reference/failures.md"
 LINES = ROOT / "tests/data/fatal-lines.json"
 _HEAD = """# Failures
 
-What `k3s-rootless diagnose` knows, made from its own data (a test keeps it so). Under each id: what
-it means, who mends it how, the check that asks the host about the same trouble, and lines that it
-is known by. A `fatal` line is what K3s dies of, or waits for without end; with `survived` it goes
-on without something; a `note` stands in starts that succeed as well, and is told beside a cause
-only; `benign` is harmless.
+The failures that `k3s-rootless diagnose` knows. This page is generated from its data. Under each id
+are its meaning, who can fix it and how, the check for the same problem, and log lines that show it.
+After a `fatal` line K3s exits, or waits without end. After a `survived` line K3s continues, but
+something does not work. A `note` also appears in starts that succeed, and is printed only beside a
+cause. A `benign` line is harmless.
 """
 
 
-_BY_SYSTEMD = """# What systemd says alone
+_BY_SYSTEMD = """# Failures that only systemd reports
 
-No line of K3s tells of these: the unit's state, its result and its exit status do.
+K3s logs no line about these. They are recognised by the unit's state, its result and its exit
+status.
 """
 _FAILED = Ending("loaded", "failed", "failed")
 ENDINGS = (
