@@ -78,7 +78,7 @@ READERS = (
     "support/secret_files.py",
 )
 PERFORMERS = ("service/act/", "support/archive.py")
-RECORDS = ("facts.py", "records.py", "__init__.py")
+RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(
     (
         "os",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from k3s_rootless.k3s import features, layout
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
-from k3s_rootless.rootlesskit.facts import READY_PIPE
+from k3s_rootless.rootlesskit.names import READY_PIPE
 
 COMPONENTS = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
 DATA_DIRECTORY_HINT = "name a directory of your own, such as ~/k3s-data"

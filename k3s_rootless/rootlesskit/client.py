@@ -17,7 +17,8 @@ from k3s_rootless.errors import PeerError
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
 from k3s_rootless.rest import UnixPeer, refusal
 from k3s_rootless.rootlesskit import state, wire
-from k3s_rootless.rootlesskit.facts import CHILD_PID, Forward, RootlessKit
+from k3s_rootless.rootlesskit.facts import Forward, RootlessKit
+from k3s_rootless.rootlesskit.names import CHILD_PID
 
 if TYPE_CHECKING:
     from k3s_rootless.rest import Answer, Peer

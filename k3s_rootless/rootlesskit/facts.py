@@ -1,4 +1,4 @@
-"""Records of rootlesskit's state and forwards, and the names of its files.
+"""Records of rootlesskit's state and forwards.
 
 The terms are rootlesskit's: the *parent* is the namespace of the host, and the *child* the
 namespace of K3s. An empty `parent_ip` means all addresses of the host, IPv4 and IPv6; an empty
@@ -8,15 +8,6 @@ namespace of K3s. An empty `parent_ip` means all addresses of the host, IPv4 and
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-LOCK = "lock"
-"""In the state directory. The file stays there; it is a lock only while a process holds it."""
-API_SOCKET = "api.sock"
-CHILD_PID = "child_pid"
-"""The process that owns the child's namespaces; written as soon as the namespaces exist."""
-READY_PIPE = ".bp-ready.pipe"
-LEFTOVERS = (CHILD_PID, API_SOCKET, ".bp.sock", READY_PIPE, ".s4nn.sock")
-"""Files besides the lock that a killed rootlesskit leaves in its state directory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless import atomic
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s import features
-from k3s_rootless.rootlesskit.facts import API_SOCKET, CHILD_PID, LEFTOVERS, LOCK
+from k3s_rootless.rootlesskit.names import API_SOCKET, CHILD_PID, LEFTOVERS, LOCK
 
 if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings

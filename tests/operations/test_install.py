@@ -9,8 +9,9 @@ import pytest
 from k3s_rootless.errors import PreflightFailed, UsageError
 from k3s_rootless.operations import install
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event, Lacking
+from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
+from k3s_rootless.operations.launch.events import Lacking
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.plan.steps import Reload
 from tests.fakes.session import Session

@@ -9,8 +9,9 @@ import pytest
 from k3s_rootless.errors import NotRunning
 from k3s_rootless.operations import restart
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event, StepBegins
+from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
+from k3s_rootless.operations.launch.events import StepBegins
 from k3s_rootless.operations.readiness import phases
 from k3s_rootless.paths import UNIT
 from tests.fakes.session import Session

@@ -13,8 +13,9 @@ import pytest
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
 from k3s_rootless.operations import up
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event, Lacking, StartAhead, StepBegins, Waiting
+from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
+from k3s_rootless.operations.launch.events import Lacking, StartAhead, StepBegins, Waiting
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.checks import checklist

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from k3s_rootless.operations.events import Event, Notice, StepBegins
+from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.launch.events import StepBegins
 from k3s_rootless.paths import UNIT
 from tests.fakes.session import Session
 

@@ -13,7 +13,7 @@ from k3s_rootless.cli.display import style
 from k3s_rootless.printable import printable
 
 if TYPE_CHECKING:
-    from k3s_rootless.operations.events import PhaseReached, Waiting
+    from k3s_rootless.operations.launch.events import PhaseReached, Waiting
 
 _FRAMES_A_SECOND = 8
 _LONGEST = 200

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from k3s_rootless.cli.display.drawing import Drawing
     from k3s_rootless.cli.display.report import Report
-    from k3s_rootless.operations.events import Died, PhaseReached, Waiting
+    from k3s_rootless.operations.launch.events import Died, PhaseReached, Waiting
 
 
 def prepare(report: Report) -> None:

@@ -17,6 +17,7 @@ from k3s_rootless.cli import output
 from k3s_rootless.cli.display import layout
 from k3s_rootless.cli.display.style import STYLES, can_redraw, console, styled
 from k3s_rootless.errors import error_document
+from k3s_rootless.operations.events import Notice
 from k3s_rootless.printable import json_text
 from k3s_rootless.printable import printable_lines as safe
 
@@ -50,11 +51,12 @@ class Report:
 
     def hear(self, event: Event) -> None:
         """Show an event of an operation while it works."""
-        from k3s_rootless.operations import events
+        if isinstance(event, Notice):
+            self.story(event.text)
+            return
+        from k3s_rootless.operations.launch import events
 
         match event:
-            case events.Notice(text):
-                self.story(text)
             case events.Lacking(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
@@ -64,7 +66,7 @@ class Report:
 
     def _hear_of_wait(self, event: Event) -> None:
         from k3s_rootless.cli.display import live
-        from k3s_rootless.operations import events
+        from k3s_rootless.operations.launch import events
 
         if isinstance(event, events.StartAhead):
             live.prepare(self)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, RootlessError, UnsupportedHost
 from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
-from k3s_rootless.operations.events import Lacking
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
@@ -85,6 +84,9 @@ def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
     failed = failures(findings)
     lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
     if lacking:
+        # Imported here: 3 ms, which only a host without a usable K3s needs.
+        from k3s_rootless.operations.launch.events import Lacking
+
         context.listener(Lacking(lacking))
         raise refusal(lacking)
     warn_about_release(context, findings)

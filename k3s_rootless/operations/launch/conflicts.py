@@ -12,7 +12,7 @@ from k3s_rootless.operations import server_settings
 from k3s_rootless.operations.ports import sources
 from k3s_rootless.ports.rules import reasons, startup_conflicts
 from k3s_rootless.ports.sources import holders
-from k3s_rootless.rootlesskit.facts import LOCK
+from k3s_rootless.rootlesskit.names import LOCK
 from k3s_rootless.rootlesskit.state import is_held
 
 if TYPE_CHECKING:

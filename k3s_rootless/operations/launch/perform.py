@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import SystemdError
-from k3s_rootless.operations.events import StepBegins
+from k3s_rootless.operations.launch.events import StepBegins
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
 from k3s_rootless.service.plan.steps import ResetFailed, Restart, Start

@@ -18,8 +18,8 @@ from k3s_rootless.operations import (
 )
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.environment import look
-from k3s_rootless.operations.events import Lacking, StartAhead
-from k3s_rootless.operations.launch import conflicts, perform, until_ready
+from k3s_rootless.operations.launch import perform, until_ready
+from k3s_rootless.operations.launch.events import Lacking, StartAhead
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import delegation
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.events import PhaseReached
+    from k3s_rootless.operations.launch.events import PhaseReached
     from k3s_rootless.operations.up import Confirm, Examined, Request
     from k3s_rootless.service.facts import Found, UnitState
     from k3s_rootless.service.plan.outage import Outage
@@ -102,6 +102,9 @@ def _check(context: Context, manager: UserManager, request: Request, examined: E
     """Check the facts of the host. Raises PreflightFailed."""
     # The free ports are printed before the checks, which may fail for a port in use.
     if examined.state is None or not examined.state.running:
+        # Imported here: 20 ms, which an `up` of a running K3s does not need.
+        from k3s_rootless.operations.launch import conflicts
+
         foreseen = first_start.foreseen(manager.unit(UNIT), examined.directory)
         conflicts.report(context, foreseen, manager.environment)
     _require_ready(context, checking.judge(examined.facts), request.ignored)

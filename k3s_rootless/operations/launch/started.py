@@ -10,7 +10,7 @@ from k3s_rootless.operations.launch import perform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3s_rootless.operations.events import PhaseReached
+    from k3s_rootless.operations.launch.events import PhaseReached
     from k3s_rootless.service.plan.steps import Step
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.background import Followed
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations.diagnose import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +32,9 @@ def follow(context: Context, invocation: str, wake: Callable[[], object]) -> Fol
     def read(cause: Followed[Cause | None]) -> None:
         pause = _FIRST_PAUSE
         while not cause.pause(pause):
+            # Imported here: 40 ms for the catalogue, which a start needs after two seconds.
+            from k3s_rootless.operations.diagnose import last_words
+
             try:
                 found = last_words.heard(context, invocation, ready=False).cause
             except RootlessError:

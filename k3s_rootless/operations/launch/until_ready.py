@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.linux.inotify import Directories
-from k3s_rootless.operations.events import Died, PhaseReached, Waiting, WaitOver
 from k3s_rootless.operations.launch import stuck
+from k3s_rootless.operations.launch.events import Died, PhaseReached, Waiting, WaitOver
 from k3s_rootless.operations.launch.reconnecting import ReconnectingManager
 from k3s_rootless.operations.readiness import conditions, wait
 from k3s_rootless.operations.readiness.start import Start

@@ -28,7 +28,7 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.preflight.remedies import host
-from k3s_rootless.rootlesskit.facts import API_SOCKET, READY_PIPE
+from k3s_rootless.rootlesskit.names import API_SOCKET, READY_PIPE
 
 check = Checklist()
 _GIB = 2**30

@@ -16,7 +16,7 @@ from pathlib import Path
 from k3s_rootless.atomic import reason
 from k3s_rootless.errors import UsageError
 from k3s_rootless.k3s import layout
-from k3s_rootless.rootlesskit.facts import CHILD_PID, LOCK
+from k3s_rootless.rootlesskit.names import CHILD_PID, LOCK
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PURGING = ".k3s-rootless-purge"

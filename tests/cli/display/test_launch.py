@@ -13,8 +13,8 @@ from k3s_rootless.cli.display import launch
 from k3s_rootless.cli.display.report import Report
 from k3s_rootless.k3s.version import parse
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations.events import PhaseReached
 from k3s_rootless.operations.install import Installed
+from k3s_rootless.operations.launch.events import PhaseReached
 from k3s_rootless.operations.launch.sequence import Plan
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.operations.readiness import phases

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from k3s_rootless.cli.display.report import Report
-from k3s_rootless.operations.events import (
+from k3s_rootless.operations.events import Event
+from k3s_rootless.operations.launch.events import (
     Died,
-    Event,
     PhaseReached,
     StartAhead,
     StepBegins,

@@ -15,7 +15,8 @@ from k3s_rootless.errors import PreflightFailed
 from k3s_rootless.finding import Finding, Mender, Remedy, Severity, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import outcome, selection
-from k3s_rootless.operations.events import Event, Lacking, Notice
+from k3s_rootless.operations.events import Event, Notice
+from k3s_rootless.operations.launch.events import Lacking
 from k3s_rootless.preflight.records import Problem
 from k3s_rootless.preflight.remedies import host
 from tests.operations.check.hosts import context

@@ -11,8 +11,9 @@ import pytest
 
 from k3s_rootless.errors import RootlessError, SystemdError
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Event, Notice, StepBegins
+from k3s_rootless.operations.events import Event, Notice
 from k3s_rootless.operations.launch import perform
+from k3s_rootless.operations.launch.events import StepBegins
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.plan.steps import Enable, Reload, Restart, Start, Stop
 from tests.fakes.session import Session

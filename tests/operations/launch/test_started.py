@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from k3s_rootless.operations.events import PhaseReached
+from k3s_rootless.operations.launch.events import PhaseReached
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.operations.readiness import phases
 from k3s_rootless.operations.readiness.phases import Phase

@@ -14,8 +14,9 @@ import pytest
 
 from k3s_rootless.errors import NotReady, RootlessError
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.events import Died, Event, PhaseReached, Waiting, WaitOver
+from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import until_ready
+from k3s_rootless.operations.launch.events import Died, PhaseReached, Waiting, WaitOver
 from k3s_rootless.operations.readiness import phases
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.systemd.user import UserManager
