@@ -49,16 +49,19 @@ def heard(
 
     A line of a process that ends at once may have no invocation: see `Query.unowned`. If the
     start's own lines contain no fatal cause, such lines of K3s from the last moments before the end
-    are read, too. Lines before the first line of this start are left out, because they belong to
-    the previous start. Raises RootlessError.
+    are read, too. Lines from over a second before the first line of this start are left out,
+    because they belong to the previous start. Raises RootlessError.
     """
     if not invocation:
         return Story(None)
     own = _story(Query(uid=context.uid, invocation=invocation), ready=ready)
     if ended is None or (own.cause is not None and own.cause.fatal):
         return own
-    moment = ended - _BEFORE_THE_END
-    unowned = Unowned(_IDENTIFIER, max(moment, own.began or moment), ended + LATE)
+    since = ended - _BEFORE_THE_END
+    if own.began is not None:
+        # journald reads the lines of systemd and of K3s from two sockets, in any order.
+        since = max(since, own.began - _MOMENT)
+    unowned = Unowned(_IDENTIFIER, since, ended + LATE)
     more = _story(Query(uid=context.uid, invocation=invocation, unowned=unowned), ready=ready)
     return own if more.cause is None else more
 

@@ -67,14 +67,14 @@ def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
     found = last_words.heard(context, START, ready=False, ended=ended)
 
     assert found.cause is None or "tasks" not in found.cause.id
-    own = entry(
-        0.1,
-        "runtime: failed to create new OS thread (have 5 already; errno=11)",
-        SYSLOG_IDENTIFIER="k3s",
-    )
-    (tmp_path / "journal").write_text(
-        "".join(f"{json.dumps(one)}\n" for one in (*entries[:2], own, entries[2]))
-    )
-    found = last_words.heard(context, START, ready=False, ended=ended)
-    assert found.cause is not None
-    assert "unit-tasks-limit" == found.cause.id
+    for seconds in (-0.3, 0.1):
+        own = entry(
+            seconds,
+            "runtime: failed to create new OS thread (have 5 already; errno=11)",
+            SYSLOG_IDENTIFIER="k3s",
+        )
+        lines = sorted((*entries, own), key=lambda one: one["__REALTIME_TIMESTAMP"])
+        (tmp_path / "journal").write_text("".join(f"{json.dumps(one)}\n" for one in lines[1:]))
+        found = last_words.heard(context, START, ready=False, ended=ended)
+        assert found.cause is not None
+        assert "unit-tasks-limit" == found.cause.id
