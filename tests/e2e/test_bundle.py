@@ -50,6 +50,9 @@ def _no_file(lab: Machine) -> Iterator[None]:
     lab.user("rm", "-f", FILE)
 
 
+PRINTS_SEEDS = "import time; print(open('%h/seeds.txt').read(), flush=True); time.sleep(1)"
+
+
 def bundle(tool: Tool, *args: str, env: dict[str, str] | None = None) -> dict[str, str]:
     """Create a bundle, and return its files."""
     begun = time.monotonic()
@@ -270,8 +273,8 @@ def test_no_secret_of_a_seeded_cluster_gets_out(lab: Machine, lab_tool: Tool) ->
     lab_tool.up().check_returncode()
     drop_in = [
         "[Service]",
-        # journald gives lines to a unit by their process, which must exist when it reads them.
-        "ExecStartPre=/bin/sh -c 'cat %h/seeds.txt; sleep 1'",
+        # journald assigns a line to the unit of the process that wrote it, while it exists.
+        f'ExecStartPre=/usr/bin/python3 -c "{PRINTS_SEEDS}"',
         *(line for seed in SEEDS for line in seed.drop_in),
     ]
     plant(
