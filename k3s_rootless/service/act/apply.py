@@ -134,16 +134,12 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     A temporary file beside it is synced to the disk and then renamed to `path`. Raises
     RootlessError.
     """
-    try:
+    with _reported("write", path):
         _own_directory(path.parent)
         _sweep(path)
         with atomic.staged(path, text.encode("utf-8", "surrogateescape"), mode) as new:
             new.replace(path)
         atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(
-            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
-        ) from error
 
 
 def put_back(found: FoundFile) -> None:
@@ -161,16 +157,12 @@ def put_back(found: FoundFile) -> None:
 
 def _link(path: Path, target: str) -> None:
     new = path.with_name(f".{path.name[:200]}.link{atomic.SUFFIX}")
-    try:
+    with _reported("write", path):
         _own_directory(path.parent)
         _sweep(path)
         new.symlink_to(target)
         new.replace(path)
         atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(
-            f"cannot write `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
-        ) from error
 
 
 def remove(path: Path) -> None:
@@ -178,29 +170,32 @@ def remove(path: Path) -> None:
 
     Raises RootlessError.
     """
-    try:
+    with _reported("remove", path):
         if not path.parent.exists():
             return
         _own_directory(path.parent)
         _sweep(path)
         path.unlink(missing_ok=True)
         atomic.sync(path.parent)
-    except OSError as error:
-        raise RootlessError(
-            f"cannot remove `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
-        ) from error
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    try:
+    with _reported("set the mode of", path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.fchmod(descriptor, mode)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _reported(action: str, path: Path) -> Iterator[None]:
+    """Report a failed change of a file, with its reason and a hint. Raises RootlessError."""
+    try:
+        yield
     except OSError as error:
         raise RootlessError(
-            f"cannot set the mode of `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
+            f"cannot {action} `{path}`: {atomic.reason(error)}", hint=_hint(error, path)
         ) from error
 
 
