@@ -5,14 +5,15 @@ A drop-in is written, systemd reloads it, and the loaded unit is compared with t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.operations import unit_changes
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.act import apply
-from k3s_rootless.service.observe import files
+from k3s_rootless.service.drop_ins import drop_in
+from k3s_rootless.service.observe import files, start_record
 from k3s_rootless.service.plan import planner
 from k3s_rootless.service.plan.steps import Reload, Remove, RemoveDirectory, WriteFile
 
@@ -52,7 +53,7 @@ def perform(
     before = _read_before([found for found, _ in changes], planned)
     steps = (*planned, *planner.emptied(tuple(planned), before.names, state))
     if steps and changes:
-        unit_changes.record_start(context, state, changes[0][0].path.parent)
+        _record_start(context, state, changes[0][0].path.parent)
     if not steps and not _is_unread(state, differs):
         return state, False
     try:
@@ -133,3 +134,22 @@ def _undo(context: Context, manager: UserManager, before: _Before) -> None:
         )
         return
     context.notice("undone: every drop-in is as it was before")
+
+
+def _record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
+    """Record the files that K3s was started with, before they are changed.
+
+    The caller holds the lock.
+    """
+    record = context.paths.start_record
+    if start_record.is_of_this_start(record, state):
+        return
+    if drop_in.restart_owed(state, files.last_changed(drop_ins, state)) is not None:
+        return
+    text = start_record.text(state)
+    if text is None:
+        return
+    # Without a record, a restart may be reported as required when it is not. That is no reason to
+    # refuse the change.
+    with suppress(RootlessError):
+        apply.write(record, text, 0o600)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import FoundFile, UnitState
     from k3s_rootless.service.systemd.user import UserManager
 
-WAITING = "waiting for another k3s-rootless to end"
-
 
 def desired(k3s: K3sBinary, directory: Path, given: Path | None = None) -> DesiredUnit:
     """Return the unit for the K3s that was found, or the unit in the file `given`.
