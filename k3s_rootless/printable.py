@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from k3s_rootless.errors import RootlessError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 LONGEST = 300
 
@@ -57,3 +62,8 @@ def _escaped(char: str) -> str:
 def printable_lines(text: str) -> str:
     """Replace unprintable characters but keep lines; expand tabs, which Go panics contain."""
     return "\n".join(printable(line, len(line)) for line in text.expandtabs(4).split("\n"))
+
+
+def json_time(time: datetime | None) -> str | None:
+    """Return a time as JSON documents have it (ISO 8601)."""
+    return None if time is None else time.isoformat()

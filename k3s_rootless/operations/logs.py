@@ -14,6 +14,7 @@ from k3s_rootless.journal import lines
 from k3s_rootless.journal.facts import Entry, Query
 from k3s_rootless.journal.sources import containerd_log, journald
 from k3s_rootless.paths import UNIT
+from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -123,7 +124,7 @@ def document(one: LogLine) -> dict[str, Any]:
     """Return the JSON form of a line."""
     entry, line, _ = one
     return {
-        "time": entry.time.isoformat() if entry.time else None,
+        "time": json_time(entry.time),
         "level": line.level,
         "component": line.component,
         "message": entry.message,

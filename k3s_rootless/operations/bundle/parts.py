@@ -23,6 +23,7 @@ from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.operations.status import document as status
+from k3s_rootless.printable import json_time
 from k3s_rootless.support import host
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     ]
     phases = milestones.document(milestones.ordered(seen), started)
     return {
-        "start": started.isoformat() if started else None,
+        "start": json_time(started),
         "start_source": source,
         "phases": phases + _end(cause, started),
         "errors": [],

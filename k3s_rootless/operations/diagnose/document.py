@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from k3s_rootless.errors import error_document
 from k3s_rootless.operations.diagnose import causes
 from k3s_rootless.operations.diagnose.answer import UNKNOWN, WHERE_TO_ASK, Answer
+from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause, Ending, Story
@@ -72,7 +72,7 @@ def _unit(ending: Ending | None) -> dict[str, Any] | None:
         "exit_status": ending.status if ending.code else None,
         "restarts": ending.restarts,
         "seconds_between_restarts": ending.period and round(ending.period, 3),
-        "changed": _iso(ending.changed),
+        "changed": json_time(ending.changed),
         "needs_reload": ending.needs_reload,
         "drop_ins": list(ending.drop_ins),
     }
@@ -87,7 +87,7 @@ def _cause(cause: Cause | None) -> dict[str, Any] | None:
         "title": cause.title,
         "fatal": cause.fatal,
         "line": cause.line or None,
-        "time": _iso(cause.time),
+        "time": json_time(cause.time),
         "earlier": cause.earlier,
         "frames": list(cause.frames),
         "seen": list(cause.seen),
@@ -101,7 +101,3 @@ def _documentation(cause: Cause) -> str | None:
     if cause.id == UNKNOWN:
         return None
     return f"docs/reference/failures.md#{cause.id}"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from k3s_rootless.operations.readiness.phases import SAID
+from k3s_rootless.printable import json_time
 
 GRAIN = timedelta(seconds=1)
 """File systems round times, some to whole seconds."""
@@ -80,7 +81,7 @@ def document(milestones: Sequence[Milestone], started: datetime | None) -> list[
     return [
         {
             "phase": one.name,
-            "time": one.time.isoformat() if one.time else None,
+            "time": json_time(one.time),
             "seconds": round((one.time - started).total_seconds(), 3)
             if one.time and started
             else None,

@@ -14,6 +14,7 @@ from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.status.look import Look
 from k3s_rootless.operations.status.model import READY, Certificate, Seen
 from k3s_rootless.paths import UNIT
+from k3s_rootless.printable import json_time
 
 if TYPE_CHECKING:
     from k3s_rootless.errors import NotRunning
@@ -107,8 +108,8 @@ def _unit(seen: Seen) -> dict[str, Any] | None:
         "restarts": state.restarts,
         "invocation": state.invocation or None,
         "main_pid": state.main_pid or None,
-        "started": _iso(state.started),
-        "changed": _iso(state.changed),
+        "started": json_time(state.started),
+        "changed": json_time(state.changed),
         "memory_bytes": seen.usage.memory,
         "memory_peak_bytes": seen.usage.memory_peak,
         "memory_limit_bytes": seen.usage.memory_limit,
@@ -134,7 +135,7 @@ def _node(seen: Seen) -> dict[str, Any]:
     node = seen.ready_node
     if node is None:
         return {"node": None, "node_ready_since": None}
-    return {"node": node.name, "node_ready_since": _iso(node.since)}
+    return {"node": node.name, "node_ready_since": json_time(node.since)}
 
 
 def _kit(seen: Seen) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _kubeconfig(seen: Seen) -> dict[str, Any]:
     found = value_or(seen.kubeconfig, None)
     if found is None:
         return content
-    content["written"] = _iso(found.modified)
+    content["written"] = json_time(found.modified)
     content["mode"] = f"{found.mode:04o}"
     if _started(seen) is not None:
         content["of_this_start"] = not seen.stale_kubeconfig
@@ -164,7 +165,7 @@ def _kubeconfig(seen: Seen) -> dict[str, Any]:
 def _certificate(seen: Seen, certificate: Certificate) -> dict[str, Any]:
     end = value_or(certificate.until, None)
     expired = None if end is None else end <= seen.time
-    return {"of": certificate.owner, "until": _iso(end), "expired": expired}
+    return {"of": certificate.owner, "until": json_time(end), "expired": expired}
 
 
 def _drift(file: Part) -> dict[str, Any]:
@@ -197,17 +198,13 @@ def _cause(cause: Cause | None) -> dict[str, Any] | None:
         "check": cause.check or None,
         "title": cause.title,
         "line": cause.line,
-        "time": _iso(cause.time),
+        "time": json_time(cause.time),
         "earlier": cause.earlier,
     }
 
 
 def _started(seen: Seen) -> datetime | None:
     return None if seen.state is None else seen.state.started
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
 
 
 def _text(value: object) -> str | None:
