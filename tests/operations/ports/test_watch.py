@@ -40,13 +40,17 @@ def test_the_first_turn_has_all_rows_and_no_changes(k3s: K3s) -> None:
     k3s.services.append(service("web", {"port": 80}))
 
     with closing(watch.turns(k3s.context)) as turns:
-        first, second = next(turns), next(turns)
+        first = before = next(turns)
+        second = next(turns)
+        # Other programs of this machine may open a socket, after which all is joined again.
+        while second.is_news:
+            before, second = second, next(turns)
 
     assert (True, True, ()) == (first.is_first, first.is_news, first.changes)
     assert ["default/web:80", "Kubernetes API"] == [row.target for row in first.answer.rows]
     assert [None, None] == [what for what, _ in first.table]
     assert (False, False, ()) == (second.is_first, second.is_news, second.changes)
-    assert first.answer is second.answer
+    assert before.answer is second.answer
     assert first.time < second.time
 
 
