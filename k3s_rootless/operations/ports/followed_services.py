@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
+from k3s_rootless.background import Followed
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.ports.sources import SECONDS
@@ -20,6 +22,7 @@ _PAUSE = 0.5
 """
 _Groups = dict[tuple[str, str], tuple["ServicePort", ...]]
 """The ports of each Service, by namespace and name."""
+_Answer = _Groups | Unknown
 
 
 class FollowedServices:
@@ -27,63 +30,66 @@ class FollowedServices:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._groups: _Groups | Unknown = Unknown("the API server has not answered yet")
         self._seen: Observed[tuple[ServicePort, ...]] | None = None
         self._lock = threading.Lock()
-        self._listed = threading.Event()
-        self._stopped = threading.Event()
-        threading.Thread(target=self._run, name="services", daemon=True).start()
+        first = Unknown("the API server has not answered yet")
+        self._groups = Followed[_Answer]("services", first, self._follow)
 
     def seen(self) -> Observed[tuple[ServicePort, ...]]:
         """Return the current ports; the first call waits for the first answer."""
-        self._listed.wait(SECONDS)
+        self._groups.latest(SECONDS)
         with self._lock:
             if self._seen is None:
-                self._seen = self._flat()
+                self._seen = _flat(self._groups.latest())
             return self._seen
 
     def stop(self) -> None:
         """Let the thread end after its current connection, without waiting for it."""
-        self._stopped.set()
+        self._groups.stop()
 
-    def _flat(self) -> Observed[tuple[ServicePort, ...]]:
-        if isinstance(self._groups, Unknown):
-            return self._groups
-        ports = tuple(port for group in self._groups.values() for port in group)
-        return Known(ports, "the API server")
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
+    def _follow(self, groups: Followed[_Answer]) -> None:
+        while not groups.pause(0):
             try:
-                version = self._list()
-                while version and not self._stopped.is_set():
-                    version = services.follow(self._start.find_api(), version, self._take)
-                    # Limits the number of queries to an API server that ends each watch at once.
-                    self._stopped.wait(0.05)
+                self._watch(groups)
             except RootlessError as error:
                 self._start.api = None
-                self._put(Unknown(error.message))
-            self._stopped.wait(_PAUSE)
+                self._put(groups, Unknown(error.message))
+            groups.pause(_PAUSE)
 
-    def _list(self) -> str:
+    def _watch(self, groups: Followed[_Answer]) -> None:
+        take = partial(self._take, groups)
+        version = self._list(groups)
+        while version and not groups.pause(0):
+            version = services.follow(self._start.find_api(), version, take)
+            # Limits the number of queries to an API server that ends each watch at once.
+            groups.pause(0.05)
+
+    def _list(self, groups: Followed[_Answer]) -> str:
         listing = services.listing(self._start.find_api(), SECONDS)
-        groups: dict[tuple[str, str], list[ServicePort]] = {}
+        listed: dict[tuple[str, str], list[ServicePort]] = {}
         for one in listing.ports:
-            groups.setdefault((one.namespace, one.service), []).append(one)
-        self._put({key: tuple(group) for key, group in groups.items()})
+            listed.setdefault((one.namespace, one.service), []).append(one)
+        self._put(groups, {key: tuple(group) for key, group in listed.items()})
         return listing.version
 
-    def _take(self, event: Event) -> None:
+    def _take(self, groups: Followed[_Answer], event: Event) -> None:
         with self._lock:
-            if isinstance(self._groups, Unknown):
+            known = groups.latest()
+            if isinstance(known, Unknown):
                 return
             if event.kind == "DELETED":
-                self._groups.pop(event.key, None)
+                known.pop(event.key, None)
             else:
-                self._groups[event.key] = event.ports
+                known[event.key] = event.ports
             self._seen = None
 
-    def _put(self, groups: _Groups | Unknown) -> None:
+    def _put(self, groups: Followed[_Answer], found: _Answer) -> None:
         with self._lock:
-            self._groups, self._seen = groups, None
-        self._listed.set()
+            groups.put(found)
+            self._seen = None
+
+
+def _flat(groups: _Answer) -> Observed[tuple[ServicePort, ...]]:
+    if isinstance(groups, Unknown):
+        return groups
+    return Known(tuple(port for group in groups.values() for port in group), "the API server")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
+from k3s_rootless.background import Followed
 from k3s_rootless.errors import BusError, NotRunning, RootlessError
 from k3s_rootless.operations.status.look import Look
 from k3s_rootless.paths import UNIT
@@ -29,10 +30,13 @@ _PAUSE = 0.5
 _SILENCE = 2.0
 """The time in seconds without an answer after which the last answer is no longer valid."""
 
+Answer = Union["UnitState", RootlessError]
+"""The unit, or why there is no answer."""
+
 
 def looks(context: Context, ended: Callable[[], bool]) -> Iterator[Seen | NotRunning]:
     """Yield a check repeatedly until `ended()`; yield NotRunning while K3s is not installed."""
-    followed = Followed(context)
+    followed = FollowedUnit(context)
     look = Look(context, followed.state)
     while not ended():
         yield _taken(look)
@@ -48,7 +52,7 @@ def _taken(look: Look) -> Seen | NotRunning:
         return error
 
 
-class Followed:
+class FollowedUnit:
     """The unit as the user manager reports it, kept up to date by a thread.
 
     The thread reconnects whenever the connection is lost.
@@ -57,47 +61,44 @@ class Followed:
     def __init__(self, context: Context) -> None:
         self.changed = threading.Event()
         self._context = context
-        self._state: UnitState | RootlessError = BusError(
-            "cannot talk to the user manager: no answer yet"
-        )
         self._asked: float | None = None
-        self._answered = threading.Event()
-        threading.Thread(target=self._run, name="unit", daemon=True).start()
+        first = BusError("cannot talk to the user manager: no answer yet")
+        self._answer = Followed[Answer]("unit", first, self._follow)
 
     def state(self) -> UnitState:
         """Return the last answer of the user manager; wait for the first one.
 
         Raises RootlessError if the connection is lost or there is no answer in time.
         """
-        self._answered.wait(_SILENCE)
+        answer = self._answer.latest(_SILENCE)
         if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
             raise BusError(f"cannot talk to the user manager: no answer within {_SILENCE:g} s")
-        if isinstance(self._state, RootlessError):
-            raise self._state
-        return self._state
+        if isinstance(answer, RootlessError):
+            raise answer
+        return answer
 
-    def _run(self) -> None:
+    def _follow(self, answer: Followed[Answer]) -> None:
         while True:
             try:
                 self._asked = time.monotonic()
-                self._follow()
+                self._query(answer)
             except RootlessError as error:
-                self._put(error)
+                self._put(answer, error)
             time.sleep(_PAUSE)
 
-    def _follow(self) -> None:
+    def _query(self, answer: Followed[Answer]) -> None:
         with self._context.manager() as manager:
             manager.watch(UNIT)
             while True:
                 self._asked = time.monotonic()
-                self._put(manager.unit(UNIT))
+                self._put(answer, manager.unit(UNIT))
                 # Also queried without a signal: a re-executed user manager may have lost its
                 # subscribers.
                 manager.wait_change(2 * INTERVAL)
 
-    def _put(self, state: UnitState | RootlessError) -> None:
-        different = repr(state) != repr(self._state)
-        self._state, self._asked = state, None
-        self._answered.set()
+    def _put(self, answer: Followed[Answer], found: Answer) -> None:
+        different = repr(found) != repr(answer.latest())
+        self._asked = None
+        answer.put(found)
         if different:
             self.changed.set()

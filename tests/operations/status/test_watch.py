@@ -12,7 +12,7 @@ import pytest
 from k3s_rootless.errors import BusError, NotRunning
 from k3s_rootless.operations.status import watch
 from k3s_rootless.operations.status.model import Seen
-from k3s_rootless.operations.status.watch import Followed
+from k3s_rootless.operations.status.watch import FollowedUnit
 from tests.operations.status.k3s import K3s
 from tests.patience import PATIENCE
 
@@ -80,7 +80,7 @@ def test_a_watch_ends_when_its_reader_has_left(k3s: K3s) -> None:
 
 
 def test_the_unit_is_followed_by_its_signals(k3s: K3s) -> None:
-    followed = Followed(k3s.context)
+    followed = FollowedUnit(k3s.context)
     assert "inactive" == followed.state().active_state
     followed.changed.clear()
     k3s.runs()
@@ -92,7 +92,7 @@ def test_the_unit_is_followed_by_its_signals(k3s: K3s) -> None:
 
 def test_a_silent_manager_is_an_error_after_a_while(k3s: K3s) -> None:
     k3s.bus.order(mute=["GetAll", "LoadUnit"])
-    followed = Followed(k3s.context)
+    followed = FollowedUnit(k3s.context)
 
     with pytest.raises(BusError, match="no answer"):
         followed.state()
