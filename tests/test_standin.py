@@ -5,8 +5,10 @@ Tests that use the stand-in prove something only if it behaves like K3s.
 
 from __future__ import annotations
 
-import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,20 +234,47 @@ def test_rootlesskits_lines_become_k3ss(raw: str, rewritten: str) -> None:
     assert journal.rewrite(raw).endswith(rewritten)
 
 
-def test_the_filter_joins_pieces_and_ends_a_broken_line() -> None:
-    reader, writer = os.pipe()
-    os.write(writer, b"[rootlesskit:parent] err")
-    os.write(writer, b"or: x y\nplain\nlast")
-    os.close(writer)
+def test_the_rewriter_joins_pieces_and_ends_a_broken_line() -> None:
     written: list[bytes] = []
-    journal.pump(reader, written.append, nanoseconds=False)
-    os.close(reader)
-    lines = b"".join(written).decode().splitlines()
+    lines = journal.Rewriter(written.append, nanoseconds=False)
+    lines.feed(b"[rootlesskit:parent] err")
+    lines.feed(b"or: x y\nplain\nlast")
+    lines.finish()
     assert [
         'level=fatal msg="x y"',
         "plain",
         "last",
-    ] == [line.partition('Z" ')[2] or line for line in lines]
+    ] == [line.partition('Z" ')[2] or line for line in b"".join(written).decode().splitlines()]
+
+
+_SUPERVISE = """
+import os, sys
+from pathlib import Path
+from tests.standin.k3s_standin.supervisor import supervise
+supervise("/bin/sh", ("sh", "-c", sys.argv[1]), os.environ, state=Path(sys.argv[2]),
+    nanoseconds=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "last"),
+    [
+        ("echo one >&2; sleep 60 & echo last >&2; exit 3", 3, "last"),
+        ("printf 'one\\nlast' >&2; kill -TERM $$", -signal.SIGTERM, "last"),
+        ("exec >&- 2>&-; kill -TERM $PPID; sleep 60", -signal.SIGTERM, ""),
+        ("trap 'echo last; exit 5' TERM; kill -TERM $PPID; while :; do :; done", 5, "last"),
+    ],
+)
+def test_the_supervisor_logs_the_last_line_and_ends_as_its_child(
+    tmp_path: Path, script: str, status: int, last: str
+) -> None:
+    command = (sys.executable, "-c", _SUPERVISE, script, str(tmp_path))
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        done = subprocess.run(command, stderr=file, stdout=file, check=False)
+    assert status == done.returncode
+    assert last == "".join(log.read_text().splitlines()[-1:])
+    assert (tmp_path / "lock").exists()
 
 
 def test_log_lines_are_quoted_as_logrus_quotes() -> None:

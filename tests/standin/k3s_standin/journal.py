@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -105,47 +104,27 @@ class Journal:
                 data = data[os.write(2, data) :]
 
 
-def pump(source: int, write: Callable[[bytes], object], *, nanoseconds: bool) -> None:
-    """Copy lines from a descriptor until its end, and rewrite each as soon as it is complete."""
-    pending = b""
-    while chunk := os.read(source, 65536):
-        *complete, pending = (pending + chunk).split(b"\n")
+class Rewriter:
+    """Rewrites the lines of rootlesskit, each as soon as it is complete."""
+
+    def __init__(self, write: Callable[[bytes], object], *, nanoseconds: bool) -> None:
+        self._write = write
+        self._nanoseconds = nanoseconds
+        self._pending = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes, and write the lines that are complete."""
+        *complete, self._pending = (self._pending + chunk).split(b"\n")
         if complete:
-            write(b"".join(_rewritten(item, nanoseconds=nanoseconds) for item in complete))
-    if pending:
-        write(_rewritten(pending, nanoseconds=nanoseconds))
+            self._write(
+                b"".join(_rewritten(item, nanoseconds=self._nanoseconds) for item in complete)
+            )
 
-
-def rewrite_stderr(*, nanoseconds: bool) -> None:
-    """Put a filter process between stderr of this process and the journal.
-
-    The filter keeps running after an exec of this process.
-    """
-    reader, writer = os.pipe()
-    sys.stderr.flush()
-    sys.stdout.flush()
-    if os.fork() == 0:
-        os.close(writer)
-        # Fork twice, so that rootlesskit does not find a child that it never started.
-        if os.fork() == 0:
-            _filter(reader, nanoseconds=nanoseconds)
-        os._exit(0)
-    os.wait()
-    os.close(reader)
-    os.dup2(writer, 2)
-    os.dup2(writer, 1)
-    os.close(writer)
-
-
-def _filter(reader: int, *, nanoseconds: bool) -> None:
-    import signal
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        pump(reader, lambda data: os.write(2, data), nanoseconds=nanoseconds)
-    finally:
-        os._exit(0)
+    def finish(self) -> None:
+        """Write the rest, which no newline ends."""
+        if self._pending:
+            self._write(_rewritten(self._pending, nanoseconds=self._nanoseconds))
+            self._pending = b""
 
 
 def _rewritten(item: bytes, *, nanoseconds: bool) -> bytes:

@@ -1,11 +1,10 @@
-"""The parent: checks the host as K3s does, then executes rootlesskit.
+"""The parent: checks the host as K3s does, then runs rootlesskit.
 
 Source: K3s pkg/rootless/rootless.go.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import shutil
@@ -15,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import faults, settings, unpacking
+from . import faults, settings, supervisor, unpacking
 from .flags import Flags
-from .journal import Fatal, Journal, rewrite_stderr
+from .journal import Fatal, Journal
 from .milestones import Milestones
 from .orders import Orders
 from .release import Release
@@ -28,12 +27,10 @@ CHILD_MARK = "_K3S_STANDIN_CHILD"
 SYSCTLS = ("kernel.unprivileged_userns_clone", "net.ipv4.ip_forward")
 _COPY_UP = ("/etc", "/var/run", "/run", "/var/lib")
 _EVACUATION = "k3s_evac"
-_GRACE_PERIODS = 3
-_IN_DELETE_SELF = 0x400
 
 
 def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) -> NoReturn:
-    """Replace this process by rootlesskit, which runs this program again inside.
+    """Run rootlesskit, which runs this program again inside.
 
     Raises Fatal where the parent of K3s exits.
     """
@@ -55,7 +52,7 @@ def start(arguments: list[str], flags: Flags, orders: Orders, journal: Journal) 
     state = rootless if release.fixed_state_directory else _random_directory()
     evacuate = can_evacuate(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), journal)
     command = rootlesskit(chosen, state, evacuate=evacuate, getsubids=release.runs_getsubids)
-    _become([*command, *_again(arguments)], nanoseconds=release.nanoseconds)
+    _run([*command, *_again(arguments)], state, nanoseconds=release.nanoseconds)
 
 
 def make_directories(data_dir: Path) -> Path:
@@ -143,28 +140,12 @@ def _again(arguments: list[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "k3s_standin", *arguments]
 
 
-def _become(command: list[str], *, nanoseconds: bool) -> NoReturn:
+def _run(command: list[str], state: Path, *, nanoseconds: bool) -> NoReturn:
     binary = shutil.which(command[0])
     if binary is None:
         raise Fatal("the stand-in needs rootlesskit on its PATH")
     environment = child_environment(os.environ)
-    rewrite_stderr(nanoseconds=nanoseconds)
-    _slow_the_end()
-    os.execve(binary, command, environment)  # noqa: S606 (no shell is needed)
-
-
-def _slow_the_end() -> None:
-    """Delay the exit of rootlesskit by some milliseconds, so that its last line gets through.
-
-    systemd kills the remaining processes of the unit, including the filter, as soon as the main
-    process has ended. The last owner of an inotify instance waits at its exit for a grace period of
-    the kernel; rootlesskit inherits three instances.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    for _ in range(_GRACE_PERIODS):
-        descriptor = libc.inotify_init1(0)
-        if descriptor >= 0:
-            libc.inotify_add_watch(descriptor, b"/", _IN_DELETE_SELF)
+    supervisor.supervise(binary, command, environment, state=state, nanoseconds=nanoseconds)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
