@@ -38,12 +38,12 @@ class Severity(Enum):
     """K3s is not affected."""
 
 
-class Mender(Enum):
-    """Who can fix a finding; NOBODY means that this host cannot run rootless K3s."""
+class FixableBy(Enum):
+    """Who can fix a finding; NONE means that this host cannot run rootless K3s."""
 
     USER = "user"
     ADMINISTRATOR = "administrator"
-    NOBODY = "nobody"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Remedy:
     `commands` is empty if no command helps.
     """
 
-    mender: Mender
+    fixable_by: FixableBy
     text: str
     commands: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
@@ -61,7 +61,7 @@ class Remedy:
     def document(self) -> dict[str, Any]:
         """Return this remedy as JSON data."""
         return {
-            "mender": self.mender.value,
+            "fixable_by": self.fixable_by.value,
             "text": self.text,
             "commands": list(self.commands),
         }
@@ -74,7 +74,7 @@ def put_aside(drop_in: str, then: str) -> Remedy:
     """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
     text = f"put {name} aside, and all that it sets with it: systemd reads only what ends in .conf"
-    return Remedy(Mender.USER, text, (f"mv {path} {path}.off", then))
+    return Remedy(FixableBy.USER, text, (f"mv {path} {path}.off", then))
 
 
 @dataclass(frozen=True, slots=True)

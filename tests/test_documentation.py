@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from k3s_rootless import errors
+from k3s_rootless import errors, schemas
 from k3s_rootless.cli import shell
 from k3s_rootless.finding import Finding, Verdict
 from k3s_rootless.preflight.checks.checklist import CHECKS
@@ -150,14 +150,14 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
 
 def test_the_schemas_of_the_json_page_are_those_of_the_commands() -> None:
     page = (DOCS / "reference/json.md").read_text("utf-8")
-    schemas = set(re.findall(r"^\| `k3s-rootless/([a-z-]+)/v1`", page, re.MULTILINE))
-    speaking = {
-        "-".join(name.split()[1:])
+    listed = set(re.findall(r"^\| `(k3s-rootless/[a-z-]+/v\d+)`", page, re.MULTILINE))
+    printed = {
+        schemas.name("-".join(name.split()[1:]))
         for name, command in commands()
         if any("--json" in one.opts for one in command.params)
     }
 
-    assert speaking == schemas
+    assert printed == listed
 
 
 def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:

@@ -17,11 +17,13 @@ from k3s_rootless.journal.catalogue import Weight
 from k3s_rootless.journal.facts import Cause, Entry, Story
 from k3s_rootless.journal.panics import Frames
 from k3s_rootless.journal.recognition import normal, recognise
+from k3s_rootless.paths import UNIT
 
 __all__ = ["Listener", "first_cause", "last_start", "normal", "recognise", "story"]
 
 _BOUND = re.compile(r"Bound parent port [^:\s]{0,64}:(\d{1,5})")
 _MOST_STARTS = 8
+_STOPS = "Stopping "
 _END = ": Main process exited, "
 """systemd's message about the end of a unit's main process (its log_unit_exit; v247 to v262)."""
 _API_IS_UP = 'msg="k3s is up and running"'
@@ -37,7 +39,8 @@ class Listener:
     """Reader of the lines of one start, which keeps the causes that they name.
 
     The catalogue limits how much is kept. In a start that is known to be `ready`, no line was
-    fatal: the cause was fixed while K3s waited. `came_up` is whether the API server was ready once.
+    fatal: the cause was fixed while K3s waited. After a requested stop, no line is fatal either.
+    `came_up` is whether the API server was ready once.
     """
 
     def __init__(self, invocation: str | None = None, *, ready: bool = False) -> None:
@@ -53,6 +56,7 @@ class Listener:
         self._lines = 0
         self._began: datetime | None = None
         self._ended = False
+        self._stopped = False
 
     @property
     def ended(self) -> bool:
@@ -90,6 +94,9 @@ class Listener:
             self.came_up = True
         if entry.identifier == "systemd" and _END in written:
             self._ended = True
+        if entry.identifier == "systemd" and entry.unit == UNIT and written.startswith(_STOPS):
+            # systemd logs this for the job of a stop or restart, not if K3s ends by itself.
+            self._stopped = True
         if self._killed is None and recognition.tells_of_kill(entry, written):
             self._killed = entry
 
@@ -105,6 +112,7 @@ class Listener:
             cause is None
             and self._killed is not None
             and not self._ready
+            and not self._stopped
             and "left-behind" not in self._notes
         ):
             cause = recognition.killed(self._killed)
@@ -113,8 +121,16 @@ class Listener:
             others = tuple(rest)
         if cause is not None and self._frames is not None:
             cause = replace(cause, frames=tuple(self._frames.found))
-        notes = tuple(self._notes.values())
-        return Story(cause, others, notes, self._invocation, self._lines, self._began, self._ended)
+        return Story(
+            cause,
+            others,
+            tuple(self._notes.values()),
+            self._invocation,
+            self._lines,
+            self._began,
+            self._ended,
+            stopped=self._stopped,
+        )
 
     def _remember(self, cause: Cause, weight: Weight) -> None:
         if cause.id == "killed-by-memory":
@@ -136,6 +152,8 @@ class Listener:
         # systemd itself sends SIGKILL to processes that do not stop in time. In that case the time
         # limit ended K3s.
         if cause.id == "killed" and "left-behind" in self._notes:
+            return True
+        if cause.fatal and self._stopped:
             return True
         # If K3s is ready, the OOM killer killed a Pod at its own limit.
         return self._ready and (cause.fatal or cause.id == "killed-by-memory")

@@ -115,6 +115,7 @@ class Story:
     - `lines` is the number of lines read, up to the fatal one.
     - `began` is the time of the first line (UTC).
     - `ended` is true if systemd reported how the start ended.
+    - `stopped` is true if systemd was told to stop this start before a line named a fatal cause.
     - `recovered` is whether the API server of the next start was ready; None if the lines hold no
       later start.
     """
@@ -126,6 +127,7 @@ class Story:
     lines: int = 0
     began: datetime | None = None
     ended: bool = False
+    stopped: bool = False
     recovered: bool | None = None
 
 

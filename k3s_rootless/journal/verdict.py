@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 
-from k3s_rootless.finding import Finding, Mender, Remedy, Verdict, matches, put_aside
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, matches, put_aside
 from k3s_rootless.journal import exits, limits
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, administrator, user
@@ -215,7 +215,7 @@ def relocated(cause: Cause, data: str, *, usual: bool) -> Cause:
     If `usual`, `data` is K3s's default in the home directory, and the user's commands keep their
     `~`. In the commands of an administrator, `~` would be the home directory of root.
     """
-    if cause.remedy is None or (usual and cause.remedy.mender is not Mender.ADMINISTRATOR):
+    if cause.remedy is None or (usual and cause.remedy.fixable_by is not FixableBy.ADMINISTRATOR):
         return cause
     commands = tuple(command.replace(_DATA, quote(data)) for command in cause.remedy.commands)
     return replace(cause, remedy=replace(cause.remedy, commands=commands))

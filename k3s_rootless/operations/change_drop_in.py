@@ -144,7 +144,7 @@ def _record_start(context: Context, state: UnitState, drop_ins: Path) -> None:
     record = context.paths.start_record
     if start_record.is_of_this_start(record, state):
         return
-    if drop_in.restart_owed(state, files.last_changed(drop_ins, state)) is not None:
+    if drop_in.restart_pending(state, files.last_changed(drop_ins, state)) is not None:
         return
     text = start_record.text(state)
     if text is None:

@@ -205,7 +205,7 @@ def _unit_changed(context: Context, state: UnitState) -> bool:
     if state.fragment is None:
         return False
     drop_ins = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
-    return drop_in.restart_owed(state, unit_changes.last(context, state, drop_ins)) is not None
+    return drop_in.restart_pending(state, unit_changes.last(context, state, drop_ins)) is not None
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless import atomic
+from k3s_rootless import atomic, schemas
 from k3s_rootless.errors import RootlessError, WouldOverwrite
 from k3s_rootless.support.facts import Item, Missing
 
 MANIFEST = "manifest.json"
-SCHEMA = "k3s-rootless/bundle-manifest/v1"
+SCHEMA = schemas.name("bundle-manifest")
 NAME = "k3s-rootless-support"
 """The first part of the name of archives and of the folders in them.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from k3s_rootless import schemas
 from tests.cli.conftest import USER
 from tests.fakes import rawbus
 from tests.fakes.session import PROJECT, Session, as_user
@@ -117,7 +118,7 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         require_quiet(end)
         if name == "check":
             document = end.document
-            assert "k3s-rootless/check/v1" == document["schema"]
+            assert "k3s-rootless/check/v2" == document["schema"]
             assert document["ready"] is False
             assert end.code == document["errors"][0]["exit_code"] != 0
             continue
@@ -130,7 +131,7 @@ def require_one_clear_error(ended: Mapping[str, Ended], reason: str, code: int =
         assert any(one in end.err for one in reasons), (name, end.err)
         assert "\nhint: " in end.err, (name, end.err)
         if name != "logs":
-            assert f"k3s-rootless/{name.replace(' ', '-')}/v1" == end.document["schema"]
+            assert schemas.name(name.replace(" ", "-")) == end.document["schema"]
             (error,) = end.document["errors"]
             assert any(one in error["message"] for one in reasons)
             assert error["hint"]

@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 import pytest
 
+from k3s_rootless import schemas
 from k3s_rootless.cli import shell
 from tests.cli.conftest import USER
 from tests.cli.test_bad_bus import environment
@@ -160,7 +161,7 @@ def test_documents_are_utf_8_in_each_locale(place: Path, words: tuple[str, ...])
         pytest.skip("this command has no --json")
     code, out, _ = ended(popen(place, [*arguments(words, place), "--json"], "ISO 8859-1"))
 
-    assert f"k3s-rootless/{'-'.join(words)}/v1" == json.loads(out.decode("utf-8"))["schema"]
+    assert schemas.name("-".join(words)) == json.loads(out.decode("utf-8"))["schema"]
     assert code in range(9)
 
 

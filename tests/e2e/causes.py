@@ -33,7 +33,7 @@ class Case:
     what: str
     breaks: Step
     undo: Step
-    mender: str
+    fixable_by: str
     check: str | None = None
     words: str = ""
     seen: str = ""

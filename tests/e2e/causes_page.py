@@ -88,7 +88,7 @@ def row(case: Case, told: Told) -> str:
     """Return one row; cells of machines without a result are empty."""
     remedy = case.by_hand or "as printed"
     seen = [told.get(name) or NOT_RUN if name in case.machines else "" for name in ("lab", "vm")]
-    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.mender, remedy, *seen)
+    cells = (f"`{case.id}`", case.what, told.get("title", ""), case.fixable_by, remedy, *seen)
     return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |\n"
 
 

@@ -56,16 +56,16 @@ class Unseen:
 class Fault:
     """Host fault: `check` reports it, K3s `shows` it, and `clean` removes all that is left.
 
-    The expected finding has `verdict` and `mender`. The script fixes faults for an administrator,
-    and the printed commands those for the user. If neither is possible, `by_hand` gives the reason,
-    and `hand` fixes the fault. `before` brings a virtual machine into the state in which the fault
-    begins.
+    The expected finding has `verdict` and `fixable_by`. The script fixes faults for an
+    administrator, and the printed commands those for the user. If neither is possible, `by_hand`
+    gives the reason, and `hand` fixes the fault. `before` brings a virtual machine into the state
+    in which the fault begins.
     """
 
     id: str
     what: str
     check: str
-    mender: str
+    fixable_by: str
     breaks: Step
     clean: Step
     shows: Dies | Waits | Lacks | Refused | Unseen

@@ -100,9 +100,13 @@ def inject(
 def wrong(fault: Fault, one: dict[str, Any]) -> list[str]:
     """Return the unexpected results in the document of an injection; empty if there are none."""
     named = one["named"]
-    mender = (named["remedy"] or {}).get("mender")
+    fixable_by = (named["remedy"] or {}).get("fixable_by")
     return [
-        *(["not named"] if (named["verdict"], mender) != (fault.verdict, fault.mender) else []),
+        *(
+            ["not named"]
+            if (named["verdict"], fixable_by) != (fault.verdict, fault.fixable_by)
+            else []
+        ),
         *(["not mended"] if not one["passes"] else []),
         *(["K3s is not ready afterwards"] if one["starts"] is False else []),
         *(["not taken back"] if one["back"] is False else []),
@@ -202,7 +206,7 @@ def _mend(tool: Tool, fault: Fault, injected: Injected) -> None:
     if fault.by_hand:
         injected.mended = f"{BY_HAND}: {fault.by_hand}"
         fault.hand(tool)
-    elif fault.mender == "administrator":
+    elif fault.fixable_by == "administrator":
         injected.mended = SCRIPT
         script = tool("check", "--admin-script", fault.check)
         assert 0 == script.returncode, script.stderr
@@ -210,7 +214,9 @@ def _mend(tool: Tool, fault: Fault, injected: Injected) -> None:
         done = tool.machine.root("sh", "/root/script")
         assert 0 == done.returncode, (fault.id, done.stdout, done.stderr)
         if fault.check.startswith("cgroup."):
-            follow(tool, {"mender": "user", "commands": ["ssh localhost true", "k3s-rootless up"]})
+            follow(
+                tool, {"fixable_by": "user", "commands": ["ssh localhost true", "k3s-rootless up"]}
+            )
     else:
         injected.mended = BY_USER
         follow(tool, remedy)

@@ -53,7 +53,7 @@ def tried(tool: Tool, case: Case) -> dict[str, Any]:
 def told(cause: dict[str, Any] | None, case: Case) -> dict[str, Any]:
     """Assert that the reported cause is the expected one, and return it."""
     assert cause is not None
-    assert (case.id, case.mender) == (cause["id"], cause["remedy"]["mender"]), cause
+    assert (case.id, case.fixable_by) == (cause["id"], cause["remedy"]["fixable_by"]), cause
     assert case.check is None or case.check == cause["check"]
     assert case.words in cause["title"]
     assert case.seen in "; ".join(cause["seen"])
@@ -81,7 +81,7 @@ def follow(tool: Tool, remedy: dict[str, Any]) -> str:
     """
     shown = ""
     for of_user, lines in groupby(
-        remedy["commands"], lambda line: remedy["mender"] == "user" or _OF_THE_USER.match(line)
+        remedy["commands"], lambda line: remedy["fixable_by"] == "user" or _OF_THE_USER.match(line)
     ):
         script = "\n".join(lines)
         if of_user:

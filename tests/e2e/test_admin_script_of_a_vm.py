@@ -45,7 +45,7 @@ def test_it_mends_a_whole_machine_and_takes_all_of_it_back(stock_vm: Vm) -> None
     assert 0 == done.returncode, done.stderr + done.stdout
     stock_vm.login().check_returncode()
     left = {
-        one["check"]: one["remedy"]["mender"]
+        one["check"]: one["remedy"]["fixable_by"]
         for one in tool.json("check")["checks"]
         if one["verdict"] in {"fail", "warn"}
     }

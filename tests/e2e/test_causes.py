@@ -76,10 +76,13 @@ def test_controllers_that_are_not_delegated_are_told_until_they_are(stock_vm: Vm
     assert "the controller cpuset is not delegated (cgroup.delegation.cpuset)" in refused.stderr
 
     lacking = tool.json("diagnose")["cause"]
-    assert ("cgroup-controller", "administrator") == (lacking["id"], lacking["remedy"]["mender"])
+    assert ("cgroup-controller", "administrator") == (
+        lacking["id"],
+        lacking["remedy"]["fixable_by"],
+    )
     follow(tool, lacking["remedy"])
     stale = tool.json("diagnose")["cause"]
-    assert ("delegation-stale", "user") == (stale["id"], stale["remedy"]["mender"])
+    assert ("delegation-stale", "user") == (stale["id"], stale["remedy"]["fixable_by"])
     shown = follow(tool, stale["remedy"])
 
     ready(tool, shown)

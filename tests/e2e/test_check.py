@@ -19,7 +19,7 @@ from tests.machine import HOME, RUNTIME_DIR, USER, Machine
 from tests.patience import PATIENCE
 
 SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "docs/reference/schemas/check-v1.json").read_text("utf-8")
+    (Path(__file__).parents[2] / "docs/reference/schemas/check-v2.json").read_text("utf-8")
 )
 DATA = HOME / ".rancher/k3s"
 PLACES = f"{HOME} {RUNTIME_DIR} /tmp /var/tmp /etc"

@@ -63,7 +63,7 @@ def test_the_four_states_are_told_apart_and_up_goes_the_last_step(each_stock_vm:
     ]
     remedy = finding["remedy"]
     assert isinstance(remedy, dict)
-    assert "administrator" == remedy["mender"]
+    assert "administrator" == remedy["fixable_by"]
 
     # Configured: nothing has changed for the running manager, and the user must log in again.
     administer(vm, remedy["commands"])

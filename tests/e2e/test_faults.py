@@ -33,7 +33,7 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
     assert [] == wrong(fault, found), found
     assert (
         found["code"]
-        == {"fail": {"administrator": 6, "user": 5}[fault.mender], "warn": 0}[fault.verdict]
+        == {"fail": {"administrator": 6, "user": 5}[fault.fixable_by], "warn": 0}[fault.verdict]
     ), found
 
 

@@ -146,3 +146,15 @@ def test_what_was_stopped_has_not_failed(lab_tool: Tool) -> None:
     assert "failed" not in lab_tool("status").stdout
     shown = lab_tool.machine.user("systemctl", "--user", "is-failed", "k3s-rootless.service")
     assert "inactive" == shown.stdout.strip()
+
+
+@pytest.mark.lab
+def test_a_stop_by_systemctl_is_no_failure_of_k3s(lab_tool: Tool) -> None:
+    lab_tool.order(stop_exit=1)
+    lab_tool.up().check_returncode()
+
+    lab_tool.machine.user("systemctl", "--user", "stop", "k3s-rootless.service")
+    found = lab_tool("diagnose")
+
+    assert 3 == found.returncode, found.stdout
+    assert "its last start did not fail" in found.stderr

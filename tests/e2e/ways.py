@@ -234,6 +234,17 @@ _OWN = (
         during=systemctl("stop"),
     ),
     Way(
+        "stopped-with-status",
+        "somebody stops it while it starts, and it ends with exit status 1",
+        order(stop_exit=1, node_ready=False),
+        order(),
+        1,
+        "stopped",
+        truth=_STOPS,
+        during=systemctl("stop"),
+        at="port",
+    ),
+    Way(
         "restarted",
         "somebody restarts it while it starts",
         order(),
@@ -345,7 +356,7 @@ def _refused() -> Iterator[Way]:
             and case.relents is nothing
             and not _played(case)
         ):
-            code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.mender)]
+            code = {"administrator": 6, "user": 5}[_BY_CHECK.get(case.id, case.fixable_by)]
             what = f"the same, and nobody asks to ignore what `check` sees: {case.id}"
             yield Way(
                 f"before-{case.id}",

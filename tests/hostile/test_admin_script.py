@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless import host_change
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.finding import Finding, Mender
+from k3s_rootless.finding import Finding, FixableBy
 from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.observation import Known
 from k3s_rootless.paths import linger_flag
@@ -219,7 +219,7 @@ def test_a_control_character_of_the_user_or_the_path_is_refused(control: str) ->
         text_of(host_change.Module("tun"), user=f"al{control}ice")
     with pytest.raises(RootlessError, match="control character"):
         nixos.declared([host.subids("x")], f"al{control}ice")
-    assert Mender.USER == host.apparmor(f"/home/al{control}ice/k3s").mender
+    assert FixableBy.USER == host.apparmor(f"/home/al{control}ice/k3s").fixable_by
     with pytest.raises(ValueError, match="no system file"):
         host_change.Mode(f"/tmp/{control}")
 
@@ -270,7 +270,7 @@ def test_no_tmpdir_of_the_unit_reaches_the_script(temporary: str) -> None:
     found = verdict_of("storage.tmp", storage=Known(seen))
 
     assert found.remedy is not None
-    assert (Mender.USER, ()) == (found.remedy.mender, found.remedy.measures)
+    assert (FixableBy.USER, ()) == (found.remedy.fixable_by, found.remedy.measures)
     assert not any(
         temporary in command for command in found.remedy.commands if temporary not in {"/tmp/", "."}
     )

@@ -75,7 +75,7 @@ def _told(cause: Cause) -> Iterator[str]:
         yield f"Check: `{cause.check}`.\n"
     if cause.remedy is not None:
         commands = "\n".join(cause.remedy.commands)
-        yield f"Remedy ({cause.remedy.mender.value}): {cause.remedy.text}.\n"
+        yield f"Remedy ({cause.remedy.fixable_by.value}): {cause.remedy.text}.\n"
         yield f"```sh\n{commands}\n```\n"
 
 
@@ -92,7 +92,7 @@ def _section(failure: Failure, known: list[dict[str, str]]) -> Iterator[str]:
             f"Its lines are those of [{failure.told_by}](#{failure.told_by}); what the host shows"
             " tells them apart.\n"
         )
-    yield f"Remedy ({failure.remedy.mender.value}): {failure.remedy.text}.\n"
+    yield f"Remedy ({failure.remedy.fixable_by.value}): {failure.remedy.text}.\n"
     commands = "\n".join(failure.remedy.commands)
     if commands:
         yield f"```sh\n{commands}\n```\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from k3s_rootless.finding import Mender, matches
+from k3s_rootless.finding import FixableBy, matches
 from k3s_rootless.journal import diagnosis, exits
 from k3s_rootless.journal.catalogue import CATALOGUE, Failure, Sign, Weight
 from k3s_rootless.journal.facts import Entry
@@ -73,7 +73,7 @@ def test_each_entry_says_why_and_who_mends_it(failure: Failure) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", failure.id)
     assert failure.title
     assert failure.why
-    assert failure.remedy.mender in Mender
+    assert failure.remedy.fixable_by in FixableBy
     assert failure.remedy.text
     assert failure.signs or failure.told_by in IDS
     assert failure.signs == () or not failure.told_by

@@ -4,6 +4,7 @@ import json
 import re
 import time
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.facts import Cause, Entry
 from k3s_rootless.journal.sources import journald
+from k3s_rootless.paths import UNIT
 from tests.patience import PATIENCE
 
 DATA = Path(__file__).parents[1] / "data"
@@ -73,6 +75,42 @@ def test_the_first_line_counts_and_nothing_behind_it_is_read() -> None:
     ) == (found.check, found.title)
     assert FATAL == found.line
     assert found.time == datetime(2026, 11, 23, 21, 35, 2, tzinfo=UTC)
+
+
+STOPPING = replace(
+    entries("Stopping k3s-rootless.service - k3s (Rootless)...")[0], identifier="systemd", unit=UNIT
+)
+
+
+def test_after_a_requested_stop_no_line_is_a_cause() -> None:
+    killed = replace(
+        entries(f"{UNIT}: Main process exited, code=killed, status=9/KILL")[0],
+        identifier="systemd",
+        unit=UNIT,
+    )
+
+    found = diagnosis.story([*entries("k3s starts"), STOPPING, *entries(FATAL), killed])
+
+    assert (found.stopped, found.cause) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [replace(STOPPING, identifier="k3s"), replace(STOPPING, unit="user@1000.service")],
+    ids=["K3s", "another unit"],
+)
+def test_only_systemds_line_about_the_unit_is_a_stop(line: Entry) -> None:
+    found = diagnosis.story([line, *entries(FATAL)])
+
+    assert found.cause is not None
+    assert not found.stopped
+
+
+def test_a_stop_after_the_fatal_line_changes_nothing() -> None:
+    found = diagnosis.story([*entries(FATAL), STOPPING])
+
+    assert found.cause is not None
+    assert not found.stopped
 
 
 @pytest.mark.parametrize("line", SECONDARY)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.finding import Mender
+from k3s_rootless.finding import FixableBy
 from k3s_rootless.journal import diagnosis, limits, verdict
 from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, Story
 from k3s_rootless.journal.sources.exported import Exported
@@ -70,7 +70,7 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
     assert cause.seen[0].endswith(f" is set in {DROP_IN}")
     assert f"{limit.name}=" in cause.title
     assert cause.remedy is not None
-    assert Mender.USER is cause.remedy.mender
+    assert FixableBy.USER is cause.remedy.fixable_by
     assert cause.remedy.commands[0].startswith(
         f"sed --in-place=.bak --follow-symlinks 's/^ *{limit.name} *=.*/{limit.name}="
     )
@@ -78,22 +78,22 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
     assert "k3s-rootless restart" == cause.remedy.commands[-1]
 
 
-def remedy(limit: Limit, peak: int | None = None) -> tuple[Mender, str]:
+def remedy(limit: Limit, peak: int | None = None) -> tuple[FixableBy, str]:
     story = captured("unit-memory-limit")
     cause = verdict.of_story(story, replace(FAILED, limits=(limit,), memory_peak=peak))
     assert cause is not None
     assert cause.remedy is not None
-    return cause.remedy.mender, cause.remedy.commands[0]
+    return cause.remedy.fixable_by, cause.remedy.commands[0]
 
 
 def test_a_limit_is_raised_where_it_was_set() -> None:
     limit = LOW["unit-memory-limit"]
 
-    assert (Mender.USER, "k3s-rootless config set MemoryMax 2G") == remedy(
+    assert (FixableBy.USER, "k3s-rootless config set MemoryMax 2G") == remedy(
         replace(limit, ours=True)
     )
     assert "sudo sed " == remedy(replace(limit, writable=False))[1][:9]
-    assert Mender.ADMINISTRATOR is remedy(replace(limit, writable=False))[0]
+    assert FixableBy.ADMINISTRATOR is remedy(replace(limit, writable=False))[0]
     assert remedy(replace(limit, file="", writable=False))[1].startswith(
         "mkdir -p ~/.config/systemd/user"
     )
@@ -112,7 +112,7 @@ def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
     assert reached is not None
     assert "unit-memory-limit" == reached.id
     assert "the unit used at most 4090 MiB" in reached.seen
-    assert (Mender.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(
+    assert (FixableBy.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(
         generous, 4090 * 2**20
     )
 
@@ -175,9 +175,9 @@ def test_only_low_limits_are_looked_for_in_files() -> None:
     assert [("MemoryMax", 2**33), ("TasksMax", 24), ("LimitNOFILE", 64)] == limits.relevant(low)
 
 
-def kubeconfig(*places: Place) -> tuple[Mender, str] | None:
+def kubeconfig(*places: Place) -> tuple[FixableBy, str] | None:
     found = verdict.opened(places, "alice", 1500)
-    return (found.mender, found.commands[0]) if found else None
+    return (found.fixable_by, found.commands[0]) if found else None
 
 
 def test_who_owns_the_kubeconfig_decides_who_can_fix_it() -> None:
@@ -188,10 +188,13 @@ def test_who_owns_the_kubeconfig_decides_who_can_fix_it() -> None:
     foreign = replace(directory, uid=0, writable=False)
 
     assert (
-        Mender.USER,
+        FixableBy.USER,
         "mv '/home/a b/.kube/k3s.yaml' '/home/a b/.kube/k3s.yaml'.old",
     ) == kubeconfig(directory, file)
-    both = (Mender.ADMINISTRATOR, "sudo chown alice: '/home/a b/.kube' '/home/a b/.kube/k3s.yaml'")
+    both = (
+        FixableBy.ADMINISTRATOR,
+        "sudo chown alice: '/home/a b/.kube' '/home/a b/.kube/k3s.yaml'",
+    )
     assert both == kubeconfig(foreign, file)
     assert kubeconfig(directory, replace(file, uid=1500)) is None
     assert kubeconfig() is None
@@ -226,7 +229,7 @@ def test_the_remedy_of_a_read_only_disk_keeps_the_cluster() -> None:
 
     cause = captured("data-readonly").cause
     assert cause is not None
-    elsewhere = Remedy(Mender.USER, "put the data elsewhere", ("true",))
+    elsewhere = Remedy(FixableBy.USER, "put the data elsewhere", ("true",))
     failed = Finding("storage.mount", "Mount", Verdict.FAIL, "ro", reason="it is", remedy=elsewhere)
 
     assert cause.remedy == verdict.with_host(cause, [failed], (), FAILED).remedy

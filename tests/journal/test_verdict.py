@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict
 from k3s_rootless.journal import diagnosis, verdict
 from k3s_rootless.journal.facts import Cause, Ending, Entry
 
 FAILED = Ending("loaded", "failed", "failed", "exit-code", code=1, status=1, delegate=True)
-ADMINISTRATOR = Remedy(Mender.ADMINISTRATOR, "delegate it", ("sudo delegate",))
+ADMINISTRATOR = Remedy(FixableBy.ADMINISTRATOR, "delegate it", ("sudo delegate",))
 
 
 def cause(line: str) -> Cause:
@@ -161,7 +161,7 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
     remedy = verdict.aside(OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"})
 
     assert remedy is not None
-    assert remedy.mender is Mender.USER
+    assert remedy.fixable_by is FixableBy.USER
     assert f"mv '{A}' '{A}'.off" in remedy.commands
     assert remedy == verdict.with_host(OPTION, (), (), FAILED, remedy).remedy
 
@@ -184,7 +184,7 @@ def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(
 
 
 def test_the_remedy_of_a_failed_check_comes_before_that() -> None:
-    other = Remedy(Mender.USER, "put it aside")
+    other = Remedy(FixableBy.USER, "put it aside")
 
     assert (
         ADMINISTRATOR

@@ -63,7 +63,10 @@ def _administer(lab: Lab) -> bool:
     failed = [one["remedy"] for one in findings if one["verdict"] == "fail"]
     # Several checks can have the same remedy.
     asked = dict.fromkeys(
-        command for one in failed if one["mender"] == "administrator" for command in one["commands"]
+        command
+        for one in failed
+        if one["fixable_by"] == "administrator"
+        for command in one["commands"]
     )
     for command in asked:
         sys.stdout.write(f"\nadministrator$ {command}\n")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k3s_rootless.finding import Finding, Mender, Remedy, Severity, Verdict, matches
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict, matches
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
 
 
 def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:
-    remedy = Remedy(Mender.ADMINISTRATOR, "load it", ("modprobe tun",))
+    remedy = Remedy(FixableBy.ADMINISTRATOR, "load it", ("modprobe tun",))
     finding = Finding("a.b", "A", Verdict.FAIL, "none", "/proc", "no tunnel", remedy)
 
     assert {
@@ -53,6 +53,6 @@ def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:
         "source": "/proc",
         "reason": "no tunnel",
         "documentation": "docs/reference/checks.md#ab",
-        "remedy": {"mender": "administrator", "text": "load it", "commands": ["modprobe tun"]},
+        "remedy": {"fixable_by": "administrator", "text": "load it", "commands": ["modprobe tun"]},
     } == finding.document()
     assert Finding("a.b", "A", Verdict.PASS, "").document()["remedy"] is None

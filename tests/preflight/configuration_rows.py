@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s import config_yaml, settings
 from k3s_rootless.k3s.config_file import ConfigFile
 from k3s_rootless.k3s.issued import Baked
@@ -44,15 +44,17 @@ def start(
 
 
 def _set(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **given: Any
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *argv: str, **given: Any
 ) -> Row:
     found = start(*argv, **given)
     unit = Unit("loaded", delegate=True, argv=(*_BASE, *argv))
-    return row(check, verdict, said, mender, server=found, unit=Known(unit, "systemd"))
+    return row(check, verdict, said, fixable_by, server=found, unit=Known(unit, "systemd"))
 
 
-def _release(verdict: Verdict, said: str, mender: Mender | None, release: str, *argv: str) -> Row:
-    found = _set("config.options", verdict, said, mender, *argv)
+def _release(
+    verdict: Verdict, said: str, fixable_by: FixableBy | None, release: str, *argv: str
+) -> Row:
+    found = _set("config.options", verdict, said, fixable_by, *argv)
     return replace(found, host=replace(found.host, k3s=k3s(release)))
 
 
@@ -96,7 +98,7 @@ FILES = (
 def _token(
     verdict: Verdict,
     said: str,
-    mender: Mender | None,
+    fixable_by: FixableBy | None,
     origin: Origin,
     *,
     fits: bool | None,
@@ -106,7 +108,7 @@ def _token(
         "config.token",
         verdict,
         said,
-        mender,
+        fixable_by,
         token=Known(Token(origin, fits, reason), "server/token"),
     )
 
@@ -161,13 +163,13 @@ KUBECONFIGS = (
 
 
 def _baked(
-    verdict: Verdict, said: str, mender: Mender | None, found: Baked, *argv: str, **unit: Any
+    verdict: Verdict, said: str, fixable_by: FixableBy | None, found: Baked, *argv: str, **unit: Any
 ) -> Row:
     return row(
         "config.certificates",
         verdict,
         said,
-        mender,
+        fixable_by,
         kubeconfigs=Known((found,), "server/cred"),
         server=start(*argv),
         unit=Known(Unit("loaded", delegate=True, **unit), "systemd"),
@@ -197,14 +199,19 @@ CERTIFICATES = (
 
 
 def _cluster(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *argv: str, **environ: Any
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    *argv: str,
+    **environ: Any,
 ) -> Row:
     found = Cluster((Registered(HOST.hostname, ("10.42.0.0/24",)),), ("10.43.0.1",))
     return row(
         check,
         verdict,
         said,
-        mender,
+        fixable_by,
         cluster=Known(found, "state.db"),
         server=start(*argv, **environ),
     )
@@ -249,13 +256,17 @@ CLUSTER = (
 
 
 def _limited(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, limits: Mapping[str, int | None]
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    limits: Mapping[str, int | None],
 ) -> Row:
     return row(
         check,
         verdict,
         said,
-        mender,
+        fixable_by,
         unit=Known(Unit("loaded", delegate=True, limits=limits), "systemd"),
     )
 

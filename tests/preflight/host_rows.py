@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s.settings import Settings, of_command
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import SubidFiles, SubidRange
@@ -27,20 +27,32 @@ def _of(field: str) -> Any:
 
 
 def _changed(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, field: str, **changes: Any
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    field: str,
+    **changes: Any,
 ) -> Row:
     found = Known(replace(_of(field), **changes), "seen")
-    return row(check, verdict, said, mender, **{field: found})
+    return row(check, verdict, said, fixable_by, **{field: found})
 
 
-def _host(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return _changed(check, verdict, said, mender, "host", **changes)
+def _host(
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
+    return _changed(check, verdict, said, fixable_by, "host", **changes)
 
 
 def _unit(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *args: Any, **changes: Any
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    *args: Any,
+    **changes: Any,
 ) -> Row:
-    return row(check, verdict, said, mender, unit=Known(Unit(*args, **changes), "systemd"))
+    return row(check, verdict, said, fixable_by, unit=Known(Unit(*args, **changes), "systemd"))
 
 
 def _argv(*argv: str, **environ: str) -> Settings:
@@ -112,9 +124,14 @@ SESSION = (
 
 
 def _setting(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, key: str, value: str | None
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    key: str,
+    value: str | None,
 ) -> Row:
-    return Row(check, verdict, sysctl(key, Known(value, f"/proc/sys/{key}")), said, mender)
+    return Row(check, verdict, sysctl(key, Known(value, f"/proc/sys/{key}")), said, fixable_by)
 
 
 _INSTANCES, _WATCHES, _KEYS = (
@@ -156,7 +173,7 @@ def _restricted(
     check: str,
     verdict: Verdict,
     said: str,
-    mender: Mender | None,
+    fixable_by: FixableBy | None,
     label: str | Unknown,
     **changes: Any,
 ) -> Row:
@@ -165,7 +182,7 @@ def _restricted(
         check,
         verdict,
         said,
-        mender,
+        fixable_by,
         confinement=Known(Confinement(restricted=True, label=known), "the switch"),
         **changes,
     )
@@ -292,11 +309,16 @@ IDENTITY = (
 
 
 def _modules(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *gone: str, **changes: Any
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    *gone: str,
+    **changes: Any,
 ) -> Row:
     loadable = frozenset(gone) if changes.pop("loadable", False) else frozenset()
     found = Modules(ALL_MODULES - set(gone), loadable, changes.pop("complete", True))
-    return row(check, verdict, said, mender, modules=Known(found, "/proc/modules"), **changes)
+    return row(check, verdict, said, fixable_by, modules=Known(found, "/proc/modules"), **changes)
 
 
 _LOCKED = {**HEALTHY.sysctls, "kernel.modules_disabled": Known("1", "/proc/sys")}
@@ -431,15 +453,24 @@ KERNEL = (
 
 
 def _busy(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *held: Held, **changes: Any
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    *held: Held,
+    **changes: Any,
 ) -> Row:
-    return row(check, verdict, said, mender, sockets=Known(held), **changes)
+    return row(check, verdict, said, fixable_by, sockets=Known(held), **changes)
 
 
 def _network(
-    check: str, verdict: Verdict, said: str, mender: Mender | None, *networks: tuple[str, str]
+    check: str,
+    verdict: Verdict,
+    said: str,
+    fixable_by: FixableBy | None,
+    *networks: tuple[str, str],
 ) -> Row:
-    return _changed(check, verdict, said, mender, "network", networks=networks)
+    return _changed(check, verdict, said, fixable_by, "network", networks=networks)
 
 
 _OURS = {
@@ -525,8 +556,8 @@ NETWORK = (
         services=frozenset({"nm-cloud-setup"}),
     ),
     *(
-        row("net.iptables", verdict, said, mender, iptables=Known(text, "iptables --version"))
-        for text, verdict, said, mender in (
+        row("net.iptables", verdict, said, fixable_by, iptables=Known(text, "iptables --version"))
+        for text, verdict, said, fixable_by in (
             ("iptables v1.8.4 (nf_tables)", WARN, "repeats rules", USER),
             ("iptables v1.8.4 (legacy)", PASS, "legacy", None),
             ("iptables v1.8.40 (nf_tables)", PASS, "1.8.40", None),
@@ -536,24 +567,26 @@ NETWORK = (
 )
 
 
-def _data(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+def _data(
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
     data = place("/home/alice/.rancher/k3s", **changes)
-    return row(check, verdict, said, mender, storage=Known(replace(_of("storage"), data=data)))
+    return row(check, verdict, said, fixable_by, storage=Known(replace(_of("storage"), data=data)))
 
 
-def _home(verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+def _home(verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
     home = place("/home/alice", **{"exists": True, **changes})
     return row(
-        "storage.home", verdict, said, mender, storage=Known(replace(_of("storage"), home=home))
+        "storage.home", verdict, said, fixable_by, storage=Known(replace(_of("storage"), home=home))
     )
 
 
-def _tmp(verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+def _tmp(verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any) -> Row:
     return row(
         "storage.tmp",
         verdict,
         said,
-        mender,
+        fixable_by,
         storage=Known(replace(_of("storage"), temporary=place("/tmp", **changes))),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.preflight.facts import Facts
 from tests.strategies import facts
 
@@ -16,26 +16,28 @@ PASS, INFO, WARN, FAIL, UNKNOWN = (
     Verdict.FAIL,
     Verdict.UNKNOWN,
 )
-USER, ADMIN, NOBODY = Mender.USER, Mender.ADMINISTRATOR, Mender.NOBODY
+USER, ADMIN, NOBODY = FixableBy.USER, FixableBy.ADMINISTRATOR, FixableBy.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """What is changed on a healthy host, and the finding that one check must return.
 
-    `mender` is that of the remedy; None if there is no remedy.
+    `fixable_by` is that of the remedy; None if there is no remedy.
     """
 
     check: str
     verdict: Verdict
     host: Facts
     said: str
-    mender: Mender | None = None
+    fixable_by: FixableBy | None = None
 
     def __str__(self) -> str:
         return f"{self.check} {self.verdict.value}: {self.said}"
 
 
-def row(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
+def row(
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
     """Return a row with changes to a healthy host."""
-    return Row(check, verdict, facts(**changes), said, mender)
+    return Row(check, verdict, facts(**changes), said, fixable_by)

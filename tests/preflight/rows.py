@@ -9,7 +9,7 @@ import errno
 from dataclasses import replace
 from typing import Any
 
-from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.facts import CgroupMode, K3sBinary, MapProgram, SubidRange
 from tests.preflight import host_rows
@@ -29,8 +29,10 @@ from tests.strategies import (
 FORWARD, CLONE, LIMIT = tuple(HEALTHY.sysctls)[:3]
 
 
-def _sysctl(check: str, verdict: Verdict, said: str, mender: Mender | None, *setting: Any) -> Row:
-    return Row(check, verdict, sysctl(*setting), said, mender)
+def _sysctl(
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *setting: Any
+) -> Row:
+    return Row(check, verdict, sysctl(*setting), said, fixable_by)
 
 
 def _controller(name: str, verdict: Verdict) -> Row:
@@ -39,8 +41,10 @@ def _controller(name: str, verdict: Verdict) -> Row:
     return row(f"cgroup.delegation.{name}", verdict, said, ADMIN, delegation=without)
 
 
-def _tried(check: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return row(check, verdict, said, mender, trial=Known(replace(TRIED, **changes), "a child"))
+def _tried(
+    check: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
+    return row(check, verdict, said, fixable_by, trial=Known(replace(TRIED, **changes), "a child"))
 
 
 _SESSION = (
@@ -188,15 +192,17 @@ _KERNEL = (
 )
 
 
-def _uidmap(name: str, verdict: Verdict, said: str, mender: Mender | None, **changes: Any) -> Row:
-    return row(f"uidmap.{name}", verdict, said, mender, **{name: map_program(name, **changes)})
+def _uidmap(
+    name: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, **changes: Any
+) -> Row:
+    return row(f"uidmap.{name}", verdict, said, fixable_by, **{name: map_program(name, **changes)})
 
 
 def _subid(
-    kind: str, verdict: Verdict, said: str, mender: Mender | None, *ranges: tuple[int, int]
+    kind: str, verdict: Verdict, said: str, fixable_by: FixableBy | None, *ranges: tuple[int, int]
 ) -> Row:
     found = Known(tuple(SubidRange(*one) for one in ranges))
-    return row(f"subid.{kind}", verdict, said, mender, **{kind: found})
+    return row(f"subid.{kind}", verdict, said, fixable_by, **{kind: found})
 
 
 _IDS = (
@@ -264,11 +270,11 @@ def _binary(
     check: str,
     verdict: Verdict,
     said: str,
-    mender: Mender | None,
+    fixable_by: FixableBy | None,
     binary: K3sBinary,
     machine: str = "x86_64",
 ) -> Row:
-    return row(check, verdict, said, mender, k3s=binary, machine=machine)
+    return row(check, verdict, said, fixable_by, k3s=binary, machine=machine)
 
 
 _K3S = (

@@ -86,7 +86,9 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
     }
     documents: dict[str, dict[str, Any]] = {
         "check": {
-            "checks": [check | {"remedy": {"mender": "user", "text": text, "commands": [text]}}],
+            "checks": [
+                check | {"remedy": {"fixable_by": "user", "text": text, "commands": [text]}}
+            ],
             "errors": [],
         },
         "status": {"state": "ready", "node": text, "errors": []},

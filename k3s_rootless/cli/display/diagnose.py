@@ -132,7 +132,7 @@ def _cause(cause: Cause) -> Iterator[str]:
         yield f"seen       {seen}"
     yield f"why        {cause.why}"
     if cause.remedy is not None:
-        yield f"remedy     {cause.remedy.mender.value}: {cause.remedy.text}"
+        yield f"remedy     {cause.remedy.fixable_by.value}: {cause.remedy.text}"
         for command in cause.remedy.commands:
             yield f"             $ {command}"
 

@@ -93,12 +93,12 @@ def _details(one: Finding, owner: Finding) -> list[str]:
     texts = [f"{safe(one.reason)} ({one.check}{source})"]
     if one.remedy is None:
         return texts
-    mender = one.remedy.mender.value
+    fixable_by = one.remedy.fixable_by.value
     if owner.verdict is not one.verdict:
-        return [*texts, f"{mender}: the same as for {owner.check}"]
+        return [*texts, f"{fixable_by}: the same as for {owner.check}"]
     if owner.check != one.check:
         return texts
-    texts.append(f"{mender}: {safe(one.remedy.text)}")
+    texts.append(f"{fixable_by}: {safe(one.remedy.text)}")
     if one.verdict is not Verdict.INFO:  # no action is needed; the commands are in the JSON
         texts += [f"  $ {safe(command)}" for command in one.remedy.commands]
     return texts

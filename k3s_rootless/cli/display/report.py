@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless import schemas
 from k3s_rootless.cli import output
 from k3s_rootless.cli.display import layout
 from k3s_rootless.cli.display.style import STYLES, can_redraw, console, styled
@@ -102,7 +103,7 @@ class Report:
         from datetime import UTC, datetime
 
         head = {
-            "schema": f"k3s-rootless/{self.json_for}-event/v1",
+            "schema": schemas.name(f"{self.json_for}-event"),
             "event": name,
             "time": datetime.now(UTC).isoformat(),
         }
@@ -138,7 +139,7 @@ class Report:
         import json
         from itertools import islice
 
-        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        whole = {"schema": schemas.name(self.json_for), **content}
         pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(whole)
         # In parts: all pieces of a document with 20,000 ports would take 60 MiB.
         while part := "".join(islice(pieces, _PIECES)):
@@ -147,9 +148,11 @@ class Report:
 
     def document_line(self, content: Mapping[str, Any]) -> None:
         """Print one of several answers: a whole JSON document on one line."""
+        if self.json_for is None:
+            return
         import json
 
-        whole = {"schema": f"k3s-rootless/{self.json_for}/v1", **content}
+        whole = {"schema": schemas.name(self.json_for), **content}
         click.echo(json_text(json.dumps(whole, ensure_ascii=False)))
 
     def reader_left(self) -> bool:

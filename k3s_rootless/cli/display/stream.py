@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from k3s_rootless import schemas
 from k3s_rootless.cli import output
 from k3s_rootless.cli.display.style import is_coloured
 from k3s_rootless.journal import lines
@@ -103,7 +104,7 @@ def repeated(count: int, *, in_colour: bool) -> str:
 
 def json_line(document: Mapping[str, Any]) -> str:
     """Return one JSON object on one line."""
-    return json_text(json.dumps({"schema": "k3s-rootless/logs/v1", **document}, ensure_ascii=False))
+    return json_text(json.dumps({"schema": schemas.name("logs"), **document}, ensure_ascii=False))
 
 
 def safe(message: str) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 
 SYSCTL_FILE = "60-k3s-rootless.conf"
 # Not systemctl: it refuses to start a unit that died three times in a minute, and does not reload
@@ -77,12 +77,12 @@ def sign(
 
 def user(text: str, *commands: str) -> Remedy:
     """Return a remedy that the user can apply alone."""
-    return Remedy(Mender.USER, text, commands)
+    return Remedy(FixableBy.USER, text, commands)
 
 
 def administrator(text: str, *commands: str) -> Remedy:
     """Return a remedy that needs root."""
-    return Remedy(Mender.ADMINISTRATOR, text, commands)
+    return Remedy(FixableBy.ADMINISTRATOR, text, commands)
 
 
 def environment(text: str, assignment: str, *before: str) -> Remedy:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import __version__, background, command
+from k3s_rootless import __version__, background, command, schemas
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.bundle import known, parts, texts
 from k3s_rootless.operations.bundle.parts import Part
@@ -126,7 +126,7 @@ def _document(
         if part.name == "status":
             unknown = (f"{one['part']}: {one['reason']}" for one in document["unknown"])
             problem = "; ".join(unknown)
-    return {"schema": f"k3s-rootless/{part.name}/v1", "errors": [], **document}, problem
+    return {"schema": schemas.name(part.name), "errors": [], **document}, problem
 
 
 def _unit(sources: Sources, redactor: Redactor) -> Item | Missing:

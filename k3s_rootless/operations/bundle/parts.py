@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless import background
+from k3s_rootless import background, schemas
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations import versions
 from k3s_rootless.operations.bundle.sources import or_default
@@ -123,7 +123,7 @@ def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
     # If a cause was found, that is the answer and not an error of the bundle.
     if not document["cause"]:
         errors += document["errors"]
-    return {**document, "schema": "k3s-rootless/diagnose/v1", "errors": errors}
+    return {**document, "schema": schemas.name("diagnose"), "errors": errors}
 
 
 def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _end(cause: Cause | None, started: datetime | None) -> list[dict[str, Any]]:
 
 def _configuration(context: Context) -> dict[str, Any]:
     listed = configuration.list_document(settings_list.read(context))
-    return {"schema": "k3s-rootless/config-list/v1", **listed}
+    return {"schema": schemas.name("config-list"), **listed}
 
 
 def _host(sources: Sources) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _environment(sources: Sources) -> dict[str, Any]:
         unit = dict(sorted((state.environment or {}).items()))
     return {
         **listed,
-        "schema": "k3s-rootless/env-list/v1",
+        "schema": schemas.name("env-list"),
         "unit": unit,
         "manager": manager,
         "errors": errors,

@@ -8,15 +8,15 @@ from typing import Any
 
 from k3s_rootless import __version__
 from k3s_rootless.errors import UnsupportedHost
-from k3s_rootless.finding import Finding, Mender, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Verdict
 from k3s_rootless.operations.check import checking, outcome
 from k3s_rootless.operations.context import Context
 from k3s_rootless.preflight.probes import host as host_probes
 from k3s_rootless.preflight.remedies import admin_script, nixos
 
 _NOT_IN_SCRIPT = {
-    Mender.NOBODY: "which nobody can mend on this host",
-    Mender.USER: "which you can mend yourself: k3s-rootless check",
+    FixableBy.NONE: "which nobody can mend on this host",
+    FixableBy.USER: "which you can mend yourself: k3s-rootless check",
 }
 
 
@@ -73,7 +73,7 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
     else:
         text = admin_script.render(wrong, host)
     for one in wrong:
-        reason = _NOT_IN_SCRIPT.get(one.remedy.mender) if one.remedy else None
+        reason = _NOT_IN_SCRIPT.get(one.remedy.fixable_by) if one.remedy else None
         if reason is not None:
             notices.append(f"not in the script: {one.check}, {reason}")
     covers: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
 def _require_fixable(findings: Sequence[Finding]) -> None:
     for one in findings:
         remedy = one.remedy
-        if one.verdict is Verdict.FAIL and remedy and remedy.mender is Mender.NOBODY:
+        if one.verdict is Verdict.FAIL and remedy and remedy.fixable_by is FixableBy.NONE:
             raise UnsupportedHost(
                 f"no script makes this host run rootless K3s: {one.check}: {one.reason}",
                 hint=remedy.text,

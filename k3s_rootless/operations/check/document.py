@@ -1,6 +1,6 @@
 """The JSON document of `check`; new versions only add keys.
 
-See docs/reference/schemas/check-v1.json.
+See docs/reference/schemas/check-v2.json.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import AdministratorNeeded, PreflightFailed, RootlessError, UnsupportedHost
-from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
+from k3s_rootless.finding import Finding, FixableBy, Severity, Verdict, matches
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
@@ -52,11 +52,11 @@ def error(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> RootlessE
 def refusal(failed: Sequence[Finding]) -> PreflightFailed:
     """Return the error for these failures; the most difficult one determines the exit code."""
     names = ", ".join(finding.check for finding in failed)
-    menders = {finding.remedy.mender for finding in failed if finding.remedy}
+    fixable_by = {finding.remedy.fixable_by for finding in failed if finding.remedy}
     message = f"this host is not ready for rootless K3s: {names}"
-    if Mender.NOBODY in menders:
+    if FixableBy.NONE in fixable_by:
         return UnsupportedHost(message, hint="use another host; the reasons are above")
-    if Mender.ADMINISTRATOR in menders:
+    if FixableBy.ADMINISTRATOR in fixable_by:
         return AdministratorNeeded(
             message,
             hint="give an administrator this to review and run: k3s-rootless check --admin-script",

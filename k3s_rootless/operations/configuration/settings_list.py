@@ -119,7 +119,7 @@ def restart_cause(context: Context, state: UnitState, directory: Path) -> str | 
     """
     drop_ins = installation.drop_in_directory(directory)
     changed = unit_changes.last(context, state, drop_ins)
-    cause = drop_in.restart_owed(state, changed)
+    cause = drop_in.restart_pending(state, changed)
     if cause is not None or not state.running:
         return cause
     return server_settings.of_running(context, state).outdated or None

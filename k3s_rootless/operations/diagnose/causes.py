@@ -58,6 +58,9 @@ def of_unit(context: Context, since: str | None, *, stopped_too: bool) -> Answer
     explained = ready or _explains(end)
     story = _story(context, state, since, ready=ready, needed=not explained)
     cause = broken or _cause(context, state, story, end)
+    if cause is None and story.stopped and state.active_state == "failed":
+        # K3s can end with an exit status after SIGTERM (v1.21.2 always).
+        raise _stopped()
     if cause is None and stopped_too:
         _require_start(state)
     answer = Answer(cause, story, end, _JOURNAL, ready=ready, missing=missing)
@@ -139,10 +142,14 @@ def _require_start(state: UnitState) -> None:
     """Raise NotRunning if no start runs and the last one did not fail."""
     stopped = state.active_state == "inactive" and state.result == "success"
     if stopped and not state.running and not state.dead:
-        raise NotRunning(
-            "K3s is not running, and its last start did not fail",
-            hint=(
-                "start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose"
-                " --since '1 hour ago'"
-            ),
-        )
+        raise _stopped()
+
+
+def _stopped() -> NotRunning:
+    return NotRunning(
+        "K3s is not running, and its last start did not fail",
+        hint=(
+            "start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose"
+            " --since '1 hour ago'"
+        ),
+    )

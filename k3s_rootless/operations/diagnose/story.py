@@ -56,8 +56,10 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
     """Return the story of a start that just ended, once its last lines are in the journal.
 
     The lines of K3s and of systemd reach journald in different ways. So the wait ends with a fatal
-    line, or shortly after systemd's line about the end, and after at most SETTLE_SECONDS; each
-    change of the journal starts another check. Raises RootlessError if the journal cannot be read.
+    line, with systemd's line about a requested stop, or shortly after its line about the end, and
+    after at most SETTLE_SECONDS; each change of the journal starts another check.
+
+    Raises RootlessError if the journal cannot be read.
     """
     # Imported here: this loads ctypes (2 ms), and `status` of a failed K3s does not wait.
     from k3s_rootless.linux.inotify import Directories
@@ -69,7 +71,8 @@ def settled(context: Context, state: UnitState, invocation: str) -> Story:
             journal.arm(journald.files())
             story = last_words.of(context, state, invocation)
             left = deadline - time.monotonic()
-            if (story.cause is not None and story.cause.fatal) or left <= 0:
+            fatal = story.cause is not None and story.cause.fatal
+            if fatal or story.stopped or left <= 0:
                 return story
             if story.ended:
                 deadline = min(deadline, time.monotonic() + _AFTER_THE_END)

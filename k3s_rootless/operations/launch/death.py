@@ -28,12 +28,7 @@ def while_waiting(
     """
     state, when = died.state, f"while waiting for `{died.phase.name}`"
     if state.result == "success" and not state.dead and state.restarts <= restarts:
-        # A stop or restart was requested from systemd, so K3s did not fail.
-        return RootlessError(
-            f"K3s did not come up: somebody stopped it {when}",
-            hint="start it again: k3s-rootless up",
-            details={"cause": "stopped", "check": None},
-        )
+        return _stopped(when)
     # If there was a restart before the first check, `first` is not the start that failed.
     seen = first.restarts <= restarts or first.invocation != state.invocation
     error = _of_start(context, state, first.invocation if seen else "", when)
@@ -43,6 +38,15 @@ def while_waiting(
         told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}
         error.details = {**error.details, "restarts": told}
     return error
+
+
+def _stopped(when: str) -> RootlessError:
+    """Return the error for a stop or restart that was requested from systemd: K3s did not fail."""
+    return RootlessError(
+        f"K3s did not come up: somebody stopped it {when}",
+        hint="start it again: k3s-rootless up",
+        details={"cause": "stopped", "check": None},
+    )
 
 
 def _of_start(context: Context, state: UnitState, invocation: str, when: str) -> RootlessError:
@@ -58,6 +62,10 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
     cause = verdict.of_story(told, ending.of(state))
     if cause is not None:
         return _named("K3s did not come up", evidence.examined(context, cause, state))
+    if told.stopped and state.result == "exit-code":
+        # K3s can end with an exit status after SIGTERM (v1.21.2 always), which systemd reports as a
+        # failure.
+        return _stopped(when)
     how = f"systemd says `{state.result}`"
     if state.result == "success":
         how = f"the unit is {state.active_state}"
@@ -97,7 +105,7 @@ def _named(what: str, cause: Cause) -> RootlessError:
     hint = _HINT
     if remedy is not None:
         commands = [f"  $ {command}" for command in remedy.commands]
-        hint = "\n".join([f"{remedy.mender.value}: {remedy.text}", *commands])
+        hint = "\n".join([f"{remedy.fixable_by.value}: {remedy.text}", *commands])
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
     shown = "".join(f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line)
     details = {"cause": cause.id, "check": cause.check or None}

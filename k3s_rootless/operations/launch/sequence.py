@@ -206,5 +206,5 @@ def _restart_cause(
     variables = look.pending(manager.environment, state)
     if isinstance(variables, Known) and variables.value:
         return standing.changed_since(variables.value)
-    owed = drop_in.restart_owed(state, made.found.changed)
+    owed = drop_in.restart_pending(state, made.found.changed)
     return owed or server_settings.of(context, state, manager.environment).outdated

@@ -57,7 +57,7 @@ def _of_removed_drop_in(state: UnitState, changed: datetime | None) -> Iterator[
     # A removed drop-in changes only the time of its directory.
     if state.fragment is None:
         return
-    cause = drop_in.restart_owed(state, changed)
+    cause = drop_in.restart_pending(state, changed)
     if cause is not None:
         yield Pending("restart", cause, _RESTART)
 

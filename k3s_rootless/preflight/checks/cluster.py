@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s.origin import Source
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
@@ -109,7 +109,7 @@ def _back(facts: Facts, name: str) -> Remedy:
     if origin.source is not Source.DEFAULT:
         return without(name, origin, str(facts.server.home))
     text = f"give K3s the {name} that the cluster began with, in its configuration file"
-    return Remedy(Mender.USER, text, ("k3s-rootless config list",))
+    return Remedy(FixableBy.USER, text, ("k3s-rootless config list",))
 
 
 def _networks(text: str) -> tuple[_Network, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import config_file, flags, integers, issued
 from k3s_rootless.k3s.flags import Flag, Kind
 from k3s_rootless.k3s.issued import Baked
@@ -133,7 +133,7 @@ def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgeme
     command = "k3s-rootless restart" if active else "k3s-rootless up"
     text = "renew K3s's certificates while it is stopped (k3s certificate rotate), and start it"
     return failed(
-        stale, "K3s dies at its next start", Remedy(Mender.USER, text, (command,)), seen.source
+        stale, "K3s dies at its next start", Remedy(FixableBy.USER, text, (command,)), seen.source
     )
 
 
@@ -204,10 +204,10 @@ def _writable(facts: Facts, found: Target) -> Remedy:
     place = quote(found.blocking)
     if found.own and found.directory and found.blocking != found.path:
         text = f"make {found.blocking} writable for yourself"
-        return Remedy(Mender.USER, text, (f"chmod u+rwx {place}", "k3s-rootless up"))
+        return Remedy(FixableBy.USER, text, (f"chmod u+rwx {place}", "k3s-rootless up"))
     if found.own and f"{found.blocking}/".startswith(f"{facts.server.home}/"):
         aside = f"{found.blocking}.off"
         text = f"put {found.blocking} aside: it is kept as {aside}"
-        return Remedy(Mender.USER, text, (f"mv {place} {quote(aside)}", "k3s-rootless up"))
+        return Remedy(FixableBy.USER, text, (f"mv {place} {quote(aside)}", "k3s-rootless up"))
     text = "let K3s write its kubeconfig to another place of yours"
     return host.setting(text, "K3S_KUBECONFIG_OUTPUT", "%h/.config/k3s/k3s.yaml")

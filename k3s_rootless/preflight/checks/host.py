@@ -10,7 +10,7 @@ import errno
 import re
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.host_change import Then
 from k3s_rootless.k3s import config_file
 from k3s_rootless.observation import Known
@@ -65,7 +65,7 @@ def config_rootful(_: Facts, seen: Known[Beside]) -> Judgement:
     if running:
         unit = running[0]
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "stop it, or give one of the two another port",
             (f"sudo systemctl disable --now {unit}",),
         )
@@ -94,7 +94,7 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
         return passed("permissive", "/sys/fs/selinux")
     if facts.server.selinux:
         remedy = Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "start K3s without --selinux",
             ("systemctl --user cat k3s-rootless.service",),
         )
@@ -107,7 +107,7 @@ def security_selinux(facts: Facts, seen: Known[Machine]) -> Judgement:
     old = isinstance(facts.kernel, Known) and facts.kernel.value < (5, 19)
     if old and snapshotter(facts) == "overlayfs":
         remedy = Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
             ("k3s-rootless up --force",),
         )
@@ -150,7 +150,7 @@ def host_memory(_: Facts, seen: Known[Machine]) -> Judgement:
         return told("unknown", "/proc/meminfo does not tell")
     if seen.value.available < 384 * _MIB:
         remedy = Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "end other programs, or start K3s with --disable=traefik,metrics-server",
             ("free -h",),
         )
@@ -173,7 +173,7 @@ def host_clock(_: Facts, seen: Known[Machine]) -> Judgement:
     """Check the clock: certificates from a clock in the past are not valid once it is correct."""
     if seen.value.early:
         commands = ("sudo timedatectl set-ntp true",)
-        remedy = Remedy(Mender.ADMINISTRATOR, "set the clock", commands)
+        remedy = Remedy(FixableBy.ADMINISTRATOR, "set the clock", commands)
         return warned(
             "in the past",
             f"{seen.value.early} is younger than now: certificates would not be valid",
@@ -197,7 +197,7 @@ def host_hostname(facts: Facts, seen: Known[Machine]) -> Judgement:
     name = facts.server.node_name or seen.value.hostname
     if not _NAME.fullmatch(name.lower()) or len(name) > 63:
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "give this host a name of letters, digits and hyphens",
             ("sudo hostnamectl set-hostname NAME",),
         )
@@ -216,7 +216,7 @@ def host_hidepid(_: Facts, seen: Known[Machine]) -> Judgement:
     if not seen.value.hidepid:
         return passed("visible", "/proc/self/mountinfo")
     remedy = Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "mount /proc without hidepid",
         ("sudo mount -o remount,hidepid=0 /proc",),
     )
@@ -243,7 +243,7 @@ def host_files(_: Facts, seen: Known[Process]) -> Judgement:
         )
         measures = (host_change.File(_FILES_CONF, "[Service]\nLimitNOFILE=524288\n", Then.SYSTEMD),)
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "raise the hard limit of user managers, and log in again",
             commands,
             measures,
@@ -275,7 +275,7 @@ def host_tasks(facts: Facts, seen: Known[Process]) -> Judgement:
                 f"{directory}/60-k3s-rootless.conf", "[Slice]\nTasksMax=33%\n", Then.SYSTEMD
             ),
         )
-        remedy = Remedy(Mender.ADMINISTRATOR, "let the user have more tasks", commands, measures)
+        remedy = Remedy(FixableBy.ADMINISTRATOR, "let the user have more tasks", commands, measures)
         return warned(
             str(limit),
             "`resource temporarily unavailable` with many pods",

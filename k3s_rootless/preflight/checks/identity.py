@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.checks.judgement import (
     DEGRADED,
@@ -52,7 +52,7 @@ def _map_program(name: str) -> Callable[[Facts], Judgement]:
             )
         if program.nosuid:
             remedy = Remedy(
-                Mender.ADMINISTRATOR, f"mount the file system of {program.path} without nosuid"
+                FixableBy.ADMINISTRATOR, f"mount the file system of {program.path} without nosuid"
             )
             return failed(
                 "on a nosuid mount", "its privilege has no effect there", remedy, program.path
@@ -76,7 +76,7 @@ def uidmap_privileges(_: Facts, seen: Known[Process]) -> Judgement:
     """Check the user manager for no_new_privs, which makes setuid bits ineffective (prctl(2))."""
     if seen.value.no_new_privileges:
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "remove NoNewPrivileges=, or what implies it, from the drop-ins of user@.service, and"
             " log in again",
             ("systemctl cat user@.service",),
@@ -129,7 +129,7 @@ def _complaint(name: str, said: str, facts: Facts) -> tuple[str, Remedy]:
         return f"/etc/{kind} does not give {facts.user} all of these ids", host.subids(facts.user)
     if "Invalid argument" in said:
         text = f"delete the rows of {facts.user} that overlap in /etc/subuid and /etc/subgid"
-        remedy = Remedy(Mender.ADMINISTRATOR, text)
+        remedy = Remedy(FixableBy.ADMINISTRATOR, text)
         return "the kernel maps no id twice, and none that is not there", remedy
     path = f"/usr/bin/{name}"
     if isinstance(found, Known) and found.value.path:
@@ -160,7 +160,7 @@ def uidmap_nested(facts: Facts, seen: Known[Process]) -> Judgement:
             "/proc/self/uid_map",
         )
     remedy = Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "give the container more ids than the ranges in /etc/subuid name (LXC: lxc.idmap; LXD,"
         " Incus: security.idmap.size)",
     )
@@ -203,7 +203,7 @@ def _subids(kind: str) -> Callable[[Facts], Judgement]:
                 " #229)"
             )
             remedy = Remedy(
-                Mender.ADMINISTRATOR,
+                FixableBy.ADMINISTRATOR,
                 f"delete the row of {facts.user} that repeats ids in /etc/{kind}",
             )
             return failed(observed, reason, remedy, found.source)
@@ -232,7 +232,7 @@ def subid_files(_: Facts, seen: Known[SubidFiles]) -> Judgement:
         return passed("no links", "/etc")
     commands = tuple(f"sudo sh -c 'cp {link} {link}.new && mv {link}.new {link}'" for link in links)
     remedy = Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "replace the link by a file of the same content",
         commands,
         tuple(map(host_change.PlainFile, links)),

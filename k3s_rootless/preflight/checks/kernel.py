@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Mapping
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.finding import FixableBy, Remedy, Severity
 from k3s_rootless.host_change import Then
 from k3s_rootless.k3s import features
 from k3s_rootless.k3s.features import UnitVariant
@@ -28,12 +28,12 @@ from k3s_rootless.preflight.remedies import host
 
 check = Checklist()
 _OTHER_KERNEL = Remedy(
-    Mender.ADMINISTRATOR,
+    FixableBy.ADMINISTRATOR,
     "boot a kernel of the distribution that has it (Raspberry Pi: linux-modules-extra-raspi)",
 )
 _TMPFILES = "/etc/tmpfiles.d/60-k3s-rootless-kmsg.conf"
 _KMSG = Remedy(
-    Mender.ADMINISTRATOR,
+    FixableBy.ADMINISTRATOR,
     "pass /dev/kmsg on to this container, or let a link to /dev/null stand for it",
     (
         f"echo 'L /dev/kmsg - - - - null' | sudo tee {_TMPFILES}",
@@ -56,7 +56,7 @@ def kernel_release(facts: Facts, seen: Known[tuple[int, int]]) -> Judgement:
     """
     needed = (5, 11) if snapshotter(facts) == "overlayfs" else (4, 18)
     observed = seen.source or ".".join(map(str, seen.value))
-    remedy = Remedy(Mender.ADMINISTRATOR, "upgrade the kernel")
+    remedy = Remedy(FixableBy.ADMINISTRATOR, "upgrade the kernel")
     if seen.value < needed:
         reason = f"{snapshotter(facts)} in a user namespace needs Linux {needed[0]}.{needed[1]}"
         return failed(observed, reason, remedy)
@@ -96,7 +96,7 @@ def _module(
         if isinstance(disabled, Known) and disabled.value == "1":
             reason = f"modules can no longer be loaded; {why}"
             text = f"let {name} be loaded at boot, before kernel.modules_disabled is set"
-            return refuse("not loaded", reason, Remedy(Mender.ADMINISTRATOR, text), seen.source)
+            return refuse("not loaded", reason, Remedy(FixableBy.ADMINISTRATOR, text), seen.source)
         if by_itself:
             return passed("loaded on demand", seen.source)
         reason = f"K3s may not load it, and {why}"
@@ -173,7 +173,7 @@ def _device(path: str, module: str, code: int, reason: str) -> Judgement:
         ),
     )
     text = f"let users open {path}; in a container, pass it on"
-    remedy = Remedy(Mender.ADMINISTRATOR, text, (f"sudo chmod 666 {path}",), measures)
+    remedy = Remedy(FixableBy.ADMINISTRATOR, text, (f"sudo chmod 666 {path}",), measures)
     return failed(f"{observed}: closed", reason, remedy, path)
 
 
@@ -248,7 +248,7 @@ def snapshotter_overlay(facts: Facts, seen: Known[Trial]) -> Judgement:
     if snapshotter(facts) != "overlayfs":
         return passed(f"not needed for the snapshotter {snapshotter(facts)}")
     other = Remedy(
-        Mender.USER,
+        FixableBy.USER,
         "take the snapshotter fuse-overlayfs: it is in K3s's unit from v1.22 on",
         ("k3s-rootless up --force",),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.judgement import (
     FATAL,
@@ -175,7 +175,7 @@ def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
         )
     if code == errno.EINVAL:
         remedy = Remedy(
-            Mender.ADMINISTRATOR, "boot a kernel that is built with namespaces of all kinds"
+            FixableBy.ADMINISTRATOR, "boot a kernel that is built with namespaces of all kinds"
         )
         return failed(observed, f"this kernel has no {name} namespaces", remedy, source)
     if confined_itself(facts):

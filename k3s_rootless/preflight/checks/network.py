@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from itertools import product
 
-from k3s_rootless.finding import Mender, Remedy, Severity
+from k3s_rootless.finding import FixableBy, Remedy, Severity
 from k3s_rootless.k3s import features
 from k3s_rootless.observation import Known
 from k3s_rootless.preflight.checks.judgement import (
@@ -81,8 +81,10 @@ def _freed(port: int, held: Held, service: int | None) -> Remedy:
         return _avoided(port, held, service)
     look = f"ss -tlnp 'sport = :{port}'"
     if service is None:
-        return Remedy(Mender.USER, f"end {_owner(held)}, or let it listen elsewhere", (look,))
-    return Remedy(Mender.USER, f"end {_owner(held)}, or start K3s with --disable=traefik", (look,))
+        return Remedy(FixableBy.USER, f"end {_owner(held)}, or let it listen elsewhere", (look,))
+    return Remedy(
+        FixableBy.USER, f"end {_owner(held)}, or start K3s with --disable=traefik", (look,)
+    )
 
 
 def _avoided(port: int, held: Held, service: int | None) -> Remedy:
@@ -97,9 +99,9 @@ def _avoided(port: int, held: Held, service: int | None) -> Remedy:
             f"give your K3s another port, such as {other} if that is free, or ask {ask} to free"
             f" port {port}"
         )
-        return Remedy(Mender.USER, text, (f"k3s-rootless config set https-listen-port {other}",))
+        return Remedy(FixableBy.USER, text, (f"k3s-rootless config set https-listen-port {other}",))
     text = f"start your K3s without traefik, or ask {ask} to free port {port}"
-    return Remedy(Mender.USER, text, ("k3s-rootless config set disable traefik",))
+    return Remedy(FixableBy.USER, text, ("k3s-rootless config set disable traefik",))
 
 
 for _id, _service, _title, _worst in (
@@ -169,7 +171,7 @@ def _elsewhere(name: str) -> Remedy:
     }
     text = f"start a new cluster with {other_range[name]}"
     command = "systemctl --user edit --full k3s-rootless.service"
-    return Remedy(Mender.USER, text, (command,))
+    return Remedy(FixableBy.USER, text, (command,))
 
 
 def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -227,7 +229,7 @@ def net_resolver(_: Facts, seen: Known[Resolver]) -> Judgement:
     servers = seen.value.nameservers
     if not servers:
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "name a server in /etc/resolv.conf, or start the resolver that writes it",
         )
         return warned(
@@ -259,7 +261,7 @@ def net_localhost(_: Facts, seen: Known[Resolver]) -> Judgement:
         "echo '127.0.0.1 localhost' | sudo tee -a /etc/hosts",
         "echo '::1 localhost' | sudo tee -a /etc/hosts",
     )
-    remedy = Remedy(Mender.ADMINISTRATOR, "name localhost in /etc/hosts", commands)
+    remedy = Remedy(FixableBy.ADMINISTRATOR, "name localhost in /etc/hosts", commands)
     return warned("missing", "`kubectl port-forward` fails: no such host", remedy, "/etc/hosts")
 
 
@@ -326,7 +328,7 @@ def net_iptables(_: Facts, seen: Known[str]) -> Judgement:
         return passed("none: K3s takes its own", seen.source)
     if _OLD_IPTABLES.search(seen.value):
         remedy = Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "let K3s take its own iptables, with --prefer-bundled-bin (v1.23.15, v1.24.9, v1.25.5,"
             " v1.26.0 and later)",
             ("systemctl --user edit --full k3s-rootless.service",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import features
 from k3s_rootless.observation import Unknown
 from k3s_rootless.preflight.checks.judgement import (
@@ -29,14 +29,14 @@ def k3s_binary(facts: Facts) -> Judgement:
     if binary.path is None:
         return failed("missing", "there is no k3s on the PATH", missing(facts.machine))
     if not binary.executable:
-        remedy = Remedy(Mender.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
+        remedy = Remedy(FixableBy.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))
         return failed("not executable", f"{binary.path} cannot be run", remedy, binary.path)
     if binary.risk:
         text = (
             "use a k3s that only you and root can change, in directories that only you and root can"
             " change"
         )
-        remedy = Remedy(Mender.USER, text, missing(facts.machine).commands)
+        remedy = Remedy(FixableBy.USER, text, missing(facts.machine).commands)
         reason = f"another user could replace it, so it was not run: {binary.risk}"
         return failed("not trusted", reason, remedy, binary.path)
     return passed(binary.path)
@@ -66,7 +66,7 @@ def k3s_version(facts: Facts) -> Judgement:
     if release.line > features.NEWEST_KNOWN_LINE:
         line = ".".join(map(str, features.NEWEST_KNOWN_LINE))
         remedy = Remedy(
-            Mender.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",)
+            FixableBy.USER, "look for a newer k3s-rootless", ("pipx upgrade k3s-rootless",)
         )
         reason = f"newer than v{line}, the last that was read"
         return warned(str(release), reason, remedy, found.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy, put_aside
+from k3s_rootless.finding import FixableBy, Remedy, put_aside
 from k3s_rootless.k3s import features
 from k3s_rootless.k3s.version import Version
 from k3s_rootless.observation import Known, Observed, Unknown
@@ -37,7 +37,7 @@ def user_nonroot(facts: Facts) -> Judgement:
     """
     if facts.uid == 0:
         remedy = Remedy(
-            Mender.USER, "run k3s-rootless as the ordinary user who shall own K3s, without sudo"
+            FixableBy.USER, "run k3s-rootless as the ordinary user who shall own K3s, without sudo"
         )
         return failed(
             "uid 0", "root needs no rootless K3s, and rootless K3s as root is not supported", remedy
@@ -49,7 +49,7 @@ def user_nonroot(facts: Facts) -> Judgement:
 def systemd_booted(facts: Facts) -> Judgement:
     """Check that systemd is the init of the host; the rootless unit of K3s is a systemd unit."""
     if not facts.systemd_booted:
-        remedy = Remedy(Mender.NOBODY, "use a host whose init is systemd")
+        remedy = Remedy(FixableBy.NONE, "use a host whose init is systemd")
         return failed(
             "another init", "rootless K3s runs as a unit of systemd, and this host has none", remedy
         )
@@ -72,7 +72,7 @@ def session_runtime_dir(facts: Facts) -> Judgement:
         )
     if runtime.mode & 0o077:
         remedy = Remedy(
-            Mender.USER, "close the directory to others", (f"chmod 700 {quote(runtime.path)}",)
+            FixableBy.USER, "close the directory to others", (f"chmod 700 {quote(runtime.path)}",)
         )
         observed = f"{runtime.path}, mode {runtime.mode:04o}"
         return warned(observed, "others can look into it", remedy)
@@ -188,7 +188,7 @@ def systemd_version(_: Facts, seen: Known[str]) -> Judgement:
         return unknown(f"{seen.source} names no number: {seen.value!r}")
     if int(digits) < 244:
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "upgrade to a release of the distribution with systemd 244 or later",
         )
         return failed(
@@ -221,7 +221,7 @@ def session_linger(_: Facts, seen: Known[bool]) -> Judgement:
     if seen.value:
         return passed("lingers", seen.source)
     remedy = Remedy(
-        Mender.USER, "let the user manager outlive the last session", ("k3s-rootless linger on",)
+        FixableBy.USER, "let the user manager outlive the last session", ("k3s-rootless linger on",)
     )
     return warned(
         "no lingering",
@@ -249,13 +249,13 @@ def unit_state(_: Facts, seen: Known[Unit]) -> Judgement:
     unit = seen.value
     if unit.load_state == "masked":
         unmask = (f"systemctl --user unmask {UNIT}", f"systemctl --user unmask --runtime {UNIT}")
-        remedy = Remedy(Mender.USER, "let it be started again", (*unmask, "k3s-rootless up"))
+        remedy = Remedy(FixableBy.USER, "let it be started again", (*unmask, "k3s-rootless up"))
         return failed(
             "masked", "nothing can start it: somebody linked it to /dev/null", remedy, seen.source
         )
     if unit.load_state in {"error", "bad-setting"}:
         remedy = Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "write the unit anew; a copy of the old one is kept",
             ("k3s-rootless up --force",),
         )
@@ -279,7 +279,7 @@ def _delegating_again(unit: Unit) -> Remedy:
     if len(others) != 1:
         commands = (f"systemctl --user cat {UNIT}", "k3s-rootless up --force")
         return Remedy(
-            Mender.USER, "delete the drop-in that says so, or write the unit anew", commands
+            FixableBy.USER, "delete the drop-in that says so, or write the unit anew", commands
         )
     return put_aside(others[0], "k3s-rootless up")
 
@@ -331,7 +331,7 @@ def env_valid(_: Facts, seen: Known[tuple[Problem, ...]]) -> Judgement:
     commands = tuple(command for name in names for command in _valid(name))
     judge = failed if problems[0].fatal else warned
     reason = "; ".join(f"{one.name} {one.reason}" for one in problems)
-    remedy = Remedy(Mender.USER, text, (*commands, "k3s-rootless up"))
+    remedy = Remedy(FixableBy.USER, text, (*commands, "k3s-rootless up"))
     return judge(", ".join(names), reason, remedy, seen.source)
 
 

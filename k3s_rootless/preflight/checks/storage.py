@@ -9,7 +9,7 @@ from __future__ import annotations
 from shlex import quote
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import layout
 from k3s_rootless.k3s.settings import TEMPORARY
 from k3s_rootless.linux.facts import LONGEST_SOCKET_PATH
@@ -66,7 +66,7 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
     """Check the home directory, where K3s writes its kubeconfig and, by default, its data."""
     home = seen.value.home
     mended = Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         f"give {facts.user} a home directory",
         (f"sudo mkhomedir_helper {quote(facts.user)}",),
     )
@@ -76,7 +76,7 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
         )
     if "ro" in home.flags:
         mounted = Remedy(
-            Mender.ADMINISTRATOR, f"mount the file system of {home.path} with write access"
+            FixableBy.ADMINISTRATOR, f"mount the file system of {home.path} with write access"
         )
         return failed(
             f"{home.path} is mounted read-only",
@@ -86,7 +86,7 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
         )
     if not home.writable and home.owner == facts.uid:
         opened = Remedy(
-            Mender.USER, "give yourself write access", (f"chmod u+rwx {quote(home.path)}",)
+            FixableBy.USER, "give yourself write access", (f"chmod u+rwx {quote(home.path)}",)
         )
         return failed(
             f"{home.path} is not writable", "K3s writes its kubeconfig there", opened, "access"
@@ -99,7 +99,7 @@ def storage_home(facts: Facts, seen: Known[Storage]) -> Judgement:
         return failed(
             f"{home.path} is not writable",
             "K3s writes its kubeconfig there",
-            Remedy(Mender.ADMINISTRATOR, text),
+            Remedy(FixableBy.ADMINISTRATOR, text),
             "access",
         )
     return passed(home.path)
@@ -116,7 +116,7 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
         return passed(data.found)
     if data.owner != facts.uid and _inside_own_home(data, seen.value.home, facts.uid):
         remedy = Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             f"give {data.found} to {facts.user}",
             (f"sudo chown -hR -- {quote(f'{facts.user}:')} {quote(data.found)}",),
         )
@@ -239,7 +239,7 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
         )
     if place.free < 2**20 or place.inodes == 0:
         emptied = Remedy(
-            Mender.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",)
+            FixableBy.USER, f"make room in {place.path}", (f"ls -la {quote(place.path)}",)
         )
         return failed("full", "rootlesskit makes directories there", emptied, place.path)
     return passed("writable", place.path)
@@ -254,9 +254,9 @@ def _writable(place: Place) -> Remedy:
         )
         return host.setting(text, "TMPDIR", str(TEMPORARY))
     if "ro" in place.flags:
-        return Remedy(Mender.ADMINISTRATOR, f"mount {place.path} so that users can write there")
+        return Remedy(FixableBy.ADMINISTRATOR, f"mount {place.path} so that users can write there")
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         f"let users write into {place.path}",
         (f"sudo chmod 1777 {place.path}",),
         (host_change.Mode(place.path),),
@@ -304,7 +304,7 @@ def storage_leftovers(facts: Facts, seen: Known[Storage]) -> Judgement:
     if facts.unit.value.active_state not in {"inactive", "failed"}:
         return passed(f"K3s is {facts.unit.value.active_state}")
     paths = " ".join(map(quote, seen.value.left_over))
-    remedy = Remedy(Mender.USER, "take away what it left", (f"rm -f {paths}",))
+    remedy = Remedy(FixableBy.USER, "take away what it left", (f"rm -f {paths}",))
     return warned(
         ", ".join(seen.value.left_over), "the next start may fail once, or wait for minutes", remedy
     )
@@ -323,7 +323,7 @@ def storage_unpacking(_: Facts, seen: Known[Storage]) -> Judgement:
     paths = [path for path, _ in unfinished]
     size = sum(size for _, size in unfinished)
     remedy = Remedy(
-        Mender.USER, "remove the unfinished copy", (f"rm -r -- {' '.join(map(quote, paths))}",)
+        FixableBy.USER, "remove the unfinished copy", (f"rm -r -- {' '.join(map(quote, paths))}",)
     )
     reason = "K3s was ended while it unpacked itself, and does not use this copy"
     return warned(f"{size / 2**20:.0f} MiB in {', '.join(paths)}", reason, remedy, seen.source)

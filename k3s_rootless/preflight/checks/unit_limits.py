@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.k3s import needs
 from k3s_rootless.k3s.needs import Need
 from k3s_rootless.observation import Known
@@ -35,7 +35,9 @@ def unit_memory(_: Facts, seen: Known[Unit]) -> Judgement:
     An idle K3s uses 500 to 800 MiB. With MemoryMax=200M, it was killed at each start (v1.36.3).
     """
     text = "give K3s 2 GiB of memory"
-    remedy = Remedy(Mender.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up"))
+    remedy = Remedy(
+        FixableBy.USER, text, ("k3s-rootless config set MemoryMax 2G", "k3s-rootless up")
+    )
     return _judged(seen, "MemoryMax", needs.MEMORY, remedy, _mebibytes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from string import ascii_letters
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Finding, Mender, Remedy
+from k3s_rootless.finding import Finding, FixableBy, Remedy
 from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.paths import linger_flag
 from k3s_rootless.printable import printable, require_printable
@@ -90,7 +90,7 @@ def wanted(findings: Iterable[Finding]) -> dict[Remedy, list[Finding]]:
     """
     asked: dict[Remedy, list[Finding]] = {}
     for one in findings:
-        if one.remedy is not None and one.remedy.mender is Mender.ADMINISTRATOR:
+        if one.remedy is not None and one.remedy.fixable_by is FixableBy.ADMINISTRATOR:
             asked.setdefault(one.remedy, []).append(one)
     return asked
 

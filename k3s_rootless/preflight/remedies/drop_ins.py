@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 
 _DIRECTORY = "~/.config/systemd/user/k3s-rootless.service.d"
 
@@ -15,7 +15,7 @@ def written(text: str, file: str, line: str) -> Remedy:
     Of two drop-ins, systemd reads the one with the later name last.
     """
     write = f"printf '%s\\n' '[Service]' {quote(line)} > {_DIRECTORY}/{file}"
-    return Remedy(Mender.USER, text, (f"mkdir -p {_DIRECTORY}", write, "k3s-rootless up"))
+    return Remedy(FixableBy.USER, text, (f"mkdir -p {_DIRECTORY}", write, "k3s-rootless up"))
 
 
 def variable(text: str, name: str, line: str) -> Remedy:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from shlex import quote
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.host_change import Then
 from k3s_rootless.preflight.remedies import apparmor_profile, drop_ins
 
@@ -26,7 +26,7 @@ _SUBID_COUNT = 65536
 def delegate() -> Remedy:
     """Return the remedy that configures what user managers delegate; cpuset needs systemd 244."""
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "let user managers pass all five controllers on; then log in once more and run"
         " `k3s-rootless up`, or reboot",
         (
@@ -49,7 +49,7 @@ def realize() -> Remedy:
     rest.
     """
     return Remedy(
-        Mender.USER,
+        FixableBy.USER,
         "delegation is configured but not applied yet: log in once more (ssh, or another console)"
         " and run `k3s-rootless up` there; a reboot does it too",
         ("ssh localhost true", "k3s-rootless up"),
@@ -62,7 +62,7 @@ def reexecute() -> Remedy:
     The cgroup already has the controllers, so no root is needed (systemd 252, 257).
     """
     return Remedy(
-        Mender.USER,
+        FixableBy.USER,
         "the running user manager has not noticed its new controllers; `k3s-rootless up` makes it"
         " look again, or do it now; running services are not touched",
         ("systemctl --user daemon-reexec",),
@@ -75,14 +75,14 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
     # missing.
     if controller == "memory" and "cpu" in offered:
         return Remedy(
-            Mender.ADMINISTRATOR,
+            FixableBy.ADMINISTRATOR,
             "enable the memory controller on the kernel command line (on a Raspberry Pi the one"
             " line of /boot/firmware/cmdline.txt): cgroup_enable=memory cgroup_memory=1, and"
             " reboot",
             measures=(host_change.BootArgument(("cgroup_enable=memory", "cgroup_memory=1")),),
         )
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "boot with cgroup v2 alone, so that no v1 hierarchy holds a controller:"
         " systemd.unified_cgroup_hierarchy=1 on the kernel command line",
         measures=(_UNIFIED,),
@@ -92,7 +92,7 @@ def kernel_controller(controller: str, offered: frozenset[str]) -> Remedy:
 def unified() -> Remedy:
     """Return the remedy for a host that mounts cgroup v1, alone or beside v2."""
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "boot with cgroup v2 alone: add systemd.unified_cgroup_hierarchy=1 to the kernel command"
         " line and reboot",
         (
@@ -108,7 +108,7 @@ def unified() -> Remedy:
 def sysctl(key: str, value: str) -> Remedy:
     """Return the remedy that sets a sysctl now and at each boot."""
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         f"set {key}={value}",
         (
             f"echo '{key}={value}' | sudo tee /etc/sysctl.d/60-k3s-rootless-{key}.conf",
@@ -140,7 +140,7 @@ def package(distribution: str) -> Remedy:
     """Return the remedy that installs the package with newuidmap and newgidmap."""
     text = "install the package with newuidmap and newgidmap (uidmap, or shadow-utils)"
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         text,
         _installing(distribution, _MAP_PACKAGES, "shadow-utils"),
         (host_change.Package("newuidmap"),),
@@ -154,7 +154,7 @@ def fuse(distribution: str) -> Remedy:
     """
     commands = _installing(distribution, {}, "fuse3")
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "install the package with mount.fuse3 (fuse3)",
         commands,
         (host_change.Package("mount.fuse3"),),
@@ -173,12 +173,12 @@ def apparmor(path: str) -> Remedy:
     """Return the remedy that lets only this program create user namespaces, by its own profile."""
     if not path.isprintable():
         return Remedy(
-            Mender.USER,
+            FixableBy.USER,
             "move k3s to a path without control characters: no AppArmor profile can name this one",
         )
     file, lines = apparmor_profile.unconfined(path)
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "load an AppArmor profile that lets this k3s, and nothing else, make user namespaces",
         (
             f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
@@ -194,7 +194,7 @@ def user_namespaces() -> Remedy:
     Only the administrator knows what forbids them.
     """
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "allow user namespaces: a security module or the container that we run in forbids them",
         ("sysctl kernel.apparmor_restrict_unprivileged_userns kernel.unprivileged_userns_clone",),
     )
@@ -203,7 +203,7 @@ def user_namespaces() -> Remedy:
 def modules(*names: str) -> Remedy:
     """Return the remedy that loads kernel modules now and at each boot."""
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         f"load the kernel module {' and '.join(names)}, now and at each boot",
         (
             *(
@@ -223,7 +223,7 @@ def setting(text: str, name: str, value: str) -> Remedy:
     """
     if name.startswith("K3S_ROOTLESS_"):
         return Remedy(
-            Mender.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up")
+            FixableBy.USER, text, (f"k3s-rootless env set {name}={value}", "k3s-rootless up")
         )
     return drop_ins.variable(text, name, f'Environment="{name}={value}"')
 
@@ -240,10 +240,10 @@ def setuid(path: str) -> Remedy:
             f"remove {path}, or remove its directory from the PATH of the unit: only system paths"
             " get a setuid bit"
         )
-        return Remedy(Mender.ADMINISTRATOR, text)
+        return Remedy(FixableBy.ADMINISTRATOR, text)
     text = f"give {path} its privilege back, or reinstall its package"
     return Remedy(
-        Mender.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (host_change.Mode(path),)
+        FixableBy.ADMINISTRATOR, text, (f"sudo chmod u+s {path}",), (host_change.Mode(path),)
     )
 
 
@@ -260,7 +260,7 @@ def subids(user: str) -> Remedy:
     )
     span = f'"$first-$((first + {_SUBID_COUNT - 1}))"'
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         f"give {user} 65536 subordinate user and group ids that nobody else has in /etc/subuid and"
         " /etc/subgid",
         (
@@ -274,7 +274,7 @@ def subids(user: str) -> Remedy:
 def session() -> Remedy:
     """Return the remedy that creates a session that systemd knows; su and sudo create none."""
     return Remedy(
-        Mender.USER,
+        FixableBy.USER,
         "log in as this user directly (ssh, a console, or `machinectl shell`): su, sudo and cron"
         " make no session",
         ('ssh "$USER@localhost"',),
@@ -284,7 +284,7 @@ def session() -> Remedy:
 def bus() -> Remedy:
     """Return the remedy that gives the user manager a bus."""
     return Remedy(
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "install the D-Bus user session (Debian, Ubuntu: dbus-user-session) and log in again",
         ("sudo apt-get install dbus-user-session",),
         (host_change.Package("dbus.socket"),),
@@ -294,7 +294,7 @@ def bus() -> Remedy:
 def runtime_directory(path: str, uid: int) -> Remedy:
     """Return the remedy for an XDG_RUNTIME_DIR that was inherited from another user."""
     return Remedy(
-        Mender.USER,
+        FixableBy.USER,
         f"{path} is not yours: the environment was inherited from another user. Log in directly, or"
         " name your own",
         (f"export XDG_RUNTIME_DIR=/run/user/{uid}",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.preflight.facts import K3sBinary
 
 
@@ -13,11 +13,11 @@ def missing(machine: str) -> Remedy:
     url = _url(machine)
     if url is None:
         return Remedy(
-            Mender.USER,
+            FixableBy.USER,
             f"put a k3s binary of release v1.22 or later, built for {machine}, into ~/.local/bin",
         )
     return Remedy(
-        Mender.USER,
+        FixableBy.USER,
         "put a k3s binary of release v1.22 or later into ~/.local/bin",
         (
             "mkdir -p ~/.local/bin",
@@ -40,12 +40,12 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
             f"replace {path} by a k3s of release {release} or later, built for {machine}, or put"
             " one earlier on your PATH"
         )
-        return Remedy(Mender.USER, text)
+        return Remedy(FixableBy.USER, text)
     if binary.owner == uid:
         new = quote(f"{path}.new")
         text = f"replace {path} by a k3s of release {release} or later"
         commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quote(path)}")
-        return Remedy(Mender.USER, text, commands)
+        return Remedy(FixableBy.USER, text, commands)
     first = 'export PATH="$HOME/.local/bin:$PATH"'
     text = (
         f"put a k3s of release {release} or later into ~/.local/bin, and name that directory first"
@@ -53,7 +53,7 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
         " replace it"
     )
     return Remedy(
-        Mender.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first)
+        FixableBy.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first)
     )
 
 

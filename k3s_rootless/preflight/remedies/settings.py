@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import Mender, Remedy, put_aside
+from k3s_rootless.finding import FixableBy, Remedy, put_aside
 from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.paths import OUR_DROP_IN
 from k3s_rootless.preflight.remedies import drop_ins, host
@@ -29,11 +29,11 @@ def from_command(name: str, path: str) -> Remedy:
     file = path.rpartition("/")[2]
     if OUR_DROP_IN.fullmatch(file):
         text = f"take --{name} out of K3s's command line"
-        return Remedy(Mender.USER, text, (f"k3s-rootless config unset {name}", _UP))
+        return Remedy(FixableBy.USER, text, (f"k3s-rootless config unset {name}", _UP))
     if file.endswith(".conf"):
         return put_aside(path, _UP)
     text = f"take --{name} out of the unit; a copy of the unit is kept"
-    return Remedy(Mender.USER, text, (f"{_UP} --force",))
+    return Remedy(FixableBy.USER, text, (f"{_UP} --force",))
 
 
 def file_aside(path: str, home: str) -> Remedy:
@@ -45,7 +45,7 @@ def file_aside(path: str, home: str) -> Remedy:
     text = f"correct the file, or put it aside: it is kept as {path}.off"
     # An empty file replaces it, because older releases exit if K3S_CONFIG_FILE names a missing
     # file.
-    return Remedy(Mender.USER, text, (f"mv {quote(path)} {kept}", f"touch {quote(path)}", _UP))
+    return Remedy(FixableBy.USER, text, (f"mv {quote(path)} {kept}", f"touch {quote(path)}", _UP))
 
 
 def _line(name: str, path: str, line: int, home: str) -> Remedy:
@@ -56,12 +56,14 @@ def _line(name: str, path: str, line: int, home: str) -> Remedy:
         text = f"let K3s read a copy of {path} without `{name}`"
         return _own_file(text, file, f"sed {edit} {quote(path)} > ~/.config/k3s/{file}")
     text = f"take `{name}` out of {path}, line {line}; a copy is kept as {path}{_KEPT}"
-    return Remedy(Mender.USER, text, (f"sed -i{_KEPT} {edit} {quote(path)}", _UP))
+    return Remedy(FixableBy.USER, text, (f"sed -i{_KEPT} {edit} {quote(path)}", _UP))
 
 
 def _own_file(text: str, file: str, filled: str) -> Remedy:
     remedy = host.setting(text, "K3S_CONFIG_FILE", f"%h/.config/k3s/{file}")
-    return Remedy(remedy.mender, remedy.text, ("mkdir -p ~/.config/k3s", filled, *remedy.commands))
+    return Remedy(
+        remedy.fixable_by, remedy.text, ("mkdir -p ~/.config/k3s", filled, *remedy.commands)
+    )
 
 
 def _inside(path: str, home: str) -> bool:

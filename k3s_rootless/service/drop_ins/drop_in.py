@@ -41,7 +41,7 @@ def render(about: str, lines: Iterable[str]) -> str:
     return sealed(body)
 
 
-def restart_owed(state: UnitState, changed: datetime | None) -> str | None:
+def restart_pending(state: UnitState, changed: datetime | None) -> str | None:
     """Return why a running K3s needs a restart; None if it needs none.
 
     `changed` is the time when its unit or a drop-in last changed.

@@ -42,7 +42,7 @@ def up(
 
     `drop_ins` are the steps that write or remove the drop-ins of k3s-rootless. A running K3s is
     restarted for the changes of these steps, but not for changes of another program (see
-    `drop_in.restart_owed`).
+    `drop_in.restart_pending`).
 
     Raises WouldOverwrite for a masked unit. Without `force`, also raises it for a unit that was
     edited or that k3s-rootless did not write.

@@ -16,7 +16,7 @@ import pytest
 
 from k3s_rootless.cli.display import findings
 from k3s_rootless.cli.display.report import Report
-from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check.checking import Checked
 from k3s_rootless.preflight.checks import checklist
@@ -31,7 +31,7 @@ FAIL, UNKNOWN, WARN, INFO, PASS = (
     Verdict.INFO,
     Verdict.PASS,
 )
-REMEDY = Remedy(Mender.USER, "turn it on", ("turn on", "look"))
+REMEDY = Remedy(FixableBy.USER, "turn it on", ("turn on", "look"))
 
 
 def finding(check: str, verdict: Verdict, **more: Any) -> Finding:

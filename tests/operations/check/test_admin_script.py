@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless.errors import PreflightFailed, UnsupportedHost, UsageError
-from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict
 from k3s_rootless.observation import Known
 from k3s_rootless.operations.check import admin_script
 from k3s_rootless.operations.check.admin_script import AdminScript
@@ -86,7 +86,7 @@ def test_a_host_that_cannot_run_k3s_gets_no_script(tmp_path: Path) -> None:
 
 
 def test_a_warning_that_no_remedy_fixes_is_named(tmp_path: Path) -> None:
-    remedy = Remedy(Mender.NOBODY, "use another host")
+    remedy = Remedy(FixableBy.NONE, "use another host")
     warned = Finding("host.clock", "Clock", Verdict.WARN, "slow", reason="late", remedy=remedy)
 
     found = script(tmp_path, [warned])

@@ -21,13 +21,13 @@ from tests.preflight.rows import ROWS
 from tests.strategies import HEALTHY, any_facts
 
 PROJECT = Path(__file__).parents[3]
-SCHEMA: dict[str, Any] = json.loads((PROJECT / "docs/reference/schemas/check-v1.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((PROJECT / "docs/reference/schemas/check-v2.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def answer(found: Sequence[Finding], *ignored: str) -> dict[str, Any]:
     content = document.document(Checked(tuple(found), ignored))
-    return {"schema": "k3s-rootless/check/v1", **content}
+    return {"schema": "k3s-rootless/check/v2", **content}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -73,4 +73,4 @@ def test_a_host_is_read_and_judged_by_all_checks(tmp_path: Path) -> None:
     assert [one.id for one in checklist.CHECKS] == [one["check"] for one in content["checks"]]
     assert content["complete"]
     assert not content["ready"]
-    VALIDATOR.validate({"schema": "k3s-rootless/check/v1", **content})
+    VALIDATOR.validate({"schema": "k3s-rootless/check/v2", **content})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from k3s_rootless.errors import PreflightFailed
-from k3s_rootless.finding import Finding, Mender, Remedy, Severity, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Severity, Verdict
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import outcome, selection
 from k3s_rootless.operations.events import Event, Notice
@@ -46,7 +46,7 @@ RENAMED = replace(HEALTHY.host.value, hostname="a_b")  # type: ignore[union-attr
         "warning",
         "administrator",
         "user",
-        "nobody",
+        "none",
         "unknown, not fatal",
         "unknown, fatal",
     ],
@@ -58,24 +58,24 @@ def test_the_exit_code_is_that_of_the_hardest(changes: dict[str, Any], code: int
 
 
 @pytest.mark.parametrize(
-    ("menders", "code"),
+    ("fixable_by", "code"),
     [
-        ((Mender.USER,), 5),
-        ((Mender.USER, Mender.ADMINISTRATOR), 6),
-        ((Mender.NOBODY, Mender.USER, Mender.ADMINISTRATOR), 8),
+        ((FixableBy.USER,), 5),
+        ((FixableBy.USER, FixableBy.ADMINISTRATOR), 6),
+        ((FixableBy.NONE, FixableBy.USER, FixableBy.ADMINISTRATOR), 8),
         ((), 5),
     ],
     ids=str,
 )
 def test_who_can_fix_the_failures_decides_the_refusal(
-    menders: tuple[Mender, ...], code: int
+    fixable_by: tuple[FixableBy, ...], code: int
 ) -> None:
-    failed = [finding(one.value, remedy=Remedy(one, "do it")) for one in menders]
+    failed = [finding(one.value, remedy=Remedy(one, "do it")) for one in fixable_by]
 
     error = outcome.refusal([*failed, finding("without.remedy")])
 
     assert code == error.exit_code
-    assert error.message.endswith(", ".join([*(one.value for one in menders), "without.remedy"]))
+    assert error.message.endswith(", ".join([*(one.value for one in fixable_by), "without.remedy"]))
 
 
 def test_a_failure_comes_before_an_unknown() -> None:

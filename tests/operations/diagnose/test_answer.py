@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from k3s_rootless.cli.display import diagnose
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.journal.facts import Cause, Ending, Story
 from k3s_rootless.operations.diagnose.answer import WHERE_TO_ASK, Answer
 from k3s_rootless.operations.diagnose.document import document, of_story
 
 TIME = datetime(2026, 11, 20, 12, tzinfo=UTC)
-REMEDY = Remedy(Mender.ADMINISTRATOR, "load the module", ("sudo modprobe tun",))
+REMEDY = Remedy(FixableBy.ADMINISTRATOR, "load the module", ("sudo modprobe tun",))
 CAUSE = Cause(
     "tun",
     "device.tun",
@@ -92,7 +92,7 @@ def test_the_document_has_all_of_a_cause() -> None:
         "seen": ["it is not there"],
         "why": "slirp4netns needs it",
         "remedy": {
-            "mender": "administrator",
+            "fixable_by": "administrator",
             "text": "load the module",
             "commands": ["sudo modprobe tun"],
         },

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.finding import Mender
+from k3s_rootless.finding import FixableBy
 from k3s_rootless.journal.facts import Cause
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.diagnose import evidence
@@ -193,7 +193,7 @@ def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
     found = evidence.examined(context, cause("flag-unknown"), state)
 
     assert found.remedy is not None
-    assert Mender.USER is found.remedy.mender
+    assert FixableBy.USER is found.remedy.fixable_by
     assert f"mv {path} {path}.off" == found.remedy.commands[0]
 
 

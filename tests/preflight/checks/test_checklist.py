@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from k3s_rootless.finding import Finding, Mender, Severity, Verdict, matches
+from k3s_rootless.finding import Finding, FixableBy, Severity, Verdict, matches
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks.checklist import CHECKS, judge
 from k3s_rootless.preflight.checks.judgement import Check
@@ -58,7 +58,7 @@ def test_each_check_says_what_is_wrong_and_who_mends_it(row: Row) -> None:
 
     assert found.verdict is row.verdict
     assert row.said in f"{found.observed} | {found.reason}"
-    assert (found.remedy.mender if found.remedy else None) is row.mender
+    assert (found.remedy.fixable_by if found.remedy else None) is row.fixable_by
 
 
 @pytest.mark.parametrize("check", IDS)
@@ -149,11 +149,11 @@ def test_the_ids_stay_what_scripts_know_them_as() -> None:
 STATES = {
     "not configured": (
         delegation(DEFAULT, realized=DEFAULT, configured=DEFAULT),
-        Mender.ADMINISTRATOR,
+        FixableBy.ADMINISTRATOR,
         "daemon-reload",
     ),
-    "configured": (delegation(DEFAULT, realized=DEFAULT), Mender.USER, "k3s-rootless up"),
-    "realized": (delegation(DEFAULT), Mender.USER, "systemctl --user daemon-reexec"),
+    "configured": (delegation(DEFAULT, realized=DEFAULT), FixableBy.USER, "k3s-rootless up"),
+    "realized": (delegation(DEFAULT), FixableBy.USER, "systemctl --user daemon-reexec"),
     "effective": (delegation(), None, ""),
 }
 
@@ -161,12 +161,12 @@ STATES = {
 @pytest.mark.parametrize("state", STATES)
 def test_the_four_states_of_delegation_are_told_apart(state: str) -> None:
     """Seen step by step on systemd 257: three states look the same if only one file is read."""
-    reach, mender, command = STATES[state]
+    reach, fixable_by, command = STATES[state]
 
     found = answer(facts(delegation=reach), "cgroup.delegation.cpuset")
 
-    assert found.verdict is (Verdict.FAIL if mender else Verdict.PASS)
-    assert (found.remedy.mender if found.remedy else None) is mender
+    assert found.verdict is (Verdict.FAIL if fixable_by else Verdict.PASS)
+    assert (found.remedy.fixable_by if found.remedy else None) is fixable_by
     assert command in "\n".join(found.remedy.commands if found.remedy else ())
 
 

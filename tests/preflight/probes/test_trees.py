@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from k3s_rootless.finding import Mender, Verdict
+from k3s_rootless.finding import FixableBy, Verdict
 from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.preflight.checks import checklist
@@ -92,7 +92,7 @@ def test_what_fails_there_has_somebody_who_mends_it(name: str, tmp_path: Path) -
     for one in checklist.judge(facts(HOSTS[name], plant(name, tmp_path))):
         if one.verdict is Verdict.FAIL:
             assert one.remedy
-            assert one.remedy.mender is not Mender.NOBODY
+            assert one.remedy.fixable_by is not FixableBy.NONE
 
 
 def test_each_host_says_where_it_is_known_from() -> None:

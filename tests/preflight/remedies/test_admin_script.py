@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Finding, Mender, Remedy, Verdict
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict
 from k3s_rootless.host_change import Measure, Then
 from k3s_rootless.preflight.remedies import admin_script, nixos
 
@@ -47,7 +47,7 @@ def finding(
     observed: str = "seen",
     commands: tuple[str, ...] = (),
 ) -> Finding:
-    remedy = Remedy(Mender.ADMINISTRATOR, text, commands, measures)
+    remedy = Remedy(FixableBy.ADMINISTRATOR, text, commands, measures)
     return Finding("a.check", "title", Verdict.FAIL, observed, "source", "reason", remedy)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from k3s_rootless import host_change
-from k3s_rootless.finding import Mender, Remedy
+from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.preflight.remedies import host, k3s_binary
 from tests.strategies import FIVE
 
@@ -151,4 +151,4 @@ def test_a_controller_that_the_kernel_lacks_is_mended_at_boot(
 ) -> None:
     found = host.kernel_controller(controller, offered)
 
-    assert (Mender.ADMINISTRATOR, True) == (found.mender, expected in found.text)
+    assert (FixableBy.ADMINISTRATOR, True) == (found.fixable_by, expected in found.text)

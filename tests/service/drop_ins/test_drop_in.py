@@ -116,7 +116,7 @@ def test_a_restart_is_owed_for_what_changed_after_the_start(
 ) -> None:
     changed = None if seconds is None else NOON + timedelta(seconds=seconds)
 
-    assert owed == (drop_in.restart_owed(state, changed) is not None)
+    assert owed == (drop_in.restart_pending(state, changed) is not None)
 
 
 @given(
