@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 
-from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, matches, put_aside
+from k3s_rootless.finding import Finding, FixableBy, Remedy, Verdict, disable_drop_in, matches
 from k3s_rootless.journal import exits, limits
 from k3s_rootless.journal.catalogue import CATALOGUE
 from k3s_rootless.journal.catalogue.entry import RESTART, administrator, user
@@ -183,7 +183,7 @@ def aside(cause: Cause, drop_ins: Mapping[str, str]) -> Remedy | None:
     option = _OPTION.search(cause.title)
     if option is not None and option[1] not in drop_ins[named[0]]:
         return None
-    return put_aside(named[0], RESTART)
+    return disable_drop_in(named[0], RESTART)
 
 
 def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:

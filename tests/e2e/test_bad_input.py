@@ -69,9 +69,9 @@ def test_a_k3s_that_cannot_be_executed(lab: Machine, lab_tool: Tool) -> None:
         lab.root("mv", f"{K3S}.away", K3S).check_returncode()
 
     assert 5 == refused.returncode
-    assert f"{OWN_K3S} cannot be run" in refused.stderr
+    assert f"{OWN_K3S} cannot be executed" in refused.stderr
     assert 5 == missing.returncode
-    assert "there is no k3s on the PATH" in missing.stderr
+    assert "k3s is not in PATH" in missing.stderr
 
 
 def test_root_is_told_to_be_somebody_else(lab: Machine) -> None:

@@ -132,7 +132,7 @@ def test_who_holds_a_port_is_told_on_either_family(
         name: one["verdict"] for name, one in found.items()
     }
     assert all(
-        "python3 (pid " in one["observed"] and one["observed"].endswith("of alice")
+        "python3 (PID " in one["observed"] and one["observed"].endswith(", user alice)")
         for one in found.values()
     )
 
@@ -142,7 +142,7 @@ def test_of_somebody_elses_port_only_the_user_is_told(lab_tool: Tool, listening:
     listening(6443, who="root")
 
     assert (
-        "6443 is held by a program of root"
+        "6443 is in use by a program of root"
         == findings(lab_tool, "net.port.api")["net.port.api"]["observed"]
     )
 
@@ -156,7 +156,7 @@ def test_a_running_k3s_is_in_nobodys_way(lab_tool: Tool) -> None:
     found = findings(lab_tool, *(name for name in ("net", "storage", "unit", "env", "config")))
 
     assert {} == not_well(found)
-    assert "6443: K3s's own" == found["net.port.api"]["observed"]
+    assert "6443 is in use by this K3s" == found["net.port.api"]["observed"]
     assert "active" == found["unit.state"]["observed"]
     told = [line for line in lab_tool.up().stderr.splitlines() if "host checked" in line]
     assert 1 == len(told)

@@ -17,7 +17,7 @@ from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.check import translate
 from k3s_rootless.operations.context import Context
-from k3s_rootless.preflight.facts import NOT_ASKED
+from k3s_rootless.preflight.facts import NOT_REQUESTED
 from k3s_rootless.preflight.probes import (
     apparmor,
     configuration,
@@ -30,7 +30,7 @@ from k3s_rootless.preflight.probes import (
     subids,
     trial,
 )
-from k3s_rootless.preflight.records import Confinement, Held, Problem, Process, Token, Trial
+from k3s_rootless.preflight.records import Confinement, Problem, Process, Token, Trial, UsedPort
 from k3s_rootless.service.facts import ControllerReach, UnitState
 from k3s_rootless.service.observe import own_kubeconfigs
 from k3s_rootless.service.systemd import logind
@@ -38,7 +38,7 @@ from k3s_rootless.service.systemd import logind
 if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
-REACH_NOT_ASKED = ControllerReach(NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED)
+REACH_NOT_REQUESTED = ControllerReach(NOT_REQUESTED, NOT_REQUESTED, NOT_REQUESTED, NOT_REQUESTED)
 
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
 _CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
@@ -104,7 +104,7 @@ class Probe(Generic[InputsT_contra]):
 def _trial(at: HostInputs) -> Observed[Trial]:
     """Map the ids in the child process that created the namespaces of rootlesskit."""
     if at.trying is None:
-        return NOT_ASKED
+        return NOT_REQUESTED
     programs = []
     for name in _MAP_PROGRAMS:
         program = at.answer(name)
@@ -136,8 +136,8 @@ def _process(at: UnitInputs) -> Observed[Process]:
     return session.process(at.root, mounts, at.control_group)
 
 
-def _sockets(at: UnitInputs) -> Observed[tuple[Held, ...]]:
-    return translate.held(sockets.listeners(), at.settings, at.context.uid)
+def _sockets(at: UnitInputs) -> Observed[tuple[UsedPort, ...]]:
+    return translate.used_ports(sockets.listeners(), at.settings, at.context.uid)
 
 
 def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:
@@ -199,7 +199,11 @@ OF_UNIT: tuple[Probe[UnitInputs], ...] = (
         ),
         after=("unit",),
     ),
-    Probe("beside", lambda at: session.beside(at.root, at.settings.config_path), after=("unit",)),
+    Probe(
+        "surroundings",
+        lambda at: session.surroundings(at.root, at.settings.config_path),
+        after=("unit",),
+    ),
     Probe("problems", _problems, after=("unit",)),
     Probe("token", _token, after=("unit",)),
     Probe(

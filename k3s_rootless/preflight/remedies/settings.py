@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from k3s_rootless.finding import FixableBy, Remedy, put_aside
+from k3s_rootless.finding import FixableBy, Remedy, disable_drop_in
 from k3s_rootless.k3s.origin import Origin, Source
 from k3s_rootless.paths import OUR_DROP_IN
 from k3s_rootless.preflight.remedies import drop_ins, host
@@ -31,7 +31,7 @@ def from_command(name: str, path: str) -> Remedy:
         text = f"take --{name} out of K3s's command line"
         return Remedy(FixableBy.USER, text, (f"k3s-rootless config unset {name}", _UP))
     if file.endswith(".conf"):
-        return put_aside(path, _UP)
+        return disable_drop_in(path, _UP)
     text = f"take --{name} out of the unit; a copy of the unit is kept"
     return Remedy(FixableBy.USER, text, (f"{_UP} --force",))
 

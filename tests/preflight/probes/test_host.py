@@ -329,8 +329,8 @@ def test_configuration_and_neighbours_are_found(tmp_path: Path) -> None:
     write(tmp_path / "etc/ufw/ufw.conf", "LOGLEVEL=low\nENABLED=yes\n")
     (tmp_path / "sys/fs/cgroup/systemd/system.slice/k3s.service").mkdir(parents=True)
 
-    found = session.beside(tmp_path, "/etc/rancher/k3s/config.yaml")
-    other = session.beside(tmp_path, "/etc/other.yaml")
+    found = session.surroundings(tmp_path, "/etc/rancher/k3s/config.yaml")
+    other = session.surroundings(tmp_path, "/etc/other.yaml")
 
     assert isinstance(found, Known)
     assert isinstance(other, Known)

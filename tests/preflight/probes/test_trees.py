@@ -68,7 +68,7 @@ def facts(host: Host, root: Path) -> Facts:
         devices=kernel.opened(root),
         programs=kernel.programs(root, search),
         resolver=network.resolver(root),
-        beside=session.beside(root, "/etc/rancher/k3s/config.yaml"),
+        surroundings=session.surroundings(root, "/etc/rancher/k3s/config.yaml"),
         # The clock is that of the machine that runs the tests.
         host=Known(
             replace(machine.value, synchronized=True, early="", processors=4), machine.source
