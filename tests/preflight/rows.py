@@ -245,9 +245,9 @@ _IDS = (
             "not in the PATH of the unit",
             ADMIN,
             newuidmap=Known(MapProgram(None)),
-            distribution=words,
+            distribution=distribution,
         )
-        for words in (
+        for distribution in (
             "debian",
             "ubuntu debian",
             "fedora",

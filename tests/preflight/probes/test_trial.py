@@ -42,7 +42,7 @@ def state() -> tuple[str, ...]:
     )
 
 
-def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
+def test_the_trial_creates_namespaces_and_does_not_change_the_caller() -> None:
     before = state()
 
     found = tried(None, None)
@@ -58,15 +58,15 @@ def test_the_namespaces_are_really_made_and_the_prober_stays_outside() -> None:
     assert before == state()
 
 
-def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
-    complaining = write(
+def test_the_messages_of_newuidmap_are_in_the_result(tmp_path: Path) -> None:
+    failing = write(
         tmp_path / "newuidmap",
         "#!/bin/sh\necho 'newuidmap: uid range not allowed' >&2\nexit 1\n",
         0o755,
     )
     silent = write(tmp_path / "newgidmap", "#!/bin/sh\nexit 3\n", 0o755)
 
-    found = tried(str(complaining), str(silent))
+    found = tried(str(failing), str(silent))
 
     assert {
         "newuidmap": "newuidmap: uid range not allowed",
@@ -74,11 +74,11 @@ def test_what_newuidmap_complains_of_is_kept(tmp_path: Path) -> None:
     } == found.mapped
 
 
-def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None:
-    asked = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
+def test_newuidmap_is_called_with_the_user_and_then_all_ranges(tmp_path: Path) -> None:
+    newuidmap = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
     ranges = [[SubidRange(100000, 1000), SubidRange(300000, 64536)], [SubidRange(7, 9)]]
 
-    found = trial.Trying().finish((str(asked), str(asked)), ranges)
+    found = trial.Trying().finish((str(newuidmap), str(newuidmap)), ranges)
 
     assert isinstance(found, Known)
     uids = f"0 {os.getuid()} 1 1 100000 1000 1001 300000 64536"
@@ -86,7 +86,7 @@ def test_it_is_asked_to_map_the_user_and_then_all_ranges(tmp_path: Path) -> None
 
 
 @needs_root
-def test_an_overlay_is_tried_where_the_ids_are_mapped(tmp_path: Path) -> None:
+def test_the_trial_mounts_overlayfs_if_the_ids_are_mapped(tmp_path: Path) -> None:
     """Root can write the map itself. The mount is gone when the child ends."""
     script = '#!/bin/sh\necho "0 0 1" > /proc/$1/%s\n'
     programs = [
@@ -110,7 +110,7 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
+def test_a_caller_that_ignores_sigchld_gets_a_result() -> None:
     code = (
         "import signal\nfrom k3s_rootless.preflight.probes import trial\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
@@ -120,7 +120,7 @@ def test_a_caller_who_ignores_ended_children_gets_an_answer_as_well() -> None:
     assert run_python(code).isdecimal()
 
 
-def test_without_a_child_nobody_could_look() -> None:
+def test_without_a_child_process_the_result_is_unknown() -> None:
     code = (
         "import resource\nfrom k3s_rootless.preflight.probes import"
         " trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0,"
@@ -132,7 +132,7 @@ def test_without_a_child_nobody_could_look() -> None:
     )
 
 
-def test_a_child_that_is_killed_is_unknown() -> None:
+def test_a_killed_child_process_gives_no_result() -> None:
     code = (
         "import os, signal\nfrom k3s_rootless.preflight.probes import trial\none ="
         " trial.Trying()\nos.kill(one._child._pid, signal.SIGKILL)\nos.waitpid(one._child._pid,"
@@ -142,26 +142,26 @@ def test_a_child_that_is_killed_is_unknown() -> None:
     assert "None" == run_python(code)
 
 
-def test_a_pipe_that_is_open_while_it_begins_ends_before_it_does() -> None:
+def test_the_child_process_keeps_no_pipe_of_its_parent_open() -> None:
     """The child does not keep a pipe of the parent open.
 
     Popen uses such a pipe to learn that a program was executed, and another thread can be in Popen.
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends:
-        under_way = trial.Trying()
+        attempt = trial.Trying()
         try:
             os.close(writing)
             ended, _, _ = select.select([ends], [], [], 5)
         finally:
-            under_way.end()
+            attempt.end()
 
         assert [ends] == ended
         assert b"" == ends.read()
 
 
 @pytest.mark.parametrize("switch", [None, "0\n"])
-def test_without_a_restriction_nothing_is_executed(tmp_path: Path, switch: str | None) -> None:
+def test_without_a_restriction_no_program_is_executed(tmp_path: Path, switch: str | None) -> None:
     if switch is not None:
         write(tmp_path / apparmor.SWITCH, switch)
 
@@ -171,7 +171,7 @@ def test_without_a_restriction_nothing_is_executed(tmp_path: Path, switch: str |
     assert not found.value.restricted
 
 
-def test_with_the_restriction_the_label_of_the_real_path_is_asked_for(tmp_path: Path) -> None:
+def test_with_a_restriction_the_label_of_the_real_path_is_read(tmp_path: Path) -> None:
     write(tmp_path / apparmor.SWITCH, "1\n")
 
     found = apparmor.confinement(tmp_path, "/bin/true")
@@ -191,7 +191,7 @@ def test_with_the_restriction_the_label_of_the_real_path_is_asked_for(tmp_path: 
     assert "could not be executed" in str(missing.value.label)
 
 
-def test_the_program_that_is_asked_about_does_not_run(tmp_path: Path) -> None:
+def test_reading_the_label_of_a_program_does_not_run_the_program(tmp_path: Path) -> None:
     done = tmp_path / "ran"
     program = write(tmp_path / "k3s", f"#!/bin/sh\ntouch {done}\n", 0o755)
 
