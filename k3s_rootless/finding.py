@@ -90,7 +90,7 @@ def disable_drop_in(drop_in: str, then: str) -> Remedy:
     `then` is the command that applies the change.
     """
     name, path = drop_in.rpartition("/")[2], quote(drop_in)
-    text = f"disable {name} with all its settings: systemd reads only names that end in .conf"
+    text = f"disable the drop-in {name} with all its settings, by renaming it"
     return Remedy(FixableBy.USER, text, (f"mv {path} {path}.off", then))
 
 

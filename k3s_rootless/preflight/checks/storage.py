@@ -230,7 +230,9 @@ def storage_tmp(_: Facts, seen: Known[Storage]) -> Judgement:
         return failed("not writable", _NEEDS_TMP, _writable(place), place.path)
     if place.free < 2**20 or place.inodes == 0:
         command = f"ls -la {quote(place.path)}"
-        remedy = Remedy(FixableBy.USER, f"delete files in {place.path}", (command,))
+        remedy = Remedy(
+            FixableBy.USER, f"delete files in {place.path} that you no longer need", (command,)
+        )
         return failed("full", _NEEDS_TMP, remedy, place.path)
     return passed("writable", place.path)
 
