@@ -29,7 +29,7 @@ from k3s_rootless.preflight.records import (
     UsedPort,
 )
 
-NOT_REQUESTED = Unknown("not requested")
+NOT_NEEDED = Unknown("no selected check needs this fact")
 """A fact that no check of this run needs."""
 
 

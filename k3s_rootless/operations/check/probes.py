@@ -17,7 +17,7 @@ from k3s_rootless.linux import sockets
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations.check import translate
 from k3s_rootless.operations.context import Context
-from k3s_rootless.preflight.facts import NOT_REQUESTED
+from k3s_rootless.preflight.facts import NOT_NEEDED
 from k3s_rootless.preflight.probes import (
     apparmor,
     configuration,
@@ -38,7 +38,7 @@ from k3s_rootless.service.systemd import logind
 if TYPE_CHECKING:
     from k3s_rootless.service.systemd.user import UserManager
 
-REACH_NOT_REQUESTED = ControllerReach(NOT_REQUESTED, NOT_REQUESTED, NOT_REQUESTED, NOT_REQUESTED)
+REACH_NOT_NEEDED = ControllerReach(NOT_NEEDED, NOT_NEEDED, NOT_NEEDED, NOT_NEEDED)
 
 _MAP_PROGRAMS = ("newuidmap", "newgidmap")
 _CGROUP_MOUNTS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd", "sys/fs/cgroup/unified")
@@ -104,7 +104,7 @@ class Probe(Generic[InputsT_contra]):
 def _trial(at: HostInputs) -> Observed[Trial]:
     """Map the ids in the child process that created the namespaces of rootlesskit."""
     if at.trying is None:
-        return NOT_REQUESTED
+        return NOT_NEEDED
     programs = []
     for name in _MAP_PROGRAMS:
         program = at.answer(name)

@@ -19,7 +19,7 @@ from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.operations import first_start, server_settings
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.facts import NOT_REQUESTED, Delegation, Facts, K3sBinary
+from k3s_rootless.preflight.facts import NOT_NEEDED, Delegation, Facts, K3sBinary
 from k3s_rootless.preflight.probes import host, trial
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Probing:
         # Imported while k3s prints its version, which saves 30 ms.
         from k3s_rootless.operations.check import probes, translate
 
-        no_manager = Unknown(reason or NOT_REQUESTED.reason)
+        no_manager = Unknown(reason or NOT_NEEDED.reason)
         inputs = probes.HostInputs(self.context, self._search, self._trying, self._answer)
         self._begin_all(probes.HOST, inputs)
 
@@ -113,7 +113,7 @@ class Probing:
         self._begin_all(probes.OF_UNIT, of_unit)
 
         background.begin(load)
-        reach = probes.REACH_NOT_REQUESTED
+        reach = probes.REACH_NOT_NEEDED
         if self.needs("delegation"):
             reach = probes.reach(manager, self.context.uid, state, no_manager.reason)
         user_manager: Observed[str] = no_manager
@@ -159,7 +159,7 @@ class Probing:
 
     def _answer(self, name: str) -> Any:  # noqa: ANN401 (each fact has its own type)
         if name not in self._asked:
-            return NOT_REQUESTED
+            return NOT_NEEDED
         asked, deadline = self._asked[name]
         try:
             return background.answer(asked, deadline)
@@ -174,7 +174,7 @@ class Probing:
 
     def _unit(self, manager: UserManager, asked: UnitState | None) -> Observed[UnitState]:
         if not self.needs("unit"):
-            return NOT_REQUESTED
+            return NOT_NEEDED
         try:
             directory = first_start.unit_directory(manager, self.context.paths)
             state = asked or manager.unit(UNIT)

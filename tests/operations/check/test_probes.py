@@ -13,7 +13,7 @@ from typing import Any
 
 from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import probes
-from k3s_rootless.preflight.facts import NOT_REQUESTED, Facts, K3sBinary
+from k3s_rootless.preflight.facts import NOT_NEEDED, Facts, K3sBinary
 from k3s_rootless.preflight.probes import trial
 from tests.operations.check.hosts import context
 from tests.preflight.trees import write
@@ -72,7 +72,7 @@ def test_the_trial_maps_with_the_programs_and_ids_that_were_found(tmp_path: Path
 
 
 def test_the_trial_is_not_asked_without_its_child(tmp_path: Path) -> None:
-    assert NOT_REQUESTED == probe("trial").read(inputs(tmp_path, {}))
+    assert NOT_NEEDED == probe("trial").read(inputs(tmp_path, {}))
 
 
 def test_a_k3s_at_risk_is_not_executed_to_read_its_profile(tmp_path: Path) -> None:

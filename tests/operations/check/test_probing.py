@@ -17,7 +17,7 @@ from k3s_rootless.observation import Known, Unknown
 from k3s_rootless.operations.check import selection
 from k3s_rootless.operations.check.probing import Probing
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.facts import NOT_REQUESTED, Facts
+from k3s_rootless.preflight.facts import NOT_NEEDED, Facts
 from k3s_rootless.preflight.probes.host import SYSCTLS
 from k3s_rootless.service.systemd.user import UserManager
 from tests.fakes.session import Session
@@ -109,7 +109,7 @@ def test_each_fact_that_a_check_needs_has_a_probe(tmp_path: Path) -> None:
     """With a misspelled name, the fact would always be unknown."""
     facts, _ = Probing(context(tmp_path)).finish(None, "there is none")
 
-    assert [] == [one.name for one in fields(Facts) if getattr(facts, one.name) == NOT_REQUESTED]
+    assert [] == [one.name for one in fields(Facts) if getattr(facts, one.name) == NOT_NEEDED]
 
 
 def test_facts_that_no_check_needs_are_not_asked(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_facts_that_no_check_needs_are_not_asked(tmp_path: Path) -> None:
     facts, reach = Probing(context(tmp_path), frozenset({"resolver"})).finish(None, "none")
 
     assert isinstance(facts.resolver, Known)
-    assert NOT_REQUESTED == facts.k3s.version == facts.trial == facts.storage == reach.effective
-    assert dict.fromkeys(SYSCTLS, NOT_REQUESTED) == facts.sysctls
+    assert NOT_NEEDED == facts.k3s.version == facts.trial == facts.storage == reach.effective
+    assert dict.fromkeys(SYSCTLS, NOT_NEEDED) == facts.sysctls
     assert Unknown("none") == facts.unit == facts.user_manager
 
 

@@ -35,8 +35,10 @@ def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
 def test_a_k3s_is_found_and_its_release_is_read(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
-    read = Known(version(RELEASE), f"{path} --version")
-    assert probe(tmp_path) == K3sBinary(str(path), executable=True, owner=os.getuid(), version=read)
+    release = Known(version(RELEASE), f"{path} --version")
+    assert probe(tmp_path) == K3sBinary(
+        str(path), executable=True, owner=os.getuid(), version=release
+    )
 
 
 @pytest.mark.parametrize(

@@ -154,14 +154,14 @@ def test_the_script_for_each_host_is_valid_and_covers_its_failures(
     name: str, tmp_path: Path
 ) -> None:
     seen = facts(HOSTS[name], plant(name, tmp_path))
-    problems = [one for one in checklist.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
+    wrong = [one for one in checklist.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
     here = admin_script.Host(seen.user, seen.uid, seen.distribution, "1.2.3")
-    remedies = admin_script.wanted(problems)
+    remedies = admin_script.wanted(wrong)
 
     text = (
         nixos.declared(remedies, here.user)
         if here.family == "nixos"
-        else admin_script.render(problems, here)
+        else admin_script.render(wrong, here)
     )
 
     checked = subprocess.run(

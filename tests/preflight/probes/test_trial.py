@@ -75,10 +75,10 @@ def test_the_messages_of_newuidmap_are_in_the_result(tmp_path: Path) -> None:
 
 
 def test_newuidmap_is_called_with_the_user_and_then_all_ranges(tmp_path: Path) -> None:
-    newuidmap = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
+    program = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
     ranges = [[SubidRange(100000, 1000), SubidRange(300000, 64536)], [SubidRange(7, 9)]]
 
-    found = trial.Trying().finish((str(newuidmap), str(newuidmap)), ranges)
+    found = trial.Trying().finish((str(program), str(program)), ranges)
 
     assert isinstance(found, Known)
     uids = f"0 {os.getuid()} 1 1 100000 1000 1001 300000 64536"
@@ -149,12 +149,12 @@ def test_the_child_process_keeps_no_pipe_of_its_parent_open() -> None:
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends:
-        attempt = trial.Trying()
+        running = trial.Trying()
         try:
             os.close(writing)
             ended, _, _ = select.select([ends], [], [], 5)
         finally:
-            attempt.end()
+            running.end()
 
         assert [ends] == ended
         assert b"" == ends.read()
