@@ -71,7 +71,7 @@ def test_the_trial_maps_with_the_programs_and_ids_that_were_found(tmp_path: Path
     assert {"newuidmap": None, "newgidmap": None} == found.value.mapped
 
 
-def test_the_trial_is_not_asked_without_its_child(tmp_path: Path) -> None:
+def test_the_trial_is_not_needed_without_its_child(tmp_path: Path) -> None:
     assert NOT_NEEDED == probe("trial").read(inputs(tmp_path, {}))
 
 

@@ -201,7 +201,7 @@ def test_modules_are_found_in_all_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_built_in_modules_are_read_from_the_kernel_configuration(
+def test_built_in_modules_are_found_in_the_kernel_configuration(
     tmp_path: Path, *, packed: bool
 ) -> None:
     lines = (
@@ -226,7 +226,7 @@ def test_built_in_modules_are_read_from_the_kernel_configuration(
     assert (set(), True) == (loadable, complete)
 
 
-def test_the_list_of_modules_is_incomplete_without_module_files(tmp_path: Path) -> None:
+def test_without_a_list_of_modules_the_result_is_not_complete(tmp_path: Path) -> None:
     write(tmp_path / "proc/modules", "overlay 1 0 - Live 0x0\n")
 
     assert ({"overlay"}, set(), False) == modules(tmp_path)
@@ -243,7 +243,7 @@ def test_a_device_without_its_module_is_not_opened(tmp_path: Path) -> None:
     assert (0, 2, 2) == (found.value["tun"], found.value["fuse"], found.value["kmsg"])
 
 
-def test_a_missing_directory_has_the_values_of_its_nearest_parent(tmp_path: Path) -> None:
+def test_of_a_missing_directory_the_nearest_parent_is_read(tmp_path: Path) -> None:
     found = storage.storage(ROOT, tmp_path / "a/b/c", tmp_path, Path("/tmp"), os.getuid())
 
     assert isinstance(found, Known)

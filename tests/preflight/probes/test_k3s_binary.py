@@ -32,7 +32,7 @@ def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
     )
 
 
-def test_a_k3s_is_found_and_its_release_is_read(tmp_path: Path) -> None:
+def test_a_k3s_is_found_and_queried_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
     release = Known(version(RELEASE), f"{path} --version")
@@ -83,7 +83,7 @@ def test_the_current_directory_is_not_searched_for_a_k3s_to_run(
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "dangling", "loop"])
-def test_a_path_without_a_program_has_no_k3s(tmp_path: Path, kind: str) -> None:
+def test_without_a_program_there_is_no_k3s(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "path/k3s"
     path.parent.mkdir()
     if kind == "directory":
@@ -150,7 +150,7 @@ def test_a_trusted_k3s_is_preferred_to_an_earlier_one_that_others_can_write(tmp_
         "10 MB of lines",
     ],
 )
-def test_a_program_without_the_output_of_k3s_has_no_release(
+def test_other_output_than_that_of_k3s_is_no_release(
     tmp_path: Path, body: str, reason: str
 ) -> None:
     script(tmp_path / "path/k3s", body)
@@ -185,7 +185,7 @@ def test_a_program_that_the_kernel_cannot_execute_has_no_release(
     ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"],
     ids=["hangs", "forks", "lets go"],
 )
-def test_a_k3s_that_does_not_exit_is_stopped(tmp_path: Path, body: str) -> None:
+def test_a_k3s_that_does_not_exit_is_killed(tmp_path: Path, body: str) -> None:
     path = script(tmp_path / "path/k3s", body)
     start = time.monotonic()
 

@@ -62,7 +62,7 @@ def test_sysctls_that_are_not_text_do_not_stop_the_probe(tmp_path: Path) -> None
 
 
 @needs_root
-def test_a_file_without_read_permission_is_unknown(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_unknown(tmp_path: Path) -> None:
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
     write(tmp_path / "proc/sys/net/ipv4/ip_forward", "1\n", 0o600)
@@ -168,7 +168,7 @@ def test_a_tmpfs_without_cgroup_v2_is_cgroup_v1_only(tmp_path: Path) -> None:
     )
 
 
-def test_another_file_system_at_the_cgroup_path_is_unknown(tmp_path: Path) -> None:
+def test_another_file_system_at_the_cgroup_mount_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "sys/fs").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup").symlink_to("/proc")
 
@@ -178,7 +178,7 @@ def test_another_file_system_at_the_cgroup_path_is_unknown(tmp_path: Path) -> No
     assert "0x9fa0" in found.reason
 
 
-def test_owner_and_mode_of_the_runtime_directory_are_read(tmp_path: Path) -> None:
+def test_the_runtime_directory_is_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     path = str(tmp_path)
     expected = RuntimeDirectory(path, given=True, exists=True, owner=os.getuid(), mode=0o700)
@@ -199,7 +199,7 @@ def test_without_xdg_runtime_dir_the_directory_is_derived(
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "socket", "loop", "long"])
-def test_a_path_that_is_not_a_directory_is_no_runtime_directory(tmp_path: Path, kind: str) -> None:
+def test_a_file_is_no_runtime_directory(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("x" * 300 if kind == "long" else kind)
     if kind == "file":
         path.write_text("")

@@ -83,7 +83,7 @@ def test_each_kind_has_its_file_and_a_missing_file_has_no_range(tmp_path: Path, 
     )
 
 
-def test_a_file_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+def test_a_dangling_link_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "etc/subgid").mkdir(parents=True)
     (tmp_path / "etc/subuid").symlink_to("subuid")
 

@@ -88,14 +88,14 @@ def test_each_kind_of_host_has_exactly_its_verdicts(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", [name for name, host in HOSTS.items() if host.booted])
-def test_every_failure_on_these_hosts_can_be_fixed(name: str, tmp_path: Path) -> None:
+def test_each_failure_has_a_remedy(name: str, tmp_path: Path) -> None:
     for one in checklist.judge(facts(HOSTS[name], plant(name, tmp_path))):
         if one.verdict is Verdict.FAIL:
             assert one.remedy
             assert one.remedy.fixable_by is not FixableBy.NONE
 
 
-def test_each_host_names_the_source_of_its_values() -> None:
+def test_each_host_names_its_source() -> None:
     assert all(host.provenance for host in HOSTS.values())
     assert len(HOSTS) >= 15
 
@@ -125,7 +125,7 @@ def test_the_remedy_has_the_commands_of_the_distribution(
     assert command in found.remedy.commands
 
 
-def test_the_remedy_for_a_raspberry_pi_changes_its_kernel_command_line(tmp_path: Path) -> None:
+def test_the_remedy_on_a_raspberry_pi_is_a_boot_argument(tmp_path: Path) -> None:
     found = {
         one.check: one
         for one in checklist.judge(

@@ -42,7 +42,7 @@ def state() -> tuple[str, ...]:
     )
 
 
-def test_the_trial_creates_namespaces_and_does_not_change_the_caller() -> None:
+def test_the_namespaces_are_created_and_the_parent_stays_outside() -> None:
     before = state()
 
     found = tried(None, None)
@@ -58,15 +58,15 @@ def test_the_trial_creates_namespaces_and_does_not_change_the_caller() -> None:
     assert before == state()
 
 
-def test_the_messages_of_newuidmap_are_in_the_result(tmp_path: Path) -> None:
-    failing = write(
+def test_the_error_message_of_newuidmap_is_kept(tmp_path: Path) -> None:
+    complaining = write(
         tmp_path / "newuidmap",
         "#!/bin/sh\necho 'newuidmap: uid range not allowed' >&2\nexit 1\n",
         0o755,
     )
     silent = write(tmp_path / "newgidmap", "#!/bin/sh\nexit 3\n", 0o755)
 
-    found = tried(str(failing), str(silent))
+    found = tried(str(complaining), str(silent))
 
     assert {
         "newuidmap": "newuidmap: uid range not allowed",
@@ -74,7 +74,7 @@ def test_the_messages_of_newuidmap_are_in_the_result(tmp_path: Path) -> None:
     } == found.mapped
 
 
-def test_newuidmap_is_called_with_the_user_and_then_all_ranges(tmp_path: Path) -> None:
+def test_newuidmap_gets_the_user_and_then_all_ranges(tmp_path: Path) -> None:
     program = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
     ranges = [[SubidRange(100000, 1000), SubidRange(300000, 64536)], [SubidRange(7, 9)]]
 
@@ -120,7 +120,7 @@ def test_a_caller_that_ignores_sigchld_gets_a_result() -> None:
     assert run_python(code).isdecimal()
 
 
-def test_without_a_child_process_the_result_is_unknown() -> None:
+def test_without_a_child_the_result_is_unknown() -> None:
     code = (
         "import resource\nfrom k3s_rootless.preflight.probes import"
         " trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0,"
@@ -142,7 +142,7 @@ def test_a_killed_child_process_gives_no_result() -> None:
     assert "None" == run_python(code)
 
 
-def test_the_child_process_keeps_no_pipe_of_its_parent_open() -> None:
+def test_a_child_keeps_no_pipe_of_its_parent_open() -> None:
     """The child does not keep a pipe of the parent open.
 
     Popen uses such a pipe to learn that a program was executed, and another thread can be in Popen.
@@ -171,7 +171,7 @@ def test_without_a_restriction_no_program_is_executed(tmp_path: Path, switch: st
     assert not found.value.restricted
 
 
-def test_with_a_restriction_the_label_of_the_real_path_is_read(tmp_path: Path) -> None:
+def test_with_the_restriction_the_label_of_the_real_path_is_read(tmp_path: Path) -> None:
     write(tmp_path / apparmor.SWITCH, "1\n")
 
     found = apparmor.confinement(tmp_path, "/bin/true")
@@ -191,7 +191,7 @@ def test_with_a_restriction_the_label_of_the_real_path_is_read(tmp_path: Path) -
     assert "could not be executed" in str(missing.value.label)
 
 
-def test_reading_the_label_of_a_program_does_not_run_the_program(tmp_path: Path) -> None:
+def test_the_program_with_the_label_does_not_run(tmp_path: Path) -> None:
     done = tmp_path / "ran"
     program = write(tmp_path / "k3s", f"#!/bin/sh\ntouch {done}\n", 0o755)
 
