@@ -23,11 +23,11 @@ SCRIPTS = {
     "another program": ("#!/bin/sh\necho kubectl version v1.30.0\n", "did not answer like K3s"),
     "too old": (
         "#!/bin/sh\necho 'k3s version v1.19.4+k3s1 (2532c10f)'\n",
-        "has a unit from v1.21 on",
+        "exists since v1.21",
     ),
     "known to be broken": (
         "#!/bin/sh\necho 'k3s version v1.34.4+k3s1 (2532c10f)'\n",
-        "cannot start in this release",
+        "this release cannot start rootless",
     ),
 }
 

@@ -132,7 +132,10 @@ def config_certificates(facts: Facts, seen: Known[tuple[Baked, ...]]) -> Judgeme
         return unknown(settings.problems[0])
     active = isinstance(facts.unit, Known) and facts.unit.value.active_state == "active"
     command = "k3s-rootless restart" if active else "k3s-rootless up"
-    text = "renew the certificates of K3s while it is stopped; this command does so, and starts K3s"
+    text = (
+        "renew the certificates of K3s (k3s certificate rotate) while it is stopped; this command"
+        " does so, and starts K3s"
+    )
     remedy = Remedy(FixableBy.USER, text, (command,))
     return failed(stale, "K3s exits during its next start", remedy, seen.source)
 
