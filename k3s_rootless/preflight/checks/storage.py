@@ -111,9 +111,8 @@ def storage_data(facts: Facts, seen: Known[Storage]) -> Judgement:
         return failed(
             f"{data.found} belongs to uid {data.owner}", "K3s cannot write its data", remedy
         )
-    return failed(
-        f"{data.found} is not writable", f"K3s cannot create {data.path}", _other_directory()
-    )
+    remedy = _other_directory("that you can write to, on a local file system")
+    return failed(f"{data.found} is not writable", f"K3s cannot create {data.path}", remedy)
 
 
 def _inside_own_home(place: Place, home: Place, uid: int) -> bool:
