@@ -35,7 +35,7 @@ def mounts(root: Path) -> list[Mount]:
     return found
 
 
-def holding(found: list[Mount], path: Path) -> Mount | None:
+def mount_of(found: list[Mount], path: Path) -> Mount | None:
     """Return the mount that contains a path (absolute, without links)."""
     # Several mounts can have the same longest path; a later mount covers an earlier one.
     return max(

@@ -53,7 +53,7 @@ def test_changes_are_known_without_another_list(k3s: K3s) -> None:
     until(lambda: names(one) == [])
     one.stop()
 
-    assert 1 == sum("watch=1" not in path for path in k3s.api.asked)
+    assert 1 == sum("watch=1" not in path for path in k3s.api.requested)
 
 
 def test_a_version_that_the_server_forgot_is_listed_again(k3s: K3s) -> None:

@@ -193,7 +193,7 @@ def followed(tmp_path: Path, *lines: bytes, end: bytes = b"") -> tuple[str, list
 
     with peers.on_socket(tmp_path / "api", behave) as server:
         version = services.follow(UnixPeer(tmp_path / "api"), "7", seen.append)
-    assert "resourceVersion=7" in server.asked[0]
+    assert "resourceVersion=7" in server.requested[0]
     return version, seen
 
 

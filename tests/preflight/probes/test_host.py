@@ -274,7 +274,7 @@ def test_mounts_with_blanks_in_their_names_are_found(tmp_path: Path) -> None:
     found = mounts.mounts(tmp_path)
 
     assert ["/", "/my disk", "/my"] == [one.point for one in found]
-    held = [mounts.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
+    held = [mounts.mount_of(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")]
     assert ["nfs4", "xfs", "ext4", "ext4"] == [one.type if one else None for one in held]
 
 
