@@ -21,7 +21,7 @@ def look(
 ) -> Answer:
     """Read all sources, join them, and return the result for the questions in `what`.
 
-    `what` are words in the format of `Question.of`; none for all ports. Raises UsageError,
+    `what` are texts in the format of `Question.of`; none for all ports. Raises UsageError,
     NotRunning, NotReady, RootlessError.
     """
     questions = tuple(map(Question.of, what))

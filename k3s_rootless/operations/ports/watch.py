@@ -81,17 +81,17 @@ class _Watch:
     def turn(self, state: UnitState) -> Turn:
         """Check once, and return the changes."""
         self._follow(state)
-        seen = self._look()
-        if self._last is None or seen != self._sources:
-            self._sources = seen
-            turn = self._after(seen, is_first=self._last is None)
+        observed = self._read()
+        if self._last is None or observed != self._sources:
+            self._sources = observed
+            turn = self._after(observed, is_first=self._last is None)
         else:
             turn = self._at_rest(self._last)
         self._last = turn
         return turn
 
-    def _after(self, seen: Sources, *, is_first: bool) -> Turn:
-        answer = answers.of_all(self._joined(seen), gather.addresses())
+    def _after(self, observed: Sources, *, is_first: bool) -> Turn:
+        answer = answers.of_all(self._joined(observed), gather.addresses())
         before, self._rows = self._rows, changes.by_key(answer.rows)
         found: tuple[Change, ...] = ()
         if not is_first:
@@ -109,11 +109,11 @@ class _Watch:
             table = self._marks.table(last.answer.rows)
         return Turn(_now(), last.answer, (), table, is_news=expired)
 
-    def _joined(self, seen: Sources) -> PortMap:
+    def _joined(self, observed: Sources) -> PortMap:
         if self._start is None:
             return PortMap((), None, (("unit", sources.NOT_RUNNING),))
         running = sources.running(self._start)
-        return gather.joined(seen, running, everything=self._everything)
+        return gather.joined(observed, running, everything=self._everything)
 
     def _follow(self, state: UnitState) -> None:
         # A restart creates another namespace, another kubeconfig and, in older releases, another
@@ -128,7 +128,7 @@ class _Watch:
             self._start = sources.start_of(self._context, state)
             self._followed = FollowedServices(self._start)
 
-    def _look(self) -> Sources:
+    def _read(self) -> Sources:
         nothing = Unknown(sources.NOT_RUNNING)
         if self._start is None or self._followed is None:
             return sources.without_k3s(sources.NOT_RUNNING, nothing)
@@ -136,7 +136,7 @@ class _Watch:
         if isinstance(kit.forwards, Unknown):
             self._start.rootlesskit = None
         host = sources.read_host()
-        return sources.together(_sorted(kit), self._followed.seen(), host)
+        return sources.combined(_sorted(kit), self._followed.current(), host)
 
 
 def _sorted(kit: Kit) -> Kit:

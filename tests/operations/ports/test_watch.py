@@ -1,4 +1,4 @@
-"""Tests of repeated looks at the ports of a K3s, while its forwards and Services change."""
+"""Tests of repeated checks of the ports of a K3s, while its forwards and Services change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.session import PROJECT
 from tests.operations.ports.k3s import K3s, listening, service
 from tests.patience import PATIENCE
 
-SCHEMA = PROJECT / "docs/reference/schemas/ports-v1.json"
+SCHEMA = PROJECT / "docs/reference/schemas/ports-v2.json"
 
 
 def until(turns: Iterator[Turn], true: Callable[[Turn], bool]) -> Turn:
@@ -143,7 +143,7 @@ def test_a_k3s_that_does_not_run_is_refused(k3s: K3s) -> None:
 
     with (
         closing(watch.turns(k3s.context)) as turns,
-        pytest.raises(NotRunning, match="nothing is forwarded"),
+        pytest.raises(NotRunning, match="no port is forwarded"),
     ):
         next(turns)
 
@@ -157,7 +157,7 @@ def test_the_document_of_a_turn_has_its_time_and_its_changes(k3s: K3s) -> None:
 
     documents: list[dict[str, Any]] = [document.of_turn(turn) for turn in (first, added)]
     for content in documents:
-        schema.validate({"schema": "k3s-rootless/ports/v1", **content})
+        schema.validate({"schema": "k3s-rootless/ports/v2", **content})
     assert [] == documents[0]["changes"]
     (change,) = documents[1]["changes"]
     assert ("added", "default/late:8100") == (change["change"], change["port"]["target"])
