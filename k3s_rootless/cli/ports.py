@@ -107,7 +107,7 @@ def command(
     Exit codes: 0 success, 1 WHAT does not exist or a probe failed, 3 K3s is not running, 4 K3s is
     starting, or neither its forwards nor its Services can be read.
     """
-    from k3s_rootless.operations.ports import look
+    from k3s_rootless.operations.ports import query
 
     if watch and (what or probe or urls):
         raise UsageError(
@@ -118,8 +118,8 @@ def command(
     if watch:
         _watch(session, everything=everything)
         return
-    answer = look.look(session, what, everything=everything, probe=probe)
-    # Imported after `look`, which loads the common modules while systemd answers.
+    answer = query.run(session, what, everything=everything, probe=probe)
+    # Imported after `query`, which loads the common modules while systemd answers.
     from k3s_rootless.cli.display import ports as renderer
 
     renderer.show(session.report, answer, urls=urls)

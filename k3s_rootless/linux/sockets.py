@@ -97,8 +97,8 @@ def _connections(proc_net: Path) -> int:
             lines = (proc_net / name).read_text("ascii").splitlines()
         except (OSError, ValueError):
             continue
-        for words in (line.split() for line in lines if line.startswith("TCP")):
-            values = dict(zip(words[1::2], words[2::2], strict=False))
+        for fields in (line.split() for line in lines if line.startswith("TCP")):
+            values = dict(zip(fields[1::2], fields[2::2], strict=False))
             count += sum(
                 int(values[key]) for key in ("inuse", "tw") if values.get(key, "").isdecimal()
             )
@@ -173,16 +173,16 @@ def _proc(table: _Table, proc_net: Path) -> set[Listener]:
         ) from error
 
 
-def _proc_listener(table: _Table, words: list[bytes]) -> Listener | None:
+def _proc_listener(table: _Table, fields: list[bytes]) -> Listener | None:
     # `sl local_address rem_address st … uid timeout inode` (proc_net_tcp, Linux 6.12).
-    address, _, port = words[1].partition(b":")
+    address, _, port = fields[1].partition(b":")
     if (
-        int(words[3], 16) != table.state
+        int(fields[3], 16) != table.state
         or not int(port, 16)
-        or int(words[2].rpartition(b":")[2], 16)
+        or int(fields[2].rpartition(b":")[2], 16)
     ):
         return None
-    return Listener(table.proto, _address(address), int(port, 16), int(words[7]), int(words[9]))
+    return Listener(table.proto, _address(address), int(port, 16), int(fields[7]), int(fields[9]))
 
 
 @functools.lru_cache(maxsize=1024)

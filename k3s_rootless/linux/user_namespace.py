@@ -86,12 +86,12 @@ class Child:
         The id 0 of the child is mapped to the id `own`, and the ids from 1 on to the ranges. Each
         range is a first id and a count. Raises CommandFailed.
         """
-        words = [program, str(self._pid), "0", str(own), "1"]
+        argv = [program, str(self._pid), "0", str(own), "1"]
         inside = 1
         for first, count in ranges:
-            words += [str(inside), str(first), str(count)]
+            argv += [str(inside), str(first), str(count)]
             inside += count
-        return command.run(words, timeout=seconds)
+        return command.run(argv, timeout=seconds)
 
     def proceed(self) -> None:
         """Allow the child to run `work`, after its ids are mapped."""

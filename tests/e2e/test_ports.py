@@ -148,7 +148,7 @@ def test_pending_and_what_is_never_forwarded(running: Tool) -> None:
     finally:
         peers.delete(running.machine, "late", "sctp", "named", "inner", "node")
 
-    assert "its load balancer has no address yet" == late["reason"]
+    assert "the load balancer has no address yet" == late["reason"]
     for key, reason in {
         "default/sctp:132/sctp": "only, not SCTP",
         "default/named:8101/tcp": "only a host name",
@@ -644,4 +644,4 @@ def test_a_plan_needs_no_running_k3s(lab_tool: Tool) -> None:
 
     assert 1 == done.returncode
     assert "default/d:8500: port 8500 is in use by python3" in done.stdout
-    assert "cannot query services" in done.stderr
+    assert "Services unknown: " in done.stderr

@@ -116,7 +116,7 @@ def test_with_a_stopped_api_server_forwards_and_sockets_are_shown(lab_tool: Tool
         for key in ("status", "verdict", "forwarded", "parent_listening", "child_listening")
     )
     assert "cannot check which Service this forward is for" in found[10080]["reason"]
-    assert "cannot query services: " in shown.stderr
+    assert "Services unknown: " in shown.stderr
     assert 1 == queried.returncode
     assert "cannot look up `web`: " in queried.stderr
 
@@ -136,7 +136,7 @@ def test_without_the_socket_of_rootlesskit_services_and_sockets_are_shown(lab_to
         row[key] for key in ("status", "verdict", "forwarded", "parent_listening")
     )
     assert "cannot check whether the port is forwarded" in row["reason"]
-    assert "cannot query rootlesskit: " in watched.stderr
+    assert "forwards unknown: " in watched.stderr
 
 
 def test_while_k3s_starts_ports_reports_that_once(lab_tool: Tool) -> None:
@@ -153,7 +153,7 @@ def test_while_k3s_starts_ports_reports_that_once(lab_tool: Tool) -> None:
     for done in (early, late):
         assert 4 == done.returncode, done
         assert 1 == (done.stdout + done.stderr).count("K3s is starting"), done
-        assert "cannot query" not in done.stderr
+        assert " unknown: " not in done.stderr
     (row,) = document["ports"]
     assert document["starting"]
     assert ("pending", "warn", False) == (row["status"], row["verdict"], row["forwarded"])
@@ -267,8 +267,7 @@ def test_a_hostile_rootlesskit_makes_only_its_own_column_unknown(lab_tool: Tool)
 
         assert 0 == measured["code"], (how, measured["err"])
         assert all(
-            line.startswith("cannot query ") and line.isprintable()
-            for line in measured["err"].splitlines()
+            " unknown: " in line and line.isprintable() for line in measured["err"].splitlines()
         ), how
         assert measured["seconds"] < 13, (how, measured["seconds"])
         assert measured["mib"] < 150, (how, measured["mib"])
@@ -343,8 +342,7 @@ def test_a_hostile_api_server_makes_only_its_own_column_unknown(lab_tool: Tool) 
 
         assert 0 == measured["code"], (how, measured["err"])
         assert all(
-            line.startswith("cannot query ") and line.isprintable()
-            for line in measured["err"].splitlines()
+            " unknown: " in line and line.isprintable() for line in measured["err"].splitlines()
         ), how
         assert measured["seconds"] < 13, (how, measured["seconds"])
         assert measured["mib"] < 150, (how, measured["mib"])

@@ -135,7 +135,7 @@ def _answer(
 def _notices(found: PortMap, unread: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     if found.starting:
         return ()  # the row of the API server shows this
-    return tuple(f"cannot query {source}: {reason}" for source, reason in unread)
+    return remarks.of_unread(unread)
 
 
 def _exit_code(found: PortMap, *, complete: bool) -> int:

@@ -44,7 +44,7 @@ class Plan:
     @property
     def notices(self) -> tuple[str, ...]:
         """The lines about sources that could not be read."""
-        return tuple(f"cannot query {name}: {reason}" for name, reason in self.unread)
+        return remarks.of_unread(self.unread)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ _NO_HOST_PORTS = (
     " for this port"
 )
 _NO_SERVICELB = "servicelb is disabled; without it, K3s forwards only the port of its API server"
-_NO_HOST_NAMES = "its load balancer has only a host name; K3s forwards Services with an IP address"
+_NO_HOST_NAMES = "the load balancer has only a host name; K3s forwards Services with an IP address"
 _MARKS = {Kind.NODE_PORT: " (nodePort)", Kind.HOST_PORT: " (hostPort)"}
 
 
@@ -196,7 +196,7 @@ def _state(port: ServicePort, settings: Settings, version: Version | None) -> tu
         return Status.FORWARDED, ""
     if port.hostnames:
         return Status.NOT_FORWARDED, _NO_HOST_NAMES
-    return Status.PENDING, "its load balancer has no address yet"
+    return Status.PENDING, "the load balancer has no address yet"
 
 
 def conflicts(entries: Iterable[ExpectedForward]) -> dict[ExpectedForward, tuple[str, ...]]:

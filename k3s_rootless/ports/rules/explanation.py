@@ -19,14 +19,6 @@ _NO_TARGET = {
 Line = tuple[str, str]
 """A heading, which can be empty, and a sentence."""
 _API_NAMES = frozenset({"api", "kubernetes", "apiserver"})
-_IN_CHILD = {
-    True: "a program listens on port {port} in K3s's namespace",
-    False: (
-        "no socket listens on port {port} in K3s's namespace, which is usual for K3s's load"
-        " balancer; test the connection with --probe"
-    ),
-    None: "unknown: the sockets in K3s's namespace could not be read",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +79,10 @@ def of_nothing(question: Question, owner: str) -> Explanation:
     number = question.number or 0
     parent = features.child_to_parent_port(number)
     lines = [("", f"port {number}: no Service has this port, and K3s does not forward it")]
-    lines.append(("host port", f"port {number} of a Service would be port {parent} of this host"))
+    ports = f"port {number}"
     if number > 10000 and number - 10000 <= 1024:
-        lines.append(
-            ("", f"port {number - 10000} of a Service would also be port {number} of this host")
-        )
+        ports = f"port {number - 10000} or {number}"
+    lines.append(("mapping", f"{ports} of a Service would be port {parent} of this host"))
     on_this_host = f"no process listens on port {number}"
     if owner:
         on_this_host = f"port {number} is in use by {owner}"
@@ -120,8 +111,20 @@ def _forward(row: Exposure, addresses: Sequence[Address]) -> list[Line]:
     if row.target:
         further = f"; rootlesskit connects to port {row.child_port} of K3s's namespace"
     lines.append(("forward", f"{row.explanation}{further}"))
-    lines.append(("in the child", _IN_CHILD[row.child_listening].format(port=row.child_port)))
+    lines.append(("in the child", _in_child(row)))
     return lines
+
+
+def _in_child(row: Exposure) -> str:
+    where = f"port {row.child_port} of K3s's namespace"
+    if row.child_listening is None:
+        return "unknown: the sockets of K3s's namespace could not be read"
+    if row.child_listening:
+        return f"a program listens on {where}"
+    usual = ""
+    if row.status is Status.FORWARDED:
+        usual = ", which is usual for K3s's load balancer; test the connection with --probe"
+    return f"no socket listens on {where}{usual}"
 
 
 def _from_the_network(row: Exposure, addresses: Sequence[Address]) -> str:
@@ -141,10 +144,10 @@ def _host_port(row: Exposure) -> str:
         return ""
     if row.status is Status.NOT_FORWARDED:
         return "none"
-    if row.kind is Kind.API:
-        return f"{parent}: K3s never adds an offset to the port of its API server"
+    if not row.offset and row.forwarded:
+        return ""
     if not row.offset:
-        return f"{parent}, the same number as the port of the Service"
+        return f"{parent}, the same number as in K3s's namespace"
     return f"{parent} only; port {port} of this host itself is not forwarded to {row.target}"
 
 

@@ -91,7 +91,7 @@ def lost(entry: ExpectedForward, child_port: int, conflicts: tuple[str, ...]) ->
         )
     return (
         f"port {port} of the host is forwarded to child port {child_port}, which no Service needs;"
-        f" K3s takes this forward for that of {entry.target}"
+        f" K3s treats this forward as that of {entry.target}"
     )
 
 
@@ -135,12 +135,12 @@ def explanation(entry: ExpectedForward, address: str) -> str:
         return f"{entry.target} is not reachable from the host: {entry.why}"
     where = f"port {entry.parent_port} on {address or 'all addresses of the host'}"
     if entry.kind is Kind.API:
-        return f"{where} is mapped to the Kubernetes API; K3s never adds an offset to this port"
+        return f"{where} is mapped to the Kubernetes API (K3s never adds an offset to this port)"
     if not entry.target:
         return f"{where} is mapped to port {entry.child_port} of K3s's namespace"
     if entry.offset:
         return (
-            f"{where} is mapped to {entry.target}; K3s adds {entry.offset} to ports up to and"
-            " including 1024"
+            f"{where} is mapped to {entry.target} (K3s adds {entry.offset} to ports up to and"
+            " including 1024)"
         )
     return f"{where} is mapped to {entry.target}, without an offset"

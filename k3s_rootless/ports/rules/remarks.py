@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from k3s_rootless.linux.facts import Address
 from k3s_rootless.observation import Observed, Unknown
 from k3s_rootless.ports.facts import Exposure, Kind, Status
 
+_SOURCES = {
+    "rootlesskit": "forwards",
+    "services": "Services",
+    "sockets": "sockets of the host",
+    "child": "sockets of K3s's namespace",
+    "pods": "hostPorts of Pods",
+    "addresses": "addresses of this host",
+}
 _OFFSET = "K3s adds 10000 to ports up to and including 1024"
 _EXPOSED = (
     "\nwarning: forwards marked * listen on all interfaces, so the API server and these Services"
@@ -50,6 +58,11 @@ def of_exposed(addresses: Observed[tuple[Address, ...]]) -> tuple[str, ...]:
     if not outside:
         return (_EXPOSED, "At the moment this host has only loopback addresses.")
     return (_EXPOSED, f"Addresses of this host: {', '.join(outside)}")
+
+
+def of_unread(unread: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return a line for each source that could not be read, by its name and the reason."""
+    return tuple(f"{_SOURCES.get(name, name)} unknown: {reason}" for name, reason in unread)
 
 
 def of_plan(rows: Sequence[Exposure]) -> tuple[str, ...]:

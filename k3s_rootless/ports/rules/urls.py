@@ -62,8 +62,8 @@ def _scheme(entry: ExpectedForward) -> tuple[str, str]:
 def _by_name(name: str) -> tuple[str, str] | None:
     parts = [part for part in name.lower().split("-") if part]
     # `websecure` starts with `web`, and `https` with `http`, so the longer word comes first.
-    for scheme, words in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
-        if any(part.startswith(words) for part in parts):
+    for scheme, prefixes in (("https", _HTTPS_NAMES), ("http", _HTTP_NAMES)):
+        if any(part.startswith(prefixes) for part in parts):
             return scheme, f"from the port name, {name}"
     return None
 

@@ -98,7 +98,7 @@ def test_the_table_is_followed_by_remarks_notes_and_advice(capsys: Captured) -> 
         )
     ]
     assert places == sorted(places)
-    assert "cannot query child: no process\n" == printed.err
+    assert "sockets of K3s's namespace unknown: no process\n" == printed.err
     assert "PROBE" not in printed.out
 
 
@@ -141,7 +141,7 @@ def test_a_plan_is_a_table_with_the_reasons_below(capsys: Captured) -> None:
     assert "10080       +10000   tcp        default/web:80   http   free" in printed.out
     assert "-                    tcp        default/web:80   http   not forwarded" in printed.out
     assert "\n  default/web:80: by design\n\nK3s adds 10000" in printed.out
-    assert "cannot query services: down\nfound no Service with a port in 3 objects\n" == printed.err
+    assert "Services unknown: down\nfound no Service with a port in 3 objects\n" == printed.err
 
 
 def turns() -> tuple[Turn, Turn, Turn]:
@@ -169,7 +169,7 @@ def test_lines_are_a_line_for_each_row_and_then_for_each_change(capsys: Captured
         f"{time} = *:10080 tcp -> default/web:80 http (+10000): listening http://localhost:10080\n"
         f"{time} ~ *:10080 tcp -> default/web:80 http (+10000): unreachable: gone\n"
     ) == printed.out
-    assert "cannot query child: no process\n" == printed.err
+    assert "sockets of K3s's namespace unknown: no process\n" == printed.err
 
 
 def test_a_change_that_no_line_shows_is_not_printed(capsys: Captured) -> None:

@@ -152,7 +152,7 @@ def test_addresses_that_cannot_be_read_are_one_more_unread_source() -> None:
     found = answer.of_all(MAP, Unknown("no socket"))
 
     assert (("addresses", "no socket"),) == found.unread
-    assert ("cannot query addresses: no socket",) == found.notices
+    assert ("addresses of this host unknown: no socket",) == found.notices
     assert 1 == len(found.warning)
 
 

@@ -79,7 +79,7 @@ def test_without_a_running_k3s_the_sockets_of_the_host_show_conflicts(k3s: K3s) 
         ("rootlesskit", "K3s is not running"),
         ("services", "K3s is not running"),
     ) == found.unread
-    assert "cannot query services: K3s is not running" in found.notices
+    assert "Services unknown: K3s is not running" in found.notices
 
 
 def test_without_a_user_manager_the_reason_is_that_of_systemd(k3s: K3s) -> None:

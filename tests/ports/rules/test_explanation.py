@@ -58,15 +58,15 @@ def test_a_row_is_explained_with_its_addresses_and_its_host_port() -> None:
         (
             "forward",
             (
-                "port 10080 on all addresses of the host is mapped to default/web:80; K3s adds"
-                " 10000 to ports up to and including 1024; rootlesskit connects to port 80 of"
+                "port 10080 on all addresses of the host is mapped to default/web:80 (K3s adds"
+                " 10000 to ports up to and including 1024); rootlesskit connects to port 80 of"
                 " K3s's namespace"
             ),
         ),
         (
             "in the child",
             (
-                "no socket listens on port 80 in K3s's namespace, which is usual for K3s's load"
+                "no socket listens on port 80 of K3s's namespace, which is usual for K3s's load"
                 " balancer; test the connection with --probe"
             ),
         ),
@@ -83,8 +83,7 @@ def test_a_port_without_a_row_is_explained_by_the_rule() -> None:
     assert (
         (
             ("", "port 10022: no Service has this port, and K3s does not forward it"),
-            ("host port", "port 10022 of a Service would be port 10022 of this host"),
-            ("", "port 22 of a Service would also be port 10022 of this host"),
+            ("mapping", "port 22 or 10022 of a Service would be port 10022 of this host"),
             ("on this host", "port 10022 is in use by a process of uid 0"),
         ),
     ) == found.paragraphs

@@ -116,13 +116,13 @@ def test_a_running_k3s_as_it_was_seen() -> None:
     assert found.rows[0].verdict is Verdict.PASS
     assert [
         (
-            "port 6443 on all addresses of the host is mapped to the Kubernetes API; K3s never adds"
-            " an offset to this port"
+            "port 6443 on all addresses of the host is mapped to the Kubernetes API (K3s never adds"
+            " an offset to this port)"
         ),
         "port 8080 on all addresses of the host is mapped to default/web:8080, without an offset",
         (
-            "port 10080 on all addresses of the host is mapped to default/web:80; K3s adds 10000 to"
-            " ports up to and including 1024"
+            "port 10080 on all addresses of the host is mapped to default/web:80 (K3s adds 10000 to"
+            " ports up to and including 1024)"
         ),
     ] == [row.explanation for row in found.rows[:3]]
 
@@ -214,14 +214,14 @@ HELD_BY_ROOT = Listener("tcp", "127.0.0.1", 10080, 0)
             (),
             (balancer(80, addresses=()),),
             (),
-            f"{ROW} pending: its load balancer has no address yet",
+            f"{ROW} pending: the load balancer has no address yet",
             id="pending",
         ),
         pytest.param(
             (),
             (balancer(80, addresses=(), hostnames=("lb.example.org",)),),
             (),
-            f"{ROW} not-forwarded: its load balancer has only a host name; K3s forwards"
+            f"{ROW} not-forwarded: the load balancer has only a host name; K3s forwards"
             " Services with an IP address",
             id="host name only",
         ),
