@@ -92,7 +92,7 @@ class Table:
         for one in turn.changes:
             if one.is_visible:
                 self._latest.append(f"{turn.time:%H:%M:%S} {_MARKS[one.what]} {_line(one.row)}")
-        if turn.is_news or self._screen.size != self._size:
+        if turn.is_update or self._screen.size != self._size:
             self._draw(turn)
 
     def _draw(self, turn: Turn) -> None:

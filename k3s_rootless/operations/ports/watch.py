@@ -37,8 +37,8 @@ INTERVAL = 0.4
 class Turn:
     """One check of a watch: the current result, and the changes since the previous turn.
 
-    `table` are the rows with their recent changes, including removed rows. `is_news` is True if the
-    table or the result differs from the previous turn.
+    `table` are the rows with their recent changes, including removed rows. `is_update` is True if
+    the table or the result differs from the previous turn.
     """
 
     time: datetime
@@ -46,7 +46,7 @@ class Turn:
     changes: tuple[Change, ...]
     table: tuple[tuple[What | None, Exposure], ...]
     is_first: bool = False
-    is_news: bool = False
+    is_update: bool = False
 
 
 def turns(context: Context, *, everything: bool = False) -> Generator[Turn, None, None]:
@@ -100,14 +100,14 @@ class _Watch:
         self._marks.expire(now)
         self._marks.add(found, now)
         table = self._marks.table(answer.rows)
-        return Turn(_now(), answer, found, table, is_first=is_first, is_news=True)
+        return Turn(_now(), answer, found, table, is_first=is_first, is_update=True)
 
     def _at_rest(self, last: Turn) -> Turn:
         expired = self._marks.expire(time.monotonic())
         table = last.table
         if expired:
             table = self._marks.table(last.answer.rows)
-        return Turn(_now(), last.answer, (), table, is_news=expired)
+        return Turn(_now(), last.answer, (), table, is_update=expired)
 
     def _joined(self, observed: Sources) -> PortMap:
         if self._start is None:

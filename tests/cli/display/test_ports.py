@@ -152,8 +152,8 @@ def turns() -> tuple[Turn, Turn, Turn]:
     first = answer.of_all(PortMap(before, 0, (("child", "no process"),)), HERE)
     second = answer.of_all(PortMap(now, 0, ()), HERE)
     return (
-        Turn(TIME, first, (), ((None, ROW),), is_first=True, is_news=True),
-        Turn(TIME, second, found, ((changes.What.CHANGED, closed),), is_news=True),
+        Turn(TIME, first, (), ((None, ROW),), is_first=True, is_update=True),
+        Turn(TIME, second, found, ((changes.What.CHANGED, closed),), is_update=True),
         Turn(TIME, second, (), ((changes.What.CHANGED, closed),)),
     )
 
