@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from k3s_rootless.json_fields import Wrong
 
 _PROBLEMS = {
-    "missing": "it is missing",
+    "missing": "required field is missing",
     "model_type": "must be an object",
     "string_type": "must be a string",
 }

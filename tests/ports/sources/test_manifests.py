@@ -94,7 +94,7 @@ def test_json_is_yaml() -> None:
         ),
         (WEB + "---\nkind: Service\nmetadata: {name: api}", "document 2: spec: it is missing"),
         ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: must be a string"),
-        ("just: words", "document 1: kind: it is missing"),
+        ("just: words", "document 1: kind: required field is missing"),
         ("- a", "document 1: must be an object"),
         ("a: [", "line 2: "),
         ("a: &a [*a]\nkind: List\nitems: *a", "document 1: "),
