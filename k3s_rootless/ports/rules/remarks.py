@@ -15,6 +15,7 @@ _SOURCES = {
     "child": "sockets of K3s's namespace",
     "pods": "hostPorts of Pods",
     "addresses": "addresses of this host",
+    "unit": "ports",
 }
 _OFFSET = "K3s adds 10000 to ports up to and including 1024"
 _EXPOSED = (
