@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "-n", "--namespace", default="default", show_default=True, help="For what names no namespace."
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="Namespace for objects without one.",
 )
 @json_option
 def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
-    """Tell which host ports the Services of manifests would get.
+    """Show the host ports that Services in manifests would get.
 
-    Names every conflict with this host and this cluster before anything is applied. `-` reads
+    Shows each conflict with this host and this cluster before you apply the manifests. `-` reads
     standard input.
 
-    Exit codes: 0 all are free, 1 there are conflicts.
+    Exit codes: 0 all ports are free, 1 there are conflicts.
     """
     from k3s_rootless.cli.display import ports as renderer
     from k3s_rootless.operations.ports import plan as operation
@@ -83,38 +87,39 @@ def _complete(
 
 @click.command("ports", cls=Ports)
 @click.argument("what", nargs=-1, shell_complete=_complete)
-@click.option("--all", "everything", is_flag=True, help="Show also what is not forwarded, and why.")
-@click.option("--probe", is_flag=True, help="Connect through each forward, from this host.")
-@click.option("--url", "urls", is_flag=True, help="Print just the URLs.")
-@click.option("--watch", is_flag=True, help="Go on, and show each change within a second.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also show ports that are not forwarded, and why."
+)
+@click.option("--probe", is_flag=True, help="Test each forward with a connection from this host.")
+@click.option("--url", "urls", is_flag=True, help="Print only the URLs.")
+@click.option("--watch", is_flag=True, help="Keep running, and show each change within a second.")
 @json_option
 def command(
     *, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool
 ) -> None:
     """Show which port of this host reaches which Service.
 
-    K3s adds 10000 to the ports of Services up to and including 1024, so that no privilege is
-    needed. The port of its API server stays.
+    K3s adds 10000 to Service ports up to and including 1024, because users are not allowed to
+    listen on these ports. The port of the API server is never changed.
 
-    WHAT is a port (80, 10080) or a Service (web, default/web, web:http), which is explained in
-    full.
+    WHAT is a port (80, 10080) or a Service (web, default/web, web:http) to explain in detail.
 
-    Exit codes: 0 shown, 1 WHAT is nothing that is known, or a probe failed, 3 K3s is not running, 4
-    K3s is starting, or neither its forwards nor its Services can be read.
+    Exit codes: 0 success, 1 WHAT does not exist or a probe failed, 3 K3s is not running, 4 K3s is
+    starting, or neither its forwards nor its Services can be read.
     """
-    from k3s_rootless.operations.ports import look
+    from k3s_rootless.operations.ports import query
 
     if watch and (what or probe or urls):
         raise UsageError(
-            "cannot watch one thing: --watch shows changes of all ports",
-            hint="leave out WHAT, --probe and --url",
+            "cannot combine --watch with WHAT, --probe or --url: it shows changes of all ports",
+            hint="run it without WHAT, --probe and --url",
         )
     session = _session("ports", as_json=as_json)
     if watch:
         _watch(session, everything=everything)
         return
-    answer = look.look(session, what, everything=everything, probe=probe)
-    # Imported after `look`, which loads the common modules while systemd answers.
+    answer = query.run(session, what, everything=everything, probe=probe)
+    # Imported after `query`, which loads the common modules while systemd answers.
     from k3s_rootless.cli.display import ports as renderer
 
     renderer.show(session.report, answer, urls=urls)

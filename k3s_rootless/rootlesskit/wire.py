@@ -32,13 +32,16 @@ def forwards(body: bytes) -> tuple[Forward, ...]:
 
 def info(body: bytes) -> RootlessKit:
     """Parse the answer to `GET /v1/info`. Raises PeerError."""
-    with json_fields.refusing("what rootlesskit says about itself"):
-        said = typed(json.loads(body), dict)
-        network, port = optional(said, "networkDriver", dict), optional(said, "portDriver", dict)
+    with json_fields.refusing("rootlesskit's information about itself"):
+        content = typed(json.loads(body), dict)
+        network, port = (
+            optional(content, "networkDriver", dict),
+            optional(content, "portDriver", dict),
+        )
         return RootlessKit(
-            version=optional(said, "version", str),
-            state_directory=optional(said, "stateDir", str),
-            child_pid=optional(said, "childPID", int),
+            version=optional(content, "version", str),
+            state_directory=optional(content, "stateDir", str),
+            child_pid=optional(content, "childPID", int),
             network_driver=(optional(network, "driver", str) or "")
             if network is not None
             else None,

@@ -16,7 +16,7 @@ from typing import Any
 from k3s_rootless import command
 from k3s_rootless.linux import os_release, routes
 from k3s_rootless.linux.addresses import all_ipv6
-from k3s_rootless.linux.mounts import Mount, holding, mounts
+from k3s_rootless.linux.mounts import Mount, mount_of, mounts
 
 _VIRTUALIZATION_SECONDS = 3.0
 _LARGEST = 256 * 1024
@@ -130,7 +130,7 @@ def _mount(one: Mount) -> dict[str, str]:
 def _place(root: Path, path: Path) -> dict[str, Any]:
     above = next(one for one in (path, *path.parents) if one.exists())
     real = above.resolve()
-    mount = holding(mounts(root), real)
+    mount = mount_of(mounts(root), real)
     room = os.statvfs(real)
     return {
         "path": str(path),

@@ -108,7 +108,7 @@ def test_another_clusters_server_is_not_believed(cluster: Cluster, tmp_path: Pat
         with pytest.raises(PeerError, match="certificate"):
             kubeconfig.peer(kubeconfig.load(path, uid=UID)).get("/readyz", timeout=PATIENCE)
 
-        assert [] == server.asked
+        assert [] == server.requested
 
 
 def test_the_name_of_the_server_is_checked(cluster: Cluster, tmp_path: Path) -> None:

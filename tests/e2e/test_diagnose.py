@@ -62,8 +62,8 @@ def test_a_busy_port_is_told_with_who_holds_it(installed: Tool, port: int) -> No
     # shows the remedy of `check`.
     assert ("net.port.api" if port == 6443 else "net.port") == found["cause"]["check"]
     assert (port == 6443) == any("held by python3 (pid " in one for one in more)
-    assert seen.startswith(f"port {port} is held by your program `python3` (pid ")
-    assert re.search(r"of [\w.-]+\.(scope|service)", seen)
+    assert seen.startswith(f"port {port} is in use by python3 (PID ")
+    assert re.search(r", [\w.-]+\.(scope|service)\)$", seen)
     assert 0 == installed.up().returncode
     assert wait(machine, f"{LINES} | grep -q 'Bound parent port :{port}'")
     assert 0 == installed("diagnose").returncode

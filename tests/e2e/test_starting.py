@@ -247,10 +247,11 @@ def test_another_k3s_of_the_same_user_is_told_and_left_alone(lab_tool: Tool) -> 
 
     assert 5 == refused.returncode
     assert re.search(
-        rf"another K3s of yours, `\S+` \(pid \d+\) of other.service, holds `{STATE}/lock`",
+        r"another K3s of the same user, \S+ \(PID \d+, other.service\), uses its data"
+        rf" \(lock: `{STATE}/lock`\)",
         refused.stderr,
     )
-    assert "hint: stop it: systemctl --user stop other.service" in refused.stderr
+    assert "hint: stop the other K3s: systemctl --user stop other.service" in refused.stderr
     assert before == after
     assert 0 == lab_tool.up().returncode
 
@@ -277,24 +278,22 @@ def test_whoever_holds_a_port_is_told_before_with_ports_that_are_free(lab_tool: 
             else lab_tool.up("--dry-run")
         )
 
-    whose = r"a program of uid 0 \(root\), who runs a K3s \(k3s.service, pid \d+\)"
+    owner = r"a process of user root \(uid 0\); the same user runs K3s \(k3s.service, PID \d+\)"
     assert 0 == told.returncode, told.stderr
     assert re.search(
-        rf"port 6443, which K3s wants for the forward of its API, is taken: {whose} holds it",
-        told.stderr,
+        rf"port 6443, which K3s needs for its API server, is in use by {owner}", told.stderr
     )
-    assert re.search(
-        rf"port 10443, which K3s wants for the forward of traefik, is taken: {whose} holds it",
-        told.stderr,
-    )
+    assert re.search(rf"port 10443, which K3s needs for Traefik, is in use by {owner}", told.stderr)
     assert (
-        "free for the API is port 6543: k3s-rootless config set https-listen-port 6543"
+        "port 6543 is free for the API server: k3s-rootless config set https-listen-port 6543"
         in told.stderr
     )
-    assert "8443 for 10443" in told.stderr
+    assert "8443 instead of 10443" in told.stderr
 
 
-def test_what_is_told_of_taken_ports_can_be_pasted_before_the_first_start(lab_tool: Tool) -> None:
+def test_suggested_commands_for_ports_in_use_can_be_pasted_before_the_first_start(
+    lab_tool: Tool,
+) -> None:
     machine = lab_tool.machine
     listen = (
         "import socket, signal; held = [socket.create_server(('', port)) for port in (6443,"
@@ -319,7 +318,7 @@ def test_what_is_told_of_taken_ports_can_be_pasted_before_the_first_start(lab_to
     assert 5 == refused.returncode
     assert ["config set https-listen-port 6543", "config set disable traefik"] == pasted
     assert 0 == up.returncode, up.stderr
-    assert "is taken" not in up.stderr
+    assert "is in use" not in up.stderr
     assert "port 6543 forwarded" in up.stderr
     assert found["ready"]
 

@@ -18,7 +18,7 @@ from k3s_rootless.operations.configuration import settings_list
 from k3s_rootless.operations.diagnose import document as diagnosis
 from k3s_rootless.operations.environment import document as environment_document
 from k3s_rootless.operations.environment import surroundings
-from k3s_rootless.operations.ports import look as ports
+from k3s_rootless.operations.ports import query as ports
 from k3s_rootless.operations.readiness import milestones, traces
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED

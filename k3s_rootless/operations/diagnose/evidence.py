@@ -159,7 +159,7 @@ def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
         yield f"nobody holds port {port} of this host now"
         return
     described = {reasons.described(holder, context.uid) for holder in held.values()}
-    yield from sorted(f"port {port} is held by {holder}" for holder in described)
+    yield from sorted(f"port {port} is in use by {holder}" for holder in described)
 
 
 def _setting(name: str) -> _Look:

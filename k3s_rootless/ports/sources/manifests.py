@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LARGEST = 16 * 1024 * 1024
 """The size limit of one file, in bytes; 10,000 Services are some 5 MiB."""
 _MOST_OBJECTS = 100_000
-_HINT = "a manifest is what `kubectl apply --dry-run=client -f FILE` takes"
+_HINT = "check the manifest with: kubectl apply --dry-run=client -f FILE"
 
 
 class Manifests:

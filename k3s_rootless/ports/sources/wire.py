@@ -64,8 +64,8 @@ def services(body: bytes) -> Page:
 def event(line: bytes) -> Event:
     """Read one line of a watch of Services. Raises PeerError."""
     with json_fields.refusing("an event of the API server"):
-        said = typed(json.loads(line), dict)
-        kind, subject = field(said, "type", str), field(said, "object", dict)
+        message = typed(json.loads(line), dict)
+        kind, subject = field(message, "type", str), field(message, "object", dict)
         if kind == "ERROR":
             return Event(kind, status=optional(subject, "code", int) or 0)
         metadata = field(subject, "metadata", dict)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from k3s_rootless import atomic
 from k3s_rootless.k3s import layout
-from k3s_rootless.linux.mounts import Mount, holding, mounts
+from k3s_rootless.linux.mounts import Mount, mount_of, mounts
 from k3s_rootless.observation import Known, Observed, Unknown
 from k3s_rootless.preflight.records import Place, Storage
 from k3s_rootless.rootlesskit import state
@@ -96,7 +96,7 @@ def _size(directory: str) -> int:
 def _place(path: Path, mounted: list[Mount], uid: int) -> Place:
     found = next(one for one in (path, *path.parents) if one.exists())
     real = found.resolve()
-    mount = holding(mounted, real)
+    mount = mount_of(mounted, real)
     kind = ""
     flags: set[str] = set()
     left: Observed[int | None] = Known(None)

@@ -148,7 +148,7 @@ def test_the_owner_of_a_port_is_named(context: Context) -> None:
         line = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
         (found,) = seen(context, cause("address-taken", line=line))
 
-    assert found.startswith(f"port {port} is held by ")
+    assert found.startswith(f"port {port} is in use by ")
     assert str(os.getpid()) in found
     assert [f"nobody holds port {port} of this host now"] == seen(
         context, cause("supervisor-port", line=line)

@@ -76,7 +76,7 @@ def test_a_k3s_that_is_stopped_is_not_asked(k3s: K3s) -> None:
         found = seen(k3s)
 
     assert (3, "not running", None) == (found.code, found.word, found.missing)
-    assert ([], []) == (rootlesskit.asked, server.asked)
+    assert ([], []) == (rootlesskit.requested, server.requested)
     not_running = Unknown("K3s is not running")
     assert {not_running} == {found.kit, found.ready, found.nodes, found.variables}
     assert () == found.unknown
@@ -162,7 +162,7 @@ def test_a_kubeconfig_of_an_earlier_start_is_not_used(k3s: K3s) -> None:
         os.utime(k3s.kubeconfig, (old, old))
         found = seen(k3s)
 
-    assert [] == server.asked
+    assert [] == server.requested
     assert found.stale_kubeconfig
     reason = f"{k3s.kubeconfig} is older than this start of K3s"
     assert Missing("kubeconfig of this start", reason) == found.missing
@@ -185,10 +185,10 @@ def test_the_connection_is_kept_from_look_to_look(k3s: K3s) -> None:
     with k3s.rootlesskit(), k3s.api() as server:
         first = looking.take()
         second = looking.take()
-        asked = len(server.asked)
+        requests = len(server.requested)
 
     assert "ready" == first.word == second.word
-    assert 4 == asked
+    assert 4 == requests
     assert first.time < second.time
 
 

@@ -276,7 +276,7 @@ def test_mount_points_with_spaces_are_found(tmp_path: Path) -> None:
 
     assert ["/", "/my disk", "/my"] == [one.point for one in found]
     found_mounts = [
-        mounts.holding(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")
+        mounts.mount_of(found, Path(path)) for path in ("/my disk/x", "/my/x", "/mydisk", "/")
     ]
     assert ["nfs4", "xfs", "ext4", "ext4"] == [one.type if one else None for one in found_mounts]
 
