@@ -29,7 +29,7 @@ from k3s_rootless.preflight.records import (
     Unit,
 )
 
-NOT_ASKED = Unknown("nobody asked for it")
+NOT_NEEDED = Unknown("no selected check needs this fact")
 """A fact that no check of this run needs."""
 
 

@@ -117,7 +117,7 @@ def test_no_value_can_upset_the_reader(tmp_path: Path, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 30, 60])
-def test_a_value_that_is_cut_off_is_unknown(tmp_path: Path, length: int) -> None:
+def test_a_truncated_value_is_unknown(tmp_path: Path, length: int) -> None:
     standin.keep_node(database(tmp_path), "node-1", "10.42.0.0/24")
     with closing(sqlite3.connect(database(tmp_path))) as store, store:
         store.execute(

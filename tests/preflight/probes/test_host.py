@@ -200,7 +200,7 @@ def test_modules_count_wherever_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
+def test_built_in_modules_are_found_in_the_kernel_configuration(
     tmp_path: Path, *, packed: bool
 ) -> None:
     lines = (
@@ -225,7 +225,7 @@ def test_what_is_built_in_stands_in_the_configuration_of_the_kernel(
     assert (set(), True) == (loadable, complete)
 
 
-def test_where_nothing_tells_of_modules_it_is_not_complete(tmp_path: Path) -> None:
+def test_without_a_list_of_modules_the_result_is_not_complete(tmp_path: Path) -> None:
     write(tmp_path / "proc/modules", "overlay 1 0 - Live 0x0\n")
 
     assert ({"overlay"}, set(), False) == modules(tmp_path)
@@ -242,7 +242,7 @@ def test_a_device_whose_module_is_missing_is_not_opened(tmp_path: Path) -> None:
     assert (0, 2, 2) == (found.value["tun"], found.value["fuse"], found.value["kmsg"])
 
 
-def test_a_place_that_does_not_exist_is_told_by_its_next_parent(tmp_path: Path) -> None:
+def test_of_a_missing_directory_the_nearest_parent_is_read(tmp_path: Path) -> None:
     found = storage.storage(ROOT, tmp_path / "a/b/c", tmp_path, Path("/tmp"), os.getuid())
 
     assert isinstance(found, Known)

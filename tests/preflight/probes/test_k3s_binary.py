@@ -32,12 +32,12 @@ def probe(tmp_path: Path, search: str = "", **environ: str) -> K3sBinary:
     )
 
 
-def test_a_k3s_is_found_and_asked_for_its_release(tmp_path: Path) -> None:
+def test_a_k3s_is_found_and_queried_for_its_release(tmp_path: Path) -> None:
     path = script(tmp_path / "path/k3s")
 
-    asked = Known(version(RELEASE), f"{path} --version")
+    release = Known(version(RELEASE), f"{path} --version")
     assert probe(tmp_path) == K3sBinary(
-        str(path), executable=True, owner=os.getuid(), version=asked
+        str(path), executable=True, owner=os.getuid(), version=release
     )
 
 
@@ -83,7 +83,7 @@ def test_the_current_directory_is_not_searched_for_a_k3s_to_run(
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "dangling", "loop"])
-def test_where_there_is_no_program_there_is_no_k3s(tmp_path: Path, kind: str) -> None:
+def test_without_a_program_there_is_no_k3s(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "path/k3s"
     path.parent.mkdir()
     if kind == "directory":
@@ -150,7 +150,7 @@ def test_a_trusted_k3s_beats_an_earlier_one_that_others_can_write(tmp_path: Path
         "10 MB of lines",
     ],
 )
-def test_what_does_not_answer_like_k3s_has_no_release(
+def test_other_output_than_that_of_k3s_is_no_release(
     tmp_path: Path, body: str, reason: str
 ) -> None:
     script(tmp_path / "path/k3s", body)
@@ -183,7 +183,7 @@ def test_what_the_kernel_cannot_start_has_no_release(tmp_path: Path, content: by
     ["sleep 240", "sleep 240 & sleep 240", f"{ANSWER}; sleep 240 &"],
     ids=["hangs", "forks", "lets go"],
 )
-def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
+def test_a_k3s_that_does_not_exit_is_killed(tmp_path: Path, body: str) -> None:
     path = script(tmp_path / "path/k3s", body)
     start = time.monotonic()
 
@@ -193,7 +193,7 @@ def test_a_k3s_that_gives_no_end_is_given_up(tmp_path: Path, body: str) -> None:
     assert time.monotonic() - start < PATIENCE
 
 
-def test_the_answer_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
+def test_the_release_does_not_depend_on_the_environment_of_the_caller(tmp_path: Path) -> None:
     """A k3s before 2023-06 exits if it is not allowed to read its configuration file.
 
     It also exits if K3S_CONFIG_FILE names a file that does not exist.
