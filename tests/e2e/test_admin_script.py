@@ -166,7 +166,7 @@ def test_the_script_as_json(damaged: Tool) -> None:
     done = damaged("check", "--admin-script", "--json", "sysctl.ip_forward")
 
     document = json.loads(done.stdout)
-    assert "k3s-rootless/check/v1" == document["schema"]
+    assert "k3s-rootless/check/v2" == document["schema"]
     assert ["sysctl.ip_forward"] == document["covers"]
     assert document["script"].startswith("#!/bin/sh\n")
     assert document["script"] == damaged("check", "--admin-script", "sysctl.ip_forward").stdout
