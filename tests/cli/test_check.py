@@ -27,9 +27,9 @@ def last_lines(home: Path, *arguments: str) -> tuple[int, str]:
         text=True,
         check=False,
     )
-    return run.returncode, run.stdout.rpartition("\n\n")[
-        2
-    ] if "--json" not in arguments else run.stdout
+    if "--json" in arguments:
+        return run.returncode, run.stdout
+    return run.returncode, run.stdout.rpartition("\n\n")[2]
 
 
 def test_selected_checks_are_not_all_checks(home: Path) -> None:

@@ -290,8 +290,8 @@ def bus() -> Remedy:
     """Return the remedy that gives the user manager a bus."""
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "install the D-Bus session bus (package dbus-user-session on Debian and Ubuntu) and log in"
-        " again",
+        "install D-Bus for user sessions (package dbus-user-session on Debian and Ubuntu), and log"
+        " in again",
         ("sudo apt-get install dbus-user-session",),
         (host_change.Package("dbus.socket"),),
     )

@@ -37,13 +37,13 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
     url = _url(machine)
     if url is None:
         text = (
-            f"replace {path} by k3s {release} or later, built for {machine}, or install such a k3s"
-            " in a directory that comes earlier in PATH"
+            f"replace {path} with k3s {release} or later, built for {machine}, or install such a"
+            " k3s in a directory that comes earlier in PATH"
         )
         return Remedy(FixableBy.USER, text)
     if binary.owner == uid:
         new = quote(f"{path}.new")
-        text = f"replace {path} by k3s {release} or later"
+        text = f"replace {path} with k3s {release} or later"
         commands = (f"curl -fLo {new} {url}", f"chmod 755 {new}", f"mv {new} {quote(path)}")
         return Remedy(FixableBy.USER, text, commands)
     first = 'export PATH="$HOME/.local/bin:$PATH"'

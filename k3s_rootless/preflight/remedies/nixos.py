@@ -68,7 +68,7 @@ def _manual_step(
         case host_change.Mode(path):
             return _manual(f"chmod {host_change.MODES[path]} {path}")
         case host_change.PlainFile(path):
-            return _manual(f"replace the symbolic link {path} by a file with the same content")
+            return _manual(f"replace the symbolic link {path} with a file of the same content")
         case host_change.Package(brings):
             return _manual(f"install the package that contains {brings}")
         case host_change.File(path, text):

@@ -205,7 +205,7 @@ def test_nixos_gets_a_comment_for_each_manual_step() -> None:
         "# manual step: install the package that contains newuidmap",
         "# manual step: install the package that contains dbus.socket",
         "# manual step: chmod u+s /usr/bin/newuidmap",
-        "# manual step: replace the symbolic link /etc/subuid by a file with the same content",
+        "# manual step: replace the symbolic link /etc/subuid with a file of the same content",
         "# manual step: mount it without nosuid",
     ] == comments
     assert "with these lines:\n#   END\n#   profile\n" in text
