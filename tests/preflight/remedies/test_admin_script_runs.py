@@ -72,6 +72,9 @@ def test_the_second_run_changes_nothing_and_undo_restores_everything(
     undone = tree.run(text, "--undo")
     assert (0, "") == (undone.returncode, undone.stderr)
     assert before == tree.state()
+    assert f"removed {CONF}\n" in undone.stdout
+    assert "removed alice:165536:65536 from /etc/subuid\n" in undone.stdout
+    assert "disabled lingering for uid 1500\n" in undone.stdout
     assert 0 == tree.run(text, "--undo").returncode, "a second undo is no failure"
 
 
