@@ -138,7 +138,7 @@ def _process(at: UnitInputs) -> Observed[Process]:
 
 
 def _sockets(at: UnitInputs) -> Observed[tuple[Held, ...]]:
-    return translate.port_owners(sockets.listeners(), at.settings, at.context.uid)
+    return translate.held(sockets.listeners(), at.settings, at.context.uid)
 
 
 def _problems(at: UnitInputs) -> Observed[tuple[Problem, ...]]:

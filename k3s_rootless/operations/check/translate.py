@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from k3s_rootless.service.facts import UnitState
 
 
-def port_owners(
-    listeners: Iterable[Listener], settings: Settings, uid: int
-) -> Observed[tuple[Held, ...]]:
+def held(listeners: Iterable[Listener], settings: Settings, uid: int) -> Observed[tuple[Held, ...]]:
     """Return the owners of the ports that K3s needs on this host, if visible to user `uid`."""
     needed = {settings.https_port, child_to_parent_port(80), child_to_parent_port(443)}
     listening = [one for one in listeners if one.port in needed and one.proto == "tcp"]
