@@ -76,8 +76,8 @@ class Others:
         """Return the new lines of each program since the healthy state."""
         answers = {}
         for name, (code, lines) in self.healthy.items():
-            now, printed = self.run(name)
-            answers[name] = sorted(printed - lines) + (
+            now, output = self.run(name)
+            answers[name] = sorted(output - lines) + (
                 [f"exit {now}, was {code}"] if now != code else []
             )
         return answers
@@ -85,23 +85,25 @@ class Others:
     @staticmethod
     def page(found: Mapping[str, Mapping[str, Any]], directory: Path | None = None) -> str:
         """Return a table of the faults that each program found; empty if none was run."""
-        by_check: dict[str, dict[str, bool]] = {}
+        by_program: dict[str, dict[str, bool]] = {}
         ours: dict[str, bool] = {}
         for fault in FAULTS:
             for results in found.values():
                 one = results.get(fault.id, {})
-                for name, lines in one.get("peers", {}).items():
-                    by_check.setdefault(name, {})
-                    by_check[name][fault.id] = by_check[name].get(fault.id, False) or bool(lines)
+                for name, new_lines in one.get("peers", {}).items():
+                    by_program.setdefault(name, {})
+                    by_program[name][fault.id] = by_program[name].get(fault.id, False) or bool(
+                        new_lines
+                    )
                     ours[fault.id] = one["named"]["verdict"] == fault.verdict
-        if not by_check:
+        if not by_program:
             return ""
         revisions = json.loads((directory / "revisions.json").read_text()) if directory else {}
         rows = [f"| `k3s-rootless check` | this | {sum(ours.values())} of {len(ours)} |\n"]
         rows += [
-            f"| {name} | {revisions.get(name, '')} | {sum(faults.values())} of {len(faults)}:"
-            f" {_which(faults)} |\n"
-            for name, faults in by_check.items()
+            f"| {name} | {revisions.get(name, '')} | {sum(results.values())} of {len(results)}:"
+            f" {_which(results)} |\n"
+            for name, results in by_program.items()
         ]
         return _HEAD + "".join(rows)
 
@@ -122,5 +124,5 @@ main program, because k0s as a whole did not build on the test machine.
 """
 
 
-def _which(faults: Mapping[str, bool]) -> str:
-    return ", ".join(f"`{name}`" for name, found in faults.items() if found) or "none"
+def _which(results: Mapping[str, bool]) -> str:
+    return ", ".join(f"`{name}`" for name, found in results.items() if found) or "none"

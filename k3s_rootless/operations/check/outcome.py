@@ -83,13 +83,13 @@ def warn_about_release(context: Context, findings: Sequence[Finding]) -> None:
 def require_k3s(context: Context, findings: Sequence[Finding]) -> None:
     """Raise PreflightFailed if there is no usable K3s; report everything else that is missing."""
     failed = failures(findings)
-    failed_k3s = tuple(finding for finding in failed if matches(finding.check, "k3s"))
-    if failed_k3s:
+    lacking = tuple(finding for finding in failed if matches(finding.check, "k3s"))
+    if lacking:
         # Imported here: 3 ms, which only a host without a usable K3s needs.
         from k3s_rootless.operations.launch.events import Lacking
 
-        context.listener(Lacking(failed_k3s))
-        raise refusal(failed_k3s)
+        context.listener(Lacking(lacking))
+        raise refusal(lacking)
     warn_about_release(context, findings)
     if failed:
         names = ", ".join(finding.check for finding in failed)
