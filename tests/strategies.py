@@ -160,7 +160,9 @@ HEALTHY = Facts(
         key: Known(value, f"/proc/sys/{key.replace('.', '/')}") for key, value in _SETTINGS.items()
     },
     trial=Known(TRIED, "a child"),
-    confinement=Known(Confinement(restricted=False, label=Unknown("there is no such restriction"))),
+    confinement=Known(
+        Confinement(restricted=False, label=Unknown("AppArmor does not restrict user namespaces"))
+    ),
     newuidmap=map_program("newuidmap"),
     newgidmap=map_program("newgidmap"),
     subuid=Known((SubidRange(100000, 65536),), "/etc/subuid"),

@@ -36,7 +36,7 @@ def command(
     With IDs, judge only these checks or groups (`cgroup.delegation`). Nothing is changed.
     """
     if undo and not admin_script:
-        raise click.UsageError("--undo belongs to --admin-script")
+        raise click.UsageError("--undo requires --admin-script")
     from k3s_rootless.cli.session import Session
 
     session = Session.begin("check" if as_json else None)

@@ -84,7 +84,7 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
     with checking.begin(context, request.ignored) as examination, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
-        facts, reach = examination.finish(manager, asked=state, load=preload)
+        facts, reach = examination.finish(manager, unit_state=state, load=preload)
         examined = Examined(directory, state, facts, reach)
         steps, reached, restart = preload().up(context, manager, request, examined, confirm)
     return Started(steps, time.monotonic() - begun, reached, restart)

@@ -111,13 +111,13 @@ class Others:
 _HEAD = """
 ## Other checks, in the same run
 
-Each check ran on the healthy machine first, and then on the machine with each fault, right after
-`k3s-rootless check`. A fault counts as found if the check prints anything that it did not print on
-the healthy machine, or ends with another exit status; it need not name the fault. None of these
-checks is made for rootless K3s, and what they find beside these faults is not measured here. The
-two setup tools got empty programs to set up, and K3s's script got the configuration of Debian 13's
-kernel. Of k0s only the probes of `sysinfo` were built, with our own main program, because the whole
-did not build where this was measured.
+Each check ran first on the healthy machine, and then on the machine with each fault, immediately
+after `k3s-rootless check`. A fault counts as found if the check prints anything that it did not
+print on the healthy machine, or if its exit status differs; the check does not have to name the
+fault. None of these checks is made for rootless K3s, and other findings of these checks are not
+measured here. The two setup tools got empty programs to set up, and the script of K3s got the
+kernel configuration of Debian 13. Of k0s, only the probes of `sysinfo` were built, with our own
+main program, because k0s as a whole did not build on the test machine.
 
 | check | from | faults found |
 |---|---|---|

@@ -28,7 +28,7 @@ IN_OLDER_VM = [one for one in FAULTS if one.id in {"netns-max", "not-delegated",
 
 
 def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
-    found = inject(tool, fault, known, whole=not fault.by_hand).document()
+    found = inject(tool, fault, known, whole=not fault.manual).document()
 
     assert [] == wrong(fault, found), found
     assert (
@@ -47,7 +47,7 @@ def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("fault", IN_LAB, ids=str)
-def test_a_fault_is_named_shown_mended_and_gone(
+def test_a_fault_is_reported_shown_and_fixed(
     installed: tuple[Tool, frozenset[str]], fault: Fault
 ) -> None:
     follow_to_its_end(installed[0], fault, installed[1])
@@ -55,13 +55,13 @@ def test_a_fault_is_named_shown_mended_and_gone(
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_VM, ids=str)
-def test_a_fault_of_a_kernel_of_its_own(delegating_vm: Vm, fault: Fault) -> None:
+def test_a_fault_that_needs_its_own_kernel(delegating_vm: Vm, fault: Fault) -> None:
     with mending.installed(delegating_vm) as tool:
         follow_to_its_end(tool, fault, frozenset())
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
-def test_a_fault_of_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
+def test_a_fault_on_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
     with mending.installed(delegating(older_vm, set())) as tool:
         follow_to_its_end(tool, fault, frozenset())

@@ -148,7 +148,7 @@ TOKEN = (
         None,
         _VARIABLE,
         fits=None,
-        reason="one of the two is not a server token",
+        reason="the token of the datastore is not a server token",
     ),
     row("config.token", UNKNOWN, "locked", None, token=Unknown("it is locked")),
 )
@@ -261,7 +261,7 @@ CLUSTER = (
         UNKNOWN,
         "etcd",
         None,
-        cluster=Unknown("the cluster is in etcd, which is not read"),
+        cluster=Unknown("the datastore is etcd, which k3s-rootless does not read"),
     ),
     _cluster("config.node", PASS, HOST.hostname, None, f"--node-name={HOST.hostname.upper()}"),
     _cluster("config.node", PASS, "not checked", None, "--with-node-id"),

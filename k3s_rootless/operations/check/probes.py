@@ -62,12 +62,13 @@ class Inputs:
 class HostInputs(Inputs):
     """The inputs of the probes of the host.
 
-    `search` is the PATH of the unit. `trying` is the child process of the trial, None if no check
-    needs it. `answer` waits for another probe and returns its fact, Unknown if that probe failed.
+    `search` is the PATH of the unit. `running_trial` is the child process of the trial, None if no
+    check needs it. `answer` waits for another probe and returns its fact, Unknown if that probe
+    failed.
     """
 
     search: str
-    trying: trial.Trying | None
+    running_trial: trial.RunningTrial | None
     answer: Callable[[str], Any]
 
 
@@ -103,7 +104,7 @@ class Probe(Generic[InputsT_contra]):
 
 def _trial(at: HostInputs) -> Observed[Trial]:
     """Map the ids in the child process that created the namespaces of rootlesskit."""
-    if at.trying is None:
+    if at.running_trial is None:
         return NOT_NEEDED
     programs = []
     for name in _MAP_PROGRAMS:
@@ -113,7 +114,7 @@ def _trial(at: HostInputs) -> Observed[Trial]:
     for kind in subids.KINDS:
         ids = at.answer(kind)
         ranges.append(ids.value if isinstance(ids, Known) else ())
-    return at.trying.finish(programs, ranges)
+    return at.running_trial.finish(programs, ranges)
 
 
 def _confinement(at: HostInputs) -> Observed[Confinement]:
@@ -227,11 +228,11 @@ manager.
 ALL: tuple[Probe[Any], ...] = (*HOST, *OF_UNIT)
 
 
-def with_those_before(names: Iterable[str]) -> frozenset[str]:
+def with_dependencies(names: Iterable[str]) -> frozenset[str]:
     """Return these facts, and the facts that are read before them."""
-    wanted = frozenset(names)
-    before = {name for probe in ALL if probe.name in wanted for name in probe.after}
-    return wanted | before
+    needed = frozenset(names)
+    before = {name for probe in ALL if probe.name in needed for name in probe.after}
+    return needed | before
 
 
 def reach(

@@ -27,7 +27,7 @@ from k3s_rootless.preflight.checks.judgement import (
 from k3s_rootless.preflight.facts import Facts
 from k3s_rootless.preflight.records import Target, Token
 from k3s_rootless.preflight.remedies import host
-from k3s_rootless.preflight.remedies.settings import file_aside, from_command, without
+from k3s_rootless.preflight.remedies.settings import from_command, without, without_file
 
 check = Checklist()
 _SWITCH = frozenset(
@@ -49,7 +49,7 @@ def config_syntax(facts: Facts) -> Judgement:
     for file in files:
         path = str(file.path)
         if isinstance(file.entries, Unknown) and not unreadable.get(path):
-            remedy = file_aside(path, str(facts.server.home))
+            remedy = without_file(path, str(facts.server.home))
             reason = "K3s does not start if this file is not valid YAML"
             return failed(f"{path}: {file.entries.reason}", reason, remedy, path)
     return passed(", ".join(str(file.path) for file in files) or "none")

@@ -65,7 +65,7 @@ def process(root: Path, groups: tuple[Path, ...], control_group: str) -> Observe
         status = (root / "proc" / pid / "status").read_text("utf-8", "replace").splitlines()
         limits = (root / "proc" / pid / "limits").read_text("utf-8", "replace").splitlines()
     except (OSError, ValueError) as error:
-        return Unknown(f"the process of the user manager cannot be looked at: {error}")
+        return Unknown(f"the process of the user manager cannot be read: {error}")
     return Known(
         Process(
             no_new_privileges="NoNewPrivs:\t1" in status,

@@ -156,10 +156,10 @@ def test_the_script_for_each_host_is_valid_and_covers_its_failures(
     seen = facts(HOSTS[name], plant(name, tmp_path))
     wrong = [one for one in checklist.judge(seen) if one.verdict in {Verdict.FAIL, Verdict.WARN}]
     here = admin_script.Host(seen.user, seen.uid, seen.distribution, "1.2.3")
-    remedies = admin_script.wanted(wrong)
+    remedies = admin_script.administrator_remedies(wrong)
 
     text = (
-        nixos.declared(remedies, here.user)
+        nixos.render(remedies, here.user)
         if here.family == "nixos"
         else admin_script.render(wrong, here)
     )
@@ -168,4 +168,6 @@ def test_the_script_for_each_host_is_valid_and_covers_its_failures(
         ["shellcheck", "--shell=sh", "-"], input=text, text=True, capture_output=True, check=False
     )
     assert "" == checked.stdout
-    assert all(remedy.measures or f"by hand: {remedy.text}"[:100] in text for remedy in remedies)
+    assert all(
+        remedy.measures or f"manual step: {remedy.text}"[:100] in text for remedy in remedies
+    )

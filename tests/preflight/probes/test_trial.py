@@ -24,7 +24,7 @@ needs_root = pytest.mark.skipif(
 
 
 def tried(*programs: str | None) -> Trial:
-    found = trial.Trying().finish(programs, RANGES)
+    found = trial.RunningTrial().finish(programs, RANGES)
     assert isinstance(found, Known)
     return found.value
 
@@ -78,7 +78,7 @@ def test_newuidmap_gets_the_user_and_then_all_ranges(tmp_path: Path) -> None:
     program = write(tmp_path / "newuidmap", '#!/bin/sh\nshift\necho "$@" >&2\nexit 1\n', 0o755)
     ranges = [[SubidRange(100000, 1000), SubidRange(300000, 64536)], [SubidRange(7, 9)]]
 
-    found = trial.Trying().finish((str(program), str(program)), ranges)
+    found = trial.RunningTrial().finish((str(program), str(program)), ranges)
 
     assert isinstance(found, Known)
     uids = f"0 {os.getuid()} 1 1 100000 1000 1001 300000 64536"
@@ -114,7 +114,7 @@ def test_a_caller_that_ignores_sigchld_gets_a_result() -> None:
     code = (
         "import signal\nfrom k3s_rootless.preflight.probes import trial\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-        "print(trial.Trying().finish((None, None), ((), ())).value.user)"
+        "print(trial.RunningTrial().finish((None, None), ((), ())).value.user)"
     )
 
     assert run_python(code).isdecimal()
@@ -124,19 +124,21 @@ def test_without_a_child_the_result_is_unknown() -> None:
     code = (
         "import resource\nfrom k3s_rootless.preflight.probes import"
         " trial\nresource.setrlimit(resource.RLIMIT_NOFILE, (0,"
-        " 0))\nprint(trial.Trying().finish((None, None), ((), ())))"
+        " 0))\nprint(trial.RunningTrial().finish((None, None), ((), ())))"
     )
 
-    assert "Unknown(reason='there can be no child to try it: Too many open files')" == run_python(
-        code
+    assert (
+        "Unknown(reason='cannot start a child that creates namespaces: Too many open files')"
+        == run_python(code)
     )
 
 
 def test_a_killed_child_process_gives_no_result() -> None:
     code = (
-        "import os, signal\nfrom k3s_rootless.preflight.probes import trial\none ="
-        " trial.Trying()\nos.kill(one._child._pid, signal.SIGKILL)\nos.waitpid(one._child._pid,"
-        " 0)\nos.read(one._child._reading, 99)\nprint(trial._numbers(one._child, 1, 0))"
+        "import os, signal\nfrom k3s_rootless.preflight.probes import trial\n"
+        "one = trial.RunningTrial()\nos.kill(one._child._pid, signal.SIGKILL)\n"
+        "os.waitpid(one._child._pid, 0)\nos.read(one._child._reading, 99)\n"
+        "print(trial._numbers(one._child, 1, 0))"
     )
 
     assert "None" == run_python(code)
@@ -149,7 +151,7 @@ def test_a_child_keeps_no_pipe_of_its_parent_open() -> None:
     """
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as ends:
-        running = trial.Trying()
+        running = trial.RunningTrial()
         try:
             os.close(writing)
             ended, _, _ = select.select([ends], [], [], 5)
@@ -188,7 +190,7 @@ def test_with_the_restriction_the_label_of_the_real_path_is_read(tmp_path: Path)
     assert isinstance(without, Known)
     assert isinstance(without.value.label, Unknown)
     assert isinstance(missing, Known)
-    assert "could not be executed" in str(missing.value.label)
+    assert "cannot execute /nonexistent/k3s" in str(missing.value.label)
 
 
 def test_the_program_with_the_label_does_not_run(tmp_path: Path) -> None:
