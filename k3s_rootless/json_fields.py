@@ -18,7 +18,7 @@ V = TypeVar("V")
 Json = dict[str, Any]
 
 _BLANK = " \t\n\r"
-_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
 _decoder = json.JSONDecoder()
 
 
@@ -42,28 +42,28 @@ def refusing(what: str) -> Iterator[None]:
     except Wrong as wrong:
         why = f"{wrong.place}: {wrong.why}" if wrong.place else wrong.why
     except UnicodeDecodeError:
-        why = "it is no UTF-8"
+        why = "it is not valid UTF-8"
     except RecursionError:
-        why = "it is nested too deep"
+        why = "it is nested too deeply"
     except ValueError as error:
         # Only the message of `json`, which names a position and quotes nothing from the document.
-        why = f"it is no JSON ({error})"
+        why = f"it is not valid JSON ({error})"
     else:
         return
-    raise PeerError(f"cannot understand {what}: {printable(why)}")
+    raise PeerError(f"cannot parse {what}: {printable(why)}")
 
 
 def typed(value: Any, kind: type[T], place: str = "") -> T:  # noqa: ANN401 (untyped JSON)
     """Return `value` if it is of `kind`; a Boolean is not a number. Raises Wrong."""
     if type(value) is not kind:
-        raise Wrong(f"{_KINDS[kind]} is wanted", place)
+        raise Wrong(f"must be {_KINDS[kind]}", place)
     return value
 
 
 def field(subject: Json, key: str, kind: type[T]) -> T:
     """Return a required field. Raises Wrong."""
     if key not in subject:
-        raise Wrong("it is missing", key)
+        raise Wrong("required field is missing", key)
     return typed(subject[key], kind, key)
 
 
@@ -92,7 +92,7 @@ def port(subject: Json, key: str, *, lowest: int = 1) -> int:
     """Return a port number; `lowest=0` makes the field optional. Raises Wrong."""
     number = (optional(subject, key, int) or 0) if lowest == 0 else field(subject, key, int)
     if not lowest <= number <= 65535:
-        raise Wrong("a port from 1 to 65535 is wanted", key)
+        raise Wrong("must be a port from 1 to 65535", key)
     return number
 
 
@@ -125,7 +125,7 @@ def elements(text: str) -> Iterator[Any]:
     if text[at : at + 1] != "[":
         # A text that is not JSON at all is the more useful error.
         _decoder.raw_decode(text, at)
-        raise Wrong("a list is wanted")
+        raise Wrong("must be a list")
     at = _skip(text, at + 1)
     ended = text[at : at + 1] == "]"
     while not ended:
@@ -135,10 +135,10 @@ def elements(text: str) -> Iterator[Any]:
         ended = text[at : at + 1] == "]"
         if not ended:
             if text[at : at + 1] != ",":
-                raise Wrong("the list does not end")
+                raise Wrong("the list is not closed")
             at = _skip(text, at + 1)
     if text[at + 1 :].strip(_BLANK):
-        raise Wrong("something follows the list")
+        raise Wrong("there is data after the list")
 
 
 def _skip(text: str, at: int) -> int:

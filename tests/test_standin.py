@@ -142,7 +142,7 @@ def test_bad_values_warn_and_count_as_unset(name: str, value: str, warning: str)
         ),
     ],
 )
-def test_fatal_values_have_k3ss_words(
+def test_fatal_values_have_the_messages_of_k3s(
     release: Release, environment: dict[str, str], words: str
 ) -> None:
     with pytest.raises(Fatal) as caught:
@@ -313,7 +313,7 @@ def test_controllers_are_required_by_release(version: str, found: str, words: st
         ("v1.35.0+k3s1", "error", 'Shutdown request received: "x"'),
     ],
 )
-def test_last_words_change_with_the_release(version: str, level: str, message: str) -> None:
+def test_the_last_message_depends_on_the_release(version: str, level: str, message: str) -> None:
     fatal = Release(version).last_words("x")
     assert (fatal.level, fatal.message) == (level, message)
 
@@ -368,7 +368,7 @@ def service(*ports: Any, ip: str | None = "127.0.0.1") -> Object:
         ),
     ],
 )
-def test_wanted_forwards(
+def test_expected_forwards(
     *,
     release: Release,
     servicelb: bool,

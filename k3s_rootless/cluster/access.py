@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from k3s_rootless.rest import TlsPeer
 
-RESTART = "restart K3s, which writes the kubeconfig again: `k3s-rootless restart`"
+RESTART = kubeconfig.RESTART
+"""The hint if no credentials can be used."""
 _LARGEST = 64 * 1024
 """The size limit of one PEM file, in bytes.
 
@@ -51,7 +52,7 @@ def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
     """Return the API server by the kubeconfig of this start. Raises RootlessError."""
     found = kubeconfig.load(path, uid=uid)
     if found.is_older_than(started):
-        raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)
+        raise RootlessError(f"{path} is older than the current start of K3s", hint=RESTART)
     return kubeconfig.peer(found)
 
 

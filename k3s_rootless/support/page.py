@@ -90,7 +90,7 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
     for phase in phases:
         at = phase["seconds"]
         if at is None:
-            bars.append(Bar(phase["phase"], note=f"not seen: {phase['reason']}"))
+            bars.append(Bar(phase["phase"], note=f"not observed: {phase['reason']}"))
             continue
         start = _percent(min(before, at), longest)
         bars.append(

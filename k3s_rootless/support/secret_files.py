@@ -81,10 +81,10 @@ def _matching(directory: Path, patterns: Iterable[str], problems: list[str]) -> 
             for path in sorted(islice(directory.glob(pattern), _MOST_FILES + 1))
         ]
     except (OSError, ValueError) as error:
-        problems.append(f"{directory}: {_reason(error)}")
+        problems.append(f"{directory} ({_reason(error)})")
         return []
     if len(found) > _MOST_FILES:
-        problems.append(f"{directory}: more than {_MOST_FILES} files")
+        problems.append(f"{directory} (more than {_MOST_FILES} files)")
     return found[:_MOST_FILES]
 
 
@@ -99,14 +99,14 @@ def _content(path: Path, problems: list[str]) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError) as error:
-        problems.append(f"{path}: {_reason(error)}")
+        problems.append(f"{path} ({_reason(error)})")
         return ""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return ""
         return os.read(descriptor, LARGEST).decode("utf-8", "replace")
     except OSError as error:
-        problems.append(f"{path}: {_reason(error)}")
+        problems.append(f"{path} ({_reason(error)})")
         return ""
     finally:
         os.close(descriptor)

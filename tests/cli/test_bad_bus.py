@@ -156,7 +156,7 @@ def test_there_is_no_bus(home: Path) -> None:
     assert [] == files(home)
 
 
-def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
+def test_commands_about_the_unit_report_the_same_error(home: Path) -> None:
     ended = run(
         environment(home, home / "runtime"),
         commands=("install", "config list", "unit show", "unit diff"),
@@ -169,7 +169,7 @@ def test_commands_about_the_unit_fail_as_clearly(home: Path) -> None:
     assert [] == files(home)
 
 
-def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> None:
+def test_an_uninstall_without_a_bus_reports_its_failed_steps(home: Path) -> None:
     (end,) = run(environment(home, home / "runtime"), commands=("uninstall",)).values()
 
     require_quiet(end)
@@ -186,7 +186,7 @@ def test_without_json_stdout_stays_empty(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can listen as another user")
-def test_the_bus_is_another_users(home: Path) -> None:
+def test_the_bus_belongs_to_another_user(home: Path) -> None:
     with rawbus.on_socket(home / "runtime" / "bus", rawbus.silent):
         (home / "runtime" / "bus").chmod(0o777)
         ended = run(environment(home, home / "runtime"))
@@ -294,7 +294,7 @@ def test_systemd_is_not_on_the_bus(home: Path, bus: Session) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-def test_the_runtime_directory_is_another_users(home: Path) -> None:
+def test_the_runtime_directory_belongs_to_another_user(home: Path) -> None:
     (home / "roots").mkdir()
     os.chown(home / "roots", 0, 0)
     ended = run(environment(home, home / "roots"))

@@ -197,4 +197,4 @@ def test_a_file_system_that_does_not_answer_costs_only_what_lies_on_it(
         "snapshotter.overlayfs",
         *in_data,
     }
-    assert "there was no answer in time" in found["storage.space"]["reason"]
+    assert "no answer within the time limit" in found["storage.space"]["reason"]

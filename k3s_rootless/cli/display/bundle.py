@@ -20,14 +20,14 @@ def show(report: Report, created: Created) -> None:
             (item.name, str(len(item.text.encode("utf-8", "replace"))), item.what)
             for item in bundle.items
         ]
-        report.table(("FILE", "BYTES", "WHAT"), rows, prose="WHAT")
+        report.table(("FILE", "BYTES", "CONTENT"), rows, prose="CONTENT")
     else:
-        taken = bundle.about["redacted_total"]
+        removed = bundle.about["redacted_total"]
         size = created.size // 1024
-        report.answer(f"wrote {created.path} ({size} KiB; {taken} secrets taken out)")
+        report.answer(f"wrote {created.path} ({size} KiB; {removed} secrets removed)")
     _show_missing(report, bundle)
     if created.path is not None:
-        report.story("look at it before you hand it over: it is yours to judge what may be told")
+        report.story("Review the archive before you share it")
     report.document(create.document(created))
 
 

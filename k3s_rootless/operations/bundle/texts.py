@@ -14,7 +14,7 @@ from k3s_rootless.support.redaction.redact import Redactor
 UNIT_FILE = "unit.txt"
 UNIT = "the unit and its drop-ins, as `systemctl --user cat` shows them"
 JOURNAL = "journal/"
-STARTS = "what K3s said in its last starts"
+STARTS = "logs of the last starts of K3s"
 LONGEST_LINE = 8192
 
 
@@ -47,12 +47,12 @@ def redacted(begun: Begun, redactor: Redactor) -> Begun:
 
 def journal(number: int, begun: Begun) -> Item:
     """Return the lines of a start as a file; the last start has the number 1."""
-    what = "what K3s said in its last start"
+    what = "log of the last start of K3s"
     if number > 1:
-        what = f"what K3s said {number - 1} start(s) before the last"
-    head = f"# start {begun.invocation or 'of unknown invocation'}, times are UTC"
+        what = f"log of start {number}, counted back from the last start"
+    head = f"# invocation {begun.invocation or 'unknown'}; times are UTC"
     if begun.cut:
-        head += "; older lines had no room"
+        head += "; older lines were left out (size limit)"
     body = "".join(map(_text, begun.lines))
     return Item(f"{JOURNAL}start-{number}.txt", what, f"{head}\n{body}")
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from k3s_rootless.json_fields import Wrong
 
-_WORDS = {
-    "missing": "it is missing",
-    "model_type": "an object is wanted",
-    "string_type": "a text is wanted",
+_REASONS = {
+    "missing": "required field is missing",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
 }
 
 
@@ -47,4 +47,4 @@ def envelope(document: Any) -> Envelope:  # noqa: ANN401 (parsed YAML)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise Wrong(_WORDS.get(first["type"], first["msg"].lower()), place) from None
+        raise Wrong(_REASONS.get(first["type"], first["msg"].lower()), place) from None

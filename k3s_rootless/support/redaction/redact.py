@@ -65,8 +65,8 @@ class Redactor:
         """
         self._block, self._blocks = 0, Blocks()
         for batch in _batches(map(_plain, lines)):
-            together = "\n".join(batch)
-            likely = [literal for literal in self._literals if literal in together]
+            joined = "\n".join(batch)
+            likely = [literal for literal in self._literals if literal in joined]
             yield from (self._redacted(line, likely) for line in batch)
         self._block, self._blocks = 0, Blocks()
 

@@ -107,7 +107,7 @@ def test_an_object_without_ports_is_counted(k3s: K3s) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("kind: [", "line 2: did not find"), ("- 1", "an object is wanted")]
+    ("content", "reason"), [("kind: [", "line 2: did not find"), ("- 1", "must be an object")]
 )
 def test_a_file_that_is_no_manifest_is_refused(k3s: K3s, content: str, reason: str) -> None:
     with pytest.raises(RootlessError, match=reason):
