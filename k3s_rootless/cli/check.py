@@ -76,7 +76,7 @@ def _print_script(
 
     script = admin_script.read(session, ids, ignored, undo=undo)
     for notice in script.notices:
-        session.report.story(notice)
+        session.report.notice(notice)
     if script.text:
         # Always UTF-8, in any locale, because root runs the script: the same bytes as in the JSON.
         session.report.verbatim(script.text.rstrip("\n").encode())

@@ -70,9 +70,9 @@ def _show(session: Session, done: Uninstalled) -> None:
     for path in done.kept:
         report.answer(f"kept: {path}")
     for problem in done.problems:
-        report.story(f"error: {problem}")
+        report.notice(f"error: {problem}")
     if done.problems:
-        report.story("\nhint: mend that and run it again: k3s-rootless uninstall")
+        report.notice("\nhint: mend that and run it again: k3s-rootless uninstall")
 
 
 def _summary(done: Uninstalled) -> str:

@@ -27,15 +27,15 @@ def show(report: Report, created: Created) -> None:
         report.answer(f"wrote {created.path} ({size} KiB; {removed} secrets removed)")
     _show_missing(report, bundle)
     if created.path is not None:
-        report.story("Review the archive before you share it")
+        report.notice("Review the archive before you share it")
     report.document(create.document(created))
 
 
 def _show_missing(report: Report, bundle: Bundle) -> None:
     for item in bundle.items:
         if item.problem:
-            report.story(f"{item.name} is incomplete: {item.problem}")
+            report.notice(f"{item.name} is incomplete: {item.problem}")
     for one in bundle.missing:
-        report.story(f"{one.name} is missing: {one.reason}")
+        report.notice(f"{one.name} is missing: {one.reason}")
     if bundle.about["secrets_note"]:
-        report.story(bundle.about["secrets_note"])
+        report.notice(bundle.about["secrets_note"])
