@@ -151,11 +151,11 @@ def test_each_command_in_a_page_is_one(page: Path) -> None:
     known = dict(commands())
     text = page.read_text("utf-8")
     for line in re.findall(r"k3s-rootless ([a-z]+(?: [^`\n#|]*)?)", text):
-        words = line.split()
-        command = known.get(f"k3s-rootless {' '.join(words[:2])}") or known.get(
-            f"k3s-rootless {words[0]}"
+        arguments = line.split()
+        command = known.get(f"k3s-rootless {' '.join(arguments[:2])}") or known.get(
+            f"k3s-rootless {arguments[0]}"
         )
-        options = [word for word in words[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", word)]
+        options = [one for one in arguments[1:] if re.fullmatch(r"--[a-z-]+|-[a-z]", one)]
         if command:
             have = {
                 name
@@ -182,14 +182,14 @@ def test_each_command_that_a_hint_or_a_remedy_names_exists() -> None:
     names = {name.split()[-1] for name, _ in commands()}
     pasted = re.compile(r"(?:^|`|: |\\$ )k3s-rootless ([a-z]+)")
     mentioned = {
-        (path.name, word)
+        (path.name, name)
         for path in (ROOT / "k3s_rootless").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        for word in pasted.findall(node.value)
+        for name in pasted.findall(node.value)
     }
 
-    assert set() == {(where, word) for where, word in mentioned if word not in names}
+    assert set() == {(where, name) for where, name in mentioned if name not in names}
 
 
 def test_each_make_target_that_is_named_exists() -> None:

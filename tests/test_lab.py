@@ -155,7 +155,7 @@ def test_two_labs_do_not_see_each_other(lab: Lab, another: Lab) -> None:
 
 
 def test_one_name_is_one_lab(another: Lab) -> None:
-    with pytest.raises(LabError, match="is up already"):
+    with pytest.raises(LabError, match="is already running"):
         Lab.up(another.site.label)
 
 

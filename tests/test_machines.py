@@ -51,12 +51,12 @@ class Promises:
 
     def test_the_journal_is_kept_for_the_user(self, machine: Machine) -> None:
         machine.user(
-            "systemd-run", "--user", "--wait", "--unit=said", "echo", "said for the test"
+            "systemd-run", "--user", "--wait", "--unit=logged", "echo", "logged by the test"
         ).check_returncode()
         machine.root("journalctl", "--sync").check_returncode()
         assert (
-            "said for the test"
-            in machine.user("journalctl", "--user", "--unit=said", "--output=cat").stdout
+            "logged by the test"
+            in machine.user("journalctl", "--user", "--unit=logged", "--output=cat").stdout
         )
         assert machine.root("find", "/var/log/journal", "-name", f"user-{UID}.journal").stdout
 

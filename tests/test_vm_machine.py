@@ -45,21 +45,21 @@ def delegation(vm: Vm) -> Delegation:
     return Delegation(configured, realized, effective)
 
 
-def processes(word: str) -> list[str]:
+def processes(argument: str) -> list[str]:
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
             command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if word in command:
+        if argument in command:
             found.append(f"{place.name} {command}")
     return found
 
 
-def wait_until_gone(word: str) -> None:
+def wait_until_gone(argument: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while left := processes(word):
+    while left := processes(argument):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 

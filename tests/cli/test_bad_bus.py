@@ -228,7 +228,7 @@ def test_the_bus_or_systemd_does_not_answer(home: Path, bus: Session) -> None:
 def test_the_manager_exits_during_a_call(
     home: Path, bus: Session, member: str, commands: Sequence[str]
 ) -> None:
-    bus.order(die_at=member)
+    bus.order(exit_at=member)
     ended = run(environment(home, bus.runtime), commands=commands)
 
     for end in ended.values():
