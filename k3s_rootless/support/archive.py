@@ -153,6 +153,8 @@ def _hint(error: OSError, path: Path) -> str | None:
         )
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return "write to your home directory: k3s-rootless bundle -o ~/support.tar.gz"
-    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+    if error.errno == errno.ENOENT:
         return f"create the directory: mkdir -p {path.parent}"
+    if error.errno == errno.ENOTDIR:
+        return f"{path.parent} is not a directory; name another file with -o"
     return None

@@ -162,20 +162,22 @@ def test_a_link_is_never_followed(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "reason", "hint"),
     [
-        ("gone/a.tar.gz", "no such file"),
-        (".", "is a directory"),
-        ("file/a.tar.gz", "not a directory"),
+        ("gone/a.tar.gz", "no such file", "mkdir -p"),
+        (".", "is a directory", "-o"),
+        ("file/a.tar.gz", "not a directory", "file is not a directory"),
     ],
 )
-def test_a_failed_write_is_reported_with_a_hint(tmp_path: Path, name: str, words: str) -> None:
+def test_a_failed_write_is_reported_with_a_hint(
+    tmp_path: Path, name: str, reason: str, hint: str
+) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(RootlessError, match=words) as raised:
+    with pytest.raises(RootlessError, match=reason) as raised:
         archive.write(tmp_path / name, b"data", force=True)
 
-    assert raised.value.hint
+    assert hint in (raised.value.hint or "")
 
 
 def test_each_fact_of_the_host_can_fail_separately(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def _unit(sources: Sources, redactor: Redactor) -> Item | Missing:
     except RootlessError as error:
         return Missing(texts.UNIT_FILE, texts.UNIT, redactor.text(error.message))
     if not files:
-        reason = "there is no unit: K3s is not installed for this user"
+        reason = "there is no unit, because K3s is not installed for this user"
         return Missing(texts.UNIT_FILE, texts.UNIT, reason)
     return texts.unit(files, redactor)
 

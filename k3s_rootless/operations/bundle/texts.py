@@ -12,7 +12,7 @@ from k3s_rootless.support.facts import Begun, Item, Line
 from k3s_rootless.support.redaction.redact import Redactor
 
 UNIT_FILE = "unit.txt"
-UNIT = "the unit and its drop-ins, as `systemctl --user cat` shows them"
+UNIT = "unit and drop-ins, in the form of `systemctl --user cat`"
 JOURNAL = "journal/"
 STARTS = "logs of the last starts of K3s"
 LONGEST_LINE = 8192

@@ -102,7 +102,7 @@ def test_an_unreadable_part_is_listed_as_missing(host: Host) -> None:
     bundle = gather.gather(host.context, anonymous=False)
 
     assert {
-        "unit.txt": "there is no unit: K3s is not installed for this user",
+        "unit.txt": "there is no unit, because K3s is not installed for this user",
         "journal/": "cannot read the journal: this user may not",
     } == {one.name: one.reason for one in bundle.missing}
     page = by_name(bundle)["index.html"].text
