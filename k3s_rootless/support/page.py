@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k3s_rootless.support.facts import Bar, Begun, Item, Line, Missing, Tick, TimeLine
+from k3s_rootless.support.facts import Bar, Item, Line, LoggedStart, Missing, Tick, TimeLine
 from k3s_rootless.templates import loader, rendering
 
 MOST_LINES = 1500
@@ -26,7 +26,7 @@ class Content:
     """
 
     documents: Mapping[str, Mapping[str, Any]]
-    starts: Sequence[Begun]
+    starts: Sequence[LoggedStart]
     unit: str
     items: Sequence[Item]
     missing: Sequence[Missing]

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from k3s_rootless.k3s import layout
-from k3s_rootless.support.facts import Kept
+from k3s_rootless.support.facts import SecretFiles
 
 LARGEST = 256 * 1024
 """The maximum number of bytes read from a file."""
@@ -44,7 +44,7 @@ def read(
     texts: Iterable[Path] = (),
     configurations: Iterable[Path] = (),
     root: Path = Path("/"),
-) -> Kept:
+) -> SecretFiles:
     """Read the files that hold secrets.
 
     `tokens`, `texts` and `configurations` (config.yaml with other names) are additional files of
@@ -64,7 +64,7 @@ def read(
         in_texts.append(one)
         in_texts += _matching(Path(f"{one}.d"), ("*.yaml", "*.yml"), problems)
     in_texts += _matching(data / layout.CONTAINERD_CONFIGURATION, _CONTAINERD_TEXTS, problems)
-    return Kept(
+    return SecretFiles(
         tokens=tuple(_content(path, problems) for path in in_tokens),
         texts=tuple(_content(path, problems) for path in in_texts),
         passwords=_content(data / layout.PASSWORDS, problems),

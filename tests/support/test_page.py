@@ -18,7 +18,7 @@ from k3s_rootless.operations.readiness import milestones
 from k3s_rootless.operations.readiness.milestones import Milestone
 from k3s_rootless.operations.readiness.phases import STARTED
 from k3s_rootless.support import page
-from k3s_rootless.support.facts import Begun, Item, Line, Missing
+from k3s_rootless.support.facts import Item, Line, LoggedStart, Missing
 from tests.lab.fixtures import absent
 from tests.support import chromium
 
@@ -153,7 +153,7 @@ def content(text: str = "plain", lines: int = 3) -> page.Content:
         Line(BEGAN, LEVELS[number % len(LEVELS)], "k3s[1]", f"{text} {number}")
         for number in range(lines)
     )
-    begun = (Begun("c1885cfeb3ef48ae81eee01c9bcad20c", log),)
+    begun = (LoggedStart("c1885cfeb3ef48ae81eee01c9bcad20c", log),)
     return page.Content(
         documents,
         begun,

@@ -17,7 +17,7 @@ from k3s_rootless.operations.bundle.parts import Part
 from k3s_rootless.operations.bundle.sources import Sources
 from k3s_rootless.printable import json_text
 from k3s_rootless.support import archive, page
-from k3s_rootless.support.facts import Begun, Item, Missing
+from k3s_rootless.support.facts import Item, LoggedStart, Missing
 from k3s_rootless.support.redaction.redact import Redactor
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ def _unit(sources: Sources, redactor: Redactor) -> Item | Missing:
     return texts.unit(files, redactor)
 
 
-def _starts(sources: Sources, redactor: Redactor, deadline: float) -> tuple[Begun, ...] | Missing:
+def _starts(
+    sources: Sources, redactor: Redactor, deadline: float
+) -> tuple[LoggedStart, ...] | Missing:
     try:
         found = sources.last_starts(deadline)
     except RootlessError as error:

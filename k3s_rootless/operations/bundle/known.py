@@ -19,7 +19,7 @@ from k3s_rootless.support.redaction import known_secrets
 if TYPE_CHECKING:
     from k3s_rootless.operations.bundle.sources import Sources
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.support.facts import Kept
+    from k3s_rootless.support.facts import SecretFiles
 
 _CONFIG_FILE = re.compile(r"(?:--config[= ]|[ \t]-c[= ]|K3S_CONFIG_FILE=)(?P<path>\S{1,4096})")
 _ENVIRONMENT_FILE = re.compile(
@@ -99,7 +99,7 @@ def _unit(sources: Sources) -> _Unit:
     return _Unit(texts, state.argv, state.environment)
 
 
-def _files(sources: Sources, unit: _Unit) -> Kept:
+def _files(sources: Sources, unit: _Unit) -> SecretFiles:
     paths = sources.context.paths
     settings = sources.settings()
     named = [(unit.environment or {}).get(variable, "") for variable in _TOKEN_VARIABLES]

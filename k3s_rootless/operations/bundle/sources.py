@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
-    from k3s_rootless.support.facts import Begun
+    from k3s_rootless.support.facts import LoggedStart
 
 T = TypeVar("T")
 LOOK_SECONDS = 8.0
@@ -57,7 +57,7 @@ class Sources:
         """Return the unit as the user manager reports it."""
         return background.answer(self._state, self.begun + LOOK_SECONDS)
 
-    def last_starts(self, deadline: float) -> tuple[Begun, ...]:
+    def last_starts(self, deadline: float) -> tuple[LoggedStart, ...]:
         """Return the last starts, the newest first."""
         return background.answer(self._starts, deadline)
 

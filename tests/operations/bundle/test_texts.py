@@ -7,14 +7,14 @@ from pathlib import Path
 
 from k3s_rootless.operations.bundle import starts, texts
 from k3s_rootless.operations.bundle.sources import UnitFile
-from k3s_rootless.support.facts import Begun, Line
+from k3s_rootless.support.facts import Line, LoggedStart
 from k3s_rootless.support.redaction.redact import Redactor
 
 TIME = datetime(2026, 11, 23, 21, 35, 11, 5, tzinfo=UTC)
 
 
-def lines(*messages: str) -> Begun:
-    return Begun("1" * 32, tuple(Line(TIME, "info", "k3s[7]", one) for one in messages))
+def lines(*messages: str) -> LoggedStart:
+    return LoggedStart("1" * 32, tuple(Line(TIME, "info", "k3s[7]", one) for one in messages))
 
 
 def test_the_unit_is_one_text_and_lists_unreadable_files() -> None:
@@ -54,7 +54,7 @@ def test_the_end_of_a_truncated_line_is_removed_after_redaction() -> None:
 
 def test_the_file_of_a_start_identifies_the_start() -> None:
     last = texts.journal(1, lines("one"))
-    earlier = texts.journal(3, Begun("", (Line(None, "error", "k3s", "two"),), cut=True))
+    earlier = texts.journal(3, LoggedStart("", (Line(None, "error", "k3s", "two"),), cut=True))
 
     assert ("journal/start-1.txt", "log of the last start of K3s") == (last.name, last.what)
     assert [

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3s_rootless.support.facts import Kept, Names
+from k3s_rootless.support.facts import Names, SecretFiles
 from k3s_rootless.support.redaction import encodings, known_secrets, names
 from k3s_rootless.support.redaction.redact import Redactor
 from tests.support.search import Haystack, forms
@@ -34,7 +34,7 @@ TOKENS = [
     if path.endswith(("token", "password", "psk"))
 ]
 DROP_IN = "\n".join(line for seed in SEEDS for line in seed.drop_in)
-KEPT = Kept(
+KEPT = SecretFiles(
     tuple(TOKENS),
     tuple(TEXTS),
     next(text for seed in SEEDS for path, text in seed.files.items() if path.endswith("passwd")),
