@@ -52,7 +52,7 @@ def by_kubeconfig(path: Path, *, uid: int, started: datetime | None) -> TlsPeer:
     """Return the API server by the kubeconfig of this start. Raises RootlessError."""
     found = kubeconfig.load(path, uid=uid)
     if found.is_older_than(started):
-        raise RootlessError(f"{path} is older than the current start of K3s", hint=RESTART)
+        raise RootlessError(f"{path} is older than this start of K3s", hint=RESTART)
     return kubeconfig.peer(found)
 
 
