@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from k3s_rootless.cli.help import Command
 from k3s_rootless.cli.options import json_option
 from k3s_rootless.errors import UsageError
 
@@ -15,23 +16,23 @@ if TYPE_CHECKING:
     from k3s_rootless.cli.session import Session
 
 
-@click.command("plan")
+@click.command(
+    "plan", cls=Command, exit_codes={0: "all host ports are free", 1: "there are port conflicts"}
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "-n",
     "--namespace",
     default="default",
     show_default=True,
-    help="Namespace for objects without one.",
+    help="Namespace of objects that name none.",
 )
 @json_option
 def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
-    """Show the host ports that Services in manifests would get.
+    """Show which host ports the Services in manifests would get.
 
-    Shows each conflict with this host and this cluster before you apply the manifests. `-` reads
-    standard input.
-
-    Exit codes: 0 all ports are free, 1 there are conflicts.
+    Shows all port conflicts with this host and this cluster before the manifests are applied. The
+    FILE `-` is standard input.
     """
     from k3s_rootless.cli.display import ports as renderer
     from k3s_rootless.operations.ports import plan as operation
@@ -42,7 +43,7 @@ def plan(*, files: tuple[str, ...], namespace: str, as_json: bool) -> None:
     click.get_current_context().exit(found.exit_code)
 
 
-class Ports(click.Command):
+class Ports(Command):
     """A command with arguments and a subcommand.
 
     If the first argument is `plan`, it selects the subcommand. A Service of that name can be given
@@ -66,14 +67,15 @@ class Ports(click.Command):
 
     def format_epilog(
         self,
-        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        ctx: click.Context,
         formatter: click.HelpFormatter,
     ) -> None:
-        """List the subcommands like a group."""
+        """List the subcommands like a group, and the exit codes."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(one.name or "", one.get_short_help_str(200)) for one in self.subcommands]
             )
+        super().format_epilog(ctx, formatter)
 
 
 def _complete(
@@ -85,27 +87,33 @@ def _complete(
     return [name for name in names if name.startswith(incomplete)]
 
 
-@click.command("ports", cls=Ports)
+@click.command(
+    "ports",
+    cls=Ports,
+    exit_codes={
+        0: "the ports are shown",
+        1: "WHAT was not found, or a --probe failed",
+        3: "K3s is not running",
+        4: "K3s is starting, or neither forwards nor Services can be read",
+    },
+)
 @click.argument("what", nargs=-1, shell_complete=_complete)
 @click.option(
     "--all", "everything", is_flag=True, help="Also show ports that are not forwarded, and why."
 )
-@click.option("--probe", is_flag=True, help="Test each forward with a connection from this host.")
-@click.option("--url", "urls", is_flag=True, help="Print only the URLs.")
-@click.option("--watch", is_flag=True, help="Keep running, and show each change within a second.")
+@click.option("--probe", is_flag=True, help="Connect to each forwarded port from this host.")
+@click.option("--url", "urls", is_flag=True, help="Print URLs only.")
+@click.option("--watch", is_flag=True, help="Show each change within a second, until interrupted.")
 @json_option
 def command(
     *, what: tuple[str, ...], everything: bool, probe: bool, urls: bool, watch: bool, as_json: bool
 ) -> None:
-    """Show which port of this host reaches which Service.
+    """Show which host port reaches which Service.
 
-    K3s adds 10000 to Service ports up to and including 1024, because users are not allowed to
-    listen on these ports. The port of the API server is never changed.
+    Rootless K3s adds 10000 to Service ports up to and including 1024, because an unprivileged user
+    cannot listen on them: port 80 becomes 10080. The port of the API server is not changed.
 
-    WHAT is a port (80, 10080) or a Service (web, default/web, web:http) to explain in detail.
-
-    Exit codes: 0 success, 1 WHAT does not exist or a probe failed, 3 K3s is not running, 4 K3s is
-    starting, or neither its forwards nor its Services can be read.
+    With WHAT, shows everything about a port (80, 10080) or a Service (web, default/web, web:http).
     """
     from k3s_rootless.operations.ports import query
 

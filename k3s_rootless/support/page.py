@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k3s_rootless.finding import FixableBy
-from k3s_rootless.support.facts import Bar, Begun, Item, Line, Missing, Tick, TimeLine
+from k3s_rootless.support.facts import Bar, Item, Line, LoggedStart, Missing, Tick, TimeLine
 from k3s_rootless.templates import loader, rendering
 
 MOST_LINES = 1500
@@ -27,7 +27,7 @@ class Content:
     """
 
     documents: Mapping[str, Mapping[str, Any]]
-    starts: Sequence[Begun]
+    starts: Sequence[LoggedStart]
     unit: str
     items: Sequence[Item]
     missing: Sequence[Missing]
@@ -92,7 +92,7 @@ def time_line(phases: Sequence[Mapping[str, Any]]) -> TimeLine | None:
     for phase in phases:
         at = phase["seconds"]
         if at is None:
-            bars.append(Bar(phase["phase"], note=f"not seen: {phase['reason']}"))
+            bars.append(Bar(phase["phase"], note=f"not observed: {phase['reason']}"))
             continue
         start = _percent(min(before, at), longest)
         bars.append(

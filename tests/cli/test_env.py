@@ -339,7 +339,7 @@ def test_a_run_that_was_killed_before_it_reloaded_is_finished(tool: Tool) -> Non
 def test_the_manager_dies_at_each_call_and_nothing_is_left(tool: Tool, runtime: list[str]) -> None:
     codes: list[int] = []
     while not codes or codes[-1]:
-        tool.bus.order(die_at_call=len(codes) + 1)
+        tool.bus.order(exit_at_call=len(codes) + 1)
         with tool.start("set", *runtime, "K3S_ROOTLESS_MTU=1400") as running:
             _, err = running.communicate(timeout=PATIENCE)
         codes.append(running.returncode)

@@ -197,4 +197,4 @@ def test_if_a_file_system_hangs_only_its_own_facts_are_unknown(
         "snapshotter.overlayfs",
         *in_data,
     }
-    assert "there was no answer in time" in found["storage.space"]["reason"]
+    assert "no answer within the time limit" in found["storage.space"]["reason"]

@@ -386,8 +386,8 @@ SPOILT: dict[str, tuple[str, str]] = {
     "half": (f"head -c 700 {KUBECONFIG}.kept > {KUBECONFIG}", "cannot use the kubeconfig"),
     "unreadable": (f"chmod 000 {KUBECONFIG}", "permission denied"),
     "another user's": (f"ln -sf /etc/hostname {KUBECONFIG}", "it belongs to uid 0"),
-    "a pipe": (f"rm {KUBECONFIG} && mkfifo {KUBECONFIG}", "it is no regular file"),
-    "missing": (f"rm {KUBECONFIG}", "it is not there"),
+    "a pipe": (f"rm {KUBECONFIG} && mkfifo {KUBECONFIG}", "it is not a regular file"),
+    "missing": (f"rm {KUBECONFIG}", "it does not exist"),
 }
 
 

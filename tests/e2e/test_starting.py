@@ -46,7 +46,7 @@ class Followed:
 
     def story(self) -> str:
         """Return the other messages."""
-        return "\n".join(one["text"] for one in self.events if one["event"] == "story")
+        return "\n".join(one["text"] for one in self.events if one["event"] == "notice")
 
 
 def test_a_node_that_was_ready_in_the_start_before_is_not_ready_yet(lab_tool: Tool) -> None:

@@ -409,7 +409,7 @@ def run(tool: Tool, way: Way) -> Run:
     finally:
         machine.user("systemctl", "--user", "stop", UNIT.name)
         way.mends(tool)
-    died = next((event for event in found.events if event["event"] == "died"), None)
+    died = next((event for event in found.events if event["event"] == "exited"), None)
     if died is not None and way.truth is not None:
         truth = _truth(tool, way.truth, before)
         found.late = _seconds(died["time"]) - truth if truth else None

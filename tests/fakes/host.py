@@ -52,7 +52,7 @@ class Host:
         (place / "calls").touch()
         (place / "calls").chmod(0o666)
         for name in ("existing", "new", "starts"):
-            self.says(name)
+            self.log(name)
 
     def program(self, name: str, text: str) -> Path:
         """Write a program to a directory on PATH."""
@@ -61,7 +61,7 @@ class Host:
         file.chmod(0o755)
         return file
 
-    def says(self, name: str, *entries: dict[str, str]) -> None:
+    def log(self, name: str, *entries: dict[str, str]) -> None:
         """Set the output of journalctl: `existing` lines, `new` lines, or the `starts`."""
         lines = (
             json.dumps({"__CURSOR": f"s=1;i={number}", "SYSLOG_IDENTIFIER": "k3s", **entry}) + "\n"

@@ -196,7 +196,7 @@ def test_a_k3s_that_systemd_does_not_stop_keeps_its_files(installed: ManagedHost
 
 
 def test_a_manager_that_dies_at_the_reload_is_a_problem(installed: ManagedHost) -> None:
-    installed.bus.order(die_at="Reload")
+    installed.bus.order(exit_at="Reload")
 
     done = uninstalled(installed)
 

@@ -65,22 +65,22 @@ def test_an_empty_list_can_be_null(tmp_path: Path, document: Any) -> None:
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        pytest.param(b"", "no JSON", id="empty"),
-        pytest.param(b"<html>", "no JSON", id="no JSON"),
+        pytest.param(b"", "not valid JSON", id="empty"),
+        pytest.param(b"<html>", "not valid JSON", id="no JSON"),
         pytest.param({"ports": []}, "list", id="no list"),
         pytest.param([0], "0: ", id="a number"),
-        pytest.param([True, 0], "0: an object is wanted", id="a Boolean"),
+        pytest.param([True, 0], "0: must be an object", id="a truth value"),
         pytest.param(
             b'[{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}',
-            "the list does not end",
-            id="incomplete",
+            "the list is not closed",
+            id="half",
         ),
-        pytest.param(b"[] []", "something follows the list", id="two lists"),
-        pytest.param(b"[\xff]", "no UTF-8", id="no UTF-8"),
-        pytest.param([{"id": 1}], "0.spec: it is missing", id="no spec"),
+        pytest.param(b"[] []", "there is data after the list", id="two lists"),
+        pytest.param(b"[\xff]", "not valid UTF-8", id="no UTF-8"),
+        pytest.param([{"id": 1}], "0.spec: required field is missing", id="no spec"),
         pytest.param(
             [{"spec": {"proto": "t", "parentPort": "80", "childPort": 1}}],
-            "0.parentPort: a whole",
+            "0.parentPort: must be an integer",
             id="a string",
         ),
         pytest.param(
@@ -88,7 +88,7 @@ def test_an_empty_list_can_be_null(tmp_path: Path, document: Any) -> None:
             "65535",
             id="not a port",
         ),
-        pytest.param(b"[" * 100_000, "nested too deep", id="deep"),
+        pytest.param(b"[" * 100_000, "nested too deeply", id="deep"),
         pytest.param(
             [{"spec": {"proto": "tcp", "parentPort": 1, "childPort": 1}}] * 140_000,
             "131070",
@@ -100,7 +100,7 @@ def test_an_invalid_list_of_forwards_is_refused_with_the_first_reason(
     tmp_path: Path, document: Any, complaint: str
 ) -> None:
     with pytest.raises(
-        PeerError, match=r"^cannot understand rootlesskit's list of forwards: "
+        PeerError, match=r"^cannot parse rootlesskit's list of forwards: "
     ) as caught:
         forwards_of(tmp_path / "api.sock", document)
 
@@ -110,7 +110,7 @@ def test_an_invalid_list_of_forwards_is_refused_with_the_first_reason(
 def test_a_long_invalid_answer_is_refused_at_the_first_error(tmp_path: Path) -> None:
     start = time.monotonic()
 
-    with pytest.raises(PeerError, match="cannot understand"):
+    with pytest.raises(PeerError, match="cannot parse"):
         forwards_of(tmp_path / "api.sock", b"[" + b"0," * 10_000_000 + b"0]", timeout=PATIENCE)
 
     assert time.monotonic() - start < PATIENCE

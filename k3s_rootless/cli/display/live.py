@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def prepare(report: Report) -> None:
     """Load the drawing modules if a start will be drawn."""
-    if report.on_terminal(story=True):
+    if report.on_terminal(stderr=True):
         from k3s_rootless.cli.display import drawing  # noqa: F401
 
 
@@ -25,7 +25,7 @@ class Progress:
     def __init__(self, report: Report, wait: Waiting) -> None:
         self._report = report
         self._drawing: Drawing | None = None
-        if report.on_terminal(story=True):
+        if report.on_terminal(stderr=True):
             # Imported here because only a terminal needs rich, which takes 40 ms.
             from k3s_rootless.cli.display.drawing import Drawing
 
@@ -35,19 +35,19 @@ class Progress:
         """Show that a phase was reached."""
         if self._drawing is not None:
             self._drawing.reached(one)
-        elif self._report.eventful:
+        elif self._report.prints_events:
             self._report.event("phase", **one.document())
         else:
-            self._report.story(f"{one.seconds:6.1f} s  {one.phase.name} ({one.took:.1f} s)")
+            self._report.notice(f"{one.seconds:6.1f} s  {one.phase.name} ({one.took:.1f} s)")
 
     def died(self, death: Died) -> None:
         """Show that the start has failed, before the cause is known."""
         self.end()
         state = death.state
         how = f"the unit is {state.active_state} ({state.sub_state}), its result `{state.result}`"
-        if self._report.eventful:
+        if self._report.prints_events:
             self._report.event(
-                "died",
+                "exited",
                 phase=death.phase.key,
                 seconds=round(death.seconds, 3),
                 restarts=state.restarts,
@@ -60,7 +60,7 @@ class Progress:
         verb = "ended"
         if state.dead or state.result != "success":
             verb = "died"
-        self._report.story(
+        self._report.notice(
             f"{death.seconds:6.1f} s  it {verb} while waiting for `{death.phase.name}`: {how};"
             " looking for the cause"
         )

@@ -26,7 +26,7 @@ _WIDTH = 18
 def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
     """Show the answer: JSON if requested, else URLs, explanations or the table."""
     for notice in answer.notices:
-        report.story(notice)
+        report.notice(notice)
     if urls:
         _urls(report, answer)
     elif answer.explanations:
@@ -41,7 +41,7 @@ def show(report: Report, answer: Answer, *, urls: bool = False) -> None:
 def show_plan(report: Report, plan: Plan) -> None:
     """Show a plan: JSON if requested, else a table and the reasons below it."""
     if not plan.rows:
-        report.story(f"found no Service with a port in {plan.objects} objects")
+        report.notice(f"found no Service with a port in {plan.objects} objects")
     rows = map(_planned, plan.rows)
     report.table(_PLANNED, rows, spare=("NAME", "PROTOCOL", "OFFSET"), prose="SERVICE")
     for row in plan.rows:
@@ -49,7 +49,7 @@ def show_plan(report: Report, plan: Plan) -> None:
             report.answer(f"  {row.target}: {row.reason}")
     _lines(report, plan.notes)
     for notice in plan.notices:
-        report.story(notice)
+        report.notice(notice)
     report.document(document.of_plan(plan))
 
 
@@ -116,7 +116,7 @@ def _planned(row: Exposure) -> tuple[str, ...]:
 
 def _urls(report: Report, answer: Answer) -> None:
     if answer.starting:
-        report.story("K3s is starting; no port is forwarded yet")
+        report.notice("K3s is starting; no port is forwarded yet")
     for row in answer.rows:
         if row.is_reachable:
             report.verbatim(row.url)

@@ -68,7 +68,7 @@ class Lines:
         time = turn.time.isoformat(timespec="milliseconds")
         if turn.is_first:
             for notice in turn.answer.notices:
-                self._report.story(notice)
+                self._report.notice(notice)
             for row in turn.answer.rows:
                 self._report.answer(f"{time} = {_line(row)}")
         for one in turn.changes:

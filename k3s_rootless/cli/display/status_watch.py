@@ -67,9 +67,9 @@ class _Manager:
             return
         self._lost = lost
         if lost:
-            self._report.story(f"lost the user manager: {lost}")
+            self._report.notice(f"lost the user manager: {lost}")
         else:
-            self._report.story("the user manager answers again")
+            self._report.notice("the user manager answers again")
 
 
 class _Documents:

@@ -11,7 +11,7 @@ from k3s_rootless.journal import diagnosis, lines
 from k3s_rootless.journal.facts import Entry, Query, Story
 from k3s_rootless.journal.sources import journald
 from k3s_rootless.operations.readiness import milestones
-from k3s_rootless.support.facts import Begun, Line
+from k3s_rootless.support.facts import Line, LoggedStart
 
 MOST_STARTS = 5
 MOST_LINES = 20_000
@@ -67,7 +67,7 @@ class _Newest:
         return starts
 
 
-def last(uid: int) -> tuple[Begun, ...]:
+def last(uid: int) -> tuple[LoggedStart, ...]:
     """Return the lines of the last starts, the newest start first.
 
     If there are too many lines, the newest are kept. Raises RootlessError.
@@ -87,7 +87,7 @@ def last(uid: int) -> tuple[Begun, ...]:
         newest.cut.add(first)
     starts = list(reversed(newest.by_start().items()))[:MOST_STARTS]
     return tuple(
-        Begun(invocation, tuple(of_start), invocation in newest.cut)
+        LoggedStart(invocation, tuple(of_start), invocation in newest.cut)
         for invocation, of_start in starts
     )
 

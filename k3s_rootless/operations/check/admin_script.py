@@ -14,8 +14,6 @@ from k3s_rootless.operations.context import Context
 from k3s_rootless.preflight.probes import host as host_probes
 from k3s_rootless.preflight.remedies import admin_script, nixos
 
-_NOT_IN_SCRIPT = {FixableBy.NONE: "cannot be fixed on this host", FixableBy.USER: "fix"}
-
 
 @dataclass(frozen=True, slots=True)
 class AdminScript:
@@ -71,9 +69,8 @@ def of_findings(context: Context, findings: Sequence[Finding], *, undo: bool) ->
         text = admin_script.render(wrong, host)
     for one in wrong:
         remedy = one.remedy
-        if remedy is not None and remedy.fixable_by in _NOT_IN_SCRIPT:
-            label = _NOT_IN_SCRIPT[remedy.fixable_by]
-            notices.append(f"not in the script: {one.check}; {label}: {remedy.text}")
+        if remedy is not None and remedy.fixable_by is not FixableBy.ADMINISTRATOR:
+            notices.append(f"not in the script: {one.check}; {remedy.label}: {remedy.text}")
     covers: tuple[str, ...] = ()
     if not undo:
         covers = tuple(one.check for ones in fixed.values() for one in ones)

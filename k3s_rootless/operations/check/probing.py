@@ -56,7 +56,7 @@ class Probing:
         self.context = context
         self._seconds = seconds
         self._needs = needs
-        self._started: dict[str, tuple[background.Asked[Any], float]] = {}
+        self._started: dict[str, tuple[background.BackgroundQuery[Any], float]] = {}
         self._trial: trial.RunningTrial | None = None
         if self.needs("trial"):
             self._trial = trial.RunningTrial()

@@ -52,9 +52,9 @@ class Reading:
     """Sources that are being read, each in a thread."""
 
     start: Start
-    services: background.Asked[Observed[tuple[ServicePort, ...]]]
-    kit: background.Asked[Kit]
-    host: background.Asked[Observed[tuple[Listener, ...]]]
+    services: background.BackgroundQuery[Observed[tuple[ServicePort, ...]]]
+    kit: background.BackgroundQuery[Kit]
+    host: background.BackgroundQuery[Observed[tuple[Listener, ...]]]
 
     def result(self, *, everything: bool = False) -> Sources:
         """Wait for the sources; with `everything`, also read the Pods."""

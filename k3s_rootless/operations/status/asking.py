@@ -11,7 +11,7 @@ from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Observed, Unknown
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
 
 T = TypeVar("T")
 
@@ -20,12 +20,12 @@ class Asking:
     """Queries by name; a query is not repeated while its answer is pending."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, Asked[Any]] = {}
+        self._asked: dict[str, BackgroundQuery[Any]] = {}
 
-    def begin(self, name: str, ask: Callable[[], T]) -> Asked[T]:
+    def begin(self, name: str, ask: Callable[[], T]) -> BackgroundQuery[T]:
         """Start a query, or return the pending query with this name."""
         before = self._asked.get(name)
-        if before is not None and before.asking:
+        if before is not None and before.running:
             return before
         asked = background.begin(ask)
         self._asked[name] = asked
@@ -33,10 +33,10 @@ class Asking:
 
     def drop_answered(self) -> None:
         """Remove the queries that have an answer."""
-        self._asked = {name: asked for name, asked in self._asked.items() if asked.asking}
+        self._asked = {name: asked for name, asked in self._asked.items() if asked.running}
 
 
-def within(asked: Asked[Observed[T]], deadline: float, who: str) -> Observed[T]:
+def within(asked: BackgroundQuery[Observed[T]], deadline: float, who: str) -> Observed[T]:
     """Return the answer, or Unknown if there is none by `deadline` (time.monotonic).
 
     `who` is the name of the queried program or file, used in the reason.

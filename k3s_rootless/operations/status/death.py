@@ -15,7 +15,7 @@ from k3s_rootless.operations.diagnose import ending, story
 from k3s_rootless.operations.status.asking import Asking, within
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -46,8 +46,8 @@ class LastDeath:
         self._asking = asking
         self._known_for: Hashable = None
         self._key: Hashable = None
-        self._period: Asked[Observed[float | None]] | None = None
-        self._cause: Asked[Observed[Cause | None]] | None = None
+        self._period: BackgroundQuery[Observed[float | None]] | None = None
+        self._cause: BackgroundQuery[Observed[Cause | None]] | None = None
         self._answers: tuple[Observed[float | None], Observed[Cause | None]] | None = None
 
     def begin(self, state: UnitState) -> None:

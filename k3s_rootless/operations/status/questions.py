@@ -23,7 +23,7 @@ from k3s_rootless.service.observe import files as unit_files
 from k3s_rootless.service.systemd import logind
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.cluster.facts import Credentials, Kubeconfig, Node, Readiness
     from k3s_rootless.k3s.settings import Settings
     from k3s_rootless.operations.context import Context
@@ -75,7 +75,7 @@ class Round:
     deadline: float
     asking: Asking
     memory: Memory
-    _asked: dict[str, Asked[Observed[Any]]] = field(default_factory=dict)
+    _asked: dict[str, BackgroundQuery[Observed[Any]]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start all queries."""
@@ -84,7 +84,7 @@ class Round:
             if may_run or not question.of_running:
                 self._asked[question.name] = self._begin(question)
 
-    def _begin(self, question: Question[T]) -> Asked[Observed[T]]:
+    def _begin(self, question: Question[T]) -> BackgroundQuery[Observed[T]]:
         name = question.name
         if question.of_start and self.state is not None:
             name = f"{name} of {self.state.invocation}"

@@ -11,7 +11,7 @@ from k3s_rootless.observation import Known, Observed
 from k3s_rootless.operations.diagnose import last_words
 
 if TYPE_CHECKING:
-    from k3s_rootless.background import Asked
+    from k3s_rootless.background import BackgroundQuery
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState
@@ -30,7 +30,7 @@ class Stuck:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._turn = ("", 0)
-        self._asked: Asked[Cause | None] | None = None
+        self._asked: BackgroundQuery[Cause | None] | None = None
 
     def cause(self, state: UnitState, deadline: float) -> Observed[Cause | None] | None:
         """Return the cause in the lines of this start; None if they are not read by `deadline`."""
@@ -40,12 +40,12 @@ class Stuck:
         except RootlessError:
             return None
 
-    def _begin(self, state: UnitState) -> Asked[Cause | None]:
+    def _begin(self, state: UnitState) -> BackgroundQuery[Cause | None]:
         turn = (state.invocation, min(int(_age(state) / _SECONDS), _MOST_TURNS))
         asked = self._asked
         same_start = self._turn[0] == turn[0]
         # A pending query is not repeated for the same start, and is not used for another start.
-        if asked is not None and same_start and (self._turn == turn or asked.asking):
+        if asked is not None and same_start and (self._turn == turn or asked.running):
             return asked
         self._turn = turn
         self._asked = background.begin(lambda: self._fatal(state))

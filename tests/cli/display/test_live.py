@@ -36,7 +36,7 @@ EVENTS: tuple[Event, ...] = (
 
 def hear(report: Report, *events: Event) -> None:
     for event in events:
-        report.hear(event)
+        report.handle(event)
 
 
 def test_in_a_pipe_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def test_for_a_program_each_event_is_a_document(capsys: pytest.CaptureFixture[st
     hear(report, *EVENTS)
 
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert ["story", "phase", "died"] == [one["event"] for one in found]
+    assert ["notice", "phase", "exited"] == [one["event"] for one in found]
     assert f"start {UNIT}: it is not running" == found[0]["text"]
     assert ("unit", 0.25) == (found[1]["phase"], found[1]["seconds"])
     assert ("namespace", "exit-code", 1) == (
@@ -73,4 +73,4 @@ def test_for_a_program_each_event_is_a_document(capsys: pytest.CaptureFixture[st
         found[2]["result"],
         found[2]["exit_status"],
     )
-    assert {"k3s-rootless/up-event/v1"} == {one["schema"] for one in found}
+    assert {"k3s-rootless/up-event/v2"} == {one["schema"] for one in found}

@@ -104,7 +104,7 @@ def test_the_unit_is_read_from_the_user_manager(bus: Session) -> None:
 
 
 def test_if_the_user_manager_exits_only_its_own_facts_are_unknown(bus: Session) -> None:
-    bus.order(die_at_call=2)
+    bus.order(exit_at_call=2)
 
     found = found_by_user(bus, "unit.state", "kernel.release", "systemd.user")
 

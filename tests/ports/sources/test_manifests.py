@@ -86,20 +86,23 @@ def test_json_is_yaml() -> None:
     [
         (
             "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: eighty}]}",
-            "document 1: spec.ports.0.port: a whole number is wanted",
+            "document 1: spec.ports.0.port: must be an integer",
         ),
         (
             "kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 70000}]}",
-            "document 1: spec.ports.0.port: a port from 1 to 65535",
+            "document 1: spec.ports.0.port: must be a port from 1 to 65535",
         ),
-        (WEB + "---\nkind: Service\nmetadata: {name: api}", "document 2: spec: it is missing"),
+        (
+            WEB + "---\nkind: Service\nmetadata: {name: api}",
+            "document 2: spec: required field is missing",
+        ),
         ("kind: Service\nmetadata: {name: on}\nspec: {}", "metadata.name|name: must be a string"),
         ("just: words", "document 1: kind: required field is missing"),
         ("- a", "document 1: must be an object"),
         ("a: [", "line 2: "),
         ("a: &a [*a]\nkind: List\nitems: *a", "document 1: "),
         ("\x00", "not allowed"),
-        ("[" * 20_000, "nested too deep|line 2"),
+        ("[" * 20_000, "nested too deeply|line 2"),
     ],
 )
 def test_an_invalid_manifest_is_refused_with_the_place(text: str, expected: str) -> None:

@@ -142,7 +142,7 @@ def test_a_refused_request_is_reported_with_message_and_status(
     ],
 )
 def test_an_invalid_list_is_refused(tmp_path: Path, document: Any) -> None:
-    with pytest.raises(PeerError, match=r"^cannot (understand the API server's list|list the) "):
+    with pytest.raises(PeerError, match=r"^cannot (parse the API server's list|list the) "):
         read(tmp_path, {FIRST: document})
 
 
@@ -234,5 +234,5 @@ def test_an_invalid_line_of_a_watch_is_an_error(tmp_path: Path, bad: bytes) -> N
 
 
 def test_a_watch_that_ends_inside_a_line_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PeerError, match="its answer ended in the middle"):
+    with pytest.raises(PeerError, match="the answer is incomplete"):
         followed(tmp_path, line("ADDED", "a", "8"), end=b"ffff\r\n{")

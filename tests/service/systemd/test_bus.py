@@ -61,7 +61,7 @@ def refusal(work: Coroutine[Any, Any, Any]) -> str:
     ("behaviour", "reason"),
     [
         (rawbus.hang_up, "the bus closed the connection during authentication"),
-        (rawbus.hang_up_in_a_word, "the bus closed the connection during authentication"),
+        (rawbus.hang_up_in_a_line, "the bus closed the connection during authentication"),
         (rawbus.endless, "an authentication line that never ends"),
         (rawbus.reject, "authentication failed: REJECTED: ['ANONYMOUS']"),
         (
