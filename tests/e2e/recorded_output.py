@@ -145,6 +145,7 @@ def _of_settings(tool: Tool) -> Iterator[Recording]:
     yield document(tool, "down", "down")
     yield document(tool, "up", "up", hidden=tool.ignore)
     yield document(tool, "unit-show", "unit", "show")
+    yield text(tool, "unit-show", "unit", "show")
     tool.machine.user("sed", "-i", "s/^RestartSec=.*/RestartSec=5/", str(UNIT))
     yield document(tool, "unit-diff", "unit", "diff")
     yield text(tool, "unit-diff", "unit", "diff")
