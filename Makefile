@@ -4,7 +4,7 @@ SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache
 # More workers than cores, because tests on machines wait more than they compute. tests/conftest.py defines the groups of tests.
 PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
-.PHONY: up test setup environment lint unit lab vm bench clean
+.PHONY: up test setup environment lint unit bus lab vm bench clean
 
 up: ## start rootless K3s here, or a demonstration if that is not possible
 	tests/try
@@ -21,8 +21,11 @@ environment: ## create .venv only, without packages and root
 lint: setup ## run ruff, mypy and shellcheck
 	.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && shellcheck $(SCRIPTS)
 
-unit: environment ## run the tests that need no machine; skip those that lack root or a program
-	$(PYTEST) -m "not lab and not vm and not install"
+unit: environment ## run the tests that need no machine and no D-Bus; skip those that lack root or a program
+	$(PYTEST) -m "not bus and not lab and not vm and not install"
+
+bus: environment ## run the tests against a private D-Bus daemon
+	$(PYTEST) -m bus
 
 lab: setup ## open a shell in a real systemd in private namespaces (needs root)
 	.venv/bin/python -m tests.lab shell
