@@ -4,7 +4,7 @@ SCRIPTS = $$(grep -rlI --exclude='*.py' --exclude='*.md' --exclude-dir=__pycache
 # More workers than cores, because tests on machines wait more than they compute. tests/conftest.py defines the groups of tests.
 PYTEST = .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder
 
-.PHONY: up test setup environment lint checks coverage unit lab vm bench clean
+.PHONY: up test setup environment lint checks coverage unit bus lab vm bench clean
 
 up: ## start rootless K3s here, or a demonstration if that is not possible
 	tests/try
@@ -27,8 +27,11 @@ checks: ## run the linters: ruff, mypy, shellcheck, and those of the workflows
 	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv/bin/zizmor --offline --quiet .github
 
-unit: environment ## run the tests that need no machine; skip those that lack root or a program
-	$(PYTEST) -m "not lab and not vm and not install"
+unit: environment ## run the tests that need no machine and no D-Bus; skip those that lack root or a program
+	$(PYTEST) -m "not bus and not lab and not vm and not install"
+
+bus: environment ## run the tests against a private D-Bus daemon
+	$(PYTEST) -m bus
 
 coverage: environment ## measure which lines and branches run in the tests without machines
 	$(PYTEST) --cov --cov-report=term:skip-covered -m "not lab and not vm and not install"

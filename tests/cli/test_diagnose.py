@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,9 +110,7 @@ class Host:
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
+def host(dbus_daemon: None) -> Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         home = Path(name)
         home.chmod(0o755)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -89,10 +88,8 @@ def arguments(name: tuple[str, ...], place: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
+def place(dbus_daemon: None) -> Iterator[Path]:
     """Yield a directory of the user with a manifest, and a session that has a unit of K3s."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         directory = Path(name)
         directory.chmod(0o755)

@@ -9,7 +9,6 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -179,9 +178,7 @@ def taken(pid: int) -> tuple[float, int, int]:
     )
 
 
-@pytest.mark.skipif(
-    shutil.which("dbus-daemon") is None, reason="there is no dbus-daemon to run a private bus with"
-)
+@pytest.mark.usefixtures("dbus_daemon")
 def test_two_thousand_changes_leave_memory_and_descriptors_as_they_were() -> None:
     cluster, documents = Cluster(), list[str]()
     with running(cluster) as process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,8 @@ USER = 65534 if os.getuid() == 0 else os.getuid()
 
 
 @pytest.fixture
-def bus() -> Iterator[Session]:
+def bus(dbus_daemon: None) -> Iterator[Session]:
     """Yield a private bus with the fake user manager of an ordinary user."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("there is no dbus-daemon to run a private bus with")
     with tempfile.TemporaryDirectory(prefix="k3s-rootless-") as name:
         Path(name).chmod(0o755)
         with session(Path(name) / "session", USER) as opened:
