@@ -45,6 +45,18 @@ class FixableBy(Enum):
     ADMINISTRATOR = "administrator"
     NONE = "none"
 
+    @property
+    def label(self) -> str:
+        """The text before a remedy; the value itself is for JSON."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    FixableBy.USER: "fix",
+    FixableBy.ADMINISTRATOR: "fix (administrator)",
+    FixableBy.NONE: "cannot be fixed on this host",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
@@ -57,6 +69,11 @@ class Remedy:
     text: str
     commands: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The text before this remedy: who can fix the finding."""
+        return self.fixable_by.label
 
     def document(self) -> dict[str, Any]:
         """Return this remedy as JSON data."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from k3s_rootless.finding import FixableBy
 from k3s_rootless.support.facts import Bar, Begun, Item, Line, Missing, Tick, TimeLine
 from k3s_rootless.templates import loader, rendering
 
@@ -44,6 +45,7 @@ def render(content: Content) -> str:
     return rendering.html(
         loader.read("templates", "page.html.j2"),
         about=content.about,
+        labels={one.value: one.label for one in FixableBy},
         status=documents.get("status", {}),
         versions=documents.get("version", {}),
         host=documents.get("host", {}),

@@ -40,6 +40,18 @@ def test_verdicts_and_severities_are_spelled_as_scripts_know_them() -> None:
     assert ["fatal", "degraded", "informative"] == [severity.value for severity in Severity]
 
 
+@pytest.mark.parametrize(
+    ("fixable_by", "label"),
+    [
+        (FixableBy.USER, "fix"),
+        (FixableBy.ADMINISTRATOR, "fix (administrator)"),
+        (FixableBy.NONE, "cannot be fixed on this host"),
+    ],
+)
+def test_the_label_of_a_remedy(fixable_by: FixableBy, label: str) -> None:
+    assert label == Remedy(fixable_by, "").label == fixable_by.label
+
+
 def test_the_json_of_a_finding_has_its_remedy_without_the_measures() -> None:
     remedy = Remedy(FixableBy.ADMINISTRATOR, "load it", ("modprobe tun",))
     finding = Finding("a.b", "A", Verdict.FAIL, "none", "/proc", "no tunnel", remedy)

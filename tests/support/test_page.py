@@ -177,6 +177,7 @@ def test_all_of_it_is_on_the_page() -> None:
         "plain 2",
         "seen plain",
         "also plain",
+        '<span class="dim">fix:</span> plain',
         "50-y.conf",
         "K3s runs with others still: K3S_ROOTLESS_MTU",
         '<td class="mono">plain</td><td>config</td>',

@@ -132,7 +132,9 @@ def _cause(cause: Cause) -> Iterator[str]:
         yield f"seen       {seen}"
     yield f"why        {cause.why}"
     if cause.remedy is not None:
-        yield f"remedy     {cause.remedy.fixable_by.value}: {cause.remedy.text}"
+        label = cause.remedy.label
+        head = f"{label:<{_LABEL}}" if len(label) < _LABEL else f"{label}: "
+        yield f"{head}{cause.remedy.text}"
         for command in cause.remedy.commands:
             yield f"             $ {command}"
 

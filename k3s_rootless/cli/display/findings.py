@@ -93,12 +93,12 @@ def _details(one: Finding, owner: Finding) -> list[str]:
     texts = [f"{safe(one.reason)} ({one.check}{source})"]
     if one.remedy is None:
         return texts
-    fixable_by = one.remedy.fixable_by.value
+    label = one.remedy.label
     if owner.verdict is not one.verdict:
-        return [*texts, f"{fixable_by}: the same as for {owner.check}"]
+        return [*texts, f"{label}: same as for {owner.check}"]
     if owner.check != one.check:
         return texts
-    texts.append(f"{fixable_by}: {safe(one.remedy.text)}")
+    texts.append(f"{label}: {safe(one.remedy.text)}")
     if one.verdict is not Verdict.INFO:  # no action is needed; the commands are in the JSON
         texts += [f"  $ {safe(command)}" for command in one.remedy.commands]
     return texts

@@ -105,7 +105,7 @@ def _named(what: str, cause: Cause) -> RootlessError:
     hint = _HINT
     if remedy is not None:
         commands = [f"  $ {command}" for command in remedy.commands]
-        hint = "\n".join([f"{remedy.fixable_by.value}: {remedy.text}", *commands])
+        hint = "\n".join([f"{remedy.label}: {remedy.text}", *commands])
     check = f" ({cause.check or cause.id})" if cause.id != "unknown" else ""
     shown = "".join(f"\n  {line}" for line in (cause.line, *cause.frames, *cause.seen) if line)
     details = {"cause": cause.id, "check": cause.check or None}

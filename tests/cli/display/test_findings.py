@@ -74,14 +74,14 @@ def test_a_remedy_that_mends_several_is_printed_once(capsys: pytest.CaptureFixtu
     script = next(number for number, line in enumerate(lines) if "60-k3s-rootless.conf" in line)
     warning = next(number for number, line in enumerate(lines) if line.startswith("warn"))
     assert script < warning, "a failure has its remedy before the next warning"
-    assert "administrator: the same as for cgroup.delegation.pids" in lines[warning + 2]
+    assert "fix (administrator): same as for cgroup.delegation.pids" in lines[warning + 2]
 
 
 def test_a_finding_has_its_reason_source_remedy_and_commands_below_it() -> None:
     assert [
         "fail    A.ONE  seen",
         "        it matters (a.one, a file)",
-        "        user: turn it on",
+        "        fix: turn it on",
         "          $ turn on",
         "          $ look",
     ] == [click.unstyle(line) for line in plain(finding("a.one", FAIL, remedy=REMEDY))]
@@ -98,13 +98,26 @@ def test_a_shared_remedy_is_behind_the_last_of_the_gravest() -> None:
         line.split("(")[1].split(",")[0] for line in lines if "it matters" in line
     ]
     assert [4] == [number for number, line in enumerate(lines) if "turn it on" in line]
-    assert "        user: the same as for a.last" == lines[-1]
+    assert "        fix: same as for a.last" == lines[-1]
 
 
 def test_a_fact_worth_knowing_has_no_commands() -> None:
     lines = plain(finding("a.one", INFO, remedy=REMEDY))
 
-    assert "        user: turn it on" == lines[-1]
+    assert "        fix: turn it on" == lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("fixable_by", "line"),
+    [
+        (FixableBy.ADMINISTRATOR, "fix (administrator): turn it on"),
+        (FixableBy.NONE, "cannot be fixed on this host: turn it on"),
+    ],
+)
+def test_a_remedy_has_the_label_of_who_can_fix_it(fixable_by: FixableBy, line: str) -> None:
+    lines = plain(finding("a.one", FAIL, remedy=Remedy(fixable_by, "turn it on")))
+
+    assert f"        {line}" == lines[-1]
 
 
 def test_a_few_that_pass_are_not_folded() -> None:

@@ -139,10 +139,16 @@ def test_the_text_of_a_cause() -> None:
         "frame      main.main()",
         "seen       it is not there",
         "why        slirp4netns needs it",
-        "remedy     administrator: load the module",
+        "fix (administrator): load the module",
         "             $ sudo modprobe tun",
         "unit       failed (failed), result exit-code, exit status 1",
     ] == text(answer(CAUSE, FAILED))
+
+
+def test_the_remedy_of_the_user_is_in_the_column_of_the_texts() -> None:
+    remedy = Remedy(FixableBy.USER, "free the port")
+
+    assert "fix        free the port" in text(answer(replace(CAUSE, remedy=remedy), FAILED))
 
 
 def test_the_text_of_an_unknown_cause() -> None:
