@@ -65,7 +65,7 @@ def words(loop: Loop) -> str:
     if loop.period:
         every = f", about every {_time(loop.period)}"
     return (
-        f"systemd has restarted it {loop.count} times{every}, last at"
+        f"systemd restarted K3s {loop.count} times{every}, last at"
         f" {loop.last.astimezone():%H:%M:%S}"
     )
 

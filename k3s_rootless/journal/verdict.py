@@ -20,12 +20,12 @@ _DATA = "~/.rancher/k3s"
 _ENTRIES = {failure.id: failure for failure in CATALOGUE}
 _LOOK = "systemctl --user status k3s-rootless.service"
 _UNIT = user(
-    "look at the settings of the unit and of its drop-ins",
+    "check the settings of the unit and of its drop-ins",
     "systemctl --user cat k3s-rootless.service",
 )
-_OFTEN = "the unit's StartLimitBurst= within StartLimitIntervalSec="
+_OFTEN = "the unit allows StartLimitBurst= starts within StartLimitIntervalSec="
 _AGAIN = user(
-    "let systemd forget that, and start it",
+    "reset the failed state of the unit, then start K3s",
     "systemctl --user reset-failed k3s-rootless.service",
     "k3s-rootless up",
 )
@@ -51,7 +51,7 @@ _SETTINGS = {
 }
 """The setting of a drop-in that can lead to each of these causes."""
 _OPTION = re.compile(r"the option -{1,2}([\w.-]{1,100})")
-_MENDED = user("the host was mended since: start K3s again", "k3s-rootless up")
+_MENDED = user("the host was fixed after this start; start K3s again", "k3s-rootless up")
 
 
 def of_unit(ending: Ending) -> Cause | None:
@@ -62,24 +62,28 @@ def of_unit(ending: Ending) -> Cause | None:
             "systemctl --user unmask k3s-rootless.service",
             "systemctl --user unmask --runtime k3s-rootless.service",
         )
-        remedy = user("let it be started again", *unmask, "k3s-rootless up")
+        remedy = user("unmask the unit, then start K3s", *unmask, "k3s-rootless up")
         return _told(
             "unit-masked",
-            "the unit is masked, so nothing can start it",
-            "somebody linked it to /dev/null",
+            "the unit is masked, so it cannot be started",
+            "its unit file is a link to /dev/null",
             remedy,
             _UNIT_CHECK,
         )
     if ending.load_state in {"error", "bad-setting"}:
         title = f"systemd cannot read the unit: {ending.load_error or ending.load_state}"
         remedy = user(
-            "see what is wrong, take it out where a drop-in has it, or write the unit anew; a copy"
-            " of the old one is kept",
+            "find the error in the unit; if a drop-in contains it, remove it there, otherwise"
+            " rewrite the unit (the old file is kept as a copy)",
             "systemctl --user cat k3s-rootless.service",
             "k3s-rootless up --force",
         )
         return _told(
-            "unit-broken", title, "the unit, or a drop-in of it, is broken", remedy, _UNIT_CHECK
+            "unit-broken",
+            title,
+            "the unit or one of its drop-ins contains an error",
+            remedy,
+            _UNIT_CHECK,
         )
     return None
 
@@ -116,9 +120,9 @@ def of_ending(ending: Ending) -> Cause | None:
     if killed and ending.result not in {"start-limit-hit", "timeout"}:
         return _told(
             "signal",
-            f"K3s was ended by signal {ending.status}",
-            "nothing else is known of it",
-            user("see", _LOOK),
+            f"K3s was terminated by signal {ending.status}",
+            "systemd reports no more details",
+            user("check the state of the unit", _LOOK),
         )
     return _of_result(ending.result)
 
@@ -136,7 +140,7 @@ def _of_step(status: int) -> Cause:
     return _told(
         identifier,
         title,
-        "the unit, or a drop-in of it, asks for what systemd cannot do for a user",
+        "the unit or one of its drop-ins requests something that systemd cannot do in a user unit",
         _UNIT,
     )
 
@@ -146,22 +150,22 @@ def _of_result(result: str) -> Cause | None:
     if result == "timeout":
         return _told(
             "timeout",
-            "a start or stop of K3s took longer than systemd allows",
-            "TimeoutSec= of the unit",
+            "starting or stopping K3s took longer than systemd allows",
+            "TimeoutSec= of the unit sets the time limit",
             _UNIT,
         )
     if result == "start-limit-hit":
         return _told(
             "start-limit",
-            "it was started too often within a short time, and systemd refuses",
+            "K3s was started too often in a short time, and systemd refuses further starts",
             _OFTEN,
             _AGAIN,
         )
     if result == "resources":
         return _told(
             "resources",
-            "systemd could not start the program of the unit at all",
-            "memory, or its limits",
+            "systemd could not start the program of the unit: resources are missing",
+            "memory is used up, or a limit is reached",
             _UNIT,
         )
     return None
@@ -198,12 +202,12 @@ def opened(places: Sequence[Place], user_name: str, uid: int) -> Remedy | None:
     paths = " ".join(quote(one.path) for one in foreign)
     if foreign[0] is not places[0]:
         return user(
-            "move the file of another user away; K3s writes a new one",
+            "rename the file of the other user; K3s writes a new one",
             f"mv {paths} {paths}.old",
             "k3s-rootless up",
         )
     return administrator(
-        f"give {paths} to {user_name}",
+        f"make {user_name} the owner of {paths}",
         f"sudo chown {quote(f'{user_name}:')} {paths}",
         "k3s-rootless up",
     )
@@ -243,7 +247,7 @@ def with_host(
         cause = _of_failed_check(cause, failed, findings)
     elif not seen and _is_well(asked):
         shown = "; ".join(f"{one.check}: {one.observed}" for one in asked[:2])
-        facts.append(f"`k3s-rootless check {cause.check}` finds nothing wrong now ({shown})")
+        facts.append(f"`k3s-rootless check {cause.check}` reports no failure now ({shown})")
         cause = replace(cause, remedy=_after(cause))
     remedy = cause.remedy
     if not failed and other is not None:
@@ -282,7 +286,7 @@ def _of_failed_check(cause: Cause, failed: Sequence[Finding], findings: Sequence
 
 
 def _no_delegation(ending: Ending | None) -> str:
-    fact = "the unit of K3s says Delegate=no"
+    fact = "the K3s unit sets Delegate=no"
     if ending is None or not ending.drop_ins:
         return fact
     return f"{fact} (drop-ins: {', '.join(ending.drop_ins)})"

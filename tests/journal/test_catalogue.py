@@ -75,8 +75,8 @@ def test_each_entry_says_why_and_who_mends_it(failure: Failure) -> None:
     assert failure.why
     assert failure.remedy.fixable_by in FixableBy
     assert failure.remedy.text
-    assert failure.signs or failure.told_by in IDS
-    assert failure.signs == () or not failure.told_by
+    assert failure.signs or failure.same_lines_as in IDS
+    assert failure.signs == () or not failure.same_lines_as
 
 
 def test_a_failure_that_k3s_waits_in_names_a_phase_of_a_start() -> None:

@@ -135,7 +135,7 @@ def test_what_k3s_survives_is_a_cause_only_when_nothing_fatal_follows() -> None:
         datetime(2026, 11, 23, 21, 35, 0, tzinfo=UTC),
     )
     assert (
-        "K3s cannot make all forwards: listen tcp :10080: bind: address already in use"
+        "K3s cannot create all forwards: listen tcp :10080: bind: address already in use"
         == alone.title
     )
     assert ("cgroup-controller", True) == (followed.id, followed.fatal)

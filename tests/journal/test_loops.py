@@ -59,13 +59,13 @@ def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(
 def test_it_is_told_in_words() -> None:
     last = f"{NOON.astimezone():%H:%M:%S}"
 
-    assert f"systemd has restarted it 57 times, about every 41 s, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 57 times, about every 41 s, last at {last}" == loops.words(
         Loop(57, 41.2, NOON)
     )
-    assert f"systemd has restarted it 3 times, about every 10 min, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 3 times, about every 10 min, last at {last}" == loops.words(
         Loop(3, 600, NOON)
     )
-    assert f"systemd has restarted it 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
+    assert f"systemd restarted K3s 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=20), st.integers(0, 100))

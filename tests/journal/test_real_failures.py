@@ -111,7 +111,7 @@ def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
     assert ["killed-by-memory"] * 2 == [one.id for one in (unknown, low) if one]
     assert reached is not None
     assert "unit-memory-limit" == reached.id
-    assert "the unit used at most 4090 MiB" in reached.seen
+    assert "the peak memory use of the unit was 4090 MiB" in reached.seen
     assert (FixableBy.USER, "k3s-rootless config set MemoryMax 8192M") == remedy(
         generous, 4090 * 2**20
     )

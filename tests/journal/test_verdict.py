@@ -45,7 +45,7 @@ def finding(check: str, observed: str, state: Verdict = Verdict.FAIL) -> Finding
         (
             replace(FAILED, code=2, status=9, result="oom-kill"),
             "killed-by-memory",
-            "the memory ran out",
+            "out of memory",
         ),
         (replace(FAILED, code=3, status=6, result="core-dump"), "signal", "signal 6"),
         (replace(FAILED, result="timeout"), "timeout", "longer than systemd allows"),
@@ -113,7 +113,7 @@ def test_what_was_mended_since_is_told_and_then_up_is_the_remedy() -> None:
 
     assert found.remedy is not None
     assert ("k3s-rootless up",) == found.remedy.commands
-    assert "finds nothing wrong now" in found.seen[0]
+    assert "reports no failure now" in found.seen[0]
 
 
 @pytest.mark.parametrize("observed", ["configured, not realized", "realized, not effective"])

@@ -67,8 +67,9 @@ class Exported:
             raise RootlessError(f"cannot read `{self._path}`: {error.strerror}") from error
         if not self.entries:
             raise UsageError(
-                f"cannot read `{self._path}`: it holds no entry of a journal",
-                hint="make one with: journalctl --user-unit=k3s-rootless.service -o export > FILE",
+                f"cannot read `{self._path}`: the file contains no journal entries",
+                hint="export a journal with: journalctl --user-unit=k3s-rootless.service -o export"
+                " > FILE",
             )
 
     def _read(self, file: IO[bytes]) -> Iterator[Entry]:

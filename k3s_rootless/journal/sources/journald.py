@@ -49,10 +49,10 @@ _INVOCATION = re.compile(r"[0-9a-f]{32}")
 _KEPT_IN = (Path("/var/log/journal"), Path("/run/log/journal"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HINT = (
-    "have an administrator keep the journal on disk, where each user can read their own: `sudo"
-    " mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix /var/log/journal && sudo"
-    ' journalctl --flush`, or let you read all of it: `sudo usermod -aG systemd-journal "$USER"`'
-    " (from your next login on)"
+    "ask an administrator to store the journal on disk, where each user can read their own"
+    " entries: `sudo mkdir -p /var/log/journal && sudo systemd-tmpfiles --create --prefix"
+    " /var/log/journal && sudo journalctl --flush`, or to let you read the whole journal: `sudo"
+    ' usermod -aG systemd-journal "$USER"` (takes effect at your next login)'
 )
 """How a user gets access to the journal of their own unit."""
 
@@ -100,7 +100,8 @@ def _matches(query: Query) -> list[str]:
         return [user, *(f"MESSAGE_ID={one}" for one in query.ids)]
     if not _INVOCATION.fullmatch(query.invocation):
         raise UsageError(
-            f"cannot read the journal of `{query.invocation}`: an invocation id has 32 hex digits"
+            f"cannot read the journal of `{query.invocation}`: an invocation id has 32"
+            " hexadecimal digits"
         )
     # K3s's own lines carry the first field, lines of the user manager about the unit the second.
     own = [
@@ -145,7 +146,7 @@ class Reading:
         except CommandFailed as error:
             raise _explained(error) from error
         if line is None and not any(_holds_something(place) for place in self._kept_in):
-            raise RootlessError("cannot read the journal: this host keeps none", hint=HINT)
+            raise RootlessError("cannot read the journal: this host does not store one", hint=HINT)
 
     def close(self) -> None:
         """End journalctl; a second call does nothing."""
@@ -302,7 +303,7 @@ def _time(value: Any) -> datetime | None:  # noqa: ANN401 (parsed JSON)
 
 def _explained(error: CommandFailed) -> RootlessError:
     if "insufficient permissions" in error.message:
-        return RootlessError("cannot read the journal: this user may not", hint=HINT)
+        return RootlessError("cannot read the journal: permission denied", hint=HINT)
     why = error.message.rpartition("` failed: ")[2]
     if why.startswith(("Failed to parse timestamp", "Bad pattern")):
         return UsageError(f"cannot read the journal: {why[:1].lower()}{why[1:]}")
