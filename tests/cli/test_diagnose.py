@@ -143,7 +143,7 @@ def test_a_kill_of_just_now_is_told_as_that_of_an_earlier_start(host: Host) -> N
 
     assert 1 == code
     assert "earlier    an earlier start failed: K3s was killed with SIGKILL" in text
-    assert "next start it is running, and waits for " in text
+    assert "next start K3s is running and waits for " in text
     assert "memory" not in text.partition("why ")[0]
 
 
@@ -154,7 +154,7 @@ def test_a_kill_of_long_ago_is_no_cause_of_what_is_wrong_now(host: Host) -> None
     code, text = host.diagnose()
 
     assert 4 == code
-    assert "K3s runs and is not ready, and nothing in the journal says why" in text
+    assert "K3s is running but not ready, and the journal does not show why" in text
     assert "killed" not in text
 
 
@@ -168,7 +168,7 @@ def test_a_unit_that_is_stopping_is_described_before_its_earlier_start(host: Hos
     first, *rest = text.splitlines()
     assert first.startswith("stopping   K3s is stopping since ")
     assert "(stop-sigterm)" in first
-    assert "next start it is stopping" in rest
+    assert "next start K3s is stopping" in rest
 
 
 def test_a_unit_that_is_stopping_without_a_failure_is_not_called_failed(host: Host) -> None:
@@ -205,9 +205,9 @@ def test_the_limit_that_a_drop_in_sets_outranks_the_words_of_the_log(host: Host)
 
     assert 1 == code
     assert (
-        "cause      the limit on tasks of K3s's unit is too low: TasksMax=24 (unit-tasks-limit)"
+        "cause      the task limit of the K3s unit is too low: TasksMax=24 (unit-tasks-limit)"
         in text
     )
-    assert f"seen       TasksMax=24 is set in {drop_in}" in text
+    assert f"observed   TasksMax=24 is set in {drop_in}" in text
     # Only an administrator can write this file.
     assert "sudo sed --in-place=.bak 's/^ *TasksMax *=.*/TasksMax=infinity/'" in text

@@ -63,4 +63,4 @@ class Answer:
             return self.cause.title
         if self.code == STOPPING:
             return "K3s is stopping"
-        return self.missing or "K3s failed, and its journal does not say why"
+        return self.missing or "K3s failed, but its journal does not show why"

@@ -34,10 +34,8 @@ def of_file(context: Context, file: Path) -> Answer:
     exported = Exported(file)
     story = diagnosis.last_start(exported)
     if exported.skipped:
-        context.notice(
-            f"{exported.skipped} lines of {file} are no entries of a journal, and were left out"
-        )
-    source = f"{file} ({story.lines} lines of the last start in it)"
+        context.notice(f"skipped {exported.skipped} lines of {file} that are not journal entries")
+    source = f"{file} ({story.lines} lines of the last start)"
     return Answer(story.cause, story, None, source)
 
 
@@ -109,7 +107,7 @@ def _story(
         if needed or since:
             raise
         # The report of systemd is a result even without the journal.
-        context.notice(f"{error.message}: this is what systemd says alone")
+        context.notice(f"{error.message}; using only the state that systemd reports")
         return Story(None)
     if needed and not story.lines and (state.dead or journald.hidden()):
         context.notice(_silence(context))
@@ -118,12 +116,12 @@ def _story(
 
 def _silence(context: Context) -> str:
     if not journald.invocations(context.uid):
-        return f"this user can read nothing of this start in the journal\n{journald.HINT}"
+        return f"this user cannot read any line of this start in the journal\n{journald.HINT}"
     # journald reports the number of dropped lines in its own lines, which users usually cannot read
     # (systemd 247 to 262).
     return (
-        "the journal has no line of this start yet, or dropped them because there were too many"
-        " (RateLimitBurst=)"
+        "the journal contains no line of this start: journald has not stored the lines yet, or"
+        " dropped them because there were too many (RateLimitBurst=)"
     )
 
 
@@ -149,7 +147,7 @@ def _stopped() -> NotRunning:
     return NotRunning(
         "K3s is not running, and its last start did not fail",
         hint=(
-            "start it with: k3s-rootless up; judge an earlier start with: k3s-rootless diagnose"
-            " --since '1 hour ago'"
+            "start K3s with: k3s-rootless up; diagnose an earlier start with: k3s-rootless"
+            " diagnose --since '1 hour ago'"
         ),
     )

@@ -34,7 +34,7 @@ def document(answer: Answer) -> dict[str, Any]:
         "source": answer.source,
         "cause": _cause(answer.cause),
         "earlier": _cause(answer.earlier),
-        "next_start_came_up": answer.story.recovered,
+        "next_start_ready": answer.story.recovered,
         "contributing": [_cause(one) for one in answer.others],
         "ask": _ask(answer.cause),
         "missing": answer.missing or None,

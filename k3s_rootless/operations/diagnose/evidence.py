@@ -109,7 +109,7 @@ def _kubeconfig(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
     for place in _kubeconfig_places(cause):
         line = f"{place.path} belongs to uid {place.uid}"
         if not place.writable:
-            line += ", which this user cannot write"
+            line += " and is not writable for this user"
         yield line
 
 
@@ -139,7 +139,7 @@ def _configuration(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
 def _namespace(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
     switch = devices.first_line(context.paths.root / "proc/sys" / _APPARMOR)
     if value_or(switch, "") == "1":
-        yield "AppArmor restricts user namespaces here: K3s needs a profile with `userns,`"
+        yield "AppArmor restricts user namespaces on this host: K3s needs a profile with `userns,`"
 
 
 def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
@@ -153,13 +153,13 @@ def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
             uid=context.uid,
         )
     except (RootlessError, OSError) as error:
-        yield f"could not look who holds port {port}: {error}"
+        yield f"cannot check which program uses port {port}: {error}"
         return
     if not held:
-        yield f"nobody holds port {port} of this host now"
+        yield f"port {port} of this host is not in use now"
         return
     described = {reasons.described(holder, context.uid) for holder in held.values()}
-    yield from sorted(f"port {port} is held by {holder}" for holder in described)
+    yield from sorted(f"port {port} is in use by {holder}" for holder in described)
 
 
 def _setting(name: str) -> _Look:
@@ -173,7 +173,7 @@ def _setting(name: str) -> _Look:
 
 
 def _arguments(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
-    yield f"the unit starts: {' '.join(state.argv)}"
+    yield f"the unit runs: {' '.join(state.argv)}"
     yield from _drop_ins(state)
 
 
@@ -181,7 +181,7 @@ def _executable(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
     for program in state.argv[:1]:
         tried = devices.opened(Path(program))
         if value_or(tried, None) == 0 and not os.access(program, os.X_OK):
-            yield f"{program} is there; it cannot be run"
+            yield f"{program} exists, but cannot be executed"
         else:
             yield _opening(program, tried)
     yield from _drop_ins(state)
@@ -200,10 +200,10 @@ def _program(name: str, state: UnitState) -> str:
     search = (state.environment or {}).get("PATH") or UNIT_PATH
     where = devices.found(name, search)
     if isinstance(where, Unknown):
-        return f"could not look: {where.reason}"
+        return f"cannot check {name}: {where.reason}"
     if not where.value:
-        return f"{name} is nowhere on the unit's PATH ({search})"
-    return f"{name} is {where.value}"
+        return f"{name} was not found in the unit's PATH ({search})"
+    return f"{name} was found: {where.value}"
 
 
 def _device(context: Context, name: str) -> str:
@@ -214,7 +214,7 @@ def _device(context: Context, name: str) -> str:
 def _opening(what: str, tried: Observed[int]) -> str:
     """Return a sentence about a file or device that was opened; `tried` is an errno or 0."""
     if isinstance(tried, Unknown):
-        return f"could not look: {tried.reason}"
+        return f"cannot check {what}: {tried.reason}"
     if tried.value == 0:
         return f"{what} can be opened now"
     return f"{what}: {os.strerror(tried.value).lower()}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.readiness import wait
     from k3s_rootless.service.facts import UnitState
 
-_HINT = "read what it said: k3s-rootless logs"
+_HINT = "read the log with: k3s-rootless logs"
 
 
 def while_waiting(
@@ -34,7 +34,7 @@ def while_waiting(
     error = _of_start(context, state, first.invocation if seen else "", when)
     loop = story.loop(context, state)
     if loop is not None:
-        error.message += f"\n  it dies again and again: {loops.words(loop)}"
+        error.message += f"\n  restart loop: {loops.words(loop)}"
         told = {"count": loop.count, "period": loop.period, "last": loop.last.isoformat()}
         error.details = {**error.details, "restarts": told}
     return error
@@ -43,8 +43,8 @@ def while_waiting(
 def _stopped(when: str) -> RootlessError:
     """Return the error for a stop or restart that was requested from systemd: K3s did not fail."""
     return RootlessError(
-        f"K3s did not come up: somebody stopped it {when}",
-        hint="start it again: k3s-rootless up",
+        f"K3s failed to start: its unit was stopped or restarted {when}",
+        hint="start K3s again with: k3s-rootless up",
         details={"cause": "stopped", "check": None},
     )
 
@@ -61,15 +61,15 @@ def _of_start(context: Context, state: UnitState, invocation: str, when: str) ->
         told = Story(None)
     cause = verdict.of_story(told, ending.of(state))
     if cause is not None:
-        return _named("K3s did not come up", evidence.examined(context, cause, state))
+        return _named("K3s failed to start", evidence.examined(context, cause, state))
     if told.stopped and state.result == "exit-code":
         # K3s can end with an exit status after SIGTERM (v1.21.2 always), which systemd reports as a
         # failure.
         return _stopped(when)
-    how = f"systemd says `{state.result}`"
+    how = f"systemd reports the result `{state.result}`"
     if state.result == "success":
         how = f"the unit is {state.active_state}"
-    return RootlessError(f"K3s did not come up: it died {when}, and {how}", hint=_HINT)
+    return RootlessError(f"K3s failed to start: it exited {when}, and {how}", hint=_HINT)
 
 
 def refused(context: Context, state: UnitState, error: RootlessError) -> RootlessError:
@@ -87,7 +87,7 @@ def refused(context: Context, state: UnitState, error: RootlessError) -> Rootles
 def stuck(context: Context, cause: Cause, state: UnitState) -> RootlessError:
     """Return the error for a running K3s that retries without end because of this cause."""
     found = evidence.examined(context, cause, state)
-    return _named("K3s runs, and cannot become ready", found)
+    return _named("K3s is running, but cannot become ready", found)
 
 
 def first_cause(context: Context, invocation: str) -> Cause | None:

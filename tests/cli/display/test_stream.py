@@ -29,10 +29,10 @@ def test_lines_that_differ_in_their_times_only_are_counted() -> None:
 
     assert [
         f"- k3s: {KLOG.format(second=0)}",
-        "                … 3 more like it",
+        "                … repeated 3 more times",
         "- k3s: other",
         "- k3s: last",
-        "                … 1 more like it",
+        "                … repeated 1 more time",
     ] == text(*waiting, record("other"), record("last"), record("last"))
 
 
@@ -47,7 +47,7 @@ def test_new_lines_are_never_counted_and_a_count_does_not_wait_for_them() -> Non
 
     assert [
         "- k3s: again",
-        "                … 1 more like it",
+        "                … repeated 1 more time",
         None,
         "- k3s: again",
         "- k3s: again",

@@ -57,8 +57,8 @@ WAITING = answer(None, RUNNING, missing="node ready: no network")
         (answer(None, None), 0, None),
         (answer(None, STOPPING), 3, "K3s is stopping"),
         (WAITING, 4, "node ready: no network"),
-        (answer(None, FAILED), 1, "K3s failed, and its journal does not say why"),
-        (answer(None, STOPPED), 1, "K3s failed, and its journal does not say why"),
+        (answer(None, FAILED), 1, "K3s failed, but its journal does not show why"),
+        (answer(None, STOPPED), 1, "K3s failed, but its journal does not show why"),
     ],
 )
 def test_the_exit_code_and_the_error(found: Answer, code: int, problem: str | None) -> None:
@@ -137,7 +137,7 @@ def test_the_text_of_a_cause() -> None:
         "cause      no /dev/net/tun (tun, check device.tun)",
         f"evidence   {stamp(CAUSE)}  open: No such device",
         "frame      main.main()",
-        "seen       it is not there",
+        "observed   it is not there",
         "why        slirp4netns needs it",
         "fix (administrator): load the module",
         "             $ sudo modprobe tun",
@@ -155,9 +155,9 @@ def test_the_text_of_an_unknown_cause() -> None:
     killed = replace(FAILED, code=2, status=9, restarts=4, period=61.25, result="success")
 
     assert [
-        "I do not know this one; the first line that K3s died with is:",
+        "cause      unknown; the first fatal line of K3s is:",
         f"           {stamp(UNKNOWN)}  level=fatal it broke",
-        f"next       read what came before it: k3s-rootless logs; ask at {WHERE_TO_ASK}",
+        f"next       read the lines before it with: k3s-rootless logs; ask at {WHERE_TO_ASK}",
         "unit       failed (failed), signal 9, 4 restarts, one every 61.2 s",
     ] == text(answer(UNKNOWN, killed))
 
@@ -165,13 +165,13 @@ def test_the_text_of_an_unknown_cause() -> None:
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        (READY, ["nothing is wrong: K3s is ready"]),
-        (answer(None, None), ["nothing is wrong in the journal"]),
+        (READY, ["no problem found: K3s is ready"]),
+        (answer(None, None), ["no problem found in the journal"]),
         (
             answer(None, RUNNING, ready=True, earlier=OTHER),
             [
-                "nothing is wrong: K3s is ready",
-                "earlier    the start before this one failed: no DNS (dns)",
+                "no problem found: K3s is ready",
+                "earlier    the previous start failed: no DNS (dns)",
                 "evidence   level=error dns",
             ],
         ),
@@ -179,7 +179,7 @@ def test_the_text_of_an_unknown_cause() -> None:
             WAITING,
             [
                 (
-                    "K3s runs and is not ready, and nothing in the journal says why; it waits for"
+                    "K3s is running but not ready, and the journal does not show why; it waits for"
                     " node ready: no network"
                 ),
                 "unit       active (running)",
@@ -188,8 +188,8 @@ def test_the_text_of_an_unknown_cause() -> None:
         (
             answer(None, FAILED),
             [
-                "K3s failed, and its journal does not say why",
-                "next       read what it said: k3s-rootless logs",
+                "K3s failed, but its journal does not show why",
+                "next       read the log with: k3s-rootless logs",
                 "unit       failed (failed), result exit-code, exit status 1",
             ],
         ),
@@ -197,10 +197,10 @@ def test_the_text_of_an_unknown_cause() -> None:
             answer(None, replace(STOPPING, changed=None)),
             [
                 (
-                    "stopping   K3s is stopping (stop-sigterm): systemd waits until its processes"
-                    " have ended"
+                    "stopping   K3s is stopping (stop-sigterm): systemd waits for its processes to"
+                    " exit"
                 ),
-                "next       start it when it has stopped: k3s-rootless up",
+                "next       when K3s has stopped, start it with: k3s-rootless up",
             ],
         ),
     ],
@@ -212,22 +212,19 @@ def test_the_text_without_a_cause(found: Answer, lines: list[str]) -> None:
 @pytest.mark.parametrize(
     ("ending", "story", "missing", "line"),
     [
-        (RUNNING, Story(None), "node: no", "next start it is running, and waits for node: no"),
-        (STOPPING, Story(None), "", "next start it is stopping"),
+        (RUNNING, Story(None), "node: no", "next start K3s is running and waits for node: no"),
+        (STOPPING, Story(None), "", "next start K3s is stopping"),
         (
             None,
             Story(None, recovered=True),
             "",
-            "next start the journal shows that the API server of the start after this one came up",
+            "next start the journal shows that the API server became ready",
         ),
         (
             None,
             Story(None, recovered=False),
             "",
-            (
-                "next start the journal does not show that the API server of the start after this"
-                " one came up"
-            ),
+            "next start the journal does not show that the API server became ready",
         ),
     ],
 )

@@ -114,7 +114,7 @@ def test_systemd_alone_names_a_cause_without_the_journal(k3s: K3s) -> None:
     assert "exec-failed" == answer.cause.id
     assert 0 == answer.story.lines
     (notice,) = notices(k3s.events)
-    assert notice.endswith(": this is what systemd says alone")
+    assert notice.endswith("; using only the state that systemd reports")
 
 
 @pytest.mark.parametrize("since", [None, "1 hour ago"])
@@ -136,7 +136,7 @@ def test_a_journal_without_a_line_of_this_start_is_reported(k3s: K3s) -> None:
 
     assert (None, 1) == (answer.cause, answer.code)
     (notice,) = notices(k3s.events)
-    assert "this user can read nothing of this start in the journal" in notice
+    assert "this user cannot read any line of this start in the journal" in notice
 
 
 def notices(events: list[Event]) -> list[str]:
@@ -168,7 +168,7 @@ def test_lines_of_a_file_that_are_no_entries_are_reported(context: Context, tmp_
 
     assert answer.cause is not None
     assert 1 == answer.code
-    assert [f"2 lines of {file} are no entries of a journal, and were left out"] == notices(events)
+    assert [f"skipped 2 lines of {file} that are not journal entries"] == notices(events)
 
 
 def test_a_file_that_is_no_journal_is_refused(context: Context, tmp_path: Path) -> None:

@@ -64,10 +64,10 @@ def test_a_program_is_looked_for_on_the_path_of_the_unit(context: Context, tmp_p
     found = program(tmp_path / "bin/slirp4netns")
     missing = tmp_path / "empty"
 
-    assert [f"slirp4netns is {found}"] == seen(
+    assert [f"slirp4netns was found: {found}"] == seen(
         context, cause("slirp4netns-missing"), with_path(found.parent)
     )
-    assert [f"slirp4netns is nowhere on the unit's PATH ({missing})"] == seen(
+    assert [f"slirp4netns was not found in the unit's PATH ({missing})"] == seen(
         context, cause("slirp4netns-missing"), with_path(missing)
     )
 
@@ -76,7 +76,7 @@ def test_fuse_needs_a_program_and_a_device(context: Context, tmp_path: Path) -> 
     found = program(tmp_path / "bin/mount.fuse3")
 
     assert [
-        f"mount.fuse3 is {found}",
+        f"mount.fuse3 was found: {found}",
         f"{tmp_path}/dev/fuse: no such file or directory",
     ] == seen(context, cause("snapshotter-fuse"), with_path(found.parent))
 
@@ -86,7 +86,7 @@ def test_drop_ins_are_named(context: Context) -> None:
     named = "drop-ins of the unit: /a/10-x.conf, /b/20-y.conf"
 
     assert [named] == seen(context, cause("unit-broken"), state)
-    assert ["the unit starts: /usr/local/bin/k3s server", named] == seen(
+    assert ["the unit runs: /usr/local/bin/k3s server", named] == seen(
         context, cause("flag-unknown"), state
     )
     assert [] == seen(context, cause("unit-broken"))
@@ -109,7 +109,8 @@ def test_a_setting_of_the_unit_is_shown(context: Context, identifier: str, name:
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [(0o644, " is there; it cannot be run"), (0o755, " can be opened now")]
+    ("mode", "expected"),
+    [(0o644, " exists, but cannot be executed"), (0o755, " can be opened now")],
 )
 def test_the_program_of_the_unit_is_tried(
     context: Context, tmp_path: Path, mode: int, expected: str
@@ -148,9 +149,9 @@ def test_the_owner_of_a_port_is_named(context: Context) -> None:
         line = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
         (found,) = seen(context, cause("address-taken", line=line))
 
-    assert found.startswith(f"port {port} is held by ")
+    assert found.startswith(f"port {port} is in use by ")
     assert str(os.getpid()) in found
-    assert [f"nobody holds port {port} of this host now"] == seen(
+    assert [f"port {port} of this host is not in use now"] == seen(
         context, cause("supervisor-port", line=line)
     )
     assert [] == seen(context, cause("address-taken", line="listen"))
