@@ -66,5 +66,5 @@ def identifier(status: int) -> str:
 
 def title(status: int) -> str:
     """Return what systemd could not do, with the name that `systemctl status` prints."""
-    name, what = STEPS[status]
-    return f"systemd {what} ({status}/{name})"
+    name, failure = STEPS[status]
+    return f"systemd {failure} ({status}/{name})"

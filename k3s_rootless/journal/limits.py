@@ -1,4 +1,4 @@
-"""Resource limits of the unit that explain why K3s died.
+"""Resource limits of the unit that explain why K3s exited.
 
 A limit that systemd reports outranks its effects in the log.
 """

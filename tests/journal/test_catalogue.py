@@ -124,8 +124,8 @@ def test_no_line_of_a_start_that_succeeds_is_a_cause() -> None:
 
     assert 38 == len(found)
     assert all(diagnosis.first_cause([entry]) is None for entry in found)
-    story = diagnosis.story(found)
-    assert (None, ()) == (story.cause, story.others)
+    log = diagnosis.read_start(found)
+    assert (None, ()) == (log.cause, log.others)
 
 
 @pytest.mark.parametrize(

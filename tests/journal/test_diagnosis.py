@@ -89,7 +89,7 @@ def test_after_a_requested_stop_no_line_is_a_cause() -> None:
         unit=UNIT,
     )
 
-    found = diagnosis.story([*entries("k3s starts"), STOPPING, *entries(FATAL), killed])
+    found = diagnosis.read_start([*entries("k3s starts"), STOPPING, *entries(FATAL), killed])
 
     assert (found.stopped, found.cause) == (True, None)
 
@@ -100,14 +100,14 @@ def test_after_a_requested_stop_no_line_is_a_cause() -> None:
     ids=["K3s", "another unit"],
 )
 def test_only_systemds_line_about_the_unit_is_a_stop(line: Entry) -> None:
-    found = diagnosis.story([line, *entries(FATAL)])
+    found = diagnosis.read_start([line, *entries(FATAL)])
 
     assert found.cause is not None
     assert not found.stopped
 
 
 def test_a_stop_after_the_fatal_line_changes_nothing() -> None:
-    found = diagnosis.story([*entries(FATAL), STOPPING])
+    found = diagnosis.read_start([*entries(FATAL), STOPPING])
 
     assert found.cause is not None
     assert not found.stopped
@@ -282,15 +282,15 @@ def test_of_a_deep_crash_five_frames_are_told() -> None:
 def test_a_failure_behind_many_later_starts_is_remembered() -> None:
     lines = [(0, FATAL), *((number, "Starting k3s") for number in range(1, 40))]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=f"{start:032x}") for start, message in lines
     )
 
-    assert story.cause is not None
+    assert log.cause is not None
     assert ("cgroup-controller", True, f"{0:032x}") == (
-        story.cause.id,
-        story.cause.earlier,
-        story.invocation,
+        log.cause.id,
+        log.cause.earlier,
+        log.invocation,
     )
 
 
@@ -301,12 +301,12 @@ def test_of_many_failures_behind_later_starts_the_last_is_remembered() -> None:
         *((number, "Starting k3s") for number in range(2, 40)),
     ]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=f"{start:032x}") for start, message in lines
     )
 
-    assert story.cause is not None
-    assert "the last" == story.cause.title
+    assert log.cause is not None
+    assert "the last" == log.cause.title
 
 
 UP = 'time="x" level=info msg="k3s is up and running"'
@@ -324,12 +324,12 @@ UP = 'time="x" level=info msg="k3s is up and running"'
 def test_a_failure_that_is_not_of_the_last_start_is_marked_with_what_became_of_the_next(
     lines: list[tuple[str, str]], *, earlier: bool, recovered: bool | None
 ) -> None:
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=start * 32) for start, message in lines
     )
 
-    assert story.cause is not None
-    assert (earlier, recovered) == (story.cause.earlier, story.recovered)
+    assert log.cause is not None
+    assert (earlier, recovered) == (log.cause.earlier, log.recovered)
 
 
 def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
@@ -341,23 +341,23 @@ def test_of_many_starts_the_last_one_with_a_cause_is_told() -> None:
         ("b", "Stopped"),
     ]
 
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, message, invocation=start * 32) for start, message in lines
     )
 
-    assert story.cause is not None
-    assert ("something new", "b" * 32) == (story.cause.title, story.invocation)
+    assert log.cause is not None
+    assert ("something new", "b" * 32) == (log.cause.title, log.invocation)
 
 
 def test_a_million_starts_are_heard_in_bounded_memory() -> None:
     tracemalloc.start()
-    story = diagnosis.last_start(
+    log = diagnosis.last_start(
         Entry(None, CONFLICT, invocation=f"{number:032x}") for number in range(20_000)
     )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert story.cause is not None
+    assert log.cause is not None
     assert peak < 2_000_000
 
 
@@ -385,14 +385,14 @@ def test_what_systemd_quotes_of_the_unit_is_no_cause() -> None:
 
 
 def test_what_else_was_wrong_before_the_cause_is_told_once() -> None:
-    story = diagnosis.story(
+    log = diagnosis.read_start(
         entries(CONFLICT, CONFLICT, MODULE, FATAL, "listen tcp :1: bind: address already in use")
     )
 
-    assert story.cause is not None
-    assert ["forward-failed"] == [one.id for one in story.others]
-    assert ["kernel-modules"] == [one.id for one in story.notes]
-    assert 4 == story.lines
+    assert log.cause is not None
+    assert ["forward-failed"] == [one.id for one in log.others]
+    assert ["kernel-modules"] == [one.id for one in log.notes]
+    assert 4 == log.lines
 
 
 def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
@@ -402,8 +402,8 @@ def test_of_a_start_that_is_ready_nothing_was_fatal() -> None:
         ' fuse-overlayfs not functional"'
     )
 
-    assert diagnosis.story(entries(fuse), ready=True).cause is None
-    assert diagnosis.story(entries(fuse)).cause is not None
+    assert diagnosis.read_start(entries(fuse), ready=True).cause is None
+    assert diagnosis.read_start(entries(fuse)).cause is not None
 
 
 @pytest.mark.parametrize("times", [[5, 3, 1], [1, 1, 1], [None, 2, None]])

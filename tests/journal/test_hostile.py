@@ -50,10 +50,10 @@ from k3s_rootless.journal import diagnosis
 from k3s_rootless.journal.sources import journald as reader
 from k3s_rootless.journal.facts import Query
 with reader.read(Query(1000), journalctl=sys.argv[1]) as entries:
-    story = diagnosis.last_start(entries)
+    log = diagnosis.last_start(entries)
 # Not ru_maxrss: it begins with the memory of the process that started this one (getrusage(2)).
 memory = re.search(r"VmHWM:\\s*([0-9]+) kB", pathlib.Path("/proc/self/status").read_text())[1]
-print(story.lines, story.cause.id if story.cause else None, memory)
+print(log.lines, log.cause.id if log.cause else None, memory)
 """
 
 
@@ -85,7 +85,7 @@ def test_a_panic_of_20000_lines_is_not_read_to_its_end(tmp_path: Path) -> None:
         "for n in range(20000): print(json.dumps({'MESSAGE': f'goroutine {n} [select]:'}))"
     )
     with journald.read(Query(1000), journalctl=journal(tmp_path, script)) as entries:
-        story = diagnosis.story(entries)
+        log = diagnosis.read_start(entries)
 
-    assert story.cause is not None
-    assert ("panic", 1) == (story.cause.id, story.lines)
+    assert log.cause is not None
+    assert ("panic", 1) == (log.cause.id, log.lines)

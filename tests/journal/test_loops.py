@@ -46,26 +46,16 @@ def test_entries_without_a_time_tell_nothing() -> None:
     assert loops.of([Entry(None, ""), Entry(None, "")], 9) is None
 
 
-@pytest.mark.parametrize(
-    ("after", "expected"), [(0, True), (122, True), (124, False), (86400, False)]
-)
-def test_a_loop_is_over_when_k3s_has_lived_longer_than_ever(
-    after: float,
-    expected: bool,  # noqa: FBT001
-) -> None:
-    assert expected == loops.goes_on(Loop(9, 41.0, NOON), NOON + timedelta(seconds=after))
-
-
 def test_it_is_told_in_words() -> None:
     last = f"{NOON.astimezone():%H:%M:%S}"
 
-    assert f"systemd restarted K3s 57 times, about every 41 s, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 57 times, about every 41 s, last at {last}" == loops.describe(
         Loop(57, 41.2, NOON)
     )
-    assert f"systemd restarted K3s 3 times, about every 10 min, last at {last}" == loops.words(
+    assert f"systemd restarted K3s 3 times, about every 10 min, last at {last}" == loops.describe(
         Loop(3, 600, NOON)
     )
-    assert f"systemd restarted K3s 2 times, last at {last}" == loops.words(Loop(2, None, NOON))
+    assert f"systemd restarted K3s 2 times, last at {last}" == loops.describe(Loop(2, None, NOON))
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=20), st.integers(0, 100))

@@ -13,7 +13,7 @@ import pytest
 
 from k3s_rootless.finding import FixableBy
 from k3s_rootless.journal import diagnosis, limits, verdict
-from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, Story
+from k3s_rootless.journal.facts import Cause, Ending, Entry, Limit, Place, StartLog
 from k3s_rootless.journal.sources.exported import Exported
 
 DATA = Path(__file__).parents[1] / "data"
@@ -27,23 +27,23 @@ LOW = {
 }
 
 
-def captured(name: str) -> Story:
+def captured(name: str) -> StartLog:
     return diagnosis.last_start(Exported(DATA / "failed-starts" / f"{name}.jsonl"))
 
 
 @pytest.mark.parametrize("file", CAPTURED, ids=lambda file: file.stem)
 def test_each_failure_is_named_with_a_remedy_and_nothing_harmless_beside_it(file: Path) -> None:
-    story = captured(file.stem)
+    log = captured(file.stem)
     limit = LOW.get(file.stem)
 
-    cause = verdict.of_story(story, replace(FAILED, limits=(limit,) if limit else ()))
+    cause = verdict.of_log(log, replace(FAILED, limits=(limit,) if limit else ()))
 
     assert cause is not None
     assert (file.stem, True) == (cause.id, cause.fatal)
     assert cause.line
     assert cause.remedy is not None
     assert cause.remedy.commands
-    assert {one.id for one in (*story.others, *story.notes)} <= {cause.id, "restart-limit"}
+    assert {one.id for one in (*log.others, *log.notes)} <= {cause.id, "restart-limit"}
 
 
 def test_there_is_a_journal_of_each_of_seven_failures() -> None:
@@ -52,10 +52,10 @@ def test_there_is_a_journal_of_each_of_seven_failures() -> None:
 
 def test_no_line_of_a_start_that_succeeds_is_told_at_all() -> None:
     """The lines: a slow start, missing optional modules, and limits of a user namespace."""
-    story = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
+    log = diagnosis.last_start(Exported(DATA / "journal-benign-1.36.jsonl"))
 
-    assert 17 == story.lines
-    assert (None, (), ()) == (story.cause, story.others, story.notes)
+    assert 17 == log.lines
+    assert (None, (), ()) == (log.cause, log.others, log.notes)
 
 
 @pytest.mark.parametrize("name", LOW)
@@ -64,7 +64,7 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
 ) -> None:
     limit = LOW[name]
 
-    cause = verdict.of_story(captured(name), replace(FAILED, limits=(limit,)))
+    cause = verdict.of_log(captured(name), replace(FAILED, limits=(limit,)))
 
     assert cause is not None
     assert cause.seen[0].endswith(f" is set in {DROP_IN}")
@@ -79,8 +79,8 @@ def test_a_limit_of_the_unit_is_named_with_the_file_that_sets_it_and_raised_ther
 
 
 def remedy(limit: Limit, peak: int | None = None) -> tuple[FixableBy, str]:
-    story = captured("unit-memory-limit")
-    cause = verdict.of_story(story, replace(FAILED, limits=(limit,), memory_peak=peak))
+    log = captured("unit-memory-limit")
+    cause = verdict.of_log(log, replace(FAILED, limits=(limit,), memory_peak=peak))
     assert cause is not None
     assert cause.remedy is not None
     return cause.remedy.fixable_by, cause.remedy.commands[0]
@@ -101,10 +101,10 @@ def test_a_limit_is_raised_where_it_was_set() -> None:
 
 def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
     generous = Limit("MemoryMax", 4096 * 2**20, ours=True)
-    story = captured("unit-memory-limit")
+    log = captured("unit-memory-limit")
     ending = replace(FAILED, limits=(generous,))
     unknown, low, reached = (
-        verdict.of_story(story, replace(ending, memory_peak=peak))
+        verdict.of_log(log, replace(ending, memory_peak=peak))
         for peak in (None, 30 * 2**20, 4090 * 2**20)
     )
 
@@ -118,7 +118,7 @@ def test_a_generous_limit_is_named_only_where_the_unit_reached_it() -> None:
 
 
 def test_without_a_limit_of_the_unit_the_line_is_told_as_it_is() -> None:
-    told = {name: verdict.of_story(captured(name), FAILED) for name in LOW}
+    told = {name: verdict.of_log(captured(name), FAILED) for name in LOW}
 
     assert ["killed-by-memory", "unit-tasks-limit", "unit-open-files-limit"] == [
         one.id for one in told.values() if one
@@ -135,19 +135,19 @@ def test_a_limit_explains_a_death_whose_last_words_do_not() -> None:
         ),
         'level=error msg="Shutdown request received: \\"apiserver exited: context deadline\\""',
     ]
-    story = diagnosis.story(Entry(None, line) for line in lines)
+    log = diagnosis.read_start(Entry(None, line) for line in lines)
 
-    assert story.cause is not None
-    assert "unknown" == story.cause.id
-    found = verdict.of_story(story, replace(FAILED, limits=(LOW["unit-open-files-limit"],)))
+    assert log.cause is not None
+    assert "unknown" == log.cause.id
+    found = verdict.of_log(log, replace(FAILED, limits=(LOW["unit-open-files-limit"],)))
     assert found is not None
     assert "unit-open-files-limit" == found.id
 
 
 def test_the_result_oom_kill_outranks_last_words_that_say_nothing() -> None:
-    story = diagnosis.story([Entry(None, 'level=fatal msg="something new"')])
+    log = diagnosis.read_start([Entry(None, 'level=fatal msg="something new"')])
 
-    found = verdict.of_story(story, replace(FAILED, result="oom-kill"))
+    found = verdict.of_log(log, replace(FAILED, result="oom-kill"))
 
     assert found is not None
     assert "killed-by-memory" == found.id
@@ -176,7 +176,7 @@ def test_only_low_limits_are_looked_for_in_files() -> None:
 
 
 def kubeconfig(*places: Place) -> tuple[FixableBy, str] | None:
-    found = verdict.opened(places, "alice", 1500)
+    found = verdict.owner_remedy(places, "alice", 1500)
     return (found.fixable_by, found.commands[0]) if found else None
 
 
@@ -248,7 +248,7 @@ def told(*lines: tuple[float, str], ready: bool = False) -> Cause | None:
     entries = (
         Entry(begun + timedelta(seconds=at), line, identifier="systemd") for at, line in lines
     )
-    return diagnosis.story(entries, ready=ready).cause
+    return diagnosis.read_start(entries, ready=ready).cause
 
 
 def test_memory_is_blamed_for_a_kill_only_on_evidence() -> None:

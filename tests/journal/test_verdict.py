@@ -158,7 +158,9 @@ A, B = "/home/a b/10-a.conf", "/x/20-b.conf"
 
 
 def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
-    remedy = verdict.aside(OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"})
+    remedy = verdict.drop_in_remedy(
+        OPTION, {A: "ExecStart=/k3s server --no-such-flag", B: "MemoryMax=1G"}
+    )
 
     assert remedy is not None
     assert remedy.fixable_by is FixableBy.USER
@@ -180,7 +182,7 @@ def test_the_one_drop_in_that_sets_it_is_put_aside_as_can_be_pasted() -> None:
 def test_where_no_drop_in_is_known_to_be_to_blame_none_is_moved(
     told: Cause, drop_ins: dict[str, str]
 ) -> None:
-    assert verdict.aside(told, drop_ins) is None
+    assert verdict.drop_in_remedy(told, drop_ins) is None
 
 
 def test_the_remedy_of_a_failed_check_comes_before_that() -> None:

@@ -108,8 +108,8 @@ def _next_start(answer: Answer, cause: Cause) -> Iterator[str]:
     """
     if not cause.earlier:
         return
-    if answer.story.recovered is not None:
-        shows = "shows" if answer.story.recovered else "does not show"
+    if answer.log.recovered is not None:
+        shows = "shows" if answer.log.recovered else "does not show"
         yield f"next start the journal {shows} that the API server became ready"
     elif answer.ending is not None and answer.ending.stopping:
         yield "next start K3s is stopping"
@@ -146,17 +146,17 @@ def _title(cause: Cause) -> str:
 
 
 def _unit(ending: Ending) -> str:
-    words = f"{ending.active_state} ({ending.sub_state})"
+    text = f"{ending.active_state} ({ending.sub_state})"
     if ending.result != "success":
-        words += f", result {ending.result}"
+        text += f", result {ending.result}"
     if ending.code:
         kind = "exit status" if ending.code == _EXITED else "signal"
-        words += f", {kind} {ending.status}"
+        text += f", {kind} {ending.status}"
     if ending.restarts:
-        words += f", {ending.restarts} restarts"
+        text += f", {ending.restarts} restarts"
         if ending.period:
-            words += f", one every {ending.period:.1f} s"
-    return words
+            text += f", one every {ending.period:.1f} s"
+    return text
 
 
 def _stamp(cause: Cause) -> str:

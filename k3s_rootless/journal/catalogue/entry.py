@@ -117,11 +117,11 @@ def own_file(text: str, *lines: str, before: str = "") -> Remedy:
     This is for options that `config` does not set. The user's file replaces
     /etc/rancher/k3s/config.yaml. `before` is a command that prepares what the lines name.
     """
-    words = " ".join(f'"{line}"' for line in lines)
+    quoted = " ".join(f'"{line}"' for line in lines)
     commands = [f"mkdir -p ~/{_OWN_FILE.rpartition('/')[0]}"]
     if before:
         commands.append(before)
-    commands.append(f"printf '%s\\n' {words} >> ~/{_OWN_FILE}")
+    commands.append(f"printf '%s\\n' {quoted} >> ~/{_OWN_FILE}")
     return environment(text, f"K3S_CONFIG_FILE=%h/{_OWN_FILE}", *commands)
 
 

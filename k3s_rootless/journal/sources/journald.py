@@ -145,7 +145,7 @@ class Reading:
                     yield entry
         except CommandFailed as error:
             raise _explained(error) from error
-        if line is None and not any(_holds_something(place) for place in self._kept_in):
+        if line is None and not any(_is_used(place) for place in self._kept_in):
             raise RootlessError("cannot read the journal: this host does not store one", hint=HINT)
 
     def close(self) -> None:
@@ -188,8 +188,8 @@ def invocations(uid: int, *, unit: str = UNIT, journalctl: str = "journalctl") -
 
     See `read` for the errors.
     """
-    told = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
-    return tuple(dict.fromkeys(entry.invocation for entry in told if entry.invocation))
+    entries = collect(Query(uid, ids=STARTED, lines=20), unit=unit, journalctl=journalctl)
+    return tuple(dict.fromkeys(entry.invocation for entry in entries if entry.invocation))
 
 
 def hidden(kept_in: Sequence[Path] = _KEPT_IN) -> bool:
@@ -238,7 +238,7 @@ def of_fields(fields: Mapping[str, Any]) -> Entry:
     """Read the fields of one entry, in the forms that `parse` describes."""
     # The manager's lines carry the invocation of the manager, user@UID.service. So the invocation
     # of the unit that such a line is about comes first.
-    invocation = _word(fields.get("USER_INVOCATION_ID")) or _word(
+    invocation = _printable_text(fields.get("USER_INVOCATION_ID")) or _printable_text(
         fields.get("_SYSTEMD_INVOCATION_ID")
     )
     return Entry(
@@ -246,12 +246,12 @@ def of_fields(fields: Mapping[str, Any]) -> Entry:
         message=(_text(fields.get("MESSAGE")) or "")[:LONGEST_MESSAGE],
         priority=_number(fields.get("PRIORITY")),
         pid=_number(fields.get("_PID")),
-        identifier=_word(fields.get("SYSLOG_IDENTIFIER")),
+        identifier=_printable_text(fields.get("SYSLOG_IDENTIFIER")),
         invocation=invocation,
-        cursor=_word(fields.get("__CURSOR")),
-        unit=_word(fields.get("USER_UNIT"))
-        or _word(fields.get("_SYSTEMD_USER_UNIT"))
-        or _word(fields.get("_SYSTEMD_UNIT")),
+        cursor=_printable_text(fields.get("__CURSOR")),
+        unit=_printable_text(fields.get("USER_UNIT"))
+        or _printable_text(fields.get("_SYSTEMD_USER_UNIT"))
+        or _printable_text(fields.get("_SYSTEMD_UNIT")),
     )
 
 
@@ -275,7 +275,7 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
     return "\n".join(text for text in texts if text is not None)
 
 
-def _word(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
+def _printable_text(value: Any) -> str | None:  # noqa: ANN401 (parsed JSON)
     # Each process chooses its own name (sd_journal_send(3), logger -t), and these fields are
     # printed as they are.
     text = _text(value)
@@ -310,7 +310,7 @@ def _explained(error: CommandFailed) -> RootlessError:
     return error
 
 
-def _holds_something(place: Path) -> bool:
+def _is_used(place: Path) -> bool:
     # If no journal is kept, journalctl prints neither an entry nor an error (systemd 257), as if
     # nothing had been logged.
     try:

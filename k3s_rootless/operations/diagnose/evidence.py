@@ -36,21 +36,21 @@ _WRITTEN = re.compile(r'open (?P<path>/[^"]{1,300}?): ')
 _APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
 
 
-def examined(context: Context, cause: Cause, state: UnitState) -> Cause:
+def with_evidence(context: Context, cause: Cause, state: UnitState) -> Cause:
     """Return the cause with evidence from the host, and with the remedy that fits the evidence."""
-    seen = _seen(context, cause, state)
+    observed = _observed(context, cause, state)
     findings = _findings(context, cause)
     remedy = _remedy(context, cause, state)
-    judged = verdict.with_host(cause, findings, seen, ending.of(state), remedy)
+    judged = verdict.with_host(cause, findings, observed, ending.of(state), remedy)
     data = server_settings.of(context, state).data
     return verdict.relocated(judged, str(data), usual=data == context.paths.data)
 
 
-def _seen(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
-    look = _LOOKS.get(cause.id)
-    if look is None:
+def _observed(context: Context, cause: Cause, state: UnitState) -> tuple[str, ...]:
+    reader = _READERS.get(cause.id)
+    if reader is None:
         return ()
-    return tuple(look(cause, state, context))
+    return tuple(reader(cause, state, context))
 
 
 def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
@@ -66,7 +66,7 @@ def _findings(context: Context, cause: Cause) -> tuple[Finding, ...]:
 def _remedy(context: Context, cause: Cause, state: UnitState) -> Remedy | None:
     if cause.id == "kubeconfig-unwritable":
         return _kubeconfig_remedy(context, cause)
-    return verdict.aside(cause, _foreign_drop_ins(state))
+    return verdict.drop_in_remedy(cause, _foreign_drop_ins(state))
 
 
 def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
@@ -76,7 +76,7 @@ def _kubeconfig_remedy(context: Context, cause: Cause) -> Remedy | None:
     home = context.paths.home.resolve()
     if not all(home in Path(place.path).resolve().parents for place in places):
         return None
-    return verdict.opened(places, context.user, context.uid)
+    return verdict.owner_remedy(places, context.user, context.uid)
 
 
 def _kubeconfig_places(cause: Cause) -> tuple[Place, ...]:
@@ -162,14 +162,14 @@ def _address(cause: Cause, _: UnitState, context: Context) -> Iterator[str]:
     yield from sorted(f"port {port} is in use by {holder}" for holder in described)
 
 
-def _setting(name: str) -> _Look:
-    def look(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
+def _setting(name: str) -> _Reader:
+    def read(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
         value = (state.environment or {}).get(name)
         if value is not None:
             yield f"the unit sets {name}={value}"
         yield from _drop_ins(state)
 
-    return look
+    return read
 
 
 def _arguments(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
@@ -220,8 +220,8 @@ def _opening(what: str, tried: Observed[int]) -> str:
     return f"{what}: {os.strerror(tried.value).lower()}"
 
 
-_Look = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
-_LOOKS: Mapping[str, _Look] = {
+_Reader = Callable[["Cause", "UnitState", "Context"], Iterator[str]]
+_READERS: Mapping[str, _Reader] = {
     "tun": _tun,
     "snapshotter-fuse": _fuse,
     "slirp4netns-missing": _slirp4netns,

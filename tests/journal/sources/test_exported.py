@@ -62,10 +62,10 @@ def test_both_forms_give_the_cause(tmp_path: Path, form: str) -> None:
     }
     content = START if form == "export" else f"\n{json.dumps(record)}\n".encode()
 
-    story = diagnosis.last_start(Exported(written(tmp_path, content)))
+    log = diagnosis.last_start(Exported(written(tmp_path, content)))
 
-    assert story.cause is not None
-    assert ("cgroup-controller", "a" * 32) == (story.cause.id, story.invocation)
+    assert log.cause is not None
+    assert ("cgroup-controller", "a" * 32) == (log.cause.id, log.invocation)
 
 
 def test_the_lines_of_other_units_are_left_out(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from k3s_rootless.cli.display import diagnose
 from k3s_rootless.finding import FixableBy, Remedy
-from k3s_rootless.journal.facts import Cause, Ending, Story
+from k3s_rootless.journal.facts import Cause, Ending, StartLog
 from k3s_rootless.operations.diagnose.answer import WHERE_TO_ASK, Answer
-from k3s_rootless.operations.diagnose.document import document, of_story
+from k3s_rootless.operations.diagnose.document import document, of_log
 
 TIME = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REMEDY = Remedy(FixableBy.ADMINISTRATOR, "load the module", ("sudo modprobe tun",))
@@ -39,8 +39,8 @@ JOURNAL = "the journal"
 
 
 def answer(cause: Cause | None, ending: Ending | None, **more: Any) -> Answer:
-    story = more.pop("story", Story(cause, invocation="a" * 32, lines=7))
-    return Answer(cause, story, ending, JOURNAL, **more)
+    log = more.pop("log", StartLog(cause, invocation="a" * 32, lines=7))
+    return Answer(cause, log, ending, JOURNAL, **more)
 
 
 READY = answer(None, RUNNING, ready=True)
@@ -70,11 +70,11 @@ def test_the_exit_code_and_the_error(found: Answer, code: int, problem: str | No
 
 
 def test_notes_count_only_if_something_is_wrong() -> None:
-    story = Story(None, (OTHER,), (NOTE,) * 9)
+    log = StartLog(None, (OTHER,), (NOTE,) * 9)
 
-    assert (OTHER,) == answer(None, RUNNING, ready=True, story=story).others
-    assert (OTHER, *(NOTE,) * 5) == answer(None, FAILED, story=story).others
-    assert (OTHER,) == answer(NOTE, FAILED, story=story).others
+    assert (OTHER,) == answer(None, RUNNING, ready=True, log=log).others
+    assert (OTHER, *(NOTE,) * 5) == answer(None, FAILED, log=log).others
+    assert (OTHER,) == answer(NOTE, FAILED, log=log).others
 
 
 def test_the_document_has_all_of_a_cause() -> None:
@@ -116,7 +116,7 @@ def test_the_document_says_where_to_ask_about_an_unknown_cause() -> None:
 
 
 def test_lines_without_systemd_do_not_show_whether_k3s_is_ready() -> None:
-    content = of_story(Story(None, lines=3))
+    content = of_log(StartLog(None, lines=3))
 
     assert (None, None, [], 3) == tuple(
         content[name] for name in ("ready", "unit", "errors", "lines_read")
@@ -210,30 +210,30 @@ def test_the_text_without_a_cause(found: Answer, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "story", "missing", "line"),
+    ("ending", "log", "missing", "line"),
     [
-        (RUNNING, Story(None), "node: no", "next start K3s is running and waits for node: no"),
-        (STOPPING, Story(None), "", "next start K3s is stopping"),
+        (RUNNING, StartLog(None), "node: no", "next start K3s is running and waits for node: no"),
+        (STOPPING, StartLog(None), "", "next start K3s is stopping"),
         (
             None,
-            Story(None, recovered=True),
+            StartLog(None, recovered=True),
             "",
             "next start the journal shows that the API server became ready",
         ),
         (
             None,
-            Story(None, recovered=False),
+            StartLog(None, recovered=False),
             "",
             "next start the journal does not show that the API server became ready",
         ),
     ],
 )
 def test_the_text_of_an_earlier_failure(
-    ending: Ending | None, story: Story, missing: str, line: str
+    ending: Ending | None, log: StartLog, missing: str, line: str
 ) -> None:
     earlier = replace(CAUSE, earlier=True)
 
-    found = text(answer(earlier, ending, story=story, missing=missing))
+    found = text(answer(earlier, ending, log=log, missing=missing))
 
     title = "earlier    an earlier start failed: no /dev/net/tun (tun, check device.tun)"
     assert title in found
@@ -243,6 +243,6 @@ def test_the_text_of_an_earlier_failure(
 def test_the_text_of_other_causes_is_short() -> None:
     long = replace(OTHER, line="x" * 500)
 
-    found = text(answer(CAUSE, None, story=Story(CAUSE, (long,))))
+    found = text(answer(CAUSE, None, log=StartLog(CAUSE, (long,))))
 
     assert ["also       no DNS (dns)", f"           {'x' * 200}"] == found[-2:]

@@ -44,7 +44,7 @@ def test_a_fatal_line_is_the_cause_of_a_failure(k3s: K3s) -> None:
     assert answer.cause is not None
     assert ("cgroup-controller", FATAL) == (answer.cause.id, answer.cause.line)
     assert answer.cause.remedy is not None
-    assert (1, INVOCATION) == (answer.code, answer.story.invocation)
+    assert (1, INVOCATION) == (answer.code, answer.log.invocation)
     assert answer.ending is not None
     assert "exit-code" == answer.ending.result
 
@@ -112,7 +112,7 @@ def test_systemd_alone_names_a_cause_without_the_journal(k3s: K3s) -> None:
 
     assert answer.cause is not None
     assert "exec-failed" == answer.cause.id
-    assert 0 == answer.story.lines
+    assert 0 == answer.log.lines
     (notice,) = notices(k3s.events)
     assert notice.endswith("; using only the state that systemd reports")
 
@@ -154,7 +154,7 @@ def test_a_file_of_another_machine_is_judged(context: Context, file: Path) -> No
 
     assert str(file) in answer.source
     assert answer.ending is None
-    assert answer.story.cause == answer.cause
+    assert answer.log.cause == answer.cause
 
 
 def test_lines_of_a_file_that_are_no_entries_are_reported(context: Context, tmp_path: Path) -> None:

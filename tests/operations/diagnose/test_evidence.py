@@ -32,7 +32,7 @@ def cause(identifier: str, title: str = "it broke", line: str = "", check: str =
 
 
 def seen(context: Context, found: Cause, state: UnitState = STATE) -> list[str]:
-    return list(evidence.examined(context, found, state).seen)
+    return list(evidence.with_evidence(context, found, state).seen)
 
 
 def with_path(*directories: Path) -> UnitState:
@@ -170,13 +170,13 @@ def test_the_owner_of_the_kubeconfig_is_named(context: Context) -> None:
     path.touch()
     os.chown(path, 4242, 4242)
 
-    found = evidence.examined(context, unwritable(path), STATE)
+    found = evidence.with_evidence(context, unwritable(path), STATE)
 
     assert (f"{directory} belongs to uid 0", f"{path} belongs to uid 4242") == found.seen
 
 
 def test_a_place_outside_the_home_has_no_remedy(context: Context, tmp_path: Path) -> None:
-    found = evidence.examined(context, unwritable(tmp_path / "k3s.yaml"), STATE)
+    found = evidence.with_evidence(context, unwritable(tmp_path / "k3s.yaml"), STATE)
 
     assert (f"{tmp_path} belongs to uid {UID}",) == found.seen
     assert found.remedy is None
@@ -191,7 +191,7 @@ def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
     ours.write_text("[Service]\nExecStart=/x\n")
     state = replace(STATE, drop_ins=(path, ours))
 
-    found = evidence.examined(context, cause("flag-unknown"), state)
+    found = evidence.with_evidence(context, cause("flag-unknown"), state)
 
     assert found.remedy is not None
     assert FixableBy.USER is found.remedy.fixable_by
@@ -199,7 +199,7 @@ def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
 
 
 def test_a_check_of_the_host_adds_its_findings(context: Context) -> None:
-    found = evidence.examined(context, cause("tun", check="device.tun"), STATE)
+    found = evidence.with_evidence(context, cause("tun", check="device.tun"), STATE)
 
     assert "device.tun" == found.check
     assert 1 < len(found.seen)

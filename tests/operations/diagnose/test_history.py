@@ -1,4 +1,4 @@
-"""Tests of the start that a story belongs to, and of the order of restarts."""
+"""Tests of the start that a log belongs to, and of the order of restarts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.operations.context import Context
-from k3s_rootless.operations.diagnose import story
+from k3s_rootless.operations.diagnose import history
 from k3s_rootless.paths import UNIT, Paths
 from k3s_rootless.service.facts import UnitState
 
@@ -94,7 +94,7 @@ def test_the_lines_of_the_last_start_count(journal: Journal) -> None:
     journal.says("old", (KILLED, 100))
     journal.says("new", (FATAL, 4), invocation=NEW)
 
-    found = story.of(journal.context, state("failed", "failed", 300), None, ready=False)
+    found = history.of(journal.context, state("failed", "failed", 300), None, ready=False)
 
     assert found.cause is not None
     assert ("cgroup-controller", False, NEW) == (
@@ -108,7 +108,7 @@ def test_a_start_without_a_cause_follows_the_failure_of_another(journal: Journal
     journal.says("old", (KILLED, 6))
     journal.restarted(5)
 
-    found = story.of(journal.context, state(restarts=1), None, ready=False)
+    found = history.of(journal.context, state(restarts=1), None, ready=False)
 
     assert found.cause is not None
     assert ("killed", True) == (found.cause.id, found.cause.earlier)
@@ -127,21 +127,21 @@ def test_an_older_failure_explains_nothing(journal: Journal, now: UnitState) -> 
     journal.says("old", (KILLED, 86_401))
     journal.restarted(86_400)
 
-    assert story.of(journal.context, now, None, ready=False).cause is None
+    assert history.of(journal.context, now, None, ready=False).cause is None
 
 
 def test_a_ready_k3s_has_no_cause(journal: Journal) -> None:
     journal.says("old", (KILLED, 6))
     journal.restarted(5)
 
-    assert story.of(journal.context, state(restarts=1), None, ready=True).cause is None
+    assert history.of(journal.context, state(restarts=1), None, ready=True).cause is None
 
 
 def test_since_a_time_the_last_failure_counts(journal: Journal) -> None:
     journal.says("old", (FATAL, 100))
     journal.says("new", ("level=info msg=hello", 4), invocation=NEW)
 
-    found = story.of(journal.context, state(), "1 hour ago", ready=False)
+    found = history.of(journal.context, state(), "1 hour ago", ready=False)
 
     assert found.cause is not None
     assert found.cause.earlier
@@ -152,13 +152,15 @@ def test_a_unit_that_was_reset_has_its_last_start_in_the_journal(journal: Journa
     journal.says("old", (FATAL, 90))
     reset = replace(state("inactive", "dead", 300), invocation="")
 
-    assert OLD == story.of(journal.context, reset, None, ready=False).invocation
+    assert OLD == history.of(journal.context, reset, None, ready=False).invocation
 
 
 def test_the_last_lines_are_waited_for_until_a_fatal_one(journal: Journal) -> None:
     journal.says("new", ("level=info msg=hello", 1), (FATAL, 1), invocation=NEW)
 
-    found = story.of(journal.context, state("failed", "failed", 1), None, ready=False, settle=True)
+    found = history.of(
+        journal.context, state("failed", "failed", 1), None, ready=False, settle=True
+    )
 
     assert found.cause is not None
     assert 1 == journal.calls()
@@ -168,7 +170,7 @@ def test_the_wait_ends_soon_after_the_end(journal: Journal) -> None:
     ended = f"{UNIT}: Main process exited, code=exited, status=1/FAILURE"
     journal.says("new", ("level=info msg=hello", 1), (ended, 1), invocation=NEW)
 
-    found = story.settled(journal.context, state("failed", "failed", 1), NEW)
+    found = history.settled(journal.context, state("failed", "failed", 1), NEW)
 
     assert (None, True) == (found.cause, found.ended)
 
@@ -183,16 +185,16 @@ def test_a_ready_k3s_may_have_failed_before(
     journal.says("old", (KILLED, 7201), (KILLED, 6))
     journal.restarted(5)
 
-    found = story.earlier(journal.context, now)
+    found = history.earlier(journal.context, now)
 
     assert expected == (found and found.id)
 
 
 def test_restarts_have_a_period(journal: Journal) -> None:
-    assert story.period(journal.context) is None
+    assert history.period(journal.context) is None
     journal.restarted(300, 200, 90)
 
-    period = story.period(journal.context)
+    period = history.period(journal.context)
 
     assert period is not None
     assert 100 < period < 110
@@ -201,18 +203,18 @@ def test_restarts_have_a_period(journal: Journal) -> None:
 def test_restarts_are_a_loop(journal: Journal) -> None:
     journal.restarted(300, 200, 100)
 
-    found = story.loop(journal.context, state(restarts=7))
+    found = history.loop(journal.context, state(restarts=7))
 
     assert found is not None
     assert 7 == found.count
-    assert story.loop(journal.context, state(restarts=1)) is None
+    assert history.loop(journal.context, state(restarts=1)) is None
 
 
 def test_a_journal_that_cannot_be_read(journal: Journal) -> None:
     (journal.place / "journalctl").write_text("#!/bin/sh\necho no >&2\nexit 1\n")
 
-    assert story.period(journal.context) is None
-    assert story.loop(journal.context, state(restarts=5)) is None
-    assert story.earlier(journal.context, state(restarts=1)) is None
+    assert history.period(journal.context) is None
+    assert history.loop(journal.context, state(restarts=5)) is None
+    assert history.earlier(journal.context, state(restarts=1)) is None
     with pytest.raises(RootlessError):
-        story.of(journal.context, state(), None, ready=False)
+        history.of(journal.context, state(), None, ready=False)
