@@ -9,7 +9,7 @@ from tests.e2e.causes import CASES
 from tests.e2e.causes_page import NOT_RUN, rows
 
 
-def test_the_page_lists_each_cause_and_each_was_mended() -> None:
+def test_the_page_lists_each_cause_and_each_was_fixed() -> None:
     found = rows()
 
     assert [

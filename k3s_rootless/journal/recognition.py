@@ -1,4 +1,4 @@
-"""The meaning of one line: the failure in the catalogue that it shows, and if it is fatal."""
+"""The meaning of one line: the failure in the catalogue, and whether the line is fatal."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CONSEQUENCE = re.compile(
     r"|signal: (killed|terminated)"
 )
 # The forms of a fatal line: logrus into a pipe, logrus on a terminal, the program of rootlesskit,
-# klog, and a Go program that dies. `shutdown` is the form in which newer releases of K3s wrap their
-# fatal error.
+# klog, and a Go program that crashes. `shutdown` is the form in which newer releases of K3s wrap
+# their fatal error.
 _QUOTED = r'(?:[^"\\]|\\.)*'
 _FATAL = re.compile(
     rf'level=fatal msg="(?:Error: )?(?P<logrus>{_QUOTED})'

@@ -10,7 +10,7 @@ FAILURES = (
         "{path} exists, but this user cannot read it",
         "rootless K3s also reads the configuration file of the host, and exits if it cannot",
         environment(
-            # K3s also dies if the file that this variable names does not exist.
+            # K3s also exits if the file that this variable names does not exist.
             "use a configuration file of your own",
             "K3S_CONFIG_FILE=%h/.config/k3s/config.yaml",
             "mkdir -p ~/.config/k3s && touch ~/.config/k3s/config.yaml",

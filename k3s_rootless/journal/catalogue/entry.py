@@ -101,7 +101,7 @@ def option(text: str, name: str, value: str, *before: str) -> Remedy:
     return user(text, *before, f"k3s-rootless config set {name} {value}", RESTART)
 
 
-def elsewhere(text: str) -> Remedy:
+def other_data_directory(text: str) -> Remedy:
     """Return the remedy that moves K3s's data to another place, which the user must choose."""
     return option(
         f"{text} (replace /PLACE); K3s starts there with an empty cluster",

@@ -107,7 +107,7 @@ FAILURES = (
         (
             sign("repeated too quickly", r"Start request repeated too quickly"),
             sign("Failed with result", r"Failed with result 'start-limit-hit'"),
-            # One death is no loop: K3s v1.21 ends in this way each time that it is stopped.
+            # One failure is no loop: K3s v1.21 ends in this way each time that it is stopped.
             sign(
                 "Failed with result",
                 r"Failed with result '(exit-code|signal|timeout|oom-kill|core-dump)'",
@@ -182,7 +182,7 @@ FAILURES = (
                 weight=Weight.SURVIVED,
             ),
             # systemd also writes this line for a Pod at its own limit; journal.diagnosis checks
-            # whether K3s died at the same time.
+            # whether K3s exited at the same time.
             sign(
                 "by the OOM killer",
                 r"has been killed by the OOM killer",

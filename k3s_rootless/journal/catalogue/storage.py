@@ -6,9 +6,9 @@ from k3s_rootless.journal.catalogue.entry import (
     Failure,
     Weight,
     administrator,
-    elsewhere,
     environment,
     option,
+    other_data_directory,
     own_file,
     sign,
     user,
@@ -85,7 +85,7 @@ FAILURES = (
         "K3s cannot use the file system of the data directory",
         "NFS, CIFS and similar file systems do not support subordinate ids, and their locks are"
         " unreliable",
-        elsewhere("use a data directory on a local disk that you can write to"),
+        other_data_directory("use a data directory on a local disk that you can write to"),
         (
             sign(
                 "lchown ",
@@ -163,7 +163,7 @@ FAILURES = (
         "programs in the data directory cannot be executed",
         "K3s unpacks its programs there; the file system is mounted noexec, or K3s cannot write"
         " there",
-        elsewhere("use a data directory where you can write files and execute programs"),
+        other_data_directory("use a data directory where you can write files and execute programs"),
         (
             sign(
                 "failed: permission denied",

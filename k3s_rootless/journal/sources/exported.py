@@ -131,7 +131,7 @@ def _first(file: IO[bytes]) -> bytes:
 
 def _skip(file: IO[bytes], length: int) -> None:
     # A damaged length can point beyond the end of the file; then reading stops there.
-    here = file.tell()
+    here = file.seek(0, io.SEEK_CUR)
     end = file.seek(0, io.SEEK_END)
     file.seek(min(end, here + length))
 

@@ -133,7 +133,7 @@ def _map_program(cause: Cause, state: UnitState, _: Context) -> Iterator[str]:
 
 def _configuration(cause: Cause, _: UnitState, __: Context) -> Iterator[str]:
     path = cause.title.partition(" ")[0]
-    yield _opening(path, devices.opened(Path(path)))
+    yield _open_result(path, devices.opened(Path(path)))
 
 
 def _namespace(_: Cause, __: UnitState, context: Context) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _executable(_: Cause, state: UnitState, __: Context) -> Iterator[str]:
         if value_or(tried, None) == 0 and not os.access(program, os.X_OK):
             yield f"{program} exists, but cannot be executed"
         else:
-            yield _opening(program, tried)
+            yield _open_result(program, tried)
     yield from _drop_ins(state)
 
 
@@ -208,16 +208,16 @@ def _program(name: str, state: UnitState) -> str:
 
 def _device(context: Context, name: str) -> str:
     device = context.paths.root / name
-    return _opening(str(device), devices.opened(device, write=True))
+    return _open_result(str(device), devices.opened(device, write=True))
 
 
-def _opening(what: str, tried: Observed[int]) -> str:
-    """Return a sentence about a file or device that was opened; `tried` is an errno or 0."""
-    if isinstance(tried, Unknown):
-        return f"cannot check {what}: {tried.reason}"
-    if tried.value == 0:
-        return f"{what} can be opened now"
-    return f"{what}: {os.strerror(tried.value).lower()}"
+def _open_result(name: str, result: Observed[int]) -> str:
+    """Return a sentence about a file or device that was opened; `result` is an errno or 0."""
+    if isinstance(result, Unknown):
+        return f"cannot check {name}: {result.reason}"
+    if result.value == 0:
+        return f"{name} can be opened now"
+    return f"{name}: {os.strerror(result.value).lower()}"
 
 
 _Reader = Callable[["Cause", "UnitState", "Context"], Iterator[str]]

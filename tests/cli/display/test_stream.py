@@ -24,7 +24,7 @@ def text(*records: Record, in_colour: bool = False) -> list[str | None]:
     return list(stream.text_lines(records, in_colour=in_colour))
 
 
-def test_lines_that_differ_in_their_times_only_are_counted() -> None:
+def test_lines_that_differ_only_in_time_are_counted() -> None:
     waiting = [record(KLOG.format(second=second)) for second in range(4)]
 
     assert [
@@ -36,7 +36,7 @@ def test_lines_that_differ_in_their_times_only_are_counted() -> None:
     ] == text(*waiting, record("other"), record("last"), record("last"))
 
 
-def test_the_same_words_of_another_program_are_another_line() -> None:
+def test_the_same_text_of_another_program_is_a_different_line() -> None:
     assert ["- k3s: again", "- systemd: again"] == text(
         record("again"), record("again", identifier="systemd")
     )

@@ -107,7 +107,7 @@ def test_the_document_has_all_of_a_cause() -> None:
     assert content["ask"] is None
 
 
-def test_the_document_says_where_to_ask_about_an_unknown_cause() -> None:
+def test_the_document_links_to_the_issues_for_an_unknown_cause() -> None:
     content = document(answer(UNKNOWN, FAILED))
 
     assert WHERE_TO_ASK == content["ask"]

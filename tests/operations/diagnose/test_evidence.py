@@ -46,7 +46,7 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_a_cause_without_a_look_shows_nothing(context: Context) -> None:
+def test_a_cause_without_a_reader_has_no_evidence(context: Context) -> None:
     assert [] == seen(context, cause("unknown"))
 
 
@@ -60,7 +60,7 @@ def test_a_device_is_opened(context: Context) -> None:
     assert [f"{device} can be opened now"] == seen(context, cause("slirp4netns-failed"))
 
 
-def test_a_program_is_looked_for_on_the_path_of_the_unit(context: Context, tmp_path: Path) -> None:
+def test_a_program_is_searched_in_the_path_of_the_unit(context: Context, tmp_path: Path) -> None:
     found = program(tmp_path / "bin/slirp4netns")
     missing = tmp_path / "empty"
 
@@ -81,7 +81,7 @@ def test_fuse_needs_a_program_and_a_device(context: Context, tmp_path: Path) -> 
     ] == seen(context, cause("snapshotter-fuse"), with_path(found.parent))
 
 
-def test_drop_ins_are_named(context: Context) -> None:
+def test_drop_ins_are_listed(context: Context) -> None:
     state = replace(STATE, drop_ins=(Path("/a/10-x.conf"), Path("/b/20-y.conf")))
     named = "drop-ins of the unit: /a/10-x.conf, /b/20-y.conf"
 
@@ -112,7 +112,7 @@ def test_a_setting_of_the_unit_is_shown(context: Context, identifier: str, name:
     ("mode", "expected"),
     [(0o644, " exists, but cannot be executed"), (0o755, " can be opened now")],
 )
-def test_the_program_of_the_unit_is_tried(
+def test_the_program_of_the_unit_is_opened(
     context: Context, tmp_path: Path, mode: int, expected: str
 ) -> None:
     k3s = program(tmp_path / "bin/k3s")
@@ -131,7 +131,9 @@ def test_a_configuration_file_is_opened(context: Context, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("switch", "count"), [("1", 1), ("0", 0), (None, 0)])
-def test_apparmor_may_restrict_namespaces(context: Context, switch: str | None, count: int) -> None:
+def test_apparmor_restrictions_are_reported(
+    context: Context, switch: str | None, count: int
+) -> None:
     path = context.paths.root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
     if switch is not None:
         path.parent.mkdir(parents=True)
@@ -175,14 +177,14 @@ def test_the_owner_of_the_kubeconfig_is_named(context: Context) -> None:
     assert (f"{directory} belongs to uid 0", f"{path} belongs to uid 4242") == found.seen
 
 
-def test_a_place_outside_the_home_has_no_remedy(context: Context, tmp_path: Path) -> None:
+def test_a_path_outside_the_home_directory_has_no_fix(context: Context, tmp_path: Path) -> None:
     found = evidence.with_evidence(context, unwritable(tmp_path / "k3s.yaml"), STATE)
 
     assert (f"{tmp_path} belongs to uid {UID}",) == found.seen
     assert found.remedy is None
 
 
-def test_a_drop_in_that_explains_the_cause_can_be_put_aside(
+def test_a_drop_in_that_explains_the_cause_can_be_disabled(
     context: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "override.conf"

@@ -44,7 +44,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     return Context(Paths(tmp_path, tmp_path, tmp_path, tmp_path), {}, os.getuid(), "alice")
 
 
-def test_a_line_without_a_start_from_before_this_one_belongs_to_the_one_before(
+def test_a_line_without_an_invocation_before_the_start_belongs_to_the_previous_start(
     context: Context, tmp_path: Path
 ) -> None:
     systemd = {"SYSLOG_IDENTIFIER": "systemd", "USER_INVOCATION_ID": START}
