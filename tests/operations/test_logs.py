@@ -48,7 +48,7 @@ def write_containerd_log(host: Host, *lines: str) -> None:
     host.write(log, "".join(f"{line}\n" for line in lines))
 
 
-def entry(message: str, **fields: str) -> dict[str, str]:
+def said(message: str, **fields: str) -> dict[str, str]:
     return {"MESSAGE": message, "_SYSTEMD_INVOCATION_ID": FIRST, **fields}
 
 
@@ -58,7 +58,7 @@ def messages(records: Iterable[logs.Record]) -> list[str]:
 
 
 def test_lines_are_in_order_with_level_and_component(host: Host) -> None:
-    host.says("existing", entry(INFO), entry(KUBELET), entry("plain", PRIORITY="4"))
+    host.says("existing", said(INFO), said(KUBELET), said("plain", PRIORITY="4"))
 
     found = [one for one in logs.read(host.context, Request(boot=True)) if isinstance(one, LogLine)]
 
@@ -82,7 +82,7 @@ def test_lines_are_in_order_with_level_and_component(host: Host) -> None:
     ],
 )
 def test_filters_and_the_last_lines(host: Host, request_: Request, expected: list[str]) -> None:
-    host.says("existing", entry(INFO), entry(DEBUG), entry(FATAL), entry(KUBELET))
+    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET))
 
     assert expected == messages(logs.read(host.context, request_))
     # journalctl cannot count lines that pass these filters.
@@ -96,7 +96,7 @@ def test_journalctl_counts_lines_without_a_filter(host: Host) -> None:
 
 
 def test_weights_on_request(host: Host) -> None:
-    host.says("existing", entry(INFO), entry(DEBUG), entry(FATAL), entry(KUBELET), entry(USUAL))
+    host.says("existing", said(INFO), said(DEBUG), said(FATAL), said(KUBELET), said(USUAL))
 
     records = logs.read(host.context, Request(boot=True, follow=True), weighed=True)
 
@@ -105,8 +105,8 @@ def test_weights_on_request(host: Host) -> None:
 
 
 def test_new_lines_follow_the_last_line_that_was_read(host: Host) -> None:
-    host.says("existing", entry("one"), entry("two"))
-    host.says("new", entry("three", _SYSTEMD_INVOCATION_ID=SECOND))
+    host.says("existing", said("one"), said("two"))
+    host.says("new", said("three", _SYSTEMD_INVOCATION_ID=SECOND))
 
     records = logs.read(host.context, Request(boot=True, follow=True, grep="t"))
 
@@ -133,7 +133,7 @@ def test_without_any_line_only_new_lines_are_followed(host: Host) -> None:
 
 
 def test_journalctl_ends_with_its_reader(host: Host) -> None:
-    host.says("existing", entry("one"), entry("two"))
+    host.says("existing", said("one"), said("two"))
     (host.place / "bin/journalctl").write_text(
         f"#!/bin/sh\necho $$ > {host.place}/pid\ncat {host.place}/existing\nexec sleep 600\n"
     )
@@ -150,7 +150,7 @@ def test_journalctl_ends_with_its_reader(host: Host) -> None:
 def test_the_current_start_is_the_default(host: Host, bus: Session) -> None:
     bus.order(properties={"InvocationID": ("ay", FIRST)})
     host.install(bus)
-    host.says("existing", entry("one"))
+    host.says("existing", said("one"))
 
     assert ["one"] == messages(logs.read(host.context, Request()))
     assert f"_SYSTEMD_INVOCATION_ID={FIRST}" in host.calls()[0]
@@ -163,7 +163,7 @@ def test_the_previous_and_the_last_start_of_a_unit_that_is_not_loaded(
     bus.start_manager()
     started = [{"MESSAGE": "Started K3s", "USER_INVOCATION_ID": one} for one in (FIRST, SECOND)]
     host.says("starts", *started)
-    host.says("existing", entry("one"))
+    host.says("existing", said("one"))
 
     assert ["one"] == messages(logs.read(host.context, Request()))
     assert [Notice("the K3s unit is not loaded; showing the log of its last start")] == host.events
@@ -265,7 +265,7 @@ def test_an_invalid_pattern_is_refused(host: Host, bus: Session) -> None:
 
 
 def test_a_line_as_json(host: Host) -> None:
-    host.says("existing", entry(FATAL, PRIORITY="6", _PID="21", __REALTIME_TIMESTAMP="1000000"))
+    host.says("existing", said(FATAL, PRIORITY="6", _PID="21", __REALTIME_TIMESTAMP="1000000"))
 
     (record,) = logs.read(host.context, Request(boot=True))
 
