@@ -47,7 +47,7 @@ def test_the_command_line_names_unit_user_and_fields() -> None:
         "--all",
         (
             "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
-            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,USER_UNIT"
         ),
         "_UID=1000",
     ] == journald.arguments(QUERY)
@@ -71,7 +71,7 @@ def test_each_filter_is_one_argument() -> None:
         "--all",
         (
             "--output-fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,"
-            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID"
+            "_SYSTEMD_INVOCATION_ID,USER_INVOCATION_ID,USER_UNIT"
         ),
         "--lines=0",
         "--since=-1h",
