@@ -44,8 +44,8 @@ def command(*, since: str | None, file: Path | None, as_json: bool) -> None:
 
     if since and file:
         raise UsageError(
-            "cannot narrow a file by time",
-            hint="leave --since out, or narrow it when it is exported",
+            "--since cannot be used with --file",
+            hint="remove --since, or use it when you export the journal with journalctl",
         )
     session = Session.begin("diagnose" if as_json else None)
     if file:

@@ -129,24 +129,27 @@ def command(  # noqa: PLR0913 (one for each option)
 def _require_one_format(*, raw: bool, others: bool) -> None:
     if raw and others:
         raise UsageError(
-            "cannot filter what is to be raw", hint="leave --level, --component and --json out"
+            "--raw cannot be used with --level, --component or --json",
+            hint="remove --level, --component and --json",
         )
 
 
 def _require_one_start(*, previous: bool, others: bool) -> None:
     if previous and others:
         raise UsageError(
-            "the start before this one is over, and one",
-            hint="leave --since, --boot and --follow out",
+            "--previous cannot be used with --since, --boot or --follow: it shows one start that"
+            " has ended",
+            hint="remove --since, --boot and --follow",
         )
 
 
 def _require_current_start(*, others: bool) -> None:
     if others:
         raise UsageError(
-            "cannot look for another start in containerd's log: it is a file, and no journal",
+            "--component containerd cannot be used with --previous, --since or --boot: the log of"
+            " containerd is a file, not part of the journal",
             hint=(
-                "leave --previous, --since and --boot out, or read it: less"
+                "remove --previous, --since and --boot, or read the file: less"
                 " ~/.rancher/k3s/agent/containerd/containerd.log"
             ),
         )

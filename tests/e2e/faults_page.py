@@ -23,7 +23,7 @@ from tests.e2e.causes import nothing
 from tests.e2e.conftest import DELEGATING, Tool, delegating
 from tests.e2e.fault import Fault, Lacks, Unseen
 from tests.e2e.faults import FAULTS
-from tests.e2e.mending import installed
+from tests.e2e.fixing import installed
 from tests.e2e.others import Others
 from tests.lab.driver import Lab
 from tests.vm.machine import Vm

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.e2e.conftest import UNIT, Tool
 from tests.e2e.fault import Exits, Fault, Lacks, Refused, Unseen, Waits
-from tests.e2e.mending import follow
+from tests.e2e.fixing import follow
 from tests.e2e.others import Others
 from tests.machine import HOME
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import mending
+from tests.e2e import fixing
 from tests.e2e.conftest import Tool, delegating
 from tests.e2e.fault import Fault
 from tests.e2e.faults import FAULTS
@@ -40,7 +40,7 @@ def follow_to_its_end(tool: Tool, fault: Fault, known: frozenset[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(lab: Machine) -> Iterator[tuple[Tool, frozenset[str]]]:
     """Yield a K3s that was ready once, in a lab with only the faults that every lab has."""
-    with mending.installed(lab) as tool:
+    with fixing.installed(lab) as tool:
         stop(tool)
         yield tool, frozenset(name for name, one in findings(tool).items() if bad(one))
 
@@ -56,12 +56,12 @@ def test_a_fault_is_reported_shown_and_fixed(
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_VM, ids=str)
 def test_a_fault_that_needs_its_own_kernel(delegating_vm: Vm, fault: Fault) -> None:
-    with mending.installed(delegating_vm) as tool:
+    with fixing.installed(delegating_vm) as tool:
         follow_to_its_end(tool, fault, frozenset())
 
 
 @pytest.mark.vm
 @pytest.mark.parametrize("fault", IN_OLDER_VM, ids=str)
 def test_a_fault_on_an_older_kernel_and_systemd(older_vm: Vm, fault: Fault) -> None:
-    with mending.installed(delegating(older_vm, set())) as tool:
+    with fixing.installed(delegating(older_vm, set())) as tool:
         follow_to_its_end(tool, fault, frozenset())

@@ -39,7 +39,7 @@ def test_k3s_is_ready_without_the_kubeconfig_and_a_restart_writes_it(moved: Tool
     again = moved.up("--timeout", "120")
     assert (0, "K3s is ready") == (again.returncode, again.stdout[:12])
     well = moved("diagnose")
-    assert (0, "nothing is wrong: K3s is ready\n") == (well.returncode, well.stdout)
+    assert (0, "no problem found: K3s is ready\n") == (well.returncode, well.stdout)
 
     assert 0 == moved("restart").returncode
     assert moved.json("status")["kubeconfig"]["of_this_start"]

@@ -355,7 +355,7 @@ def test_a_manager_that_is_restarted_in_the_middle_takes_k3s_along_and_that_is_s
     )
 
     assert 1 == found.code, (found.words, found.events)
-    assert "K3s did not come up" in found.words or "lost the user manager" in found.words
+    assert "K3s failed to start" in found.words or "lost the user manager" in found.words
     machine.user("systemctl", "--user", "is-system-running", "--wait")
     lab_tool.order()
     assert 0 == lab_tool.up().returncode
@@ -402,7 +402,7 @@ def test_a_loop_is_told_as_one(lab_tool: Tool) -> None:
 
     assert 1 == found.code, found.events
     assert re.search(
-        r"it dies again and again: systemd has restarted it \d+ times, about every \d+ s, last at",
+        r"restart loop: systemd restarted K3s \d+ times, about every \d+ s, last at",
         found.words,
     ), found.words
     error = found.document["errors"][0]

@@ -119,7 +119,7 @@ def _diagnosis(sources: Sources, deadline: float) -> dict[str, Any]:
         document = background.answer(query, deadline - JOURNAL_SECONDS)
     except RootlessError as error:
         errors = [error.document()]
-        document = diagnosis.of_story(sources.observed(deadline).story)
+        document = diagnosis.of_log(sources.observed(deadline).log)
     # If a cause was found, that is the answer and not an error of the bundle.
     if not document["cause"]:
         errors += document["errors"]
@@ -133,7 +133,7 @@ def _phases(sources: Sources, deadline: float) -> dict[str, Any]:
     why = ""
     try:
         observed = sources.observed(deadline)
-        reached, first, cause = observed.reached, observed.first, observed.story.cause
+        reached, first, cause = observed.reached, observed.first, observed.log.cause
     except RootlessError as error:
         why = error.message
     started, source = _beginning(sources, first)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.journal import verdict
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.diagnose import ending, story
+from k3s_rootless.operations.diagnose import ending, history
 from k3s_rootless.operations.status.asking import Asking, within
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def cause_of(context: Context, state: UnitState) -> Cause | None:
     broken = verdict.of_unit(end)
     if broken is not None:
         return broken
-    return verdict.of_story(story.of(context, state, None, ready=False), end)
+    return verdict.of_log(history.of(context, state, None, ready=False), end)
 
 
 class LastDeath:
@@ -79,7 +79,7 @@ class LastDeath:
         return period, cause
 
     def _read_period(self) -> Observed[float | None]:
-        return Known(story.period(self._context), _JOURNAL)
+        return Known(history.period(self._context), _JOURNAL)
 
     def _read_cause(self, state: UnitState) -> Observed[Cause | None]:
         return Known(cause_of(self._context, state), _JOURNAL)
@@ -89,4 +89,4 @@ def _is_fresh(state: UnitState) -> bool:
     if state.changed is None:
         return False
     age = (datetime.now(UTC) - state.changed).total_seconds()
-    return abs(age) < story.SETTLE_SECONDS
+    return abs(age) < history.SETTLE_SECONDS

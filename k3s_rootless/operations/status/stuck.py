@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from k3s_rootless import background
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed
-from k3s_rootless.operations.diagnose import last_words
+from k3s_rootless.operations.diagnose import start_log
 
 if TYPE_CHECKING:
     from k3s_rootless.background import BackgroundQuery
@@ -52,7 +52,7 @@ class Stuck:
         return self._asked
 
     def _fatal(self, state: UnitState) -> Cause | None:
-        cause = last_words.heard(self._context, state.invocation, ready=False).cause
+        cause = start_log.read(self._context, state.invocation, ready=False).cause
         if cause is None or not cause.fatal:
             return None
         return cause

@@ -75,11 +75,11 @@ def test_a_start_is_followed_to_its_cause(host: Host) -> None:
 
     first = datetime.fromtimestamp(1795469711, UTC)
     assert (first, {"K3s begins in its namespace": first}) == (found.first, found.reached)
-    assert found.story.cause is not None
-    assert "mtu-invalid" == found.story.cause.id
+    assert found.log.cause is not None
+    assert "mtu-invalid" == found.log.cause.id
 
 
 @pytest.mark.parametrize("invocation", [""])
-def test_without_an_invocation_nothing_is_read(host: Host, invocation: str) -> None:
-    assert starts.observe(0, invocation).story.cause is None
+def test_without_a_start_nothing_is_read(host: Host, invocation: str) -> None:
+    assert starts.observe(0, invocation).log.cause is None
     assert [] == host.calls()
