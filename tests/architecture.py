@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGE = "k3s_rootless"
 LAYERS = ("leaves", "subjects", "operations", "cli")
 """Layers from lowest to highest: a module imports only from its own layer and lower layers."""
-SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "support")
+SUBJECTS = ("preflight", "service", "ports", "journal", "cluster", "binaries", "support")
 SHELL = ("cli", "__main__")
 OWNERS = {
     "click": ("cli/",),
@@ -26,6 +26,7 @@ OWNERS = {
     "pyroute2": ("linux/sockets.py",),
     "rich": ("cli/display/",),
     "subprocess": ("command.py",),
+    "urllib3": ("binaries/",),
     "yaml": ("yaml_file.py",),
 }
 """Home of each third-party library, as path prefixes inside the package."""
@@ -50,6 +51,9 @@ JUDGES = (
     "journal/recognition.py",
     "journal/verdict.py",
     "cluster/heartbeat.py",
+    "binaries/architectures.py",
+    "binaries/checksums.py",
+    "binaries/tags.py",
     "support/redaction/",
     "operations/readiness/milestones.py",
     "operations/status/model.py",
@@ -74,10 +78,18 @@ READERS = (
     "cluster/own_file.py",
     "cluster/packaged.py",
     "cluster/written.py",
+    "binaries/channels.py",
+    "binaries/https.py",
+    "binaries/installed.py",
     "support/host.py",
     "support/secret_files.py",
 )
-PERFORMERS = ("service/act/", "support/archive.py")
+PERFORMERS = (
+    "service/act/",
+    "binaries/download.py",
+    "binaries/store.py",
+    "support/archive.py",
+)
 RECORDS = ("facts.py", "records.py", "names.py", "__init__.py")
 IMPURE = frozenset(
     (
