@@ -26,13 +26,14 @@ class Paths:
 
     `root` is `/` outside tests; files of the host are read below it. `user_units` is the directory
     for the user's units in systemd's documentation; if a user manager is running, its own answer is
-    used instead (`first_start.unit_directory`).
+    used instead (`first_start.unit_directory`). `share` is XDG_DATA_HOME; None if it is not set.
     """
 
     root: Path
     home: Path
     runtime: Path
     config: Path
+    share: Path | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str], uid: int, home: Path) -> Paths:
@@ -42,12 +43,18 @@ class Paths:
             home=home,
             runtime=_absolute(environ.get("XDG_RUNTIME_DIR")) or Path(f"/run/user/{uid}"),
             config=_absolute(environ.get("XDG_CONFIG_HOME")) or home / ".config",
+            share=_absolute(environ.get("XDG_DATA_HOME")),
         )
 
     @property
     def user_units(self) -> Path:
         """The directory for units of this user."""
         return self.config / "systemd" / "user"
+
+    @property
+    def own(self) -> Path:
+        """The directory of k3s-rootless itself: the releases of K3s that it downloaded."""
+        return (self.share or self.home / ".local" / "share") / "k3s-rootless"
 
     @property
     def data(self) -> Path:

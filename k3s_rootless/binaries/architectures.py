@@ -14,8 +14,8 @@ _NAMES = {
     "arm64": "arm64",
 }
 _SUFFIXES = {"amd64": "", "arm64": "-arm64", "arm": "-armhf"}
-IMAGE_SUFFIXES = (".tar.zst", ".tar.gz", ".tar")
-"""The archives of images, the smallest one first; before v1.21 there was only the last one."""
+_ARCHIVES = (".tar.zst", ".tar.gz", ".tar")
+"""The smallest one first; before v1.21 there was only the last one."""
 
 
 def of_machine(machine: str) -> Architecture | None:
@@ -30,3 +30,8 @@ def of_machine(machine: str) -> Architecture | None:
         checksums=f"sha256sum-{name}.txt",
         images=f"k3s-airgap-images-{name}",
     )
+
+
+def archives(architecture: Architecture) -> tuple[str, ...]:
+    """Return the names of the archives of images, the smallest archive first."""
+    return tuple(f"{architecture.images}{suffix}" for suffix in _ARCHIVES)

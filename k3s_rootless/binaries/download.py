@@ -86,6 +86,7 @@ def fetch(client: https.Client, asset: Asset, path: Path, report: Report) -> Non
         if found == asset.sha256:
             return
         path.unlink(missing_ok=True)
+        _validator_file(path).unlink(missing_ok=True)
         if resumed:
             raise https.Transient(f"the first part of {asset.name} was damaged")
     raise ChecksumMismatch(
@@ -117,21 +118,35 @@ def _transfer(client: https.Client, asset: Asset, part: _Part, report: Report) -
         if size is not None:
             require_space(part.path.parent, size - part.size, asset.name)
         report(part.size, size)
-        for data in _arriving(client, response, asset.url):
-            if not part.size and https.is_page(data):
-                raise PeerError(_page(asset))
-            part.add(data)
-            if part.size > (size or asset.largest):
-                raise PeerError(
-                    f"cannot download {asset.name}: {https.host_of(asset.url)} sends more than"
-                    f" {size or asset.largest} bytes"
-                )
-            report(part.size, size)
+        _receive(client, response, asset, part, size, report)
     if size is not None and part.size < size:
         raise https.Transient(
             f"the connection to {https.host_of(asset.url)} ended after {_mib(part.size)} of"
             f" {_mib(size)}"
         )
+
+
+def _receive(
+    client: https.Client,
+    response: urllib3.BaseHTTPResponse,
+    asset: Asset,
+    part: _Part,
+    size: int | None,
+    report: Report,
+) -> None:
+    most = asset.largest
+    if size is not None:
+        most = size
+    for data in _arriving(client, response, asset.url):
+        if not part.size and https.is_page(data):
+            raise PeerError(_page(asset))
+        part.add(data)
+        if part.size > most:
+            raise PeerError(
+                f"cannot download {asset.name}: {https.host_of(asset.url)} sends more than {most}"
+                " bytes"
+            )
+        report(part.size, size)
 
 
 def _begun(response: urllib3.BaseHTTPResponse, asset: Asset, part: _Part) -> int | None:

@@ -257,6 +257,6 @@ def _reason(error: Exception) -> str:
         case exceptions.IncompleteRead():
             return "the connection was closed before the end"
         case exceptions.ProtocolError():
-            return "the connection was closed or the answer is not valid HTTP"
+            return "the connection was lost"
         case _:
             return f"{type(error).__name__}"

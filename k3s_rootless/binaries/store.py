@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from k3s_rootless import atomic, trust
-from k3s_rootless.binaries import download, installed
-from k3s_rootless.binaries.facts import Answers, Leftover, Record
+from k3s_rootless.binaries import download, extractions, installed
+from k3s_rootless.binaries.facts import Answers, Extraction, Leftover, Record
 from k3s_rootless.errors import PreflightFailed, RootlessError
+from k3s_rootless.k3s import layout
 
 _TEMPORARY = ".link.new"
 
@@ -119,6 +120,46 @@ def remove_leftover(leftover: Leftover) -> None:
             shutil.rmtree(leftover.path)
         else:
             leftover.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def unpacking(data: Path) -> Iterator[bool]:
+    """Hold the lock of K3s while it unpacks itself; yield False if K3s holds it, or has none.
+
+    Raises RootlessError.
+    """
+    with _storing(data):
+        try:
+            descriptor = os.open(data / layout.UNPACKING_LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
+
+
+def remove_extraction(extraction: Extraction) -> None:
+    """Remove a directory into which K3s unpacked itself; the caller holds the lock of K3s.
+
+    K3s uses a directory with its name as it is, even if files are missing, so the directory first
+    gets the name of one that K3s did not complete. Raises RootlessError.
+    """
+    path = extraction.path
+    with _storing(path):
+        if not extraction.unfinished:
+            renamed = path.with_name(path.name + extractions.UNFINISHED)
+            if renamed.exists():
+                shutil.rmtree(renamed)
+            path.rename(renamed)
+            atomic.sync(path.parent)
+            path = renamed
+        shutil.rmtree(path)
 
 
 def _link(own: Path, link: str, version: str) -> None:

@@ -44,6 +44,8 @@ IPSEC_KEY = "server/cred/ipsec.psk"
 PASSWORDS = "server/cred/passwd"
 ENCRYPTION = "server/cred/encryption-config.json"
 
+IMAGES = "agent/images"
+"""Archives in this directory are imported at a start, and later as they appear."""
 CONTAINERD_LOG = "agent/containerd/containerd.log"
 CONTAINERD_CONFIGURATION = "agent/etc/containerd"
 CRICTL_CONFIGURATION = "agent/etc/crictl.yaml"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.launch import events
+    from k3s_rootless.operations.releases import events as downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ Event = Union[
     "events.PhaseReached",
     "events.Died",
     "events.WaitOver",
+    "downloads.Arriving",
+    "downloads.Arrived",
 ]
 Listener = Callable[[Event], None]
 

@@ -83,10 +83,9 @@ def text_to_build_on(context: Context, directory: Path, state: UnitState) -> str
         if text is not None:
             return text
     # Imported here: loading takes 15 ms, and only a first `config` finds no unit.
-    from k3s_rootless.k3s.unit_path import unit_search
-    from k3s_rootless.preflight.probes import host
+    from k3s_rootless.operations import k3s_search
 
-    k3s = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    k3s = k3s_search.found(context)
     return desired(k3s, directory).text
 
 

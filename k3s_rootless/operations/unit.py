@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k3s_rootless.k3s.unit_path import unit_search
-from k3s_rootless.operations import first_start, installation, renewal
+from k3s_rootless.operations import first_start, installation, k3s_search, renewal
 from k3s_rootless.operations.declared_secrets import declared
 from k3s_rootless.paths import UNIT
-from k3s_rootless.preflight.probes import host
 from k3s_rootless.service.observe import files
 from k3s_rootless.service.unit import differences
 from k3s_rootless.service.unit.seal import Author, author
@@ -77,7 +75,7 @@ def diff(context: Context) -> tuple[Difference, ...]:
     """Compare our files with the files that `up --force` would write. Raises RootlessError."""
     with context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
-    k3s = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    k3s = k3s_search.found(context)
     desired = installation.desired(k3s, directory)
     compared: list[tuple[FoundFile, str | None]] = [(files.read(desired.path), desired.text)]
     compared += [(file, rendered.text) for file, rendered in renewal.rebuilt(desired)]

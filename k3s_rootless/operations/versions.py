@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from k3s_rootless import __version__
 from k3s_rootless.errors import RootlessError
-from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known
-from k3s_rootless.preflight.probes import host
+from k3s_rootless.operations import k3s_search
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
@@ -26,7 +25,7 @@ class Versions:
 
 def read(context: Context) -> Versions:
     """Read the versions: run k3s, and query the user manager."""
-    binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    binary = k3s_search.found(context)
     k3s = None
     if isinstance(binary.version, Known):
         k3s = binary.version.value.text

@@ -39,7 +39,19 @@ def test_only_absolute_paths_of_the_environment_count(
 
 def test_the_home_of_the_environment_does_not_move_anything() -> None:
     """`sudo` and `su` can keep HOME of another user."""
-    assert paths(HOME="/root", XDG_DATA_HOME="/root/data", USER="root") == paths()
+    assert paths(HOME="/root", USER="root") == paths()
+
+
+@pytest.mark.parametrize(
+    ("value", "own"),
+    [
+        ("/srv", "/srv/k3s-rootless"),
+        ("srv", "/home/alice/.local/share/k3s-rootless"),
+        ("", "/home/alice/.local/share/k3s-rootless"),
+    ],
+)
+def test_the_directory_of_releases(value: str, own: str) -> None:
+    assert own == str(paths(XDG_DATA_HOME=value).own)
 
 
 def test_every_place_follows_from_the_four() -> None:

@@ -17,7 +17,7 @@ from k3s_rootless import background, command
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations import first_start, server_settings
+from k3s_rootless.operations import first_start, k3s_search, server_settings
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.facts import NOT_NEEDED, Delegation, Facts, K3sBinary
 from k3s_rootless.preflight.probes import host, trial
@@ -62,7 +62,7 @@ class Probing:
             self._trial = trial.RunningTrial()
         self._search = unit_search(context.paths.root)
         if self.needs("k3s"):
-            read = partial(host.k3s_binary, context.environ, self._search, context.paths.home)
+            read = partial(k3s_search.found, context, self._search)
             self._begin("k3s", read, _K3S_SECONDS)
 
     def __enter__(self) -> Self:

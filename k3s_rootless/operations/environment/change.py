@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import RootlessError, UsageError
-from k3s_rootless.k3s.unit_path import unit_search
 from k3s_rootless.observation import Known
-from k3s_rootless.operations import change_drop_in
+from k3s_rootless.operations import change_drop_in, k3s_search
 from k3s_rootless.operations.environment import look, surroundings
-from k3s_rootless.preflight.probes import host
 from k3s_rootless.service.drop_ins import environment as environment_drop_in
 from k3s_rootless.service.environment.precedence import Origin
 from k3s_rootless.service.environment.variables import VARIABLES, Effect
@@ -121,7 +119,7 @@ def _judged(context: Context, seen: Seen, values: Mapping[str, str]) -> dict[str
 
 
 def _installed_release(context: Context) -> Version | None:
-    binary = host.k3s_binary(context.environ, unit_search(), context.paths.home)
+    binary = k3s_search.found(context)
     if isinstance(binary.version, Known):
         return binary.version.value
     return None

@@ -143,13 +143,19 @@ def _has_capability(path: Path, bit: int) -> bool:
 
 
 def k3s_binary(
-    environ: Mapping[str, str], search: str, home: Path, *, seconds: float = VERSION_SECONDS
+    environ: Mapping[str, str],
+    search: str,
+    home: Path,
+    *,
+    own: Path | None = None,
+    seconds: float = VERSION_SECONDS,
 ) -> K3sBinary:
     """Find the k3s that a unit would start, and run `k3s --version`, for at most `seconds`.
 
     The caller's PATH is searched first, because it finds the k3s that the user means. Then come the
-    unit's PATH and the directories where users put programs. A k3s that another user could change
-    is skipped. If there is no other, it is returned with its risk, and is not run.
+    unit's PATH, the directories where users put programs, and the release in use below `own`. A k3s
+    that another user could change is skipped. If there is no other, it is returned with its risk,
+    and is not run.
     """
     places = [
         *_absolute(environ.get("PATH", "")),
@@ -157,6 +163,8 @@ def k3s_binary(
         str(home / ".local/bin"),
         str(home / "bin"),
     ]
+    if own is not None:
+        places.append(str(own / "bin"))
     risky = None
     for place in dict.fromkeys(places):
         found = shutil.which("k3s", path=place)
@@ -164,7 +172,7 @@ def k3s_binary(
             continue
         risk = trust.risk(Path(found))
         if not risk:
-            return _trusted(Path(found), home, seconds)
+            return _trusted(Path(found), home, own, seconds)
         if risky is None:
             not_run = Unknown(f"{found} was not run: {risk}")
             risky = K3sBinary(found, executable=True, risk=risk, version=not_run)
@@ -173,27 +181,32 @@ def k3s_binary(
     return K3sBinary(path=shutil.which("k3s", mode=os.F_OK, path=os.pathsep.join(places)))
 
 
-def _trusted(found: Path, home: Path, seconds: float) -> K3sBinary:
+def _trusted(found: Path, home: Path, own: Path | None, seconds: float) -> K3sBinary:
     try:
-        real = _pinned(found)
+        real = _pinned(found, own)
         owner = real.stat().st_uid
     except OSError:
         return K3sBinary(path=str(found))
     return K3sBinary(
-        path=str(real), executable=True, owner=owner, version=_k3s_version(real, home, seconds)
+        path=str(real), executable=True, owner=owner, version=k3s_version(real, home, seconds)
     )
 
 
-def _pinned(found: Path) -> Path:
+def _pinned(found: Path, own: Path | None) -> Path:
     real = found.resolve(strict=True)
     # Nix deletes a path in its store after the next upgrade, but keeps the link to it. So the path
     # of the link is returned.
     if real.is_relative_to("/nix/store"):
         return found.absolute()
+    # `release use` changes the target of our own link, and the unit stays as it is.
+    link = None if own is None else own / "bin/k3s"
+    if link is not None and link.is_symlink() and link.resolve() == real and not trust.risk(link):
+        return link
     return real
 
 
-def _k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
+def k3s_version(path: Path, home: Path, seconds: float) -> Observed[version.Version]:
+    """Run `k3s --version`, for at most `seconds`, and return the version that it prints."""
     # Until 2023-06, `--version` failed if /etc/rancher/k3s/config.yaml was unreadable (K3s #4321),
     # so an empty file is named instead. A missing file does not work: those releases also fail if
     # the named file does not exist.
