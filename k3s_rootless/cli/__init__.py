@@ -34,6 +34,7 @@ _COMMANDS = {
     "unit": "Show the systemd unit of K3s and its drop-ins",
     "config": "Show or change K3s server flags and resource limits",
     "linger": "Keep K3s running after logout (lingering)",
+    "release": "Download, verify, list and switch releases of K3s",
     "bundle": "Create a support archive with secrets removed",
     "diagnose": "Show why K3s does not start and how to fix it",
     "version": "Show the versions of k3s-rootless, K3s and systemd",
@@ -42,7 +43,7 @@ _COMMANDS = {
 
 `--help` thus loads no command module; a test compares the summaries with those of the commands.
 """
-_GROUPS = frozenset({"config", "env", "unit"})
+_GROUPS = frozenset({"config", "env", "release", "unit"})
 """Commands that have subcommands and do nothing themselves."""
 
 

@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.binaries.https import Client
-from tests.fakes.release_server import ReleaseServer, release_server
-
-LIMITS = Limits(pauses=(0.0, 0.0))
+from tests.fakes.release_server import LIMITS, ReleaseServer, release_server
 
 
 @pytest.fixture(scope="session")

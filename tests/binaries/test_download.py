@@ -15,8 +15,7 @@ from k3s_rootless.binaries import download
 from k3s_rootless.binaries.facts import Asset
 from k3s_rootless.binaries.https import Client, Transient
 from k3s_rootless.errors import PeerError, PreflightFailed, RootlessError
-from tests.binaries.conftest import LIMITS
-from tests.fakes.release_server import PAGE, Fault, ReleaseServer
+from tests.fakes.release_server import LIMITS, PAGE, Fault, ReleaseServer
 
 DATA = hashlib.shake_128(b"k3s").digest(1_000_000)
 PATH = "/stored/k3s"

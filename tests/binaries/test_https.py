@@ -12,9 +12,8 @@ from k3s_rootless.binaries import https
 from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.binaries.https import Client, Transient
 from k3s_rootless.errors import PeerError, RootlessError, UsageError
-from tests.binaries.conftest import LIMITS
 from tests.fakes.connect_proxy import connect_proxy
-from tests.fakes.release_server import Fault, ReleaseServer
+from tests.fakes.release_server import LIMITS, Fault, ReleaseServer
 
 
 def test_a_document_is_read(client: Client, server: ReleaseServer) -> None:

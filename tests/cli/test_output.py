@@ -37,6 +37,7 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "restart": ("--no-wait",),
     "ports plan": ("{place}/web.yaml",),
     "bundle": ("--list",),
+    "release get": ("--mirror", "http://localhost"),
     "config set": ("https-listen-port", "7443"),
     "config unset": ("https-listen-port",),
     "config get": ("https-listen-port",),

@@ -79,6 +79,8 @@ def recordings(tool: Tool) -> Iterator[Recording]:
     yield from _of_services(tool)
     yield from _of_the_end(tool)
     fresh(tool.machine)
+    yield from _of_releases(tool)
+    fresh(tool.machine)
 
 
 def _of_a_fault(tool: Tool) -> Iterator[Recording]:
@@ -175,6 +177,33 @@ def _of_services(tool: Tool) -> Iterator[Recording]:
     yield text(tool, "up-deployments", "up", "--wait-for", "deployments", hidden=tool.ignore)
     yield text(tool, "ports-url", "ports", "web-direct", "--url")
     yield text(tool, "ports-one", "ports", "web-direct")
+
+
+def _of_releases(tool: Tool) -> Iterator[Recording]:
+    """Record releases from files, because a lab has no network."""
+    for version in ("v1.34.9+k3s1", "v1.35.7+k3s1", "v1.36.3+k3s1"):
+        _bring_release(tool, version)
+        files = ("--file", "usb/k3s", "--checksums", "usb/sha256sum-amd64.txt")
+        if version.startswith("v1.36"):
+            yield text(tool, "release-get", "release", "get", *files)
+            yield document(tool, "release-use", "release", "use", version)
+        else:
+            yield document(tool, "release-get", "release", "get", *files)
+            tool("release", "use", version)
+    yield text(tool, "release-list", "release", "list")
+    yield document(tool, "release-list", "release", "list")
+    yield document(tool, "release-prune", "release", "prune", "--dry-run")
+    yield text(tool, "release-prune", "release", "prune")
+    tool.machine.root("rm", "-rf", f"{HOME}/.local/share/k3s-rootless", f"{HOME}/usb")
+
+
+def _bring_release(tool: Tool, version: str) -> None:
+    """Write a K3s that prints a version, and its checksum file."""
+    program = f"#!/bin/sh\necho 'k3s version {version} (148243c4)'\n#{'-' * 2_000_000}\n"
+    tool.machine.user("mkdir", "-p", "usb").check_returncode()
+    tool.machine.user("tee", "usb/k3s", stdin=program).check_returncode()
+    command = "cd usb && sha256sum k3s > sha256sum-amd64.txt"
+    tool.machine.user("sh", "-c", command).check_returncode()
 
 
 def _of_the_end(tool: Tool) -> Iterator[Recording]:

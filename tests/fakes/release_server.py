@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from k3s_rootless.binaries.facts import Limits
+
 if TYPE_CHECKING:
     import trustme
 
@@ -30,6 +32,8 @@ DOWNLOADS = "/k3s-io/k3s/releases/download"
 STORED = "/stored"
 PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>"
 VERSION = "v1.36.3+k3s1"
+LIMITS = Limits(pauses=(0.0, 0.0))
+"""The limits of users, without the pauses between tries."""
 
 
 def binary(version: str = VERSION, size: int = 300_000) -> bytes:

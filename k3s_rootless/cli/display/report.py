@@ -23,10 +23,12 @@ from k3s_rootless.printable import json_text
 from k3s_rootless.printable import printable_lines as safe
 
 if TYPE_CHECKING:
+    from k3s_rootless.cli.display.download import Download
     from k3s_rootless.cli.display.live import Progress
     from k3s_rootless.cli.display.terminal import Screen
     from k3s_rootless.finding import Finding
     from k3s_rootless.operations.events import Event
+    from k3s_rootless.operations.releases.events import Arrived, Arriving
 
 _MOST_RICH_ROWS = 500
 _WITH_EVENTS = frozenset({"up", "restart"})
@@ -43,6 +45,7 @@ class Report:
     def __init__(self, *, json_for: str | None = None) -> None:
         self.json_for = json_for
         self._progress: Progress | None = None
+        self._download: Download | None = None
         if json_for is not None:
             # JSON is UTF-8 in any locale (RFC 8259), and must not contain the surrogates of a file
             # name.
@@ -56,14 +59,31 @@ class Report:
             self.notice(event.text)
             return
         from k3s_rootless.operations.launch import events
+        from k3s_rootless.operations.releases.events import Arrived, Arriving
 
         match event:
+            case Arriving() | Arrived():
+                self._handle_download(event)
             case events.Lacking(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
                 self.notice(f"{does}: {cause}")
             case _:
                 self._handle_wait(event)
+
+    def _handle_download(self, event: Arriving | Arrived) -> None:
+        if self.json_for is not None:
+            return
+        from k3s_rootless.cli.display.download import Download
+        from k3s_rootless.operations.releases.events import Arriving
+
+        if isinstance(event, Arriving):
+            if self._download is None:
+                self._download = Download(self, event)
+            self._download.arriving(event)
+        elif self._download is not None:
+            self._download.end()
+            self._download = None
 
     def _handle_wait(self, event: Event) -> None:
         from k3s_rootless.cli.display import live

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from k3s_rootless.binaries.facts import Limits
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.paths import Paths
 from tests.fakes.release_server import ReleaseServer, release_server
 
-LIMITS = Limits(pauses=(0.0, 0.0))
 UID = os.getuid() or 1000
 
 

@@ -29,6 +29,7 @@ from k3s_rootless.operations.releases.get import Got, Request, get
 from tests.fakes.release_server import (
     CHANNELS,
     DOWNLOADS,
+    LIMITS,
     PAGE,
     VERSION,
     Fault,
@@ -36,7 +37,6 @@ from tests.fakes.release_server import (
     binary,
     checksum_lines,
 )
-from tests.operations.releases.conftest import LIMITS
 
 ROOT = Path(__file__).parents[3]
 OTHER = "v1.35.7+k3s2"
@@ -334,7 +334,8 @@ sys.path.insert(0, sys.argv[1])
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.releases.get import Request, get
 from k3s_rootless.paths import Paths
-from tests.operations.releases.conftest import LIMITS, UID
+from tests.fakes.release_server import LIMITS
+UID = os.getuid() or 1000
 home = Path(sys.argv[2])
 context = Context(
     Paths(home / "root", home, home / "run", home / "config"),

@@ -18,10 +18,9 @@ from k3s_rootless.operations.releases.get import Request, get
 from k3s_rootless.operations.releases.prune import prune
 from k3s_rootless.operations.releases.use import use
 from k3s_rootless.paths import UNIT
-from tests.fakes.release_server import ReleaseServer
+from tests.fakes.release_server import LIMITS, ReleaseServer
 from tests.fakes.session import session
 from tests.fakes.user import USER, ordinary_user
-from tests.operations.releases.conftest import LIMITS
 
 VERSIONS = ("v1.34.1+k3s1", "v1.35.7+k3s1", "v1.36.3+k3s1")
 HASHES = tuple(letter * 64 for letter in "abc")

@@ -14,8 +14,7 @@ from k3s_rootless.operations.releases import document
 from k3s_rootless.operations.releases.get import Request, get
 from k3s_rootless.operations.releases.listing import listing
 from k3s_rootless.operations.releases.use import use
-from tests.fakes.release_server import CHANNELS, VERSION, Fault, ReleaseServer, binary
-from tests.operations.releases.conftest import LIMITS
+from tests.fakes.release_server import CHANNELS, LIMITS, VERSION, Fault, ReleaseServer, binary
 
 OTHER = "v1.35.7+k3s2"
 

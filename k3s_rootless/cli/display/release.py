@@ -1,0 +1,110 @@
+"""Show the results of the release commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.operations.releases import document
+
+if TYPE_CHECKING:
+    from k3s_rootless.binaries.facts import Answers, Release
+    from k3s_rootless.cli.display.report import Report
+    from k3s_rootless.operations.releases.get import Got
+    from k3s_rootless.operations.releases.listing import Listing
+    from k3s_rootless.operations.releases.prune import Pruned
+    from k3s_rootless.operations.releases.use import Used
+
+
+def show_list(report: Report, listing: Listing) -> None:
+    """Print a table of releases, and one of channels."""
+    if listing.releases:
+        rows = [
+            (one.version, size(one.size), one.integrity.value, _place(one))
+            for one in listing.releases
+        ]
+        report.table(("VERSION", "SIZE", "CHECKSUM", "USE"), rows)
+    else:
+        report.answer("no releases on this host; download one with: k3s-rootless release get")
+    if listing.answers is not None:
+        _show_channels(report, listing.answers, remote=listing.remote)
+    elif listing.problem is None:
+        report.answer("")
+        report.answer("query the channels with: k3s-rootless release list --remote")
+    if listing.problem is not None and report.json_for is None:
+        report.problem(listing.problem.message, listing.problem.hint)
+    report.document(document.of_listing(listing))
+
+
+def show_got(report: Report, got: Got) -> None:
+    """Print which release is on this host now."""
+    version = got.record.version
+    if got.changed:
+        report.answer(f"K3s {version} is verified: {got.path}")
+    else:
+        report.answer(f"K3s {version} is already on this host, and verified: {got.path}")
+    if got.images is not None:
+        report.answer(f"K3s imports the images from {got.images.path} at its next start")
+    if got.used:
+        report.answer("it is in use now; start K3s with: k3s-rootless up")
+    elif got.changed:
+        report.answer(f"use it with: k3s-rootless release use {version}")
+    report.document(document.of_got(got))
+
+
+def show_used(report: Report, used: Used) -> None:
+    """Print which release is in use, and when it takes effect."""
+    if not used.changed:
+        report.answer(f"nothing to do: K3s {used.version} is in use")
+    elif used.first is None:
+        report.answer(
+            f"K3s {used.version} takes effect at the next start of K3s, also if K3s restarts after"
+            " a failure; restart K3s now with: k3s-rootless up --restart"
+        )
+    else:
+        report.answer(f"K3s {used.version} is in use in {used.link}")
+    if used.first is not None:
+        report.answer(
+            f"but `k3s-rootless up` uses {used.first}, because it is found first; to change this,"
+            f" put {used.link.parent} first in PATH, or remove {used.first}"
+        )
+    report.document(document.of_used(used))
+
+
+def show_pruned(report: Report, pruned: Pruned) -> None:
+    """Print what was removed and kept, and the bytes that were freed."""
+    verb = "would remove" if pruned.dry_run else "removed"
+    for item in pruned.removed:
+        report.answer(f"{verb} {item.path} ({size(item.size)}): {item.reason}")
+    for item in pruned.kept:
+        report.answer(f"kept {item.path} ({size(item.size)}): {item.reason}")
+    if not pruned.removed:
+        report.answer("nothing to remove")
+    elif pruned.dry_run:
+        report.answer(f"{size(pruned.freed)} would be freed")
+    else:
+        report.answer(f"{size(pruned.freed)} freed")
+    if report.json_for is None:
+        for problem in pruned.problems:
+            report.problem(problem, None)
+    report.document(document.of_pruned(pruned))
+
+
+def size(number: int) -> str:
+    """Return a number of bytes in MiB, or in KiB if there are few."""
+    if number < 1024**2:
+        return f"{number / 1024:.0f} KiB"
+    return f"{number / 1024**2:.1f} MiB"
+
+
+def _show_channels(report: Report, answers: Answers, *, remote: bool) -> None:
+    report.answer("")
+    if not remote:
+        report.answer(f"channels, as known on {answers.date:%Y-%m-%d %H:%M} UTC:")
+    offers = [(one.name, one.latest or "nothing") for one in answers.channels]
+    report.table(("CHANNEL", "OFFERS"), offers)
+
+
+def _place(release: Release) -> str:
+    if release.in_use:
+        return "in use"
+    return "previous" if release.previous else "-"

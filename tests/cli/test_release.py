@@ -1,0 +1,169 @@
+"""Tests of `release` as users run it: answers, progress, exit codes, and --json."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from k3s_rootless import schemas
+from tests.cli.conftest import USER
+from tests.cli.test_bad_bus import environment
+from tests.fakes.release_server import CHANNELS, VERSION, Fault, ReleaseServer, release_server
+from tests.fakes.session import PROJECT, as_user
+
+OTHER = "v1.35.7+k3s1"
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only")
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[ReleaseServer]:
+    with release_server(home, trustme.CA()) as running:
+        running.publish()
+        running.publish(OTHER)
+        running.channels |= {"v1.35": OTHER}
+        yield running
+
+
+@pytest.fixture
+def environ(home: Path, server: ReleaseServer) -> dict[str, str]:
+    (home / "share").mkdir()
+    os.chown(home / "share", USER, USER)
+    given = environment(home, home / "runtime")
+    return {**given, **server.environ, "XDG_DATA_HOME": str(home / "share")}
+
+
+def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*as_user(USER), sys.executable, "-m", "k3s_rootless", "release", *arguments],
+        cwd=PROJECT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def document(environ: Mapping[str, str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    done = run(environ, *arguments, "--json")
+    assert code == done.returncode, done
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert schemas.name(f"release-{arguments[0]}") == found["schema"]
+    return found
+
+
+def test_get_list_use_and_prune(environ: dict[str, str], home: Path) -> None:
+    got = run(environ, "get")
+    assert 0 == got.returncode, got.stderr
+    assert f"K3s {VERSION} is verified" in got.stdout
+    assert "it is in use now; start K3s with: k3s-rootless up" in got.stdout
+    assert "0.3 MiB (100%)" in got.stderr
+
+    other = run(environ, "get", "v1.35")
+    assert f"use it with: k3s-rootless release use {OTHER}" in other.stdout
+    used = run(environ, "use", OTHER)
+    assert "takes effect at the next start of K3s" in used.stdout
+    assert OTHER == Path(home / "share/k3s-rootless/bin/k3s").resolve().parent.name
+
+    listed = run(environ, "list").stdout
+    assert re.search(rf"{re.escape(OTHER)} .* verified +in use", listed)
+    assert "channels, as known on 20" in listed
+    remote = run(environ, "list", "--remote").stdout
+    assert re.search(rf"v1.35 +{re.escape(OTHER)}", remote)
+
+    pruned = run(environ, "prune")
+    assert 0 == pruned.returncode, pruned.stderr
+    assert "nothing to remove" in pruned.stdout
+
+
+def test_each_command_prints_one_document_and_no_progress(environ: dict[str, str]) -> None:
+    got = run(environ, "get", "--json")
+    found = json.loads(got.stdout)
+
+    assert "" == got.stderr
+    assert (VERSION, True, True) == (found["version"], found["changed"], found["in_use"])
+    assert 2 == len(document(environ, "list", "--remote")["channels"]["offers"])
+    assert not document(environ, "use", VERSION)["changed"]
+    assert 0 == document(environ, "prune", "--dry-run")["freed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("get", "stabel"), 1, "cannot get `stabel`"),
+        (("get", "v1.36.3"), 2, "neither a release"),
+        (("get", "--mirror", "http://x"), 2, "cannot use --mirror"),
+        (("get", "--file", "x"), 2, "use both"),
+        (("use", "v1.30.1+k3s1"), 1, "not on this host"),
+        (("use", "stable"), 2, "name a release"),
+    ],
+)
+def test_an_error_has_its_code_and_a_hint(
+    environ: dict[str, str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = run(environ, *arguments)
+    (error,) = document(environ, *arguments, code=code)["errors"]
+
+    assert code == done.returncode
+    assert done.stderr.startswith("error: cannot ")
+    assert message in done.stderr
+    assert message in error["message"]
+
+
+def test_a_list_without_a_server_shows_what_is_known(
+    environ: dict[str, str], server: ReleaseServer
+) -> None:
+    run(environ, "list", "--remote")
+    server.fail(CHANNELS, Fault(404, permanent=True))
+
+    done = run(environ, "list", "--remote")
+
+    assert 1 == done.returncode
+    assert "channels, as known on" in done.stdout
+    assert "error: cannot list the channels" in done.stderr
+
+
+def test_a_read_only_home_is_an_error(environ: dict[str, str], home: Path) -> None:
+    os.chown(home / "share", 0, 0)
+    if os.getuid() != 0:
+        (home / "share").chmod(0o500)
+
+    done = run(environ, "get")
+
+    assert 1 == done.returncode
+    assert "permission denied" in done.stderr
+    assert "set XDG_DATA_HOME" in done.stderr
+
+
+def test_a_terminal_shows_a_bar(environ: dict[str, str]) -> None:
+    leader, follower = pty.openpty()
+    command = [*as_user(USER), sys.executable, "-m", "k3s_rootless", "release", "get"]
+    variables = {**environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=variables, stdout=subprocess.DEVNULL, stderr=follower
+    ) as process:
+        os.close(follower)
+        shown = b"".join(iter(lambda: _read(leader), b"")).decode()
+        assert 0 == process.wait(60), shown
+    os.close(leader)
+
+    assert "━━━" in shown
+    assert "kB" in shown
+    assert "MB/s" in shown
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""  # the other end is closed
