@@ -14,6 +14,7 @@ from k3s_rootless.cli.options import (
     wait_for_option,
     wait_option,
 )
+from k3s_rootless.errors import UsageError
 
 _CHANGES = "Change options"
 
@@ -59,6 +60,14 @@ _CHANGES = "Change options"
     is_flag=True,
     help="Restart a running K3s without confirmation if the changes require it.",
 )
+@click.option(
+    "--get",
+    "wanted",
+    is_flag=False,
+    flag_value="",
+    metavar="[VERSION]",
+    help="Download and verify K3s first: this release or channel, or `stable` if there is no k3s.",
+)
 @from_option
 @json_option
 def command(  # noqa: PLR0913 (one for each option)
@@ -70,6 +79,7 @@ def command(  # noqa: PLR0913 (one for each option)
     ignored: tuple[str, ...],
     force: bool,
     restart: bool,
+    wanted: str | None,
     given: Path | None,
     as_json: bool,
 ) -> None:
@@ -93,7 +103,13 @@ def command(  # noqa: PLR0913 (one for each option)
         unit_file=given,
         timeout=timeout if wait else None,
         until=wait_for,
+        get=wanted,
     )
+    if dry_run and wanted is not None:
+        raise UsageError(
+            "cannot use --get with --dry-run: the plan depends on the release",
+            hint="download it first with: k3s-rootless release get",
+        )
     if dry_run:
         launch.show_plan(session.report, up.plan(session, request))
     else:

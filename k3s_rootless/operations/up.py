@@ -36,7 +36,8 @@ class Request:
 
     `ignored` names checks that may fail, `force` replaces files that were edited, `restart` allows
     a restart of a running K3s, `unit_file` is a unit to adopt. `timeout` (seconds) limits the wait
-    for the phase with the key `until`; None means no wait.
+    for the phase with the key `until`; None means no wait. `get` is a release or a channel to
+    download first; empty for the stable release, if there is no k3s; None for no download.
     """
 
     ignored: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Request:
     unit_file: Path | None = None
     timeout: float | None = None
     until: str = "node"
+    get: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
+    if request.get is not None:
+        # Imported here: loading takes 60 ms, and few runs download K3s.
+        from k3s_rootless.operations.releases import first
+
+        first.bring(context, request.get)
     with checking.begin(context, request.ignored) as examination, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)

@@ -5,10 +5,12 @@ A running K3s is restarted only on consent.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from k3s_rootless.errors import PreflightFailed, RootlessError, UsageError
 from k3s_rootless.operations import up
@@ -19,12 +21,14 @@ from k3s_rootless.operations.launch.events import Lacking, StartAhead, StepBegin
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.checks import checklist
-from k3s_rootless.service.plan.steps import Start, WriteUnit
+from k3s_rootless.service.plan.steps import Restart, Start, WriteUnit
+from tests.fakes.release_server import release_server
 from tests.fakes.session import Session
 from tests.operations import unit
 
 ALL = tuple(sorted({check.id.partition(".")[0] for check in checklist.CHECKS}))
 REQUEST = up.Request(ignored=ALL)
+NEWER = "v1.33.9+k3s1"
 
 
 def never(question: str) -> bool | None:
@@ -62,6 +66,28 @@ def test_a_plan_changes_nothing(
         found["restart"],
         len(found["steps"]),
     )
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the server has amd64 only")
+def test_a_first_up_downloads_k3s_and_starts_it_from_the_stable_path(
+    context: Context, bus: Session, home: Path
+) -> None:
+    with release_server(home, trustme.CA()) as server:
+        for version in (unit.VERSION, NEWER):
+            server.publish(version)
+        context = replace(context, environ={**context.environ, **server.environ})
+        start(context, replace(REQUEST, get=unit.VERSION))
+        before = (bus.units / UNIT).read_text()
+        plan = up.plan(context, REQUEST)
+        started = up.up(context, replace(REQUEST, get=NEWER, restart=True), never)
+
+    command = f'ExecStart="{context.paths.own}/bin/k3s" server'
+    assert command in before
+    assert WriteUnit not in {type(step) for step in plan.steps}
+    after = (bus.units / UNIT).read_text()
+    assert command in after
+    assert NEWER in after
+    assert {WriteUnit, Restart} <= {type(step) for step in started.steps}
 
 
 def test_a_first_up_writes_enables_and_starts(

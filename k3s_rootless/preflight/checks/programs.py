@@ -24,11 +24,13 @@ check = Checklist()
 
 @check("k3s.binary", "k3s binary", FATAL, "k3s")
 def k3s_binary(facts: Facts) -> Judgement:
-    """Check the k3s of the unit: on the PATH of the user or the unit, or in ~/.local/bin."""
+    """Check the k3s of the unit: on the PATH of the user or the unit, or the release in use."""
     binary = facts.k3s
     if binary.path is None:
         return failed(
-            "not found", "k3s is not in PATH, ~/.local/bin or ~/bin", missing(facts.machine)
+            "not found",
+            "k3s is not in PATH, ~/.local/bin or ~/bin, and no release of it is in use",
+            missing(facts.machine),
         )
     if not binary.executable:
         remedy = Remedy(FixableBy.USER, "make it executable", (f"chmod 755 {quote(binary.path)}",))

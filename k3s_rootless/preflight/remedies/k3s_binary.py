@@ -9,21 +9,17 @@ from k3s_rootless.preflight.facts import K3sBinary
 
 
 def missing(machine: str) -> Remedy:
-    """Return the remedy that installs a k3s binary for the user; it needs no root."""
-    url = _url(machine)
-    if url is None:
+    """Return the remedy that gets a k3s for the user; it needs no root."""
+    if _url(machine) is None:
         return Remedy(
             FixableBy.USER,
             f"install k3s v1.22 or later, built for {machine}, in ~/.local/bin",
         )
     return Remedy(
         FixableBy.USER,
-        "install k3s v1.22 or later in ~/.local/bin",
-        (
-            "mkdir -p ~/.local/bin",
-            f"curl -fLo ~/.local/bin/k3s {url}",
-            "chmod 755 ~/.local/bin/k3s",
-        ),
+        "download and verify the stable release of K3s; `k3s-rootless up --get` does this and then"
+        " starts K3s",
+        ("k3s-rootless release get",),
     )
 
 
@@ -51,13 +47,18 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
         f"install k3s {release} or later in ~/.local/bin, and put this directory first in PATH: now"
         f" {path} is found first, and only its owner or an administrator can replace it"
     )
-    return Remedy(
-        FixableBy.USER, text, (*missing(machine).commands, f"echo '{first}' >> ~/.profile", first)
+    added = (
+        "mkdir -p ~/.local/bin",
+        f"curl -fLo ~/.local/bin/k3s {url}",
+        "chmod 755 ~/.local/bin/k3s",
+        f"echo '{first}' >> ~/.profile",
+        first,
     )
+    return Remedy(FixableBy.USER, text, added)
 
 
 def _url(machine: str) -> str | None:
-    suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf", "s390x": "-s390x"}.get(machine)
+    suffix = {"x86_64": "", "aarch64": "-arm64", "armv7l": "-armhf"}.get(machine)
     if suffix is None:
         return None
     return f"https://github.com/k3s-io/k3s/releases/latest/download/k3s{suffix}"

@@ -1,0 +1,36 @@
+"""Get the release that `up` starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3s_rootless.errors import RootlessError
+from k3s_rootless.operations import k3s_search
+from k3s_rootless.operations.releases.get import Request, get
+from k3s_rootless.operations.releases.use import use
+
+if TYPE_CHECKING:
+    from k3s_rootless.binaries.facts import Limits
+    from k3s_rootless.operations.context import Context
+
+
+def bring(context: Context, wanted: str, limits: Limits | None = None) -> None:
+    """Get a release and use it; without a name, get the stable one if there is no k3s.
+
+    Raises the errors of `get` and `use`, and RootlessError if another k3s is found first.
+    """
+    context.require_ordinary_user()
+    if not wanted:
+        found = k3s_search.found(context)
+        if found.path is not None and not found.risk:
+            context.notice(f"nothing is downloaded: {found.path} is there")
+            return
+    got = get(context, Request(wanted or None), limits)
+    version = got.record.version
+    used = use(context, version)
+    if used.first is not None:
+        raise RootlessError(
+            f"cannot start K3s {version}: {used.first} is found first, and would be started",
+            hint=f"put {used.link.parent} first in PATH, or remove {used.first}",
+        )
+    context.notice(f"K3s {version} is verified and in use: {got.path}")
