@@ -96,7 +96,8 @@ class K3sBinary:
 
     `version` is the release that the binary prints. `risk` is the reason why another user could
     change the binary, empty if no other user could. A binary with a risk is not run. `owner` is the
-    uid of its owner.
+    uid of its owner. `releases` is the directory that holds the releases of k3s-rootless if the
+    path is a link to one of them, otherwise empty.
     """
 
     path: str | None
@@ -104,6 +105,7 @@ class K3sBinary:
     owner: int = 0
     risk: str = ""
     version: Observed[Version] | None = None
+    releases: str = ""
 
 
 @dataclass(frozen=True, slots=True)

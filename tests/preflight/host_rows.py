@@ -204,6 +204,14 @@ IDENTITY = (
     _restricted("userns.apparmor", FAIL, "no profile matches the path of k3s", ADMIN, "unconfined"),
     _restricted(
         "userns.apparmor",
+        FAIL,
+        "no profile matches the path of k3s",
+        ADMIN,
+        "unconfined",
+        k3s=replace(k3s(), path="/h/k3s-rootless/bin/k3s", releases="/h/k3s-rootless/releases"),
+    ),
+    _restricted(
+        "userns.apparmor",
         UNKNOWN,
         "on this host; there is no k3s",
         None,

@@ -118,7 +118,7 @@ def userns_apparmor(facts: Facts, seen: Known[Confinement]) -> Judgement:
     return failed(
         "none",
         reason,
-        host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"),
+        _profile(facts),
         label.source,
     )
 
@@ -146,6 +146,13 @@ def userns_spaces(facts: Facts, seen: Known[Trial]) -> Judgement:
         if code:
             return _refused(facts, name, code, f"unshare of the {name} namespace")
     return passed(", ".join(seen.value.spaces), seen.source)
+
+
+def _profile(facts: Facts) -> Remedy:
+    """Return the remedy that lets k3s create user namespaces."""
+    if facts.k3s.releases:
+        return host.apparmor_of_releases(facts.k3s.releases)
+    return host.apparmor(facts.k3s.path or "/usr/local/bin/k3s")
 
 
 def confined_itself(facts: Facts) -> bool:
@@ -177,9 +184,7 @@ def _refused(facts: Facts, name: str, code: int, source: str) -> Judgement:
         return info(observed, _ONLY_THIS_PROGRAM, source)
     if isinstance(facts.confinement, Known) and facts.confinement.value.restricted:
         reason = "AppArmor restricts user namespaces on this host; see userns.apparmor"
-        return failed(
-            observed, reason, host.apparmor(facts.k3s.path or "/usr/local/bin/k3s"), source
-        )
+        return failed(observed, reason, _profile(facts), source)
     return failed(
         observed,
         "the kernel, a security module or the container does not allow it",

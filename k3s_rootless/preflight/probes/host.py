@@ -185,10 +185,15 @@ def _trusted(found: Path, home: Path, own: Path | None, seconds: float) -> K3sBi
     try:
         real = _pinned(found, own)
         owner = real.stat().st_uid
+        releases = ""
+        if own is not None and real == own / "bin/k3s":
+            # `releases/VERSION/k3s`, without links.
+            releases = str(real.resolve().parents[1])
     except OSError:
         return K3sBinary(path=str(found))
+    printed = k3s_version(real, home, seconds)
     return K3sBinary(
-        path=str(real), executable=True, owner=owner, version=k3s_version(real, home, seconds)
+        path=str(real), executable=True, owner=owner, version=printed, releases=releases
     )
 
 

@@ -24,8 +24,22 @@ def unconfined(program: str) -> tuple[str, tuple[str, ...]]:
     program, as Ubuntu names its own profiles. No two programs share a name, so users of one host do
     not overwrite each other's profiles.
     """
-    name = _name(program)
-    attached = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in program)
+    return _profile(_name(program), _escaped(program))
+
+
+def unconfined_releases(directory: str) -> tuple[str, tuple[str, ...]]:
+    """Return the file and the lines of one profile for the k3s of each release in a directory.
+
+    `directory` is a real path, and must be printable.
+    """
+    return _profile(_name(directory), f"{_escaped(directory)}/*/k3s")
+
+
+def _escaped(path: str) -> str:
+    return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in path)
+
+
+def _profile(name: str, attached: str) -> tuple[str, tuple[str, ...]]:
     return f"/etc/apparmor.d/{name}", (
         "abi <abi/4.0>,",
         "include <tunables/global>",

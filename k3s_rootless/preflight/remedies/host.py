@@ -6,7 +6,7 @@ undoes the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from shlex import quote
 
 from k3s_rootless import host_change
@@ -174,15 +174,37 @@ def _installing(distribution: str, names: Mapping[str, str], other: str) -> tupl
 
 def apparmor(path: str) -> Remedy:
     """Return the remedy that lets only this program create user namespaces, by its own profile."""
+    return _profile(
+        path,
+        apparmor_profile.unconfined,
+        "load an AppArmor profile that allows only this k3s to create user namespaces",
+    )
+
+
+def apparmor_of_releases(directory: str) -> Remedy:
+    """Return the remedy for the releases in a directory of k3s-rootless.
+
+    AppArmor attaches a profile by the path without links, which has the version in it.
+    """
+    return _profile(
+        directory,
+        apparmor_profile.unconfined_releases,
+        "load an AppArmor profile that allows the k3s releases of this user to create user"
+        " namespaces; any program that this user puts there can then do so as well; to avoid this,"
+        " provide a k3s in a directory that only an administrator can change",
+    )
+
+
+def _profile(path: str, profile: Callable[[str], tuple[str, tuple[str, ...]]], text: str) -> Remedy:
     if not path.isprintable():
         return Remedy(
             FixableBy.USER,
             "move k3s to a path without control characters: AppArmor profiles cannot contain them",
         )
-    file, lines = apparmor_profile.unconfined(path)
+    file, lines = profile(path)
     return Remedy(
         FixableBy.ADMINISTRATOR,
-        "load an AppArmor profile that allows only this k3s to create user namespaces",
+        text,
         (
             f"printf '%s\\n' {' '.join(map(quote, lines))} | sudo tee {file}",
             f"sudo apparmor_parser -r {file}",

@@ -30,6 +30,9 @@ def instead(binary: K3sBinary, machine: str, uid: int, release: str = "v1.22") -
     works.
     """
     path = binary.path or "k3s"
+    if binary.releases:
+        text = f"use K3s {release} or later: get the stable release, and restart K3s with it"
+        return Remedy(FixableBy.USER, text, ("k3s-rootless up --get stable",))
     url = _url(machine)
     if url is None:
         text = (

@@ -36,6 +36,7 @@ def test_the_stable_path_is_found_and_stays(both: Context) -> None:
     assert (link, link) == (first.path, second.path)
     assert f"Known({VERSION}" in f"Known({first.version.value}"  # type: ignore[union-attr]
     assert OTHER == second.version.value.text  # type: ignore[union-attr]
+    assert str(both.paths.own / "releases") == second.releases
     assert (OTHER, VERSION, None) == (used.version, used.before, used.first)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from k3s_rootless import host_change
 from k3s_rootless.finding import FixableBy, Remedy
 from k3s_rootless.preflight.remedies import host, k3s_binary
-from tests.strategies import FIVE
+from k3s_rootless.printable import LONGEST
+from tests.strategies import FIVE, k3s
 
 
 def performed(remedy: Remedy, etc: Path) -> str:
@@ -103,6 +105,18 @@ def test_delegation_names_all_five_controllers() -> None:
     assert f"Delegate={' '.join(host.CONTROLLERS)}" in "\n".join(host.delegate().commands)
 
 
+def test_the_profile_of_releases_covers_each_of_them_and_names_the_risk() -> None:
+    remedy = host.apparmor_of_releases("/home/al*ce/.local/share/k3s-rootless/releases")
+
+    (measure,) = remedy.measures
+    assert isinstance(measure, host_change.File)
+    attached = r'"/home/al\*ce/.local/share/k3s-rootless/releases/*/k3s" flags=(unconfined) {'
+    assert attached in measure.text
+    assert "any program that this user puts there" in remedy.text
+    assert "only an administrator can change" in remedy.text
+    assert len(remedy.text) < LONGEST
+
+
 @pytest.mark.parametrize(
     ("distribution", "expected"),
     [
@@ -129,6 +143,14 @@ def test_an_unknown_distribution_gets_a_text_and_no_command(distribution: str) -
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "armv7l"])
 def test_a_machine_with_releases_gets_the_command_that_downloads_one(machine: str) -> None:
     assert ("k3s-rootless release get",) == k3s_binary.missing(machine).commands
+
+
+def test_a_release_of_our_own_is_replaced_by_another_release() -> None:
+    binary = replace(k3s("v1.20.15+k3s1"), path="/h/bin/k3s", releases="/h/releases", owner=1000)
+
+    assert ("k3s-rootless up --get stable",) == (
+        k3s_binary.instead(binary, "x86_64", 1000).commands
+    )
 
 
 @pytest.mark.parametrize("machine", ["s390x", "riscv64", "ppc64le", "i686", ""])
