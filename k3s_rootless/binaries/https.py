@@ -98,7 +98,7 @@ class Client:
                 if not follow or response.status not in _REDIRECTS:
                     break
                 target = urljoin(url, response.headers.get("Location", ""))
-                response.close()
+                _finish(response)
                 _require_https(target, f"the redirect of {host_of(url)}")
                 url = target
                 response = self._requested(url, headers or {})
@@ -142,6 +142,14 @@ class Client:
             options["proxy_ssl_context"] = self._context
         bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         return urllib3.ProxyManager(bare, **options)
+
+
+def _finish(response: urllib3.BaseHTTPResponse) -> None:
+    """End a redirect; its connection can be used again if its body is short."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) <= _CHUNK:
+        response.drain_conn()
+    response.close()
 
 
 def checked_base(url: str, name: str) -> str:
