@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Host:
     """The facts of the host, and the directory of the user's units.
 
     `state` is the unit if systemd has loaded its current files; otherwise None.
@@ -66,11 +66,11 @@ def plan(context: Context, request: Request) -> Plan:
     Raises UsageError for an unknown check, PreflightFailed if the host is not ready, WouldOverwrite
     for a unit that was edited, RootlessError.
     """
-    with checking.begin(context, request.ignored) as examination, context.manager() as manager:
+    with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
-        facts, reach = examination.finish(manager, load=preload)
-        examined = Examined(directory, None, facts, reach)
-        found: Plan = preload().plan(context, manager, request, examined)
+        facts, reach = checks.finish(manager, load=preload)
+        host = Host(directory, None, facts, reach)
+        found: Plan = preload().plan(context, manager, request, host)
     return found
 
 
@@ -81,12 +81,12 @@ def up(context: Context, request: Request, confirm: Confirm) -> Started:
     NotReady, or RootlessError with the cause, if K3s does not become ready.
     """
     begun = time.monotonic()
-    with checking.begin(context, request.ignored) as examination, context.manager() as manager:
+    with checking.begin(context, request.ignored) as checks, context.manager() as manager:
         directory = first_start.unit_directory(manager, context.paths)
         state = _reloaded(context, manager, directory)
-        facts, reach = examination.finish(manager, asked=state, load=preload)
-        examined = Examined(directory, state, facts, reach)
-        steps, reached, restart = preload().up(context, manager, request, examined, confirm)
+        facts, reach = checks.finish(manager, asked=state, load=preload)
+        host = Host(directory, state, facts, reach)
+        steps, reached, restart = preload().up(context, manager, request, host, confirm)
     return Started(steps, time.monotonic() - begun, reached, restart)
 
 

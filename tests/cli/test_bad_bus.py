@@ -174,7 +174,7 @@ def test_an_uninstall_without_a_bus_says_what_it_could_not_do(home: Path) -> Non
 
     require_quiet(end)
     assert (1, 1) == (end.code, end.err.count("error: "))
-    assert "error: cannot stop K3s, if it runs: cannot talk to the user manager" in end.err
+    assert "error: cannot stop K3s (if it is running): cannot talk to the user manager" in end.err
     assert "\nhint: " in end.err
     assert "cannot stop K3s" in end.document["errors"][0]["message"]
 

@@ -233,8 +233,8 @@ def test_watch_says_that_the_manager_is_lost_and_finds_the_next_one(
         assert process.stderr
         said = process.stderr.read()
 
-    assert "lost the user manager: " in said
-    assert "the user manager answers again" in said
+    assert "lost the connection to the user manager: " in said
+    assert "reconnected to the user manager" in said
     assert "Traceback" not in said
 
 

@@ -261,9 +261,7 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     assert f"pending      restart: {owed}: k3s-rootless restart" in status.stdout
     assert 1 == status.stdout.count("pending")
     assert owed == lab_tool.json("status")["restart_needed"]
-    assert (
-        f"a restart is needed: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
-    )
+    assert f"restart required: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
     listed = lab_tool("env", "list")
     assert "sesame" not in status.stdout + listed.stdout + listed.stderr
     lab_tool("restart").check_returncode()
@@ -325,8 +323,8 @@ def test_an_edited_drop_in_is_shown_kept_and_replaced_by_force_only(lab_tool: To
 
     up, diff = lab_tool.up(), lab_tool("unit", "diff")
     assert (0, 1) == (up.returncode, diff.returncode), up.stderr
-    assert f"kept as it is: {OURS}, written by k3s-rootless, and edited since" in up.stderr
-    assert "a restart is needed: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
+    assert f"kept {OURS}: it was written by k3s-rootless, and edited since" in up.stderr
+    assert "restart required: K3S_ROOTLESS_MTU changed after K3s was started" in up.stderr
     assert "-Nice=5" == diff.stdout.splitlines()[-1]
     assert "sesame" not in diff.stdout + lab_tool("unit", "diff", "--json").stdout
     assert [7, 7] == [

@@ -94,5 +94,5 @@ def test_an_interrupted_wait_leaves_k3s_as_it_is(lab: Machine, lab_tool: Tool) -
         rest = waiting.stderr.read()
 
     assert 130 == code, rest
-    assert "K3s goes on starting" in rest
+    assert "K3s keeps starting" in rest
     assert lab_tool.json("status")["running"]

@@ -29,8 +29,8 @@ def test_without_polkit_an_administrator_is_named(lab: Machine, lab_tool: Tool) 
     assert 6 == refused.returncode, refused.stderr
     assert f"sudo loginctl enable-linger {USER}" in refused.stderr
     assert (
-        "K3s stops when your last session ends; let it outlive that with: k3s-rootless linger on"
-        in up.stderr
+        "K3s stops when your last session ends; to keep it running after logout, run: k3s-rootless"
+        " linger on" in up.stderr
     )
     assert lab_tool.json("linger")["lingers"]
 

@@ -63,7 +63,7 @@ def test_a_running_k3s_is_not_started_and_is_ready_at_once(lab_tool: Tool) -> No
     at_once = lab_tool.up("--timeout", "0")
 
     assert (
-        "K3s was already running; check whether it is ready with `k3s-rootless status`\n"
+        "K3s was already running; check whether it is ready with: k3s-rootless status\n"
         == unwaited.stdout
     )
     assert (0, True) == (at_once.returncode, at_once.stdout.startswith("K3s is ready ("))

@@ -97,7 +97,7 @@ def test_a_k3s_that_runs_keeps_the_port_that_it_was_started_with(tool: Tool) -> 
     assert ["8443"] == setting(tool, "https-listen-port")["values"]
     again = tool.up()
     assert 0 == again.returncode, again.stderr
-    assert f"a restart is needed: `{CONFIG}` changed" in again.stderr
+    assert f"restart required: `{CONFIG}` changed" in again.stderr
     restart = tool("restart", "--timeout", "60")
     assert 0 == restart.returncode, restart.stderr
     assert (8443, "answering") == api_row(tool)

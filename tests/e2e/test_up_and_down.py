@@ -63,7 +63,7 @@ def test_down_says_when_k3s_starts_again(lab_tool: Tool) -> None:
 
     assert "K3s is stopped. It starts again at your next login.\n" == at_login.stdout
     assert (
-        "K3s is stopped. It starts again at the next boot, since lingering is on.\n"
+        "K3s is stopped. It starts again at the next boot, because lingering is on.\n"
         == at_boot.stdout
     )
     assert "K3s is stopped.\n" == disabled.stdout

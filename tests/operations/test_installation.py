@@ -45,9 +45,9 @@ def test_a_unit_that_is_as_it_should_be_is_taken_as_it_is(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (K3sBinary(path=None, version=Unknown("none")), "there is no k3s binary"),
-        (K3sBinary(path="/bin/k3s", version=Unknown("none")), "its version is not known"),
-        (k3s("v1.19.1+k3s1"), "K3s v1.19.1+k3s1 ships none for rootless mode"),
+        (K3sBinary(path=None, version=Unknown("none")), "k3s was not found"),
+        (K3sBinary(path="/bin/k3s", version=Unknown("none")), "the version of k3s is not known"),
+        (k3s("v1.19.1+k3s1"), "K3s v1.19.1+k3s1 ships no unit for rootless mode"),
     ],
 )
 def test_without_a_k3s_that_has_a_unit_nothing_is_rendered(
@@ -117,5 +117,5 @@ def test_a_masked_unit_is_absent_for_another_reason() -> None:
     masked = installation.absence(replace(STATE, load_state="masked"))
     absent = installation.absence(replace(STATE, load_state="not-found"))
 
-    assert f"systemctl --user unmask {UNIT}" == masked.hint
+    assert f"unmask it with: systemctl --user unmask {UNIT}" == masked.hint
     assert "K3s is not installed for this user" == str(absent)

@@ -34,7 +34,7 @@ def test_what_cannot_be_read_is_an_error(context: Context) -> None:
     with pytest.raises(RootlessError) as unknown:
         linger.lingers(context)
 
-    assert str(unknown.value).startswith("cannot tell whether alice lingers: ")
+    assert str(unknown.value).startswith("cannot read whether lingering is on: ")
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -64,7 +64,7 @@ def test_a_directory_that_is_not_known_must_be_named(host: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("x/../own", "holds `..`"), ("", "more than K3s's data"), ("other", "other")],
+    [("x/../own", "contains `..`"), ("", "more than K3s's data"), ("other", "other")],
     ids=["dots", "home", "of others"],
 )
 def test_a_directory_that_is_not_k3ss_alone_is_refused(
@@ -87,11 +87,11 @@ def test_of_a_named_directory_only_what_k3s_makes_is_removed(host: ManagedHost) 
     done = purge.purge(host.context, named)
 
     assert ["mine"] == [path.name for path in named.iterdir()]
-    assert "there is no newuidmap" == done.outside
+    assert "newuidmap was not found" == done.outside
     assert (named, 2) == (done.directory, done.removed)
     assert ((str(named / "mine"), "K3s did not make it"),) == done.survivors
     assert [
-        f"remove {named}, inside a user namespace: its files belong to your subordinate ids"
+        f"remove {named} in a user namespace: its files belong to your subordinate ids"
     ] == host.notices
 
 
@@ -109,7 +109,7 @@ def test_a_directory_that_another_k3s_uses_stays(host: ManagedHost) -> None:
     (named / "rootless").mkdir()
     with (named / "rootless/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RootlessError, match="another K3s runs with it"):
+        with pytest.raises(RootlessError, match="another K3s uses it"):
             purge.purge(host.context, named)
 
     assert (named / "server/token").exists()
@@ -117,13 +117,13 @@ def test_a_directory_that_another_k3s_uses_stays(host: ManagedHost) -> None:
 
 def test_survivors_are_counted_and_the_first_are_named() -> None:
     survivors = tuple((f"/data/{number}", "permission denied") for number in range(22))
-    problem = Purged(Path("/data"), 3, survivors, 5, "there is no newuidmap").problem
+    problem = Purged(Path("/data"), 3, survivors, 5, "newuidmap was not found").problem
 
     lines = problem.split("\n")
     assert (
-        "cannot remove all of /data (as an ordinary user, since there is no newuidmap): 27 left"
-        == lines[0]
-    )
+        "cannot remove all of /data (without a user namespace, because newuidmap was not found):"
+        " 27 left"
+    ) == lines[0]
     assert "  '/data/0': permission denied" == lines[1]
     assert "  and 7 more" == lines[-1]
     assert 22 == len(lines)

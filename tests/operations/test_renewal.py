@@ -59,10 +59,10 @@ def test_a_drop_in_that_was_edited_stays_and_is_named(
     written.write_text(f"{written.read_text()}# mine\n")
 
     steps = renewal.steps(context, desired, force=False)
-    (told,) = unit.notices(events)
+    (notice,) = unit.notices(events)
     forced = renewal.steps(context, desired, force=True)
 
     assert () == steps
-    assert told.startswith(f"kept as it is: {written}, ")
+    assert notice.startswith(f"kept {written}: it was ")
     assert 1 == len(forced)
     assert 1 == len(events), "with force, the file is replaced"

@@ -141,7 +141,7 @@ def test_the_link_that_enables_a_unit_goes_where_systemd_cannot_remove_it(
     assert not link.is_symlink()
     assert not (user_units / UNIT).exists()
     (problem,) = done.problems
-    assert problem.startswith("cannot stop K3s, if it runs: ")
+    assert problem.startswith("cannot stop K3s (if it is running): ")
     assert [1] == [error["exit_code"] for error in document(done)["errors"]]
 
 
@@ -155,7 +155,7 @@ def test_without_a_session_files_go_without_a_lock(installed: ManagedHost) -> No
     done = uninstall(context, Request(purge=True, yes=True), refuse_to_ask)
 
     assert not unit.exists()
-    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+    assert ["cannot stop K3s (if it is running)", "cannot purge"] == [
         problem.partition(":")[0] for problem in done.problems
     ]
     assert (context.paths.data / "server/token").exists()
@@ -179,7 +179,7 @@ def test_a_bus_that_is_gone_at_the_stop_is_a_problem_and_files_go(installed: Man
     done = uninstall(installed.context_with(hear), request, refuse_to_ask)
 
     assert not installed.unit.exists()
-    assert ["cannot stop K3s, if it runs", "cannot purge"] == [
+    assert ["cannot stop K3s (if it is running)", "cannot purge"] == [
         problem.partition(":")[0] for problem in done.problems
     ]
     assert installed.context.paths.data.exists()
@@ -201,7 +201,7 @@ def test_a_manager_that_dies_at_the_reload_is_a_problem(installed: ManagedHost) 
     done = uninstalled(installed)
 
     (problem,) = done.problems
-    assert problem.startswith("cannot tell the user manager that the unit is gone: ")
+    assert problem.startswith("cannot reload the user manager after the unit was removed: ")
     assert not installed.unit.exists()
 
 
@@ -215,7 +215,7 @@ def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
     done = uninstall(installed.context, PURGE, ask)
 
     data = installed.context.paths.data
-    assert [f"Remove {data}, with the cluster and all its volumes, for good?"] == questions
+    assert [f"Permanently remove {data}, including the cluster and all its volumes?"] == questions
     assert ((data,), (), ()) == (
         tuple(one.directory for one in done.purged),
         done.problems,
@@ -229,7 +229,7 @@ def test_the_data_goes_after_a_yes(installed: ManagedHost) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "error", "reason"),
-    [(False, RootlessError, "nothing was removed"), (None, UsageError, "this is no terminal")],
+    [(False, RootlessError, "nothing was removed"), (None, UsageError, "there is no terminal")],
 )
 def test_without_consent_nothing_is_removed(
     installed: ManagedHost, *, answer: bool | None, error: type[RootlessError], reason: str

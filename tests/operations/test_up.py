@@ -15,7 +15,7 @@ from k3s_rootless.operations import up
 from k3s_rootless.operations.context import Context
 from k3s_rootless.operations.events import Event
 from k3s_rootless.operations.launch import document
-from k3s_rootless.operations.launch.events import Lacking, StartAhead, StepBegins, Waiting
+from k3s_rootless.operations.launch.events import ChecksFailed, StartAhead, StepBegins, Waiting
 from k3s_rootless.operations.launch.started import Started
 from k3s_rootless.paths import UNIT
 from k3s_rootless.preflight.checks import checklist
@@ -105,8 +105,8 @@ def test_a_host_that_lacks_something_gets_no_unit(
     with pytest.raises(PreflightFailed) as refused:
         start(context, replace(REQUEST, ignored=tuple(set(ALL) - {"k3s"})))
 
-    (lacking,) = [event for event in events if isinstance(event, Lacking)]
-    assert {"k3s"} == {one.check.partition(".")[0] for one in lacking.findings}
+    (failed,) = [event for event in events if isinstance(event, ChecksFailed)]
+    assert {"k3s"} == {one.check.partition(".")[0] for one in failed.findings}
     assert "this host is not ready for rootless K3s: k3s" in str(refused.value)
     assert not (bus.units / UNIT).exists()
 

@@ -58,7 +58,7 @@ class Report:
         from k3s_rootless.operations.launch import events
 
         match event:
-            case events.Lacking(findings):
+            case events.ChecksFailed(findings):
                 self.findings(findings, to_stderr=True)
             case events.StepBegins(does, cause):
                 self.story(f"{does}: {cause}")

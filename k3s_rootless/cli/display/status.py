@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from k3s_rootless.journal.facts import Cause
     from k3s_rootless.operations.status.model import Loop, Seen
     from k3s_rootless.service.facts import UnitState
+    from k3s_rootless.service.unit.standing import Pending
 
 _SHORT = {
     phases.NAMESPACE_MADE: "namespace",
@@ -20,6 +21,7 @@ _SHORT = {
     phases.KUBECONFIG_WRITTEN: "kubeconfig",
     phases.NODE_READY: "node ready",
 }
+_ACTIONS = {"reload": "reload", "restart": "restart", "up": "update of the unit"}
 LABEL = 13
 """Columns before the text of a line."""
 _SOON = timedelta(days=30)
@@ -39,16 +41,21 @@ def lines(seen: Seen) -> Iterator[str]:
     for line in seen.drift:
         yield f"drift        {line}"
     for one in seen.pending:
-        yield f"pending      {one.what}: {one.cause}: {one.command}"
+        yield f"pending      {required(one)}; apply it with: {one.command}"
     yield from _unknown(seen)
 
 
 def headline(seen: Seen) -> str:
-    """Return the state of K3s, and what it is waiting for."""
+    """Return the state of K3s, and why it is not ready, with the phase of its start."""
     missing = seen.missing
     if missing is None:
         return seen.word
-    return f"{seen.word}: {missing.phase}: {missing.reason}"
+    return f"{seen.word}: {missing.reason} (phase: {missing.phase})"
+
+
+def required(one: Pending) -> str:
+    """Return the action that a pending change requires, and why."""
+    return f"{_ACTIONS.get(one.what, one.what)} required: {one.cause}"
 
 
 def _unit(seen: Seen) -> Iterator[str]:
@@ -58,7 +65,7 @@ def _unit(seen: Seen) -> Iterator[str]:
         yield from _cause(seen.died_of)
     elif isinstance(seen.kit, Known):
         child = seen.kit.value.child_pid
-        yield f"processes    rootlesskit answers, and its child is process {child}"
+        yield f"processes    rootlesskit is running; its child is PID {child}"
 
 
 def _state(seen: Seen, state: UnitState) -> str:
@@ -75,13 +82,12 @@ def _restarts(seen: Seen, state: UnitState) -> str:
     loop = seen.loop
     if loop is None:
         return str(state.restarts)
-    every = _every(loop)
+    text = f"{loop.restarts}, restart loop{_every(loop)}"
     if not loop.over:
-        return f"{loop.restarts}: K3s dies again and again{every}"
-    rest = "it has run since then"
+        return text
     if state.active_state == "failed":
-        rest = "systemd has given up"
-    return f"{loop.restarts}: K3s died again and again{every}; {rest}"
+        return f"{text}; systemd no longer restarts K3s"
+    return f"{text}; K3s has been running since then"
 
 
 def _every(loop: Loop) -> str:
@@ -98,18 +104,18 @@ def _cause(cause: Cause | None) -> Iterator[str]:
         check = f" ({cause.check or cause.id})"
     label = "cause        "
     if cause.earlier:
-        label = "earlier      the start before this one failed: "
+        label = "earlier      the previous start failed: "
     yield f"{label}{cause.title}{check}"
     if cause.line:
         yield f"             {cause.line}"
-    yield "             see what mends it: k3s-rootless diagnose"
+    yield "             how to fix it: k3s-rootless diagnose"
 
 
 def _release(seen: Seen) -> str:
     releases = {
-        "the unit was written for": "" if seen.version is None else str(seen.version),
-        "installed is": value_or(seen.installed, ""),
-        "running is": seen.running_release or "",
+        "running": seen.running_release or "",
+        "installed": value_or(seen.installed, ""),
+        "unit written for": "" if seen.version is None else str(seen.version),
     }
     known = {what: release for what, release in releases.items() if release}
     different = set(known.values())
@@ -126,7 +132,7 @@ def _running(seen: Seen) -> Iterator[str]:
     yield from _memory(seen)
     yield from _cpu(seen)
     if isinstance(seen.kit, Known):
-        yield f"forwards     {len(seen.kit.value.forwards)} (see: k3s-rootless ports)"
+        yield f"forwards     {len(seen.kit.value.forwards)} (details: k3s-rootless ports)"
 
 
 def _start(seen: Seen) -> Iterator[str]:
@@ -148,9 +154,9 @@ def _memory(seen: Seen) -> Iterator[str]:
         return
     line = f"memory       {_size(usage.memory)}"
     if usage.memory_peak is not None:
-        line += f", at most {_size(usage.memory_peak)}"
+        line += f", peak {_size(usage.memory_peak)}"
     if usage.memory_limit is not None:
-        line += f", of {_size(usage.memory_limit)}"
+        line += f", limit {_size(usage.memory_limit)}"
     yield line
 
 
@@ -164,7 +170,7 @@ def _cpu(seen: Seen) -> Iterator[str]:
         if seconds > 1:
             line += f", {usage.cpu / seconds:.1%} of one CPU since the start"
     if usage.cpu_limit:
-        line += f", limited to {usage.cpu_limit:g} CPUs"
+        line += f", limit {usage.cpu_limit:g} CPUs"
     yield line
 
 
@@ -172,15 +178,15 @@ def _kubeconfig(seen: Seen) -> Iterator[str]:
     if not isinstance(seen.kubeconfig, Known):
         if seen.ready_without_kubeconfig:
             reason = seen.kubeconfig.reason
-            yield f"kubeconfig   {reason}; a restart writes it: k3s-rootless restart"
+            yield f"kubeconfig   {reason}; a restart writes it again: k3s-rootless restart"
         return
     found = seen.kubeconfig.value
     age = _length((seen.time - found.modified).total_seconds())
     line = f"kubeconfig   {found.path}, {age} old, mode {found.mode:04o}"
     if found.mode & 0o077:
-        line += ", readable by others"
+        line += ", readable by other users"
     if seen.stale_kubeconfig:
-        line += ", of an earlier start"
+        line += ", written by an earlier start"
     yield line
 
 
@@ -201,8 +207,8 @@ def _until(end: datetime, now: datetime) -> str:
     if end <= now:
         return f"expired on {day}"
     if end - now < _SOON:
-        return f"until {day} (in {_length((end - now).total_seconds())})"
-    return f"until {day}"
+        return f"valid until {day} (in {_length((end - now).total_seconds())})"
+    return f"valid until {day}"
 
 
 def _lingering(seen: Seen) -> Iterator[str]:
@@ -216,7 +222,7 @@ def _lingering(seen: Seen) -> Iterator[str]:
 
 
 def _unknown(seen: Seen) -> Iterator[str]:
-    # The first line already shows what K3s is waiting for, and the error why the query ended.
+    # The first line already shows why K3s is not ready, and the error why the query failed.
     shown = {"unit"}
     if seen.ready_without_kubeconfig:
         shown.add("kubeconfig")

@@ -51,7 +51,7 @@ def _draw(opened: AbstractContextManager[Screen], looks: Iterable[Seen | NotRunn
 
 def _lost(seen: Seen) -> Iterator[str]:
     if seen.problem is not None:
-        yield f"lost         {seen.problem.message}"
+        yield f"error        {seen.problem.message}"
 
 
 class _Manager:
@@ -67,9 +67,9 @@ class _Manager:
             return
         self._lost = lost
         if lost:
-            self._report.story(f"lost the user manager: {lost}")
+            self._report.story(f"lost the connection to the user manager: {lost}")
         else:
-            self._report.story("the user manager answers again")
+            self._report.story("reconnected to the user manager")
 
 
 class _Documents:
@@ -133,7 +133,7 @@ def _facts(seen: Seen) -> Iterator[tuple[str, str]]:
     if isinstance(seen.kit, Known):
         yield "forwards", str(len(seen.kit.value.forwards))
     if seen.pending:
-        yield "pending", "; ".join(f"{one.what}: {one.cause}" for one in seen.pending)
+        yield "pending", "; ".join(map(status.required, seen.pending))
 
 
 def _now() -> str:

@@ -85,7 +85,7 @@ class _Looks:
             # only.
             if _reason(start.find_rootlesskit) is None:
                 return None
-            return "rootlesskit has made no namespace yet"
+            return "rootlesskit has not created its child namespace yet"
 
         return self._found(look, *sockets)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.unit.standing import Part
 
-_BESIDE_OTHERS = 4.0
+_SECONDS_IN_BUNDLE = 4.0
 """The time limit of each query in seconds, if many other queries run at the same time."""
 
 
@@ -31,7 +31,7 @@ def read(context: Context) -> dict[str, Any]:
 
     Raises NotRunning if K3s is not installed, RootlessError.
     """
-    return document(Look(context, seconds=_BESIDE_OTHERS).take())
+    return document(Look(context, seconds=_SECONDS_IN_BUNDLE).take())
 
 
 def document(seen: Seen) -> dict[str, Any]:

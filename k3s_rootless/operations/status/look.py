@@ -84,8 +84,10 @@ class Look:
         try:
             return asked.result(self._seconds)
         except TimeoutError:
-            why = f"cannot talk to the user manager: no answer within {self._seconds:.1f} s"
-            raise BusError(why, hint="see how it fares: systemctl --user status") from None
+            why = f"cannot query the user manager: no answer within {self._seconds:.1f} s"
+            raise BusError(
+                why, hint="check the user manager with: systemctl --user status"
+            ) from None
 
     def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Seen:
         if state is not None and not state.installed:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
     from k3s_rootless.service.facts import UnitState, Usage
 
-_NO_COMMAND = Unknown("nobody could say which k3s the unit starts")
+_NO_COMMAND = Unknown("the k3s binary of the unit is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def files(context: Context, state: UnitState | None) -> UnitFiles:
         if file.problem:
             found.append(Part(path, None, None, file.problem))
         elif file.text is None:
-            found.append(Part(path, None, None, f"`{path}` is not there"))
+            found.append(Part(path, None, None, f"`{path}` does not exist"))
         else:
             if not found:
                 release = version.parse(unit.written_for(file.text) or "")
@@ -137,10 +137,10 @@ def _printed(context: Context, binary: Path, seconds: float) -> Observed[str]:
     search = {"PATH": str(binary.parent)}
     found = host.k3s_binary(search, "", context.paths.home, seconds=seconds)
     if found.path is None or not Path(found.path).samefile(binary):
-        return Unknown(f"the unit starts {binary}, which is not called k3s")
+        return Unknown(f"the unit starts {binary}, which is not named k3s")
     if isinstance(found.version, Known):
         return Known(str(found.version.value), found.version.source)
-    return found.version or Unknown("k3s did not say")
+    return found.version or Unknown("k3s printed no version")
 
 
 def variables(context: Context, state: UnitState) -> Observed[tuple[str, ...]]:

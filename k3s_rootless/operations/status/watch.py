@@ -62,7 +62,7 @@ class FollowedUnit:
         self.changed = threading.Event()
         self._context = context
         self._asked: float | None = None
-        first = BusError("cannot talk to the user manager: no answer yet")
+        first = BusError("cannot query the user manager: no answer yet")
         self._answer = Followed[Answer]("unit", first, self._follow)
 
     def state(self) -> UnitState:
@@ -72,7 +72,7 @@ class FollowedUnit:
         """
         answer = self._answer.latest(_SILENCE)
         if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
-            raise BusError(f"cannot talk to the user manager: no answer within {_SILENCE:g} s")
+            raise BusError(f"cannot query the user manager: no answer within {_SILENCE:g} s")
         if isinstance(answer, RootlessError):
             raise answer
         return answer

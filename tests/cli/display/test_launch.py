@@ -35,16 +35,16 @@ SOCKET = (PhaseReached(phases.SOCKET, 0.5, 0.5),)
     [
         (
             Started(STARTED, 2.5, NODE),
-            "K3s is ready (2.5 s); see `k3s-rootless ports` for what the host reaches",
+            "K3s is ready (2.5 s); list its ports with: k3s-rootless ports",
         ),
-        (Started((), 0.5, SOCKET), "K3s is on its way (0.5 s): it reached `API socket`"),
+        (Started((), 0.5, SOCKET), "K3s is starting (0.5 s); last phase reached: API socket"),
         (
             Started(STARTED, 0.1, None),
-            "K3s was started; check whether it is ready with `k3s-rootless status`",
+            "K3s was started; check whether it is ready with: k3s-rootless status",
         ),
         (
             Started((), 0.1, None),
-            "K3s was already running; check whether it is ready with `k3s-rootless status`",
+            "K3s was already running; check whether it is ready with: k3s-rootless status",
         ),
     ],
 )
@@ -60,8 +60,8 @@ def test_up_says_how_far_k3s_is(
     ("reached", "line"),
     [
         (NODE, "K3s is ready (3.0 s)"),
-        (SOCKET, "K3s is on its way (3.0 s): it reached `API socket`"),
-        (None, "K3s was started anew; see k3s-rootless status"),
+        (SOCKET, "K3s is starting (3.0 s); last phase reached: API socket"),
+        (None, "K3s was restarted; check whether it is ready with: k3s-rootless status"),
     ],
 )
 def test_restart_says_how_far_k3s_is(
@@ -79,7 +79,7 @@ def test_restart_says_how_far_k3s_is(
         (
             "enabled",
             Known(value=True),
-            "K3s is stopped. It starts again at the next boot, since lingering is on.",
+            "K3s is stopped. It starts again at the next boot, because lingering is on.",
         ),
         (
             "enabled",
@@ -89,11 +89,7 @@ def test_restart_says_how_far_k3s_is(
         (
             "enabled",
             Unknown("no permission"),
-            (
-                "K3s is stopped. It starts again at your next login, or at the next boot if"
-                " lingering"
-                " is on."
-            ),
+            "K3s is stopped. It starts again at your next login (or at boot, if lingering is on).",
         ),
     ],
 )
@@ -135,9 +131,8 @@ def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixtur
     assert [
         f"1. restart {UNIT}: its unit changed",
         (
-            "K3s must restart, and all pods stop, because its unit changed; `up` asks first, or"
-            " needs"
-            " --restart"
+            "K3s must restart, and all pods stop, because its unit changed; `up` asks for"
+            " confirmation, or needs --restart"
         ),
         "nothing to do",
     ] == capsys.readouterr().out.splitlines()

@@ -45,11 +45,11 @@ def test_a_ready_k3s_is_one_screen() -> None:
         f"release      {records.RELEASE}",
         "start        node ready 30.0 s",
         "node         host, ready, since 1 h",
-        "memory       1024 MiB, at most 2048 MiB",
+        "memory       1024 MiB, peak 2048 MiB",
         "cpu          4.5 s, 0.1% of one CPU since the start",
-        "forwards     1 (see: k3s-rootless ports)",
+        "forwards     1 (details: k3s-rootless ports)",
         "kubeconfig   /h/k3s.yaml, 2 h old, mode 0600",
-        "certificates client until 2027-09-16",
+        "certificates client valid until 2027-09-16",
         "linger       on",
     ] == list(status.lines(READY))
 
@@ -69,11 +69,14 @@ def lines(look: Seen, label: str) -> list[str]:
     [
         (
             seen(kit=SILENT),
-            f"K3s          running, not ready: child namespace and API socket: {SILENT.reason}",
+            (
+                f"K3s          running, not ready: {SILENT.reason} (phase: child namespace and API"
+                " socket)"
+            ),
         ),
         (
             seen(state=None, problem=LOST),
-            "processes    rootlesskit answers, and its child is process 0",
+            "processes    rootlesskit is running; its child is PID 0",
         ),
         (
             failed(),
@@ -85,39 +88,42 @@ def lines(look: Seen, label: str) -> list[str]:
         ),
         (
             seen(state=replace(STATE, restarts=3), period=Known(90.0)),
-            "restarts     3: K3s died again and again, every 1 min; it has run since then",
+            "restarts     3, restart loop, every 1 min; K3s has been running since then",
         ),
         (
             seen(state=replace(FAILED, restarts=3)),
-            "restarts     3: K3s died again and again; systemd has given up",
+            "restarts     3, restart loop; systemd no longer restarts K3s",
         ),
         (
             seen(state=replace(records.RESTARTING, restarts=3)),
-            "restarts     3: K3s dies again and again",
+            "restarts     3, restart loop",
         ),
         (
             seen(installed=Known("v1.34.1+k3s1")),
             (
-                "release      the unit was written for v1.33.4+k3s1, installed is v1.34.1+k3s1,"
-                " running is v1.33.4+k3s1"
+                "release      running v1.33.4+k3s1, installed v1.34.1+k3s1, unit written for"
+                " v1.33.4+k3s1"
             ),
         ),
         (stopped(version=None, installed=SILENT), "release      unknown"),
         (
             seen(usage=Usage(memory=20 * 2**30, memory_limit=2**30)),
-            "memory       20.0 GiB, of 1024 MiB",
+            "memory       20.0 GiB, limit 1024 MiB",
         ),
         (
             seen(usage=Usage(cpu=1.0, cpu_limit=2.0), state=replace(STATE, started=None)),
-            "cpu          1.0 s, limited to 2 CPUs",
+            "cpu          1.0 s, limit 2 CPUs",
         ),
         (
             seen(kubeconfig=kubeconfig(START - timedelta(days=3), 0o644)),
-            "kubeconfig   /h/k3s.yaml, 3 d old, mode 0644, readable by others, of an earlier start",
+            (
+                "kubeconfig   /h/k3s.yaml, 3 d old, mode 0644, readable by other users, written by"
+                " an earlier start"
+            ),
         ),
         (
             seen(kubeconfig=SILENT),
-            "kubeconfig   it gave no answer in time; a restart writes it: k3s-rootless restart",
+            (f"kubeconfig   {SILENT.reason}; a restart writes it again: k3s-rootless restart"),
         ),
         (
             seen(certificates=(Certificate("server", Known(NOW)),)),
@@ -125,7 +131,7 @@ def lines(look: Seen, label: str) -> list[str]:
         ),
         (
             seen(certificates=(Certificate("server", Known(NOW + timedelta(days=2))),)),
-            "certificates server until 2026-11-22 (in 2 d)",
+            "certificates server valid until 2026-11-22 (in 2 d)",
         ),
         (
             seen(lingers=Known(value=False)),
@@ -137,9 +143,9 @@ def lines(look: Seen, label: str) -> list[str]:
         ),
         (
             seen(pending=(Pending("restart", "it changed", "k3s-rootless restart"),)),
-            "pending      restart: it changed: k3s-rootless restart",
+            "pending      restart required: it changed; apply it with: k3s-rootless restart",
         ),
-        (seen(installed=SILENT), "unknown      installed release: it gave no answer in time"),
+        (seen(installed=SILENT), f"unknown      installed release: {SILENT.reason}"),
     ],
 )
 def test_a_line_of_the_screen(look: Seen, line: str) -> None:
@@ -152,7 +158,7 @@ def test_a_cause_is_shown_with_its_line() -> None:
     assert [
         "cause        no /dev/net/tun (device.tun)",
         "             level=fatal tun",
-        "             see what mends it: k3s-rootless diagnose",
+        "             how to fix it: k3s-rootless diagnose",
     ] == found[3:6]
 
 
@@ -161,7 +167,7 @@ def test_a_cause_is_shown_with_its_line() -> None:
     [
         (
             replace(CAUSE, earlier=True, check=""),
-            "earlier      the start before this one failed: no /dev/net/tun (tun)",
+            "earlier      the previous start failed: no /dev/net/tun (tun)",
         ),
         (replace(CAUSE, id="unknown", line=""), "cause        no /dev/net/tun"),
     ],
@@ -202,8 +208,8 @@ def test_a_watch_prints_a_line_for_each_change(capsys: pytest.CaptureFixture[str
         f"unit: active (running), invocation {invocation}",
         "restarts: 0",
         "forwards: 1",
-        f"K3s: running, not ready: child namespace and API socket: {SILENT.reason}",
-        "pending: restart: it changed",
+        f"K3s: running, not ready: {SILENT.reason} (phase: child namespace and API socket)",
+        "pending: restart required: it changed",
         "forwards: -",
         "K3s: failed",
         f"unit: failed (failed), invocation {invocation}",
@@ -218,7 +224,10 @@ def test_a_watch_reports_a_lost_user_manager_once(capsys: pytest.CaptureFixture[
 
     _, err = shown(capsys, [READY, lost, lost, READY], None)
 
-    assert [f"lost the user manager: {LOST.message}", "the user manager answers again"] == err
+    assert [
+        f"lost the connection to the user manager: {LOST.message}",
+        "reconnected to the user manager",
+    ] == err
 
 
 def test_a_watch_prints_the_absence_once(capsys: pytest.CaptureFixture[str]) -> None:

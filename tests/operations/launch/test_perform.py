@@ -64,8 +64,8 @@ def test_a_start_limit_is_reset_and_the_start_repeated(
         state = manager.unit(UNIT)
 
     assert state.running
-    (told,) = unit.notices(events)
-    assert told.startswith(f"systemd refuses, since {UNIT} was started too often")
+    (notice,) = unit.notices(events)
+    assert notice.startswith(f"resetting the start limit of {UNIT}: systemd refused the start")
     assert ["StartUnit", "ResetFailedUnit", "StartUnit"] == [
         call[0] for call in bus.calls() if call[0].endswith("Unit") and call[0] != "LoadUnit"
     ]

@@ -86,10 +86,10 @@ def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
     with pytest.raises(NotReady) as late:
         followed(context, manager, "node", seconds=0)
 
-    assert "it waits for `child namespace`: rootlesskit has made no namespace yet" in str(
-        late.value
-    )
-    assert "; it reached `unit active`" in str(late.value)
+    assert (
+        "K3s is not ready after 0 s: rootlesskit has not created its child namespace yet"
+        " (phase: child namespace; last reached: unit active)"
+    ) in str(late.value)
     details = late.value.details
     assert ["phase", "missing", "reached"] == list(details)
     assert "namespace" == details["phase"]
@@ -139,7 +139,7 @@ def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
         followed(replace(context, listener=listen), manager, "node")
 
     assert WaitOver in kinds(events)
-    assert ["K3s goes on starting; see how far it is with: k3s-rootless status"] == unit.notices(
+    assert ["K3s keeps starting; check its progress with: k3s-rootless status"] == unit.notices(
         events
     )
 
@@ -156,6 +156,7 @@ def test_a_manager_that_goes_and_stays_away_ends_the_wait(
         followed(replace(context, listener=listen), manager, "node", seconds=1)
 
     assert str(lost.value).startswith(
-        "lost the user manager while K3s was starting, and it did not come back:"
+        "lost the connection to the user manager while K3s was starting, and cannot reconnect:"
     )
-    assert [True] == [line.startswith("lost the user manager (") for line in unit.notices(events)]
+    (notice,) = unit.notices(events)
+    assert notice.startswith("lost the connection to the user manager (")

@@ -103,7 +103,10 @@ def test_the_namespace_is_there_with_the_file_of_this_start(start: Start) -> Non
     before = namespace.missing()
     (start.settings.data / "rootless" / "child_pid").write_text("7")
 
-    assert ("rootlesskit has made no namespace yet", None) == (before, namespace.missing())
+    assert ("rootlesskit has not created its child namespace yet", None) == (
+        before,
+        namespace.missing(),
+    )
 
 
 def test_a_file_of_the_start_before_is_no_namespace(start: Start) -> None:
@@ -112,7 +115,7 @@ def test_a_file_of_the_start_before_is_no_namespace(start: Start) -> None:
     old = (began(60)).timestamp()
     os.utime(path, (old, old))
 
-    assert "rootlesskit has made no namespace yet" == of(start, "namespace").missing()
+    assert "rootlesskit has not created its child namespace yet" == of(start, "namespace").missing()
 
 
 def test_the_socket_is_there_once_rootlesskit_answers(start: Start) -> None:
@@ -186,7 +189,7 @@ def test_deployments_wait_for_those_that_the_manifests_name(
     (manifests / "coredns.yaml").touch()
     api[DEPLOYMENTS] = listing("Deployment")
 
-    assert "coredns: it has not been made yet" == of(start, "deployments").missing()
+    assert "coredns: not created yet" == of(start, "deployments").missing()
 
 
 def test_a_look_that_finds_nothing_arms_the_watch_for_the_file(start: Start) -> None:
@@ -203,7 +206,7 @@ def test_a_look_that_finds_nothing_arms_the_watch_for_the_file(start: Start) -> 
         writer.join()
         after = condition.missing()
 
-    assert ("rootlesskit has made no namespace yet", None) == (before, after)
+    assert ("rootlesskit has not created its child namespace yet", None) == (before, after)
     assert waited < HANGS
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from k3s_rootless.operations.readiness.phases import Phase
 from k3s_rootless.operations.readiness.wait import (
-    FIRST_LOOK,
+    FIRST_CHECK,
     LONGEST_PAUSE,
     Condition,
     Died,
@@ -90,7 +90,7 @@ def followed(unit: Unit, *conditions: Condition, seconds: float = 60) -> Outcome
 
 
 def condition(name: str, missing: Callable[[], str | None]) -> Condition:
-    return Condition(Phase(name, name), missing)
+    return Condition(Phase(name, name, name), missing)
 
 
 def three(unit: Unit) -> Iterator[Condition]:
@@ -109,7 +109,9 @@ def unlooked(unit: Unit, name: str, takes: float) -> Condition:
     def looked() -> bool:
         return unit.now >= takes
 
-    return Condition(Phase(name, name), lambda: None if looked() else "no look yet", looked=looked)
+    return Condition(
+        Phase(name, name, name), lambda: None if looked() else "no look yet", checked=looked
+    )
 
 
 def test_with_no_time_each_phase_is_looked_at_once() -> None:
@@ -126,17 +128,17 @@ def test_a_first_look_that_hangs_is_not_waited_for_without_end() -> None:
     outcome = followed(unit, unlooked(unit, "api", 60), seconds=0)
 
     assert isinstance(outcome, OutOfTime)
-    assert FIRST_LOOK <= unit.now <= FIRST_LOOK + LONGEST_PAUSE
+    assert FIRST_CHECK <= unit.now <= FIRST_CHECK + LONGEST_PAUSE
 
 
 def test_a_phase_that_is_missing_at_its_first_look_ends_a_wait_of_no_time() -> None:
     unit = Unit()
     missing = Condition(
-        Phase("node", "node"), lambda: "not registered", looked=lambda: unit.now > 0
+        Phase("node", "node", "node"), lambda: "not registered", checked=lambda: unit.now > 0
     )
 
     assert isinstance(outcome := followed(unit, missing, seconds=0), OutOfTime)
-    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_LOOK)
+    assert ("not registered", True) == (outcome.missing, unit.now < FIRST_CHECK)
 
 
 def test_phases_are_reached_in_order() -> None:
@@ -168,14 +170,14 @@ def test_no_turn_is_longer_than_promised() -> None:
 def test_a_death_is_told_with_the_phase_it_came_in(dies: float, phase: str, end: UnitState) -> None:
     unit = Unit(dies=dies, end=end)
 
-    assert followed(unit, *three(unit)) == Died(Phase(phase, phase), end)
+    assert followed(unit, *three(unit)) == Died(Phase(phase, phase, phase), end)
     assert unit.now == dies
 
 
 def test_a_death_before_the_wait_is_told_at_once() -> None:
     unit = Unit(dies=0.0)
 
-    assert followed(unit, *three(unit)) == Died(Phase("socket", "socket"), ENDS["failed"])
+    assert followed(unit, *three(unit)) == Died(Phase("socket", "socket", "socket"), ENDS["failed"])
     assert unit.now == 0.0
 
 
@@ -183,7 +185,7 @@ def test_a_death_after_the_last_phase_is_no_yes() -> None:
     unit = Unit(dies=5.0)
 
     assert followed(unit, condition("node", unit.after(0, takes=6))) == Died(
-        Phase("node", "node"), ENDS["failed"]
+        Phase("node", "node", "node"), ENDS["failed"]
     )
 
 
@@ -203,7 +205,9 @@ def test_a_start_that_waits_without_end_ends_the_wait_with_the_phase_it_waits_in
 def test_a_death_is_told_rather_than_that_the_start_waits() -> None:
     unit = Unit(dies=1.5, sticks=1.5)
 
-    assert Died(Phase("kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(unit, *three(unit))
+    assert Died(Phase("kubeconfig", "kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(
+        unit, *three(unit)
+    )
 
 
 def test_time_that_is_up_is_told_with_what_is_missing() -> None:
@@ -211,14 +215,16 @@ def test_time_that_is_up_is_told_with_what_is_missing() -> None:
 
     outcome = followed(unit, *three(unit), seconds=1.5)
 
-    assert outcome == OutOfTime(Phase("kubeconfig", "kubeconfig"), "not before 2.0", 1.5)
+    assert outcome == OutOfTime(
+        Phase("kubeconfig", "kubeconfig", "kubeconfig"), "not before 2.0", 1.5
+    )
 
 
 def test_a_death_that_the_last_question_outlived_is_no_lack_of_time() -> None:
     unit = Unit(dies=1.0)
 
     assert followed(unit, condition("node", unit.after(9, takes=5)), seconds=3) == Died(
-        Phase("node", "node"), ENDS["failed"]
+        Phase("node", "node", "node"), ENDS["failed"]
     )
 
 

@@ -36,11 +36,11 @@ class Woken:
             assert self._changed.wait_for(lambda: self.count >= count, LONG)
 
 
-API, SOCKET = Phase("api", "api"), Phase("socket", "socket")
+API, SOCKET = Phase("api", "api", "api"), Phase("socket", "socket", "socket")
 
 
 def gate(opened: threading.Event, name: str = "gate") -> Condition:
-    phase = Phase(name, name)
+    phase = Phase(name, name, name)
     return Condition(phase, lambda: None if opened.is_set() else "it is shut", opened.wait)
 
 
@@ -50,7 +50,7 @@ def test_phases_are_looked_at_one_after_the_other() -> None:
     observer = Observer([gate(first, "first"), gate(second, "second")], woken)
     known = observer.conditions()
 
-    assert known[1].missing() == "nobody has looked yet"
+    assert known[1].missing() == "not checked yet"
     first.set()
     woken.wait(2)
 
@@ -70,7 +70,7 @@ def test_a_question_that_hangs_holds_nobody_up() -> None:
     begun = time.monotonic()
 
     looked.wait(LONG)
-    assert observer.conditions()[0].missing() == "it was asked, and has not answered yet"
+    assert observer.conditions()[0].missing() == "no answer yet"
     assert time.monotonic() - begun < PATIENCE
     hangs.set()
 

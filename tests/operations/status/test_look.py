@@ -226,7 +226,7 @@ def test_a_program_of_another_name_is_not_asked_for_its_release(k3s: K3s) -> Non
 
     found = seen(k3s)
 
-    assert Unknown(f"the unit starts {other}, which is not called k3s") == found.installed
+    assert Unknown(f"the unit starts {other}, which is not named k3s") == found.installed
     assert (f"`{k3s.unit}` was not written by k3s-rootless",) == found.drift
 
 
