@@ -44,7 +44,7 @@ def test_the_unit_is_written_and_enabled_and_not_written_again(
     assert "StartUnit" not in [call[0] for call in bus.calls()]
 
 
-def test_without_a_k3s_that_works_nothing_is_written(
+def test_nothing_is_written_without_a_usable_k3s(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write_k3s(home, "tea")
@@ -57,7 +57,7 @@ def test_without_a_k3s_that_works_nothing_is_written(
     assert not (bus.units / UNIT).exists()
 
 
-def test_a_unit_file_that_does_not_exist_is_named(context: Context, home: Path) -> None:
+def test_a_unit_file_that_does_not_exist_is_an_error(context: Context, home: Path) -> None:
     unit.write_k3s(home)
 
     with pytest.raises(UsageError) as absent:

@@ -56,7 +56,7 @@ def test_kubeconfigs_of_another_port_need_a_renewal(
     assert home / "data" / "rootless" == step.state
 
 
-def test_kubeconfigs_of_the_same_port_need_none(
+def test_kubeconfigs_of_the_same_port_need_no_renewal(
     context: Context, state: UnitState, home: Path
 ) -> None:
     write(home / "data", 6444)

@@ -98,7 +98,7 @@ def test_without_lingering_the_user_is_warned_before_the_start(
     assert warned < next(n for n, event in enumerate(events) if isinstance(event, StepBegins))
 
 
-def test_a_host_that_lacks_something_gets_no_unit(
+def test_no_unit_is_written_on_a_host_that_is_not_ready(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write_k3s(home, "tea")
@@ -126,7 +126,7 @@ def changed(context: Context, bus: Session, k3s: Path) -> Path:
     return bus.units / UNIT
 
 
-def test_a_restart_of_a_running_k3s_needs_a_user_to_ask(context: Context, changed: Path) -> None:
+def test_a_restart_of_a_running_k3s_needs_a_confirmation(context: Context, changed: Path) -> None:
     before = changed.read_text()
 
     with pytest.raises(UsageError) as refused:
@@ -137,7 +137,7 @@ def test_a_restart_of_a_running_k3s_needs_a_user_to_ask(context: Context, change
     assert before == changed.read_text()
 
 
-def test_a_restart_that_is_refused_changes_nothing(context: Context, changed: Path) -> None:
+def test_nothing_changes_if_the_restart_is_not_confirmed(context: Context, changed: Path) -> None:
     before = changed.read_text()
     questions: list[str] = []
 
@@ -155,7 +155,7 @@ def test_a_restart_that_is_refused_changes_nothing(context: Context, changed: Pa
     assert question.endswith("Restart K3s now?")
 
 
-def test_a_restart_that_is_allowed_is_not_asked_for(context: Context, changed: Path) -> None:
+def test_an_allowed_restart_needs_no_confirmation(context: Context, changed: Path) -> None:
     made = up.plan(context, REQUEST)
     started = start(context, replace(REQUEST, restart=True))
 
@@ -164,7 +164,7 @@ def test_a_restart_that_is_allowed_is_not_asked_for(context: Context, changed: P
     assert "v1.34.1+k3s1" in changed.read_text()
 
 
-def test_a_unit_that_changed_since_systemd_read_it_is_read_again_before_the_checks(
+def test_a_changed_unit_is_reloaded_before_the_checks(
     context: Context, bus: Session, k3s: Path, events: list[Event]
 ) -> None:
     assert k3s.exists()

@@ -30,7 +30,7 @@ def test_k3s_is_run_and_a_missing_user_manager_is_no_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("found", [NOTHING, KNOWN])
-def test_the_document_has_what_was_found(found: Versions) -> None:
+def test_the_document_contains_the_versions(found: Versions) -> None:
     assert {
         "k3s_rootless": __version__,
         "k3s": found.k3s,

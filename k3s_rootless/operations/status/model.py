@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 READY, FAILED, NOT_RUNNING, NOT_READY = 0, 1, 3, 4
 """Exit codes of `status`."""
-WORDS = {
+STATES = {
     READY: "ready",
     FAILED: "failed",
     NOT_RUNNING: "not running",
@@ -76,7 +76,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """All parts of one check; each part is known, or has the reason why it is not.
 
     `state` is the unit as the user manager reports it; `problem` is the error if there is no
@@ -117,9 +117,9 @@ class Seen:
         return READY if self.missing is None else NOT_READY
 
     @property
-    def word(self) -> str:
+    def overall_state(self) -> str:
         """The state of K3s in one or two words."""
-        return "unknown" if self.state is None else WORDS[self.code]
+        return "unknown" if self.state is None else STATES[self.code]
 
     @property
     def may_run(self) -> bool:
@@ -215,7 +215,7 @@ class Seen:
         return state.running and loops.is_past(lived, period)
 
     @property
-    def died_of(self) -> Cause | None:
+    def failure_cause(self) -> Cause | None:
         """The cause of a failure that K3s has not recovered from."""
         if self.code not in {FAILED, NOT_READY} or self.cause is None:
             return None

@@ -206,10 +206,10 @@ def reached(
     where = settings.rootlesskit_state
     if isinstance(found, Known):
         where = found.value.socket.parent
-    seen = [Milestone(phases.STARTED, started, "systemd: ExecMainStartTimestamp")]
-    seen += traces.of_files(where, settings.kubeconfig, started)
-    seen.append(traces.of_node(nodes, started))
-    return milestones.ordered(seen)
+    found_milestones = [Milestone(phases.STARTED, started, "systemd: ExecMainStartTimestamp")]
+    found_milestones += traces.of_files(where, settings.kubeconfig, started)
+    found_milestones.append(traces.of_node(nodes, started))
+    return milestones.ordered(found_milestones)
 
 
 def certificates(

@@ -46,7 +46,7 @@ class Question(Generic[T]):
 
     name: str
     who: str
-    ask: Callable[[Round], Observed[T]]
+    ask: Callable[[Check], Observed[T]]
     of_running: bool = False
     of_start: bool = False
 
@@ -62,7 +62,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Check:
     """One check: the inputs of its queries, and their answers.
 
     The time limit of a query is `seconds`; all of them together end at `deadline` (time.monotonic).
@@ -113,75 +113,75 @@ class Round:
         return within(self._asked[FILES.name], time.monotonic() + self.seconds, FILES.who)
 
 
-def _files(look: Round) -> Observed[UnitFiles]:
-    return Known(parts.files(look.context, look.state), "the files of the unit")
+def _files(check: Check) -> Observed[UnitFiles]:
+    return Known(parts.files(check.context, check.state), "the files of the unit")
 
 
-def _kubeconfig(look: Round) -> Observed[Kubeconfig]:
-    path = look.settings.kubeconfig
-    return Known(kubeconfigs.load(path, uid=look.context.uid), str(path))
+def _kubeconfig(check: Check) -> Observed[Kubeconfig]:
+    path = check.settings.kubeconfig
+    return Known(kubeconfigs.load(path, uid=check.context.uid), str(path))
 
 
-def _connection(look: Round) -> Observed[Peer]:
+def _connection(check: Check) -> Observed[Peer]:
     found = parts.credentials(
-        lambda: look.value(KUBECONFIG), look.state, look.settings, look.context.uid
+        lambda: check.value(KUBECONFIG), check.state, check.settings, check.context.uid
     )
-    memory = look.memory
+    memory = check.memory
     if memory.peer is None or memory.credentials != found:
         memory.peer = kubeconfigs.peer(found)
         memory.credentials = found
     return Known(memory.peer, str(found.path))
 
 
-def _ready(look: Round) -> Observed[Readiness]:
-    return api.readyz(look.value(CONNECTION), look.seconds)
+def _ready(check: Check) -> Observed[Readiness]:
+    return api.readyz(check.value(CONNECTION), check.seconds)
 
 
-def _nodes(look: Round) -> Observed[tuple[Node, ...]]:
-    found = api.node_ready(look.value(CONNECTION), look.seconds)
+def _nodes(check: Check) -> Observed[tuple[Node, ...]]:
+    found = api.node_ready(check.value(CONNECTION), check.seconds)
     if isinstance(found, Unknown):
         return found
-    return Known(traces.of_this_start(found.value, look.state), found.source)
+    return Known(traces.of_this_start(found.value, check.state), found.source)
 
 
-def _variables(look: Round) -> Observed[tuple[str, ...]]:
-    if look.state is None:
+def _variables(check: Check) -> Observed[tuple[str, ...]]:
+    if check.state is None:
         return Unknown("the unit is not known")
-    return parts.variables(look.context, look.state)
+    return parts.variables(check.context, check.state)
 
 
-def _kit(look: Round) -> Observed[Kit]:
-    files = value_or(look.files(), None)
+def _kit(check: Check) -> Observed[Kit]:
+    files = value_or(check.files(), None)
     release = None if files is None else files.version
-    found = parts.kit(look.state, look.settings, release, look.context.uid, look.seconds)
+    found = parts.kit(check.state, check.settings, release, check.context.uid, check.seconds)
     return Known(found, str(found.socket))
 
 
-def _as_started(look: Round) -> Observed[bool]:
-    return Known(unit_changes.are_none(look.context, look.state), "the record of the start")
+def _as_started(check: Check) -> Observed[bool]:
+    return Known(unit_changes.are_none(check.context, check.state), "the record of the start")
 
 
-def _changed(look: Round) -> Observed[datetime | None]:
-    state = look.state
+def _changed(check: Check) -> Observed[datetime | None]:
+    state = check.state
     if state is None or state.fragment is None:
         return Known(None)
     directory = state.fragment.with_name(f"{state.name}{drop_in.DIRECTORY_SUFFIX}")
     return Known(unit_files.last_changed(directory, state), str(directory))
 
 
-def _installed(look: Round) -> Observed[str]:
+def _installed(check: Check) -> Observed[str]:
     # The release is known only after k3s was run, so the answer is kept until the file changes.
-    files = look.files()
-    key = (parts.binary_changed(look.state), files)
-    memory = look.memory
+    files = check.files()
+    key = (parts.binary_changed(check.state), files)
+    memory = check.memory
     if memory.release_of != key or isinstance(memory.release, Unknown):
-        memory.release = parts.installed(look.context, look.state, files, look.seconds)
+        memory.release = parts.installed(check.context, check.state, files, check.seconds)
         memory.release_of = key
     return memory.release
 
 
-def _lingers(look: Round) -> Observed[bool]:
-    return logind.lingers(look.context.user, look.context.paths.root)
+def _lingers(check: Check) -> Observed[bool]:
+    return logind.lingers(check.context.user, check.context.paths.root)
 
 
 FILES = Question("files", _FILES, _files)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Union
 
 from k3s_rootless.background import Followed
 from k3s_rootless.errors import BusError, NotRunning, RootlessError
-from k3s_rootless.operations.status.look import Look
+from k3s_rootless.operations.status.reader import Reader
 from k3s_rootless.paths import UNIT
 
 if TYPE_CHECKING:
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.service.facts import UnitState
 
 INTERVAL = 1.0
@@ -34,20 +34,20 @@ Answer = Union["UnitState", RootlessError]
 """The unit, or why there is no answer."""
 
 
-def looks(context: Context, ended: Callable[[], bool]) -> Iterator[Seen | NotRunning]:
+def snapshots(context: Context, ended: Callable[[], bool]) -> Iterator[Snapshot | NotRunning]:
     """Yield a check repeatedly until `ended()`; yield NotRunning while K3s is not installed."""
     followed = FollowedUnit(context)
-    look = Look(context, followed.state)
+    reader = Reader(context, followed.state)
     while not ended():
-        yield _taken(look)
+        yield _read(reader)
         followed.changed.wait(INTERVAL)
         followed.changed.clear()
         time.sleep(_SHORTEST)
 
 
-def _taken(look: Look) -> Seen | NotRunning:
+def _read(reader: Reader) -> Snapshot | NotRunning:
     try:
-        return look.take()
+        return reader.read()
     except NotRunning as error:
         return error
 

@@ -48,7 +48,7 @@ SOCKET = (PhaseReached(phases.SOCKET, 0.5, 0.5),)
         ),
     ],
 )
-def test_up_says_how_far_k3s_is(
+def test_up_reports_the_state_of_k3s(
     started: Started, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launch.show_up(Report(), started)
@@ -64,7 +64,7 @@ def test_up_says_how_far_k3s_is(
         (None, "K3s was restarted; check whether it is ready with: k3s-rootless status"),
     ],
 )
-def test_restart_says_how_far_k3s_is(
+def test_restart_reports_the_state_of_k3s(
     reached: tuple[PhaseReached, ...] | None, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launch.show_restart(Report(), Started(STARTED, 3.0, reached))
@@ -111,7 +111,7 @@ def test_down_says_when_k3s_starts_again(
         ),
     ],
 )
-def test_install_says_whether_it_did_something(
+def test_install_reports_whether_anything_changed(
     steps: tuple[Step, ...], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desired = DesiredUnit(Path("/units") / UNIT, "[Service]\n", "v1.33.4+k3s1")
@@ -121,7 +121,7 @@ def test_install_says_whether_it_did_something(
     assert f"{line}\n" == capsys.readouterr().out
 
 
-def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_numbered_and_names_the_restart(capsys: pytest.CaptureFixture[str]) -> None:
     stops = Outage("its unit changed", parse("v1.33.4+k3s1"), parse("v1.33.4+k3s1"))
     steps = (Restart(UNIT, "its unit changed"),)
 
@@ -139,9 +139,7 @@ def test_a_plan_is_numbered_and_names_what_it_stops(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("lingers", [True, False])
-def test_lingering_is_a_line_and_a_document(
-    capsys: pytest.CaptureFixture[str], *, lingers: bool
-) -> None:
+def test_lingering_is_reported(capsys: pytest.CaptureFixture[str], *, lingers: bool) -> None:
     launch.show_lingering(Report(), lingers=lingers)
     line = capsys.readouterr().out
 

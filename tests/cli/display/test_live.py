@@ -35,13 +35,13 @@ EVENTS: tuple[Event, ...] = (
 )
 
 
-def hear(report: Report, *events: Event) -> None:
+def send(report: Report, *events: Event) -> None:
     for event in events:
         report.hear(event)
 
 
 def test_a_pipe_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
-    hear(Report(), *EVENTS)
+    send(Report(), *EVENTS)
 
     assert [
         f"start {UNIT}: it is not running",
@@ -56,7 +56,7 @@ def test_a_pipe_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -
 def test_a_unit_that_was_stopped_is_not_reported_as_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    hear(Report(), EVENTS[2], Died(phases.NAMESPACE, 1.0, STOPPING))
+    send(Report(), EVENTS[2], Died(phases.NAMESPACE, 1.0, STOPPING))
 
     assert (
         "K3s stopped after 1.0 s, before its network namespace was ready (unit state"
@@ -78,7 +78,7 @@ def test_a_unit_that_was_stopped_is_not_reported_as_failed(
 def test_the_end_of_a_start_shows_how_the_process_ended(
     state: UnitState, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hear(Report(), EVENTS[2], Died(phases.NODE, 1.0, state))
+    send(Report(), EVENTS[2], Died(phases.NODE, 1.0, state))
 
     line = text.format("before its node was ready")
     assert f"K3s {line}; reading its log\n" == capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_the_end_of_a_start_shows_how_the_process_ended(
 def test_a_program_gets_a_document_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
     report.json_for = "up"
-    hear(report, *EVENTS)
+    send(report, *EVENTS)
 
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert ["story", "phase", "died"] == [one["event"] for one in found]

@@ -20,7 +20,7 @@ from tests.operations import unit
 from tests.patience import HANGS
 
 
-def test_a_manager_that_comes_back_answers(
+def test_a_user_manager_that_returns_is_reconnected(
     context: Context, bus: Session, home: Path, events: list[Event]
 ) -> None:
     unit.write(bus, home)
@@ -40,7 +40,7 @@ def test_a_manager_that_comes_back_answers(
     assert notice.endswith("); reconnecting")
 
 
-def test_a_manager_that_stays_away_is_an_error_at_the_deadline(
+def test_a_user_manager_that_does_not_return_is_an_error_at_the_deadline(
     context: Context, bus: Session, home: Path
 ) -> None:
     unit.write(bus, home)

@@ -72,7 +72,7 @@ def test_each_phase_is_an_event_and_in_the_result(
     assert tuple(expected) == events[0].phases
 
 
-def test_the_wait_has_the_phases_up_to_the_one_that_was_requested(
+def test_the_wait_includes_the_phases_up_to_the_requested_one(
     context: Context, manager: UserManager
 ) -> None:
     reached = followed(context, manager, "unit")
@@ -80,7 +80,7 @@ def test_the_wait_has_the_phases_up_to_the_one_that_was_requested(
     assert [phases.UNIT] == [one.phase for one in reached]
 
 
-def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
+def test_the_timeout_error_names_the_phase_and_what_is_missing(
     context: Context, manager: UserManager, events: list[Event]
 ) -> None:
     with pytest.raises(NotReady) as late:
@@ -97,7 +97,7 @@ def test_the_end_of_the_time_names_the_phase_and_what_is_missing(
     assert [Waiting, PhaseReached, WaitOver] == kinds(events)[:3]
 
 
-def test_a_stop_by_someone_else_ends_the_wait_at_once(
+def test_an_external_stop_ends_the_wait_at_once(
     context: Context, manager: UserManager, bus: Session, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:
@@ -127,7 +127,7 @@ def test_a_stop_by_someone_else_ends_the_wait_at_once(
     assert (phases.NAMESPACE, "deactivating") == (died.phase, died.state.active_state)
 
 
-def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
+def test_an_interrupt_ends_the_drawing_and_reports_that_k3s_keeps_starting(
     context: Context, manager: UserManager, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_the_drawing_and_says_that_k3s_goes_on(
     )
 
 
-def test_a_manager_that_goes_and_stays_away_ends_the_wait(
+def test_a_user_manager_that_does_not_return_ends_the_wait(
     context: Context, manager: UserManager, bus: Session, events: list[Event]
 ) -> None:
     def listen(event: Event) -> None:

@@ -60,7 +60,7 @@ def test_one_node_must_be_ready(nodes: tuple[Node, ...], expected: str | None) -
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "expected"),
+    ("found", "packaged", "expected"),
     [
         ((), Known(frozenset[str]()), None),
         ((UP,), Known(frozenset({"coredns"})), None),
@@ -79,7 +79,7 @@ def test_one_node_must_be_ready(nodes: tuple[Node, ...], expected: str | None) -
         ),
     ],
 )
-def test_all_deployments_that_k3s_brings_must_be_available(
-    found: tuple[Deployment, ...], wanted: Observed[frozenset[str]], expected: str | None
+def test_all_packaged_deployments_must_be_available(
+    found: tuple[Deployment, ...], packaged: Observed[frozenset[str]], expected: str | None
 ) -> None:
-    assert expected == missing.deployments(found, wanted)
+    assert expected == missing.deployments(found, packaged)

@@ -17,7 +17,7 @@ def later(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
-def test_an_answer_comes_back() -> None:
+def test_the_answer_of_a_query_is_returned() -> None:
     def ask() -> Observed[int]:
         return Known(1, "here")
 
@@ -60,7 +60,7 @@ def test_a_bug_is_not_hidden() -> None:
         within(asked, later(HANGS), "it")
 
 
-def test_a_question_that_hangs_is_asked_once() -> None:
+def test_a_query_that_hangs_is_sent_only_once() -> None:
     end = threading.Event()
     count = []
 

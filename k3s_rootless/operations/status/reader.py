@@ -14,7 +14,7 @@ from k3s_rootless.service.observe import process
 if TYPE_CHECKING:
     from k3s_rootless.background import Asked
     from k3s_rootless.operations.context import Context
-    from k3s_rootless.operations.status.model import Seen
+    from k3s_rootless.operations.status.model import Snapshot
     from k3s_rootless.operations.status.observer import Observer
     from k3s_rootless.service.facts import UnitState
 
@@ -48,7 +48,7 @@ def preload() -> None:
     from k3s_rootless.operations.status import observer  # noqa: F401 (imported for later)
 
 
-class Look:
+class Reader:
     """One check of K3s, or repeated checks for a watch; a pending query is not repeated."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Look:
         self._seconds = seconds
         self._observer: Observer | None = None
 
-    def take(self) -> Seen:
+    def read(self) -> Snapshot:
         """Return the record of one check. Raises NotRunning if K3s is not installed."""
         self._asking.drop_answered()
         unit = self._asking.begin("unit", self._ask_unit)
@@ -89,7 +89,7 @@ class Look:
                 why, hint="check the user manager with: systemctl --user status"
             ) from None
 
-    def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Seen:
+    def _observed(self, state: UnitState | None, problem: RootlessError | None) -> Snapshot:
         if state is not None and not state.installed:
             # Imported here: only needed if there is nothing to observe.
             from k3s_rootless.operations.installation import absence
@@ -100,7 +100,7 @@ class Look:
 
         if self._observer is None:
             self._observer = Observer(self._context, self._asking, self._seconds)
-        return self._observer.seen(state, problem)
+        return self._observer.snapshot(state, problem)
 
     def _unit(self) -> UnitState:
         return self._context.unit(UNIT)

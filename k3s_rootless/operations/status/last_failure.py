@@ -35,7 +35,7 @@ def cause_of(context: Context, state: UnitState) -> Cause | None:
     return verdict.of_story(story.of(context, state, None, ready=False), end)
 
 
-class LastDeath:
+class LastFailure:
     """The seconds between two restarts, and the cause of the last failure.
 
     The journal is read again only after the unit has changed, because a watch checks every second.
