@@ -44,9 +44,7 @@ class Start:
     def find_rootlesskit(self) -> UnixPeer:
         """Return the peer for rootlesskit's API. Raises PeerError."""
         if self.rootlesskit is None:
-            self.rootlesskit = client.live_peer(
-                self.sockets(), uid=self.uid, timeout=QUERY_SECONDS
-            )
+            self.rootlesskit = client.live_peer(self.sockets(), uid=self.uid, timeout=QUERY_SECONDS)
         return self.rootlesskit
 
     def find_api(self) -> Peer:

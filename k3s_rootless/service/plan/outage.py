@@ -45,7 +45,7 @@ class Outage:
             return f"K3s must restart for the downgrade {change}; {doubt}"
         if self.before and self.after and self.before != self.after:
             return f"K3s must restart for the upgrade {change}"
-        return f"K3s must restart, and all pods stop, because {self.cause}"
+        return f"K3s must restart, and all pods stop: {self.cause}"
 
     def document(self) -> dict[str, Any]:
         """Return the outage in its JSON form."""

@@ -131,7 +131,7 @@ def test_a_plan_is_numbered_and_names_the_restart(capsys: pytest.CaptureFixture[
     assert [
         f"1. restart {UNIT}: its unit changed",
         (
-            "K3s must restart, and all pods stop, because its unit changed; `up` asks for"
+            "K3s must restart, and all pods stop: its unit changed; `up` asks for"
             " confirmation, or needs --restart"
         ),
         "nothing to do",

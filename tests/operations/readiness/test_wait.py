@@ -30,41 +30,41 @@ ENDS = {
     "stopped": replace(RUNNING, active_state="inactive", sub_state="dead"),
     "stopping": replace(RUNNING, active_state="deactivating", sub_state="stop-sigterm"),
     "restarted": replace(RUNNING, restarts=1),
-    "started anew": replace(RUNNING, invocation="two"),
+    "started again": replace(RUNNING, invocation="two"),
 }
 
 
 @dataclass
 class Unit:
-    """Unit that ends at `dies`.
+    """Unit that ends at `fails_at`.
 
-    Time passes while a caller waits for a change of the unit, or looks at a phase.
+    Time passes while a caller waits for a change of the unit, or checks a phase.
     """
 
     now: float = 0.0
-    dies: float = float("inf")
-    sticks: float = float("inf")
+    fails_at: float = float("inf")
+    stuck_at: float = float("inf")
     end: UnitState = ENDS["failed"]
     signals: bool = True
     longest: float = 0.0
     reached: list[str] = field(default_factory=list)
-    _told: bool = False
+    _signalled: bool = False
 
     def unit(self, name: str) -> UnitState:
         assert name == UNIT
-        return self.end if self.now >= self.dies else RUNNING
+        return self.end if self.now >= self.fails_at else RUNNING
 
     def wait_change(self, seconds: float) -> bool:
         assert seconds > 0
         self.longest = max(self.longest, seconds)
-        if self.signals and not self._told and self.dies <= self.now + seconds:
-            self.now, self._told = max(self.now, self.dies), True
+        if self.signals and not self._signalled and self.fails_at <= self.now + seconds:
+            self.now, self._signalled = max(self.now, self.fails_at), True
             return True
         self.now += seconds
         return False
 
     def stuck(self, key: str) -> bool:
-        return self.now >= self.sticks and key == "kubeconfig"
+        return self.now >= self.stuck_at and key == "kubeconfig"
 
     def after(self, seconds: float, *, takes: float = 0.0) -> Callable[[], str | None]:
         def missing() -> str | None:
@@ -101,7 +101,7 @@ def three(unit: Unit) -> Iterator[Condition]:
 
 
 def unchecked(unit: Unit, name: str, takes: float) -> Condition:
-    """Return a phase that a thread looks at.
+    """Return a phase that a thread checks.
 
     The first look takes this many seconds, and finds the phase reached.
     """
@@ -166,23 +166,27 @@ def test_no_pause_exceeds_its_limit() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize(("dies", "phase"), [(0.5, "socket"), (1.5, "kubeconfig"), (2.5, "node")])
-def test_a_failed_start_is_reported_with_its_phase(dies: float, phase: str, end: UnitState) -> None:
-    unit = Unit(dies=dies, end=end)
+@pytest.mark.parametrize(
+    ("fails_at", "phase"), [(0.5, "socket"), (1.5, "kubeconfig"), (2.5, "node")]
+)
+def test_a_failed_start_is_reported_with_its_phase(
+    fails_at: float, phase: str, end: UnitState
+) -> None:
+    unit = Unit(fails_at=fails_at, end=end)
 
     assert followed(unit, *three(unit)) == Died(Phase(phase, phase, phase), end)
-    assert unit.now == dies
+    assert unit.now == fails_at
 
 
 def test_a_failure_before_the_wait_is_reported_at_once() -> None:
-    unit = Unit(dies=0.0)
+    unit = Unit(fails_at=0.0)
 
     assert followed(unit, *three(unit)) == Died(Phase("socket", "socket", "socket"), ENDS["failed"])
     assert unit.now == 0.0
 
 
 def test_a_failure_after_the_last_phase_is_not_ready() -> None:
-    unit = Unit(dies=5.0)
+    unit = Unit(fails_at=5.0)
 
     assert followed(unit, condition("node", unit.after(0, takes=6))) == Died(
         Phase("node", "node", "node"), ENDS["failed"]
@@ -190,7 +194,7 @@ def test_a_failure_after_the_last_phase_is_not_ready() -> None:
 
 
 def test_a_stuck_start_ends_the_wait_in_its_current_phase() -> None:
-    unit = Unit(sticks=0.0)
+    unit = Unit(stuck_at=0.0)
 
     outcome = followed(unit, *three(unit))
 
@@ -203,7 +207,7 @@ def test_a_stuck_start_ends_the_wait_in_its_current_phase() -> None:
 
 
 def test_a_failure_takes_precedence_over_a_stuck_start() -> None:
-    unit = Unit(dies=1.5, sticks=1.5)
+    unit = Unit(fails_at=1.5, stuck_at=1.5)
 
     assert Died(Phase("kubeconfig", "kubeconfig", "kubeconfig"), ENDS["failed"]) == followed(
         unit, *three(unit)
@@ -221,7 +225,7 @@ def test_a_timeout_is_reported_with_what_is_missing() -> None:
 
 
 def test_a_failure_during_the_last_query_is_not_reported_as_a_timeout() -> None:
-    unit = Unit(dies=1.0)
+    unit = Unit(fails_at=1.0)
 
     assert followed(unit, condition("node", unit.after(9, takes=5)), seconds=3) == Died(
         Phase("node", "node", "node"), ENDS["failed"]
@@ -235,18 +239,18 @@ def test_a_failure_during_the_last_query_is_not_reported_as_a_timeout() -> None:
     st.booleans(),
 )
 def test_a_failed_start_is_never_reported_as_ready(
-    dies: float,
+    fails_at: float,
     phases: list[float],
     seconds: float,
     signals: bool,  # noqa: FBT001
 ) -> None:
-    unit = Unit(dies=dies, signals=signals)
+    unit = Unit(fails_at=fails_at, signals=signals)
 
     outcome = followed(
         unit, *(condition(str(at), unit.after(at)) for at in phases), seconds=seconds
     )
 
-    if unit.now >= dies:
+    if unit.now >= fails_at:
         assert isinstance(outcome, Died)
     assert unit.now <= seconds + LONGEST_PAUSE or isinstance(outcome, Ready | Died)
 

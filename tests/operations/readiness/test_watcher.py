@@ -1,4 +1,4 @@
-"""Tests of the thread that looks at the phases.
+"""Tests of the thread that checks the phases.
 
 Its results can be read at any time, without waiting.
 """

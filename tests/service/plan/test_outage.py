@@ -48,7 +48,7 @@ def written_for(release: str) -> str:
         (
             "v1.34.1+k3s1",
             "v1.34.1+k3s1",
-            "because it builds on the unit, which is another now",
+            "all pods stop: it builds on the unit, which is another now",
             False,
         ),
     ],
@@ -69,7 +69,7 @@ def test_a_unit_that_names_no_release_is_neither_upgraded_nor_downgraded() -> No
     found = outage.of((RESTART,), RUNS, "[Service]\n", "v1.34.1+k3s1")
 
     assert found is not None
-    assert f"K3s must restart, and all pods stop, because {RESTART.cause}" == found.describe()
+    assert f"K3s must restart, and all pods stop: {RESTART.cause}" == found.describe()
     assert {
         "cause": RESTART.cause,
         "from": None,
