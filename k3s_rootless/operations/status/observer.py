@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import server_settings
-from k3s_rootless.operations.status import parts, pending, questions
-from k3s_rootless.operations.status.asking import Asking, within
+from k3s_rootless.operations.status import parts, pending, queries
 from k3s_rootless.operations.status.model import Snapshot
-from k3s_rootless.operations.status.questions import Check, Memory
+from k3s_rootless.operations.status.open_queries import OpenQueries, within
+from k3s_rootless.operations.status.queries import Check, Memory
 
 if TYPE_CHECKING:
     from k3s_rootless.errors import RootlessError
@@ -33,9 +33,9 @@ So a query can report its own reason for a failure, which is more precise.
 class Observer:
     """Observe K3s once, or repeatedly for a watch; the time limit of each query is `seconds`."""
 
-    def __init__(self, context: Context, asking: Asking, seconds: float) -> None:
+    def __init__(self, context: Context, open_queries: OpenQueries, seconds: float) -> None:
         self._context = context
-        self._asking = asking
+        self._queries = open_queries
         self._seconds = seconds
         self._memory = Memory()
         self._failure: LastFailure | None = None
@@ -46,7 +46,7 @@ class Observer:
         settings = self._settings(state)
         deadline = time.monotonic() + self._seconds + _GRACE
         check = Check(
-            self._context, state, settings, self._seconds, deadline, self._asking, self._memory
+            self._context, state, settings, self._seconds, deadline, self._queries, self._memory
         )
         failure = self._begin_failure(state)
         check.begin()
@@ -66,8 +66,8 @@ class Observer:
         def read() -> Observed[Settings]:
             return Known(server_settings.of(context, state))
 
-        asked = self._asking.begin(f"settings {start}", read)
-        found = within(asked, time.monotonic() + self._seconds, "the configuration of K3s")
+        task = self._queries.begin(f"settings {start}", read)
+        found = within(task, time.monotonic() + self._seconds, "the configuration of K3s")
         if isinstance(found, Unknown):
             return server_settings.of_unit_alone(context, state, found.reason)
         return found.value
@@ -81,7 +81,7 @@ class Observer:
         from k3s_rootless.operations.status.last_failure import LastFailure
 
         if self._failure is None:
-            self._failure = LastFailure(self._context, self._asking)
+            self._failure = LastFailure(self._context, self._queries)
         self._failure.begin(state)
         return self._failure
 
@@ -95,11 +95,11 @@ class Observer:
 
 
 def _record(check: Check, problem: RootlessError | None) -> Snapshot:
-    files = check.answer(questions.FILES)
-    kit = check.answer(questions.KIT)
-    nodes = check.answer(questions.NODES)
-    kubeconfig = check.answer(questions.KUBECONFIG)
-    ready = check.answer(questions.READY)
+    files = check.answer(queries.FILES)
+    kit = check.answer(queries.KIT)
+    nodes = check.answer(queries.NODES)
+    kubeconfig = check.answer(queries.KUBECONFIG)
+    ready = check.answer(queries.READY)
     found = Snapshot(
         time=datetime.now(UTC),
         state=check.state,
@@ -107,19 +107,19 @@ def _record(check: Check, problem: RootlessError | None) -> Snapshot:
         settings=check.settings,
         version=None if isinstance(files, Unknown) else files.value.version,
         files=files if isinstance(files, Unknown) else Known(files.value.files, files.source),
-        installed=check.answer(questions.INSTALLED),
-        variables=check.answer(questions.VARIABLES),
+        installed=check.answer(queries.INSTALLED),
+        variables=check.answer(queries.VARIABLES),
         kit=kit,
         kubeconfig=kubeconfig,
         ready=ready,
         nodes=nodes,
         usage=parts.used(check.state, kit),
-        lingers=check.answer(questions.LINGERS),
+        lingers=check.answer(queries.LINGERS),
         period=None,
         cause=None,
         milestones=parts.reached(check.state, check.settings, kit, nodes),
         certificates=parts.certificates(kubeconfig, ready),
     )
-    changed = value_or(check.answer(questions.CHANGED), None)
-    as_started = value_or(check.answer(questions.AS_STARTED), default=False)
+    changed = value_or(check.answer(queries.CHANGED), None)
+    as_started = value_or(check.answer(queries.AS_STARTED), default=False)
     return replace(found, pending=pending.of(found, changed, as_started=as_started))

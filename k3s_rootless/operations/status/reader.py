@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from k3s_rootless.errors import BusError, RootlessError
-from k3s_rootless.operations.status.asking import Asking
+from k3s_rootless.operations.status.open_queries import OpenQueries
 from k3s_rootless.paths import UNIT
 from k3s_rootless.service.observe import process
 
@@ -54,20 +54,20 @@ class Reader:
     def __init__(
         self,
         context: Context,
-        ask_unit: Callable[[], UnitState] | None = None,
+        query_unit: Callable[[], UnitState] | None = None,
         *,
         seconds: float = 0.0,
     ) -> None:
         self._context = context
-        self._ask_unit = ask_unit or self._unit
-        self._asking = Asking()
+        self._query_unit = query_unit or self._unit
+        self._queries = OpenQueries()
         self._seconds = seconds
         self._observer: Observer | None = None
 
     def read(self) -> Snapshot:
         """Return the record of one check. Raises NotRunning if K3s is not installed."""
-        self._asking.drop_answered()
-        unit = self._asking.begin("unit", self._ask_unit)
+        self._queries.drop_answered()
+        unit = self._queries.begin("unit", self._query_unit)
         preload()
         # Measured once for all checks of a watch: later, the age of the process has no meaning.
         self._seconds = self._seconds or patience()
@@ -80,9 +80,9 @@ class Reader:
             return self._observed(None, error)
         return self._observed(state, None)
 
-    def _state(self, asked: Asked[UnitState]) -> UnitState:
+    def _state(self, task: Asked[UnitState]) -> UnitState:
         try:
-            return asked.result(self._seconds)
+            return task.result(self._seconds)
         except TimeoutError:
             why = f"cannot query the user manager: no answer within {self._seconds:.1f} s"
             raise BusError(
@@ -99,7 +99,7 @@ class Reader:
         from k3s_rootless.operations.status.observer import Observer
 
         if self._observer is None:
-            self._observer = Observer(self._context, self._asking, self._seconds)
+            self._observer = Observer(self._context, self._queries, self._seconds)
         return self._observer.snapshot(state, problem)
 
     def _unit(self) -> UnitState:

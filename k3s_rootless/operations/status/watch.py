@@ -61,7 +61,7 @@ class FollowedUnit:
     def __init__(self, context: Context) -> None:
         self.changed = threading.Event()
         self._context = context
-        self._asked: float | None = None
+        self._query_began: float | None = None
         first = BusError("cannot query the user manager: no answer yet")
         self._answer = Followed[Answer]("unit", first, self._follow)
 
@@ -71,7 +71,7 @@ class FollowedUnit:
         Raises RootlessError if the connection is lost or there is no answer in time.
         """
         answer = self._answer.latest(_SILENCE)
-        if self._asked is not None and time.monotonic() - self._asked > _SILENCE:
+        if self._query_began is not None and time.monotonic() - self._query_began > _SILENCE:
             raise BusError(f"cannot query the user manager: no answer within {_SILENCE:g} s")
         if isinstance(answer, RootlessError):
             raise answer
@@ -80,7 +80,7 @@ class FollowedUnit:
     def _follow(self, answer: Followed[Answer]) -> None:
         while True:
             try:
-                self._asked = time.monotonic()
+                self._query_began = time.monotonic()
                 self._query(answer)
             except RootlessError as error:
                 self._put(answer, error)
@@ -90,7 +90,7 @@ class FollowedUnit:
         with self._context.manager() as manager:
             manager.watch(UNIT)
             while True:
-                self._asked = time.monotonic()
+                self._query_began = time.monotonic()
                 self._put(answer, manager.unit(UNIT))
                 # Also queried without a signal: a re-executed user manager may have lost its
                 # subscribers.
@@ -98,7 +98,7 @@ class FollowedUnit:
 
     def _put(self, answer: Followed[Answer], found: Answer) -> None:
         different = repr(found) != repr(answer.latest())
-        self._asked = None
+        self._query_began = None
         answer.put(found)
         if different:
             self.changed.set()

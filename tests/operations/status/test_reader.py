@@ -333,7 +333,7 @@ def test_a_journal_that_hangs_affects_only_its_own_part(k3s: K3s) -> None:
     fifo.write_text("")
 
     assert {"restarts", "cause"} == {part for part, _ in found.unknown}
-    assert Unknown("the journal gave no answer in time") == found.cause
+    assert Unknown("the journal did not answer in time") == found.cause
     assert (1, None) == (found.code, found.failure_cause)
 
 

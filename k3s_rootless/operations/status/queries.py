@@ -15,8 +15,8 @@ from k3s_rootless.observation import Known, Observed, Unknown, value_or
 from k3s_rootless.operations import unit_changes
 from k3s_rootless.operations.readiness import traces
 from k3s_rootless.operations.status import parts
-from k3s_rootless.operations.status.asking import Asking, within
 from k3s_rootless.operations.status.model import Kit
+from k3s_rootless.operations.status.open_queries import OpenQueries, within
 from k3s_rootless.operations.status.parts import UnitFiles
 from k3s_rootless.service.drop_ins import drop_in
 from k3s_rootless.service.observe import files as unit_files
@@ -36,17 +36,17 @@ _FILES, _API = "the file system", "the API server"
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
+class Query(Generic[T]):
     """One query of a check.
 
-    `who` is the name to report if there is no answer in time. If `of_running` is set, the query is
-    skipped if K3s is known not to run. If `of_start` is set, an answer applies to the current start
-    of K3s only, so that a query pending since an earlier start is not used.
+    `target` is the name to report if there is no answer in time. If `of_running` is set, the query
+    is skipped if K3s is known not to run. If `of_start` is set, an answer applies to the current
+    start of K3s only, so that a query pending since an earlier start is not used.
     """
 
     name: str
-    who: str
-    ask: Callable[[Check], Observed[T]]
+    target: str
+    run: Callable[[Check], Observed[T]]
     of_running: bool = False
     of_start: bool = False
 
@@ -73,36 +73,36 @@ class Check:
     settings: Settings
     seconds: float
     deadline: float
-    asking: Asking
+    open_queries: OpenQueries
     memory: Memory
-    _asked: dict[str, Asked[Observed[Any]]] = field(default_factory=dict)
+    _tasks: dict[str, Asked[Observed[Any]]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start all queries."""
         may_run = self.state is None or self.state.running
-        for question in QUESTIONS:
-            if may_run or not question.of_running:
-                self._asked[question.name] = self._begin(question)
+        for query in QUERIES:
+            if may_run or not query.of_running:
+                self._tasks[query.name] = self._begin(query)
 
-    def _begin(self, question: Question[T]) -> Asked[Observed[T]]:
-        name = question.name
-        if question.of_start and self.state is not None:
+    def _begin(self, query: Query[T]) -> Asked[Observed[T]]:
+        name = query.name
+        if query.of_start and self.state is not None:
             name = f"{name} of {self.state.invocation}"
-        return self.asking.begin(name, lambda: question.ask(self))
+        return self.open_queries.begin(name, lambda: query.run(self))
 
-    def answer(self, question: Question[T]) -> Observed[T]:
+    def answer(self, query: Query[T]) -> Observed[T]:
         """Return the answer; Unknown if there is none by the deadline."""
-        asked = self._asked.get(question.name)
-        if asked is None:
+        task = self._tasks.get(query.name)
+        if task is None:
             return _NOT_RUNNING
-        return within(asked, self.deadline, question.who)
+        return within(task, self.deadline, query.target)
 
-    def value(self, question: Question[T]) -> T:
+    def value(self, query: Query[T]) -> T:
         """Return the value of another query of this check, for a query that depends on it.
 
         Raises TimeoutError, and RootlessError if there is no value.
         """
-        found = self._asked[question.name].result(self.seconds)
+        found = self._tasks[query.name].result(self.seconds)
         if isinstance(found, Unknown):
             raise RootlessError(found.reason)
         value: T = found.value
@@ -110,7 +110,7 @@ class Check:
 
     def files(self) -> Observed[UnitFiles]:
         """Return the files of the unit, for a query that can continue without them."""
-        return within(self._asked[FILES.name], time.monotonic() + self.seconds, FILES.who)
+        return within(self._tasks[FILES.name], time.monotonic() + self.seconds, FILES.target)
 
 
 def _files(check: Check) -> Observed[UnitFiles]:
@@ -184,18 +184,18 @@ def _lingers(check: Check) -> Observed[bool]:
     return logind.lingers(check.context.user, check.context.paths.root)
 
 
-FILES = Question("files", _FILES, _files)
-KUBECONFIG = Question("kubeconfig", _FILES, _kubeconfig)
-CONNECTION = Question("connection", _API, _connection, of_running=True, of_start=True)
-READY = Question("API server", _API, _ready, of_running=True, of_start=True)
-NODES = Question("nodes", _API, _nodes, of_running=True, of_start=True)
-VARIABLES = Question("environment", "the user manager", _variables, of_running=True)
-KIT = Question("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
-AS_STARTED = Question("record", _FILES, _as_started, of_start=True)
-CHANGED = Question("changes", _FILES, _changed, of_running=True)
-INSTALLED = Question("k3s", "k3s", _installed)
-LINGERS = Question("lingering", _FILES, _lingers)
-QUESTIONS: tuple[Question[Any], ...] = (
+FILES = Query("files", _FILES, _files)
+KUBECONFIG = Query("kubeconfig", _FILES, _kubeconfig)
+CONNECTION = Query("connection", _API, _connection, of_running=True, of_start=True)
+READY = Query("API server", _API, _ready, of_running=True, of_start=True)
+NODES = Query("nodes", _API, _nodes, of_running=True, of_start=True)
+VARIABLES = Query("environment", "the user manager", _variables, of_running=True)
+KIT = Query("rootlesskit", "rootlesskit", _kit, of_running=True, of_start=True)
+AS_STARTED = Query("record", _FILES, _as_started, of_start=True)
+CHANGED = Query("changes", _FILES, _changed, of_running=True)
+INSTALLED = Query("k3s", "k3s", _installed)
+LINGERS = Query("lingering", _FILES, _lingers)
+QUERIES: tuple[Query[Any], ...] = (
     FILES,
     KUBECONFIG,
     CONNECTION,

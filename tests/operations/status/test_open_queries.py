@@ -9,7 +9,7 @@ import pytest
 
 from k3s_rootless.errors import RootlessError
 from k3s_rootless.observation import Known, Observed, Unknown
-from k3s_rootless.operations.status.asking import Asking, within
+from k3s_rootless.operations.status.open_queries import OpenQueries, within
 from tests.patience import HANGS
 
 
@@ -18,65 +18,65 @@ def later(seconds: float) -> float:
 
 
 def test_the_answer_of_a_query_is_returned() -> None:
-    def ask() -> Observed[int]:
+    def query() -> Observed[int]:
         return Known(1, "here")
 
-    asked = Asking().begin("one", ask)
+    task = OpenQueries().begin("one", query)
 
-    assert Known(1, "here") == within(asked, later(HANGS), "it")
+    assert Known(1, "here") == within(task, later(HANGS), "it")
 
 
 def test_no_answer_in_time_is_unknown() -> None:
     end = threading.Event()
 
-    def ask() -> Observed[int]:
+    def query() -> Observed[int]:
         end.wait(HANGS)
         return Known(1)
 
-    asked = Asking().begin("one", ask)
+    task = OpenQueries().begin("one", query)
 
-    assert Unknown("it gave no answer in time") == within(asked, later(0.01), "it")
-    assert Unknown("it gave no answer in time") == within(asked, later(-1), "it")
+    assert Unknown("it did not answer in time") == within(task, later(0.01), "it")
+    assert Unknown("it did not answer in time") == within(task, later(-1), "it")
     end.set()
-    assert Known(1) == within(asked, later(HANGS), "it")
+    assert Known(1) == within(task, later(HANGS), "it")
 
 
 def test_an_error_is_the_reason() -> None:
-    def ask() -> Observed[int]:
+    def query() -> Observed[int]:
         raise RootlessError("it is broken")
 
-    asked = Asking().begin("one", ask)
+    task = OpenQueries().begin("one", query)
 
-    assert Unknown("it is broken") == within(asked, later(HANGS), "it")
+    assert Unknown("it is broken") == within(task, later(HANGS), "it")
 
 
 def test_a_bug_is_not_hidden() -> None:
-    def ask() -> Observed[int]:
+    def query() -> Observed[int]:
         raise KeyError("x")
 
-    asked = Asking().begin("one", ask)
+    task = OpenQueries().begin("one", query)
 
     with pytest.raises(KeyError):
-        within(asked, later(HANGS), "it")
+        within(task, later(HANGS), "it")
 
 
 def test_a_query_that_hangs_is_sent_only_once() -> None:
     end = threading.Event()
     count = []
 
-    def ask() -> None:
+    def query() -> None:
         count.append(1)
         end.wait(HANGS)
 
-    asking = Asking()
-    first = asking.begin("one", ask)
-    asking.drop_answered()
-    second = asking.begin("one", ask)
-    asking.begin("another", ask)
+    open_queries = OpenQueries()
+    first = open_queries.begin("one", query)
+    open_queries.drop_answered()
+    second = open_queries.begin("one", query)
+    open_queries.begin("another", query)
     end.set()
     first.result(HANGS)
-    asking.drop_answered()
-    third = asking.begin("one", ask)
+    open_queries.drop_answered()
+    third = open_queries.begin("one", query)
     third.result(HANGS)
 
     assert first is second
