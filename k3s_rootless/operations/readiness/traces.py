@@ -67,6 +67,6 @@ def of_node(nodes: Observed[tuple[Node, ...]], started: datetime) -> Milestone:
     if ready.since is None:
         return Milestone(NODE_READY, None, source, "the condition has no time")
     if ready.since + milestones.GRAIN < started:
-        reason = "the node was ready before this start, and stayed ready"
+        reason = "the condition has been true since before this start"
         return Milestone(NODE_READY, None, source, reason)
     return Milestone(NODE_READY, max(ready.since, started), source)
