@@ -300,7 +300,7 @@ def test_the_runtime_directory_is_another_users(home: Path) -> None:
     ended = run(environment(home, home / "roots"))
 
     require_one_clear_error(
-        ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to you", 5
+        ended, f"cannot use XDG_RUNTIME_DIR: {home}/roots belongs to uid 0, not to uid {USER}", 5
     )
     assert [] == list((home / "roots").iterdir())
 
@@ -322,7 +322,7 @@ def test_root_is_sent_to_the_user(home: Path) -> None:
     assert (5, ["schema", "errors"]) == (check.code, list(check.document))
     assert check.document["errors"][0]["message"].startswith("cannot manage rootless K3s as root")
     require_one_clear_error(
-        ended, "cannot manage rootless K3s as root: it belongs to an ordinary user", 5
+        ended, "cannot manage rootless K3s as root: it runs as an ordinary user", 5
     )
     assert [] == files(home)
 

@@ -61,7 +61,7 @@ def test_settings_reach_k3s_and_the_whole_tool_goes_by_them(lab_tool: Tool) -> N
     lab_tool("config", "set", "https-listen-port", "8443").check_returncode()
 
     assert 0 == done.returncode, done.stderr
-    assert "restart required" in done.stdout
+    assert "a restart is needed" in done.stdout
     status = lab_tool.json("status")
     assert (True, before) == (
         status["ready"],

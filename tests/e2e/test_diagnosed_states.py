@@ -72,7 +72,7 @@ def test_what_an_earlier_start_died_of_is_marked_while_the_next_one_starts(ready
     assert "earlier    an earlier start failed: K3s was killed with SIGKILL" in told.stdout
     assert "next start it is running, and waits for" in told.stdout
     assert "cause      " not in told.stdout
-    assert "earlier      the start before this one failed: K3s was killed" in seen.stdout
+    assert "earlier      the previous start failed: K3s was killed" in seen.stdout
     assert [True, True] == [one["cause"]["earlier"] for one in documents]
 
 

@@ -257,11 +257,14 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     )
 
     status = lab_tool("status")
-    owed = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
-    assert f"pending      restart: {owed}: k3s-rootless restart" in status.stdout
+    cause = "K3S_ROOTLESS_MTU, HTTP_PROXY changed after K3s was started"
+    assert (
+        f"pending      restart required: {cause}; apply it with: k3s-rootless restart"
+        in status.stdout
+    )
     assert 1 == status.stdout.count("pending")
-    assert owed == lab_tool.json("status")["restart_needed"]
-    assert f"restart required: {owed}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
+    assert cause == lab_tool.json("status")["restart_needed"]
+    assert f"restart required: {cause}; apply it with: k3s-rootless restart" in lab_tool.up().stderr
     listed = lab_tool("env", "list")
     assert "sesame" not in status.stdout + listed.stdout + listed.stderr
     lab_tool("restart").check_returncode()
@@ -269,7 +272,7 @@ def test_what_is_set_waits_for_a_restart(lab_tool: Tool) -> None:
     assert "1400" == row(lab_tool)["started_with"]
 
     lab_tool("env", "unset", "K3S_ROOTLESS_MTU", "HTTP_PROXY").check_returncode()
-    assert owed == lab_tool.json("status")["restart_needed"]
+    assert cause == lab_tool.json("status")["restart_needed"]
     lab_tool("restart").check_returncode()
 
     runtime = "K3S_ROOTLESS_PORT_DRIVER=slirp4netns"
